@@ -1,0 +1,162 @@
+// Command protodeps makes the contract's third-party imports available without the Buf Schema
+// Registry.
+//
+// Without arguments it writes the third-party .proto files that proto/ imports to .protodeps/,
+// printed from the descriptors inside the Go packages that go.mod pins, so the contract and the
+// code that links it cannot disagree.
+//
+// With -against REF it compares proto/ with the same folder at a git ref, by way of buf breaking.
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"github.com/jhump/protoreflect/v2/protoprint"
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+//go:generate go run . -root ../..
+//go:generate go -C ../.. tool buf generate
+
+// roots are the files that the contract imports; what they import follows them.
+var roots = []protoreflect.FileDescriptor{
+	validate.File_buf_validate_validate_proto,
+	annotations.File_google_api_annotations_proto,
+	annotations.File_google_api_field_behavior_proto,
+}
+
+const depsDir = ".protodeps"
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("protodeps: ")
+	root := flag.String("root", ".", "the repository's root")
+	against := flag.String("against", "", "a git ref to check proto/ against for breaking changes")
+	flag.Parse()
+	if err := run(*root, *against); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(root, against string) error {
+	if err := os.Chdir(root); err != nil {
+		return err
+	}
+	if err := writeDeps(depsDir); err != nil {
+		return err
+	}
+	if against == "" {
+		return nil
+	}
+	return breaking(against)
+}
+
+// writeDeps prints every root, and all it imports, below dir.
+func writeDeps(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	printer := &protoprint.Printer{Compact: true}
+	done := map[string]bool{}
+	var visit func(protoreflect.FileDescriptor) error
+	visit = func(file protoreflect.FileDescriptor) error {
+		// buf brings google/protobuf/*.proto along.
+		if done[file.Path()] || strings.HasPrefix(file.Path(), "google/protobuf/") {
+			return nil
+		}
+		done[file.Path()] = true
+		for i := range file.Imports().Len() {
+			if err := visit(file.Imports().Get(i).FileDescriptor); err != nil {
+				return err
+			}
+		}
+		text, err := printer.PrintProtoToString(file)
+		if err != nil {
+			return fmt.Errorf("print %s: %w", file.Path(), err)
+		}
+		name := filepath.Join(dir, filepath.FromSlash(file.Path()))
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(name, []byte(text), 0o644)
+	}
+	for _, file := range roots {
+		if err := visit(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// breaking runs buf breaking against proto/ as it stood at ref. A plain `--against .git#ref=…`
+// cannot do it, because .protodeps/ is not in git.
+func breaking(ref string) error {
+	base, err := os.MkdirTemp("", "protodeps-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(base) }()
+	archive, err := exec.Command("git", "archive", "--format=tar", ref, "buf.yaml", "proto").Output()
+	if err != nil {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			return fmt.Errorf("git archive %s: %w: %s", ref, err, exit.Stderr)
+		}
+		return fmt.Errorf("git archive %s: %w", ref, err)
+	}
+	if err := untar(base, archive); err != nil {
+		return fmt.Errorf("unpack proto/ at %s: %w", ref, err)
+	}
+	if err := writeDeps(filepath.Join(base, depsDir)); err != nil {
+		return err
+	}
+	buf := exec.Command("go", "tool", "buf", "breaking", "--against", base)
+	buf.Stdout, buf.Stderr = os.Stdout, os.Stderr
+	return buf.Run()
+}
+
+// untar unpacks files and folders below dir; os.Root keeps any name inside it.
+func untar(dir string, archive []byte) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	for r := tar.NewReader(bytes.NewReader(archive)); ; {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch header.Typeflag {
+		case tar.TypeDir:
+			err = root.MkdirAll(strings.TrimSuffix(header.Name, "/"), 0o755)
+		case tar.TypeReg:
+			err = writeEntry(root, header.Name, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func writeEntry(root *os.Root, name string, r io.Reader) error {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	return root.WriteFile(name, content, 0o644)
+}
