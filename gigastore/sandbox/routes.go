@@ -1,0 +1,111 @@
+package sandbox
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// route is one call of the vendor's API.
+type route struct {
+	method  string
+	pattern string               // {name} stands for one path segment
+	open    bool                 // needs no access token
+	paid    bool                 // spends credit
+	reads   bool                 // reads one customer or sold package
+	lists   bool                 // reads many of them
+	exists  func(*Settings) bool // nil: always
+	handle  func(*world, *call) answer
+}
+
+var routes = []*route{
+	{method: http.MethodPost, pattern: "/reseller/authenticate", open: true, handle: authenticate},
+	{method: http.MethodGet, pattern: "/gigastore/version", open: true, handle: getVersion},
+
+	{method: http.MethodPost, pattern: "/gigastore/activations/register", paid: true, handle: sell(KindRegister)},
+	{method: http.MethodPost, pattern: "/gigastore/activations/top-up", paid: true, handle: sell(KindTopUp)},
+	{method: http.MethodPost, pattern: "/gigastore/activations/top-up-with-profile", paid: true, handle: sell(KindTopUpWithProfile)},
+
+	{method: http.MethodGet, pattern: "/gigastore/activations/activated-items", lists: true, handle: listItems},
+	{method: http.MethodGet, pattern: "/gigastore/activations/activated-items/{uid}", reads: true, handle: getItem},
+	{method: http.MethodPost, pattern: "/gigastore/activations/activated-items/{uid}/activate", handle: activateItem},
+	{method: http.MethodPost, pattern: "/activations/activated-items/{uid}/refund", exists: refundPathIsNot(RefundPathPrefixed), handle: refundItem},
+	{method: http.MethodPost, pattern: "/gigastore/activations/activated-items/{uid}/refund", exists: refundPathIsNot(RefundPathBare), handle: refundItem},
+
+	{method: http.MethodGet, pattern: "/gigastore/activations/customers", lists: true, handle: listCustomers},
+	{method: http.MethodGet, pattern: "/gigastore/activations/customers/{uid}", reads: true, handle: getCustomer},
+	{method: http.MethodPut, pattern: "/gigastore/activations/customers/{uid}", handle: putCustomer},
+	{method: http.MethodGet, pattern: "/gigastore/activations/customers/{uid}/profile-domains", handle: listProfileDomains},
+	{method: http.MethodPost, pattern: "/gigastore/activations/search-customers", lists: true, handle: searchCustomers},
+
+	{method: http.MethodGet, pattern: "/gigastore/products/inventory", handle: listInventory},
+	{method: http.MethodGet, pattern: "/gigastore/products/inventory/{id}", handle: getInventoryItem},
+	{method: http.MethodPut, pattern: "/gigastore/products/inventory/{id}", handle: putInventoryItem},
+
+	{method: http.MethodGet, pattern: "/gigastore/esim/countries/{set}", handle: listCountries},
+	{method: http.MethodGet, pattern: "/gigastore/esim/countries/{code}/flag", handle: getFlag},
+	{method: http.MethodGet, pattern: "/gigastore/esim/{iccid}/status/connectivity", handle: getConnectivity},
+}
+
+func refundPathIsNot(absent RefundPath) func(*Settings) bool {
+	return func(s *Settings) bool { return s.RefundPath != absent }
+}
+
+// hasBody says whether the call takes a JSON body.
+func (r *route) hasBody() bool {
+	return r.paid || r.method == http.MethodPut || strings.HasSuffix(r.pattern, "/search-customers")
+}
+
+// routesAt gives the routes of a path, whatever the method, and the values of
+// its variable segments.
+func routesAt(escapedPath string) (found []*route, values map[string]string) {
+	for _, r := range routes {
+		if v, ok := r.match(escapedPath); ok {
+			found, values = append(found, r), v
+		}
+	}
+	return found, values
+}
+
+// routesBelow gives the routes that have a path with this beginning.
+func routesBelow(prefix string) []*route {
+	var found []*route
+	for _, r := range routes {
+		head, _, _ := strings.Cut(r.pattern, "{") // up to the first variable segment
+		if strings.HasPrefix(head, prefix) || head != r.pattern && strings.HasPrefix(prefix, head) {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+func (r *route) match(escapedPath string) (map[string]string, bool) {
+	pattern, path := strings.Split(r.pattern, "/"), strings.Split(escapedPath, "/")
+	if len(pattern) != len(path) {
+		return nil, false
+	}
+	values := map[string]string{}
+	for i, want := range pattern {
+		got, err := url.PathUnescape(path[i])
+		switch {
+		case err != nil:
+			return nil, false
+		case strings.HasPrefix(want, "{"):
+			values[strings.Trim(want, "{}")] = got
+		case want != got:
+			return nil, false
+		}
+	}
+	return values, true
+}
+
+func methodsOf(found []*route) []string {
+	var methods []string
+	for _, r := range found {
+		if !slices.Contains(methods, r.method) {
+			methods = append(methods, r.method)
+		}
+	}
+	return methods
+}
