@@ -1,0 +1,48 @@
+package gigastore
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+)
+
+// Activate starts the clock of a package already bought, ON_DEMAND or FIRST_USE. It costs nothing as far as documented
+// and cannot be undone. The item is nil where the answer held none: its shape is documented nowhere.
+//
+// It is sent once at most and not again after a 401; on an EffectUnknown read the item before anything else. What the
+// vendor answers for a package that is active already is unknown.
+//
+// POST /gigastore/activations/activated-items/{uid}/activate, docs activation-modes; dossier 2.7.
+func (c *Client) Activate(ctx context.Context, itemUID string) (*ActivatedItem, error) {
+	if err := checkSegment("item uid", itemUID); err != nil {
+		return nil, notSent(OpActivate, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	bearer, err := c.tokens.get(ctx)
+	if err != nil {
+		return nil, notSent(OpActivate, err)
+	}
+	a := c.exchange(ctx, c.freeTripper, call{
+		operation: OpActivate, method: "POST",
+		path:   "/gigastore/activations/activated-items/" + url.PathEscape(itemUID) + "/activate",
+		bearer: bearer, limit: maxPaidAnswer,
+	})
+	if a.status == http.StatusUnauthorized {
+		c.tokens.invalidate(bearer)
+	}
+	v := c.classifier.classify(a)
+	if !v.applied {
+		return nil, a.failure(v)
+	}
+	var record ActivatedItemRecord
+	if json.Unmarshal(a.body, &record) != nil {
+		return nil, nil //nolint:nilnil // documented: the answer held no item
+	}
+	if record.ActivatedItem.UID != itemUID {
+		a.err = errOtherItem
+		return nil, a.failure(verdict{effect: EffectUnknown, successSeen: v.successSeen})
+	}
+	return &record.ActivatedItem, nil
+}

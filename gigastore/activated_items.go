@@ -1,0 +1,209 @@
+package gigastore
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// ActivatedItemRecord is a sold package as the vendor's reads show it, with whatever stands beside it. Customer and ESIMs
+// are zero where it stands alone.
+type ActivatedItemRecord struct {
+	ActivatedItem ActivatedItem
+	Customer      Customer
+	ESIMs         []ESIMProfile
+	Unknown       UnknownMembers
+}
+
+// LogValue returns the uids, for slog's JSON handler would marshal the members.
+func (r ActivatedItemRecord) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("item_uid", r.ActivatedItem.UID), slog.String("customer_uid", r.Customer.UID))
+}
+
+var errNoItem = errors.New("no activated item")
+
+// UnmarshalJSON reads a bare item, or an envelope that holds one as activatedItem beside customer and relatedEsims: which
+// of the two a call answers is unknown (dossier 2.5, 2.6). It fails where neither has a uid.
+func (r *ActivatedItemRecord) UnmarshalJSON(data []byte) error {
+	o, err := readObject(data)
+	if err != nil {
+		return err
+	}
+	*r = ActivatedItemRecord{}
+	if _, nested := o["activatedItem"]; nested {
+		if err := must(o, "activatedItem", &r.ActivatedItem); err != nil {
+			return err
+		}
+	} else {
+		r.ActivatedItem = activatedItemFrom(o)
+	}
+	if r.ActivatedItem.UID == "" {
+		return errNoItem
+	}
+	take(o, "customer", &r.Customer)
+	take(o, "relatedEsims", &r.ESIMs)
+	var profile *ESIMProfile
+	take(o, "esimProfile", &profile)
+	if profile != nil {
+		r.ESIMs = append(r.ESIMs, *profile)
+	}
+	r.Unknown = o.rest()
+	return nil
+}
+
+// ActivatedItem reads one sold package.
+//
+// GET /gigastore/activations/activated-items/{uid}, observed; dossier 2.6.
+func (c *Client) ActivatedItem(ctx context.Context, uid string) (*ActivatedItemRecord, error) {
+	if err := checkSegment("item uid", uid); err != nil {
+		return nil, notSent(OpActivatedItem, err)
+	}
+	var record ActivatedItemRecord
+	err := c.readJSON(ctx, OpActivatedItem, "/gigastore/activations/activated-items/"+url.PathEscape(uid),
+		url.Values{onlyActiveProfiles: {"false"}}, record.UnmarshalJSON)
+	if err != nil {
+		return nil, err
+	}
+	return &record, nil
+}
+
+// ActivatedItemsQuery selects sold packages. Zero members are left out; what the vendor takes for them is unknown.
+type ActivatedItemsQuery struct {
+	// From and To bound a date; which one, inclusive or not, is unknown. They are sent in RFC 3339, UTC: that the vendor
+	// reads this form is assumed.
+	From, To time.Time
+	SortBy   string // DATE, NAME, VOLUME, VALIDITY, PRICE, RETAILPRICE or SALESCHANNEL (observed)
+	SortDir  string // ASC or DESC (observed)
+}
+
+func (q ActivatedItemsQuery) values() url.Values {
+	v := url.Values{}
+	set := func(name, value string, present bool) {
+		if present {
+			v.Set(name, value)
+		}
+	}
+	set("from", q.From.UTC().Format(time.RFC3339), !q.From.IsZero())
+	set("to", q.To.UTC().Format(time.RFC3339), !q.To.IsZero())
+	set("sort_by", q.SortBy, q.SortBy != "")
+	set("sort_dir", q.SortDir, q.SortDir != "")
+	return v
+}
+
+// ActivatedItems reads the list of sold packages as it arrives: one element in memory at a time, 1 MiB at most each and
+// 256 MiB all together. An error ends the sequence, and so does the first element that cannot be read; only a sequence
+// without an error was complete. [Config.Timeout] bounds all of it, the caller's own work between elements included.
+// There is no filter by metatag and no paging, and whether the vendor caps the list is unknown.
+//
+// GET /gigastore/activations/activated-items, observed; dossier 2.5.
+func (c *Client) ActivatedItems(ctx context.Context, q ActivatedItemsQuery) iter.Seq2[ActivatedItemRecord, error] {
+	return func(yield func(ActivatedItemRecord, error) bool) {
+		ctx, cancel := context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+		resp, err := c.openList(ctx, call{
+			operation: OpActivatedItems, method: "GET", path: "/gigastore/activations/activated-items", query: q.values(),
+		})
+		if err != nil {
+			yield(ActivatedItemRecord{}, err)
+			return
+		}
+		defer func() { _ = resp.Body.Close() }()
+
+		stopped, err := eachElement(resp.Body, func(record ActivatedItemRecord) bool { return yield(record, nil) })
+		if err != nil && !stopped {
+			yield(ActivatedItemRecord{}, &Error{Operation: OpActivatedItems, Status: resp.StatusCode, Err: err})
+		}
+	}
+}
+
+// openList returns the answer to k with the body unread, a 2xx.
+func (c *Client) openList(ctx context.Context, k call) (*http.Response, error) {
+	var resp *http.Response
+	var renewed bool
+	_, err := c.tryRead(ctx, func() answer {
+		return c.authorized(ctx, k.operation, &renewed, func(bearer Secret) answer {
+			k.bearer = bearer
+			opened, sending, err := c.open(ctx, c.freeTripper, k)
+			a := answer{operation: k.operation, err: err}
+			if opened != nil {
+				a = answerHead(k.operation, opened)
+				if a.status >= 200 && a.status <= 299 {
+					resp, a.whole = opened, true // its elements are for the caller to read
+				} else {
+					a.body, a.whole, a.err = readBody(opened, maxErrorBody)
+					_ = opened.Body.Close()
+				}
+			}
+			a.evidence = sending.evidence(a.status)
+			return a
+		})
+	})
+	return resp, err
+}
+
+// eachElement reads a JSON array from r and hands each element to handle until that returns false. It returns an error
+// unless the array came to its "]" and nothing but space to the end of r.
+func eachElement(r io.Reader, handle func(ActivatedItemRecord) bool) (stopped bool, err error) {
+	limited := &limitedReader{r: r, total: maxListAnswer, element: maxListElement}
+	d := json.NewDecoder(bufio.NewReaderSize(limited, listBuffer))
+	if open, err := d.Token(); err != nil || open != json.Delim('[') {
+		return false, limited.cause(errMalformed)
+	}
+	for d.More() {
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			return false, limited.cause(errListIncomplete)
+		}
+		limited.element = maxListElement
+		var record ActivatedItemRecord
+		if err := record.UnmarshalJSON(raw); err != nil {
+			return false, errMalformed
+		}
+		if !handle(record) {
+			return true, nil
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return false, limited.cause(errListIncomplete)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return false, limited.cause(errMalformed)
+	}
+	return false, nil
+}
+
+// limitedReader bounds a stream and, between two settings of element, what a decoder may hold of it.
+type limitedReader struct {
+	r              io.Reader
+	total, element int64
+	err            error
+}
+
+func (l *limitedReader) Read(p []byte) (int, error) {
+	if l.total <= 0 || l.element <= 0 {
+		l.err = errTooLong
+		return 0, errTooLong
+	}
+	n, err := l.r.Read(p[:min(int64(len(p)), l.total, l.element)])
+	l.total -= int64(n)
+	l.element -= int64(n)
+	if err != nil && err != io.EOF {
+		l.err = err
+	}
+	return n, err
+}
+
+// cause returns why reading stopped, or otherwise where nothing kept it from going on.
+func (l *limitedReader) cause(otherwise error) error {
+	if l.err != nil {
+		return l.err
+	}
+	return otherwise
+}

@@ -1,0 +1,141 @@
+package gigastore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	maxToken         = 16 << 10 // bytes of an access token; the sample is a JWT
+	assumedTokenLife = time.Hour
+	maxTokenLife     = 30 * 24 * time.Hour
+	renewBefore      = time.Minute // or a tenth of the life, if that is less
+)
+
+// token is an access token and when it ends.
+type token struct {
+	value Secret
+	life  time.Duration // from the moment it was asked for
+}
+
+// tokenSource keeps one access token for all callers. Whether a new token revokes older ones, and whether authentication
+// is rate limited, is unknown (dossier 1.1), so it fetches one at a time and only when needed.
+type tokenSource struct {
+	now    func() time.Time
+	fetch  func(context.Context) (token, error)
+	flight singleflight.Group
+
+	mu      sync.Mutex
+	current Secret
+	renewAt time.Time
+}
+
+func newTokenSource(now func() time.Time, fetch func(context.Context) (token, error)) *tokenSource {
+	return &tokenSource{now: now, fetch: fetch}
+}
+
+// get returns the current token, or one fetched for everybody who waits. The fetch runs on the values of the first
+// caller's context and not on its end, so that a caller who leaves does not fail the others.
+func (s *tokenSource) get(ctx context.Context) (Secret, error) {
+	if value, ok := s.valid(); ok {
+		return value, nil
+	}
+	detached := context.WithoutCancel(ctx)
+	result := s.flight.DoChan("", func() (any, error) {
+		// A flight that ended between the look above and this one has left a token.
+		if value, ok := s.valid(); ok {
+			return value, nil
+		}
+		asked := s.now()
+		t, err := s.fetch(detached)
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.current = t.value
+		s.renewAt = asked.Add(t.life - min(renewBefore, t.life/10))
+		return t.value, nil
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return "", &tokenError{r.Err}
+		}
+		return r.Val.(Secret), nil
+	case <-ctx.Done():
+		return "", &tokenError{ctx.Err()}
+	}
+}
+
+// tokenError says that a call was not sent for want of a token.
+type tokenError struct{ cause error }
+
+func (e *tokenError) Error() string { return "no access token: " + phraseOf(e.cause) }
+
+func (e *tokenError) Unwrap() error { return e.cause }
+
+func (s *tokenSource) valid() (Secret, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current, s.current != "" && s.now().Before(s.renewAt)
+}
+
+// invalidate forgets value after the vendor has refused it. A newer token stays.
+func (s *tokenSource) invalidate(value Secret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == value {
+		s.current = ""
+	}
+}
+
+// authenticate fetches a token.
+//
+// POST /reseller/authenticate, docs api-authentification.
+func (c *Client) authenticate(ctx context.Context, id string, secret Secret) (token, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	a, err := c.tryRead(ctx, func() answer {
+		return c.exchange(ctx, c.freeTripper, call{
+			operation: OpAuthenticate, method: "POST", path: "/reseller/authenticate",
+			basic: &[2]Secret{Secret(id), secret}, limit: maxTokenAnswer,
+		})
+	})
+	if err != nil {
+		return token{}, err
+	}
+	t, err := parseToken(a.body)
+	if err != nil {
+		return token{}, &Error{Operation: OpAuthenticate, Status: a.status, BytesWritten: a.evidence.BytesWritten, Err: err}
+	}
+	return t, nil
+}
+
+// parseToken reads accessToken and expiresIn, in seconds. A life that is missing or senseless is taken to be an hour, as
+// one client does.
+func parseToken(body []byte) (token, error) {
+	o, err := readObject(body)
+	if err != nil {
+		return token{}, errBadToken
+	}
+	var value string
+	var seconds Decimal
+	take(o, "accessToken", &value)
+	take(o, "expiresIn", &seconds)
+	if value == "" || len(value) > maxToken || !isVisible(value) { // it goes into a header
+		return token{}, errBadToken
+	}
+	return token{Secret(value), tokenLife(seconds)}, nil
+}
+
+func tokenLife(seconds Decimal) time.Duration {
+	d, err := time.ParseDuration(seconds.String() + "s")
+	if err != nil || d <= 0 {
+		return assumedTokenLife
+	}
+	return min(d, maxTokenLife)
+}

@@ -1,0 +1,173 @@
+package gigastore
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+const (
+	defaultTimeout   = 60 * time.Second
+	defaultUserAgent = "gigagate"
+)
+
+// Config is what a [Client] needs. BaseURL, ClientID and ClientSecret are required.
+type Config struct {
+	BaseURL      string        // https, or http on loopback only; scheme and host, nothing else
+	ClientID     string        // of the portal's API section (docs api-authentification)
+	ClientSecret Secret        // likewise
+	Timeout      time.Duration // one vendor call, whole, with every try and the token it may need; 0: 60 s
+	UserAgent    string        // "": gigagate
+	Refusals     []RefusalRule // nil: AssumedRefusals()
+
+	// ThrottledHasNoEffect makes a whole 429 on a paid call count as no effect. Whether the vendor turns a call away
+	// before any charge is unknown, so it is off unless someone has found out.
+	ThrottledHasNoEffect bool
+
+	// nil: OpenTelemetry's globals.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+	Propagator     propagation.TextMapPropagator
+
+	// Dial opens the connections, for tests and in-memory networks. nil: net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	Now  func() time.Time // nil: time.Now
+}
+
+// Client calls Gigastore for one account. It is safe for concurrent use.
+type Client struct {
+	base       string // scheme and host, pinned
+	account    string
+	userAgent  string
+	timeout    time.Duration
+	classifier classifier
+	now        func() time.Time
+	tokens     *tokenSource
+
+	paidTransport, freeTransport *http.Transport
+	paidTripper, freeTripper     http.RoundTripper // the transports, traced
+}
+
+// New checks cfg and returns a Client. It opens no connection. The error names the setting and holds no secret.
+func New(cfg Config) (*Client, error) { return newClient(cfg, nil) }
+
+// newClient is New with the certificates to trust; nil: the system's.
+func newClient(cfg Config, roots *x509.CertPool) (*Client, error) {
+	base, err := pinnedBase(cfg.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case cfg.ClientID == "" || strings.Contains(cfg.ClientID, ":") || !isVisible(cfg.ClientID):
+		return nil, errors.New("gigastore: ClientID must be visible ASCII text without a colon")
+	case cfg.ClientSecret == "" || !isVisible(string(cfg.ClientSecret)):
+		return nil, errors.New("gigastore: ClientSecret must be visible ASCII text")
+	case cfg.Timeout < 0:
+		return nil, errors.New("gigastore: Timeout must not be negative")
+	case strings.ContainsFunc(cfg.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }):
+		return nil, errors.New("gigastore: UserAgent must be printable ASCII text")
+	}
+	if err := checkRefusals(cfg.Refusals); err != nil {
+		return nil, errors.New("gigastore: Refusals: " + err.Error())
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = defaultUserAgent
+	}
+	if cfg.Refusals == nil {
+		cfg.Refusals = AssumedRefusals()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
+
+	account := sha256.Sum256([]byte(base + "\n" + cfg.ClientID))
+	c := &Client{
+		base:          base,
+		account:       hex.EncodeToString(account[:]),
+		userAgent:     cfg.UserAgent,
+		timeout:       cfg.Timeout,
+		classifier:    classifier{rules: cfg.Refusals, throttledHasNoEffect: cfg.ThrottledHasNoEffect},
+		now:           cfg.Now,
+		paidTransport: newTransport(cfg.Dial, roots, paidIdle, true),
+		freeTransport: newTransport(cfg.Dial, roots, freeIdle, false),
+	}
+	c.paidTripper = traced(c.paidTransport, cfg)
+	c.freeTripper = traced(c.freeTransport, cfg)
+	c.tokens = newTokenSource(cfg.Now, func(ctx context.Context) (token, error) {
+		return c.authenticate(ctx, cfg.ClientID, cfg.ClientSecret)
+	})
+	return c, nil
+}
+
+// Close closes idle connections. It ends nothing that is in flight.
+func (c *Client) Close() {
+	c.paidTransport.CloseIdleConnections()
+	c.freeTransport.CloseIdleConnections()
+}
+
+// Account identifies the account that is spent from: the SHA-256 of base URL and client id, in hex.
+func (c *Client) Account() string { return c.account }
+
+// pinnedBase returns scheme and host in lower case, without the scheme's own port. The errors do not repeat the text: it
+// could hold a password.
+func pinnedBase(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" {
+		return "", errors.New("gigastore: BaseURL is not an absolute URL")
+	}
+	switch {
+	case u.User != nil:
+		return "", errors.New("gigastore: BaseURL must not hold a user or password")
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "", errors.New("gigastore: BaseURL must be scheme and host only, without path, query or fragment")
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+		return "", errors.New("gigastore: BaseURL must be https, or http on loopback")
+	}
+	host := strings.ToLower(u.Host)
+	if port := u.Port(); port == "" || u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	return u.Scheme + "://" + host, nil
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+func isVisible(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// A path segment starts with no dot, so that it is neither "." nor "..", and holds nothing that needs escaping but the
+// space, so that no server reads it in two ways. Uids are UUIDs in practice; names of regional country sets are unknown.
+var pathSegment = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_. -]{0,63}$`)
+
+func checkSegment(field, value string) error {
+	if !pathSegment.MatchString(value) {
+		return &inputError{field, "must be 1 to 64 of letters, digits, space, dot, - and _, and not start with a dot or space"}
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+package gigastore
+
+import (
+	"context"
+	"net/url"
+)
+
+// Country is one country of a set (docs countries-api).
+type Country struct {
+	Code     string         `json:"code"`     // ISO 3166-1 alpha-2
+	Name     string         `json:"name"`     // equals the code in the sample
+	ImageURL string         `json:"imageUrl"` // relative, and without the /gigastore that the call needs
+	Unknown  UnknownMembers `json:"-"`
+}
+
+// UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
+func (c *Country) UnmarshalJSON(data []byte) error {
+	o, err := readObject(data)
+	if err != nil {
+		return err
+	}
+	*c = Country{}
+	take(o, "code", &c.Code)
+	take(o, "name", &c.Name)
+	take(o, "imageUrl", &c.ImageURL)
+	c.Unknown = o.rest()
+	return nil
+}
+
+// Countries reads the countries of a set: WWW, an ISO 3166-1 alpha-2 code, or a regional name.
+//
+// GET /gigastore/esim/countries/{countrySet}, docs countries-api.
+func (c *Client) Countries(ctx context.Context, countrySet string) ([]Country, error) {
+	if err := checkSegment("country set", countrySet); err != nil {
+		return nil, notSent(OpCountries, err)
+	}
+	var countries []Country
+	err := c.readJSON(ctx, OpCountries, "/gigastore/esim/countries/"+url.PathEscape(countrySet), nil,
+		intoList("countries", &countries))
+	return countries, err
+}

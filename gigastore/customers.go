@@ -1,0 +1,224 @@
+package gigastore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strconv"
+)
+
+// Customer is a holder of packages and eSIM profiles (docs customers; dossier 3.5). One customer has one country set,
+// fixed by the first package.
+type Customer struct {
+	UID        string         `json:"uid"`
+	Email      string         `json:"email"`      // "" where null, also where the vendor knows it
+	ProfileURL string         `json:"profileUrl"` // treat as secret
+	Unknown    UnknownMembers `json:"-"`
+}
+
+// UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
+func (c *Customer) UnmarshalJSON(data []byte) error {
+	o, err := readObject(data)
+	if err != nil {
+		return err
+	}
+	*c = Customer{}
+	take(o, "uid", &c.UID)
+	take(o, "email", &c.Email)
+	take(o, "profileUrl", &c.ProfileURL)
+	c.Unknown = o.rest()
+	return nil
+}
+
+// LogValue returns the uid.
+func (c Customer) LogValue() slog.Value { return slog.GroupValue(slog.String("uid", c.UID)) }
+
+// Format writes what LogValue shows, for every verb.
+func (c Customer) Format(f fmt.State, _ rune) { formatSafe(f, "Customer", c) }
+
+// CustomerRecord is a customer with packages and profiles (docs customers; dossier 3.7). The two lists are independent:
+// nothing says which package belongs to which profile.
+type CustomerRecord struct {
+	Customer Customer `json:"customer"`
+	// TotalAvailableBalance may or may not count pending and expired packages: unknown.
+	TotalAvailableBalance *Size           `json:"totalAvailableBalance"`
+	ActivatedItems        []ActivatedItem `json:"activatedItems"`
+	RelatedESIMs          []ESIMProfile   `json:"relatedEsims"`
+	Unknown               UnknownMembers  `json:"-"`
+}
+
+// UnmarshalJSON fails where customer, activatedItems or relatedEsims is there and unreadable: a record that misses a
+// package must not look complete.
+func (r *CustomerRecord) UnmarshalJSON(data []byte) error {
+	o, err := readObject(data)
+	if err != nil {
+		return err
+	}
+	*r = CustomerRecord{}
+	if err := must(o, "customer", &r.Customer); err != nil {
+		return err
+	}
+	if err := must(o, "activatedItems", &r.ActivatedItems); err != nil {
+		return err
+	}
+	if err := must(o, "relatedEsims", &r.RelatedESIMs); err != nil {
+		return err
+	}
+	take(o, "totalAvailableBalance", &r.TotalAvailableBalance)
+	r.Unknown = o.rest()
+	return nil
+}
+
+// LogValue returns the uid and how many packages and profiles there are, for slog's JSON handler would marshal the members.
+func (r CustomerRecord) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("customer_uid", r.Customer.UID),
+		slog.Int("activated_items", len(r.ActivatedItems)), slog.Int("related_esims", len(r.RelatedESIMs)))
+}
+
+// onlyActiveProfiles is always said, because the server's default is unknown and a hidden profile looks like a lost one.
+const onlyActiveProfiles = "only_active_profiles"
+
+// Customer reads one customer.
+//
+// GET /gigastore/activations/customers/{uid}, docs customers; dossier 2.11.
+func (c *Client) Customer(ctx context.Context, uid string) (*CustomerRecord, error) {
+	if err := checkSegment("customer uid", uid); err != nil {
+		return nil, notSent(OpCustomer, err)
+	}
+	var record CustomerRecord
+	err := c.readJSON(ctx, OpCustomer, "/gigastore/activations/customers/"+url.PathEscape(uid),
+		url.Values{onlyActiveProfiles: {"false"}}, record.UnmarshalJSON)
+	if err != nil {
+		return nil, err
+	}
+	return &record, nil
+}
+
+// defaultPageSize is what one client asks for; the server's own default and maximum are unknown.
+const defaultPageSize = 50
+
+// CustomersQuery selects a page. The last one is short or empty; the vendor tells no total.
+type CustomersQuery struct {
+	PageSize  int // 0: 50
+	PageIndex int // from 0
+}
+
+// Customers reads one page of all customers.
+//
+// GET /gigastore/activations/customers, docs customers; query observed (dossier 2.10).
+func (c *Client) Customers(ctx context.Context, q CustomersQuery) ([]CustomerRecord, error) {
+	size, err := pageSize(q.PageSize, q.PageIndex)
+	if err != nil {
+		return nil, notSent(OpCustomers, err)
+	}
+	var records []CustomerRecord
+	err = c.readJSON(ctx, OpCustomers, "/gigastore/activations/customers", url.Values{
+		"page_size":        {strconv.Itoa(size)},
+		"page_index":       {strconv.Itoa(q.PageIndex)},
+		onlyActiveProfiles: {"false"},
+	}, intoList("customers", &records))
+	return records, err
+}
+
+// SearchKey is what SearchCustomers looks at (observed). A metatag is no search key.
+type SearchKey string
+
+// The search keys of dossier 2.13.
+const (
+	SearchEmail SearchKey = "EMAIL"
+	SearchUID   SearchKey = "UID"
+	SearchICCID SearchKey = "ICCID"
+)
+
+// SearchMode is how SearchCustomers compares (observed).
+type SearchMode string
+
+// The search modes of dossier 2.13.
+const (
+	SearchExact      SearchMode = "isExact"
+	SearchStartsWith SearchMode = "startsWith"
+	SearchContains   SearchMode = "contains"
+)
+
+// SearchCustomersQuery selects customers, in pages as [CustomersQuery] does.
+type SearchCustomersQuery struct {
+	Key       SearchKey
+	Query     string     // not empty
+	Mode      SearchMode // "": SearchExact
+	PageSize  int
+	PageIndex int
+}
+
+// LogValue returns everything but the query.
+func (q SearchCustomersQuery) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("key", string(q.Key)), slog.String("mode", string(q.Mode)),
+		slog.Int("page_size", q.PageSize), slog.Int("page_index", q.PageIndex))
+}
+
+// Format writes what LogValue shows, for every verb.
+func (q SearchCustomersQuery) Format(f fmt.State, _ rune) { formatSafe(f, "SearchCustomersQuery", q) }
+
+// SearchCustomers reads one page of the customers that match.
+//
+// POST /gigastore/activations/search-customers, named by docs customers; body observed (dossier 2.13).
+func (c *Client) SearchCustomers(ctx context.Context, q SearchCustomersQuery) ([]CustomerRecord, error) {
+	size, err := pageSize(q.PageSize, q.PageIndex)
+	switch {
+	case err != nil:
+		return nil, notSent(OpSearchCustomers, err)
+	case q.Key != SearchEmail && q.Key != SearchUID && q.Key != SearchICCID:
+		return nil, notSent(OpSearchCustomers, &inputError{"search key", "must be EMAIL, UID or ICCID"})
+	case q.Query == "":
+		return nil, notSent(OpSearchCustomers, &inputError{"search query", "must not be empty"})
+	case q.Mode == "":
+		q.Mode = SearchExact
+	case q.Mode != SearchExact && q.Mode != SearchStartsWith && q.Mode != SearchContains:
+		return nil, notSent(OpSearchCustomers, &inputError{"search mode", "must be isExact, startsWith or contains"})
+	}
+	body, err := json.Marshal(struct {
+		PageSize           int        `json:"pageSize"`
+		PageIndex          int        `json:"pageIndex"`
+		SearchKey          SearchKey  `json:"searchKey"`
+		SearchQuery        string     `json:"searchQuery"`
+		SearchMode         SearchMode `json:"searchMode"`
+		OnlyActiveProfiles bool       `json:"onlyActiveProfiles"`
+	}{size, q.PageIndex, q.Key, q.Query, q.Mode, false})
+	if err != nil {
+		return nil, notSent(OpSearchCustomers, &inputError{"search query", "cannot be written as JSON"})
+	}
+	answer, err := c.readAuthorized(ctx, call{
+		operation: OpSearchCustomers, method: "POST", path: "/gigastore/activations/search-customers", body: body,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var records []CustomerRecord
+	err = decoded(OpSearchCustomers, answer, intoList("customers", &records))
+	return records, err
+}
+
+func pageSize(size, index int) (int, error) {
+	switch {
+	case size < 0:
+		return 0, &inputError{"page size", "must not be negative"}
+	case index < 0:
+		return 0, &inputError{"page index", "must not be negative"}
+	case size == 0:
+		return defaultPageSize, nil
+	}
+	return size, nil
+}
+
+// intoList decodes a list that is an array, or an object that holds one under name; absent or null there is an empty
+// list. The vendor's pages show both for the same call (dossier 7.2-f).
+func intoList[T any](name string, into *[]T) func([]byte) error {
+	return func(data []byte) error {
+		o, err := readObject(data)
+		if err != nil {
+			return json.Unmarshal(data, into)
+		}
+		return must(o, name, into)
+	}
+}

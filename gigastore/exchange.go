@@ -1,0 +1,196 @@
+package gigastore
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Most bytes read of an answer's body.
+const (
+	maxPaidAnswer   = 1 << 20
+	maxReadAnswer   = 16 << 20
+	maxListAnswer   = 256 << 20
+	maxListElement  = 1 << 20
+	maxTokenAnswer  = 64 << 10
+	maxErrorBody    = 4 << 10 // kept in an Error
+	usualAnswer     = 4 << 10
+	listBuffer      = 32 << 10
+	maxRetryAfter   = time.Hour
+	contentTypeJSON = "application/json"
+)
+
+// call is one request to come.
+type call struct {
+	operation      string
+	method, path   string // path escaped already
+	query          url.Values
+	body           []byte // JSON; nil: none
+	limit          int64  // of the answer
+	bearer         Secret // "": no Authorization
+	basic          *[2]Secret
+	idempotencyKey string
+	notAfter       time.Time // no first byte later; zero: no limit
+}
+
+// answer is what came of a call.
+type answer struct {
+	operation   string
+	token       string // paid calls: what the metatag must bear
+	status      int    // 0: none came
+	contentType string
+	encoded     bool // the body is in a content coding nobody asked for, and cannot be read
+	retryAfter  time.Duration
+	body        []byte
+	whole       bool // the body came to its proven end
+	evidence    Evidence
+	err         error // what kept the answer from being whole
+}
+
+// exchange performs a call once and reads the answer.
+func (c *Client) exchange(ctx context.Context, rt http.RoundTripper, k call) answer {
+	resp, sending, err := c.open(ctx, rt, k)
+	a := answer{operation: k.operation, err: err}
+	if resp != nil {
+		a = answerHead(k.operation, resp)
+		if resp.StatusCode >= http.StatusOK { // 101 has a stream for a body
+			a.body, a.whole, a.err = readBody(resp, k.limit)
+		}
+		_ = resp.Body.Close()
+	}
+	sending.seal()
+	a.evidence = sending.evidence(a.status)
+	return a
+}
+
+// open sends a call and returns the answer's head with the body unread, or an error. It calls the transport and not an
+// http.Client, which would follow redirects, keep cookies and put the URL into errors.
+func (c *Client) open(ctx context.Context, rt http.RoundTripper, k call) (*http.Response, *attempt, error) {
+	sending := &attempt{notAfter: k.notAfter, now: c.now}
+	ctx = context.WithValue(ctx, operationKey{}, k.operation)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		if conn, ok := info.Conn.(*countedConn); ok { // newTransport makes no others
+			conn.attempt.Store(sending)
+		}
+	}})
+	target := c.base + k.path
+	if len(k.query) > 0 {
+		target += "?" + k.query.Encode()
+	}
+	var body io.Reader
+	if k.body != nil {
+		body = bytes.NewReader(k.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, k.method, target, body)
+	if err != nil {
+		return nil, sending, phrase("the request cannot be built")
+	}
+	// With GetBody, net/http sends a POST that bears an Idempotency-Key again when a reused connection dies after the
+	// request was written: two sales, one of them unseen.
+	req.GetBody = nil
+	req.Header.Set("User-Agent", c.userAgent)
+	req.Header.Set("Accept", contentTypeJSON+", application/problem+json")
+	if k.body != nil {
+		req.Header.Set("Content-Type", contentTypeJSON)
+		// Only beside a body: net/http sends a body-less request with this header again whatever GetBody is.
+		if k.idempotencyKey != "" {
+			req.Header.Set("Idempotency-Key", k.idempotencyKey)
+		}
+	}
+	switch {
+	case k.basic != nil:
+		req.SetBasicAuth(string(k.basic[0]), string(k.basic[1]))
+	case k.bearer != "":
+		req.Header.Set("Authorization", "Bearer "+string(k.bearer))
+	}
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return nil, sending, err
+	}
+	return resp, sending, nil
+}
+
+func answerHead(operation string, resp *http.Response) answer {
+	coding := resp.Header.Get("Content-Encoding")
+	return answer{
+		operation:   operation,
+		status:      resp.StatusCode,
+		contentType: resp.Header.Get("Content-Type"),
+		encoded:     coding != "" && coding != "identity",
+		retryAfter:  retryAfter(resp.Header),
+	}
+}
+
+// readBody reads at most limit bytes and reports whether the body came to its proven end: the length announced, the last
+// chunk, or, where the end of the connection is the end of the body, a complete JSON object or array.
+func readBody(resp *http.Response, limit int64) (body []byte, whole bool, err error) {
+	var read bytes.Buffer
+	read.Grow(usualAnswer) // larger than httpBuffer, so that a body is not read byte by byte
+	_, err = read.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	body = read.Bytes()
+	switch {
+	case int64(len(body)) > limit:
+		return body[:limit], false, errTooLong
+	case err != nil:
+		return body, false, err
+	case resp.ContentLength >= 0 || slices.Contains(resp.TransferEncoding, "chunked"):
+		return body, true, nil
+	case isJSONContainer(body):
+		return body, true, nil
+	default:
+		return body, false, errCutOff
+	}
+}
+
+// isJSONContainer reports whether data is one complete object or array. A cut number or an empty text would not show.
+func isJSONContainer(data []byte) bool {
+	data = bytes.TrimLeft(data, " \t\r\n")
+	return len(data) > 0 && (data[0] == '{' || data[0] == '[') && json.Valid(data)
+}
+
+// retryAfter reads RFC 9110 section 10.2.3, seconds or a date; what is not within 0 to 1 h is 0.
+func retryAfter(h http.Header) time.Duration {
+	text := h.Get("Retry-After")
+	if text == "" {
+		return 0
+	}
+	var d time.Duration
+	if seconds, err := strconv.ParseUint(text, 10, 16); err == nil {
+		d = time.Duration(seconds) * time.Second
+	} else if date, err := http.ParseTime(text); err == nil {
+		if sent, err := http.ParseTime(h.Get("Date")); err == nil { // the vendor's clock against itself
+			d = date.Sub(sent)
+		}
+	}
+	if d < 0 || d > maxRetryAfter {
+		return 0
+	}
+	return d
+}
+
+// failure is the error of an answer that did not show success.
+func (a answer) failure(v verdict) *Error {
+	err := a.err
+	if err == nil && v.effect == EffectUnknown {
+		err = errNotConclusive
+	}
+	return &Error{
+		Operation:    a.operation,
+		Effect:       v.effect,
+		Reason:       v.reason,
+		Status:       a.status,
+		Message:      v.message,
+		Body:         bytes.Clone(a.body[:min(len(a.body), maxErrorBody)]),
+		BytesWritten: a.evidence.BytesWritten,
+		SuccessSeen:  v.successSeen,
+		RetryAfter:   a.retryAfter,
+		Err:          err,
+	}
+}

@@ -1,0 +1,74 @@
+package gigastore
+
+import (
+	"context"
+	"errors"
+	"net/url"
+)
+
+// InventoryItem is what can be sold (docs offering-packages; dossier 3.4). The printed sample is cut, so further members
+// exist; they are in Unknown.
+type InventoryItem struct {
+	ID                string         `json:"id"` // the InventoryItemID of a sale
+	ProductID         string         `json:"productId"`
+	Name              string         `json:"name"`
+	SizeValue         Decimal        `json:"sizeValue"`
+	SizeUnit          string         `json:"sizeUnit"` // as Size.Unit
+	ValiditySize      Decimal        `json:"validitySize"`
+	ValidityUnit      string         `json:"validityUnit"` // as Balance.ValidityUnit
+	ValidityUnlimited bool           `json:"validityUnlimited"`
+	CountrySet        string         `json:"countrySet"`   // WWW, an ISO 3166-1 alpha-2 code, or a regional name
+	Prices            []Price        `json:"prices"`       // what the reseller pays (inferred from the samples)
+	RetailPrices      []Price        `json:"retailPrices"` // what the reseller asks
+	Unknown           UnknownMembers `json:"-"`
+}
+
+// UnmarshalJSON keeps what it can and puts the rest into Unknown, a list with one unreadable price as a whole. It fails
+// on what is no JSON object or has no id.
+func (i *InventoryItem) UnmarshalJSON(data []byte) error {
+	o, err := readObject(data)
+	if err != nil {
+		return err
+	}
+	*i = InventoryItem{}
+	take(o, "id", &i.ID)
+	if i.ID == "" {
+		return errors.New("inventory item without an id")
+	}
+	take(o, "productId", &i.ProductID)
+	take(o, "name", &i.Name)
+	take(o, "sizeValue", &i.SizeValue)
+	take(o, "sizeUnit", &i.SizeUnit)
+	take(o, "validitySize", &i.ValiditySize)
+	take(o, "validityUnit", &i.ValidityUnit)
+	take(o, "validityUnlimited", &i.ValidityUnlimited)
+	take(o, "countrySet", &i.CountrySet)
+	take(o, "prices", &i.Prices)
+	take(o, "retailPrices", &i.RetailPrices)
+	i.Unknown = o.rest()
+	return nil
+}
+
+// Inventory reads what can be sold.
+//
+// GET /gigastore/products/inventory, docs offering-packages.
+func (c *Client) Inventory(ctx context.Context) ([]InventoryItem, error) {
+	var items []InventoryItem
+	err := c.readJSON(ctx, OpInventory, "/gigastore/products/inventory", nil, intoList("items", &items))
+	return items, err
+}
+
+// InventoryItem reads one item.
+//
+// GET /gigastore/products/inventory/{id}, observed; that the answer is a bare item is assumed (dossier 2.15).
+func (c *Client) InventoryItem(ctx context.Context, id string) (*InventoryItem, error) {
+	if err := checkSegment("inventory item id", id); err != nil {
+		return nil, notSent(OpInventoryItem, err)
+	}
+	var item InventoryItem
+	err := c.readJSON(ctx, OpInventoryItem, "/gigastore/products/inventory/"+url.PathEscape(id), nil, item.UnmarshalJSON)
+	if err != nil {
+		return nil, err
+	}
+	return &item, nil
+}

@@ -1,0 +1,424 @@
+package gigastore
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// net/http re-sends a POST that bears an Idempotency-Key and has a GetBody when a reused connection dies. Cure: GetBody
+// is nil. The connection count tells it apart from the second cure, which lets no second connection carry the request.
+func TestPaidCallIsNotSentAgainWhenReusedConnectionDies(t *testing.T) {
+	for name, die := range map[string]func(*rawConn){
+		"reset": (*rawConn).reset,
+		"close": func(c *rawConn) { _ = c.Conn.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {
+				if c.served == 0 {
+					c.answer(200, "application/json", saleJSON(testToken))
+					return
+				}
+				die(c)
+			})
+			client := newTestClient(t, Config{BaseURL: vendor.url()})
+			if _, err := client.Register(t.Context(), testPermit(), testRegister()); err != nil {
+				t.Fatal(err)
+			}
+			_, before := vendor.seen()
+			_, err := client.Register(t.Context(), testPermit(), testRegister())
+			e := wantEffect(t, err, EffectUnknown)
+			if e.BytesWritten == 0 || e.Status != 0 {
+				t.Errorf("got %d bytes, status %d", e.BytesWritten, e.Status)
+			}
+			if requests, conns := vendor.seen(); requests != 2 || conns != before {
+				t.Errorf("%d requests on %d connections, want 2 on %d", requests, conns, before)
+			}
+		})
+	}
+}
+
+// The second cure by itself: whatever sends a request again, its bytes do not reach a second connection.
+func TestAttemptUsesOneConnection(t *testing.T) {
+	a := &attempt{now: time.Now}
+	first, second := &countedConn{}, &countedConn{}
+	if err := a.begin(first, 10); err != nil {
+		t.Fatal(err)
+	}
+	a.end(10, 10)
+	if err := a.begin(first, 10); err != nil {
+		t.Errorf("same connection: %v", err)
+	}
+	a.end(10, 10)
+	if err := a.begin(second, 10); !errors.Is(err, errSecondSend) {
+		t.Errorf("second connection: %v", err)
+	}
+	if got := a.evidence(0).BytesWritten; got != 20 {
+		t.Errorf("%d bytes", got)
+	}
+}
+
+func TestActivateIsNotSentAgain(t *testing.T) {
+	vendor := newRawVendor(t, func(c *rawConn, r *http.Request) {
+		if c.served == 0 && r.Method == "GET" {
+			c.answer(200, "application/json", `{}`)
+			return
+		}
+		c.reset()
+	})
+	client := newTestClient(t, Config{BaseURL: vendor.url()})
+	// A reused connection, so that net/http would have a reason to send again.
+	if _, err := client.Version(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := client.Activate(t.Context(), "item-1")
+	wantEffect(t, err, EffectUnknown)
+	if requests, _ := vendor.seen(); requests != 2 {
+		t.Errorf("%d requests, want 2", requests)
+	}
+	last := vendor.requests[1]
+	if last.Header.Get("Idempotency-Key") != "" || last.ContentLength > 0 || last.Header.Get("Content-Type") != "" {
+		t.Errorf("activate sent %v", last.Header)
+	}
+}
+
+func TestNoByteLeft(t *testing.T) {
+	t.Run("connection refused", func(t *testing.T) {
+		vendor := newRawVendor(t, nil)
+		client := newTestClient(t, Config{BaseURL: vendor.url(), Dial: refuseAfterLogin()})
+		_, err := client.Register(t.Context(), testPermit(), testRegister())
+		e := wantEffect(t, err, EffectNone)
+		if !errors.Is(err, syscall.ECONNREFUSED) || e.BytesWritten != 0 {
+			t.Errorf("got %v, %d bytes", err, e.BytesWritten)
+		}
+	})
+	t.Run("token cannot be had", func(t *testing.T) {
+		client := newTestClient(t, Config{BaseURL: "http://127.0.0.1:1", Dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, syscall.ECONNREFUSED
+		}})
+		_, err := client.Register(t.Context(), testPermit(), testRegister())
+		wantEffect(t, err, EffectNone)
+		if !strings.Contains(err.Error(), "no access token") {
+			t.Error(err)
+		}
+	})
+	t.Run("reused connection was closed", func(t *testing.T) {
+		dead := make(chan struct{})
+		vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {
+			c.answer(200, "application/json", saleJSON(testToken))
+		})
+		dialer := &net.Dialer{}
+		var writes atomic.Int64
+		client := newTestClient(t, Config{BaseURL: vendor.url(), Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, addr)
+			return &breakableConn{Conn: conn, broken: dead, writes: &writes}, err
+		}})
+		if _, err := client.Register(t.Context(), testPermit(), testRegister()); err != nil {
+			t.Fatal(err)
+		}
+		close(dead)
+		_, err := client.Register(t.Context(), testPermit(), testRegister())
+		wantEffect(t, err, EffectNone)
+		if requests, _ := vendor.seen(); requests != 1 {
+			t.Errorf("%d requests", requests)
+		}
+	})
+	t.Run("permit ran out while connecting", func(t *testing.T) {
+		vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testToken)) })
+		var offset atomic.Int64
+		dial := &net.Dialer{}
+		login := false
+		client := newTestClient(t, Config{
+			BaseURL: vendor.url(),
+			Now:     func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
+			Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if login { // the second connection is the paid one
+					offset.Store(int64(2 * time.Minute))
+				}
+				login = true
+				return dial.DialContext(ctx, network, addr)
+			},
+		})
+		_, err := client.Register(t.Context(), testPermit(), testRegister())
+		wantEffect(t, err, EffectNone)
+		if !errors.Is(err, errPermitExpired) {
+			t.Errorf("got %v", err)
+		}
+		if requests, _ := vendor.seen(); requests != 0 {
+			t.Errorf("%d requests", requests)
+		}
+	})
+	t.Run("invalid permit or request", func(t *testing.T) {
+		vendor := newRawVendor(t, nil)
+		client := newTestClient(t, Config{BaseURL: vendor.url()})
+		for name, change := range map[string]func(*Permit, *RegisterRequest){
+			"empty token":            func(p *Permit, _ *RegisterRequest) { p.Token = "" },
+			"token of two words":     func(p *Permit, r *RegisterRequest) { p.Token = "a b"; r.Metatag = "a b" },
+			"zero NotAfter":          func(p *Permit, _ *RegisterRequest) { p.NotAfter = time.Time{} },
+			"NotAfter passed":        func(p *Permit, _ *RegisterRequest) { p.NotAfter = time.Now().Add(-time.Second) },
+			"long key":               func(p *Permit, _ *RegisterRequest) { p.IdempotencyKey = strings.Repeat("k", 65) },
+			"key with a line break":  func(p *Permit, _ *RegisterRequest) { p.IdempotencyKey = "k\r\nX: y" },
+			"metatag without token":  func(_ *Permit, r *RegisterRequest) { r.Metatag = "order-7" },
+			"token only a prefix":    func(p *Permit, r *RegisterRequest) { r.Metatag = p.Token + "x order-7" },
+			"token not first":        func(p *Permit, r *RegisterRequest) { r.Metatag = "order-7 " + p.Token },
+			"space before the token": func(p *Permit, r *RegisterRequest) { r.Metatag = " " + p.Token },
+		} {
+			p, r := testPermit(), testRegister()
+			change(&p, &r)
+			_, err := client.Register(t.Context(), p, r)
+			if e := wantEffect(t, err, EffectNone); e.BytesWritten != 0 {
+				t.Errorf("%s: %d bytes", name, e.BytesWritten)
+			}
+		}
+		for _, uid := range []string{"", ".", "..", "a/b", "a%2fb", "a\\b", "ä", strings.Repeat("u", 65), "a?b", "a\n"} {
+			if _, err := client.Activate(t.Context(), uid); asError(t, err).Effect != EffectNone {
+				t.Errorf("uid %q: %v", uid, err)
+			}
+		}
+		if requests, conns := vendor.seen(); requests != 0 || conns != 0 {
+			t.Errorf("%d requests, %d connections", requests, conns)
+		}
+	})
+}
+
+// refuseAfterLogin lets one connection through, which is the one that authenticates.
+func refuseAfterLogin() func(context.Context, string, string) (net.Conn, error) {
+	var dials atomic.Int64
+	dialer := &net.Dialer{}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if dials.Add(1) > 1 {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+		}
+		return dialer.DialContext(ctx, network, addr)
+	}
+}
+
+// breakableConn refuses every write once broken is closed, as a connection does that the peer has reset.
+type breakableConn struct {
+	net.Conn
+	broken chan struct{}
+	writes *atomic.Int64
+}
+
+func (c *breakableConn) Write(p []byte) (int, error) {
+	select {
+	case <-c.broken:
+		return 0, syscall.EPIPE
+	default:
+		c.writes.Add(1)
+		return c.Conn.Write(p)
+	}
+}
+
+func TestBytesAreCountedAboveTLS(t *testing.T) {
+	var paid atomic.Int64
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !authenticates(w, r) {
+			paid.Add(1)
+			writeJSON(w, 200, saleJSON(testToken))
+		}
+	})
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.EnableHTTP2 = true // the client must not take it
+	server.StartTLS()
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+
+	newTLS := func(t *testing.T, roots *x509.CertPool, dial dialFunc) *Client {
+		t.Helper()
+		c, err := newClient(Config{
+			BaseURL: server.URL, ClientID: "id", ClientSecret: "secret", Timeout: 5 * time.Second, Dial: dial,
+		}, roots)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		return c
+	}
+
+	t.Run("success", func(t *testing.T) {
+		sale, err := newTLS(t, roots, nil).Register(t.Context(), testPermit(), testRegister())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// One small request: a handshake below the count would add well over a kilobyte.
+		if n := sale.Evidence.BytesWritten; n < 300 || n > 900 {
+			t.Errorf("%d bytes", n)
+		}
+	})
+	t.Run("certificate not accepted", func(t *testing.T) {
+		client := newTLS(t, x509.NewCertPool(), nil)
+		client.tokens.current, client.tokens.renewAt = "token", time.Now().Add(time.Hour)
+		before := paid.Load()
+		_, err := client.Register(t.Context(), testPermit(), testRegister())
+		e := wantEffect(t, err, EffectNone)
+		if e.BytesWritten != 0 || !strings.Contains(err.Error(), "certificate") || paid.Load() != before {
+			t.Errorf("got %v, %d bytes", err, e.BytesWritten)
+		}
+	})
+	t.Run("permit ran out after the handshake", func(t *testing.T) {
+		client := newTLS(t, roots, nil)
+		client.tokens.current, client.tokens.renewAt = "token", time.Now().Add(24*time.Hour)
+		calls := 0
+		start := time.Now()
+		client.now = func() time.Time {
+			if calls++; calls > 1 { // the first look is before the token, the second at the first byte
+				return start.Add(time.Hour)
+			}
+			return start
+		}
+		_, err := client.Register(t.Context(), testPermit(), testRegister())
+		if e := wantEffect(t, err, EffectNone); e.BytesWritten != 0 {
+			t.Errorf("%d bytes", e.BytesWritten)
+		}
+	})
+	t.Run("failed write counts whole", func(t *testing.T) {
+		left, right := net.Pipe()
+		_ = right.Close()
+		conn := newCountedConn(tls.Client(left, &tls.Config{ServerName: "x"}), true)
+		a := &attempt{now: time.Now}
+		conn.attempt.Store(a)
+		if n, err := conn.Write(make([]byte, 77)); n != 77 || err == nil {
+			t.Errorf("Write = %d, %v", n, err)
+		}
+		if got := a.evidence(0).BytesWritten; got != 77 {
+			t.Errorf("%d bytes", got)
+		}
+		_ = left.Close()
+	})
+}
+
+// A call that is given up while its request is in Write must not report zero bytes.
+func TestSealCountsWhatIsInFlight(t *testing.T) {
+	left, right := net.Pipe()
+	defer func() { _ = right.Close() }()
+	conn := newCountedConn(left, false)
+	a := &attempt{now: time.Now}
+	conn.attempt.Store(a)
+	written := make(chan struct{})
+	go func() { defer close(written); _, _ = conn.Write(make([]byte, 50)) }()
+	if _, err := io.ReadFull(right, make([]byte, 1)); err != nil { // the rest of Write is still blocked
+		t.Fatal(err)
+	}
+	a.seal()
+	if got := a.evidence(0).BytesWritten; got != 50 {
+		t.Errorf("%d bytes in flight", got)
+	}
+	_ = left.Close()
+	<-written
+	if _, err := conn.Write([]byte("more")); !errors.Is(err, errSealed) {
+		t.Errorf("after seal: %v", err)
+	}
+	if got := a.evidence(0).BytesWritten; got != 50 {
+		t.Errorf("%d bytes afterwards", got)
+	}
+}
+
+func TestUnboundConnectionWritesNothing(t *testing.T) {
+	left, right := net.Pipe()
+	defer func() { _, _ = left.Close(), right.Close() }()
+	if n, err := newCountedConn(left, false).Write([]byte("x")); n != 0 || !errors.Is(err, errUnbound) {
+		t.Errorf("Write = %d, %v", n, err)
+	}
+}
+
+func TestRedirectIsNotFollowed(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {
+			c.raw("HTTP/1.1 %d Moved\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n", status)
+		})
+		client := newTestClient(t, Config{BaseURL: vendor.url()})
+		_, err := client.Register(t.Context(), testPermit(), testRegister())
+		if e := wantEffect(t, err, EffectUnknown); e.Status != status {
+			t.Errorf("status %d", e.Status)
+		}
+		_, err = client.Inventory(t.Context())
+		if e := asError(t, err); e.Status != status {
+			t.Errorf("read: status %d", e.Status)
+		}
+		if requests, _ := vendor.seen(); requests != 2 {
+			t.Errorf("%d: %d requests, want 2", status, requests)
+		}
+	}
+}
+
+func TestUnauthorizedPaidCallIsNotSentAgain(t *testing.T) {
+	vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {
+		c.answer(401, "application/json", `{"error":"unauthorized"}`)
+	})
+	client := newTestClient(t, Config{BaseURL: vendor.url()})
+	_, err := client.Register(t.Context(), testPermit(), testRegister())
+	wantEffect(t, err, EffectNone)
+	if requests, _ := vendor.seen(); requests != 1 || vendor.logins != 1 {
+		t.Errorf("%d requests, %d logins", requests, vendor.logins)
+	}
+	_, err = client.Activate(t.Context(), "item-1")
+	wantEffect(t, err, EffectNone)
+	if requests, _ := vendor.seen(); requests != 2 || vendor.logins != 2 {
+		t.Errorf("next call: %d requests, %d logins, want a new token", requests, vendor.logins)
+	}
+}
+
+// net/http reads the environment once per process, so the test runs in one of its own. Loopback is exempt from proxies, so
+// the base URL is elsewhere and the dialer tells where the client wanted to go.
+func TestProxyOfTheEnvironmentIsIgnored(t *testing.T) {
+	const proxy = "http://proxy.invalid:3128"
+	if os.Getenv("HTTPS_PROXY") != proxy {
+		again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxyOfTheEnvironmentIsIgnored$")
+		again.Env = append(os.Environ(), "HTTPS_PROXY="+proxy, "HTTP_PROXY="+proxy, "NO_PROXY=", "no_proxy=", "https_proxy=")
+		if out, err := again.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	var dialed atomic.Value
+	client := newTestClient(t, Config{BaseURL: "https://api.giga.invalid", Dial: func(_ context.Context, _, addr string) (net.Conn, error) {
+		dialed.Store(addr)
+		return nil, syscall.ECONNREFUSED
+	}})
+	client.tokens.current, client.tokens.renewAt = "token", time.Now().Add(time.Hour)
+	_, err := client.Register(t.Context(), testPermit(), testRegister())
+	wantEffect(t, err, EffectNone)
+	if got := dialed.Load(); got != "api.giga.invalid:443" {
+		t.Errorf("paid: dialed %v", got)
+	}
+	dialed.Store("")
+	_, _ = client.Activate(t.Context(), "item-1")
+	if got := dialed.Load(); got != "api.giga.invalid:443" {
+		t.Errorf("free: dialed %v", got)
+	}
+}
+
+// The connection ends with a reset, which throws away what the kernel still holds of the request.
+func TestCallerWhoHangsUpLeavesUnknown(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {
+		cancel()
+		_, err := c.reader.ReadByte() // until the client goes
+		ended <- err
+	})
+	client := newTestClient(t, Config{BaseURL: vendor.url()})
+	_, err := client.Register(ctx, testPermit(), testRegister())
+	if e := wantEffect(t, err, EffectUnknown); e.BytesWritten == 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, %d bytes", err, e.BytesWritten)
+	}
+	if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the connection ended with %v", err)
+	}
+}

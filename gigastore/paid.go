@@ -1,0 +1,130 @@
+package gigastore
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// maxIdempotencyKey is what one client cuts the key to (observed; dossier 1.2). What the vendor does with the key is
+// unknown, so nothing here leans on it.
+const maxIdempotencyKey = 64
+
+// Permit allows one paid request. There is no other way to send one.
+type Permit struct {
+	// Token is the first word of the metatag sent, and what an answer must bear to count as ours.
+	Token string
+	// IdempotencyKey is at most 64 visible ASCII characters; "" sends none.
+	IdempotencyKey string
+	// NotAfter is the moment after which no first byte leaves.
+	NotAfter time.Time
+}
+
+func (p Permit) check(metatag string) error {
+	switch {
+	case p.Token == "" || !isVisible(p.Token):
+		return &inputError{"Permit.Token", "must be visible ASCII text"}
+	case firstWord(metatag) != p.Token || !strings.HasPrefix(metatag, p.Token):
+		return &inputError{"metatag", "must start with the permit's token as its first word"}
+	case len(p.IdempotencyKey) > maxIdempotencyKey || !isVisible(p.IdempotencyKey):
+		return &inputError{"Permit.IdempotencyKey", "must be at most 64 visible ASCII characters"}
+	case p.NotAfter.IsZero():
+		return &inputError{"Permit.NotAfter", "must be set"}
+	}
+	return nil
+}
+
+func firstWord(metatag string) string {
+	for word := range strings.FieldsSeq(metatag) {
+		return word
+	}
+	return ""
+}
+
+// Sale is the answer to a paid call that went through (docs first-package, top-up; dossier 2.2).
+type Sale struct {
+	Status        string         `json:"status"` // "success"
+	ActivatedItem ActivatedItem  `json:"activatedItem"`
+	Customer      Customer       `json:"customer"`
+	ESIMProfile   *ESIMProfile   `json:"esimProfile"` // nil for a top-up without a new profile
+	Unknown       UnknownMembers `json:"-"`
+	Evidence      Evidence       `json:"-"`
+}
+
+// UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
+func (s *Sale) UnmarshalJSON(data []byte) error {
+	o, err := readObject(data)
+	if err != nil {
+		return err
+	}
+	*s = Sale{}
+	take(o, "status", &s.Status)
+	take(o, "activatedItem", &s.ActivatedItem)
+	take(o, "customer", &s.Customer)
+	take(o, "esimProfile", &s.ESIMProfile)
+	s.Unknown = o.rest()
+	return nil
+}
+
+// LogValue returns the uids, for slog's JSON handler would marshal the members.
+func (s Sale) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("item_uid", s.ActivatedItem.UID), slog.String("customer_uid", s.Customer.UID))
+}
+
+// Evidence is what was seen of an exchange, for the record.
+type Evidence struct {
+	HTTPStatus   int
+	BytesWritten int64     // of the request, above TLS
+	FirstByte    time.Time // when the first of them began to leave; zero where none did
+	LastByte     time.Time // no byte left later
+}
+
+// sell sends one paid request, once. It does not try again, also not after a 401: the caller decides, with a new permit.
+func (c *Client) sell(ctx context.Context, p Permit, operation, path, metatag string, request any) (*Sale, error) {
+	if err := p.check(metatag); err != nil {
+		return nil, notSent(operation, err)
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, notSent(operation, &inputError{"request", "cannot be written as JSON"})
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+
+	// The token comes first: whatever fails here, no paid byte has left. Later than NotAfter it would be of no use.
+	remaining := p.NotAfter.Sub(c.now())
+	if remaining < 0 {
+		return nil, notSent(operation, errPermitExpired)
+	}
+	bearer, err := c.tokenWithin(ctx, remaining)
+	if err != nil {
+		return nil, notSent(operation, err)
+	}
+
+	a := c.exchange(ctx, c.paidTripper, call{
+		operation: operation, method: "POST", path: path, body: body, limit: maxPaidAnswer,
+		bearer: bearer, idempotencyKey: p.IdempotencyKey, notAfter: p.NotAfter,
+	})
+	a.token = p.Token
+	if a.status == 401 {
+		c.tokens.invalidate(bearer)
+	}
+	v := c.classifier.classify(a)
+	if !v.applied {
+		return nil, a.failure(v)
+	}
+	sale := &Sale{}
+	if err := json.Unmarshal(a.body, sale); err != nil {
+		return nil, a.failure(verdict{successSeen: true}) // classify has read it, so this is out of reach
+	}
+	sale.Evidence = a.evidence
+	return sale, nil
+}
+
+func (c *Client) tokenWithin(ctx context.Context, d time.Duration) (Secret, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return c.tokens.get(ctx)
+}

@@ -1,0 +1,124 @@
+package gigastore
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+const (
+	readTries      = 3
+	firstRetryWait = 100 * time.Millisecond
+	maxRetryWait   = 5 * time.Second // a vendor who asks for more is not waited for: the caller decides
+)
+
+var retryableStatuses = []int{
+	http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
+	http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+}
+
+// read performs a call that changes nothing, and returns the body of a whole 2xx.
+func (c *Client) read(ctx context.Context, k call) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	k.limit = maxReadAnswer
+	a, err := c.tryRead(ctx, func() answer { return c.exchange(ctx, c.freeTripper, k) })
+	return a.body, err
+}
+
+// readAuthorized is read with an access token.
+func (c *Client) readAuthorized(ctx context.Context, k call) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	k.limit = maxReadAnswer
+	var renewed bool
+	a, err := c.tryRead(ctx, func() answer {
+		return c.authorized(ctx, k.operation, &renewed, func(bearer Secret) answer {
+			k.bearer = bearer
+			return c.exchange(ctx, c.freeTripper, k)
+		})
+	})
+	return a.body, err
+}
+
+// authorized performs a call with the current token and, after the first 401 of a read, once more with a new one.
+func (c *Client) authorized(ctx context.Context, operation string, renewed *bool, send func(bearer Secret) answer) answer {
+	for {
+		bearer, err := c.tokens.get(ctx)
+		if err != nil {
+			return answer{operation: operation, err: err}
+		}
+		a := send(bearer)
+		if a.status != http.StatusUnauthorized {
+			return a
+		}
+		c.tokens.invalidate(bearer)
+		if *renewed {
+			return a
+		}
+		*renewed = true
+	}
+}
+
+// tryRead performs a call that changes nothing up to three times within ctx, and returns the answer of a whole 2xx.
+func (c *Client) tryRead(ctx context.Context, send func() answer) (answer, error) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = firstRetryWait, maxRetryWait
+	var last *Error
+	a, err := backoff.Retry(ctx, func() (answer, error) {
+		a := send()
+		v := c.classifier.classify(a)
+		if v.applied {
+			return a, nil
+		}
+		last = a.failure(v)
+		switch {
+		case !isRetryable(a):
+			return a, backoff.Permanent(last)
+		case a.retryAfter == 0:
+			return a, last
+		}
+		deadline, ok := ctx.Deadline()
+		if a.retryAfter > maxRetryWait || ok && time.Until(deadline) < a.retryAfter {
+			return a, backoff.Permanent(last)
+		}
+		return a, &backoff.RetryAfterError{Duration: a.retryAfter}
+	}, backoff.WithBackOff(wait), backoff.WithMaxTries(readTries))
+	switch {
+	case err == nil:
+		return a, nil
+	case ctx.Err() != nil && !errors.Is(last, ctx.Err()):
+		last.Err = &wireError{ctx.Err().Error(), ctx.Err()} // the time ran out between two tries
+	}
+	return answer{}, last
+}
+
+func isRetryable(a answer) bool {
+	// A token that could not be had has been tried for already.
+	if _, ok := errors.AsType[*tokenError](a.err); ok || errors.Is(a.err, errTooLong) {
+		return false
+	}
+	return a.status == 0 || slices.Contains(retryableStatuses, a.status) || a.status >= 200 && a.status <= 299 && !a.whole
+}
+
+// readJSON reads path with an access token and decodes the answer. The decoder's own error is not passed on: it could
+// repeat values.
+func (c *Client) readJSON(ctx context.Context, operation, path string, query url.Values, into func([]byte) error) error {
+	body, err := c.readAuthorized(ctx, call{operation: operation, method: "GET", path: path, query: query})
+	if err != nil {
+		return err
+	}
+	return decoded(operation, body, into)
+}
+
+func decoded(operation string, body []byte, into func([]byte) error) error {
+	if err := into(body); err != nil {
+		return &Error{Operation: operation, Status: http.StatusOK, Body: slices.Clone(body[:min(len(body), maxErrorBody)]), Err: errMalformed}
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package gigastore
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+)
+
+const (
+	dialTimeout      = 10 * time.Second
+	handshakeTimeout = 10 * time.Second
+	// The longer a connection idles, the likelier it is dead when a paid request is written to it.
+	paidIdle = 5 * time.Second
+	freeIdle = 30 * time.Second
+	// One host, many callers: net/http's default of 2 idle connections per host costs half as much CPU again.
+	maxIdle        = 256
+	maxHeaderBytes = 64 << 10
+)
+
+// dialFunc opens a connection, as net.Dialer.DialContext does.
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// newTransport returns a transport whose connections are all countedConns. Proxies of the environment are not used, and
+// nothing asks for compression, so that bytes received are bytes sent. With discard, closing a connection throws away what
+// the kernel has not sent yet: after a paid call is given up, no byte of it trickles out.
+func newTransport(dial dialFunc, roots *x509.CertPool, idle time.Duration, discard bool) *http.Transport {
+	open := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, connectFailure(err)
+		}
+		if c, ok := conn.(interface{ SetLinger(sec int) error }); ok && discard {
+			_ = c.SetLinger(0)
+		}
+		return conn, nil
+	}
+	var http1 http.Protocols
+	http1.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:     nil,
+		Protocols: &http1,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := open(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return newCountedConn(conn, false), nil
+		},
+		// The handshake is done here and not by net/http, so that the count can sit above it.
+		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := open(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			encrypted, err := handshake(ctx, conn, addr, roots)
+			if err != nil {
+				_ = conn.Close()
+				return nil, connectFailure(err)
+			}
+			return newCountedConn(encrypted, true), nil
+		},
+		DisableCompression:     true,
+		MaxIdleConns:           maxIdle,
+		MaxIdleConnsPerHost:    maxIdle,
+		IdleConnTimeout:        idle,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		ReadBufferSize:         httpBuffer,
+	}
+}
+
+func handshake(ctx context.Context, conn net.Conn, addr string, roots *x509.CertPool) (*tls.Conn, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	encrypted := tls.Client(conn, &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		ServerName: host,
+		NextProtos: []string{"http/1.1"},
+		RootCAs:    roots,
+	})
+	return encrypted, encrypted.HandshakeContext(ctx)
+}
+
+// traced gives rt a client span and metrics per request. The span ends when the body has been read. otelhttp copies the
+// text of errors into spans, so what reaches it has been through plainErrors.
+func traced(rt http.RoundTripper, cfg Config) http.RoundTripper {
+	options := []otelhttp.Option{
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
+			return "gigastore " + operationOf(r.Context())
+		}),
+	}
+	if cfg.TracerProvider != nil {
+		options = append(options, otelhttp.WithTracerProvider(cfg.TracerProvider))
+	}
+	if cfg.MeterProvider != nil {
+		options = append(options, otelhttp.WithMeterProvider(cfg.MeterProvider))
+	}
+	if cfg.Propagator != nil {
+		options = append(options, otelhttp.WithPropagators(cfg.Propagator))
+	}
+	return otelhttp.NewTransport(plainErrors{rt}, options...)
+}
+
+type operationKey struct{}
+
+func operationOf(ctx context.Context) string {
+	operation, _ := ctx.Value(operationKey{}).(string)
+	return operation
+}
+
+// wireError is a failure to exchange bytes. Its text is a constant: net/http's own repeat what the vendor sent, for
+// instance in "malformed HTTP response".
+type wireError struct {
+	phrase string
+	cause  error // nil, or one whose text is constant as well
+}
+
+func (e *wireError) Error() string { return e.phrase }
+
+// Unwrap returns a context's error, io.EOF, io.ErrUnexpectedEOF, a syscall.Errno or nil.
+func (e *wireError) Unwrap() error { return e.cause }
+
+// connectFailure words an error of a dial or a handshake.
+func connectFailure(err error) error {
+	var number syscall.Errno
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &number):
+		return &wireError{"could not connect", number}
+	case errors.As(err, &dns):
+		return &wireError{"could not connect: host name not resolved", nil}
+	case errors.As(err, &certificate):
+		return &wireError{"could not connect: TLS certificate not accepted", nil}
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return &wireError{"could not connect in time", nil}
+	default:
+		return &wireError{"could not connect", nil}
+	}
+}
+
+// wireFailure words any error of an exchange whose context is ctx.
+func wireFailure(ctx context.Context, err error) error {
+	var own *wireError
+	var ours phrase
+	var number syscall.Errno
+	switch {
+	case errors.As(err, &ours):
+		return ours
+	case ctx.Err() != nil:
+		return &wireError{ctx.Err().Error(), ctx.Err()}
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &number):
+		return &wireError{"connection broken", number}
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &wireError{"connection closed within the answer", io.ErrUnexpectedEOF}
+	case errors.Is(err, io.EOF):
+		return &wireError{"connection closed before the answer", io.EOF}
+	default:
+		return &wireError{"no readable HTTP answer", nil}
+	}
+}
+
+// plainErrors passes on no error text but this package's.
+type plainErrors struct{ next http.RoundTripper }
+
+func (t plainErrors) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(r)
+	if err != nil {
+		return nil, wireFailure(r.Context(), err)
+	}
+	resp.Body = &plainErrorsBody{resp.Body, r.Context()}
+	return resp, nil
+}
+
+type plainErrorsBody struct {
+	io.ReadCloser
+	ctx context.Context //nolint:containedctx // the request's, for the wording of its errors
+}
+
+func (b *plainErrorsBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader returns io.EOF itself
+		err = wireFailure(b.ctx, err)
+	}
+	return n, err
+}
