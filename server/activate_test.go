@@ -1,0 +1,208 @@
+package server_test
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore/sandbox"
+)
+
+const callActivate = "POST /gigastore/activations/activated-items/{uid}/activate"
+
+func bodyOf(text string) io.Reader { return strings.NewReader(text) }
+
+// started is when the ledger says that a package started, and how often.
+func (g *gateway) started(item string) (times []time.Time) {
+	for _, activation := range g.box.Ledger().Activations {
+		if activation.ItemUID == item {
+			times = append(times, activation.Time)
+		}
+	}
+	return times
+}
+
+func TestActivateOnBothDoors(t *testing.T) {
+	t.Parallel()
+	for _, shape := range []sandbox.ActivateAnswer{sandbox.ActivateEnvelope, sandbox.ActivateItem, sandbox.ActivateEmptyObject} {
+		for _, empty := range []sandbox.EmptyForm{sandbox.EmptyNull, sandbox.EmptyText, sandbox.EmptyAbsent} {
+			t.Run(fmt.Sprintf("%s/%s", shape, empty), func(t *testing.T) {
+				t.Parallel()
+				g := open(t, setup{settings: func(s *sandbox.Settings) { s.ActivateAnswer, s.EmptyActivatedAt = shape, empty }})
+				for _, d := range g.doors() {
+					for _, m := range []gigagatev1.ActivationMode{firstUse, onDemand} {
+						item := g.sold(t, mode(m)).GetActivatedItem().GetUid()
+						for _, already := range []bool{false, true} {
+							a := d.call(t, t.Context(), ask(activate(item)))
+							a.ok(t)
+							g.checkStarted(t, a, item, already)
+							if already {
+								continue
+							}
+							// Later calls must tell the time of the start, not their own.
+							if err := g.box.Advance(time.Hour); err != nil {
+								t.Fatal(err)
+							}
+						}
+					}
+				}
+				if n := g.box.Ledger().Calls[callActivate]; n != 4 {
+					t.Errorf("%d activate calls for 4 packages", n)
+				}
+			})
+		}
+	}
+}
+
+func (g *gateway) checkStarted(t *testing.T, a answer, item string, already bool) {
+	t.Helper()
+	r := a.reply.(*gigagatev1.ActivateResponse)
+	times := g.started(item)
+	if len(times) != 1 {
+		t.Fatalf("started %d times", len(times))
+	}
+	balance := r.GetActivatedItem().GetBalance()
+	if at := balance.GetActivatedAt().AsTime(); at.Sub(times[0]).Abs() >= time.Second {
+		t.Errorf("activated at %v, the ledger says %v", at, times[0])
+	}
+	checkSplit(t, balance, false)
+	if r.GetAlreadyActive() != already || r.GetActivatedItem().GetUid() != item {
+		t.Errorf("got %v, already %v", r, already)
+	}
+}
+
+// A package sold with mode NOW runs from the sale on.
+func TestActivateOfANowPackage(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	item := g.sold(t, mode(now)).GetActivatedItem().GetUid()
+	for _, d := range g.doors() {
+		a := d.call(t, t.Context(), ask(activate(item)))
+		a.ok(t)
+		g.checkStarted(t, a, item, true)
+	}
+	if n := g.box.Ledger().Calls[callActivate]; n != 0 {
+		t.Errorf("%d activate calls", n)
+	}
+}
+
+var activateFaults = []struct {
+	fault  string
+	params params
+	want   want // the zero value: success
+	starts int
+}{
+	{"commit_then_reset", nil, want{}, 1},
+	{"commit_then_close", nil, want{}, 1},
+	{"commit_then_5xx", nil, want{}, 1},
+	{"truncate", nil, want{}, 1},
+	{"garble", nil, want{}, 1},
+	{"wrong_status", nil, want{}, 1},
+	{"slow_body", params{"interval": "1ms", "bytes": 64}, want{}, 1},
+	{"endless_body", nil, want{}, 1},
+	{"status", params{"code": 204, "commit": true}, want{}, 1},
+	{"status", params{"code": 409, "commit": true}, want{}, 1},
+	{"throttle", params{"commit": true}, want{}, 1},
+	{"redirect", params{"commit": true}, want{}, 1},
+	{"reset_before", nil, outcomeUnknown, 0},
+	{"5xx", nil, outcomeUnknown, 0},
+	{"hang", nil, outcomeUnknown, 0},
+	{"throttle", nil, outcomeUnknown, 0},
+	{"redirect", nil, outcomeUnknown, 0},
+	{"status", params{"code": 408}, outcomeUnknown, 0},
+	{"status", params{"code": 200}, outcomeUnknown, 0},
+	{"status", params{"code": 200, "body": `{"activatedItem":{"uid":"another","balance":{"activatedAt":"2026-01-01T00:00:00Z"}}}`, "contentType": "application/json"}, outcomeUnknown, 0},
+	{"status", params{"code": 400, "body": "<p>already active</p>", "contentType": "text/html"}, outcomeUnknown, 0},
+	{"unauthorized", nil, neverSent, 0},
+	{"refuse", params{"message": "words in no table"}, vendorRefused, 0},
+	{"refuse", params{"reason": "activatedItemNotFound"}, want{codes.NotFound, 404, "ACTIVATED_ITEM_NOT_FOUND", "NOT_APPLIED", true, nil}, 0},
+	{"refuse", params{"reason": "alreadyActive"}, want{codes.FailedPrecondition, 400, "ALREADY_ACTIVE", "NOT_APPLIED", true, nil}, 0},
+}
+
+// On any doubt the package is read again; the irreversible call is never sent again.
+func TestEffectsOfActivateFaults(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{timeout: time.Second})
+	for _, c := range activateFaults {
+		for _, d := range g.doors() {
+			t.Run(fmt.Sprintf("%s/%s %v", d.name, c.fault, c.params), func(t *testing.T) {
+				item := g.sold(t, mode(onDemand)).GetActivatedItem().GetUid()
+				g.inject(t, pathItems+item+"/activate", c.fault, c.params)
+				before := g.box.Ledger().Calls[callActivate]
+				a := d.call(t, t.Context(), ask(activate(item)))
+				if sent := g.box.Ledger().Calls[callActivate] - before; sent != 1 {
+					t.Errorf("sent %d times", sent)
+				}
+				if n := len(g.started(item)); n != c.starts {
+					t.Errorf("started %d times, want %d", n, c.starts)
+				}
+				if c.want.reason == "" {
+					a.ok(t)
+					g.checkStarted(t, a, item, false)
+					return
+				}
+				a.check(t, c.want)
+				g.logs.line(t, "activate sent", item)
+			})
+		}
+	}
+}
+
+// Where the package cannot be read either, nobody knows; where it cannot be read before, nothing is done.
+func TestActivateWithoutReads(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{timeout: time.Second})
+	for _, d := range g.doors() {
+		item := g.sold(t, mode(onDemand)).GetActivatedItem().GetUid()
+		g.injectMany(t, pathItems+item, "5xx", 3, nil) // the client reads three times
+		d.call(t, t.Context(), ask(activate(item))).check(t, want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "NOT_APPLIED", true, nil})
+
+		g.inject(t, pathItems+item, "slow_body", params{"interval": "1ms", "bytes": 512})
+		g.injectMany(t, pathItems+item, "5xx", 3, nil)
+		g.inject(t, pathItems+item+"/activate", "commit_then_reset", nil)
+		d.call(t, t.Context(), ask(activate(item))).check(t, outcomeUnknown)
+		if n := len(g.started(item)); n != 1 {
+			t.Errorf("started %d times", n)
+		}
+	}
+}
+
+// The vendor says "already active" of a package that was read as pending: somebody else was faster.
+func TestActivateLosesARace(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	for _, d := range g.doors() {
+		item := g.sold(t, mode(now)).GetActivatedItem().GetUid()
+		g.inject(t, pathItems+item, "status", params{"code": 200, "contentType": "application/json", "body": `{"uid":"` + item + `","balance":{"activatedAt":null}}`})
+		a := d.call(t, t.Context(), ask(activate(item)))
+		a.ok(t)
+		g.checkStarted(t, a, item, true)
+	}
+}
+
+func TestConcurrentActivationsAreOne(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	uid := g.sold(t, mode(onDemand)).GetActivatedItem().GetUid()
+	g.inject(t, pathItems+uid, "slow_body", params{"interval": "20ms", "bytes": 100})
+	var group sync.WaitGroup
+	for i := range 50 {
+		group.Go(func() {
+			d := g.doors()[i%2]
+			a := d.call(t, t.Context(), ask(activate(uid)))
+			if a.code != codes.OK || a.outcome != nil {
+				t.Errorf("%s: %s", d.name, a.text)
+			}
+		})
+	}
+	group.Wait()
+	if ledger := g.box.Ledger(); ledger.Calls[callActivate] != 1 || len(g.started(uid)) != 1 {
+		t.Errorf("%d calls, started %d times", ledger.Calls[callActivate], len(g.started(uid)))
+	}
+}

@@ -1,0 +1,112 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore"
+)
+
+// activator starts packages: free, irreversible, and without a key at the vendor. It reads before
+// it calls, and on any doubt it reads again instead of calling again.
+type activator struct {
+	vendor *gigastore.Client
+	logger *slog.Logger
+	// budget is the longest one activation can take: two reads around the call.
+	budget time.Duration
+	// flight joins concurrent calls for one package, so that they cannot race each other.
+	flight singleflight.Group
+}
+
+func newActivator(vendor *gigastore.Client, logger *slog.Logger, vendorTimeout time.Duration) *activator {
+	return &activator{vendor: vendor, logger: logger, budget: 3 * vendorTimeout}
+}
+
+// started is a package whose clock runs.
+type started struct {
+	item    gigastore.ActivatedItem
+	already bool
+}
+
+// activate answers when the package has started, or answerMargin before the caller's deadline;
+// the work then still runs to its end.
+func (a *activator) activate(ctx context.Context, uid string) (started, error) {
+	wait := a.budget + answerMargin
+	if deadline, ok := ctx.Deadline(); ok {
+		if wait = time.Until(deadline) - answerMargin; wait < leastTime {
+			return started{}, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT}
+		}
+	}
+	done := a.flight.DoChan(uid, func() (any, error) {
+		work, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.budget)
+		defer cancel()
+		return guarded(func() (started, error) { return a.run(work, uid) })
+	})
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case result := <-done:
+		if result.Err != nil {
+			return started{}, result.Err
+		}
+		return result.Val.(started), nil
+	case <-timer.C:
+		return started{}, unknownActivation(context.DeadlineExceeded)
+	case <-ctx.Done():
+		return started{}, unknownActivation(ctx.Err())
+	}
+}
+
+func (a *activator) run(ctx context.Context, uid string) (started, error) {
+	before, err := a.vendor.ActivatedItem(ctx, uid)
+	if err != nil {
+		return started{}, readFailure(err)
+	}
+	if hasStarted(before.ActivatedItem.Balance) {
+		return started{item: before.ActivatedItem, already: true}, nil
+	}
+	item, callErr := a.vendor.Activate(ctx, uid)
+	a.audit(ctx, uid, callErr)
+	if callErr == nil && item != nil && item.UID == uid && hasStarted(item.Balance) {
+		return started{item: *item}, nil
+	}
+	vendor, _ := errors.AsType[*gigastore.Error](callErr)
+	if vendor != nil && vendor.Effect == gigastore.EffectRefused && vendor.Reason != gigastore.ReasonAlreadyActive {
+		return started{}, &failure{reason: refusalReason(vendor.Reason), cause: callErr}
+	}
+	return a.settle(ctx, uid, callErr)
+}
+
+// settle reads what the call left in doubt.
+func (a *activator) settle(ctx context.Context, uid string, callErr error) (started, error) {
+	vendor, _ := errors.AsType[*gigastore.Error](callErr)
+	after, err := a.vendor.ActivatedItem(ctx, uid)
+	switch {
+	case err == nil && hasStarted(after.ActivatedItem.Balance):
+		already := vendor != nil && vendor.Reason == gigastore.ReasonAlreadyActive
+		return started{item: after.ActivatedItem, already: already}, nil
+	case vendor != nil && vendor.Effect == gigastore.EffectNone:
+		return started{}, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_NEVER_SENT, cause: callErr}
+	case err == nil && vendor != nil && vendor.Reason == gigastore.ReasonAlreadyActive:
+		return started{}, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ALREADY_ACTIVE, cause: callErr}
+	}
+	return started{}, unknownActivation(errors.Join(callErr, err))
+}
+
+// audit writes down an irreversible act, done or tried.
+func (a *activator) audit(ctx context.Context, uid string, err error) {
+	effect := "APPLIED"
+	if vendor, ok := errors.AsType[*gigastore.Error](err); ok {
+		effect = vendor.Effect.String()
+	}
+	a.logger.InfoContext(ctx, "activate sent", "activated_item_uid", uid, "effect", effect)
+}
+
+func unknownActivation(cause error) *failure {
+	return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN, cause: cause}
+}

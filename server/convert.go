@@ -1,0 +1,203 @@
+package server
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore"
+)
+
+// modes pairs the contract's activation modes with the vendor's words. The unspecified mode has
+// none: it is left out of the vendor's request, and stands for any word that is not here.
+var modes = map[gigagatev1.ActivationMode]gigastore.ActivationMode{
+	gigagatev1.ActivationMode_ACTIVATION_MODE_NOW:       gigastore.ModeNow,
+	gigagatev1.ActivationMode_ACTIVATION_MODE_FIRST_USE: gigastore.ModeFirstUse,
+	gigagatev1.ActivationMode_ACTIVATION_MODE_ON_DEMAND: gigastore.ModeOnDemand,
+}
+
+func modeToVendor(mode gigagatev1.ActivationMode) gigastore.ActivationMode { return modes[mode] }
+
+func modeFromVendor(word gigastore.ActivationMode) gigagatev1.ActivationMode {
+	for mode, known := range modes {
+		if known == word {
+			return mode
+		}
+	}
+	return gigagatev1.ActivationMode_ACTIVATION_MODE_UNSPECIFIED
+}
+
+// priceToVendor converts an expected price; nil stays nil.
+func priceToVendor(money *gigagatev1.Money) (*gigastore.Price, error) {
+	if money == nil {
+		return nil, nil
+	}
+	// The contract takes leading zeros, a JSON number does not.
+	text := strings.TrimLeft(money.GetAmount(), "0")
+	if text == "" || text[0] == '.' {
+		text = "0" + text
+	}
+	amount, err := gigastore.ParseDecimal(text)
+	if err != nil {
+		return nil, invalidField("expected_price.amount", "is not a decimal number")
+	}
+	return &gigastore.Price{Value: amount, Currency: money.GetCurrencyCode()}, nil
+}
+
+func moneyFromVendor(price *gigastore.Price) *gigagatev1.Money {
+	if price == nil {
+		return nil
+	}
+	return &gigagatev1.Money{CurrencyCode: price.Currency, Amount: price.Value.String()}
+}
+
+// moneysFromVendor keeps the vendor's sortIndex as the order of the list.
+func moneysFromVendor(prices []gigastore.Price) []*gigagatev1.Money {
+	ordered := slices.Clone(prices)
+	slices.SortStableFunc(ordered, func(a, b gigastore.Price) int { return cmp.Compare(a.SortIndex, b.SortIndex) })
+	moneys := make([]*gigagatev1.Money, 0, len(ordered))
+	for _, price := range ordered {
+		moneys = append(moneys, moneyFromVendor(&price))
+	}
+	return moneys
+}
+
+// token matches the first word of a metatag that this gateway sent.
+var token = regexp.MustCompile(`(?s)^` + tokenPrefix + `([0-7][0-9A-HJKMNP-TV-Z]{25})(?: (.*))?$`)
+
+// splitMetatag separates the purchase from the caller's own text; a metatag without our token is
+// all text.
+func splitMetatag(metatag string) (purchaseID, text string) {
+	if match := token.FindStringSubmatch(metatag); match != nil {
+		return match[1], match[2]
+	}
+	return "", metatag
+}
+
+func activatedItemFromVendor(item gigastore.ActivatedItem, now time.Time) *gigagatev1.ActivatedItem {
+	purchaseID, metatag := splitMetatag(item.Metatag)
+	return &gigagatev1.ActivatedItem{
+		Uid:                  item.UID,
+		Metatag:              metatag,
+		PurchaseId:           purchaseID,
+		Balance:              balanceFromVendor(item.Balance, now),
+		SalesChannel:         item.SalesChannel,
+		SalesChannelTypeCode: item.SalesChannelTypeCode,
+		ActivationType:       item.ActivationType,
+		SaleTime:             timestampFromVendor(item.SalesDate),
+		PurchasePrice:        moneyFromVendor(item.PurchasePrice),
+		RetailPrice:          moneyFromVendor(item.RetailPrice),
+	}
+}
+
+// balanceFromVendor splits the vendor's expiresAt by whether the package has started.
+func balanceFromVendor(balance gigastore.Balance, now time.Time) *gigagatev1.Balance {
+	out := &gigagatev1.Balance{
+		ActivatedAt:      timestampFromVendor(balance.ActivatedAt),
+		ActivationMode:   modeFromVendor(balance.ActivationMode),
+		Name:             balance.Name,
+		Size:             sizeFromVendor(balance.Size),
+		AvailableBalance: sizeFromVendor(balance.AvailableBalance),
+		Validity:         &gigagatev1.Validity{Value: float(balance.ValiditySize), Unit: balance.ValidityUnit},
+		State:            balanceState(balance, now),
+	}
+	switch out.GetState() {
+	case gigagatev1.BalanceState_BALANCE_STATE_UNSPECIFIED:
+	case gigagatev1.BalanceState_BALANCE_STATE_PENDING:
+		out.ActivationDeadline = timestampFromVendor(balance.ExpiresAt)
+	default:
+		out.ExpiresAt = timestampFromVendor(balance.ExpiresAt)
+	}
+	return out
+}
+
+// balanceState derives what the vendor has no field for. A pending package stays pending when its
+// deadline passes, until the vendor has started it; an expired one is expired whatever is left.
+func balanceState(balance gigastore.Balance, now time.Time) gigagatev1.BalanceState {
+	switch {
+	case unreadable(balance.ActivatedAt):
+		return gigagatev1.BalanceState_BALANCE_STATE_UNSPECIFIED
+	case balance.ActivatedAt.IsZero():
+		return gigagatev1.BalanceState_BALANCE_STATE_PENDING
+	case unreadable(balance.ExpiresAt):
+		return gigagatev1.BalanceState_BALANCE_STATE_UNSPECIFIED
+	case !balance.ExpiresAt.IsZero() && now.After(balance.ExpiresAt.Time):
+		return gigagatev1.BalanceState_BALANCE_STATE_EXPIRED
+	case balance.AvailableBalance != nil && balance.AvailableBalance.Value.IsZero():
+		return gigagatev1.BalanceState_BALANCE_STATE_USED_UP
+	}
+	return gigagatev1.BalanceState_BALANCE_STATE_ACTIVE
+}
+
+// hasStarted reports whether the vendor says that a package has started, readably or not.
+func hasStarted(balance gigastore.Balance) bool {
+	return !balance.ActivatedAt.IsZero() || unreadable(balance.ActivatedAt)
+}
+
+func unreadable(t gigastore.Time) bool { return t.IsZero() && t.Text() != "" }
+
+func customerFromVendor(customer gigastore.Customer) *gigagatev1.Customer {
+	return &gigagatev1.Customer{Uid: customer.UID, Email: customer.Email, ProfileUrl: customer.ProfileURL}
+}
+
+func esimFromVendor(profile *gigastore.ESIMProfile) *gigagatev1.EsimProfile {
+	if profile == nil {
+		return nil
+	}
+	return &gigagatev1.EsimProfile{
+		Iccid:              profile.ICCID,
+		Uid:                profile.UID,
+		Imsi:               profile.IMSI,
+		ActivationCode:     profile.ActivationCode,
+		AppleUniversalLink: profile.AppleUniversalLink,
+		InstallationUrl:    profile.InstallationURL,
+		LastSeen:           timestampFromVendor(profile.LastSeen),
+		ActivatedAt:        timestampFromVendor(profile.ActivatedAt),
+		State:              profile.State,
+		Active:             profile.Active,
+	}
+}
+
+func inventoryItemFromVendor(item gigastore.InventoryItem) *gigagatev1.InventoryItem {
+	return &gigagatev1.InventoryItem{
+		Id:                item.ID,
+		ProductId:         item.ProductID,
+		Name:              item.Name,
+		Size:              &gigagatev1.Size{Value: float(item.SizeValue), Unit: item.SizeUnit},
+		Validity:          &gigagatev1.Validity{Value: float(item.ValiditySize), Unit: item.ValidityUnit},
+		ValidityUnlimited: item.ValidityUnlimited,
+		CountrySet:        item.CountrySet,
+		Prices:            moneysFromVendor(item.Prices),
+		RetailPrices:      moneysFromVendor(item.RetailPrices),
+	}
+}
+
+func sizeFromVendor(size *gigastore.Size) *gigagatev1.Size {
+	if size == nil {
+		return nil
+	}
+	return &gigagatev1.Size{Value: float(size.Value), Unit: size.Unit}
+}
+
+// float is for amounts of data and time, which the vendor rounds anyway; money never passes here.
+func float(decimal gigastore.Decimal) float64 {
+	value, err := strconv.ParseFloat(decimal.String(), 64)
+	if err != nil {
+		return 0
+	}
+	return value
+}
+
+// timestampFromVendor is nil for a time that is empty or unreadable.
+func timestampFromVendor(t gigastore.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t.Time)
+}

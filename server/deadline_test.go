@@ -1,0 +1,177 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/server"
+)
+
+// An answer that leaves at the caller's deadline arrives without its details, or not at all. The
+// test is not parallel: on a machine busy enough a margin is no margin.
+func TestAnswerLeavesBeforeTheDeadline(t *testing.T) { //nolint:paralleltest // see above
+	g := open(t, setup{})
+	customer := g.sold(t).GetCustomer().GetUid()
+	g.injectMany(t, pathRegister, "hang", 9, nil)
+	g.injectMany(t, pathTopUp, "hang", 9, nil)
+	g.injectMany(t, pathItems+"u", "hang", 9, nil)
+	for name, message := range map[string]proto.Message{"register": register(), "top-up": topUp(customer), "activate": activate("u")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+			defer cancel()
+			a := g.overGRPC(t, ctx, ask(message))
+			a.check(t, outcomeUnknown)
+			deadline, _ := ctx.Deadline()
+			if left := time.Until(deadline); left > server.AnswerMargin {
+				t.Errorf("answered too early, with %v left", left)
+			}
+		})
+	}
+}
+
+func TestDeadlineTooShortStartsNothing(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	customer := g.sold(t).GetCustomer().GetUid()
+	before := g.calls()
+	for _, message := range []proto.Message{register(), topUp(customer), topUp(customer, withProfile()), activate("u")} {
+		ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+		g.overGRPC(t, ctx, ask(message)).check(t,
+			want{codes.Unavailable, http.StatusServiceUnavailable, "DEADLINE_TOO_SHORT", "NOT_STARTED", false, nil})
+		cancel()
+	}
+	if got := g.calls() - before; got != 0 {
+		t.Errorf("%d vendor calls", got)
+	}
+}
+
+// A caller who hangs up, or whose time is over, changes nothing for a sale that is under way.
+func TestSaleOutlivesItsCaller(t *testing.T) {
+	t.Parallel()
+	for _, way := range []string{"cancel", "deadline"} {
+		for i, name := range []string{"grpc", "rest"} {
+			if way == "deadline" && name == "rest" {
+				continue // REST has no deadlines
+			}
+			t.Run(way+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				held := newGate(pathRegister)
+				g := open(t, setup{wrap: held.wrap})
+				ctx, cancel := context.WithCancel(t.Context())
+				if way == "deadline" {
+					ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+				}
+				defer cancel()
+				left := make(chan struct{})
+				go func() {
+					defer close(left)
+					if way == "deadline" {
+						g.doors()[i].call(t, ctx, ask(register())).check(t, outcomeUnknown)
+						return
+					}
+					g.hangUp(ctx, name)
+				}()
+				<-held.entered
+				if way == "cancel" {
+					cancel()
+				}
+				<-left
+				if n := len(g.box.Ledger().Sales); n != 0 {
+					t.Fatalf("%d sales too early", n)
+				}
+				if way == "cancel" {
+					// The gateway has seen it: the purchase is on its own from now on.
+					g.logs.line(t, `"door":"`+name, `"reason":"OUTCOME_UNKNOWN"`)
+				}
+				close(held.open)
+				g.logs.line(t, "purchase ended after its caller was answered", `"effect":"APPLIED"`)
+				ledger := g.box.Ledger()
+				if len(ledger.Sales) != 1 || ledger.Requests[pathRegister] != 1 || ledger.Sales[0].Requests != 1 {
+					t.Errorf("ledger %+v", ledger)
+				}
+			})
+		}
+	}
+}
+
+// hangUp makes a register call whose answer nobody waits for.
+func (g *gateway) hangUp(ctx context.Context, door string) {
+	if door == "grpc" {
+		_, _ = gigagatev1.NewActivationServiceClient(g.conn).Register(ctx, register())
+		return
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.restURL+restRegister, bodyOf(validJSON+"}"))
+	if err != nil {
+		return
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if resp, err := g.client.Do(r); err == nil {
+		_ = resp.Body.Close()
+	}
+}
+
+func TestDraining(t *testing.T) {
+	t.Parallel()
+	held := newGate(pathRegister)
+	g := open(t, setup{wrap: held.wrap})
+	answers := make(chan answer, 2)
+	for _, d := range g.doors() {
+		go func() { answers <- d.call(t, t.Context(), ask(register())) }()
+		<-held.entered
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := g.server.Drain(over); err == nil {
+		t.Error("drained with sales under way")
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- g.server.Drain(t.Context()) }()
+	for _, d := range g.doors() {
+		for _, message := range []proto.Message{register(), topUp("c"), topUp("c", withProfile())} {
+			d.call(t, t.Context(), ask(message)).check(t,
+				want{codes.Unavailable, http.StatusServiceUnavailable, "DRAINING", "NOT_STARTED", false, nil})
+		}
+		d.call(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{})).ok(t)
+	}
+	select {
+	case err := <-drained:
+		t.Errorf("drained with sales under way: %v", err)
+	default:
+	}
+	close(held.open)
+	for range 2 {
+		(<-answers).ok(t)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if n := len(g.box.Ledger().Sales); n != 2 {
+		t.Errorf("%d sales", n)
+	}
+}
+
+// An HTTP server's write timeout below the time an answer takes turns it into a broken connection.
+func TestAnswerComesWithinAnswerWithin(t *testing.T) {
+	t.Parallel()
+	const timeout = 600 * time.Millisecond
+	g := open(t, setup{timeout: timeout, restWriteTimeout: (*server.Server).AnswerWithin})
+	if least := 10*time.Second + timeout; g.server.AnswerWithin() < least {
+		t.Errorf("AnswerWithin is %v, a sale may take %v", g.server.AnswerWithin(), least)
+	}
+	item := g.sold(t, mode(onDemand)).GetActivatedItem().GetUid()
+	g.inject(t, pathItems+item, "slow_body", params{"interval": "40ms", "bytes": 100})
+	g.inject(t, pathItems+item+"/activate", "hang", nil)
+	g.inject(t, pathItems+item, "hang", nil)
+	start := time.Now()
+	g.overREST(t, t.Context(), ask(activate(item))).check(t, outcomeUnknown)
+	if took := time.Since(start); took < 2*timeout || took > 3*timeout+server.AnswerMargin {
+		t.Errorf("took %v, the longest is %v", took, 3*timeout)
+	}
+}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"unicode/utf8"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
+	grpcproto "google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// decoding is a request on its way through the gRPC door's codec: its message, or why it has none.
+type decoding struct {
+	message proto.Message
+	fault   *failure
+}
+
+// tolerantCodec is grpc-go's protobuf codec, but a request of the contract that cannot be decoded
+// is no error to grpc-go, which would answer INTERNAL by itself, before any interceptor and without
+// the contract's details.
+type tolerantCodec struct{ encoding.CodecV2 }
+
+func newTolerantCodec() tolerantCodec { return tolerantCodec{encoding.GetCodecV2(grpcproto.Name)} }
+
+// Unmarshal keeps the fault of a decoding in it.
+func (c tolerantCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	target, ok := v.(*decoding)
+	if !ok {
+		return c.CodecV2.Unmarshal(data, v)
+	}
+	if c.CodecV2.Unmarshal(data, target.message) != nil {
+		proto.Reset(target.message)
+		target.fault = undecodable(data.Materialize(), target.message.ProtoReflect().Descriptor())
+	}
+	return nil
+}
+
+type undecodableKey struct{}
+
+// withDecodeFaults returns desc with handlers that take what tolerantCodec decoded, and send a
+// request that could not be decoded through the interceptors all the same.
+func withDecodeFaults(desc grpc.ServiceDesc) *grpc.ServiceDesc {
+	methods := make([]grpc.MethodDesc, len(desc.Methods))
+	for i, method := range desc.Methods {
+		handler := method.Handler
+		method.Handler = func(srv any, ctx context.Context, decode func(any) error, chain grpc.UnaryServerInterceptor) (any, error) {
+			var fault *failure
+			tolerant := func(message any) error {
+				target := &decoding{message: message.(proto.Message)}
+				err := decode(target)
+				fault = target.fault
+				return err
+			}
+			withFault := func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+				if fault != nil {
+					ctx = context.WithValue(ctx, undecodableKey{}, fault)
+				}
+				return chain(ctx, req, info, next)
+			}
+			return handler(srv, ctx, tolerant, withFault)
+		}
+		methods[i] = method
+	}
+	desc.Methods = methods
+	return &desc
+}
+
+// undecodable is the failure of a request that protobuf-go could not decode. Its errors do not
+// name the field, so it is looked for here.
+func undecodable(data []byte, message protoreflect.MessageDescriptor) *failure {
+	if path := brokenText(data, message); path != "" {
+		return invalidField(path, "is not valid UTF-8")
+	}
+	return invalidField("", "the request is not a valid protobuf message of this method")
+}
+
+// brokenText is the path of the first string in an encoded message that is not valid UTF-8; empty
+// when there is none.
+func brokenText(data []byte, message protoreflect.MessageDescriptor) string {
+	for len(data) > 0 {
+		number, kind, tag := protowire.ConsumeTag(data)
+		if tag < 0 {
+			return ""
+		}
+		size := protowire.ConsumeFieldValue(number, kind, data[tag:])
+		if size < 0 {
+			return ""
+		}
+		value := data[tag : tag+size]
+		data = data[tag+size:]
+		field := message.Fields().ByNumber(number)
+		if field == nil || kind != protowire.BytesType {
+			continue
+		}
+		content, _ := protowire.ConsumeBytes(value)
+		switch {
+		case field.Kind() == protoreflect.StringKind && !utf8.Valid(content):
+			return string(field.Name())
+		case field.Kind() == protoreflect.MessageKind:
+			if inner := brokenText(content, field.Message()); inner != "" {
+				return joinPath(string(field.Name()), inner)
+			}
+		}
+	}
+	return ""
+}

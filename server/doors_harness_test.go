@@ -1,0 +1,322 @@
+package server_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+// rpc is one call of the contract, as a client of either door knows it.
+type rpc struct {
+	method   string
+	httpVerb string
+	path     string // {uid} stands for the request's
+	reply    proto.Message
+}
+
+func rpcOf(req proto.Message) rpc {
+	switch req.(type) {
+	case *gigagatev1.RegisterRequest:
+		return rpc{gigagatev1.ActivationService_Register_FullMethodName, "POST", "/v1/activations/register", &gigagatev1.RegisterResponse{}}
+	case *gigagatev1.TopUpRequest:
+		return rpc{gigagatev1.ActivationService_TopUp_FullMethodName, "POST", "/v1/activations/top-up", &gigagatev1.TopUpResponse{}}
+	case *gigagatev1.ActivateRequest:
+		return rpc{gigagatev1.ActivationService_Activate_FullMethodName, "POST", "/v1/activations/activated-items/{uid}/activate", &gigagatev1.ActivateResponse{}}
+	case *gigagatev1.GetCustomerRequest:
+		return rpc{gigagatev1.CustomerService_GetCustomer_FullMethodName, "GET", "/v1/customers/{uid}", &gigagatev1.GetCustomerResponse{}}
+	case *gigagatev1.ListInventoryItemsRequest:
+		return rpc{gigagatev1.InventoryService_ListInventoryItems_FullMethodName, "GET", "/v1/inventory", &gigagatev1.ListInventoryItemsResponse{}}
+	}
+	panic("no such request")
+}
+
+// question is one call to a door.
+type question struct {
+	message proto.Message
+	// replace, when set, changes the encoded request: the first text into the second, byte for byte.
+	replace [2]string
+	// header is HTTP's on REST and metadata on gRPC.
+	header http.Header
+}
+
+func ask(message proto.Message) question { return question{message: message} }
+
+func (q question) encoded(data []byte) []byte {
+	if q.replace[0] == "" {
+		return data
+	}
+	return bytes.ReplaceAll(data, []byte(q.replace[0]), []byte(q.replace[1]))
+}
+
+// answer is what a caller got from either door.
+type answer struct {
+	code    codes.Code
+	http    int // REST only
+	header  http.Header
+	traceID string
+	text    string        // everything that came back
+	reply   proto.Message // of the call's own type; only its fields are set on success
+	outcome *gigagatev1.Outcome
+	info    *errdetails.ErrorInfo
+	bad     *errdetails.BadRequest
+}
+
+func (a *answer) setStatus(st *status.Status) {
+	a.code = st.Code()
+	for _, detail := range st.Details() {
+		switch d := detail.(type) {
+		case *gigagatev1.Outcome:
+			a.outcome = d
+		case *errdetails.ErrorInfo:
+			a.info = d
+		case *errdetails.BadRequest:
+			a.bad = d
+		}
+	}
+}
+
+// door is a way to call the gateway.
+type door struct {
+	name string
+	call func(*testing.T, context.Context, question) answer
+}
+
+func (g *gateway) doors() []door {
+	return []door{{"grpc", g.overGRPC}, {"rest", g.overREST}}
+}
+
+// bytesCodec sends what it is given, valid protobuf or not.
+type bytesCodec struct{}
+
+func (bytesCodec) Name() string { return "proto" }
+
+func (bytesCodec) Marshal(v any) ([]byte, error) { return v.([]byte), nil }
+
+func (bytesCodec) Unmarshal(data []byte, v any) error {
+	*v.(*[]byte) = bytes.Clone(data)
+	return nil
+}
+
+func (g *gateway) overGRPC(t *testing.T, ctx context.Context, q question) answer {
+	t.Helper()
+	call := rpcOf(q.message)
+	data, err := proto.Marshal(q.message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range q.header {
+		for _, value := range values {
+			ctx = metadata.AppendToOutgoingContext(ctx, strings.ToLower(name), value)
+		}
+	}
+	var back []byte
+	var head, trailer metadata.MD
+	err = g.conn.Invoke(ctx, call.method, q.encoded(data), &back,
+		grpc.ForceCodec(bytesCodec{}), grpc.Header(&head), grpc.Trailer(&trailer))
+	a := answer{reply: call.reply, traceID: strings.Join(head.Get("x-trace-id"), ",")}
+	if err != nil {
+		st := status.Convert(err)
+		a.setStatus(st)
+		a.text = st.String() + protojson.Format(st.Proto()) + metadataText(head) + metadataText(trailer)
+		return a
+	}
+	if err := proto.Unmarshal(back, call.reply); err != nil {
+		t.Fatal(err)
+	}
+	a.text = string(back)
+	return a
+}
+
+func metadataText(md metadata.MD) string {
+	var b strings.Builder
+	for name, values := range md {
+		if !strings.HasSuffix(name, "-bin") { // the details, which are in the status
+			b.WriteString(" " + name + ": " + strings.Join(values, ", "))
+		}
+	}
+	return b.String()
+}
+
+func (g *gateway) overREST(t *testing.T, ctx context.Context, q question) answer {
+	t.Helper()
+	call := rpcOf(q.message)
+	message := proto.Clone(q.message)
+	path := call.path
+	if strings.Contains(path, "{uid}") {
+		field := message.ProtoReflect().Descriptor().Fields().ByName("uid")
+		uid := message.ProtoReflect().Get(field).String()
+		message.ProtoReflect().Clear(field)
+		path = strings.Replace(path, "{uid}", url.PathEscape(string(q.encoded([]byte(uid)))), 1)
+	}
+	var body []byte
+	if call.httpVerb == http.MethodPost && proto.Size(message) > 0 {
+		data, err := protojson.Marshal(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = q.encoded(data)
+	}
+	return g.http(t, ctx, call.httpVerb, path, body, q.header, call.reply)
+}
+
+// http makes one HTTP request with a JSON body, and reads the answer into reply.
+func (g *gateway) http(t *testing.T, ctx context.Context, verb, path string, body []byte, header http.Header, reply proto.Message) answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, verb, g.restURL+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(body) > 0 {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for name, values := range header {
+		r.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	r.Host = r.Header.Get("Host") // empty: the URL's
+	resp, err := g.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readAnswer(t, resp, reply)
+}
+
+func readAnswer(t *testing.T, resp *http.Response, reply proto.Message) answer {
+	t.Helper()
+	text, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var head bytes.Buffer
+	_ = resp.Header.Write(&head)
+	a := answer{
+		http: resp.StatusCode, header: resp.Header, traceID: resp.Header.Get("X-Trace-Id"),
+		reply: reply, text: head.String() + string(text),
+	}
+	if got := resp.Header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("Content-Type is %q", got)
+	}
+	if resp.StatusCode == http.StatusOK {
+		if err := protojson.Unmarshal(text, reply); err != nil {
+			t.Fatalf("%v in %s", err, text)
+		}
+		return a
+	}
+	var st spb.Status
+	if err := protojson.Unmarshal(text, &st); err != nil {
+		t.Fatalf("%d: %v in %s", resp.StatusCode, err, text)
+	}
+	a.setStatus(status.FromProto(&st))
+	return a
+}
+
+// want is what the contract's error table says of an answer.
+type want struct {
+	code   codes.Code
+	http   int
+	reason string
+	effect string
+	safe   bool // a new request id
+	fields []string
+}
+
+// check compares an error with the table, and its details with each other.
+func (a answer) check(t *testing.T, w want) {
+	t.Helper()
+	if a.outcome == nil || a.info == nil {
+		t.Fatalf("no details: %s", a.text)
+	}
+	got := want{
+		code: a.code, http: a.http, reason: a.info.GetReason(), effect: a.info.GetMetadata()["effect"],
+		safe: a.outcome.GetNewRequestIdSafe(), fields: a.fields(),
+	}
+	if a.http == 0 {
+		got.http = w.http
+	}
+	slices.Sort(w.fields)
+	if got.code != w.code || got.http != w.http || got.reason != w.reason || got.effect != w.effect ||
+		got.safe != w.safe || !slices.Equal(got.fields, w.fields) {
+		t.Errorf("got  %+v\nwant %+v\n%s", got, w, a.text)
+	}
+	if r := strings.TrimPrefix(a.outcome.GetReason().String(), "ERROR_REASON_"); r != a.info.GetReason() {
+		t.Errorf("Outcome says %s, ErrorInfo %s", r, a.info.GetReason())
+	}
+	if e := strings.TrimPrefix(a.outcome.GetEffect().String(), "EFFECT_"); e != got.effect {
+		t.Errorf("Outcome says %s, ErrorInfo %s", e, got.effect)
+	}
+	if id := a.info.GetMetadata()["purchase_id"]; id != a.outcome.GetPurchaseId() {
+		t.Errorf("Outcome says %q, ErrorInfo %q", a.outcome.GetPurchaseId(), id)
+	}
+	if len(a.bad.GetFieldViolations()) != len(a.outcome.GetFieldViolations()) {
+		t.Errorf("Outcome and BadRequest disagree: %s", a.text)
+	}
+	for i, violation := range a.bad.GetFieldViolations() {
+		other := a.outcome.GetFieldViolations()[i]
+		if violation.GetField() != other.GetField() || violation.GetDescription() != other.GetDescription() || other.GetDescription() == "" {
+			t.Errorf("Outcome says %v, BadRequest %v", other, violation)
+		}
+	}
+	if a.info.GetDomain() != "gigagate.internal" || len(a.traceID) != 32 {
+		t.Errorf("domain %q, trace %q", a.info.GetDomain(), a.traceID)
+	}
+	if a.http == http.StatusServiceUnavailable && w.effect == "INDETERMINATE" && a.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+}
+
+func (a answer) fields() []string {
+	var fields []string
+	for _, violation := range a.outcome.GetFieldViolations() {
+		fields = append(fields, violation.GetField())
+	}
+	slices.Sort(fields)
+	return fields
+}
+
+// ok fails the test unless the call succeeded.
+func (a answer) ok(t *testing.T) {
+	t.Helper()
+	if a.code != codes.OK || cmp.Or(a.http, http.StatusOK) != http.StatusOK {
+		t.Fatalf("%v %d: %s", a.code, a.http, a.text)
+	}
+}
+
+// echoes fails the test if a text of the request stands in the answer.
+func (a answer) echoesNothingOf(t *testing.T, message proto.Message) {
+	t.Helper()
+	eachText(message.ProtoReflect(), func(text string) {
+		if len(text) > 2 && strings.Contains(a.text, text) {
+			t.Errorf("the answer holds %.40q: %s", text, a.text)
+		}
+	})
+}
+
+func eachText(message protoreflect.Message, visit func(string)) {
+	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch {
+		case field.Message() != nil:
+			eachText(value.Message(), visit)
+		case field.Kind() == protoreflect.StringKind:
+			visit(value.String())
+		}
+		return true
+	})
+}

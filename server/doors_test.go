@@ -1,0 +1,246 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore/sandbox"
+)
+
+// register is a request that sells, as edited.
+func register(edits ...func(*gigagatev1.RegisterRequest)) *gigagatev1.RegisterRequest {
+	r := &gigagatev1.RegisterRequest{
+		RequestId: "order-4711", InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "shop order 4711",
+		UserIp: "203.0.113.24", UserCountry: "GR",
+	}
+	for _, edit := range edits {
+		edit(r)
+	}
+	return r
+}
+
+// topUp is a request that sells to customer, as edited.
+func topUp(customer string, edits ...func(*gigagatev1.TopUpRequest)) *gigagatev1.TopUpRequest {
+	r := &gigagatev1.TopUpRequest{
+		RequestId: "order-4712", InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "shop order 4712",
+		CustomerUid: customer,
+	}
+	for _, edit := range edits {
+		edit(r)
+	}
+	return r
+}
+
+func withProfile(edits ...func(*gigagatev1.NewProfile)) func(*gigagatev1.TopUpRequest) {
+	return func(r *gigagatev1.TopUpRequest) {
+		r.NewProfile = &gigagatev1.NewProfile{UserIp: "203.0.113.24", UserCountry: "GR"}
+		for _, edit := range edits {
+			edit(r.NewProfile)
+		}
+	}
+}
+
+func activate(uid string) *gigagatev1.ActivateRequest { return &gigagatev1.ActivateRequest{Uid: uid} }
+
+func getCustomer(uid string) *gigagatev1.GetCustomerRequest {
+	return &gigagatev1.GetCustomerRequest{Uid: uid}
+}
+
+// invalid is a request that breaks a rule of the contract in the fields given.
+type invalid struct {
+	name    string
+	message proto.Message
+	fields  []string
+	replace [2]string // see question
+}
+
+// metatagRoom is what the harness's limit leaves for the caller's text.
+const metatagRoom = 255 - len("gg01ARZ3NDEKTSV4RRFFQ69G5FAV ")
+
+type (
+	reg     = gigagatev1.RegisterRequest
+	top     = gigagatev1.TopUpRequest
+	profile = gigagatev1.NewProfile
+)
+
+func invalidRequests() []invalid {
+	cases := []invalid{
+		{name: "register with nothing", message: &reg{}, fields: []string{"inventory_item_id", "metatag", "request_id", "user_country", "user_ip"}},
+		{name: "top-up with nothing", message: &top{}, fields: []string{"customer_uid", "inventory_item_id", "metatag", "request_id"}},
+		{name: "top-up with an empty profile", message: topUp("c", func(r *top) { r.NewProfile = &profile{} }), fields: []string{"new_profile.user_country", "new_profile.user_ip"}},
+		{name: "number of no mode", message: register(func(r *reg) { r.ActivationMode = 9 }), fields: []string{"activation_mode"}},
+		{name: "number of no mode on top-up", message: topUp("c", func(r *top) { r.ActivationMode = -1 }), fields: []string{"activation_mode"}},
+		{name: "negative zero price", message: register(price("USD", "-0")), fields: []string{"expected_price.amount"}},
+		{name: "price without currency", message: register(price("", "9.99")), fields: []string{"expected_price.currency_code"}},
+		{name: "price without amount", message: register(price("USD", "")), fields: []string{"expected_price.amount"}},
+		{name: "empty price", message: topUp("c", func(r *top) { r.ExpectedPrice = &gigagatev1.Money{} }), fields: []string{"expected_price.amount", "expected_price.currency_code"}},
+		{name: "empty profile domain", message: topUp("c", withProfile(func(p *profile) { p.CustomerProfileDomainId = new("") })), fields: []string{"new_profile.customer_profile_domain_id"}},
+	}
+	for field, values := range map[string][]string{
+		"request_id":        {"a b", strings.Repeat("r", 65), `say"so`, "ümlaut", "tab\there", "new\nline", "nul\x00"},
+		"inventory_item_id": {"a/b", "../x", "item 1", strings.Repeat("i", 65), "ïtem"},
+		"metatag": {
+			" leading", "trailing ", "bell\a", "line\nbreak", "del\x7f", "c1\u0085control", "joiner\u200d", "rtl\u202eoverride",
+			"ref gg01ARZ3NDEKTSV4RRFFQ69G5FAV", "refgg01arz3ndektsv4rrffq69g5fav.", "GG01ARZ3NDEKTSV4RRFFQ69G5FAV",
+			strings.Repeat("m", metatagRoom+1), strings.Repeat("ä", metatagRoom/2) + "m" + "mm",
+		},
+		"user_ip":        {"localhost", "203.0.113.24:80", "203.0.113.024", "203.0.113", "fe80::1%eth0", "[2001:db8::1]", "2001:db8::1/64", "203.0.113.24 "},
+		"user_country":   {"gr", "GRC", "G", "Gr", "G1", "ΕΛ"},
+		"customer_email": {"nobody", "a@b@c", "two@mail.example,three@mail.example", "@mail.example", strings.Repeat("e", 255-len("@mail.example")) + "@mail.example"},
+	} {
+		for _, value := range values {
+			message := register()
+			set(message, field, value)
+			cases = append(cases, invalid{name: field + " " + short(value), message: message, fields: []string{field}})
+		}
+	}
+	for _, amount := range []string{"-1", "+1", "1e3", "1.1234567890", ".5", "5.", "1234567890", "1,5", " 1", "0x1", "NaN", "١"} {
+		cases = append(cases, invalid{name: "amount " + amount, message: register(price("USD", amount)), fields: []string{"expected_price.amount"}})
+	}
+	for _, currency := range []string{"usd", "US", "USDT", "U$D"} {
+		cases = append(cases, invalid{name: "currency " + currency, message: topUp("c", func(r *top) {
+			r.ExpectedPrice = &gigagatev1.Money{CurrencyCode: currency, Amount: "9.99"}
+		}), fields: []string{"expected_price.currency_code"}})
+	}
+	for _, uid := range []string{"..", ".", "a/b", "a b", "a:b", "%2e%2e", "a%2fb", "üid", strings.Repeat("u", 65), "a\x00b", "a?b=c", "a#b"} {
+		cases = append(cases,
+			invalid{name: "activate " + short(uid), message: activate(uid), fields: []string{"uid"}},
+			invalid{name: "get customer " + short(uid), message: getCustomer(uid), fields: []string{"uid"}},
+			invalid{name: "top up customer " + short(uid), message: topUp(uid), fields: []string{"customer_uid"}},
+			invalid{name: "profile domain " + short(uid), message: topUp("c", withProfile(func(p *profile) { p.CustomerProfileDomainId = &uid })), fields: []string{"new_profile.customer_profile_domain_id"}},
+		)
+	}
+	return append(append(cases, invalidUTF8()...), hugeTexts()...)
+}
+
+// hugeTexts puts 2 MB into each text of each request, which must not keep a processor busy.
+func hugeTexts() []invalid {
+	var cases []invalid
+	for _, message := range fullRequests() {
+		for _, path := range textFields(message.ProtoReflect(), "") {
+			if path == "uid" {
+				continue // REST has it in the path, which net/http bounds
+			}
+			huge := proto.Clone(message)
+			set(huge, path, strings.Repeat("h", 2<<20))
+			cases = append(cases, invalid{name: "2 MB in " + string(message.ProtoReflect().Descriptor().Name()) + " " + path, message: huge, fields: []string{path}})
+		}
+	}
+	return cases
+}
+
+// fullRequests have every text that a request can have.
+func fullRequests() []proto.Message {
+	return []proto.Message{
+		register(price("USD", "9.99"), func(r *reg) { r.CustomerEmail = new("a@mail.example") }),
+		topUp("c", withProfile(func(p *profile) { p.CustomerProfileDomainId = new("d") }), func(r *top) {
+			r.ExpectedPrice = &gigagatev1.Money{CurrencyCode: "USD", Amount: "9.99"}
+		}),
+		activate("u"), getCustomer("u"),
+	}
+}
+
+// invalidUTF8 puts bytes that are no UTF-8 into each text of each request.
+func invalidUTF8() []invalid {
+	const mark, broken = "MARK-THE-SPOT", "MARK\xc3\x28HE\xffSPOT"
+	var cases []invalid
+	for _, message := range fullRequests() {
+		for _, path := range textFields(message.ProtoReflect(), "") {
+			marked := proto.Clone(message)
+			set(marked, path, mark)
+			name := string(message.ProtoReflect().Descriptor().Name()) + " " + path
+			cases = append(cases, invalid{name: "no UTF-8 in " + name, message: marked, fields: []string{path}, replace: [2]string{mark, broken}})
+		}
+	}
+	return cases
+}
+
+func short(text string) string { return text[:min(len(text), 40)] }
+
+func price(currency, amount string) func(*reg) {
+	return func(r *reg) { r.ExpectedPrice = &gigagatev1.Money{CurrencyCode: currency, Amount: amount} }
+}
+
+func TestInvalidFieldsOnBothDoors(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	for _, c := range invalidRequests() {
+		for _, d := range g.doors() {
+			t.Run(d.name+"/"+c.name, func(t *testing.T) {
+				a := d.call(t, t.Context(), question{message: c.message, replace: c.replace})
+				a.check(t, want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", "NOT_STARTED", false, c.fields})
+				a.echoesNothingOf(t, c.message)
+				if strings.HasPrefix(c.name, "2 MB") && !strings.Contains(a.text, "at most 4096 bytes") {
+					t.Errorf("a rule's pattern was tried on 2 MB: %s", a.text)
+				}
+			})
+		}
+	}
+	if calls := g.box.Ledger().Calls; len(calls) > 0 {
+		t.Errorf("the vendor was called: %v", calls)
+	}
+}
+
+func TestValidFormsOnBothDoors(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	cases := map[string]proto.Message{
+		"metatag that fits":           register(func(r *reg) { r.Metatag = strings.Repeat("m", metatagRoom) }),
+		"metatag of one character":    register(func(r *reg) { r.Metatag = "m" }),
+		"metatag in Greek":            register(func(r *reg) { r.Metatag = "παραγγελία 4711" }),
+		"gg without a ULID":           register(func(r *reg) { r.Metatag = "gg01ARZ3NDEKTSV4RRFFQ69G5FA" }),
+		"IPv6":                        register(func(r *reg) { r.UserIp = "2001:db8::1" }),
+		"IPv4 in IPv6":                register(func(r *reg) { r.UserIp = "::ffff:203.0.113.24" }),
+		"request id of one character": register(func(r *reg) { r.RequestId = "!" }),
+		"request id of 64 characters": register(func(r *reg) { r.RequestId = strings.Repeat("~", 64) }),
+		"e-mail of 254 bytes": register(func(r *reg) {
+			label := strings.Repeat("d", 60) + "."
+			r.CustomerEmail = new(strings.Repeat("e", 254-1-3*61-7) + "@" + label + label + label + "example")
+		}),
+		"price as listed":          register(price("USD", "9.99")),
+		"price with a longer zero": register(price("USD", "9.990000000")),
+		"price with leading zeros": register(price("USD", "000000009.99")),
+	}
+	for name, message := range cases {
+		for _, d := range g.doors() {
+			t.Run(d.name+"/"+name, func(t *testing.T) {
+				d.call(t, t.Context(), ask(message)).ok(t)
+			})
+		}
+	}
+	if got, want := len(g.box.Ledger().Sales), 2*len(cases); got != want {
+		t.Errorf("%d sales, want %d", got, want)
+	}
+}
+
+// A newer client may set a guard that this gateway does not know, so what it does not know it refuses.
+func TestUnknownProtobufFieldsAreRefused(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	unknown := protowire.AppendString(protowire.AppendTag(nil, 1999, protowire.BytesType), "CANARY")
+	top, nested := register(), register(price("USD", "9.99"))
+	top.ProtoReflect().SetUnknown(unknown)
+	nested.GetExpectedPrice().ProtoReflect().SetUnknown(unknown)
+	for name, message := range map[string]proto.Message{"top level": top, "nested": nested} {
+		t.Run(name, func(t *testing.T) {
+			a := g.overGRPC(t, t.Context(), ask(message))
+			a.check(t, want{codes.InvalidArgument, 0, "INVALID_FIELD", "NOT_STARTED", false, []string{""}})
+			if strings.Contains(a.text, "CANARY") {
+				t.Error(a.text)
+			}
+		})
+	}
+	t.Run("no protobuf at all", func(t *testing.T) {
+		a := g.overGRPC(t, t.Context(), question{message: register(), replace: [2]string{"\n", "\xff"}})
+		a.check(t, want{codes.InvalidArgument, 0, "INVALID_FIELD", "NOT_STARTED", false, []string{""}})
+	})
+	if calls := g.box.Ledger().Calls; len(calls) > 0 {
+		t.Errorf("the vendor was called: %v", calls)
+	}
+}

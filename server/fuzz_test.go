@@ -1,0 +1,235 @@
+package server
+
+import (
+	"encoding/json"
+	"math/big"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore"
+)
+
+// sentences is everything that the readers of requests say about a field.
+var sentences = regexp.MustCompile(`^(` + strings.Join([]string{
+	`the body is not valid JSON`, `must be a JSON object`, `is not a field of this request`, `appears more than once`,
+	`stands in the path and must not be in the body`, `must be a JSON string`, `is not valid UTF-8`, `must be true or false`,
+	`must be one of ACTIVATION_MODE_[A-Z_, ]+`, `there is something after the JSON object`,
+	`the body is not the JSON form of this call's request`, `the request is not a valid protobuf message of this method`,
+	`the query could not be read`, `is not a query parameter of this call`, `appears more than once in the query`,
+}, "|") + `)$`)
+
+// checkFault fails unless a fault is in our own words: a path of the contract, whose last name may
+// be one that a caller gave to a member, and a sentence.
+func checkFault(t *testing.T, f *failure, message protoreflect.MessageDescriptor) {
+	t.Helper()
+	if len(f.fields) != 1 || !sentences.MatchString(f.fields[0].GetDescription()) {
+		t.Fatalf("fields %v", f.fields)
+	}
+	names := strings.Split(f.fields[0].GetField(), ".")
+	for i, name := range names {
+		field := message.Fields().ByName(protoreflect.Name(name))
+		switch {
+		case field == nil && (i < len(names)-1 || name != "" && !identifier.MatchString(name)):
+			t.Fatalf("field %q", f.fields[0].GetField())
+		case field != nil && field.Message() != nil:
+			message = field.Message()
+		}
+	}
+}
+
+func FuzzStrictJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, ``, `null`, `[]`, `{"requestId":"a","requestId":"b"}`, `{"newProfile":{"dedicated":true,"userIp":"::1"}}`,
+		`{"expectedPrice":{"currencyCode":"USD","amount":"9.99"},"activationMode":"ACTIVATION_MODE_NOW"}`,
+		`{"activationMode":3}`, `{"activationMode":1e0}`, `{"metatag":"\ud800"}`, "{\"metatag\":\"\xff\"}", `{"a":1}{}`,
+		`{"metatag":"\u0000","new_profile":null}`, `{"newProfile":{"customer_profile_domain_id":"x"},"customerUid":"y"} `,
+	} {
+		f.Add([]byte(seed), true)
+		f.Add([]byte(seed), false)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, inPath bool) {
+		message := &gigagatev1.TopUpRequest{}
+		var path []string
+		if inPath {
+			path = []string{"customer_uid"}
+		}
+		if fault := decodeStrictly(data, message, path); fault != nil {
+			checkFault(t, fault, message.ProtoReflect().Descriptor())
+			return
+		}
+		lenient := &gigagatev1.TopUpRequest{}
+		if err := protojson.Unmarshal(data, lenient); err != nil || !proto.Equal(message, lenient) {
+			t.Fatalf("%v is not %v: %v", message, lenient, err)
+		}
+		if inPath && message.GetCustomerUid() != "" {
+			t.Fatal("a path field came from the body")
+		}
+		printed, err := protojson.Marshal(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := &gigagatev1.TopUpRequest{}
+		if fault := decodeStrictly(printed, again, path); fault != nil || !proto.Equal(message, again) {
+			t.Fatalf("%v is not %v: %v", again, message, fault)
+		}
+	})
+}
+
+// Bytes that protobuf-go refuses get a fault in our words, and those with a broken string its name.
+func FuzzUndecodable(f *testing.F) {
+	whole, err := proto.Marshal(&gigagatev1.TopUpRequest{RequestId: "r", NewProfile: &gigagatev1.NewProfile{UserIp: "ip"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range [][]byte{whole, whole[:len(whole)-1], []byte("\n\x02\xff\xff"), []byte(":\x04\n\x02\xc3\x28"), {0xff}} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		message := &gigagatev1.TopUpRequest{}
+		err := proto.Unmarshal(data, message)
+		broken := brokenText(data, message.ProtoReflect().Descriptor())
+		if err == nil && broken != "" {
+			t.Fatalf("protobuf-go took a broken %s", broken)
+		}
+		if err != nil {
+			checkFault(t, undecodable(data, message.ProtoReflect().Descriptor()), message.ProtoReflect().Descriptor())
+		}
+	})
+}
+
+var contractAmount = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
+
+// Money keeps its value from the contract to the vendor's JSON number and back.
+func FuzzMoneyToVendor(f *testing.F) {
+	for _, seed := range []string{"9.99", "0", "00", "04.2", "000000000.000000001", "999999999.999999999", "1.0"} {
+		f.Add(seed, "USD")
+	}
+	f.Fuzz(func(t *testing.T, amount, currency string) {
+		if !contractAmount.MatchString(amount) || !utf8.ValidString(currency) {
+			t.Skip()
+		}
+		price, err := priceToVendor(&gigagatev1.Money{CurrencyCode: currency, Amount: amount})
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := json.Marshal(price)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wire struct {
+			PriceValue json.Number `json:"priceValue"`
+		}
+		var back gigastore.Price
+		if err := json.Unmarshal(data, &wire); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(data, &back); err != nil {
+			t.Fatal(err)
+		}
+		money := moneyFromVendor(&back)
+		if rat(t, wire.PriceValue.String()).Cmp(rat(t, amount)) != 0 || rat(t, money.GetAmount()).Cmp(rat(t, amount)) != 0 {
+			t.Fatalf("%s became %s and %s", amount, wire.PriceValue, money.GetAmount())
+		}
+		if money.GetCurrencyCode() != currency || !contractAmount.MatchString(money.GetAmount()) {
+			t.Fatalf("%v", money)
+		}
+	})
+}
+
+// A number of the vendor keeps its value, in plain digits.
+func FuzzMoneyFromVendor(f *testing.F) {
+	for _, seed := range []string{"4.20", "4.2e0", "-1", "1e39", "0.1E-3", "1e400", "4.999999999999999", "\"4.20\""} {
+		f.Add(seed)
+	}
+	plain := regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
+	f.Fuzz(func(t *testing.T, number string) {
+		var price gigastore.Price
+		data := []byte(`{"priceValue":` + number + `,"currencyCode":"USD"}`)
+		var wire struct {
+			PriceValue json.Number `json:"priceValue"`
+		}
+		if json.Unmarshal(data, &price) != nil || json.Unmarshal(data, &wire) != nil || len(number) > 60 {
+			t.Skip()
+		}
+		money := moneyFromVendor(&price)
+		if !plain.MatchString(money.GetAmount()) {
+			t.Fatalf("%q", money.GetAmount())
+		}
+		if wire.PriceValue == "" {
+			t.Skip()
+		}
+		if rat(t, money.GetAmount()).Cmp(rat(t, wire.PriceValue.String())) != 0 {
+			t.Fatalf("%s became %s", wire.PriceValue, money.GetAmount())
+		}
+	})
+}
+
+func rat(t *testing.T, text string) *big.Rat {
+	t.Helper()
+	value, ok := new(big.Rat).SetString(text)
+	if !ok {
+		t.Fatalf("%q is no number", text)
+	}
+	return value
+}
+
+// What this gateway sends comes apart as it was put together; what it did not send stays whole.
+func FuzzSplitMetatag(f *testing.F) {
+	for _, seed := range []string{"", "order 1", "gg01ARZ3NDEKTSV4RRFFQ69G5FAV", "gg01ARZ3NDEKTSV4RRFFQ69G5FAV x", "gg81ARZ3NDEKTSV4RRFFQ69G5FAV x", " ", "a\nb"} {
+		f.Add(seed)
+	}
+	const id = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	f.Fuzz(func(t *testing.T, text string) {
+		if !utf8.ValidString(text) {
+			t.Skip() // encoding/json makes valid strings only
+		}
+		if purchase, rest := splitMetatag("gg" + id + " " + text); purchase != id || rest != text {
+			t.Fatalf("%q and %q", purchase, rest)
+		}
+		purchase, rest := splitMetatag(text)
+		switch {
+		case purchase == "" && rest != text:
+			t.Fatalf("%q lost something", rest)
+		case purchase != "" && text != "gg"+purchase && text != "gg"+purchase+" "+rest:
+			t.Fatalf("%q and %q", purchase, rest)
+		}
+	})
+}
+
+// No call of the contract has query parameters, so only a query that says nothing is taken.
+func FuzzQuery(f *testing.F) {
+	for _, seed := range []string{"", "&", "a", "uid=1", "a=1&a=2", "%zz", ";", "=", "uid"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		for _, r := range routes {
+			fault := checkQuery(query, r)
+			values, err := url.ParseQuery(query)
+			if accepted := fault == nil; accepted != (err == nil && onlyFieldsOf(r, values)) {
+				t.Fatalf("%q accepted: %v", query, accepted)
+			}
+			if fault != nil {
+				checkFault(t, fault, r.input)
+			}
+		}
+	})
+}
+
+func onlyFieldsOf(r *route, values url.Values) bool {
+	for name, given := range values {
+		field := fieldNamed(r.input, name)
+		if field == nil || len(given) > 1 || slices.Contains(r.inPath, string(field.Name())) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,295 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"gigagate.internal/gigastore"
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/server"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// gateway is a whole gateway with both doors on real connections, and the sandbox behind it.
+type gateway struct {
+	box    *sandbox.Sandbox
+	server *server.Server
+	vendor *gigastore.Client
+
+	conn     *grpc.ClientConn
+	restURL  string
+	restAddr string
+	client   *http.Client
+
+	spans *spanStore
+	logs  *logStore
+}
+
+// setup is what a test wants to be different.
+type setup struct {
+	settings func(*sandbox.Settings)
+	// timeout of one vendor call, 10 s unless given.
+	timeout time.Duration
+	now     func() time.Time
+	// vendorNow is the vendor client's clock.
+	vendorNow func() time.Time
+	// restWriteTimeout of the HTTP server, none unless given.
+	restWriteTimeout func(*server.Server) time.Duration
+	// wrap stands before the sandbox.
+	wrap func(http.Handler) http.Handler
+}
+
+func open(t *testing.T, s setup) *gateway {
+	t.Helper()
+	settings := sandbox.DefaultSettings()
+	if s.settings != nil {
+		s.settings(&settings)
+	}
+	if s.timeout == 0 {
+		s.timeout = 10 * time.Second
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	g := &gateway{
+		spans: &spanStore{InMemoryExporter: tracetest.NewInMemoryExporter(), changes: newChanges()},
+		logs:  &logStore{changes: newChanges()},
+	}
+	var err error
+	if g.box, err = sandbox.New(sandbox.Config{Seed: 1, Settings: settings}); err != nil {
+		t.Fatal(err)
+	}
+	var vendor http.Handler = g.box
+	if s.wrap != nil {
+		vendor = s.wrap(vendor)
+	}
+	vendorServer := httptest.NewServer(vendor)
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSyncer(g.spans))
+	if g.vendor, err = gigastore.New(gigastore.Config{
+		BaseURL: vendorServer.URL, ClientID: "test", ClientSecret: "test-secret", Timeout: s.timeout,
+		TracerProvider: tracer, MeterProvider: noop.NewMeterProvider(), Propagator: propagation.TraceContext{},
+		Now: s.vendorNow,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if g.server, err = server.New(server.Config{
+		Vendor: g.vendor, VendorTimeout: s.timeout, MetatagMax: 255, Logger: g.logs.logger(),
+		TracerProvider: tracer, MeterProvider: noop.NewMeterProvider(), Propagator: propagation.TraceContext{},
+		Now: s.now,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	g.server.SetServing()
+	grpcAddr := g.serveGRPC(t)
+	rest := httptest.NewUnstartedServer(g.server.REST())
+	if s.restWriteTimeout != nil {
+		rest.Config.WriteTimeout = s.restWriteTimeout(g.server)
+	}
+	rest.Start()
+	g.restURL, g.restAddr = rest.URL, rest.Listener.Addr().String()
+	g.client = &http.Client{
+		Transport:     &http.Transport{DisableCompression: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	if g.conn, err = grpc.NewClient(grpcAddr, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = g.box.Close() // ends every wait of a fault, and so whatever still waits for the vendor
+		_ = g.conn.Close()
+		g.client.CloseIdleConnections()
+		rest.Close()
+		g.server.GRPC().Stop()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
+		defer cancel()
+		if err := g.server.Drain(ctx); err != nil {
+			t.Error(err)
+		}
+		vendorServer.Close()
+		g.vendor.Close()
+	})
+	return g
+}
+
+func (g *gateway) serveGRPC(t *testing.T) (addr string) {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- g.server.GRPC().Serve(listener) }()
+	t.Cleanup(func() {
+		g.server.GRPC().Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return listener.Addr().String()
+}
+
+// gate holds the POSTs to one path before they reach the sandbox.
+type gate struct {
+	path    string
+	entered chan struct{} // one value for each that came
+	open    chan struct{}
+}
+
+func newGate(path string) *gate {
+	return &gate{path: path, entered: make(chan struct{}, 1000), open: make(chan struct{})}
+}
+
+func (g *gate) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == g.path && r.Method == http.MethodPost {
+			g.entered <- struct{}{}
+			<-g.open
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// inject arms a fault for the next call of path.
+func (g *gateway) inject(t *testing.T, path, fault string, params map[string]any) {
+	t.Helper()
+	g.injectMany(t, path, fault, 1, params)
+}
+
+func (g *gateway) injectMany(t *testing.T, path, fault string, count int, params map[string]any) {
+	t.Helper()
+	if err := g.box.Inject(sandbox.Fault{Path: path, Fault: fault, Count: count, Params: params}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// calls is how many vendor calls arrived so far, tokens not counted.
+func (g *gateway) calls() int {
+	n := 0
+	for call, count := range g.box.Ledger().Calls {
+		if call != "POST /reseller/authenticate" {
+			n += count
+		}
+	}
+	return n
+}
+
+// changes lets a test wait for what happens after or beside an answer.
+type changes struct {
+	mu   sync.Mutex
+	next chan struct{}
+}
+
+func newChanges() *changes { return &changes{next: make(chan struct{})} }
+
+func (c *changes) happened() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.next)
+	c.next = make(chan struct{})
+}
+
+// until waits for ok, which is asked again after every change.
+func (c *changes) until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	limit := time.NewTimer(20 * time.Second)
+	defer limit.Stop()
+	for {
+		c.mu.Lock()
+		next := c.next
+		c.mu.Unlock()
+		if ok() {
+			return
+		}
+		select {
+		case <-next:
+		case <-limit.C:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// logStore keeps everything logged, at every level.
+type logStore struct {
+	*changes
+	text lockedBuffer
+}
+
+func (l *logStore) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func (l *logStore) Write(p []byte) (int, error) {
+	defer l.happened()
+	return l.text.Write(p)
+}
+
+func (l *logStore) String() string { return l.text.String() }
+
+// line waits for a line that holds all of parts.
+func (l *logStore) line(t *testing.T, parts ...string) string {
+	t.Helper()
+	var found string
+	l.until(t, "a log line with "+strings.Join(parts, " and "), func() bool {
+		for line := range strings.Lines(l.String()) {
+			if containsAll(line, parts) {
+				found = line
+			}
+		}
+		return found != ""
+	})
+	return found
+}
+
+func containsAll(text string, parts []string) bool {
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			return false
+		}
+	}
+	return true
+}
+
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// spanStore keeps the spans that have ended; a server's span ends after its answer.
+type spanStore struct {
+	*tracetest.InMemoryExporter
+	*changes
+}
+
+func (s *spanStore) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	defer s.happened()
+	return s.InMemoryExporter.ExportSpans(ctx, spans)
+}

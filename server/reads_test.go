@@ -1,0 +1,86 @@
+package server_test
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/server"
+)
+
+const callInventory = "GET /gigastore/products/inventory"
+
+func TestInventoryIsCachedForAWhile(t *testing.T) {
+	t.Parallel()
+	var moved atomic.Int64
+	g := open(t, setup{now: func() time.Time { return time.Now().Add(time.Duration(moved.Load())) }})
+	list := func() *gigagatev1.ListInventoryItemsResponse {
+		var read *gigagatev1.ListInventoryItemsResponse
+		for _, d := range g.doors() {
+			a := d.call(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{}))
+			a.ok(t)
+			read = a.reply.(*gigagatev1.ListInventoryItemsResponse)
+		}
+		return read
+	}
+	first := list()
+	if n := g.box.Ledger().Calls[callInventory]; n != 1 {
+		t.Errorf("%d calls for two reads", n)
+	}
+	moved.Add(int64(time.Minute))
+	second := list()
+	if n := g.box.Ledger().Calls[callInventory]; n != 2 {
+		t.Errorf("%d calls after a minute", n)
+	}
+	if age := second.GetReadTime().AsTime().Sub(first.GetReadTime().AsTime()); age < time.Minute {
+		t.Errorf("the second read is %v younger", age)
+	}
+	for _, item := range second.GetItems() {
+		if item.GetId() != sandbox.ItemWorldwide1GB {
+			continue
+		}
+		if item.GetCountrySet() != "WWW" || item.GetPrices()[0].GetAmount() != "4.2" || item.GetRetailPrices()[0].GetAmount() != "9.99" ||
+			item.GetSize().GetValue() != 1 || item.GetSize().GetUnit() != "GB" || item.GetValidity().GetValue() != 30 || item.GetName() == "" {
+			t.Errorf("item %v", item)
+		}
+		return
+	}
+	t.Error("the item is not listed")
+}
+
+// A read that failed is not kept, and many readers at once are one call.
+func TestInventoryReadersShareACall(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	g.injectMany(t, pathInventory, "5xx", 3, nil) // the client reads three times
+	g.overGRPC(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{})).check(t,
+		want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "NOT_APPLIED", true, nil})
+	g.inject(t, pathInventory, "slow_body", params{"interval": "20ms", "bytes": 200})
+	var group sync.WaitGroup
+	for i := range 20 {
+		group.Go(func() {
+			if a := g.doors()[i%2].call(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{})); a.outcome != nil {
+				t.Error(a.text)
+			}
+		})
+	}
+	group.Wait()
+	if n := g.box.Ledger().Calls[callInventory]; n != 4 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+func TestMetatagLimitMustHoldATokenAndAText(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []int{-1, 0, 29} {
+		if _, err := server.New(server.Config{MetatagMax: limit}); err == nil || !strings.Contains(err.Error(), "metatag limit") {
+			t.Errorf("%d: %v", limit, err)
+		}
+	}
+}

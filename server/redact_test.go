@@ -1,0 +1,108 @@
+package server
+
+import (
+	"bytes"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// sensitive is what the contract must mark, whatever else it marks (design 4).
+var sensitive = []string{
+	"activation_code", "apple_universal_link", "installation_url", "profile_url", "email", "customer_email", "user_ip", "imsi", "iccid",
+}
+
+// contractMessages are all messages of the contract.
+func contractMessages() []protoreflect.MessageDescriptor {
+	var messages []protoreflect.MessageDescriptor
+	protoregistry.GlobalFiles.RangeFilesByPackage("gigagate.v1", func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Messages().Len() {
+			messages = append(messages, file.Messages().Get(i))
+		}
+		return true
+	})
+	return messages
+}
+
+// fill sets every field of message, the sensitive ones to SECRET and the others to a word of their own.
+func fill(message protoreflect.Message) (secrets int) {
+	fields := message.Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		switch {
+		case field.Message() != nil && field.IsList():
+			for range 2 {
+				secrets += fill(message.Mutable(field).List().AppendMutable().Message())
+			}
+		case field.Message() != nil:
+			secrets += fill(message.Mutable(field).Message())
+		case field.Kind() == protoreflect.StringKind && redactedByOption(field):
+			message.Set(field, protoreflect.ValueOfString("SECRET"))
+			secrets++
+		case field.Kind() == protoreflect.StringKind:
+			message.Set(field, protoreflect.ValueOfString("open"))
+		}
+	}
+	return secrets
+}
+
+func redactedByOption(field protoreflect.FieldDescriptor) bool {
+	options, _ := field.Options().(*descriptorpb.FieldOptions)
+	return options.GetDebugRedact()
+}
+
+func TestSensitiveFieldsAreMarkedAndRedacted(t *testing.T) {
+	t.Parallel()
+	marked := map[string]bool{}
+	for _, descriptor := range contractMessages() {
+		t.Run(string(descriptor.Name()), func(t *testing.T) {
+			for i := range descriptor.Fields().Len() {
+				if field := descriptor.Fields().Get(i); redactedByOption(field) {
+					marked[string(field.Name())] = true
+				} else if slices.Contains(sensitive, string(field.Name())) {
+					t.Errorf("%s is not marked", field.FullName())
+				}
+			}
+			message := dynamicpb.NewMessage(descriptor)
+			secrets := fill(message)
+			before := proto.Clone(message)
+			message.SetUnknown([]byte("\xfa\x3e\x06SECRET"))
+
+			var log bytes.Buffer
+			logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			logger.Debug("call", "request", redacted{message})
+			if strings.Contains(log.String(), "SECRET") {
+				t.Errorf("a secret is in %s", log.String())
+			}
+			if got := strings.Count(log.String(), redactedText); got != secrets {
+				t.Errorf("%d of %d secrets redacted: %s", got, secrets, log.String())
+			}
+			if unknown := redact(message).ProtoReflect().GetUnknown(); len(unknown) > 0 {
+				t.Errorf("unknown fields are left: %q", unknown)
+			}
+			open, err := protojson.Marshal(before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := strings.Count(log.String(), "open"), strings.Count(string(open), "open"); got != want {
+				t.Errorf("%d of %d other texts left: %s", got, want, log.String())
+			}
+			if message.SetUnknown(nil); !proto.Equal(message, before) {
+				t.Error("the message itself was changed")
+			}
+		})
+	}
+	for _, name := range sensitive {
+		if !marked[name] {
+			t.Errorf("no field %s is marked in the contract", name)
+		}
+	}
+}

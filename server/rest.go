@@ -1,0 +1,218 @@
+package server
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+const (
+	doorREST = "rest"
+	// idempotencyKeyHeader may carry the request id on this door.
+	idempotencyKeyHeader = "Idempotency-Key"
+	// idempotencyKeyMetadata is how that header travels to the interceptor that reads it.
+	idempotencyKeyMetadata = "gigagate-idempotency-key"
+	// replayedKey marks an answer that was recorded earlier.
+	replayedKey = "gigagate-replayed"
+	// maxBody is the largest request body; grpc-go's own limit of a message is the same.
+	maxBody = 4 << 20
+)
+
+// newREST makes the REST door: strict about what it reads, and otherwise nothing but a client of
+// the gRPC services behind conn.
+func (s *Server) newREST(conn grpc.ClientConnInterface) (http.Handler, error) {
+	mux := runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, newStrictJSON()),
+		runtime.WithIncomingHeaderMatcher(noHeader),
+		runtime.WithOutgoingHeaderMatcher(replayedHeader),
+		runtime.WithOutgoingTrailerMatcher(noHeader),
+		runtime.WithMetadata(s.restMetadata),
+		runtime.WithMiddlewares(s.strictRequest),
+		runtime.WithErrorHandler(s.restError),
+		runtime.WithRoutingErrorHandler(s.restRoutingError),
+		// A path parameter is one path segment, so that a uid with %2F in it is refused as a uid.
+		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptSlash),
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithDisableHTTPMethodOverride(),
+	)
+	ctx := context.Background()
+	for _, register := range []func() error{
+		func() error {
+			return gigagatev1.RegisterActivationServiceHandlerClient(ctx, mux, gigagatev1.NewActivationServiceClient(conn))
+		},
+		func() error {
+			return gigagatev1.RegisterInventoryServiceHandlerClient(ctx, mux, gigagatev1.NewInventoryServiceClient(conn))
+		},
+		func() error {
+			return gigagatev1.RegisterCustomerServiceHandlerClient(ctx, mux, gigagatev1.NewCustomerServiceClient(conn))
+		},
+	} {
+		if err := register(); err != nil {
+			return nil, err
+		}
+	}
+	return s.traced(s.guardREST(mux)), nil
+}
+
+// restCall is what the layers of the REST door tell each other about one request.
+type restCall struct {
+	original *http.Request
+	start    time.Time
+	route    *route   // nil until the path has matched
+	fault    *failure // found by a layer that grpc-gateway lets return nothing but text
+}
+
+type restCallKey struct{}
+
+func restCallOf(ctx context.Context) *restCall {
+	call, _ := ctx.Value(restCallKey{}).(*restCall)
+	return call
+}
+
+// traced gives the request a server span. otelhttp sees a copy of the request without anything
+// the caller wrote freely: it would put the path, the query and X-Forwarded-For on the span.
+func (s *Server) traced(next http.Handler) http.Handler {
+	inner := http.HandlerFunc(func(w http.ResponseWriter, shadow *http.Request) {
+		call := restCallOf(shadow.Context())
+		r := call.original.WithContext(shadow.Context())
+		r.Body = shadow.Body
+		next.ServeHTTP(w, r)
+		if call.route != nil {
+			shadow.Pattern = call.route.method + " " + call.route.template
+			annotate(shadow.Context(), attribute.String("http.route", call.route.template))
+		}
+	})
+	outer := otelhttp.NewHandler(inner, "REST",
+		otelhttp.WithTracerProvider(s.tracerProvider), otelhttp.WithMeterProvider(s.meterProvider),
+		otelhttp.WithPropagators(s.propagator))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := context.WithValue(r.Context(), restCallKey{}, &restCall{original: r, start: time.Now()})
+		shadow := (&http.Request{
+			Method: spanMethod(r.Method), URL: &url.URL{}, Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
+			Header: http.Header{}, Body: r.Body, ContentLength: r.ContentLength, RemoteAddr: r.RemoteAddr,
+		}).WithContext(ctx)
+		// Stands for the Host header, which is the caller's own words.
+		if local, ok := ctx.Value(http.LocalAddrContextKey).(net.Addr); ok {
+			shadow.Host = local.String()
+		}
+		for _, name := range s.propagator.Fields() {
+			if values := r.Header.Values(name); len(values) > 0 {
+				shadow.Header[http.CanonicalHeaderKey(name)] = values
+			}
+		}
+		outer.ServeHTTP(w, shadow)
+	})
+}
+
+// spanMethod is a method that HTTP knows; any other would be on the span as the caller wrote it.
+func spanMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return "_OTHER" // OpenTelemetry's word for it
+}
+
+// guardREST sets what every answer bears, bounds the body, survives panics and keeps out whatever
+// is not a call of the contract.
+func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id := trace.SpanContextFromContext(r.Context()).TraceID(); id.IsValid() {
+			w.Header().Set(traceIDKey, id.String())
+		}
+		// Answers bear secrets and the outcome of purchases.
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		defer func() {
+			if value := recover(); value != nil {
+				s.refuse(w, r, &failure{
+					reason: gigagatev1.ErrorReason_ERROR_REASON_INTERNAL, cause: newPanicked(value),
+				})
+			}
+		}()
+		// grpc-gateway would take a deadline from this header, and announce trailers for that one.
+		r.Header.Del("Grpc-Timeout")
+		r.Header.Del("TE")
+		r.Body = &restBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), call: restCallOf(r.Context())}
+		if r.URL.Path != "/v1" && !strings.HasPrefix(r.URL.Path, "/v1/") {
+			s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND})
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// restBody is a request body that remembers whose it is, for the decoder that reads it.
+type restBody struct {
+	io.ReadCloser
+	call *restCall
+}
+
+func noHeader(string) (string, bool) { return "", false }
+
+func replayedHeader(key string) (string, bool) {
+	if key == replayedKey {
+		return key, true
+	}
+	return "", false
+}
+
+// restMetadata is all that crosses from HTTP headers to gRPC metadata: the trace, and the header
+// that may stand for the request id.
+func (s *Server) restMetadata(ctx context.Context, r *http.Request) metadata.MD {
+	carrier := propagation.MapCarrier{}
+	s.propagator.Inject(ctx, carrier)
+	md := metadata.New(carrier)
+	if values := r.Header.Values(idempotencyKeyHeader); len(values) == 1 {
+		md.Set(idempotencyKeyMetadata, values[0])
+	}
+	return md
+}
+
+// requestIDFromHeader takes the request id from the Idempotency-Key header, verbatim. It runs on
+// the REST door alone and before validation, which then sees one request id wherever it stood.
+func requestIDFromHeader(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	values := metadata.ValueFromIncomingContext(ctx, idempotencyKeyMetadata)
+	message, ok := req.(interface{ ProtoReflect() protoreflect.Message })
+	if len(values) != 1 || !ok {
+		return next(ctx, req)
+	}
+	reflected := message.ProtoReflect()
+	field := reflected.Descriptor().Fields().ByName("request_id")
+	if field == nil {
+		return next(ctx, req)
+	}
+	switch reflected.Get(field).String() {
+	case "":
+		reflected.Set(field, protoreflect.ValueOfString(values[0]))
+	case values[0]:
+	default:
+		return nil, malformed("request_id", "differs from the Idempotency-Key header")
+	}
+	return next(ctx, req)
+}
+
+// malformed is the failure of a request that could not be read as a call. An empty field stands
+// for the request as a whole.
+func malformed(field, description string) *failure {
+	return &failure{
+		reason: gigagatev1.ErrorReason_ERROR_REASON_MALFORMED_REQUEST,
+		fields: []*gigagatev1.FieldViolation{{Field: field, Description: description}},
+	}
+}

@@ -1,0 +1,195 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// strictJSON reads request bodies without ignoring anything. grpc-gateway's own marshaler drops
+// what it does not know, so that a misspelt activation mode would become the vendor's default.
+type strictJSON struct{ runtime.JSONPb }
+
+func newStrictJSON() *strictJSON {
+	return &strictJSON{runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitDefaultValues: true}}}
+}
+
+// errBadBody is all that grpc-gateway hears of a fault: it passes on nothing but text. The fault
+// itself stays with the restCall.
+var errBadBody = errors.New("bad body")
+
+// NewDecoder reads one JSON object, and nothing after it. An empty body is io.EOF, which
+// grpc-gateway takes for an empty message.
+func (*strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(func(target any) error {
+		body, ok := r.(*restBody)
+		message, isProto := target.(proto.Message)
+		if !ok || !isProto {
+			return errBadBody
+		}
+		data, err := io.ReadAll(body)
+		if err != nil {
+			body.call.fault = unreadableBody(err)
+			return errBadBody
+		}
+		if len(bytes.TrimSpace(data)) == 0 {
+			return io.EOF
+		}
+		var inPath []string
+		if body.call.route != nil {
+			inPath = body.call.route.inPath
+		}
+		if body.call.fault = decodeStrictly(data, message, inPath); body.call.fault != nil {
+			return errBadBody
+		}
+		return nil
+	})
+}
+
+func unreadableBody(err error) *failure {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return malformed("", "the body is too large")
+	}
+	return malformed("", "the body could not be read to its end")
+}
+
+// decodeStrictly decodes data into message. The fields named in inPath must not be in it.
+func decodeStrictly(data []byte, message proto.Message, inPath []string) *failure {
+	walk := &jsonWalk{data: data, decoder: json.NewDecoder(bytes.NewReader(data))}
+	walk.decoder.UseNumber()
+	if f := walk.object(message.ProtoReflect().Descriptor(), "", inPath); f != nil {
+		return f
+	}
+	if _, err := walk.decoder.Token(); !errors.Is(err, io.EOF) {
+		return malformed("", "there is something after the JSON object")
+	}
+	// protojson has the last word. Its errors hold values of the body, so they end here.
+	if err := protojson.Unmarshal(data, message); err != nil {
+		return malformed("", "the body is not the JSON form of this call's request")
+	}
+	return nil
+}
+
+// jsonWalk goes through a JSON text beside the descriptor of the message it should be, and tells
+// the first fault with the path of its field and without its value.
+type jsonWalk struct {
+	data    []byte
+	decoder *json.Decoder
+}
+
+// next returns the next token and the bytes it was read from.
+func (w *jsonWalk) next() (json.Token, []byte, *failure) {
+	start := w.decoder.InputOffset()
+	token, err := w.decoder.Token()
+	if err != nil {
+		return nil, nil, malformed("", "the body is not valid JSON")
+	}
+	return token, w.data[start:w.decoder.InputOffset()], nil
+}
+
+func (w *jsonWalk) object(message protoreflect.MessageDescriptor, path string, forbidden []string) *failure {
+	token, _, f := w.next()
+	if f != nil {
+		return f
+	}
+	return w.objectAt(token, message, path, forbidden)
+}
+
+// objectAt goes through the object that token opens.
+func (w *jsonWalk) objectAt(token json.Token, message protoreflect.MessageDescriptor, path string, forbidden []string) *failure {
+	if token != json.Delim('{') {
+		return malformed(path, "must be a JSON object")
+	}
+	seen := map[protoreflect.Name]bool{}
+	for {
+		key, _, f := w.next()
+		if f != nil {
+			return f
+		}
+		if key == json.Delim('}') {
+			return nil
+		}
+		name, _ := key.(string)
+		field := fieldNamed(message, name)
+		if field == nil {
+			return malformed(joinPath(path, printableName(name)), "is not a field of this request")
+		}
+		at := joinPath(path, string(field.Name()))
+		switch {
+		case seen[field.Name()]:
+			return malformed(at, "appears more than once")
+		case slices.Contains(forbidden, string(field.Name())):
+			return malformed(at, "stands in the path and must not be in the body")
+		}
+		seen[field.Name()] = true
+		if f := w.value(field, at); f != nil {
+			return f
+		}
+	}
+}
+
+// value goes through one value. No request of the contract has lists, maps or well-known types:
+// were one added, protojson would still check it, only without naming the field.
+func (w *jsonWalk) value(field protoreflect.FieldDescriptor, at string) *failure {
+	token, raw, f := w.next()
+	if f != nil || token == nil {
+		return f
+	}
+	switch field.Kind() {
+	case protoreflect.MessageKind:
+		return w.objectAt(token, field.Message(), at, nil)
+	case protoreflect.StringKind:
+		if _, ok := token.(string); !ok {
+			return malformed(at, "must be a JSON string")
+		}
+		if !utf8.Valid(raw) {
+			return invalidField(at, "is not valid UTF-8")
+		}
+	case protoreflect.BoolKind:
+		if _, ok := token.(bool); !ok {
+			return malformed(at, "must be true or false")
+		}
+	case protoreflect.EnumKind:
+		return checkEnum(token, field.Enum(), at)
+	default:
+	}
+	return nil
+}
+
+// checkEnum takes names and whole numbers, as protojson does. An unknown number passes: it is a
+// rule of the contract, and the same on both doors.
+func checkEnum(token json.Token, enum protoreflect.EnumDescriptor, at string) *failure {
+	switch value := token.(type) {
+	case json.Number:
+		if _, err := strconv.ParseInt(value.String(), 10, 32); err == nil {
+			return nil
+		}
+	case string:
+		if enum.Values().ByName(protoreflect.Name(value)) != nil {
+			return nil
+		}
+	}
+	names := make([]string, 0, enum.Values().Len())
+	for i := range enum.Values().Len() {
+		names = append(names, string(enum.Values().Get(i).Name()))
+	}
+	return malformed(at, "must be one of "+strings.Join(names, ", "))
+}
+
+func joinPath(path, name string) string {
+	if path == "" || name == "" {
+		return path + name
+	}
+	return path + "." + name
+}

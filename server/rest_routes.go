@@ -1,0 +1,180 @@
+package server
+
+import (
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+// route is one HTTP binding of the contract.
+type route struct {
+	method   string
+	template string // as the contract writes it: /v1/customers/{uid}
+	rpc      string // /gigagate.v1.CustomerService/GetCustomer
+	input    protoreflect.MessageDescriptor
+	inPath   []string // names of the fields that stand in the path
+}
+
+var pathField = regexp.MustCompile(`\{([a-z0-9_]+)\}`)
+
+var routes = routesOf(
+	gigagatev1.File_gigagate_v1_activation_service_proto,
+	gigagatev1.File_gigagate_v1_inventory_service_proto,
+	gigagatev1.File_gigagate_v1_customer_service_proto,
+)
+
+// routesOf reads the HTTP bindings of every service in files.
+func routesOf(files ...protoreflect.FileDescriptor) []*route {
+	var found []*route
+	for _, file := range files {
+		for i := range file.Services().Len() {
+			methods := file.Services().Get(i).Methods()
+			for j := range methods.Len() {
+				found = append(found, routeOfMethod(methods.Get(j)))
+			}
+		}
+	}
+	return found
+}
+
+func routeOfMethod(method protoreflect.MethodDescriptor) *route {
+	rule, _ := proto.GetExtension(method.Options(), annotations.E_Http).(*annotations.HttpRule)
+	r := &route{
+		rpc:   fmt.Sprintf("/%s/%s", method.Parent().FullName(), method.Name()),
+		input: method.Input(),
+	}
+	switch pattern := rule.GetPattern().(type) {
+	case *annotations.HttpRule_Get:
+		r.method, r.template = http.MethodGet, pattern.Get
+	case *annotations.HttpRule_Post:
+		r.method, r.template = http.MethodPost, pattern.Post
+	default:
+		panic(fmt.Sprintf("%s: the REST door knows GET and POST bindings only", method.FullName()))
+	}
+	for _, match := range pathField.FindAllStringSubmatch(r.template, -1) {
+		r.inPath = append(r.inPath, match[1])
+	}
+	return r
+}
+
+// routeOf finds a binding by grpc-gateway's form of its pattern: /v1/customers/{uid=*}.
+func routeOf(method, pattern string) *route {
+	template := strings.ReplaceAll(pattern, "=*}", "}")
+	for _, r := range routes {
+		if r.method == method && r.template == template {
+			return r
+		}
+	}
+	return nil
+}
+
+// methodsOf lists the methods that some binding has for path.
+func methodsOf(path string) []string {
+	var methods []string
+	for _, r := range routes {
+		pattern := "^" + pathField.ReplaceAllString(r.template, `[^/]*`) + "$"
+		if matched, _ := regexp.MatchString(pattern, path); matched && !slices.Contains(methods, r.method) {
+			methods = append(methods, r.method)
+		}
+	}
+	return methods
+}
+
+// strictRequest refuses what grpc-gateway would ignore around the body.
+func (s *Server) strictRequest(next runtime.HandlerFunc) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, pathParams map[string]string) {
+		call := restCallOf(r.Context())
+		if pattern, ok := runtime.HTTPPattern(r.Context()); ok {
+			call.route = routeOf(r.Method, pattern.String())
+		}
+		if f := checkEnvelope(r, call.route); f != nil {
+			s.refuse(w, r, f)
+			return
+		}
+		next(w, r, pathParams)
+	}
+}
+
+// checkEnvelope checks query, headers and content type of a request for route.
+func checkEnvelope(r *http.Request, route *route) *failure {
+	if len(r.Header.Values(idempotencyKeyHeader)) > 1 {
+		return malformed("request_id", "more than one Idempotency-Key header")
+	}
+	if route == nil {
+		// The contract and the generated code disagree; a test keeps them together.
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INTERNAL}
+	}
+	if r.Method == http.MethodPost {
+		if r.URL.RawQuery != "" || r.URL.ForceQuery {
+			return malformed("", "a query is not allowed here: all fields stand in the body")
+		}
+		return checkContentType(r)
+	}
+	if r.ContentLength != 0 {
+		return malformed("", "a body is not allowed here")
+	}
+	return checkQuery(r.URL.RawQuery, route)
+}
+
+// checkContentType also keeps web pages out: a browser sends JSON to another origin only after
+// asking, and this server never agrees.
+func checkContentType(r *http.Request) *failure {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" || len(r.Header.Values("Content-Type")) > 1 {
+		return malformed("", "the Content-Type must be application/json")
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return malformed("", "the charset must be utf-8")
+	}
+	return nil
+}
+
+func checkQuery(query string, route *route) *failure {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return malformed("", "the query could not be read")
+	}
+	for name, given := range values {
+		field := fieldNamed(route.input, name)
+		if field == nil || slices.Contains(route.inPath, string(field.Name())) {
+			return malformed(printableName(name), "is not a query parameter of this call")
+		}
+		if len(given) > 1 && !field.IsList() {
+			return malformed(string(field.Name()), "appears more than once in the query")
+		}
+	}
+	return nil
+}
+
+// fieldNamed finds a field by its JSON or its proto name.
+func fieldNamed(message protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+	if field := message.Fields().ByJSONName(name); field != nil {
+		return field
+	}
+	return message.Fields().ByTextName(name)
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
+
+// printableName is a name the caller wrote, if it can be a name at all: anything else might be a
+// value in the wrong place, and stays out of the answer.
+func printableName(name string) string {
+	if identifier.MatchString(name) {
+		return name
+	}
+	return ""
+}

@@ -1,0 +1,281 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore/sandbox"
+)
+
+const (
+	restRegister = "/v1/activations/register"
+	restTopUp    = "/v1/activations/top-up"
+	restActivate = "/v1/activations/activated-items/u/activate"
+	restCustomer = "/v1/customers/u"
+)
+
+// validJSON is a register request without its last brace.
+const validJSON = `{"requestId":"r-1","inventoryItemId":"` + sandbox.ItemWorldwide1GB + `","metatag":"m","userIp":"203.0.113.24","userCountry":"GR"`
+
+// with is validJSON with more members.
+func with(members string) string { return validJSON + "," + members + "}" }
+
+// strictCase is a request that REST must refuse. CANARY in it must not come back.
+type strictCase struct {
+	name   string
+	verb   string // POST unless given
+	path   string // register unless given
+	header http.Header
+	body   string
+	fields []string // of MALFORMED_REQUEST unless reason says otherwise
+	reason string
+}
+
+var whole = []string{""} // the request as a whole is at fault
+
+var strictCases = []strictCase{
+	{name: "unknown field", body: with(`"activationMod":"CANARY"`), fields: []string{"activationMod"}},
+	{name: "unknown nested field", body: with(`"expectedPrice":{"currencyCode":"USD","amount":"1","CANARY value":1}`), fields: []string{"expected_price"}},
+	{name: "unknown field of a message", path: restTopUp, body: `{"newProfile":{"userIP":"CANARY"}}`, fields: []string{"new_profile.userIP"}},
+	{name: "a value in place of a name", body: with(`"CANARY@mail.example":"customerEmail"`), fields: whole},
+	{name: "field of the other case", body: with(`"ACTIVATIONMODE":"ACTIVATION_MODE_NOW"`), fields: []string{"ACTIVATIONMODE"}},
+	{name: "same key twice", body: with(`"metatag":"CANARY"`), fields: []string{"metatag"}},
+	{name: "both spellings of a key", body: with(`"request_id":"r-1"`), fields: []string{"request_id"}},
+	{name: "nested key twice", body: with(`"expectedPrice":{"currencyCode":"USD","currency_code":"CANARY"}`), fields: []string{"expected_price.currency_code"}},
+	{name: "key twice, by an escape", body: with(`"\u006detatag":"CANARY"`), fields: []string{"metatag"}},
+	{name: "key twice, once null", body: with(`"metatag":null`), fields: []string{"metatag"}},
+	{name: "trailing text", body: with(`"activationMode":1`) + "CANARY", fields: whole},
+	{name: "two objects", body: validJSON + "}" + validJSON + "}", fields: whole},
+	{name: "array", body: "[" + validJSON + "}]", fields: whole},
+	{name: "null", body: "null", fields: whole},
+	{name: "text", body: `"CANARY"`, fields: whole},
+	{name: "number", body: `1`, fields: whole},
+	{name: "cut", body: validJSON, fields: whole},
+	{name: "not JSON", body: "requestId=CANARY", fields: whole},
+	{name: "single quotes", body: `{'requestId':'CANARY'}`, fields: whole},
+	{name: "comma at the end", body: validJSON + ",}", fields: whole},
+	{name: "comment", body: validJSON + "/* CANARY */}", fields: whole},
+	{name: "BOM", body: "\ufeff" + validJSON + "}", fields: whole},
+	{name: "UTF-16", body: "\xff\xfe{\x00}\x00", fields: whole},
+	{name: "control character in a text", body: with("\"customerEmail\":\"CANARY\n\""), fields: whole},
+	{name: "number for a text", body: strings.Replace(with(`"activationMode":1`), `"m"`, "4711", 1), fields: []string{"metatag"}},
+	{name: "object for a text", body: strings.Replace(with(`"activationMode":1`), `"m"`, `{"CANARY":1}`, 1), fields: []string{"metatag"}},
+	{name: "array for a text", body: strings.Replace(with(`"activationMode":1`), `"m"`, `["CANARY"]`, 1), fields: []string{"metatag"}},
+	{name: "number for an amount", body: with(`"expectedPrice":{"currencyCode":"USD","amount":9.99}`), fields: []string{"expected_price.amount"}},
+	{name: "text for a message", body: with(`"expectedPrice":"9.99 USD"`), fields: []string{"expected_price"}},
+	{name: "array for a message", body: with(`"expectedPrice":[{"amount":"9.99"}]`), fields: []string{"expected_price"}},
+	{name: "text for a truth value", path: restTopUp, body: `{"newProfile":{"dedicated":"true"}}`, fields: []string{"new_profile.dedicated"}},
+	{name: "number for a truth value", path: restTopUp, body: `{"newProfile":{"dedicated":1}}`, fields: []string{"new_profile.dedicated"}},
+	{name: "unknown mode", body: with(`"activationMode":"ON_DEMNAD"`), fields: []string{"activation_mode"}},
+	{name: "the vendor's word for a mode", body: with(`"activationMode":"FIRST_USE"`), fields: []string{"activation_mode"}},
+	{name: "mode in small letters", body: with(`"activationMode":"activation_mode_now"`), fields: []string{"activation_mode"}},
+	{name: "mode as text of a number", body: with(`"activationMode":"3"`), fields: []string{"activation_mode"}},
+	{name: "truth value for a mode", body: with(`"activationMode":true`), fields: []string{"activation_mode"}},
+	{name: "broken number for a mode", body: with(`"activationMode":1.5`), fields: []string{"activation_mode"}},
+	{name: "huge number for a mode", body: with(`"activationMode":99999999999`), fields: []string{"activation_mode"}},
+	{name: "lone surrogate", body: with(`"customerEmail":"CANARY\ud800@mail.example"`), fields: whole},
+	{name: "surrogates the wrong way round", body: with(`"customerEmail":"\ude00\ud83d"`), fields: whole},
+	{name: "deep array", body: strings.Repeat("[", 1<<20), fields: whole},
+	{name: "deep object", body: strings.Repeat(`{"a":`, 1<<19), fields: []string{"a"}},
+	{name: "deep value", body: with(`"metatag":` + strings.Repeat("[", 1<<20)), fields: []string{"metatag"}},
+	{name: "deep mode", body: with(`"activationMode":` + strings.Repeat("[", 1<<20)), fields: []string{"activation_mode"}},
+	{name: "5 MiB", body: with(`"customerEmail":"` + strings.Repeat("e", 5<<20) + `"`), fields: whole},
+	{name: "5 MiB of space", body: strings.Repeat(" ", 5<<20), fields: whole},
+
+	{name: "query on a POST", path: restRegister + "?metatag=CANARY", body: validJSON + "}", fields: whole},
+	{name: "bare question mark on a POST", path: restRegister + "?", body: validJSON + "}", fields: whole},
+	{name: "uid in the body too", path: restActivate, body: `{"uid":"CANARY"}`, fields: []string{"uid"}},
+	{name: "the same uid in the body too", path: restActivate, body: `{"uid":"u"}`, fields: []string{"uid"}},
+	{name: "unknown field of activate", path: restActivate, body: `{"CANARY":1}`, fields: []string{"CANARY"}, reason: "named"},
+	{name: "unknown query parameter", verb: "GET", path: "/v1/inventory?limit=CANARY", fields: []string{"limit"}},
+	{name: "value for a parameter's name", verb: "GET", path: "/v1/inventory?CANARY@mail.example", fields: whole},
+	{name: "query repeats the path", verb: "GET", path: restCustomer + "?uid=CANARY", fields: []string{"uid"}},
+	{name: "broken query", verb: "GET", path: restCustomer + "?a=%zzCANARY", fields: whole},
+	{name: "semicolon in the query", verb: "GET", path: restCustomer + "?a=1;CANARY", fields: whole},
+	{name: "body on a GET", verb: "GET", path: restCustomer, body: `{"CANARY":1}`, fields: whole},
+	{name: "body on a GET without parameters", verb: "GET", path: "/v1/inventory", body: "CANARY", fields: whole},
+
+	{name: "no content type", header: http.Header{"Content-Type": nil}, body: validJSON + "}", fields: whole},
+	{name: "form", header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, body: "requestId=CANARY", fields: whole},
+	{name: "plain text", header: http.Header{"Content-Type": {"text/plain"}}, body: validJSON + "}", fields: whole},
+	{name: "protobuf", header: http.Header{"Content-Type": {"application/x-protobuf"}}, body: "\n\x06CANARY", fields: whole},
+	{name: "other charset", header: http.Header{"Content-Type": {"application/json; charset=iso-8859-1"}}, body: validJSON + "}", fields: whole},
+	{name: "two content types", header: http.Header{"Content-Type": {"application/json", "text/plain"}}, body: validJSON + "}", fields: whole},
+	{name: "compressed", header: http.Header{"Content-Encoding": {"gzip"}}, body: "\x1f\x8bCANARY", fields: whole},
+
+	{name: "two idempotency keys", header: http.Header{"Idempotency-Key": {"a", "b"}}, body: validJSON + "}", fields: []string{"request_id"}},
+	{name: "one idempotency key twice", header: http.Header{"Idempotency-Key": {"r-1", "r-1"}}, body: validJSON + "}", fields: []string{"request_id"}},
+	{name: "two idempotency keys on a read", verb: "GET", path: restCustomer, header: http.Header{"Idempotency-Key": {"a", "b"}}, fields: []string{"request_id"}},
+	{name: "other idempotency key", header: http.Header{"Idempotency-Key": {"CANARY"}}, body: validJSON + "}", fields: []string{"request_id"}},
+	{name: "empty idempotency key beside a request id", header: http.Header{"Idempotency-Key": {""}}, body: validJSON + "}", fields: []string{"request_id"}},
+	{name: "idempotency key with a space", header: http.Header{"Idempotency-Key": {"CANARY 1"}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "idempotency key in UTF-8", header: http.Header{"Idempotency-Key": {"CANÄRY"}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "idempotency key in Latin-1", header: http.Header{"Idempotency-Key": {"CAN\xc4RY"}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "quoted idempotency key", header: http.Header{"Idempotency-Key": {`"CANARY"`}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "empty idempotency key alone", header: http.Header{"Idempotency-Key": {""}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+
+	{name: "no body", fields: []string{"request_id", "inventory_item_id", "metatag", "user_ip", "user_country"}, reason: "INVALID_FIELD"},
+	{name: "nulls", body: `{"requestId":null,"expectedPrice":null}`, fields: []string{"request_id", "inventory_item_id", "metatag", "user_ip", "user_country"}, reason: "INVALID_FIELD"},
+	{name: "dots in the path", verb: "GET", path: "/v1/customers/..", fields: []string{"uid"}, reason: "INVALID_FIELD"},
+	{name: "escaped dots in the path", verb: "GET", path: "/v1/customers/%2e%2e", fields: []string{"uid"}, reason: "INVALID_FIELD"},
+	{name: "escaped slash in the path", verb: "GET", path: "/v1/customers/u%2fCANARY", fields: []string{"uid"}, reason: "INVALID_FIELD"},
+	{name: "escaped escape in the path", verb: "GET", path: "/v1/customers/u%252fCANARY", fields: []string{"uid"}, reason: "INVALID_FIELD"},
+	{name: "escaped slash in an activation", path: "/v1/activations/activated-items/..%2f..%2fCANARY/activate", fields: []string{"uid"}, reason: "INVALID_FIELD"},
+	{name: "empty uid", path: "/v1/activations/activated-items//activate", fields: []string{"uid"}, reason: "INVALID_FIELD"},
+}
+
+var withoutID = strings.Replace(validJSON+"}", `"requestId":"r-1",`, "", 1)
+
+func TestRESTIsStrict(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	for _, c := range strictCases {
+		t.Run(c.name, func(t *testing.T) {
+			if c.verb == "" {
+				c.verb = http.MethodPost
+			}
+			if c.path == "" {
+				c.path = restRegister
+			}
+			a := g.http(t, t.Context(), c.verb, c.path, []byte(c.body), c.header, &gigagatev1.RegisterResponse{})
+			w := want{codes.InvalidArgument, http.StatusBadRequest, "MALFORMED_REQUEST", "NOT_STARTED", false, c.fields}
+			if c.reason == "INVALID_FIELD" {
+				w.reason = c.reason
+			}
+			a.check(t, w)
+			if c.reason != "named" && strings.Contains(a.text, "CANARY") {
+				t.Errorf("a value came back: %s", a.text)
+			}
+		})
+	}
+	if calls := g.box.Ledger().Calls; len(calls) > 0 {
+		t.Errorf("the vendor was called: %v", calls)
+	}
+	if strings.Contains(g.logs.String(), "CANARY") {
+		t.Error("a value is in the log")
+	}
+}
+
+func TestIdempotencyKeyHeader(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	const key = `a,b;c='~#\%2F`
+	for name, body := range map[string]string{
+		"alone":                 withoutID,
+		"beside the same id":    strings.Replace(validJSON+"}", `"r-1"`, `"a,b;c='~#\\%2F"`, 1),
+		"beside an empty id":    strings.Replace(validJSON+"}", `"r-1"`, `""`, 1),
+		"beside an id of null":  strings.Replace(validJSON+"}", `"r-1"`, `null`, 1),
+		"in the body alone":     strings.Replace(validJSON+"}", `"r-1"`, `"a,b;c='~#\\%2F"`, 1),
+		"with charset and case": withoutID,
+	} {
+		t.Run(name, func(t *testing.T) {
+			header := http.Header{"Idempotency-Key": {key}}
+			switch name {
+			case "in the body alone":
+				header = nil
+			case "with charset and case":
+				header.Set("Content-Type", "Application/JSON; Charset=UTF-8")
+			}
+			a := g.http(t, t.Context(), "POST", restRegister, []byte(body), header, &gigagatev1.RegisterResponse{})
+			a.ok(t)
+		})
+	}
+	// The vendor's key is a function of the request id, so that one key tells that all ids were one.
+	keys := map[string]bool{}
+	for _, sale := range g.box.Ledger().Sales {
+		keys[sale.IdempotencyKey] = true
+	}
+	g.overGRPC(t, t.Context(), ask(register(func(r *reg) { r.RequestId = key }))).ok(t)
+	sales := g.box.Ledger().Sales
+	if len(keys) != 1 || len(sales) != 7 || !keys[sales[6].IdempotencyKey] {
+		t.Errorf("%d keys, %d sales", len(keys), len(sales))
+	}
+}
+
+func TestNoRoute(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	notFound := want{codes.NotFound, http.StatusNotFound, "ROUTE_NOT_FOUND", "NOT_STARTED", false, nil}
+	for _, path := range []string{
+		"/", "/v1", "/v1/", "/v2/inventory", "/v1/inventory/", "//v1/inventory", "/v1//inventory", "/v1/../v1/inventory",
+		"/v1/./inventory", "/V1/inventory", "/v1/INVENTORY", "/v1/customers", "/v1/customers/u/", "/v1/customers/u/v",
+		"/v1/inventory:CANARY", "/v1/customers/CANARY/..", "/gigagate.v1.CustomerService/GetCustomer", "/_sandbox/ledger",
+		"/metrics", "/v1/activations/register/CANARY", "/v1/%2e%2e/v1/inventory", "/%76%31/../CANARY",
+	} {
+		for _, verb := range []string{"GET", "POST"} {
+			t.Run(verb+path, func(t *testing.T) {
+				a := g.http(t, t.Context(), verb, path, nil, nil, nil)
+				a.check(t, notFound)
+				if strings.Contains(a.text, "CANARY") || a.header.Get("Location") != "" {
+					t.Error(a.text)
+				}
+			})
+		}
+	}
+	for path, allow := range map[string]string{
+		restRegister: "POST", restTopUp: "POST", restActivate: "POST", restCustomer: "GET", "/v1/inventory": "GET",
+	} {
+		for _, verb := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CANARY"} {
+			if verb == allow {
+				continue
+			}
+			t.Run(verb+path, func(t *testing.T) {
+				a := g.http(t, t.Context(), verb, path, nil, nil, nil)
+				a.check(t, want{codes.Unimplemented, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "NOT_STARTED", false, nil})
+				if a.header.Get("Allow") != allow || strings.Contains(a.text, "CANARY") {
+					t.Error(a.text)
+				}
+			})
+		}
+	}
+	if calls := g.box.Ledger().Calls; len(calls) > 0 {
+		t.Errorf("the vendor was called: %v", calls)
+	}
+}
+
+// Bodies that end before they should are told from bodies that are small.
+func TestRESTBodiesCutOnTheWire(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	head := "POST " + restRegister + " HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", len(validJSON)+1, validJSON+"}")
+	for name, request := range map[string]string{
+		"chunks without an end": head + "Transfer-Encoding: chunked\r\n\r\n" + chunk,
+		"broken chunk":          head + "Transfer-Encoding: chunked\r\n\r\n" + chunk + "CANARY\r\n",
+		"short of its length":   head + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(validJSON)+2) + validJSON + "}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.restAddr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			if _, err := io.Copy(conn, strings.NewReader(request)); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.(*net.TCPConn).CloseWrite()
+			data, err := io.ReadAll(conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(data)), nil)
+			if err != nil {
+				// net/http may find the caller gone before it could answer.
+				return
+			}
+			readAnswer(t, resp, nil).check(t, want{codes.InvalidArgument, http.StatusBadRequest, "MALFORMED_REQUEST", "NOT_STARTED", false, whole})
+		})
+	}
+	if calls := g.box.Ledger().Calls; len(calls) > 0 {
+		t.Errorf("the vendor was called: %v", calls)
+	}
+}

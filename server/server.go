@@ -1,0 +1,184 @@
+// Package server answers the contract of package gigagate.v1 over gRPC and REST.
+//
+// Both doors lead through one chain of interceptors to the same handlers, which convert, call the
+// vendor and convert back. gRPC codes and generated types stay in this package.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"github.com/fullstorydev/grpchan/inprocgrpc"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore"
+)
+
+const doorGRPC = "grpc"
+
+// Config is what a Server is made of. All fields are required.
+type Config struct {
+	// Vendor is the vendor's API.
+	Vendor *gigastore.Client
+	// VendorTimeout is how long one vendor call may take; the client's own setting.
+	VendorTimeout time.Duration
+	// MetatagMax is the most bytes of a metatag sent upstream, the gateway's token included.
+	MetatagMax int
+	// Logger gets one line per call.
+	Logger *slog.Logger
+	// TracerProvider, MeterProvider and Propagator are OpenTelemetry's.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+	Propagator     propagation.TextMapPropagator
+	// Now is the clock that states of packages are derived by.
+	Now func() time.Time
+}
+
+// Server is the gateway behind its listeners, which are the caller's: GRPC and REST serve on them.
+type Server struct {
+	vendor         *gigastore.Client
+	metatagMax     int
+	logger         *slog.Logger
+	tracerProvider trace.TracerProvider
+	meterProvider  metric.MeterProvider
+	propagator     propagation.TextMapPropagator
+	now            func() time.Time
+
+	validator protovalidate.Validator
+	spender   *spender
+	activator *activator
+	inventory *inventoryCache
+
+	grpcServer *grpc.Server
+	rest       http.Handler
+	health     *health.Server
+}
+
+// New makes a Server that says it does not serve until SetServing is called.
+func New(config Config) (*Server, error) {
+	if least := tokenLength + 2; config.MetatagMax < least {
+		return nil, fmt.Errorf("the metatag limit must be at least %d bytes, to hold a token and a text", least)
+	}
+	validator, err := protovalidate.New(protovalidate.WithMessages(
+		&gigagatev1.RegisterRequest{}, &gigagatev1.TopUpRequest{}, &gigagatev1.ActivateRequest{},
+		&gigagatev1.ListInventoryItemsRequest{}, &gigagatev1.GetCustomerRequest{},
+	))
+	if err != nil {
+		return nil, fmt.Errorf("compile the contract's rules: %w", err)
+	}
+	s := &Server{
+		vendor:         config.Vendor,
+		metatagMax:     config.MetatagMax,
+		logger:         config.Logger,
+		tracerProvider: config.TracerProvider,
+		meterProvider:  config.MeterProvider,
+		propagator:     config.Propagator,
+		now:            config.Now,
+		validator:      validator,
+		spender:        newSpender(config.Logger, config.Now, config.VendorTimeout),
+		activator:      newActivator(config.Vendor, config.Logger, config.VendorTimeout),
+		inventory:      &inventoryCache{vendor: config.Vendor, now: config.Now},
+		health:         health.NewServer(),
+	}
+	s.grpcServer = s.newGRPC()
+	if s.rest, err = s.newREST(s.newInProcess()); err != nil {
+		return nil, fmt.Errorf("set up REST: %w", err)
+	}
+	s.health.Shutdown()
+	return s, nil
+}
+
+// newGRPC makes the gRPC door.
+func (s *Server) newGRPC() *grpc.Server {
+	server := grpc.NewServer(
+		grpc.StatsHandler(otelgrpc.NewServerHandler(s.otelgrpcOptions()...)),
+		grpc.ChainUnaryInterceptor(s.interceptors(doorGRPC)...),
+		grpc.ForceServerCodecV2(newTolerantCodec()),
+	)
+	s.register(server, withDecodeFaults)
+	healthpb.RegisterHealthServer(server, s.health)
+	reflection.Register(server)
+	return server
+}
+
+// newInProcess makes the channel that the REST door calls the services through: no socket, and
+// the same interceptors and stats handler as the gRPC door.
+func (s *Server) newInProcess() *inprocgrpc.Channel {
+	channel := (&inprocgrpc.Channel{}).
+		WithServerStatsHandler(otelgrpc.NewServerHandler(s.otelgrpcOptions()...)).
+		WithServerUnaryInterceptor(chain(s.interceptors(doorREST, requestIDFromHeader)))
+	// Requests come decoded: the REST door has read them.
+	s.register(channel, func(desc grpc.ServiceDesc) *grpc.ServiceDesc { return &desc })
+	return channel
+}
+
+func (s *Server) otelgrpcOptions() []otelgrpc.Option {
+	return []otelgrpc.Option{
+		otelgrpc.WithTracerProvider(s.tracerProvider),
+		otelgrpc.WithMeterProvider(s.meterProvider),
+		otelgrpc.WithPropagators(s.propagator),
+	}
+}
+
+func (s *Server) register(registrar grpc.ServiceRegistrar, adapt func(grpc.ServiceDesc) *grpc.ServiceDesc) {
+	registrar.RegisterService(adapt(gigagatev1.ActivationService_ServiceDesc), activationService{Server: s})
+	registrar.RegisterService(adapt(gigagatev1.InventoryService_ServiceDesc), inventoryService{Server: s})
+	registrar.RegisterService(adapt(gigagatev1.CustomerService_ServiceDesc), customerService{Server: s})
+}
+
+// chain makes one interceptor of many, the first outermost; grpc-go does the same, but only for
+// its own server.
+func chain(interceptors []grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		next := handler
+		for _, interceptor := range slices.Backward(interceptors) {
+			inner := next
+			next = func(ctx context.Context, req any) (any, error) { return interceptor(ctx, req, info, inner) }
+		}
+		return next(ctx, req)
+	}
+}
+
+// GRPC is the gRPC door.
+func (s *Server) GRPC() *grpc.Server { return s.grpcServer }
+
+// REST is the REST door.
+func (s *Server) REST() http.Handler { return s.rest }
+
+// AnswerWithin is the longest an answer can take. An HTTP server's write timeout below it would
+// turn a finished sale into a broken connection.
+func (s *Server) AnswerWithin() time.Duration {
+	return max(s.spender.budget, s.activator.budget) + answerMargin
+}
+
+// SetServing makes the health service say that the gateway serves.
+func (s *Server) SetServing() {
+	s.health.Resume()
+	for name := range s.grpcServer.GetServiceInfo() {
+		s.health.SetServingStatus(name, healthpb.HealthCheckResponse_SERVING)
+	}
+}
+
+// Drain makes the health service say that the gateway does not serve, refuses new purchases, and
+// waits for those under way to end, or for ctx.
+func (s *Server) Drain(ctx context.Context) error {
+	s.health.Shutdown()
+	if err := s.spender.drain(ctx); err != nil {
+		return errors.New("purchases were still under way when the time to drain was over")
+	}
+	return nil
+}

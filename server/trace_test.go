@@ -1,0 +1,232 @@
+package server_test
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/protobuf/proto"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+const (
+	callerTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	callerSpan  = "00f067aa0ba902b7"
+	traceparent = "00-" + callerTrace + "-" + callerSpan + "-01"
+)
+
+// traceOf waits for the spans of a trace: its root, which ends last, and what is below it.
+func (g *gateway) traceOf(t *testing.T, traceID, root string) tracetest.SpanStubs {
+	t.Helper()
+	var found tracetest.SpanStubs
+	g.spans.until(t, "the span "+root, func() bool {
+		found = slices.DeleteFunc(g.spans.GetSpans(), func(s tracetest.SpanStub) bool {
+			return s.SpanContext.TraceID().String() != traceID
+		})
+		return slices.ContainsFunc(found, func(s tracetest.SpanStub) bool { return s.Name == root })
+	})
+	return found
+}
+
+// tree draws spans as lines of names, each below its parent.
+func tree(spans tracetest.SpanStubs, parent trace.SpanID, indent string) string {
+	var b strings.Builder
+	slices.SortStableFunc(spans, func(a, b tracetest.SpanStub) int { return a.StartTime.Compare(b.StartTime) })
+	for _, span := range spans {
+		if span.Parent.SpanID() == parent {
+			b.WriteString(indent + span.SpanKind.String() + " " + span.Name + "\n")
+			b.WriteString(tree(spans, span.SpanContext.SpanID(), indent+"  "))
+		}
+	}
+	return b.String()
+}
+
+func attributes(span tracetest.SpanStub) map[string]string {
+	all := map[string]string{}
+	for _, attribute := range span.Attributes {
+		all[string(attribute.Key)] = attribute.Value.String()
+	}
+	return all
+}
+
+// seenTraces remembers the traceparent that each vendor call bore.
+type seenTraces struct {
+	mu    sync.Mutex
+	paths map[string]string
+}
+
+func (s *seenTraces) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.paths[r.URL.Path] = r.Header.Get("Traceparent")
+		s.mu.Unlock()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func TestOneTracePerCall(t *testing.T) {
+	t.Parallel()
+	const service, rest = "gigagate.v1.ActivationService/", "POST /v1/activations/"
+	for _, c := range []struct {
+		name       string
+		message    func(customer, item string) proto.Message
+		fault      [2]string // path and fault
+		rpc, route string
+		vendor     []string
+		attributes map[string]string
+	}{
+		{
+			"register", func(_, _ string) proto.Message { return register(mode(firstUse)) },
+			[2]string{},
+			service + "Register", rest + "register",
+			[]string{"register"},
+			map[string]string{"gigagate.kind": "register", "gigagate.activation_mode": "FIRST_USE", "gigagate.effect": "APPLIED", "gigagate.vendor.http_status": "200"},
+		},
+		{
+			"top-up with profile", func(customer, _ string) proto.Message { return topUp(customer, withProfile()) },
+			[2]string{},
+			service + "TopUp", rest + "top-up",
+			[]string{"top-up-with-profile"},
+			map[string]string{"gigagate.kind": "top_up_with_profile", "gigagate.activation_mode": "UNSPECIFIED", "gigagate.effect": "APPLIED"},
+		},
+		{
+			"refused top-up", func(_, _ string) proto.Message { return topUp("nobody") },
+			[2]string{},
+			service + "TopUp", rest + "top-up",
+			[]string{"top-up"},
+			map[string]string{"gigagate.kind": "top_up", "gigagate.effect": "NOT_APPLIED", "gigagate.reason": "CUSTOMER_NOT_FOUND", "gigagate.vendor.http_status": "404"},
+		},
+		{
+			"unknown sale", func(_, _ string) proto.Message { return register() },
+			[2]string{pathRegister, "commit_then_5xx"},
+			service + "Register", rest + "register",
+			[]string{"register"},
+			map[string]string{"gigagate.effect": "INDETERMINATE", "gigagate.reason": "OUTCOME_UNKNOWN", "gigagate.vendor.http_status": "502"},
+		},
+		{
+			"activate", func(_, item string) proto.Message { return activate(item) },
+			[2]string{},
+			service + "Activate", rest + "activated-items/{uid}/activate",
+			[]string{"activated-item", "activate"},
+			map[string]string{"gigagate.kind": "activate"},
+		},
+		{
+			"read", func(customer, _ string) proto.Message { return getCustomer(customer) },
+			[2]string{},
+			"gigagate.v1.CustomerService/GetCustomer", "GET /v1/customers/{uid}",
+			[]string{"customer"},
+			nil,
+		},
+	} {
+		for i, name := range []string{"grpc", "rest"} {
+			t.Run(name+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				seen := &seenTraces{paths: map[string]string{}}
+				g := open(t, setup{wrap: seen.wrap})
+				sold := g.sold(t, mode(onDemand))
+				if c.fault[0] != "" {
+					g.inject(t, c.fault[0], c.fault[1], nil)
+				}
+				q := ask(c.message(sold.GetCustomer().GetUid(), sold.GetActivatedItem().GetUid()))
+				q.header = http.Header{"Traceparent": {traceparent}}
+				a := g.doors()[i].call(t, t.Context(), q)
+				if a.traceID != callerTrace {
+					t.Errorf("x-trace-id %q", a.traceID)
+				}
+
+				root, indent, want := c.rpc, "  ", ""
+				if name == "rest" {
+					root, indent, want = c.route, "    ", "server "+c.route+"\n  "
+				}
+				want += "server " + c.rpc + "\n"
+				for _, operation := range c.vendor {
+					want += indent + "client gigastore " + operation + "\n"
+				}
+				spans := g.traceOf(t, callerTrace, root)
+				parent, err := trace.SpanIDFromHex(callerSpan)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := tree(spans, parent, ""); got != want || len(spans) != strings.Count(want, "\n") {
+					t.Errorf("%d spans\n%swant\n%s", len(spans), got, want)
+				}
+				checkSpans(t, spans, c.rpc, a, c.attributes)
+				checkVendorTraces(t, seen, spans)
+			})
+		}
+	}
+}
+
+func checkSpans(t *testing.T, spans tracetest.SpanStubs, rpc string, a answer, want map[string]string) {
+	t.Helper()
+	for _, span := range spans {
+		if span.Name != rpc {
+			continue
+		}
+		got := attributes(span)
+		for key, value := range want {
+			if got[key] != value {
+				t.Errorf("%s is %q, want %q", key, got[key], value)
+			}
+		}
+		if _, sale := a.reply.(interface{ GetPurchaseId() string }); sale && got["gigagate.purchase_id"] != a.purchaseID(t) {
+			t.Errorf("purchase id %q, the answer says %q", got["gigagate.purchase_id"], a.purchaseID(t))
+		}
+	}
+}
+
+// checkVendorTraces checks that the vendor was sent the spans of the calls to it.
+func checkVendorTraces(t *testing.T, seen *seenTraces, spans tracetest.SpanStubs) {
+	t.Helper()
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	sent := slices.Collect(maps.Values(seen.paths))
+	for _, span := range spans {
+		if span.SpanKind == trace.SpanKindClient {
+			want := "00-" + callerTrace + "-" + span.SpanContext.SpanID().String() + "-01"
+			if !slices.Contains(sent, want) {
+				t.Errorf("the vendor was sent %v, not %s of %s", sent, want, span.Name)
+			}
+		}
+	}
+}
+
+// Every answer names its trace, also one that no handler made.
+func TestTraceIDOfEveryAnswer(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, verb, path, body, span string }{
+		{"no route", "GET", "/v1/nowhere", "", "GET"},
+		{"outside", "GET", "/nowhere", "", "GET"},
+		{"wrong method", "PUT", "/v1/inventory", "", "PUT"},
+		{"malformed", "POST", restRegister, "{", "POST " + restRegister},
+		{"invalid", "POST", restRegister, "{}", "POST " + restRegister},
+		{"query", "GET", "/v1/inventory?x=y", "", "GET /v1/inventory"},
+		{"fine", "GET", "/v1/inventory", "", "GET /v1/inventory"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			g := open(t, setup{})
+			a := g.http(t, t.Context(), c.verb, c.path, []byte(c.body), http.Header{"Traceparent": {traceparent}}, &gigagatev1.ListInventoryItemsResponse{})
+			if a.traceID != callerTrace {
+				t.Errorf("x-trace-id %q", a.traceID)
+			}
+			g.traceOf(t, callerTrace, c.span)
+			own := g.http(t, t.Context(), c.verb, c.path, []byte(c.body), nil, &gigagatev1.ListInventoryItemsResponse{})
+			g.traceOf(t, own.traceID, c.span)
+		})
+	}
+	g := open(t, setup{})
+	for _, message := range []proto.Message{register(), &reg{}, topUp("nobody"), activate("a b")} {
+		q := ask(message)
+		q.header = http.Header{"Traceparent": {traceparent}}
+		if a := g.overGRPC(t, t.Context(), q); a.traceID != callerTrace {
+			t.Errorf("x-trace-id %q of %T", a.traceID, message)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+// grpc-gateway makes metadata of every Grpc-Metadata-* header unless told otherwise.
+func TestHeadersDoNotBecomeMetadata(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	missing := want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", "NOT_STARTED", false, []string{"request_id"}}
+	for _, name := range []string{"Grpc-Metadata-Gigagate-Idempotency-Key", "Gigagate-Idempotency-Key", "Grpc-Metadata-Idempotency-Key"} {
+		t.Run(name, func(t *testing.T) {
+			a := g.http(t, t.Context(), "POST", restRegister, []byte(withoutID), http.Header{name: {"r-1"}}, nil)
+			a.check(t, missing)
+		})
+	}
+	t.Run("metadata of the gRPC door", func(t *testing.T) {
+		a := g.overGRPC(t, t.Context(), question{
+			message: register(func(r *reg) { r.RequestId = "" }),
+			header:  http.Header{"gigagate-idempotency-key": {"r-1"}, "idempotency-key": {"r-1"}},
+		})
+		a.check(t, missing)
+	})
+	t.Run("trace", func(t *testing.T) {
+		const foreign = "0af7651916cd43dd8448eb211c80319c"
+		a := g.http(t, t.Context(), "GET", "/v1/inventory", nil, http.Header{
+			"Grpc-Metadata-Traceparent": {"00-" + foreign + "-b7ad6b7169203331-01"},
+		}, &gigagatev1.ListInventoryItemsResponse{})
+		a.ok(t)
+		g.spans.until(t, "the spans", func() bool { return len(g.spans.GetSpans()) >= 3 })
+		for _, span := range g.spans.GetSpans() {
+			if span.SpanContext.TraceID().String() == foreign {
+				t.Errorf("span %s is in the trace of a Grpc-Metadata header", span.Name)
+			}
+		}
+	})
+}
+
+// grpc-gateway lets a header or a form change the method, unless told otherwise.
+func TestMethodCannotBeOverridden(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	refused := want{codes.Unimplemented, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "NOT_STARTED", false, nil}
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	override := form.Clone()
+	override.Set("X-HTTP-Method-Override", "GET")
+	for name, header := range map[string]http.Header{"header": override, "form": form} {
+		t.Run(name, func(t *testing.T) {
+			for _, path := range []string{"/v1/inventory", restCustomer} {
+				g.http(t, t.Context(), "POST", path, []byte("a=b"), header, nil).check(t, refused)
+				g.http(t, t.Context(), "POST", path, nil, header, nil).check(t, refused)
+			}
+		})
+	}
+	if calls := g.box.Ledger().Calls; len(calls) > 0 {
+		t.Errorf("the vendor was called: %v", calls)
+	}
+}
+
+// grpc-gateway takes a deadline from this header, and fails where it cannot read it.
+func TestGrpcTimeoutHeaderMeansNothingOnREST(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	for _, timeout := range []string{"1n", "300m", "CANARY"} {
+		q := ask(register())
+		q.header = http.Header{"Grpc-Timeout": {timeout}}
+		g.overREST(t, t.Context(), q).ok(t)
+	}
+}
+
+// The in-process registration of grpc-gateway runs no interceptors; a panic would end the process.
+func TestPanicsOnBothDoors(t *testing.T) {
+	t.Parallel()
+	var broken, vendorBroken atomic.Bool
+	clock := func(broken *atomic.Bool) func() time.Time {
+		return func() time.Time {
+			if broken.Load() {
+				panic("CANARY of a panic")
+			}
+			return time.Now()
+		}
+	}
+	g := open(t, setup{now: clock(&broken), vendorNow: clock(&vendorBroken)})
+	sold := g.sold(t)
+	customer, item := sold.GetCustomer().GetUid(), sold.GetActivatedItem().GetUid()
+	internal := want{codes.Internal, http.StatusInternalServerError, "INTERNAL", "INDETERMINATE", false, nil}
+	for _, c := range []struct {
+		name    string
+		broken  *atomic.Bool
+		message proto.Message
+		want    want
+	}{
+		{"handler of a sale", &broken, register(), internal},
+		{"handler of a read", &broken, getCustomer(customer), internal},
+		{"handler of activate", &broken, activate(item), internal},
+		{"handler of a list", &broken, &gigagatev1.ListInventoryItemsRequest{}, internal},
+		{"client of a sale", &vendorBroken, topUp(customer), outcomeUnknown},
+		{"client of a read", &vendorBroken, getCustomer(customer), internal},
+		{"client of activate", &vendorBroken, activate(item), internal},
+		{"client of a list", &vendorBroken, &gigagatev1.ListInventoryItemsRequest{}, internal},
+	} {
+		for _, d := range g.doors() {
+			t.Run(d.name+"/"+c.name, func(t *testing.T) {
+				c.broken.Store(true)
+				defer c.broken.Store(false)
+				a := d.call(t, t.Context(), ask(c.message))
+				a.check(t, c.want)
+				if strings.Contains(a.text, "CANARY") || strings.Contains(a.text, "goroutine") {
+					t.Error(a.text)
+				}
+				g.logs.line(t, `"door":"`+d.name, "panic of type string", "stack")
+			})
+		}
+	}
+	for _, d := range g.doors() { // still there
+		d.call(t, t.Context(), ask(register())).ok(t)
+		d.call(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{})).ok(t)
+	}
+	if strings.Contains(g.logs.String(), "CANARY") {
+		t.Error("the value of a panic is in the log")
+	}
+}
+
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	customer := g.sold(t).GetCustomer().GetUid()
+	empty := g.server.FillSlots()
+	before := g.calls()
+	for _, d := range g.doors() {
+		for _, message := range []proto.Message{register(), topUp(customer), topUp(customer, withProfile())} {
+			d.call(t, t.Context(), ask(message)).check(t,
+				want{codes.ResourceExhausted, http.StatusTooManyRequests, "OVERLOADED", "NOT_STARTED", false, nil})
+		}
+		d.call(t, t.Context(), ask(getCustomer(customer))).ok(t) // reads go on
+	}
+	if got := g.calls() - before; got != 2 {
+		t.Errorf("%d vendor calls beside the two reads", got-2)
+	}
+	empty()
+	g.overREST(t, t.Context(), ask(register())).ok(t)
+}
+
+// A deployment that checks health and a person who lists services must get through the same chain.
+func TestHealthAndReflection(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	client := healthpb.NewHealthClient(g.conn)
+	for _, service := range []string{"", "gigagate.v1.ActivationService", "gigagate.v1.CustomerService", "gigagate.v1.InventoryService"} {
+		r, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
+		if err != nil || r.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+			t.Errorf("%q: %v %v", service, r, err)
+		}
+	}
+	if _, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "no.such.Service"}); status.Code(err) != codes.NotFound {
+		t.Errorf("unknown service: %v", err)
+	}
+	stream, err := reflectionpb.NewServerReflectionClient(g.conn).ServerReflectionInfo(t.Context(), grpc.WaitForReady(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}); err != nil {
+		t.Fatal(err)
+	}
+	listed, err := stream.Recv()
+	if err != nil || !strings.Contains(listed.String(), "gigagate.v1.ActivationService") {
+		t.Errorf("%v %v", listed, err)
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.server.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range []string{"", "gigagate.v1.ActivationService"} {
+		r, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
+		if err != nil || r.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
+			t.Errorf("%q after draining: %v %v", service, r, err)
+		}
+	}
+}
