@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/oklog/ulid/v2"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+// saleSettings are the flags that both paid commands share.
+type saleSettings struct {
+	RequestID      string `name:"request-id" placeholder:"ID" help:"Your id of this intent; a new one is made and printed if you give none."`
+	Item           string `required:"" placeholder:"ID" help:"The inventory item."`
+	Metatag        string `required:"" placeholder:"TEXT" help:"Your own text, kept by the vendor."`
+	Mode           string `enum:"default,now,first-use,on-demand" default:"default" help:"When the package starts: now, first-use, on-demand, or the vendor's default."`
+	ExpectedPrice  string `name:"expected-price" placeholder:"AMOUNT" help:"Refuse unless this is the retail price."`
+	ExpectCurrency string `name:"expected-currency" default:"USD" help:"Currency of --expected-price (default ${default})."`
+}
+
+// announce settles the request id and prints it before anything is sent, so that it is known
+// whatever happens next.
+func (s *saleSettings) announce(to console) {
+	if s.RequestID == "" {
+		s.RequestID = ulid.Make().String()
+	}
+	fmt.Fprintln(to.err, "request id:", s.RequestID)
+}
+
+func (s *saleSettings) mode() gigagatev1.ActivationMode {
+	name := "ACTIVATION_MODE_" + strings.ToUpper(strings.ReplaceAll(s.Mode, "-", "_"))
+	// The flag's own list of values keeps unknown names out; "default" is no name, hence unset.
+	return gigagatev1.ActivationMode(gigagatev1.ActivationMode_value[name])
+}
+
+func (s *saleSettings) price() *gigagatev1.Money {
+	if s.ExpectedPrice == "" {
+		return nil
+	}
+	return &gigagatev1.Money{CurrencyCode: s.ExpectCurrency, Amount: s.ExpectedPrice}
+}
+
+// registerCommand sells a first package.
+type registerCommand struct {
+	saleSettings
+	IP      string `name:"ip" required:"" placeholder:"ADDR" help:"The end user's own address."`
+	Country string `required:"" placeholder:"CC" help:"The end user's country of residence, ISO 3166-1 alpha-2."`
+	Email   string `placeholder:"ADDR" help:"The end user's e-mail."`
+	clientSettings
+}
+
+// Run makes the call.
+func (c *registerCommand) Run(ctx context.Context, to console) error {
+	c.announce(to)
+	req := &gigagatev1.RegisterRequest{
+		RequestId:       c.RequestID,
+		InventoryItemId: c.Item,
+		Metatag:         c.Metatag,
+		UserIp:          c.IP,
+		UserCountry:     c.Country,
+		ExpectedPrice:   c.price(),
+		ActivationMode:  c.mode(),
+	}
+	if c.Email != "" {
+		req.CustomerEmail = &c.Email
+	}
+	return c.call(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+		return gigagatev1.NewActivationServiceClient(conn).Register(ctx, req)
+	})
+}
+
+// topUpCommand sells a further package.
+type topUpCommand struct {
+	saleSettings
+	Customer   string `required:"" placeholder:"UID" help:"The customer."`
+	NewProfile bool   `name:"new-profile" help:"Also issue another eSIM profile; needs --ip and --country."`
+	IP         string `name:"ip" placeholder:"ADDR" help:"The end user's own address, with --new-profile."`
+	Country    string `placeholder:"CC" help:"The end user's country of residence, with --new-profile."`
+	Dedicated  bool   `help:"Ask for a profile of its own domain, with --new-profile."`
+	clientSettings
+}
+
+// Validate refuses flags that would be ignored.
+func (c *topUpCommand) Validate() error {
+	if !c.NewProfile && (c.IP != "" || c.Country != "" || c.Dedicated) {
+		return errors.New("--ip, --country and --dedicated go with --new-profile")
+	}
+	return nil
+}
+
+// Run makes the call.
+func (c *topUpCommand) Run(ctx context.Context, to console) error {
+	c.announce(to)
+	req := &gigagatev1.TopUpRequest{
+		RequestId:       c.RequestID,
+		InventoryItemId: c.Item,
+		Metatag:         c.Metatag,
+		CustomerUid:     c.Customer,
+		ExpectedPrice:   c.price(),
+		ActivationMode:  c.mode(),
+	}
+	if c.NewProfile {
+		req.NewProfile = &gigagatev1.NewProfile{UserIp: c.IP, UserCountry: c.Country}
+		if c.Dedicated {
+			req.NewProfile.Dedicated = &c.Dedicated
+		}
+	}
+	return c.call(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+		return gigagatev1.NewActivationServiceClient(conn).TopUp(ctx, req)
+	})
+}
+
+// activateCommand starts a package.
+type activateCommand struct {
+	UID string `arg:"" name:"uid" help:"The activated item."`
+	clientSettings
+}
+
+// Run makes the call.
+func (c *activateCommand) Run(ctx context.Context, to console) error {
+	return c.call(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+		return gigagatev1.NewActivationServiceClient(conn).Activate(ctx, &gigagatev1.ActivateRequest{Uid: c.UID})
+	})
+}
+
+// inventoryCommand lists what can be sold.
+type inventoryCommand struct{ clientSettings }
+
+// Run makes the call.
+func (c *inventoryCommand) Run(ctx context.Context, to console) error {
+	return c.call(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+		return gigagatev1.NewInventoryServiceClient(conn).ListInventoryItems(ctx, &gigagatev1.ListInventoryItemsRequest{})
+	})
+}

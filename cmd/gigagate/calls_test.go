@@ -1,0 +1,182 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore/sandbox"
+)
+
+// decode reads what a command printed.
+func decode[T proto.Message](t *testing.T, from command, into T) T {
+	t.Helper()
+	if from.status != 0 {
+		t.Fatalf("exit status %d: %s", from.status, from.err)
+	}
+	if err := protojson.Unmarshal([]byte(from.out), into); err != nil {
+		t.Fatalf("%v in %s", err, from.out)
+	}
+	return into
+}
+
+func TestCommandsBuyTopUpAndActivate(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+
+	first := gigagate(t, "register", "--address="+g.grpc, "--item="+sandbox.ItemWorldwide1GB, "--metatag=first",
+		"--ip=203.0.113.24", "--country=GR", "--mode=on-demand", "--expected-price=9.990",
+		"--email=traveller@example.com", "--request-id=order-1")
+	sold := decode(t, first, &gigagatev1.RegisterResponse{})
+	if first.err != "request id: order-1\n" {
+		t.Errorf("before sending it wrote %q", first.err)
+	}
+	balance := sold.GetActivatedItem().GetBalance()
+	if balance.GetActivationDeadline() == nil || balance.GetExpiresAt() != nil || balance.GetActivatedAt() != nil {
+		t.Errorf("a pending package has a deadline alone, got %v", balance)
+	}
+
+	for _, already := range []bool{false, true} {
+		started := decode(t, gigagate(t, "activate", sold.GetActivatedItem().GetUid(), "--address="+g.grpc), &gigagatev1.ActivateResponse{})
+		balance = started.GetActivatedItem().GetBalance()
+		if started.GetAlreadyActive() != already || balance.GetExpiresAt() == nil || balance.GetActivationDeadline() != nil {
+			t.Errorf("activate, already active %v: %v", already, started)
+		}
+	}
+
+	customer := "--customer=" + sold.GetCustomer().GetUid()
+	plain := decode(t, gigagate(t, "top-up", "--item="+sandbox.ItemWorldwide50MB, "--metatag=second", customer,
+		"--address="+g.grpc), &gigagatev1.TopUpResponse{})
+	if plain.GetEsimProfile() != nil || plain.GetActivatedItem().GetBalance().GetExpiresAt() == nil {
+		t.Errorf("a plain top-up in the vendor's default mode: %v", plain)
+	}
+	withProfile := decode(t, gigagate(t, "top-up", "--item="+sandbox.ItemWorldwide50MB, "--metatag=third", customer,
+		"--address="+g.grpc, "--mode=first-use", "--new-profile", "--ip=203.0.113.24", "--country=GR"), &gigagatev1.TopUpResponse{})
+	if !strings.HasPrefix(withProfile.GetEsimProfile().GetActivationCode(), "LPA:1$sandbox.invalid$") {
+		t.Errorf("a top-up with a new profile: %v", withProfile)
+	}
+
+	var kinds []sandbox.Kind
+	for _, sale := range g.ledger(t).Sales {
+		kinds = append(kinds, sale.Kind)
+	}
+	if len(kinds) != 3 || kinds[0] != sandbox.KindRegister || kinds[1] != sandbox.KindTopUp || kinds[2] != sandbox.KindTopUpWithProfile {
+		t.Errorf("the ledger has %v", kinds)
+	}
+}
+
+func TestInventoryListsWhatCanBeSold(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	listed := gigagate(t, "inventory", "--address="+g.grpc)
+	items := decode(t, listed, &gigagatev1.ListInventoryItemsResponse{}).GetItems()
+	if len(items) != 5 || items[0].GetId() != sandbox.ItemWorldwide1GB {
+		t.Errorf("inventory: %v", items)
+	}
+	if again := gigagate(t, "inventory", "--address="+g.grpc); !strings.Contains(again.out, `"readTime": "`) {
+		t.Errorf("the layout is not encoding/json's: %s", again.out)
+	}
+}
+
+// The exit status tells a script whether credit may have been spent.
+func TestExitStatusTellsTheEffect(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	sell := func(more ...string) command {
+		return gigagate(t, append([]string{
+			"register", "--address=" + g.grpc, "--item=" + sandbox.ItemWorldwide1GB,
+			"--metatag=text", "--ip=203.0.113.24", "--country=GR",
+		}, more...)...)
+	}
+	for _, test := range []struct {
+		name, fault string
+		more        []string
+		status      int
+		says        string
+		requests    int
+	}{
+		{"refused by the vendor", "", []string{"--expected-price=1"}, exitFailed, "FailedPrecondition, reason PRICE_MISMATCH, effect NOT_APPLIED", 1},
+		{"refused by the gateway", "", []string{"--country=gr"}, exitFailed, "InvalidArgument, reason INVALID_FIELD, effect NOT_STARTED: ", 0},
+		{"sold without an answer", `{"path":"/gigastore/activations/register","fault":"commit_then_reset"}`, nil, exitIndeterminate, "Unavailable, reason OUTCOME_UNKNOWN, effect INDETERMINATE", 1},
+		{"throttled, not sold", `{"path":"/gigastore/activations/register","fault":"throttle"}`, nil, exitIndeterminate, "OUTCOME_UNKNOWN", 1},
+		{"no effect, so repeated", `{"path":"/gigastore/activations/register","fault":"unauthorized"}`, nil, 0, "reason NEVER_SENT, effect NOT_APPLIED", 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.fault != "" {
+				g.inject(t, test.fault)
+			}
+			const path = "/gigastore/activations/register"
+			before := g.ledger(t).Requests[path]
+			got := sell(test.more...)
+			if got.status != test.status || !strings.Contains(got.err, test.says) {
+				t.Errorf("exit status %d, want %d; it said %q, want %q in it", got.status, test.status, got.err, test.says)
+			}
+			if sent := g.ledger(t).Requests[path] - before; sent != test.requests {
+				t.Errorf("the vendor got %d requests, want %d", sent, test.requests)
+			}
+		})
+	}
+
+	if got := gigagate(t, "activate", "no-such-package", "--address="+g.grpc); got.status != exitFailed ||
+		!strings.Contains(got.err, "ACTIVATED_ITEM_NOT_FOUND") {
+		t.Errorf("activating what does not exist: %+v", got)
+	}
+	// Nothing answers there: the error bears no Outcome, and what bears none may have been sold.
+	if got := gigagate(t, "activate", "package", "--address=127.0.0.1:1"); got.status != exitIndeterminate {
+		t.Errorf("no gateway: %+v", got)
+	}
+}
+
+func TestHealthAsksTheGateway(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	if got := gigagate(t, "health", "--address="+g.grpc); got != (command{0, "serving\n", ""}) {
+		t.Errorf("serving: %+v", got)
+	}
+	if got := get(t, "http://"+g.admin+"/readyz"); got.status != http.StatusOK {
+		t.Errorf("readyz: %+v", got)
+	}
+	g.exit()
+	if got := gigagate(t, "health", "--address="+g.grpc); got.status != exitFailed || got.out != "" {
+		t.Errorf("stopped: %+v", got)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	if got := gigagate(t, "version"); got.status != 0 || strings.TrimSpace(got.out) != version() || version() == "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A command line that is wrong is refused with a sentence before anything is sent or opened.
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"nothing", nil, "expected one of"},
+		{"unknown command", []string{"purchase"}, "unexpected argument purchase"},
+		{"unknown flag", []string{"serve", "--sandbox", "--grpc-lisen=127.0.0.1:0"}, "unknown flag --grpc-lisen"},
+		{"unknown level", []string{"serve", "--sandbox", "--log-level=loud"}, "--log-level"},
+		{"no sandbox", []string{"serve"}, "--sandbox is missing"},
+		{"no time", []string{"serve", "--sandbox", "--gigastore-timeout=0"}, "--gigastore-timeout must be more than zero"},
+		{"missing flags", []string{"register", "--item=a"}, "missing flags: --country=CC, --ip=ADDR, --metatag=TEXT"},
+		{"unknown mode", []string{"register", "--item=a", "--metatag=b", "--ip=c", "--country=d", "--mode=ondemnad"}, "--mode must be one of"},
+		{"flags of a profile without one", []string{"top-up", "--item=a", "--metatag=b", "--customer=c", "--ip=d"}, "go with --new-profile"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := gigagate(t, test.args...)
+			if got.status != exitUsage || !strings.Contains(got.err, test.says) || strings.Count(got.err, "\n") != 1 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}

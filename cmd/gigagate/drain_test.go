@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore/sandbox"
+)
+
+// held is a sale under way: the sandbox has taken the request and lets the answer come slowly.
+const held = `{"path":"/gigastore/activations/register","fault":"slow_body","count":2,"params":{"bytes":200,"interval":"150ms"}}`
+
+// TestDrainFinishesWhatRuns stops a gateway while a purchase of each door waits for the vendor.
+func TestDrainFinishesWhatRuns(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, "--log-level=debug")
+	g.inject(t, held)
+	activations := g.activations(t)
+
+	viaREST, viaGRPC := make(chan answer, 1), make(chan error, 1)
+	go func() {
+		got, err := try(t, http.MethodPost, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""),
+			http.Header{"Content-Type": {"application/json"}})
+		if err != nil {
+			got.body = err.Error()
+		}
+		viaREST <- got
+	}()
+	go func() {
+		_, err := activations.Register(t.Context(), &gigagatev1.RegisterRequest{
+			RequestId: "order-2", InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "text", UserIp: "203.0.113.24", UserCountry: "GR",
+		})
+		viaGRPC <- err
+	}()
+	g.log.waitFor(t, g.ended, `(?s)"fault":"slow_body".*"fault":"slow_body"`)
+	g.stop()
+	g.log.waitFor(t, g.ended, `"msg":"draining`)
+	if got := get(t, "http://"+g.admin+"/readyz"); got.status != http.StatusServiceUnavailable {
+		t.Errorf("readyz while draining: %+v", got)
+	}
+	for _, address := range []string{g.grpc, g.rest} {
+		if !refusesConnections(address) {
+			t.Errorf("%s accepts connections while draining", address)
+		}
+	}
+
+	if got := <-viaREST; got.status != http.StatusOK || !strings.Contains(got.body, `"purchaseId"`) {
+		t.Errorf("REST: %+v", got)
+	}
+	if err := <-viaGRPC; err != nil {
+		t.Errorf("gRPC: %v", err)
+	}
+	if got := g.exit(); got != 0 {
+		t.Errorf("exit status %d: %s", got, g.log)
+	}
+	if !strings.Contains(g.log.String(), `"msg":"drained","clean":true`) {
+		t.Errorf("no clean end in %s", g.log)
+	}
+	for _, address := range []string{g.grpc, g.rest, g.admin, g.sandbox} {
+		if !refusesConnections(address) {
+			t.Errorf("%s is still open", address)
+		}
+	}
+}
+
+// A purchase outlives its caller. The drain waits for it too, and the vendor is there until it ends.
+func TestDrainWaitsForPurchasesWithoutACaller(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, "--log-level=debug")
+	g.inject(t, held)
+	activations := g.activations(t)
+	ctx, hangUp := context.WithCancel(t.Context())
+	hungUp := make(chan struct{})
+	go func() {
+		defer close(hungUp)
+		_, _ = activations.Register(ctx, &gigagatev1.RegisterRequest{
+			RequestId: "order-1", InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "text", UserIp: "203.0.113.24", UserCountry: "GR",
+		})
+	}()
+	g.log.waitFor(t, g.ended, `"fault":"slow_body"`)
+	hangUp()
+	<-hungUp
+	g.stop()
+	const late = `purchase ended after its caller was answered`
+	for !strings.Contains(g.log.String(), late) {
+		_, err := try(t, http.MethodGet, "http://"+g.sandbox+"/_sandbox/ledger", "", nil)
+		if err != nil && !strings.Contains(g.log.String(), late) {
+			t.Fatalf("the vendor went before the purchase had ended: %v\n%s", err, g.log)
+		}
+	}
+	g.log.waitFor(t, g.ended, late+`".*"effect":"APPLIED"`)
+	if got := g.exit(); got != 0 {
+		t.Errorf("exit status %d: %s", got, g.log)
+	}
+}
+
+// refusesConnections reports that nobody listens. A server closes its listener in its own time, so
+// a connection that is still made must at least be closed without an answer.
+func refusesConnections(address string) bool {
+	for {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			return true
+		}
+		// Reading ends when the other side closes, which a drain does to idle connections.
+		_, err = conn.Read(make([]byte, 1))
+		_ = conn.Close()
+		if err == nil {
+			return false
+		}
+	}
+}
+
+// A purchase that the vendor never answers ends with the vendor's time, is told as uncertain, and
+// does not keep the gateway from ending well.
+func TestDrainWaitsNoLongerThanTheVendorMay(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, "--log-level=debug", "--gigastore-timeout=500ms")
+	g.inject(t, `{"path":"/gigastore/activations/register","fault":"hang"}`)
+	activations := g.activations(t)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := activations.Register(t.Context(), &gigagatev1.RegisterRequest{
+			RequestId: "order-1", InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "text", UserIp: "203.0.113.24", UserCountry: "GR",
+		})
+		answered <- err
+	}()
+	g.log.waitFor(t, g.ended, `"fault":"hang"`)
+	g.stop()
+	err := <-answered
+	if told := newCallError(err); status.Code(err) != codes.Unavailable ||
+		told.outcome.GetReason() != gigagatev1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN || !told.indeterminate() {
+		t.Errorf("the caller was told %v", told)
+	}
+	if got := g.exit(); got != 0 {
+		t.Errorf("exit status %d: %s", got, g.log)
+	}
+}
+
+// process is gigagate in a process of its own.
+type process struct {
+	*exec.Cmd
+	out, log *watched
+	ended    chan struct{}
+}
+
+func startProcess(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.Command(os.Args[0], args...), out: newWatched(), log: newWatched(), ended: make(chan struct{})}
+	p.Env = append(append(os.Environ(), asProgram+"=1"), env...)
+	p.Stdout, p.Stderr = p.out, p.log
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = p.Process.Kill()
+		<-p.ended
+	})
+	return p
+}
+
+func TestSIGTERMEndsWithStatus0(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t, nil, append([]string{"serve", "--sandbox"}, anyPort...)...)
+	p.out.waitFor(t, p.ended, `Try a purchase`)
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-p.ended
+	if code := p.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit status %d: %s", code, p.log)
+	}
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t, nil, append([]string{"serve", "--sandbox", "--log-level=debug"}, anyPort...)...)
+	rest := p.out.waitFor(t, p.ended, `REST +http://(\S+)`)[1]
+	control := p.out.waitFor(t, p.ended, `sandbox +(http://\S+/_sandbox)/`)[1]
+	post(t, control+"/faults", `{"path":"/gigastore/activations/register","fault":"hang"}`)
+	broken := make(chan error, 1)
+	go func() {
+		_, err := try(t, http.MethodPost, "http://"+rest+"/v1/activations/register", registration("order-1", ""),
+			http.Header{"Content-Type": {"application/json"}})
+		broken <- err
+	}()
+	p.log.waitFor(t, p.ended, `"fault":"hang"`)
+	_ = p.Process.Signal(syscall.SIGTERM)
+	p.log.waitFor(t, p.ended, `"msg":"draining`)
+	_ = p.Process.Signal(syscall.SIGTERM)
+	<-p.ended // within the vendor's 60 s, or the test would say so by its length
+	if code := p.ProcessState.ExitCode(); code != 128+int(syscall.SIGTERM) {
+		t.Errorf("it ended with %v", p.ProcessState)
+	}
+	if err := <-broken; err == nil {
+		t.Error("the purchase under way was answered")
+	}
+}

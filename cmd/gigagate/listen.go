@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"sync/atomic"
+	"time"
+)
+
+// listeners opens addresses and remembers the first failure.
+type listeners struct {
+	all []net.Listener
+	err error
+}
+
+// listen opens the address that a flag was given.
+func (l *listeners) listen(ctx context.Context, flag, address string) net.Listener {
+	if l.err != nil {
+		return nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		l.err = fmt.Errorf("%s: %w", flag, err)
+		return nil
+	}
+	l.all = append(l.all, listener)
+	return listener
+}
+
+// close closes them all, also those that a server has closed already.
+func (l *listeners) close() {
+	for _, listener := range l.all {
+		_ = listener.Close()
+	}
+}
+
+// newHTTPServer serves handler with every timeout set. answerWithin is the longest a handler may
+// take, 0 for no limit.
+func newHTTPServer(handler http.Handler, answerWithin time.Duration) *http.Server {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	if answerWithin > 0 {
+		// It runs from the request's header on, so the time to read the body is part of it.
+		server.WriteTimeout = answerWithin + server.ReadTimeout
+	}
+	return server
+}
+
+// serveHTTP serves until the server is shut down, which is no error.
+func serveHTTP(server *http.Server, listener net.Listener) error {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// readiness is whether new calls are welcome.
+type readiness struct{ ready atomic.Bool }
+
+func (r *readiness) get() bool      { return r.ready.Load() }
+func (r *readiness) set(ready bool) { r.ready.Store(ready) }
+
+// newAdmin answers what operators and orchestrators ask.
+func newAdmin(ready func() bool, metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("ok " + version() + "\n"))
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !ready() {
+			http.Error(w, "draining or not started", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ready\n"))
+	})
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	return mux
+}

@@ -1,0 +1,93 @@
+// Command gigagate is the activation gateway in front of DENT Gigastore: the server, its sandbox,
+// and a client for terminals.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// commandLine is the whole command line. Every flag of it can be given as an environment variable
+// instead: --grpc-listen is GIGAGATE_GRPC_LISTEN.
+type commandLine struct {
+	Serve     serveCommand     `cmd:"" help:"Run the gateway."`
+	Sandbox   sandboxCommand   `cmd:"" help:"Run the sandbox alone: a stand-in for Gigastore that sells nothing real."`
+	Register  registerCommand  `cmd:"" help:"Sell a first package. Spends credit."`
+	TopUp     topUpCommand     `cmd:"" name:"top-up" help:"Sell a further package to a customer. Spends credit."`
+	Activate  activateCommand  `cmd:"" help:"Start the clock of a package already bought. Free, irreversible."`
+	Inventory inventoryCommand `cmd:"" help:"List what can be sold."`
+	Health    healthCommand    `cmd:"" help:"Ask a running gateway whether it serves; exit status 0 if so."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
+}
+
+// Exit statuses beside 0.
+const (
+	exitFailed        = 1
+	exitUsage         = 2
+	exitIndeterminate = 3
+)
+
+// console is where a command writes: results to out, everything said to a person or a log to err.
+type console struct {
+	out io.Writer
+	err io.Writer
+}
+
+func main() {
+	ctx, cancel := context.WithCancel(context.Background())
+	// Room for both signals that count: signal.NotifyContext would lose a second one that comes
+	// before it has stopped listening for the first.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		if second, ok := (<-signals).(syscall.Signal); ok {
+			os.Exit(128 + int(second)) // as a shell reports a death by signal
+		}
+	}()
+	os.Exit(run(ctx, os.Args[1:], console{out: os.Stdout, err: os.Stderr}))
+}
+
+// run is the program; it returns the exit status.
+func run(ctx context.Context, args []string, to console) int {
+	var line commandLine
+	exited := -1
+	parser, err := kong.New(&line,
+		kong.Name("gigagate"),
+		kong.Description("The activation gateway in front of DENT Gigastore."),
+		kong.DefaultEnvars("GIGAGATE"),
+		kong.Writers(to.out, to.err),
+		kong.Exit(func(status int) { exited = status }),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		fmt.Fprintln(to.err, "gigagate:", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited // --help has printed what was asked for
+	}
+	if err != nil {
+		fmt.Fprintln(to.err, "gigagate:", err)
+		return exitUsage
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	parsed.Bind(to)
+	if err := parsed.Run(); err != nil {
+		fmt.Fprintln(to.err, "gigagate:", err)
+		if told, ok := errors.AsType[*callError](err); ok && told.indeterminate() {
+			return exitIndeterminate
+		}
+		return exitFailed
+	}
+	return 0
+}

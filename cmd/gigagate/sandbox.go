@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"gigagate.internal/gigastore/sandbox"
+)
+
+// sandboxCommand runs the sandbox alone.
+type sandboxCommand struct {
+	SandboxListen       string `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"ADDR" help:"Where to listen (default ${default})."`
+	SandboxSeed         uint64 `name:"sandbox-seed" default:"1" help:"The same seed makes the same world (default ${default})."`
+	SandboxSettingsFile string `name:"sandbox-settings-file" placeholder:"FILE" help:"JSON object with settings to change: what is not known of the vendor."`
+
+	logSettings
+}
+
+// Run serves until ctx ends.
+func (c *sandboxCommand) Run(ctx context.Context, to console) error {
+	settings := sandbox.DefaultSettings()
+	if c.SandboxSettingsFile != "" {
+		text, err := os.ReadFile(c.SandboxSettingsFile)
+		if err != nil {
+			return fmt.Errorf("--sandbox-settings-file: %w", err)
+		}
+		if err := decodeSettings(text, &settings); err != nil {
+			return fmt.Errorf("--sandbox-settings-file: %w", err)
+		}
+	}
+	world, err := sandbox.New(sandbox.Config{Seed: c.SandboxSeed, Settings: settings, Logger: slog.New(c.newHandler(to.err))})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = world.Close() }()
+	var open listeners
+	defer open.close()
+	listener := open.listen(ctx, "--sandbox-listen", c.SandboxListen)
+	if open.err != nil {
+		return open.err
+	}
+	fmt.Fprintf(to.out, `This is a SANDBOX of Gigastore: it accepts any client id and secret, and nothing it sells is real.
+
+  vendor API  http://%[1]s
+  the truth   http://%[1]s/_sandbox/ledger
+
+`, listener.Addr())
+	return serveUntil(ctx, newHTTPServer(world, 0), listener)
+}
+
+// decodeSettings lays the members of one JSON object over settings. A name that no setting has is
+// refused, because it would silently leave a default in place.
+func decodeSettings(text []byte, settings *sandbox.Settings) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(settings); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is something after the JSON object")
+	}
+	return nil
+}
+
+// serveUntil serves until ctx ends, then finishes the requests under way.
+func serveUntil(ctx context.Context, server *http.Server, listener net.Listener) error {
+	group, failed := errgroup.WithContext(ctx)
+	group.Go(func() error { return serveHTTP(server, listener) })
+	group.Go(func() error {
+		<-failed.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return server.Shutdown(stop)
+	})
+	return group.Wait()
+}

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore/sandbox"
+)
+
+func TestServeSellsThroughBothDoors(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	got := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", `,"activationMode":"ACTIVATION_MODE_FIRST_USE"`))
+	if got.status != http.StatusOK || !strings.Contains(got.body, `"activationDeadline"`) || strings.Contains(got.body, `"expiresAt"`) {
+		t.Fatalf("REST: %+v", got)
+	}
+	sold, err := g.activations(t).Register(t.Context(), &gigagatev1.RegisterRequest{
+		RequestId: "order-2", InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "text", UserIp: "203.0.113.24", UserCountry: "GR",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sales := g.ledger(t).Sales; len(sales) != 2 || sales[1].ItemUID != sold.GetActivatedItem().GetUid() {
+		t.Errorf("the ledger has %+v", sales)
+	}
+}
+
+// The gateway goes by the sandbox's clock: a day later the token has ended and is renewed without
+// a lost call, and packages have expired.
+func TestServeGoesByTheSandboxsClock(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	sold := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""))
+	var ids struct{ Customer struct{ UID string } }
+	if err := json.Unmarshal([]byte(sold.body), &ids); err != nil || ids.Customer.UID == "" {
+		t.Fatalf("%v in %s", err, sold.body)
+	}
+	post(t, "http://"+g.sandbox+"/_sandbox/clock", `{"advance":"91d"}`)
+	if got := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-2", "")); got.status != http.StatusOK {
+		t.Errorf("a sale after 91 days: %+v", got)
+	}
+	if got := get(t, "http://"+g.rest+"/v1/customers/"+ids.Customer.UID); !strings.Contains(got.body, "BALANCE_STATE_EXPIRED") {
+		t.Errorf("a package of 30 days after 91: %s", got.body)
+	}
+}
+
+// Every flag can be given by the environment.
+func TestServeReadsTheEnvironment(t *testing.T) {
+	for name, value := range map[string]string{
+		"SANDBOX": "true", "GRPC_LISTEN": "127.0.0.1:0", "HTTP_LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0",
+		"SANDBOX_LISTEN": "127.0.0.1:0", "METATAG_MAX": "30", "LOG_FORMAT": "text",
+	} {
+		t.Setenv("GIGAGATE_"+name, value)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	out, log, ended := newWatched(), newWatched(), make(chan struct{})
+	go func() {
+		defer close(ended)
+		run(ctx, []string{"serve", "--log-level=debug"}, console{out: out, err: log})
+	}()
+	defer func() {
+		cancel()
+		<-ended
+	}()
+	rest := out.waitFor(t, ended, `REST +http://(\S+)`)[1]
+	got := post(t, "http://"+rest+"/v1/activations/register", registration("order-1", ""))
+	if got.status != http.StatusBadRequest || !strings.Contains(got.body, "must be at most 1 bytes") {
+		t.Errorf("GIGAGATE_METATAG_MAX was not honoured: %+v", got)
+	}
+	log.waitFor(t, ended, `level=INFO msg=call`)
+}
+
+// Refused settings name their flag.
+func TestServeRefusesBadSettings(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	missing := filepath.Join(t.TempDir(), "missing.json")
+	broken := writeFile(t, `[{"reason":"PRICE_MISMATCH","text":["price"]}]`)
+	for _, test := range []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"refusals file missing", append([]string{"serve", "--sandbox", "--gigastore-refusals-file=" + missing}, anyPort...), "--gigastore-refusals-file: "},
+		{"refusals file with a typo", append([]string{"serve", "--sandbox", "--gigastore-refusals-file=" + broken}, anyPort...), "--gigastore-refusals-file: "},
+		{"metatag limit", append([]string{"serve", "--sandbox", "--metatag-max=29"}, anyPort...), "the metatag limit must be at least"},
+		{"port in use", append([]string{"serve", "--sandbox"}, "--grpc-listen=127.0.0.1:0", "--http-listen="+g.rest), "--http-listen: "},
+		{"settings file missing", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + missing}, "--sandbox-settings-file: "},
+		{"settings file with a typo", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + writeFile(t, `{"initialCredits":1}`)}, `"initialCredits"`},
+		{"settings file with two objects", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + writeFile(t, `{}{}`)}, "after the JSON object"},
+		{"setting without a meaning", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + writeFile(t, `{"errorShape":"haiku"}`)}, "errorShape"},
+		{"sandbox port in use", []string{"sandbox", "--sandbox-listen=" + g.sandbox}, "--sandbox-listen: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := gigagate(t, test.args...)
+			if got.status != exitFailed || !strings.Contains(got.err, test.says) || got.out != "" {
+				t.Errorf("%+v, want %q", got, test.says)
+			}
+		})
+	}
+}
+
+// A start that is refused leaves no port behind.
+func TestServeClosesWhatItOpened(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	again, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = again.Close()
+	if got := gigagate(t, "serve", "--sandbox", "--grpc-listen="+again.Addr().String(), "--http-listen="+taken.Addr().String()); got.status != exitFailed {
+		t.Fatalf("%+v", got)
+	}
+	if again, err = net.Listen("tcp", again.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	_ = again.Close()
+}
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file.json")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestRefusalsFileReplacesTheAssumedMeanings(t *testing.T) {
+	t.Parallel()
+	wrongPrice := registration("order-1", `,"expectedPrice":{"currencyCode":"USD","amount":"1"}`)
+	for file, reason := range map[string]string{
+		"":   `"PRICE_MISMATCH"`,
+		`[]`: `"VENDOR_REFUSED"`,
+		`[{"operations":["register"],"contains":["price"],"reason":"INSUFFICIENT_CREDIT"}]`: `"INSUFFICIENT_CREDIT"`,
+	} {
+		var args []string
+		if file != "" {
+			args = []string{"--gigastore-refusals-file=" + writeFile(t, file)}
+		}
+		g := startGateway(t, args...)
+		if got := post(t, "http://"+g.rest+"/v1/activations/register", wrongPrice); !strings.Contains(got.body, reason) {
+			t.Errorf("with %q: %s, want %s", file, got.body, reason)
+		}
+	}
+}
+
+func TestSandboxAloneServesTheVendorsAPI(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out, log, ended := newWatched(), newWatched(), make(chan struct{})
+	status := -1
+	go func() {
+		defer close(ended)
+		status = run(ctx, []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + writeFile(t, `{"initialCredit":7.00}`)},
+			console{out: out, err: log})
+	}()
+	address := out.waitFor(t, ended, `vendor API +http://(\S+)`)[1]
+	if !strings.Contains(out.String(), "SANDBOX") {
+		t.Errorf("it does not say that it is a sandbox: %s", out)
+	}
+	if got := get(t, "http://"+address+"/_sandbox/ledger"); !strings.Contains(got.body, `"creditLeft":7.00`) {
+		t.Errorf("the settings were not read: %s", got.body)
+	}
+	if got := get(t, "http://"+address+"/gigastore/products/inventory"); got.status != http.StatusUnauthorized {
+		t.Errorf("without a token: %+v", got)
+	}
+	cancel()
+	<-ended
+	if status != 0 {
+		t.Errorf("exit status %d: %s", status, log)
+	}
+}
+
+func TestAdminTellsHealthAndMetrics(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""))
+	for path, says := range map[string]string{
+		"/healthz": "ok " + version(),
+		"/readyz":  "ready",
+		"/metrics": `rpc_method="gigagate.v1.ActivationService/Register"`,
+	} {
+		if got := get(t, "http://"+g.admin+path); got.status != http.StatusOK || !strings.Contains(got.body, says) {
+			t.Errorf("%s: %d, want %q in\n%s", path, got.status, says, got.body)
+		}
+	}
+	// What operators see is not for those who buy.
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/healthz", "/_sandbox/ledger"} {
+		if got := get(t, "http://"+g.rest+path); got.status != http.StatusNotFound {
+			t.Errorf("REST answers %s with %d", path, got.status)
+		}
+	}
+}
+
+func TestTraceIDIsOnAnswersAndLogLines(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	const restTrace, grpcTrace = "0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736"
+
+	got := do(t, http.MethodPost, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""), http.Header{
+		"Content-Type": {"application/json"}, "Traceparent": {"00-" + restTrace + "-b7ad6b7169203331-01"},
+	})
+	if id := got.header.Get("X-Trace-Id"); id != restTrace {
+		t.Errorf("REST: x-trace-id is %q", id)
+	}
+	if refused := get(t, "http://"+g.rest+"/v1/nothing"); len(refused.header.Get("X-Trace-Id")) != 32 {
+		t.Errorf("REST, refused: x-trace-id is %q", refused.header.Get("X-Trace-Id"))
+	}
+
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "traceparent", "00-"+grpcTrace+"-00f067aa0ba902b7-01")
+	var header metadata.MD
+	if _, err := g.activations(t).Activate(ctx, &gigagatev1.ActivateRequest{Uid: "no-such-package"}, grpc.Header(&header)); err == nil {
+		t.Error("activating what does not exist succeeded")
+	}
+	if id := header.Get("x-trace-id"); len(id) != 1 || id[0] != grpcTrace {
+		t.Errorf("gRPC: x-trace-id is %q", id)
+	}
+
+	g.exit()
+	lines := map[string]int{}
+	for line := range strings.Lines(g.log.String()) {
+		var call struct{ Msg, TraceID string }
+		if err := json.Unmarshal([]byte(strings.ReplaceAll(line, "trace_id", "TraceID")), &call); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		if call.Msg == "call" {
+			lines[call.TraceID]++
+		}
+	}
+	if lines[restTrace] != 1 || lines[grpcTrace] != 1 || lines[""] != 0 || len(lines) != 3 {
+		t.Errorf("lines by trace: %v in\n%s", lines, g.log)
+	}
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/contrib/bridges/otelslog"
+	"go.opentelemetry.io/contrib/exporters/autoexport"
+	"go.opentelemetry.io/contrib/instrumentation/runtime"
+	"go.opentelemetry.io/otel"
+	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/propagation"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// logSettings are the flags of the log.
+type logSettings struct {
+	LogLevel  slog.Level `name:"log-level" default:"info" help:"debug, info, warn or error (default ${default})."`
+	LogFormat string     `name:"log-format" enum:"json,text" default:"json" help:"json or text (default ${default})."`
+}
+
+// newHandler writes log records to w, each with the trace it belongs to.
+func (s logSettings) newHandler(w io.Writer) slog.Handler {
+	options := &slog.HandlerOptions{Level: s.LogLevel}
+	if s.LogFormat == "text" {
+		return traceHandler{slog.NewTextHandler(w, options)}
+	}
+	return traceHandler{slog.NewJSONHandler(w, options)}
+}
+
+// traceHandler adds the trace and the span of the context to every record.
+type traceHandler struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (h traceHandler) Handle(ctx context.Context, record slog.Record) error {
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		record = record.Clone()
+		record.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
+	}
+	return h.Handler.Handle(ctx, record)
+}
+
+// WithAttrs implements slog.Handler.
+func (h traceHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return traceHandler{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h traceHandler) WithGroup(name string) slog.Handler {
+	return traceHandler{h.Handler.WithGroup(name)}
+}
+
+// telemetry is OpenTelemetry as the standard OTEL_* variables configure it, and the log.
+type telemetry struct {
+	logger         *slog.Logger
+	tracerProvider *sdktrace.TracerProvider
+	meterProvider  *sdkmetric.MeterProvider
+	loggerProvider *sdklog.LoggerProvider // nil unless logs are exported
+	propagator     propagation.TextMapPropagator
+	metrics        http.Handler // what /metrics answers
+}
+
+// newTelemetry sets up traces, metrics and logs. Without OTEL_* variables nothing is exported;
+// traces still have ids, and /metrics still answers.
+func newTelemetry(ctx context.Context, settings logSettings, logTo io.Writer) (*telemetry, error) {
+	res, err := resource.New(ctx, resource.WithTelemetrySDK(),
+		resource.WithAttributes(semconv.ServiceName("gigagate"), semconv.ServiceVersion(version())),
+		// After our own, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
+		resource.WithFromEnv())
+	if err != nil {
+		return nil, fmt.Errorf("telemetry resource: %w", err)
+	}
+	t := &telemetry{
+		// Baggage is left out: it can hold anything, and would be passed on to the vendor.
+		propagator: propagation.TraceContext{},
+	}
+	if err := t.setUpTraces(ctx, res); err != nil {
+		return nil, fmt.Errorf("traces: %w", err)
+	}
+	if err := t.setUpMetrics(ctx, res); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	handler := settings.newHandler(logTo)
+	if handler, err = t.setUpLogs(ctx, res, handler); err != nil {
+		return nil, fmt.Errorf("logs: %w", err)
+	}
+	t.logger = slog.New(handler)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		t.logger.WarnContext(ctx, "telemetry", "error", err.Error())
+	}))
+	return t, nil
+}
+
+// exporterSet reports whether the standard variables ask for an exporter of a signal: by its name,
+// or by an OTLP endpoint, which nobody sets to export nothing.
+func exporterSet(signal string) bool {
+	if os.Getenv("OTEL_"+signal+"_EXPORTER") != "" {
+		return true
+	}
+	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
+}
+
+func (t *telemetry) setUpTraces(ctx context.Context, res *resource.Resource) error {
+	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
+	if exporterSet("TRACES") {
+		exporter, err := autoexport.NewSpanExporter(ctx)
+		if err != nil {
+			return err
+		}
+		options = append(options, sdktrace.WithBatcher(exporter))
+	}
+	t.tracerProvider = sdktrace.NewTracerProvider(options...)
+	return nil
+}
+
+func (t *telemetry) setUpMetrics(ctx context.Context, res *resource.Resource) error {
+	registry := prometheus.NewRegistry()
+	scrape, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))
+	if err != nil {
+		return err
+	}
+	options := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(scrape)}
+	if exporterSet("METRICS") {
+		reader, err := autoexport.NewMetricReader(ctx)
+		if err != nil {
+			return err
+		}
+		options = append(options, sdkmetric.WithReader(reader))
+	}
+	t.meterProvider = sdkmetric.NewMeterProvider(options...)
+	t.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	return runtime.Start(runtime.WithMeterProvider(t.meterProvider))
+}
+
+// setUpLogs returns handler, joined by OpenTelemetry's where logs are exported.
+func (t *telemetry) setUpLogs(ctx context.Context, res *resource.Resource, handler slog.Handler) (slog.Handler, error) {
+	if !exporterSet("LOGS") {
+		return handler, nil
+	}
+	exporter, err := autoexport.NewLogExporter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.loggerProvider = sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)))
+	return slog.NewMultiHandler(handler, otelslog.NewHandler("gigagate", otelslog.WithLoggerProvider(t.loggerProvider))), nil
+}
+
+// shutdown sends what has been recorded and not yet exported.
+func (t *telemetry) shutdown(ctx context.Context) error {
+	errs := []error{t.tracerProvider.Shutdown(ctx), t.meterProvider.Shutdown(ctx)}
+	if t.loggerProvider != nil {
+		errs = append(errs, t.loggerProvider.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore/sandbox"
+)
+
+const callersTrace = "0af7651916cd43dd8448eb211c80319c"
+
+func TestTracesAreExportedOnlyWhenAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, env string
+		exported  bool
+	}{
+		{"not asked for", "OTEL_TRACES_EXPORTER=", false},
+		{"none", "OTEL_TRACES_EXPORTER=none", false},
+		{"console", "OTEL_TRACES_EXPORTER=console", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := startProcess(t, []string{test.env}, append([]string{"serve", "--sandbox"}, anyPort...)...)
+			rest := p.out.waitFor(t, p.ended, `REST +http://(\S+)`)[1]
+			do(t, http.MethodPost, "http://"+rest+"/v1/activations/register", registration("order-1", ""), http.Header{
+				"Content-Type": {"application/json"}, "Traceparent": {"00-" + callersTrace + "-b7ad6b7169203331-01"},
+			})
+			_ = p.Process.Signal(syscall.SIGTERM)
+			<-p.ended
+			if exported := strings.Contains(p.out.String(), callersTrace); exported != test.exported {
+				t.Errorf("exported %v, want %v:\n%s", exported, test.exported, p.out)
+			}
+			if !strings.Contains(p.log.String(), callersTrace) {
+				t.Errorf("the log has no trace id:\n%s", p.log)
+			}
+			// An exporter that nobody asked for finds no collector, and says so.
+			if strings.Contains(p.log.String(), `"msg":"telemetry"`) {
+				t.Errorf("something was to be exported:\n%s", p.log)
+			}
+		})
+	}
+}
+
+// TestNothingPersonalIsLoggedOrExported buys through both doors, in every way to fail too, with
+// everything recorded that can be.
+func TestNothingPersonalIsLoggedOrExported(t *testing.T) {
+	var mu sync.Mutex
+	var exported bytes.Buffer
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = io.Copy(&exported, r.Body)
+	}))
+	defer collector.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+	t.Setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+
+	g := startGateway(t, "--log-level=debug")
+	sold := do(t, http.MethodPost, "http://"+g.rest+"/v1/activations/register",
+		registration("order-1", `,"customerEmail":"canary@example.com"`), http.Header{
+			"Content-Type": {"application/json"}, "Traceparent": {"00-" + callersTrace + "-b7ad6b7169203331-01"},
+		})
+	if sold.status != http.StatusOK {
+		t.Fatalf("%+v", sold)
+	}
+	activations := g.activations(t)
+	register := func(more func(*gigagatev1.RegisterRequest)) {
+		req := &gigagatev1.RegisterRequest{
+			RequestId: "order-2", InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "text",
+			UserIp: "198.51.100.77", UserCountry: "GR", CustomerEmail: new("canary@example.com"),
+		}
+		more(req)
+		// What comes of it is another test's.
+		_, _ = activations.Register(t.Context(), req)
+	}
+	register(func(*gigagatev1.RegisterRequest) {})
+	register(func(r *gigagatev1.RegisterRequest) { r.UserIp = "2001:db8::ca:1" })
+	register(func(r *gigagatev1.RegisterRequest) { r.UserIp = "198.51.100.77 " })
+	register(func(r *gigagatev1.RegisterRequest) { r.CustomerEmail = new("canary@example.com\xff") })
+	for _, fault := range []string{
+		`"refuse","params":{"message":"canary@example.com at 198.51.100.77 is not welcome"}`,
+		`"status","params":{"code":500,"body":"canary@example.com"}`,
+		`"status","params":{"code":400,"body":"{\"message\":\"canary@example.com\"}","contentType":"application/json"}`,
+		`"garble"`, `"commit_then_reset"`, `"redirect","params":{"location":"http://127.0.0.1:1/canary@example.com"}`,
+	} {
+		g.inject(t, `{"path":"/gigastore/activations/register","fault":`+fault+`}`)
+		register(func(*gigagatev1.RegisterRequest) {})
+	}
+	for _, body := range []string{
+		registration("order-3", `,"customerEmail":"canary@example.com`),
+		registration("order-3", `,"canary@example.com":1`),
+		registration("order-3", `,"userIp":"198.51.100.77"`),
+		registration("order-3", `,"activationMode":"canary@example.com"`),
+	} {
+		post(t, "http://"+g.rest+"/v1/activations/register", body)
+	}
+	get(t, "http://"+g.rest+"/v1/customers/canary@example.com?ip=198.51.100.77")
+	if g.exit() != 0 {
+		t.Fatal(g.log)
+	}
+
+	mu.Lock()
+	defer mu.Unlock()
+	id, _ := hex.DecodeString(callersTrace)
+	if !bytes.Contains(exported.Bytes(), id) || !strings.Contains(exported.String(), "purchase_id") {
+		t.Fatal("the spans and log records of a call under way were not flushed at the end")
+	}
+	if !strings.Contains(g.log.String(), callersTrace) || !strings.Contains(g.log.String(), "DEBUG") {
+		t.Fatalf("the log is not at level debug: %s", g.log)
+	}
+	// What callers sent, and what the sandbox made up: links, codes and numbers of eSIMs.
+	canaries := []string{"canary@example.com", "198.51.100.77", "2001:db8::ca:1", "LPA:1", "sandbox.invalid"}
+	for _, made := range regexp.MustCompile(`"(?:iccid|imsi)":"(\d+)"`).FindAllStringSubmatch(sold.body, -1) {
+		canaries = append(canaries, made[1])
+	}
+	for _, canary := range canaries {
+		for name, text := range map[string]string{"the log": g.log.String(), "what was exported": exported.String()} {
+			if at := strings.Index(text, canary); at >= 0 {
+				t.Errorf("%s holds %q: …%q…", name, canary, text[max(0, at-200):min(len(text), at+100)])
+			}
+		}
+	}
+}
