@@ -50,7 +50,7 @@ func (s *tokenSource) get(ctx context.Context) (Secret, error) {
 			return value, nil
 		}
 		asked := s.now()
-		t, err := s.fetch(detached)
+		t, err := sparing(func() (token, error) { return s.fetch(detached) })
 		if err != nil {
 			return nil, err
 		}

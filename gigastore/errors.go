@@ -141,6 +141,7 @@ const (
 	errUnbound        = phrase("bytes without a call to count them for")
 	errBadToken       = phrase("the answer holds no usable access token")
 	errOtherItem      = phrase("the answer speaks of another item")
+	errPanicked       = phrase("a fault of this client")
 )
 
 // phraseOf returns the text of the outermost cause whose text may be shown.
@@ -169,4 +170,15 @@ func (e *inputError) Error() string { return e.field + " " + e.reason }
 // notSent is the error of a call that was refused here.
 func notSent(operation string, err error) *Error {
 	return &Error{Operation: operation, Effect: EffectNone, Err: err}
+}
+
+// sparing runs f for several callers at once and turns its panic into an error: singleflight would raise it again in a
+// goroutine of its own, and end the process.
+func sparing[T any](f func() (T, error)) (result T, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanicked
+		}
+	}()
+	return f()
 }

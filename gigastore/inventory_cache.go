@@ -35,7 +35,7 @@ func (c *InventoryCache) Within(ctx context.Context, age time.Duration) (Invento
 	done := c.flight.DoChan("", func() (any, error) {
 		at := c.client.now()
 		// One caller's deadline must not fail the others that wait; the client has its own.
-		items, err := c.client.Inventory(context.WithoutCancel(ctx))
+		items, err := sparing(func() ([]InventoryItem, error) { return c.client.Inventory(context.WithoutCancel(ctx)) })
 		if err != nil {
 			return InventoryRead{}, err
 		}

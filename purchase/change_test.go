@@ -1,0 +1,320 @@
+package purchase_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
+)
+
+var (
+	claimedAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	later     = claimedAt.Add(time.Minute)
+)
+
+func claimed() purchase.Purchase {
+	return purchase.New(purchase.Claim{
+		ID: "01KA0TEST00000000000000000", Key: purchase.Key{Caller: "shop", RequestID: "order-1"}, Account: "account",
+		PermitLife: 10 * time.Second, Lease: 2 * time.Minute,
+	}, claimedAt)
+}
+
+// through applies events to a new purchase, each to its newest attempt.
+func through(t *testing.T, events ...purchase.Event) purchase.Purchase {
+	t.Helper()
+	p := claimed()
+	for _, event := range events {
+		change := purchase.Change{Event: event, Attempt: p.Attempt, Reason: "REASON", Lease: time.Minute, PermitLife: 5 * time.Second}
+		if event == purchase.AnsweredApplied || event == purchase.Found || event == purchase.ResolvedApplied {
+			change.ItemUID, change.CustomerUID = "item", "customer"
+		}
+		var verdict purchase.Verdict
+		if p, verdict = p.After(change, claimedAt); verdict != purchase.Moves {
+			t.Fatalf("%s in %s: verdict %d", event, p.State, verdict)
+		}
+	}
+	return p
+}
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+	p := claimed()
+	want := purchase.Purchase{
+		ID: "01KA0TEST00000000000000000", Key: purchase.Key{Caller: "shop", RequestID: "order-1"}, Account: "account",
+		State: purchase.Sending, Attempt: 1, ClaimedAt: claimedAt, PermittedAt: claimedAt, UpdatedAt: claimedAt,
+		SendNotAfter: claimedAt.Add(10 * time.Second), LeaseUntil: claimedAt.Add(2 * time.Minute),
+	}
+	if diff := cmp.Diff(want, p); diff != "" {
+		t.Errorf("a new purchase (-want +got):\n%s", diff)
+	}
+	if p.Token() != "gg01KA0TEST00000000000000000" {
+		t.Errorf("its token is %q", p.Token())
+	}
+}
+
+func TestAfterSetsWhatAStateNeeds(t *testing.T) {
+	t.Parallel()
+	accepted := through(t, purchase.AnsweredNoEffect)
+	if accepted.State != purchase.Accepted || !accepted.LeaseUntil.Equal(claimedAt.Add(time.Minute)) {
+		t.Errorf("ACCEPTED has a lease until %s", accepted.LeaseUntil)
+	}
+	again, _ := accepted.After(purchase.Change{Event: purchase.Permitted, Attempt: 1, PermitLife: 5 * time.Second, Lease: 3 * time.Minute}, later)
+	if again.Attempt != 2 || !again.PermittedAt.Equal(later) || !again.SendNotAfter.Equal(later.Add(5*time.Second)) ||
+		!again.LeaseUntil.Equal(later.Add(3*time.Minute)) || !again.ClaimedAt.Equal(claimedAt) {
+		t.Errorf("a second permit: %+v", again)
+	}
+	failed := through(t, purchase.AnsweredRefused)
+	if failed.State != purchase.Failed || failed.Reason != "REASON" || failed.SettledAt.IsZero() || failed.ItemUID != "" {
+		t.Errorf("a refusal: %+v", failed)
+	}
+	stuck := through(t, purchase.AnsweredUnknown, purchase.BeyondEvidence)
+	if stuck.State != purchase.NeedsOperator || stuck.Reason != "REASON" || !stuck.SettledAt.IsZero() {
+		t.Errorf("for an operator: %+v", stuck)
+	}
+	sold := through(t, purchase.AnsweredUnknown, purchase.BeyondEvidence, purchase.Found)
+	if sold.State != purchase.Succeeded || sold.Reason != "" || sold.ItemUID != "item" || sold.CustomerUID != "customer" || sold.SettledAt.IsZero() {
+		t.Errorf("found: %+v", sold)
+	}
+}
+
+// TestAfterRefinesNext: what a state alone does not say.
+func TestAfterRefinesNext(t *testing.T) {
+	t.Parallel()
+	second := through(t, purchase.AnsweredNoEffect, purchase.Permitted)
+	for _, c := range []struct {
+		name    string
+		p       purchase.Purchase
+		change  purchase.Change
+		state   purchase.State
+		verdict purchase.Verdict
+	}{
+		{"no attempt", second, purchase.Change{Event: purchase.AnsweredRefused}, purchase.Sending, purchase.Illegal},
+		{"an attempt that was never permitted", second, purchase.Change{Event: purchase.AnsweredUnknown, Attempt: 3}, purchase.Sending, purchase.Illegal},
+		{"a stale no-effect does not free the newer send", second, purchase.Change{Event: purchase.AnsweredNoEffect, Attempt: 1}, purchase.Sending, purchase.Stays},
+		{"a stale refusal does not fail the newer send", second, purchase.Change{Event: purchase.AnsweredRefused, Attempt: 1}, purchase.Sending, purchase.Stays},
+		{"a stale unknown", second, purchase.Change{Event: purchase.AnsweredUnknown, Attempt: 1}, purchase.Sending, purchase.Stays},
+		{"a stale sale is a sale", second, purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"}, purchase.Succeeded, purchase.Moves},
+		{"a stale permit", second, purchase.Change{Event: purchase.Permitted, Attempt: 1}, purchase.Sending, purchase.Illegal},
+		{"a stale loss", second, purchase.Change{Event: purchase.Lost, Attempt: 1}, purchase.Sending, purchase.Illegal},
+		{
+			"a stale absence", through(t, purchase.AnsweredNoEffect, purchase.Permitted, purchase.Lost),
+			purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1}, purchase.Uncertain, purchase.Illegal,
+		},
+		{"a sale without an item", second, purchase.Change{Event: purchase.AnsweredApplied, Attempt: 2}, purchase.Sending, purchase.Illegal},
+		{
+			"the same sale again", through(t, purchase.AnsweredApplied),
+			purchase.Change{Event: purchase.Found, Attempt: 1, ItemUID: "item"}, purchase.Succeeded, purchase.Stays,
+		},
+		{
+			"a second item", through(t, purchase.AnsweredApplied),
+			purchase.Change{Event: purchase.Found, Attempt: 1, ItemUID: "other"}, purchase.Succeeded, purchase.Contradicts,
+		},
+		{
+			"a late 200 after FAILED", through(t, purchase.AnsweredUnknown, purchase.PresumedAbsent),
+			purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"}, purchase.Failed, purchase.Contradicts,
+		},
+		{
+			"a late 200 after LOST", through(t, purchase.Lost),
+			purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"}, purchase.Succeeded, purchase.Moves,
+		},
+		{
+			"a late 4xx where an operator is asked", through(t, purchase.Lost, purchase.BeyondEvidence),
+			purchase.Change{Event: purchase.AnsweredRefused, Attempt: 1}, purchase.NeedsOperator, purchase.Stays,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			after, verdict := c.p.After(c.change, later)
+			if after.State != c.state || verdict != c.verdict {
+				t.Fatalf("got %s, verdict %d; want %s, verdict %d", after.State, verdict, c.state, c.verdict)
+			}
+			switch verdict {
+			case purchase.Illegal:
+				if diff := cmp.Diff(c.p, after); diff != "" {
+					t.Errorf("an illegal event changed the purchase:\n%s", diff)
+				}
+			case purchase.Contradicts:
+				if after.Anomalies != c.p.Anomalies+1 || after.ItemUID != c.p.ItemUID || after.Reason != c.p.Reason {
+					t.Errorf("a contradiction: %+v", after)
+				}
+			case purchase.Stays:
+				want := c.p
+				want.UpdatedAt = later
+				if diff := cmp.Diff(want, after); diff != "" {
+					t.Errorf("an event that stays changed more than the bookkeeping:\n%s", diff)
+				}
+			case purchase.Moves:
+			}
+		})
+	}
+}
+
+func TestSuccessSeenIsNeverForgotten(t *testing.T) {
+	t.Parallel()
+	p, _ := claimed().After(purchase.Change{Event: purchase.AnsweredUnknown, Attempt: 1, SuccessSeen: true}, later)
+	p, _ = p.After(purchase.Change{Event: purchase.AnsweredUnknown, Attempt: 1}, later)
+	p, _ = p.After(purchase.Change{Event: purchase.BeyondEvidence, Attempt: 1, Reason: purchase.SuccessSeen}, later)
+	if !p.SuccessSeen {
+		t.Error("SuccessSeen was forgotten")
+	}
+	marked, verdict := claimed().After(purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item", Anomaly: true}, later)
+	if verdict != purchase.Moves || marked.Anomalies != 1 {
+		t.Errorf("an anomaly that moves: verdict %d, %d anomalies", verdict, marked.Anomalies)
+	}
+}
+
+func price(t *testing.T, amount string) *purchase.Price {
+	t.Helper()
+	value, err := gigastore.ParseDecimal(amount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &purchase.Price{Amount: value, Currency: "USD"}
+}
+
+func fullOrder(t *testing.T, kind purchase.Kind) purchase.Order {
+	t.Helper()
+	dedicated := false
+	return purchase.Order{
+		Kind: kind, InventoryItemID: "inventory", Metatag: "order-1", CustomerUID: "customer", UserCountry: "GR",
+		ExpectedPrice: price(t, "9.90"), MaxPurchasePrice: price(t, "5"), ActivationMode: gigastore.ModeFirstUse,
+		Dedicated: &dedicated, CustomerProfileDomainID: "domain",
+	}
+}
+
+// TestDifferences changes every field of an order, one at a time: a field that a later version adds
+// and nobody compares fails here.
+func TestDifferences(t *testing.T) {
+	t.Parallel()
+	personal := purchase.Personal{CustomerEmail: "a@example.com", UserIP: "203.0.113.1"}
+	differ := func(a, b purchase.Order) []string {
+		return purchase.Differences(a, b, personal, personal, false)
+	}
+	want := map[string]string{
+		"Kind": "new_profile", "InventoryItemID": "inventory_item_id", "Metatag": "metatag", "CustomerUID": "customer_uid",
+		"UserCountry": "new_profile.user_country", "ExpectedPrice": "expected_price", "MaxPurchasePrice": "max_purchase_price",
+		"ActivationMode": "activation_mode", "Dedicated": "new_profile.dedicated",
+		"CustomerProfileDomainID": "new_profile.customer_profile_domain_id",
+	}
+	kept := fullOrder(t, purchase.TopUpWithProfile)
+	if fields := differ(kept, fullOrder(t, purchase.TopUpWithProfile)); len(fields) != 0 {
+		t.Errorf("equal orders differ in %v", fields)
+	}
+	for i := range reflect.TypeFor[purchase.Order]().NumField() {
+		name := reflect.TypeFor[purchase.Order]().Field(i).Name
+		asked := kept
+		field := reflect.ValueOf(&asked).Elem().Field(i)
+		if name == "Kind" {
+			asked.Kind = purchase.TopUp
+		} else if field.Kind() == reflect.Pointer {
+			field.SetZero()
+		} else {
+			field.SetString(field.String() + "X")
+		}
+		if fields := differ(kept, asked); !slices.Equal(fields, []string{want[name]}) {
+			t.Errorf("orders that differ in %s: got %v, want %q", name, fields, want[name])
+		}
+		if fields := differ(asked, kept); !slices.Equal(fields, []string{want[name]}) {
+			t.Errorf("orders that differ in %s, the other way round: got %v, want %q", name, fields, want[name])
+		}
+	}
+	register := fullOrder(t, purchase.Register)
+	if fields := differ(kept, register); !slices.Equal(fields, []string{"method"}) {
+		t.Errorf("another method: %v", fields)
+	}
+	other := register
+	other.UserCountry = "AT"
+	if fields := differ(register, other); !slices.Equal(fields, []string{"user_country"}) {
+		t.Errorf("another country of a register: %v", fields)
+	}
+	other = kept
+	other.ExpectedPrice, other.ActivationMode = price(t, "9.9"), ""
+	if fields := differ(kept, other); !slices.Equal(fields, []string{"activation_mode"}) {
+		t.Errorf("9.90 and 9.9 are one price, and unset is no mode: %v", fields)
+	}
+	other = kept
+	yes := true
+	other.Dedicated, other.ExpectedPrice = &yes, &purchase.Price{Amount: kept.ExpectedPrice.Amount, Currency: "EUR"}
+	if fields := differ(kept, other); !slices.Equal(fields, []string{"expected_price", "new_profile.dedicated"}) {
+		t.Errorf("another currency and flag: %v", fields)
+	}
+}
+
+func TestDifferencesOfPersonalData(t *testing.T) {
+	t.Parallel()
+	order := fullOrder(t, purchase.Register)
+	kept := purchase.Personal{CustomerEmail: "a@example.com", UserIP: "203.0.113.1"}
+	roamed := purchase.Personal{CustomerEmail: "a@example.com", UserIP: "203.0.113.2"}
+	if fields := purchase.Differences(order, order, kept, roamed, false); len(fields) != 0 {
+		t.Errorf("phones roam, yet %v differ", fields)
+	}
+	other := purchase.Personal{CustomerEmail: "b@example.com"}
+	if fields := purchase.Differences(order, order, kept, other, false); !slices.Equal(fields, []string{"customer_email"}) {
+		t.Errorf("another e-mail: %v", fields)
+	}
+	if fields := purchase.Differences(order, order, purchase.Personal{}, other, true); len(fields) != 0 {
+		t.Errorf("a purged e-mail cannot be compared, yet %v differ", fields)
+	}
+}
+
+func TestOrderRoundTrip(t *testing.T) {
+	t.Parallel()
+	for _, order := range []purchase.Order{fullOrder(t, purchase.TopUpWithProfile), {Kind: purchase.TopUp, InventoryItemID: "i", Metatag: "m"}} {
+		text, err := purchase.EncodeOrder(order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := purchase.DecodeOrder(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(order, back); diff != "" {
+			t.Errorf("an order does not survive:\n%s", diff)
+		}
+		if strings.Contains(string(text), "@") {
+			t.Errorf("an order holds personal data: %s", text)
+		}
+	}
+}
+
+func TestDecodeOrderRefuses(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		``, `null x`, `[]`, `"register"`, `{`, `{"kind":1}`,
+		`{"kind":"register","loyalty_card":"x"}`, // a later version's
+		`{"kind":"register","expected_price":{"amount":1,"currency_code":"USD","vat":1}}`,
+		`{"kind":"register"} {"kind":"top_up"}`,
+	} {
+		if order, err := purchase.DecodeOrder([]byte(text)); err == nil {
+			t.Errorf("DecodeOrder(%s) = %+v, want an error", text, order)
+		}
+	}
+}
+
+func FuzzDecodeOrder(f *testing.F) {
+	f.Add([]byte(`{"kind":"top_up","inventory_item_id":"i","metatag":"m","expected_price":{"amount":4.20,"currency_code":"USD"}}`))
+	f.Add([]byte(`{"kind":"register","dedicated":null}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		order, err := purchase.DecodeOrder(text)
+		if err != nil {
+			return
+		}
+		again, err := purchase.EncodeOrder(order)
+		if err != nil {
+			t.Skip() // text that is no UTF-8 has no one form
+		}
+		back, err := purchase.DecodeOrder(again)
+		if err != nil {
+			t.Fatalf("what was encoded cannot be decoded: %v", err)
+		}
+		if fields := purchase.Differences(order, back, purchase.Personal{}, purchase.Personal{}, false); len(fields) != 0 {
+			t.Errorf("%v differ after a round trip", fields)
+		}
+	})
+}

@@ -1,0 +1,284 @@
+package purchase
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"gigagate.internal/gigastore"
+)
+
+// Config is what an Engine is made of.
+type Config struct {
+	Journal Journal
+	Vendor  *gigastore.Client
+	Logger  *slog.Logger
+	// VendorTimeout is how long one vendor call may take; the client's own setting.
+	VendorTimeout time.Duration
+	// SendWindow is how long after the claim a permit may be given.
+	SendWindow time.Duration
+	// Reconcile is how uncertain purchases are settled.
+	Reconcile ReconcileConfig
+	// Instruments may be nil.
+	Instruments *Instruments
+}
+
+const (
+	// permitLife is how long after a permit its first byte may leave.
+	permitLife = 10 * time.Second
+	// leaseSlack is what a lease has beyond the longest a send can take.
+	leaseSlack = 30 * time.Second
+	// claimBudget is how long a claim whose commit is unknown is asked for again.
+	claimBudget = 5 * time.Second
+	// journalBudget bounds one read of the journal on a caller's behalf.
+	journalBudget = 5 * time.Second
+	// AnswerMargin is how long before the caller's deadline the answer leaves. At the deadline
+	// itself gRPC's own status wins, and it carries no details.
+	AnswerMargin = 250 * time.Millisecond
+	// maxOwners bounds the purchases under way in one process. A purchase outlives its caller, so the
+	// number of callers does not bound it.
+	maxOwners = 2000
+	// leastTime is what must be left beside the margin for a purchase to be started.
+	leastTime = 250 * time.Millisecond
+)
+
+// Engine spends: once per key, whatever happens.
+type Engine struct {
+	journal     Journal
+	vendor      *gigastore.Client
+	inventory   *gigastore.InventoryCache
+	logger      *slog.Logger
+	timeout     time.Duration
+	window      time.Duration
+	lease       time.Duration
+	reconciler  *reconciler
+	instruments *Instruments
+	watchers    watchers
+
+	// life ends when the engine is closed: work that outlives drain stops there.
+	life context.Context
+	end  context.CancelFunc
+
+	mu       sync.Mutex
+	draining bool
+	owning   int
+	owners   sync.WaitGroup
+	loops    sync.WaitGroup
+}
+
+// NewEngine makes an engine. It does nothing by itself before Start.
+func NewEngine(config Config) *Engine {
+	life, end := context.WithCancel(context.Background())
+	e := &Engine{
+		journal: config.Journal, vendor: config.Vendor, logger: config.Logger,
+		inventory: gigastore.NewInventoryCache(config.Vendor),
+		timeout:   config.VendorTimeout, window: config.SendWindow,
+		lease:       config.SendWindow + permitLife + config.VendorTimeout + leaseSlack,
+		instruments: config.Instruments,
+		watchers:    watchers{waiting: map[string]*settlement{}},
+		life:        life, end: end,
+	}
+	e.reconciler = newReconciler(e, config.Reconcile)
+	return e
+}
+
+// Start takes up what an earlier process left and keeps settling what is uncertain, until Close.
+func (e *Engine) Start() {
+	e.loops.Go(e.takeUpLapsed)
+	e.loops.Go(e.reconciler.run)
+}
+
+// AnswerWithin is how long a caller without a deadline can wait for an answer.
+func (e *Engine) AnswerWithin() time.Duration {
+	return e.window + permitLife + e.timeout + AnswerMargin
+}
+
+// Request is one call to buy.
+type Request struct {
+	Key      Key
+	Order    Order
+	Personal Personal
+}
+
+// Bought is a purchase that succeeded.
+type Bought struct {
+	Purchase Purchase
+	// Sale is the vendor's record of it. Its profile is nil where none was ordered, and where a
+	// reconciled purchase cannot tell which one is new.
+	Sale *gigastore.Sale
+	// Replayed: it had been settled before this call.
+	Replayed bool
+}
+
+// Errors of Buy beside those below.
+var (
+	// ErrDraining: the gateway is shutting down and starts nothing new.
+	ErrDraining = errors.New("the gateway is shutting down")
+	// ErrOverloaded: as many purchases are under way as this process can own.
+	ErrOverloaded = errors.New("too many purchases are under way")
+	// ErrDeadlineTooShort: too little of the caller's time is left to start.
+	ErrDeadlineTooShort = errors.New("too little time is left to start a purchase")
+)
+
+// MismatchError: the key stands for another order.
+type MismatchError struct {
+	Purchase Purchase
+	Fields   []string
+}
+
+func (e *MismatchError) Error() string { return "the request id stands for another order" }
+
+// FailedError: the purchase came to nothing; its reason says how.
+type FailedError struct {
+	Purchase Purchase
+	Replayed bool
+}
+
+func (e *FailedError) Error() string { return "the purchase failed: " + string(e.Purchase.Reason) }
+
+// UnsettledError: it is not known yet what became of the purchase.
+type UnsettledError struct{ ID string }
+
+func (e *UnsettledError) Error() string { return "the purchase is not settled" }
+
+// JournalError: the journal cannot be used, and nothing was sent.
+type JournalError struct {
+	// LookedUp: the journal was read before it failed, and had no purchase under the key.
+	LookedUp bool
+	Err      error
+}
+
+func (e *JournalError) Error() string { return "the journal cannot be used" }
+
+func (e *JournalError) Unwrap() error { return e.Err }
+
+// Buy makes the purchase that request's key stands for, or tells what became of it. It returns
+// AnswerMargin before ctx's deadline; the work goes on without the caller.
+func (e *Engine) Buy(ctx context.Context, request Request) (Bought, error) {
+	answer, cancel := answerContext(ctx, e.AnswerWithin())
+	defer cancel()
+	kept, err := e.lookup(answer, request.Key)
+	switch {
+	case err == nil:
+		return e.attach(answer, kept, request)
+	case !errors.Is(err, ErrNotFound):
+		return Bought{}, &JournalError{Err: err}
+	}
+	if err := e.mayStart(answer); err != nil {
+		return Bought{}, err
+	}
+	if err := e.guard(answer, request.Order); err != nil {
+		return Bought{}, err
+	}
+	if err := e.mayStart(answer); err != nil { // the guard's reads took time
+		return Bought{}, err
+	}
+	return e.buyNew(answer, request)
+}
+
+// buyNew makes a purchase that the journal has not seen, unless another call makes it first.
+func (e *Engine) buyNew(answer context.Context, request Request) (Bought, error) {
+	id := newID()
+	settlement := e.watchers.join(id)
+	defer e.watchers.leave(id, settlement)
+	claimed, err := e.start(answer, id, request)
+	if err != nil {
+		return Bought{}, err
+	}
+	if !claimed.ours {
+		return e.attach(answer, claimed.purchase, request)
+	}
+	return e.await(answer, settlement, id, longestPoll, false)
+}
+
+// answerContext ends when the answer has to leave.
+func answerContext(ctx context.Context, longest time.Duration) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, deadline.Add(-AnswerMargin))
+	}
+	return context.WithTimeout(ctx, longest)
+}
+
+// lookup reads by key even for a caller in a hurry: the answer to a known id needs no time.
+func (e *Engine) lookup(answer context.Context, key Key) (Purchase, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(answer), journalBudget)
+	defer cancel()
+	return e.journal.Lookup(ctx, key)
+}
+
+// mayStart refuses a new purchase that would have to be abandoned.
+func (e *Engine) mayStart(answer context.Context) error {
+	e.mu.Lock()
+	draining := e.draining
+	e.mu.Unlock()
+	if draining {
+		return ErrDraining
+	}
+	if deadline, _ := answer.Deadline(); time.Until(deadline) < leastTime {
+		return ErrDeadlineTooShort
+	}
+	return nil
+}
+
+// attach answers for a purchase that exists: it compares, and then waits or replays.
+func (e *Engine) attach(answer context.Context, kept Purchase, request Request) (Bought, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(answer), journalBudget)
+	defer cancel()
+	secrets, err := e.journal.Secrets(ctx, kept.ID)
+	if err != nil {
+		return Bought{}, &JournalError{Err: err}
+	}
+	if fields := Differences(kept.Order, request.Order, secrets.Personal, request.Personal, secrets.Purged); len(fields) > 0 {
+		return Bought{}, &MismatchError{Purchase: kept, Fields: fields}
+	}
+	if kept.State.Settled() {
+		return e.tell(kept, secrets.Sale, true)
+	}
+	e.reconciler.nudge()
+	settlement := e.watchers.join(kept.ID)
+	defer e.watchers.leave(kept.ID, settlement)
+	return e.await(answer, settlement, kept.ID, firstPoll, true)
+}
+
+// await waits until the purchase is settled or the answer has to leave.
+func (e *Engine) await(answer context.Context, s *settlement, id string, pause time.Duration, replayed bool) (Bought, error) {
+	p, sale, settled := s.await(answer, pause, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
+	if !settled {
+		return Bought{}, &UnsettledError{ID: id}
+	}
+	if p.State == Succeeded && sale == nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(answer), journalBudget)
+		defer cancel()
+		secrets, err := e.journal.Secrets(ctx, id)
+		if err != nil {
+			return Bought{}, &UnsettledError{ID: id}
+		}
+		sale = secrets.Sale
+	}
+	return e.tell(p, sale, replayed)
+}
+
+// tell turns a settled purchase into an answer.
+func (e *Engine) tell(p Purchase, text []byte, replayed bool) (Bought, error) {
+	if p.State == Failed {
+		return Bought{}, &FailedError{Purchase: p, Replayed: replayed}
+	}
+	sale := &gigastore.Sale{}
+	if text == nil {
+		// Purged, or resolved by an operator without details: the binding is what is left to tell.
+		sale.ActivatedItem.UID, sale.Customer.UID = p.ItemUID, p.CustomerUID
+		sale.ActivatedItem.Metatag = p.Token() + " " + p.Order.Metatag
+	} else if err := json.Unmarshal(text, sale); err != nil {
+		return Bought{}, fmt.Errorf("read a kept answer of the vendor: %w", err)
+	}
+	return Bought{Purchase: p, Sale: sale, Replayed: replayed}, nil
+}
+
+// newID makes the id of a purchase.
+func newID() string { return ulid.Make().String() }

@@ -1,0 +1,127 @@
+package purchase
+
+import (
+	"context"
+	"regexp"
+	"time"
+
+	"gigagate.internal/gigastore"
+)
+
+// GuardError: a guard refused before anything was claimed or sent.
+type GuardError struct {
+	// Reason is the vendor client's word for the same refusal, or one of those below.
+	Reason Reason
+}
+
+func (e *GuardError) Error() string { return "a guard refused the purchase: " + string(e.Reason) }
+
+// Reasons of guards that the vendor has no refusal for.
+const (
+	// AbovePriceLimit: the item costs the reseller more than max_purchase_price.
+	AbovePriceLimit Reason = "MAX_PURCHASE_PRICE_EXCEEDED"
+	// PriceUnreadable: max_purchase_price was given and the item's price could not be read.
+	PriceUnreadable Reason = "PURCHASE_PRICE_UNREADABLE"
+)
+
+// singleCountry matches the country sets of one country, which the vendor names by ISO 3166-1
+// alpha-2 (dossier 2.16).
+var singleCountry = regexp.MustCompile(`^[A-Z]{2}$`)
+
+// notOneCountry is a name of two letters that is a region's in the fixtures and nobody's country.
+const notOneCountry = "EU"
+
+// inventoryAge is how old an inventory may be for the guards that only spare a refusal.
+const inventoryAge = 15 * time.Second
+
+// guardBudget is how long the guards may keep a caller waiting.
+const guardBudget = 5 * time.Second
+
+// guard refuses an order that a read of the inventory shows to be a mistake. Only the price limit
+// reads afresh, and is closed when nothing can be read: the caller asked for it. The others spare a
+// refusal that the vendor would give anyway.
+func (e *Engine) guard(ctx context.Context, order Order) error {
+	limited, onDemand := order.MaxPurchasePrice != nil, order.ActivationMode == gigastore.ModeOnDemand
+	if !limited && !onDemand && order.Kind == Register {
+		return nil
+	}
+	age := inventoryAge
+	if limited {
+		age = 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, guardBudget)
+	defer cancel()
+	inventory, err := e.inventory.Within(ctx, age)
+	if err != nil {
+		if limited {
+			return &GuardError{Reason: PriceUnreadable}
+		}
+		return nil
+	}
+	item, ok := itemIn(inventory.Items, order.InventoryItemID)
+	if !ok {
+		if limited {
+			return &GuardError{Reason: Reason(gigastore.ReasonInventoryItemNotFound)}
+		}
+		return nil
+	}
+	if err := guardItem(order, item); err != nil {
+		return err
+	}
+	return e.guardCountrySet(ctx, order, item, inventory.Items)
+}
+
+// guardCountrySet refuses a top-up whose item covers another country set than what we sold the
+// customer before: one customer has one country set (docs customers), and no record of the vendor
+// names it.
+func (e *Engine) guardCountrySet(ctx context.Context, order Order, item gigastore.InventoryItem, items []gigastore.InventoryItem) error {
+	if order.CustomerUID == "" {
+		return nil
+	}
+	sold, err := e.journal.List(ctx, Filter{CustomerUID: order.CustomerUID, States: []State{Succeeded}}, Page{Size: 1})
+	if err != nil || len(sold) == 0 || sold[0].Account != e.vendor.Account() {
+		return nil
+	}
+	before, ok := itemIn(items, sold[0].Order.InventoryItemID)
+	if ok && before.CountrySet != "" && item.CountrySet != "" && before.CountrySet != item.CountrySet {
+		return &GuardError{Reason: Reason(gigastore.ReasonCountrySetMismatch)}
+	}
+	return nil
+}
+
+func itemIn(items []gigastore.InventoryItem, id string) (gigastore.InventoryItem, bool) {
+	for _, item := range items {
+		if item.ID == id {
+			return item, true
+		}
+	}
+	return gigastore.InventoryItem{}, false
+}
+
+func guardItem(order Order, item gigastore.InventoryItem) error {
+	if limit := order.MaxPurchasePrice; limit != nil {
+		price, ok := priceIn(item.Prices, limit.Currency)
+		switch {
+		case !ok:
+			return &GuardError{Reason: PriceUnreadable}
+		case price.Cmp(limit.Amount) > 0:
+			return &GuardError{Reason: AbovePriceLimit}
+		}
+	}
+	if order.ActivationMode == gigastore.ModeOnDemand && singleCountry.MatchString(item.CountrySet) && item.CountrySet != notOneCountry {
+		return &GuardError{Reason: Reason(gigastore.ReasonModeNotOffered)}
+	}
+	return nil
+}
+
+// priceIn finds the highest price in a currency: what several prices in one mean is not known.
+func priceIn(prices []gigastore.Price, currency string) (gigastore.Decimal, bool) {
+	var highest gigastore.Decimal
+	found := false
+	for _, price := range prices {
+		if price.Currency == currency && (!found || price.Value.Cmp(highest) > 0) {
+			highest, found = price.Value, true
+		}
+	}
+	return highest, found
+}

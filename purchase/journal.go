@@ -1,0 +1,136 @@
+package purchase
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Journal is the durable memory of purchases. Its methods stand in the order of a purchase's life.
+//
+// What a method reports as done is on disk, and survives the process and the machine. Every method
+// that changes a purchase follows [Next] and keeps an [Entry] of it in the same transaction. Times
+// are those of the journal's own clock, kept to the microsecond, in UTC.
+type Journal interface {
+	// Lookup finds a purchase by its key.
+	Lookup(ctx context.Context, key Key) (Purchase, error)
+	// Claim writes a new purchase in Sending, with its first permit, and reports true; or finds that
+	// the key is taken, changes nothing, and returns the purchase that has it. Of racing claims one
+	// wins. An error whose chain has ErrNotWritten is the promise that nothing was written; after
+	// any other error the claim may be there, and claiming again with the same purchase id tells.
+	Claim(ctx context.Context, claim Claim) (Purchase, bool, error)
+	// Record applies one event as [Purchase.After] decides. It returns the purchase as it is now, and
+	// what the event meant; ErrIllegal where it meant nothing. Recording the same answer of the same
+	// attempt again changes nothing and adds nothing to the history.
+	Record(ctx context.Context, id string, change Change) (Purchase, Verdict, error)
+	// TakeLapsed makes, by the event Lost, every Sending whose lease is over Uncertain, and takes over every Accepted
+	// whose lease is over by renewing its lease. It returns them.
+	TakeLapsed(ctx context.Context, lease time.Duration) ([]Purchase, error)
+
+	// Get finds a purchase by its id.
+	Get(ctx context.Context, id string) (Purchase, error)
+	// History lists what happened to a purchase, oldest first.
+	History(ctx context.Context, id string) ([]Entry, error)
+	// Secrets reads what List and History never carry.
+	Secrets(ctx context.Context, id string) (Secrets, error)
+	// List pages through purchases, newest claim first.
+	List(ctx context.Context, filter Filter, page Page) ([]Purchase, error)
+	// Watched lists what a read of the vendor's records is matched against: all that is Uncertain or
+	// NeedsOperator, and all that Failed by presumption or by an operator's word.
+	Watched(ctx context.Context) ([]Purchase, error)
+	// Witnesses lists up to limit succeeded purchases of one account, kind and effective mode whose
+	// newest permit was given inside the span, the nearest to its inner end first.
+	Witnesses(ctx context.Context, like Likeness, span Span, limit int) ([]Purchase, error)
+
+	// Ping reports whether the journal can write.
+	Ping(ctx context.Context) error
+	// Close ends its use. What was reported as done stays done.
+	Close() error
+}
+
+// Errors of a Journal.
+var (
+	// ErrNotFound: there is no such purchase.
+	ErrNotFound = errors.New("no such purchase")
+	// ErrNotWritten: nothing was written, for certain.
+	ErrNotWritten = errors.New("not written")
+	// ErrQueueFull: the journal takes no more claims at present. It is an ErrNotWritten.
+	ErrQueueFull = errors.New("the journal's queue is full")
+	// ErrIllegal: the event cannot happen in the purchase's state, or speaks of another attempt.
+	ErrIllegal = errors.New("illegal event for this purchase")
+	// ErrItemTaken: the package is bound to another purchase of the account.
+	ErrItemTaken = errors.New("the activated item is bound to another purchase")
+)
+
+// Claim is a new purchase.
+type Claim struct {
+	ID       string
+	Key      Key
+	Account  string
+	Order    Order
+	Personal Personal
+	// PermitLife is how long after the transaction began the first byte may leave.
+	PermitLife time.Duration
+	// Lease is how long after it the owner counts as alive.
+	Lease time.Duration
+}
+
+// Change is one event and what comes with it.
+type Change struct {
+	Event Event
+	// Attempt is the send it speaks of. Permitted names the attempt that had no effect, and makes
+	// the next. Found, PresumedAbsent, BeyondEvidence and the operator's events name the newest.
+	Attempt  int
+	Reason   Reason
+	Evidence Evidence
+	By       string
+	// SuccessSeen is kept for ever once true.
+	SuccessSeen bool
+	// Anomaly counts the event as one, also where it moves the purchase: it is true, and a human
+	// has to be told.
+	Anomaly bool
+	// ItemUID, CustomerUID and Sale are what a positive event found. Sale is the vendor's answer as
+	// JSON, a secret.
+	ItemUID     string
+	CustomerUID string
+	Sale        []byte
+	// PermitLife and Lease are those of the new permit, or of Accepted.
+	PermitLife time.Duration
+	Lease      time.Duration
+}
+
+// Secrets is what a journal keeps apart of a purchase.
+type Secrets struct {
+	Personal Personal
+	Sale     []byte // nil until there is one
+	Purged   bool
+}
+
+// Filter narrows List; zero fields do not.
+type Filter struct {
+	Caller      string
+	RequestID   string
+	CustomerUID string
+	States      []State
+	From, To    time.Time // claimed at or after, claimed before
+}
+
+// Page is a part of a list: at most Size purchases claimed before the one named After, which is
+// empty for the first page. Ids sort by the time they were made, so pages have no gaps.
+type Page struct {
+	Size  int
+	After string
+}
+
+// Likeness is what makes a purchase a witness for another: they would show, and hide, in the
+// vendor's records alike.
+type Likeness struct {
+	Account string
+	Kind    Kind
+	Mode    string // effective
+}
+
+// Span is a time span. Zero ends are open.
+type Span struct {
+	From, To time.Time
+}

@@ -1,0 +1,260 @@
+package journaltest
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"gigagate.internal/purchase"
+)
+
+func testClaim(t *testing.T, s *subject) {
+	claim := newClaim()
+	p := s.claim(t, claim)
+	equal(t, "the claimed purchase", p, purchase.New(claim, s.now()))
+	equal(t, "the purchase by its id", s.get(t, claim.ID), p)
+	found, err := s.Journal.Lookup(t.Context(), claim.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the purchase by its key", found, p)
+	secrets, err := s.Journal.Secrets(t.Context(), claim.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "its secrets", secrets, purchase.Secrets{Personal: claim.Personal})
+
+	bare := newClaim()
+	bare.Order = purchase.Order{Kind: purchase.TopUp, InventoryItemID: "inventory-2", Metatag: "m", CustomerUID: "customer-2"}
+	bare.Personal = purchase.Personal{}
+	p = s.claim(t, bare)
+	equal(t, "a purchase without what is optional", s.get(t, bare.ID), p)
+}
+
+func testClaimAgain(t *testing.T, s *subject) {
+	claim := newClaim()
+	first := s.claim(t, claim)
+	s.clock.Advance(time.Second)
+
+	same, ours, err := s.Journal.Claim(t.Context(), claim)
+	if err != nil || !ours {
+		t.Fatalf("the same claim again: ours = %t, err = %v", ours, err)
+	}
+	equal(t, "the same claim again", same, first)
+
+	other := newClaim()
+	other.Key, other.Order.InventoryItemID = claim.Key, "inventory-3"
+	theirs, won, err := s.Journal.Claim(t.Context(), other)
+	if err != nil || won {
+		t.Fatalf("another claim of the key: won = %t, err = %v", won, err)
+	}
+	equal(t, "another claim of the key", theirs, first)
+	_, err = s.Journal.Get(t.Context(), other.ID)
+	isError(t, err, purchase.ErrNotFound)
+
+	settled := s.record(t, first, purchase.AnsweredApplied)
+	late, ours, err := s.Journal.Claim(t.Context(), claim)
+	if err != nil || !ours {
+		t.Fatalf("the same claim after it settled: ours = %t, err = %v", ours, err)
+	}
+	equal(t, "the same claim after it settled", late, settled)
+	if entries := s.history(t, claim.ID); len(entries) != 2 {
+		t.Errorf("%d entries after one claim and one answer", len(entries))
+	}
+}
+
+func testClaimRace(t *testing.T, s *subject) {
+	const racers = 100
+	journals := []purchase.Journal{s.Journal, s.replica(t)}
+	key := newClaim().Key
+	var (
+		start sync.WaitGroup
+		done  sync.WaitGroup
+		rows  [racers]purchase.Purchase
+		wins  [racers]bool
+	)
+	start.Add(1)
+	for i := range racers {
+		claim := newClaim()
+		claim.Key = key
+		done.Go(func() {
+			start.Wait()
+			p, won, err := journals[i%len(journals)].Claim(t.Context(), claim)
+			if err != nil {
+				t.Errorf("claim: %v", err)
+			}
+			if won != (p.ID == claim.ID) {
+				t.Errorf("won = %t with the row of %s, for the claim of %s", won, p.ID, claim.ID)
+			}
+			rows[i], wins[i] = p, won
+		})
+	}
+	start.Done()
+	done.Wait()
+	winners := 0
+	for i, p := range rows {
+		if wins[i] {
+			winners++
+		}
+		equal(t, "a racer's row", p, rows[0])
+	}
+	if winners != 1 {
+		t.Errorf("%d of %d racing claims won", winners, racers)
+	}
+	if entries := s.history(t, rows[0].ID); len(entries) != 1 {
+		t.Errorf("the winner's history has %d entries", len(entries))
+	}
+}
+
+func testClaimManyKeys(t *testing.T, s *subject) {
+	const callers, each = 32, 8
+	var done sync.WaitGroup
+	for range callers {
+		done.Go(func() {
+			for range each {
+				claim := newClaim()
+				p, won, err := s.Journal.Claim(t.Context(), claim)
+				if err != nil || !won {
+					t.Errorf("claim: won = %t, err = %v", won, err)
+					return
+				}
+				p, verdict, err := s.Journal.Record(t.Context(), p.ID, changeOf(p, purchase.AnsweredApplied, 1))
+				if err != nil || verdict != purchase.Moves {
+					t.Errorf("record: verdict = %d, err = %v", verdict, err)
+				}
+				if p.ID != claim.ID || p.Key != claim.Key || p.ItemUID != itemOf(claim.ID) {
+					t.Errorf("got another's row: %+v", p)
+				}
+			}
+		})
+	}
+	done.Wait()
+	all, err := s.Journal.List(t.Context(), purchase.Filter{}, purchase.Page{Size: 2 * callers * each})
+	if err != nil || len(all) != callers*each {
+		t.Errorf("%d purchases, want %d; err = %v", len(all), callers*each, err)
+	}
+	for _, p := range all {
+		s.consistent(t, p.ID)
+	}
+}
+
+// testClaimIDTaken: ids are made by the gateway and never repeat; if one does, nothing is overwritten.
+func testClaimIDTaken(t *testing.T, s *subject) {
+	first := s.claim(t, newClaim())
+	claim := newClaim()
+	claim.ID = first.ID
+	_, _, err := s.Journal.Claim(t.Context(), claim)
+	isError(t, err, purchase.ErrNotWritten)
+	equal(t, "the purchase that has the id", s.get(t, first.ID), first)
+	_, err = s.Journal.Lookup(t.Context(), claim.Key)
+	isError(t, err, purchase.ErrNotFound)
+	s.claim(t, newClaim()) // the journal goes on
+}
+
+func testKeysByteForByte(t *testing.T, s *subject) {
+	long := "0123456789012345678901234567890123456789012345678901234567890123"
+	keys := []purchase.Key{
+		{Caller: "shop", RequestID: "a"},
+		{Caller: "shop", RequestID: "A"},
+		{Caller: "Shop", RequestID: "a"},
+		{Caller: "shop-", RequestID: "a"},
+		{Caller: "sho", RequestID: "pa"},
+		{Caller: "shopa", RequestID: "b"},
+		{Caller: "shop", RequestID: "1"},
+		{Caller: "shop", RequestID: "01"},
+		{Caller: "shop", RequestID: "1.0"},
+		{Caller: "shop", RequestID: "1e0"},
+		{Caller: "shop", RequestID: "%"},
+		{Caller: "shop", RequestID: "_"},
+		{Caller: "shop", RequestID: `'";--\`},
+		{Caller: "shop", RequestID: "null"},
+		{Caller: "shop", RequestID: long},
+		{Caller: "shop", RequestID: long[:63] + "4"},
+		{Caller: "caf\u00e9", RequestID: "a"},  // é as one code point
+		{Caller: "cafe\u0301", RequestID: "a"}, // é as two
+		{Caller: "stra\u00dfe", RequestID: "a"},
+		{Caller: "strasse", RequestID: "a"},
+	}
+	made := map[purchase.Key]string{}
+	for _, key := range keys {
+		claim := newClaim()
+		claim.Key = key
+		s.claim(t, claim)
+		made[key] = claim.ID
+	}
+	for key, id := range made {
+		p, err := s.Journal.Lookup(t.Context(), key)
+		if err != nil || p.ID != id || p.Key != key {
+			t.Errorf("key %+q: got %s with key %+q, want %s; err = %v", key, p.ID, p.Key, id, err)
+		}
+	}
+}
+
+func testNotFound(t *testing.T, s *subject) {
+	ctx, id := t.Context(), nextID()
+	_, err := s.Journal.Lookup(ctx, purchase.Key{Caller: "shop", RequestID: "nobody's"})
+	isError(t, err, purchase.ErrNotFound)
+	_, err = s.Journal.Get(ctx, id)
+	isError(t, err, purchase.ErrNotFound)
+	_, err = s.Journal.History(ctx, id)
+	isError(t, err, purchase.ErrNotFound)
+	_, err = s.Journal.Secrets(ctx, id)
+	isError(t, err, purchase.ErrNotFound)
+	_, _, err = s.Journal.Record(ctx, id, changeOf(purchase.Purchase{ID: id}, purchase.AnsweredApplied, 1))
+	isError(t, err, purchase.ErrNotFound)
+}
+
+func testTimes(t *testing.T, s *subject) {
+	claimed := s.now()
+	p := s.claim(t, newClaim())
+	s.clock.Advance(1500*time.Millisecond + 777*time.Nanosecond)
+	p = s.record(t, p, purchase.AnsweredNoEffect)
+	s.clock.Advance(time.Second)
+	permitted := s.now()
+	p = s.record(t, p, purchase.Permitted)
+	s.clock.Advance(time.Second)
+	settled := s.now()
+	p = s.record(t, p, purchase.AnsweredApplied)
+
+	for from, row := range map[string]purchase.Purchase{"Record": p, "Get": s.get(t, p.ID)} {
+		for _, at := range []struct {
+			name      string
+			got, want time.Time
+		}{
+			{"ClaimedAt", row.ClaimedAt, claimed},
+			{"PermittedAt", row.PermittedAt, permitted},
+			{"SendNotAfter", row.SendNotAfter, permitted.Add(permitLife)},
+			{"LeaseUntil", row.LeaseUntil, permitted.Add(lease)},
+			{"UpdatedAt", row.UpdatedAt, settled},
+			{"SettledAt", row.SettledAt, settled},
+		} {
+			if !at.got.Equal(at.want) {
+				t.Errorf("%s: %s = %s, want %s", from, at.name, at.got, at.want)
+			}
+			if at.got.Location() != time.UTC {
+				t.Errorf("%s: %s is in %s, want UTC", from, at.name, at.got.Location())
+			}
+		}
+	}
+	for _, entry := range s.history(t, p.ID) {
+		if entry.At.Location() != time.UTC || entry.At.Nanosecond()%1000 != 0 {
+			t.Errorf("entry %d is of %s, want microseconds in UTC", entry.Sequence, entry.At)
+		}
+	}
+	if unsettled := s.claim(t, newClaim()); !s.get(t, unsettled.ID).SettledAt.IsZero() {
+		t.Error("SettledAt of an unsettled purchase is not the zero time")
+	}
+}
+
+// testClockSetBack: an answer is kept although it seems to be older than the question.
+func testClockSetBack(t *testing.T, s *subject) {
+	p := s.record(t, s.claim(t, newClaim()), purchase.AnsweredNoEffect)
+	s.clock.Advance(-24 * time.Hour)
+	p = s.record(t, p, purchase.Permitted)
+	s.clock.Advance(-24 * time.Hour)
+	p = s.record(t, p, purchase.AnsweredApplied)
+	if !p.SettledAt.Equal(s.now()) {
+		t.Errorf("SettledAt = %s, want %s", p.SettledAt, s.now())
+	}
+	s.consistent(t, p.ID)
+}

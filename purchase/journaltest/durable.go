@@ -1,0 +1,226 @@
+package journaltest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"gigagate.internal/purchase"
+)
+
+// replica is a second journal over the same rows, or the same one where there can be no other.
+func (s *subject) replica(t *testing.T) purchase.Journal {
+	t.Helper()
+	if s.Replica == nil {
+		return s.Journal
+	}
+	return s.Replica(t)
+}
+
+func testRestart(t *testing.T, s *subject) { s.checkRestart(t, false) }
+
+func testKilled(t *testing.T, s *subject) { s.checkRestart(t, true) }
+
+func (s *subject) checkRestart(t *testing.T, killed bool) {
+	t.Helper()
+	if s.Restart == nil {
+		t.Skip("this journal ends with its process")
+	}
+	var rows []purchase.Purchase
+	for _, state := range purchase.States() {
+		p := s.in(t, state, newClaim())
+		if p.State == purchase.Succeeded {
+			p = s.recordChange(t, p, changeOf(p, purchase.AnsweredRefused, p.Attempt), purchase.Contradicts)
+		}
+		rows = append(rows, p)
+	}
+	histories := map[string][]purchase.Entry{}
+	for _, p := range rows {
+		histories[p.ID] = s.history(t, p.ID)
+	}
+
+	s.Journal = s.Restart(t, killed)
+	for _, want := range rows {
+		got := s.get(t, want.ID)
+		if want.State == purchase.Sending || want.State == purchase.Accepted {
+			got.LeaseUntil = want.LeaseUntil // a journal that knows that its owner is dead ends it
+		}
+		equal(t, "a purchase after the restart", got, want)
+		equal(t, "its history", s.history(t, want.ID), histories[want.ID])
+		secrets, err := s.Journal.Secrets(t.Context(), want.ID)
+		if err != nil || secrets.Personal.CustomerEmail != email || (secrets.Sale != nil) != (want.State == purchase.Succeeded) {
+			t.Errorf("secrets of %s: a sale of %d bytes, err = %v", want.State, len(secrets.Sale), err)
+		}
+		if _, won, err := s.Journal.Claim(t.Context(), purchase.Claim{
+			ID: nextID(), Key: want.Key, Account: want.Account, Order: want.Order, PermitLife: permitLife, Lease: lease,
+		}); err != nil || won {
+			t.Errorf("a key of before the restart: won = %t, err = %v", won, err)
+		}
+	}
+	s.record(t, s.claim(t, newClaim()), purchase.AnsweredApplied)
+}
+
+// testCallerGone: callers whose time ends at any moment are told "not written" only if it is so.
+func testCallerGone(t *testing.T, s *subject) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	claim := newClaim()
+	_, _, err := s.Journal.Claim(gone, claim)
+	s.checkTold(t, claim, err)
+
+	const callers = 200
+	var (
+		done   sync.WaitGroup
+		claims [callers]purchase.Claim
+		errs   [callers]error
+	)
+	for i := range callers {
+		claims[i] = newClaim()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Microsecond)
+		done.Go(func() {
+			defer cancel()
+			_, _, errs[i] = s.Journal.Claim(ctx, claims[i])
+		})
+	}
+	done.Wait()
+	s.claim(t, newClaim()) // what was before it has been done, or never will be
+	for i, claim := range claims {
+		s.checkTold(t, claim, errs[i])
+	}
+}
+
+func (s *subject) checkTold(t *testing.T, claim purchase.Claim, told error) {
+	t.Helper()
+	_, err := s.Journal.Get(t.Context(), claim.ID)
+	switch {
+	case told == nil && err != nil:
+		t.Errorf("claimed, and not there: %v", err)
+	case errors.Is(told, purchase.ErrNotWritten) && !errors.Is(err, purchase.ErrNotFound):
+		t.Errorf("told %q, and it is there (err = %v)", told, err)
+	case err != nil && !errors.Is(err, purchase.ErrNotFound):
+		t.Errorf("the truth cannot be read: %v", err)
+	}
+}
+
+// testCommitLost: when nobody can say whether a commit happened, doing the same again finds out.
+func testCommitLost(t *testing.T, s *subject) {
+	if s.LoseCommit == nil {
+		t.Skip("this journal's commits cannot get lost")
+	}
+	for _, happened := range []bool{true, false} {
+		claim := newClaim()
+		s.LoseCommit(t, happened)
+		_, won, err := s.Journal.Claim(t.Context(), claim)
+		if err == nil || won {
+			t.Fatalf("happened = %t: won = %t without a known commit", happened, won)
+		}
+		if happened && errors.Is(err, purchase.ErrNotWritten) {
+			t.Errorf("told %q of a claim that was written", err)
+		}
+		var p purchase.Purchase
+		s.untilDone(t, func(ctx context.Context) (err error) {
+			p, won, err = s.Journal.Claim(ctx, claim)
+			return err
+		})
+		if p.ID != claim.ID || p.State != purchase.Sending || p.Attempt != 1 {
+			t.Errorf("happened = %t: claiming again finds %+v", happened, p)
+		}
+		if !won {
+			t.Errorf("happened = %t: claiming again does not report ours", happened)
+		}
+		if entries := s.history(t, claim.ID); len(entries) != 1 {
+			t.Errorf("happened = %t: %d entries after claiming again, want 1", happened, len(entries))
+		}
+
+		change := changeOf(p, purchase.AnsweredApplied, 1)
+		s.LoseCommit(t, happened)
+		if _, _, err = s.Journal.Record(t.Context(), p.ID, change); err == nil {
+			t.Fatal("recorded without a known commit")
+		}
+		s.untilDone(t, func(ctx context.Context) (err error) {
+			p, _, err = s.Journal.Record(ctx, p.ID, change)
+			return err
+		})
+		if p.State != purchase.Succeeded {
+			t.Errorf("happened = %t: recording again leaves it in %s", happened, p.State)
+		}
+		if entries := s.history(t, p.ID); len(entries) != 2 {
+			t.Errorf("happened = %t: %d entries, want 2", happened, len(entries))
+		}
+	}
+}
+
+// untilDone repeats try while the journal gets back on its feet.
+func (s *subject) untilDone(t *testing.T, try func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("the journal does not get back on its feet: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// testUnknownOrderField: an order that a later version wrote is refused, and never half read.
+func testUnknownOrderField(t *testing.T, s *subject) {
+	if s.RewriteOrder == nil {
+		t.Skip("this journal keeps no text")
+	}
+	p := s.in(t, purchase.Uncertain, newClaim())
+	s.RewriteOrder(t, p.ID, []byte(`{"kind":"register","inventory_item_id":"i","metatag":"m","of_a_later_version":1}`))
+	ctx := t.Context()
+	for name, read := range map[string]func() error{
+		"Lookup": func() error { _, err := s.Journal.Lookup(ctx, p.Key); return err },
+		"Get":    func() error { _, err := s.Journal.Get(ctx, p.ID); return err },
+		"List": func() error {
+			_, err := s.Journal.List(ctx, purchase.Filter{}, purchase.Page{Size: 10})
+			return err
+		},
+		"Watched": func() error { _, err := s.Journal.Watched(ctx); return err },
+		"Claim": func() error {
+			claim := newClaim()
+			claim.Key = p.Key
+			_, _, err := s.Journal.Claim(ctx, claim)
+			return err
+		},
+	} {
+		if err := read(); err == nil || errors.Is(err, purchase.ErrNotFound) {
+			t.Errorf("%s of an order with an unknown field: err = %v", name, err)
+		}
+	}
+	s.record(t, s.claim(t, newClaim()), purchase.AnsweredApplied) // the others go on
+}
+
+func testPing(t *testing.T, s *subject) {
+	if err := s.Journal.Ping(t.Context()); err != nil {
+		t.Errorf("ping: %v", err)
+	}
+}
+
+func testClosed(t *testing.T, s *subject) {
+	p := s.claim(t, newClaim())
+	if err := s.Journal.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+	if _, _, err := s.Journal.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("claim after close: err = %v, want ErrNotWritten", err)
+	}
+	if _, err := s.Journal.Get(t.Context(), p.ID); err == nil {
+		t.Error("get after close: no error")
+	}
+	if err := s.Journal.Ping(t.Context()); err == nil {
+		t.Error("ping after close: no error")
+	}
+	if err := s.Journal.Close(); err != nil {
+		t.Errorf("close again: %v", err)
+	}
+}

@@ -1,0 +1,97 @@
+package journaltest
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"gigagate.internal/purchase"
+)
+
+func testTakeLapsed(t *testing.T, s *subject) {
+	const renewed = 40 * time.Second
+	states := map[string]purchase.Purchase{}
+	for _, state := range purchase.States() {
+		p := s.in(t, state, newClaim())
+		states[p.ID] = p
+	}
+	taken, err := s.Journal.TakeLapsed(t.Context(), renewed)
+	if err != nil || len(taken) != 0 {
+		t.Fatalf("%d taken before any lease is over, err = %v", len(taken), err)
+	}
+	s.clock.Advance(lease + time.Second)
+	fresh := s.claim(t, newClaim())
+
+	taken, err = s.Journal.TakeLapsed(t.Context(), renewed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]purchase.Purchase{}
+	for _, p := range taken {
+		got[p.ID] = p
+	}
+	if len(taken) != 2 || len(got) != 2 {
+		t.Errorf("%d purchases taken, want the one in Sending and the one in Accepted", len(taken))
+	}
+	for id, before := range states {
+		now, entries := s.get(t, id), s.history(t, id)
+		last := entries[len(entries)-1]
+		switch before.State {
+		case purchase.Sending:
+			want, _ := before.After(purchase.Change{Event: purchase.Lost, Attempt: 2}, s.now())
+			equal(t, "the lapsed Sending, returned", got[id], want)
+			equal(t, "the lapsed Sending", now, want)
+			if last.Event != purchase.Lost || last.Attempt != 2 || last.State != purchase.Uncertain || last.By == "" {
+				t.Errorf("the last entry of the lapsed Sending is %+v", last)
+			}
+		case purchase.Accepted:
+			want := before
+			want.LeaseUntil, want.UpdatedAt = s.now().Add(renewed), s.now()
+			equal(t, "the lapsed Accepted, returned", got[id], want)
+			equal(t, "the lapsed Accepted", now, want)
+		default:
+			equal(t, "a purchase without a lease, in "+before.State.String(), now, before)
+		}
+		s.consistent(t, id)
+	}
+	equal(t, "a purchase whose lease goes on", s.get(t, fresh.ID), fresh)
+
+	taken, err = s.Journal.TakeLapsed(t.Context(), renewed)
+	if err != nil || len(taken) != 0 {
+		t.Errorf("%d taken again, err = %v", len(taken), err)
+	}
+}
+
+func testTakeLapsedRace(t *testing.T, s *subject) {
+	const rows, takers = 60, 4
+	journals := []purchase.Journal{s.Journal, s.replica(t)}
+	var all []string
+	for i := range rows {
+		p := s.claim(t, newClaim())
+		if i%2 == 0 {
+			s.record(t, p, purchase.AnsweredNoEffect)
+		}
+		all = append(all, p.ID)
+	}
+	s.clock.Advance(lease + time.Second)
+	var (
+		done  sync.WaitGroup
+		taken [takers][]purchase.Purchase
+	)
+	for i := range takers {
+		done.Go(func() {
+			var err error
+			if taken[i], err = journals[i%len(journals)].TakeLapsed(t.Context(), lease); err != nil {
+				t.Errorf("take: %v", err)
+			}
+		})
+	}
+	done.Wait()
+	got := ids(slices.Concat(taken[:]...))
+	slices.Sort(got)
+	equal(t, "what concurrent takers got, together", got, all)
+	for _, id := range all {
+		s.consistent(t, id)
+	}
+}

@@ -1,0 +1,254 @@
+package journaltest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
+)
+
+func testSecretsApart(t *testing.T, s *subject) {
+	p := s.claim(t, newClaim())
+	change := changeOf(p, purchase.AnsweredApplied, 1)
+	change.Sale = []byte("{\"z\": 1.10,\t\"a\":\"\\u0000 <LPA:1$sandbox.invalid$secret> \u00e9\",\n \"z\": 2}  ")
+	s.recordChange(t, p, change, purchase.Moves)
+	secrets, err := s.Journal.Secrets(t.Context(), p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the secrets", secrets, purchase.Secrets{
+		Personal: purchase.Personal{CustomerEmail: email, UserIP: userIP}, Sale: change.Sale,
+	})
+
+	list, err := s.Journal.List(t.Context(), purchase.Filter{}, purchase.Page{Size: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := fmt.Sprintf("%+v %+v %+v", s.get(t, p.ID), s.history(t, p.ID), list)
+	for _, secret := range []string{email, userIP, "sandbox.invalid"} {
+		if strings.Contains(shown, secret) {
+			t.Errorf("%q shows in Get, History or List", secret)
+		}
+	}
+}
+
+func testPurge(t *testing.T, s *subject) {
+	if s.Purge == nil {
+		t.Skip("this journal has nothing to purge by")
+	}
+	p, other := s.in(t, purchase.Succeeded, newClaim()), s.in(t, purchase.Succeeded, newClaim())
+	s.Purge(t, p.ID)
+	secrets, err := s.Journal.Secrets(t.Context(), p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "purged secrets", secrets, purchase.Secrets{Purged: true})
+	equal(t, "the purchase", s.get(t, p.ID), p)
+	if again, won, err := s.Journal.Claim(t.Context(), purchase.Claim{
+		ID: nextID(), Key: p.Key, Account: p.Account, Order: p.Order, PermitLife: permitLife, Lease: lease,
+	}); err != nil || won || again.ID != p.ID {
+		t.Errorf("a purged key can be claimed again: won = %t, id = %s, err = %v", won, again.ID, err)
+	}
+	secrets, err = s.Journal.Secrets(t.Context(), other.ID)
+	if err != nil || secrets.Purged || secrets.Sale == nil {
+		t.Errorf("another's secrets are purged too, err = %v", err)
+	}
+}
+
+func testListFilters(t *testing.T, s *subject) {
+	start := s.now()
+	claim := newClaim()
+	a := s.in(t, purchase.Succeeded, claim)
+	s.clock.Advance(time.Minute)
+	claim = newClaim()
+	claim.Key.Caller = "billing"
+	b := s.in(t, purchase.Failed, claim)
+	s.clock.Advance(time.Minute)
+	claim = newClaim()
+	claim.Order = purchase.Order{Kind: purchase.TopUp, InventoryItemID: "i", Metatag: "m", CustomerUID: "customer-of-c"}
+	c := s.in(t, purchase.Uncertain, claim)
+	s.clock.Advance(time.Minute)
+	claim = newClaim()
+	claim.Key.RequestID = b.Key.RequestID
+	d := s.in(t, purchase.Sending, claim)
+
+	for name, list := range map[string]struct {
+		filter purchase.Filter
+		want   []string
+	}{
+		"all":              {purchase.Filter{}, []string{d.ID, c.ID, b.ID, a.ID}},
+		"caller":           {purchase.Filter{Caller: "billing"}, []string{b.ID}},
+		"other caller":     {purchase.Filter{Caller: "Billing"}, []string{}},
+		"request id":       {purchase.Filter{RequestID: b.Key.RequestID}, []string{d.ID, b.ID}},
+		"key":              {purchase.Filter{Caller: "shop", RequestID: b.Key.RequestID}, []string{d.ID}},
+		"customer sold to": {purchase.Filter{CustomerUID: a.CustomerUID}, []string{a.ID}},
+		"customer ordered": {purchase.Filter{CustomerUID: "customer-of-c"}, []string{c.ID}},
+		"state":            {purchase.Filter{States: []purchase.State{purchase.Failed}}, []string{b.ID}},
+		"states": {
+			purchase.Filter{States: []purchase.State{purchase.Sending, purchase.Succeeded}},
+			[]string{d.ID, a.ID},
+		},
+		"from":     {purchase.Filter{From: start.Add(time.Minute)}, []string{d.ID, c.ID, b.ID}},
+		"to":       {purchase.Filter{To: start.Add(time.Minute)}, []string{a.ID}},
+		"from, to": {purchase.Filter{From: start.Add(time.Second), To: start.Add(3 * time.Minute)}, []string{c.ID, b.ID}},
+		"together": {
+			purchase.Filter{Caller: "shop", States: []purchase.State{purchase.Uncertain}, From: start, To: start.Add(time.Hour)},
+			[]string{c.ID},
+		},
+	} {
+		got, err := s.Journal.List(t.Context(), list.filter, purchase.Page{Size: 10})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		equal(t, name, ids(got), list.want)
+	}
+	got, err := s.Journal.List(t.Context(), purchase.Filter{Caller: "shop"}, purchase.Page{Size: 1, After: d.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the second page of a caller's", got, []purchase.Purchase{c})
+}
+
+// pages reads a list to its end, in pages of size.
+func (s *subject) pages(t *testing.T, filter purchase.Filter, size int) []string {
+	t.Helper()
+	var all []string
+	page := purchase.Page{Size: size}
+	for {
+		got, err := s.Journal.List(t.Context(), filter, page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) > size {
+			t.Fatalf("%d purchases on a page of %d", len(got), size)
+		}
+		all = append(all, ids(got)...)
+		if len(got) < size {
+			return all
+		}
+		page.After = got[len(got)-1].ID
+	}
+}
+
+func testListPages(t *testing.T, s *subject) {
+	var want []string
+	for range 23 {
+		want = append(want, s.claim(t, newClaim()).ID)
+	}
+	slices.Reverse(want)
+	for _, size := range []int{1, 7, 23, 24} {
+		equal(t, fmt.Sprintf("all, in pages of %d", size), s.pages(t, purchase.Filter{}, size), want)
+	}
+}
+
+// testListPagesWhileClaiming: whoever reads page by page while others buy sees all that was there
+// when it began, once.
+func testListPagesWhileClaiming(t *testing.T, s *subject) {
+	var want []string
+	for range 60 {
+		want = append(want, s.claim(t, newClaim()).ID)
+	}
+	slices.Reverse(want)
+	var claiming sync.WaitGroup
+	for range 4 {
+		claiming.Go(func() {
+			for range 50 {
+				if _, _, err := s.Journal.Claim(t.Context(), newClaim()); err != nil {
+					t.Errorf("claim: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for range 10 {
+		got := s.pages(t, purchase.Filter{}, 9)
+		if !slices.IsSortedFunc(got, func(a, b string) int { return strings.Compare(b, a) }) {
+			t.Error("pages are not from newest to oldest")
+		}
+		old := got[max(0, len(got)-len(want)):]
+		equal(t, "what was there before the first page", old, want)
+	}
+	claiming.Wait()
+}
+
+func testWatched(t *testing.T, s *subject) {
+	var want []string
+	for _, state := range purchase.States() {
+		p := s.in(t, state, newClaim())
+		if state == purchase.Uncertain || state == purchase.NeedsOperator {
+			want = append(want, p.ID)
+		}
+	}
+	presumed := s.record(t, s.in(t, purchase.Uncertain, newClaim()), purchase.PresumedAbsent)
+	operator := s.record(t, s.in(t, purchase.NeedsOperator, newClaim()), purchase.ResolvedAbsent)
+	s.record(t, s.in(t, purchase.Accepted, newClaim()), purchase.WindowOver)
+	want = append(want, presumed.ID, operator.ID)
+
+	watched, err := s.Journal.Watched(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ids(watched)
+	slices.Sort(got)
+	equal(t, "the watched", got, want)
+	for _, p := range watched {
+		equal(t, "a watched purchase", p, s.get(t, p.ID))
+	}
+}
+
+func testWitnesses(t *testing.T, s *subject) {
+	start := s.now()
+	sold := func(change func(*purchase.Claim)) string {
+		claim := newClaim()
+		claim.Order.ActivationMode = gigastore.ModeNow
+		change(&claim)
+		p := s.record(t, s.claim(t, claim), purchase.AnsweredApplied)
+		s.clock.Advance(time.Minute)
+		return p.ID
+	}
+	zero := sold(func(*purchase.Claim) {})
+	sold(func(c *purchase.Claim) { c.Account = "account-2" })
+	two := sold(func(c *purchase.Claim) { c.Order.ActivationMode = "" }) // NOW in effect
+	sold(func(c *purchase.Claim) { c.Order.Kind = purchase.TopUp })
+	sold(func(c *purchase.Claim) { c.Order.ActivationMode = gigastore.ModeFirstUse })
+	five := sold(func(*purchase.Claim) {})
+	claim := newClaim()
+	claim.Order.ActivationMode = gigastore.ModeNow
+	s.record(t, s.claim(t, claim), purchase.AnsweredRefused)
+	s.clock.Advance(time.Minute)
+	// Its claim is seven minutes after the start, its newest permit eight.
+	claim = newClaim()
+	claim.Order.ActivationMode = gigastore.ModeNow
+	p := s.record(t, s.claim(t, claim), purchase.AnsweredNoEffect)
+	s.clock.Advance(time.Minute)
+	eight := s.record(t, s.record(t, p, purchase.Permitted), purchase.AnsweredApplied).ID
+	s.clock.Advance(time.Minute)
+
+	at := func(minutes float64) time.Time { return start.Add(time.Duration(minutes * float64(time.Minute))) }
+	like := purchase.Likeness{Account: account, Kind: purchase.Register, Mode: "NOW"}
+	for name, c := range map[string]struct {
+		span  purchase.Span
+		limit int
+		want  []string
+	}{
+		"before, the newest first":  {purchase.Span{To: at(7.5)}, 10, []string{five, two, zero}},
+		"before, no more than one":  {purchase.Span{To: at(7.5)}, 1, []string{five}},
+		"before all":                {purchase.Span{To: at(-1)}, 10, []string{}},
+		"after, the oldest first":   {purchase.Span{From: at(1.5)}, 10, []string{two, five, eight}},
+		"after, no more than two":   {purchase.Span{From: at(1.5)}, 2, []string{two, five}},
+		"after all":                 {purchase.Span{From: at(8.5)}, 10, []string{}},
+		"by permit, not by claim":   {purchase.Span{From: at(7.5)}, 10, []string{eight}},
+		"between, and one is there": {purchase.Span{From: at(1.5), To: at(4.5)}, 10, []string{two}},
+	} {
+		got, err := s.Journal.Witnesses(t.Context(), like, c.span, c.limit)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		equal(t, name, ids(got), c.want)
+	}
+}

@@ -1,0 +1,340 @@
+package journaltest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"gigagate.internal/purchase"
+)
+
+// testEveryStateEveryEvent records every event in every state, for every attempt there could be, and
+// holds what the journal did against Purchase.After.
+func testEveryStateEveryEvent(t *testing.T, s *subject) {
+	for _, state := range purchase.States() {
+		for _, event := range purchase.Events() {
+			for attempt := range 4 {
+				p := s.in(t, state, newClaim())
+				s.checkAgainstAfter(t, p, changeOf(p, event, attempt))
+			}
+			p := s.in(t, state, newClaim())
+			unnamed := changeOf(p, event, 2)
+			unnamed.ItemUID, unnamed.Evidence.ItemUID = "", ""
+			s.checkAgainstAfter(t, p, unnamed)
+		}
+	}
+}
+
+func (s *subject) checkAgainstAfter(t *testing.T, p purchase.Purchase, change purchase.Change) {
+	t.Helper()
+	s.clock.Advance(time.Second)
+	what := fmt.Sprintf("%s with %s of attempt %d", p.State, change.Event, change.Attempt)
+	want, verdict := p.After(change, s.now())
+	before := s.history(t, p.ID)
+	added := 1
+	if verdict == purchase.Illegal {
+		added = 0
+	}
+	for _, entry := range before {
+		if entry.Event == change.Event && entry.Attempt == change.Attempt && entry.Evidence.ItemUID == change.ItemUID {
+			want, added = p, 0 // recorded before
+		}
+	}
+
+	got, gotVerdict, err := s.Journal.Record(t.Context(), p.ID, change)
+	if (verdict == purchase.Illegal) != errors.Is(err, purchase.ErrIllegal) || verdict != purchase.Illegal && err != nil {
+		t.Fatalf("%s: err = %v, want one of ErrIllegal: %t", what, err, verdict == purchase.Illegal)
+	}
+	if err == nil {
+		if gotVerdict != verdict {
+			t.Errorf("%s: verdict = %d, want %d", what, gotVerdict, verdict)
+		}
+		equal(t, what+": the answer", got, want)
+	}
+	equal(t, what+": the row", s.get(t, p.ID), want)
+	after := s.history(t, p.ID)
+	if len(after) != len(before)+added {
+		t.Fatalf("%s: %d entries after %d, want %d more", what, len(after), len(before), added)
+	}
+	equal(t, what+": the older history", after[:len(before)], before)
+	if added == 1 {
+		equal(t, what+": the new entry", after[len(before)], purchase.Entry{
+			Sequence: len(before) + 1, At: s.now(), Event: change.Event, Attempt: change.Attempt,
+			Verdict: verdict, State: want.State, Reason: change.Reason, Evidence: change.Evidence, By: change.By,
+		})
+	}
+}
+
+// testLateEvidence: what tells of a sale counts at any time and for any attempt.
+func testLateEvidence(t *testing.T, s *subject) {
+	t.Run("of an older attempt", func(t *testing.T) {
+		p := s.in(t, purchase.Sending, newClaim())
+		p = s.recordChange(t, p, changeOf(p, purchase.AnsweredApplied, 1), purchase.Moves)
+		if p.State != purchase.Succeeded || p.ItemUID != itemOf(p.ID) {
+			t.Errorf("got %+v", p)
+		}
+		s.consistent(t, p.ID)
+	})
+	t.Run("of a lost owner", func(t *testing.T) {
+		p := s.claim(t, newClaim())
+		s.clock.Advance(lease + time.Second)
+		if _, err := s.Journal.TakeLapsed(t.Context(), lease); err != nil {
+			t.Fatal(err)
+		}
+		p = s.recordChange(t, p, changeOf(p, purchase.AnsweredApplied, 1), purchase.Moves)
+		if p.State != purchase.Succeeded {
+			t.Errorf("state = %s", p.State)
+		}
+		s.consistent(t, p.ID)
+	})
+	t.Run("against a refusal", func(t *testing.T) {
+		s.checkAnomalyOnce(t, s.in(t, purchase.Failed, newClaim()), purchase.AnsweredApplied)
+	})
+	t.Run("against a presumption", func(t *testing.T) {
+		p := s.record(t, s.in(t, purchase.Uncertain, newClaim()), purchase.PresumedAbsent)
+		s.checkAnomalyOnce(t, p, purchase.Found)
+	})
+}
+
+// checkAnomalyOnce: a hit against a failed purchase is kept, and every later read of the vendor's
+// records that shows it again adds nothing.
+func (s *subject) checkAnomalyOnce(t *testing.T, p purchase.Purchase, event purchase.Event) {
+	t.Helper()
+	entries := len(s.history(t, p.ID))
+	change := changeOf(p, event, p.Attempt)
+	var now purchase.Purchase
+	for range 3 {
+		now = s.recordChange(t, p, change, purchase.Contradicts)
+		s.clock.Advance(time.Second)
+	}
+	if now.State != purchase.Failed || now.Anomalies != 1 || now.ItemUID != "" {
+		t.Errorf("state = %s, anomalies = %d, item = %q", now.State, now.Anomalies, now.ItemUID)
+	}
+	if got := len(s.history(t, p.ID)); got != entries+1 {
+		t.Errorf("%d new entries, want 1", got-entries)
+	}
+	change.ItemUID += "-other"
+	change.Evidence.ItemUID = change.ItemUID
+	if now = s.recordChange(t, p, change, purchase.Contradicts); now.Anomalies != 2 {
+		t.Errorf("anomalies = %d after another item, want 2", now.Anomalies)
+	}
+	s.consistent(t, p.ID)
+}
+
+func testSecondItemContradicts(t *testing.T, s *subject) {
+	p := s.in(t, purchase.Succeeded, newClaim())
+	change := changeOf(p, purchase.Found, p.Attempt)
+	change.ItemUID, change.Sale = "item-second", []byte(`{"second":true}`)
+	change.Evidence.ItemUID = change.ItemUID
+	got := s.recordChange(t, p, change, purchase.Contradicts)
+	if got.ItemUID != p.ItemUID || got.Anomalies != 1 {
+		t.Errorf("item = %q, anomalies = %d", got.ItemUID, got.Anomalies)
+	}
+	s.consistent(t, p.ID)
+	secrets, err := s.Journal.Secrets(t.Context(), p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the first item's sale", string(secrets.Sale), string(changeOf(p, purchase.AnsweredApplied, 2).Sale))
+}
+
+func testSuccessSeenIsKept(t *testing.T, s *subject) {
+	p := s.in(t, purchase.Uncertain, newClaim())
+	seen := changeOf(p, purchase.AnsweredUnknown, p.Attempt)
+	seen.SuccessSeen = true
+	// Recorded before without it: the same answer, read with more care, still adds what it saw.
+	if p = s.recordChange(t, p, seen, purchase.Stays); !p.SuccessSeen {
+		t.Error("success seen is not kept")
+	}
+	p = s.record(t, p, purchase.BeyondEvidence)
+	if !p.SuccessSeen || !s.get(t, p.ID).SuccessSeen {
+		t.Error("success seen is forgotten")
+	}
+}
+
+func testRecordTwice(t *testing.T, s *subject) {
+	for _, event := range []purchase.Event{
+		purchase.AnsweredApplied, purchase.AnsweredRefused, purchase.AnsweredNoEffect, purchase.AnsweredUnknown,
+	} {
+		p := s.claim(t, newClaim())
+		first := s.record(t, p, event)
+		s.clock.Advance(time.Second)
+		again := s.recordChange(t, p, changeOf(p, event, 1), purchase.Stays)
+		equal(t, event.String()+" again", again, first)
+		equal(t, event.String()+" again: the row", s.get(t, p.ID), first)
+		if entries := s.history(t, p.ID); len(entries) != 2 {
+			t.Errorf("%s twice: %d entries, want 2", event, len(entries))
+		}
+	}
+}
+
+// testAnomalyOnce: what moves a purchase, or changes nothing, can be an anomaly too. It counts once
+// however often it is recorded, also where the item it names is in the evidence alone.
+func testAnomalyOnce(t *testing.T, s *subject) {
+	p := s.claim(t, newClaim())
+	change := changeOf(p, purchase.AnsweredUnknown, 1)
+	change.Anomaly, change.Evidence.ItemUID = true, "item-of-another"
+	first := s.recordChange(t, p, change, purchase.Moves)
+	if first.Anomalies != 1 {
+		t.Errorf("anomalies = %d, want 1", first.Anomalies)
+	}
+	s.clock.Advance(time.Second)
+	equal(t, "the same anomaly again", s.recordChange(t, p, change, purchase.Stays), first)
+	equal(t, "the row", s.get(t, p.ID), first)
+	if entries := s.history(t, p.ID); len(entries) != 2 {
+		t.Errorf("%d entries, want 2", len(entries))
+	}
+}
+
+func testRecordRace(t *testing.T, s *subject) {
+	const racers = 20
+	journals := []purchase.Journal{s.Journal, s.replica(t)}
+	p := s.claim(t, newClaim())
+	var (
+		done     sync.WaitGroup
+		verdicts [racers]purchase.Verdict
+	)
+	for i := range racers {
+		done.Go(func() {
+			got, verdict, err := journals[i%len(journals)].Record(t.Context(), p.ID, changeOf(p, purchase.AnsweredApplied, 1))
+			if err != nil || got.State != purchase.Succeeded {
+				t.Errorf("record: state = %s, err = %v", got.State, err)
+			}
+			verdicts[i] = verdict
+		})
+	}
+	done.Wait()
+	moved := 0
+	for _, verdict := range verdicts {
+		if verdict == purchase.Moves {
+			moved++
+		}
+	}
+	if moved != 1 {
+		t.Errorf("%d of %d equal answers moved the purchase", moved, racers)
+	}
+	if entries := s.history(t, p.ID); len(entries) != 2 {
+		t.Errorf("%d entries, want 2", len(entries))
+	}
+}
+
+// testRecordContest lets different answers race for one purchase. Any order may win; whatever does,
+// the row and its history tell the same story, and no answer is lost.
+func testRecordContest(t *testing.T, s *subject) {
+	journals := []purchase.Journal{s.Journal, s.replica(t)}
+	for range 20 {
+		p := s.claim(t, newClaim())
+		events := []purchase.Event{
+			purchase.AnsweredUnknown, purchase.AnsweredNoEffect, purchase.AnsweredRefused, purchase.AnsweredApplied,
+		}
+		var done sync.WaitGroup
+		for i, event := range events {
+			done.Go(func() {
+				_, _, err := journals[i%len(journals)].Record(t.Context(), p.ID, changeOf(p, event, 1))
+				if err != nil {
+					t.Errorf("record %s: %v", event, err)
+				}
+			})
+		}
+		done.Wait()
+		s.consistent(t, p.ID)
+		if entries := s.history(t, p.ID); len(entries) != 1+len(events) {
+			t.Errorf("%d entries, want %d", len(entries), 1+len(events))
+		}
+	}
+}
+
+func testItemTaken(t *testing.T, s *subject) {
+	first := s.in(t, purchase.Succeeded, newClaim())
+	for _, from := range []struct {
+		state purchase.State
+		event purchase.Event
+	}{
+		{purchase.Sending, purchase.AnsweredApplied},
+		{purchase.Accepted, purchase.AnsweredApplied},
+		{purchase.Uncertain, purchase.Found},
+		{purchase.NeedsOperator, purchase.ResolvedApplied},
+	} {
+		p := s.in(t, from.state, newClaim())
+		entries := s.history(t, p.ID)
+		change := changeOf(p, from.event, p.Attempt)
+		change.ItemUID, change.Evidence.ItemUID = first.ItemUID, first.ItemUID
+		_, _, err := s.Journal.Record(t.Context(), p.ID, change)
+		isError(t, err, purchase.ErrItemTaken)
+		equal(t, "the row that wanted a taken item", s.get(t, p.ID), p)
+		equal(t, "its history", s.history(t, p.ID), entries)
+		secrets, err := s.Journal.Secrets(t.Context(), p.ID)
+		if err != nil || secrets.Sale != nil {
+			t.Errorf("a sale of %d bytes is kept, err = %v", len(secrets.Sale), err)
+		}
+		s.recordChange(t, p, changeOf(p, from.event, p.Attempt), purchase.Moves) // with an item of its own it goes on
+	}
+
+	elsewhere := newClaim()
+	elsewhere.Account = "account-2"
+	p := s.claim(t, elsewhere)
+	change := changeOf(p, purchase.AnsweredApplied, 1)
+	change.ItemUID, change.Evidence.ItemUID = first.ItemUID, first.ItemUID
+	s.recordChange(t, p, change, purchase.Moves)
+}
+
+func testItemTakenRace(t *testing.T, s *subject) {
+	const racers = 16
+	journals := []purchase.Journal{s.Journal, s.replica(t)}
+	var (
+		done sync.WaitGroup
+		errs [racers]error
+	)
+	for i := range racers {
+		p := s.claim(t, newClaim())
+		change := changeOf(p, purchase.AnsweredApplied, 1)
+		change.ItemUID, change.Evidence.ItemUID = "item-of-all", "item-of-all"
+		done.Go(func() { _, _, errs[i] = journals[i%len(journals)].Record(t.Context(), p.ID, change) })
+	}
+	done.Wait()
+	bound := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			bound++
+		case !errors.Is(err, purchase.ErrItemTaken):
+			t.Errorf("err = %v, want ErrItemTaken", err)
+		}
+	}
+	if bound != 1 {
+		t.Errorf("one item is bound to %d purchases", bound)
+	}
+}
+
+func testHistory(t *testing.T, s *subject) {
+	claim := newClaim()
+	p := s.claim(t, claim)
+	start := s.now()
+	want := []purchase.Entry{{
+		Sequence: 1, At: start, Attempt: 1, Verdict: purchase.Moves, State: purchase.Sending, By: "gateway",
+	}}
+	for i, step := range []struct {
+		event   purchase.Event
+		verdict purchase.Verdict
+	}{
+		{purchase.AnsweredNoEffect, purchase.Moves},
+		{purchase.Permitted, purchase.Moves},
+		{purchase.AnsweredUnknown, purchase.Moves},
+		{purchase.BeyondEvidence, purchase.Moves},
+		{purchase.AnsweredRefused, purchase.Stays},
+		{purchase.ResolvedAbsent, purchase.Moves},
+		{purchase.Found, purchase.Contradicts},
+	} {
+		s.clock.Advance(time.Second)
+		change := changeOf(p, step.event, p.Attempt)
+		p = s.recordChange(t, p, change, step.verdict)
+		want = append(want, purchase.Entry{
+			Sequence: i + 2, At: s.now(), Event: step.event, Attempt: change.Attempt, Verdict: step.verdict,
+			State: p.State, Reason: change.Reason, Evidence: change.Evidence, By: change.By,
+		})
+	}
+	equal(t, "the history", s.history(t, claim.ID), want)
+	s.consistent(t, claim.ID)
+}

@@ -1,0 +1,246 @@
+// Package memory keeps purchases in memory: for simulations, and as what durable journals are
+// measured against. It forgets everything with its process, so no setting selects it.
+package memory
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"sync"
+	"time"
+
+	"gigagate.internal/purchase"
+)
+
+var errClosed = errors.New("the memory journal is closed")
+
+// Journal is a [purchase.Journal] under one mutex.
+type Journal struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	closed bool
+	byID   map[string]*row
+	byKey  map[purchase.Key]*row
+	byItem map[item]*row
+	sorted []*row // by id
+	// The rest is what queries would otherwise look through all rows for.
+	leased    map[*row]struct{} // Sending or Accepted
+	watched   map[*row]struct{}
+	witnesses map[purchase.Likeness][]*row // by PermittedAt
+}
+
+type row struct {
+	purchase purchase.Purchase
+	history  []purchase.Entry
+	secrets  purchase.Secrets
+}
+
+// item is a package as the vendor account that it was sold to names it.
+type item struct{ account, uid string }
+
+// Open makes an empty journal that has its time from now; nil means time.Now.
+func Open(now func() time.Time) *Journal {
+	if now == nil {
+		now = time.Now
+	}
+	return &Journal{
+		now:    now,
+		byID:   map[string]*row{},
+		byKey:  map[purchase.Key]*row{},
+		byItem: map[item]*row{},
+		leased: map[*row]struct{}{}, watched: map[*row]struct{}{},
+		witnesses: map[purchase.Likeness][]*row{},
+	}
+}
+
+// Lookup implements [purchase.Journal].
+func (j *Journal) Lookup(ctx context.Context, key purchase.Key) (purchase.Purchase, error) {
+	if err := j.enter(ctx); err != nil {
+		return purchase.Purchase{}, err
+	}
+	defer j.mu.Unlock()
+	r, ok := j.byKey[key]
+	if !ok {
+		return purchase.Purchase{}, purchase.ErrNotFound
+	}
+	return r.purchase, nil
+}
+
+// Claim implements [purchase.Journal].
+func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, bool, error) {
+	if err := j.enter(ctx); err != nil {
+		return purchase.Purchase{}, false, fmt.Errorf("%w: %w", purchase.ErrNotWritten, err)
+	}
+	defer j.mu.Unlock()
+	if r, ok := j.byKey[claim.Key]; ok {
+		return r.purchase, r.purchase.ID == claim.ID, nil
+	}
+	if _, ok := j.byID[claim.ID]; ok {
+		return purchase.Purchase{}, false, fmt.Errorf("%w: the purchase id %s is another key's", purchase.ErrNotWritten, claim.ID)
+	}
+	now := j.time()
+	r := &row{purchase: purchase.New(claim, now), secrets: purchase.Secrets{Personal: claim.Personal}}
+	r.history = []purchase.Entry{{
+		Sequence: 1, At: now, Attempt: 1, Verdict: purchase.Moves, State: purchase.Sending, By: "gateway",
+	}}
+	j.byID[claim.ID], j.byKey[claim.Key] = r, r
+	at, _ := slices.BinarySearchFunc(j.sorted, claim.ID, byID)
+	j.sorted = slices.Insert(j.sorted, at, r)
+	j.leased[r] = struct{}{}
+	return r.purchase, true, nil
+}
+
+// Record implements [purchase.Journal].
+func (j *Journal) Record(
+	ctx context.Context, id string, change purchase.Change,
+) (purchase.Purchase, purchase.Verdict, error) {
+	if err := j.enter(ctx); err != nil {
+		return purchase.Purchase{}, 0, fmt.Errorf("%w: %w", purchase.ErrNotWritten, err)
+	}
+	defer j.mu.Unlock()
+	r, ok := j.byID[id]
+	if !ok {
+		return purchase.Purchase{}, 0, purchase.ErrNotFound
+	}
+	if change.ItemUID != "" {
+		change.Evidence.ItemUID = change.ItemUID
+	}
+	now := j.time()
+	after, verdict := r.purchase.After(change, now)
+	switch {
+	case verdict == purchase.Illegal:
+		return r.purchase, verdict, fmt.Errorf("%w: %s of attempt %d in %s of attempt %d",
+			purchase.ErrIllegal, change.Event, change.Attempt, r.purchase.State, r.purchase.Attempt)
+	case verdict == purchase.Moves && after.State == purchase.Succeeded:
+		sold := item{after.Account, after.ItemUID}
+		if _, taken := j.byItem[sold]; taken {
+			return r.purchase, verdict, purchase.ErrItemTaken
+		}
+		j.byItem[sold] = r
+		r.secrets.Sale = bytes.Clone(change.Sale)
+	case verdict != purchase.Moves && after.SuccessSeen == r.purchase.SuccessSeen && r.holds(change):
+		return r.purchase, verdict, nil
+	}
+	r.append(change, verdict, after, now)
+	j.index(r, verdict)
+	return after, verdict, nil
+}
+
+// TakeLapsed implements [purchase.Journal].
+func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purchase.Purchase, error) {
+	if err := j.enter(ctx); err != nil {
+		return nil, fmt.Errorf("%w: %w", purchase.ErrNotWritten, err)
+	}
+	defer j.mu.Unlock()
+	now := j.time()
+	var lapsed []*row
+	for r := range j.leased {
+		if !r.purchase.LeaseUntil.After(now) {
+			lapsed = append(lapsed, r)
+		}
+	}
+	// A map has no order; simulations replay.
+	slices.SortFunc(lapsed, func(a, b *row) int { return cmp.Compare(a.purchase.ID, b.purchase.ID) })
+	taken := make([]purchase.Purchase, len(lapsed))
+	for i, r := range lapsed {
+		if r.purchase.State == purchase.Sending {
+			change := purchase.Change{Event: purchase.Lost, Attempt: r.purchase.Attempt, By: "reconciler"}
+			after, verdict := r.purchase.After(change, now)
+			r.append(change, verdict, after, now)
+			j.index(r, verdict)
+		} else {
+			r.purchase.LeaseUntil, r.purchase.UpdatedAt = now.Add(lease), now
+		}
+		taken[i] = r.purchase
+	}
+	return taken, nil
+}
+
+// Ping implements [purchase.Journal].
+func (j *Journal) Ping(ctx context.Context) error {
+	if err := j.enter(ctx); err != nil {
+		return err
+	}
+	j.mu.Unlock()
+	return nil
+}
+
+// Close implements [purchase.Journal].
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.closed = true
+	return nil
+}
+
+// enter locks the journal, unless the caller has gone or the journal is closed.
+func (j *Journal) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		return errClosed
+	}
+	return nil
+}
+
+func (j *Journal) time() time.Time { return j.now().UTC().Truncate(time.Microsecond) }
+
+func byID(r *row, id string) int { return cmp.Compare(r.purchase.ID, id) }
+
+// holds reports whether change is in the history already.
+func (r *row) holds(change purchase.Change) bool {
+	return slices.ContainsFunc(r.history, func(e purchase.Entry) bool {
+		return e.Event == change.Event && e.Attempt == change.Attempt && e.Evidence.ItemUID == change.Evidence.ItemUID
+	})
+}
+
+func (r *row) append(change purchase.Change, verdict purchase.Verdict, after purchase.Purchase, now time.Time) {
+	r.history = append(r.history, purchase.Entry{
+		Sequence: len(r.history) + 1, At: now, Event: change.Event, Attempt: change.Attempt, Verdict: verdict,
+		State: after.State, Reason: change.Reason, Evidence: change.Evidence, By: change.By,
+	})
+	r.purchase = after
+}
+
+// index puts a row, changed with verdict, where queries look for it.
+func (j *Journal) index(r *row, verdict purchase.Verdict) {
+	delete(j.leased, r)
+	delete(j.watched, r)
+	p := r.purchase
+	switch {
+	case p.State == purchase.Sending || p.State == purchase.Accepted:
+		j.leased[r] = struct{}{}
+	case isWatched(p):
+		j.watched[r] = struct{}{}
+	case p.State == purchase.Succeeded && verdict == purchase.Moves:
+		like := likeness(p)
+		list := j.witnesses[like]
+		at := sort.Search(len(list), func(i int) bool { return list[i].purchase.PermittedAt.After(p.PermittedAt) })
+		j.witnesses[like] = slices.Insert(list, at, r)
+	}
+}
+
+func byPermit(r *row, at time.Time) int { return r.purchase.PermittedAt.Compare(at) }
+
+func likeness(p purchase.Purchase) purchase.Likeness {
+	return purchase.Likeness{Account: p.Account, Kind: p.Order.Kind, Mode: string(p.Order.EffectiveMode())}
+}
+
+func isWatched(p purchase.Purchase) bool {
+	switch p.State {
+	case purchase.Uncertain, purchase.NeedsOperator:
+		return true
+	case purchase.Failed:
+		return p.Reason == purchase.ReasonPresumedAbsent || p.Reason == purchase.ReasonOperator
+	default:
+		return false
+	}
+}

@@ -1,0 +1,122 @@
+package memory
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+
+	"gigagate.internal/purchase"
+)
+
+// Get implements [purchase.Journal].
+func (j *Journal) Get(ctx context.Context, id string) (purchase.Purchase, error) {
+	if err := j.enter(ctx); err != nil {
+		return purchase.Purchase{}, err
+	}
+	defer j.mu.Unlock()
+	r, ok := j.byID[id]
+	if !ok {
+		return purchase.Purchase{}, purchase.ErrNotFound
+	}
+	return r.purchase, nil
+}
+
+// History implements [purchase.Journal].
+func (j *Journal) History(ctx context.Context, id string) ([]purchase.Entry, error) {
+	if err := j.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer j.mu.Unlock()
+	r, ok := j.byID[id]
+	if !ok {
+		return nil, purchase.ErrNotFound
+	}
+	return slices.Clone(r.history), nil
+}
+
+// Secrets implements [purchase.Journal].
+func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, error) {
+	if err := j.enter(ctx); err != nil {
+		return purchase.Secrets{}, err
+	}
+	defer j.mu.Unlock()
+	r, ok := j.byID[id]
+	if !ok {
+		return purchase.Secrets{}, purchase.ErrNotFound
+	}
+	secrets := r.secrets
+	secrets.Sale = bytes.Clone(secrets.Sale)
+	return secrets, nil
+}
+
+// List implements [purchase.Journal].
+func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) ([]purchase.Purchase, error) {
+	if err := j.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer j.mu.Unlock()
+	end := len(j.sorted)
+	if page.After != "" {
+		end, _ = slices.BinarySearchFunc(j.sorted, page.After, byID)
+	}
+	var list []purchase.Purchase
+	for i := end - 1; i >= 0 && len(list) < page.Size; i-- {
+		if p := j.sorted[i].purchase; matches(filter, p) {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+func matches(filter purchase.Filter, p purchase.Purchase) bool {
+	return (filter.Caller == "" || filter.Caller == p.Key.Caller) &&
+		(filter.RequestID == "" || filter.RequestID == p.Key.RequestID) &&
+		(filter.CustomerUID == "" || filter.CustomerUID == p.CustomerUID || filter.CustomerUID == p.Order.CustomerUID) &&
+		(len(filter.States) == 0 || slices.Contains(filter.States, p.State)) &&
+		(filter.From.IsZero() || !p.ClaimedAt.Before(filter.From)) &&
+		(filter.To.IsZero() || p.ClaimedAt.Before(filter.To))
+}
+
+// Watched implements [purchase.Journal].
+func (j *Journal) Watched(ctx context.Context) ([]purchase.Purchase, error) {
+	if err := j.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer j.mu.Unlock()
+	list := make([]purchase.Purchase, 0, len(j.watched))
+	for r := range j.watched {
+		list = append(list, r.purchase)
+	}
+	slices.SortFunc(list, func(a, b purchase.Purchase) int { return cmp.Compare(a.ID, b.ID) })
+	return list, nil
+}
+
+// Witnesses implements [purchase.Journal].
+func (j *Journal) Witnesses(
+	ctx context.Context, like purchase.Likeness, span purchase.Span, limit int,
+) ([]purchase.Purchase, error) {
+	if err := j.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer j.mu.Unlock()
+	rows := j.witnesses[like]
+	if !span.From.IsZero() {
+		first, _ := slices.BinarySearchFunc(rows, span.From, byPermit)
+		rows = rows[first:]
+	}
+	if !span.To.IsZero() {
+		end, _ := slices.BinarySearchFunc(rows, span.To, byPermit)
+		rows = rows[:end]
+	}
+	// The inner end is To of a span before an attempt, and From of one behind it, which has no To.
+	newestFirst := span.From.IsZero() || !span.To.IsZero()
+	var list []purchase.Purchase
+	for i := range max(0, min(limit, len(rows))) {
+		if newestFirst {
+			i = len(rows) - 1 - i
+		}
+		list = append(list, rows[i].purchase)
+	}
+	return list, nil
+}

@@ -1,0 +1,197 @@
+package purchase
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Get reads a purchase, and has the reconciler look at it soon if it is open.
+func (e *Engine) Get(ctx context.Context, id string) (Purchase, []Entry, error) {
+	p, err := e.journal.Get(ctx, id)
+	if err != nil {
+		return Purchase{}, nil, err
+	}
+	history, err := e.journal.History(ctx, id)
+	if err != nil {
+		return Purchase{}, nil, err
+	}
+	if !p.State.Settled() {
+		e.reconciler.nudge()
+	}
+	return p, history, nil
+}
+
+// List pages through purchases.
+func (e *Engine) List(ctx context.Context, filter Filter, page Page) ([]Purchase, error) {
+	return e.journal.List(ctx, filter, page)
+}
+
+// Wait returns the purchase once it is settled, or as it is when ctx ends.
+func (e *Engine) Wait(ctx context.Context, id string) (Purchase, error) {
+	read, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
+	defer cancel()
+	settlement := e.watchers.join(id)
+	defer e.watchers.leave(id, settlement)
+	p, err := e.journal.Get(read, id)
+	if err != nil || p.State.Settled() {
+		return p, err
+	}
+	e.reconciler.nudge()
+	if settled, _, ok := settlement.await(ctx, firstPoll, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) }); ok {
+		return settled, nil
+	}
+	again, cancelAgain := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
+	defer cancelAgain()
+	return e.journal.Get(again, id)
+}
+
+// Resolution is an operator's word on what became of a purchase.
+type Resolution struct {
+	// ItemUID names the package that was sold; empty says that nothing was.
+	ItemUID string
+	// By names the operator, and Note says what the word rests on.
+	By, Note string
+}
+
+// Errors of Resolve beside the journal's.
+var (
+	// ErrNotResolvable: the purchase is settled, or still under way.
+	ErrNotResolvable = errors.New("only an uncertain purchase, or one that needs an operator, can be resolved")
+	// ErrForeignItem: the vendor knows the named package as that of another purchase, or it bears no
+	// token and was sold to another customer or in another mode; or it belongs to another account
+	// than the one that can be read.
+	ErrForeignItem = errors.New("the named activated item cannot be this purchase's")
+)
+
+// Resolve settles a purchase by an operator's word. A named package is checked with the vendor.
+func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) (Purchase, error) {
+	p, err := e.journal.Get(ctx, id)
+	if err != nil {
+		return Purchase{}, err
+	}
+	if p.State != Uncertain && p.State != NeedsOperator {
+		return p, ErrNotResolvable
+	}
+	change := Change{Event: ResolvedAbsent, Attempt: p.Attempt, Reason: ReasonOperator}
+	if resolution.ItemUID != "" {
+		if change, err = e.resolveApplied(ctx, p, resolution.ItemUID); err != nil {
+			return p, err
+		}
+	}
+	change.By = resolution.By
+	change.Evidence.Note = resolution.Note
+	if err := e.bind(ctx, id, change); err != nil {
+		if errors.Is(err, ErrIllegal) {
+			return p, ErrNotResolvable
+		}
+		return p, err
+	}
+	return e.journal.Get(ctx, id)
+}
+
+// resolveApplied checks the named package. Its metatag may have lost our token, which is why an
+// operator is asked; it must not bear another purchase's. One that bears this purchase's is what was
+// sold for it, whatever the vendor made of the order.
+func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Change, error) {
+	if p.Account != e.vendor.Account() {
+		return Change{}, ErrForeignItem
+	}
+	record, err := e.vendor.ActivatedItem(ctx, uid)
+	if err != nil {
+		return Change{}, err
+	}
+	bearer, marked := tokenOf(record.ActivatedItem.Metatag)
+	if record.ActivatedItem.UID != uid || marked && bearer != p.ID || !marked && !plausible(p, *record) {
+		return Change{}, ErrForeignItem
+	}
+	change, err := found(p, *record)
+	change.Event = ResolvedApplied
+	return change, err
+}
+
+// bind journals a change once, and tells of it.
+func (e *Engine) bind(ctx context.Context, id string, change Change) error {
+	p, verdict, err := e.journal.Record(ctx, id, change)
+	if err != nil {
+		return err
+	}
+	e.recorded(ctx, p, change, verdict)
+	return nil
+}
+
+// takeUpLapsed takes up what other processes, or an earlier life of this one, left unanswered.
+func (e *Engine) takeUpLapsed() {
+	for {
+		taken, err := e.takeLapsed()
+		if err != nil && e.life.Err() == nil {
+			e.logger.WarnContext(e.life, "lapsed purchases cannot be taken up: the journal does not answer")
+		}
+		for _, p := range taken {
+			e.takeUp(p)
+		}
+		if !e.sleep(e.life, min(e.lease/4, 15*time.Second)) {
+			return
+		}
+	}
+}
+
+func (e *Engine) takeLapsed() ([]Purchase, error) {
+	ctx, cancel := context.WithTimeout(e.life, journalBudget)
+	defer cancel()
+	return e.journal.TakeLapsed(ctx, e.lease)
+}
+
+func (e *Engine) takeUp(p Purchase) {
+	if p.State == Uncertain {
+		e.logger.WarnContext(e.life, "the owner of a send is gone: its outcome is uncertain", "purchase_id", p.ID)
+		e.recorded(e.life, p, Change{Event: Lost, Attempt: p.Attempt}, Moves)
+		return
+	}
+	if e.addOwner() != nil {
+		return // its lease lapses again
+	}
+	go func() {
+		defer e.ownerDone()
+		defer e.survive(e.life, p.ID)
+		// How much of the window is gone is known by the journal's clock alone, which gave the lease.
+		gone := p.LeaseUntil.Add(-e.lease).Sub(p.ClaimedAt)
+		if gone >= e.window {
+			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: byGateway})
+			return
+		}
+		secrets, err := e.journal.Secrets(e.life, p.ID)
+		if err != nil || secrets.Purged || p.Account != e.vendor.Account() {
+			return // its lease lapses again, and then its window is over
+		}
+		e.own(e.life, p, secrets.Personal, time.Now().Add(-gone))
+	}()
+}
+
+// Drain refuses new purchases and waits for those under way to be journaled, or for ctx.
+func (e *Engine) Drain(ctx context.Context) error {
+	e.mu.Lock()
+	e.draining = true
+	e.mu.Unlock()
+	idle := make(chan struct{})
+	go func() {
+		e.owners.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends all work of the engine and waits for it. The journal stays open.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	e.draining = true
+	e.mu.Unlock()
+	e.end()
+	e.owners.Wait()
+	e.loops.Wait()
+}

@@ -1,0 +1,130 @@
+// Package postgres keeps purchases in PostgreSQL, for gateways of several replicas.
+//
+// Every write is one statement, hence one transaction: an UPDATE or INSERT whose guard stands in its
+// WHERE, with the entry of the history and the secret written from the rows it RETURNs. What a
+// statement promises does not lean on what was read before it.
+//
+// No feature of a session is used (no advisory lock outlives its transaction, nothing is prepared by
+// name, nothing is SET, nothing listens), so that a pooler in transaction mode may stand between.
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"gigagate.internal/purchase"
+)
+
+const (
+	defaultSchema   = "gigagate"
+	defaultMaxConns = 16
+	connectTimeout  = 5 * time.Second
+)
+
+// Options are the settings of a Journal. All may be left out.
+type Options struct {
+	// Now is the journal's clock. Nil is the database's own, the one clock that all replicas share:
+	// a transaction's times, and whether a lease is over, are judged by when it began there.
+	Now func() time.Time
+	// Logger is told of migrations and of the server's warnings. Nil is silent.
+	Logger *slog.Logger
+	// Schema is the PostgreSQL schema that holds the tables, "gigagate" if empty.
+	Schema string
+	// MaxConns bounds the connections to the server. 0 is the URL's pool_max_conns, or 16.
+	MaxConns int
+}
+
+// Journal is a [purchase.Journal] in PostgreSQL.
+type Journal struct {
+	pool   *pgxpool.Pool
+	now    func() time.Time
+	logger *slog.Logger
+	schema string
+	sql    statements
+}
+
+var _ purchase.Journal = (*Journal)(nil)
+
+// Open connects to the server that url names, checks that its commits are durable, and brings the
+// schema up to date. The url is a connection URL or keyword/value string of PostgreSQL (libpq,
+// "Connection Strings"). Errors do not repeat its password. A server that cannot be reached is an
+// error here; later the journal reconnects by itself.
+func Open(ctx context.Context, url string, options Options) (*Journal, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("the journal's PostgreSQL URL: %w", err)
+	}
+	j := &Journal{now: options.Now, logger: options.Logger, schema: options.Schema}
+	if j.logger == nil {
+		j.logger = slog.New(slog.DiscardHandler)
+	}
+	if j.schema == "" {
+		j.schema = defaultSchema
+	}
+	j.sql = newStatements(j.schema)
+	j.configure(config, options.MaxConns, url)
+	if j.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, fmt.Errorf("open the PostgreSQL journal: %w", err)
+	}
+	if err := j.checkSettings(ctx); err != nil {
+		j.pool.Close()
+		return nil, fmt.Errorf("open the PostgreSQL journal: %w", err)
+	}
+	if err := j.migrate(ctx); err != nil {
+		j.pool.Close()
+		return nil, fmt.Errorf("migrate the PostgreSQL journal: %w", err)
+	}
+	return j, nil
+}
+
+// configure sets what url leaves open; pgx does not tell that from its own defaults.
+func (j *Journal) configure(config *pgxpool.Config, maxConns int, url string) {
+	switch {
+	case maxConns > 0:
+		config.MaxConns = int32(min(maxConns, 1<<16))
+	case !strings.Contains(url, "pool_max_conns"):
+		config.MaxConns = defaultMaxConns
+	}
+	// A connection that takes longer comes too late for the call that waits for it.
+	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectTimeout {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	// Types are described once per connection and kept on this side, and each execution is one round
+	// trip with an unnamed statement: nothing is left in the server's session, which behind a pooler
+	// may be another one each time. The mode that describes nothing (exec) would send text. What it
+	// costs is that the server plans each execution; where there is no pooler, or one that knows
+	// prepared statements, default_query_exec_mode=cache_statement in the URL saves that.
+	if !strings.Contains(url, "default_query_exec_mode") {
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	// "The transaction has already committed locally, but might not have been replicated" is a warning
+	// beside a success.
+	config.ConnConfig.OnNotice = func(_ *pgconn.PgConn, notice *pgconn.Notice) {
+		if notice.SeverityUnlocalized == "WARNING" {
+			j.logger.Warn("journal: the PostgreSQL server warns", "code", notice.Code, "message", notice.Message)
+		}
+	}
+}
+
+// Close waits for what is under way and closes the connections.
+func (j *Journal) Close() error {
+	j.pool.Close()
+	return nil
+}
+
+// clock is what stands for $1 of every write: the injected clock's time in microseconds, or NULL for
+// the database's.
+func (j *Journal) clock() *time.Time {
+	if j.now == nil {
+		return nil
+	}
+	now := j.now().UTC().Truncate(time.Microsecond)
+	return &now
+}

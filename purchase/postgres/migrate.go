@@ -1,0 +1,151 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The steps of the schema, named by their number: 0001_purchases.sql is step 1. A step that has been
+// released is never edited.
+//
+// Releases deploy in any order, so a step only adds: tables, indexes, columns that may stay empty.
+// The releases before it then work on. A step that cannot do so raises oldestBinary, and binaries
+// older than that refuse to start.
+//
+//go:embed schema/*.sql
+var steps embed.FS
+
+// oldestBinary is the number of the newest step that a binary has to know to work on this schema.
+const oldestBinary = 1
+
+// schemaName is how the statements spell the schema, which is a setting.
+const schemaName = "gigagate."
+
+// versionTable is made before the first step. Its newest row says what the schema is.
+const versionTable = `
+CREATE TABLE IF NOT EXISTS gigagate.schema_version (
+    version        integer NOT NULL PRIMARY KEY,
+    oldest_binary  integer NOT NULL,  -- binaries that do not know this step refuse to start
+    applied_at     timestamptz NOT NULL
+)`
+
+// inSchema is sql for the schema that the settings name.
+func inSchema(schema, sql string) string {
+	return strings.ReplaceAll(sql, schemaName, pgx.Identifier{schema}.Sanitize()+".")
+}
+
+// migrate brings the schema up to this binary's newest step, in one transaction. Replicas that start
+// together take turns by a lock that ends with the transaction, so it holds behind a pooler too.
+// A schema that is up to date is only read: the role then needs no right to change it.
+func (j *Journal) migrate(ctx context.Context) error {
+	known, err := knownSteps()
+	if err != nil {
+		return err
+	}
+	version, err := j.schemaVersion(ctx, j.pool, len(known))
+	if err != nil || version >= len(known) {
+		return err
+	}
+	tx, err := j.pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, lockKey(j.schema)); err != nil {
+		return err
+	}
+	// Another replica may have been faster.
+	if version, err = j.schemaVersion(ctx, tx, len(known)); err != nil || version >= len(known) {
+		return err
+	}
+	if version == 0 {
+		// IF NOT EXISTS asks for the right to create schemas even where there is nothing to create.
+		var exists bool
+		if err := tx.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL`, pgx.Identifier{j.schema}.Sanitize()).Scan(&exists); err != nil {
+			return err
+		}
+		if !exists {
+			if _, err := tx.Exec(ctx, `CREATE SCHEMA `+pgx.Identifier{j.schema}.Sanitize()); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(ctx, inSchema(j.schema, versionTable)); err != nil {
+			return err
+		}
+	}
+	for step := version + 1; step <= len(known); step++ {
+		// The simple protocol takes a file of several statements.
+		if _, err := tx.Exec(ctx, inSchema(j.schema, known[step-1]), pgx.QueryExecModeSimpleProtocol); err != nil {
+			return fmt.Errorf("schema step %d: %w", step, err)
+		}
+		if _, err := tx.Exec(ctx, inSchema(j.schema,
+			`INSERT INTO gigagate.schema_version (version, oldest_binary, applied_at) VALUES ($1, $2, now())`), step, oldestBinary); err != nil {
+			return err
+		}
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	j.logger.InfoContext(ctx, "journal schema migrated", "from", version, "to", len(known))
+	return nil
+}
+
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// schemaVersion is the newest step applied, 0 if there is no schema yet. It fails where the schema has
+// outgrown a binary that knows the given number of steps.
+func (j *Journal) schemaVersion(ctx context.Context, db querier, known int) (int, error) {
+	table := pgx.Identifier{j.schema, "schema_version"}.Sanitize()
+	var exists bool
+	if err := db.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, table).Scan(&exists); err != nil || !exists {
+		return 0, err
+	}
+	var version, oldest int
+	err := db.QueryRow(ctx, `SELECT version, oldest_binary FROM `+table+` ORDER BY version DESC LIMIT 1`).Scan(&version, &oldest)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case oldest > known:
+		return 0, fmt.Errorf("the journal's schema is at version %d and needs a binary that knows version %d; this one knows %d", version, oldest, known)
+	}
+	return version, nil
+}
+
+// knownSteps reads the embedded steps in their order.
+func knownSteps() ([]string, error) {
+	files, err := steps.ReadDir("schema")
+	if err != nil {
+		return nil, err
+	}
+	known := make([]string, 0, len(files))
+	for i, file := range files {
+		number, _, _ := strings.Cut(file.Name(), "_")
+		if n, err := strconv.Atoi(number); err != nil || n != i+1 {
+			return nil, fmt.Errorf("schema file %s is not step %d", file.Name(), i+1)
+		}
+		text, err := steps.ReadFile("schema/" + file.Name())
+		if err != nil {
+			return nil, err
+		}
+		known = append(known, string(text))
+	}
+	return known, nil
+}
+
+// lockKey is the advisory lock's key of a schema. Advisory locks are per database.
+func lockKey(schema string) int64 {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte("gigagate journal schema " + schema))
+	return int64(hash.Sum64()) //nolint:gosec // any 64 bits are a key
+}

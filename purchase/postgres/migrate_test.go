@@ -1,0 +1,108 @@
+package postgres_test
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/postgres"
+	"gigagate.internal/purchase/postgres/postgrestest"
+)
+
+// Replicas that start at the same moment on an empty database all come up, and the schema is made once.
+func TestMigrateTogether(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Shared(t)
+	schema := server.Schema(t)
+	pool := newPooler(t, server.URL)
+	const replicas = 12
+	var (
+		started  sync.WaitGroup
+		journals [replicas]*postgres.Journal
+		errs     [replicas]error
+	)
+	for i := range replicas {
+		started.Go(func() {
+			journals[i], errs[i] = postgres.Open(t.Context(), pool.url, postgres.Options{Schema: schema, MaxConns: 2})
+		})
+	}
+	started.Wait()
+	for i := range replicas {
+		if errs[i] != nil {
+			t.Error(errs[i])
+			continue
+		}
+		if _, won, err := journals[i].Claim(t.Context(), newClaim()); err != nil || !won {
+			t.Errorf("claim: won = %t, err = %v", won, err)
+		}
+		if err := journals[i].Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Releases deploy in any order: a binary works on a newer schema, unless that says that it cannot.
+func TestNewerSchema(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Shared(t)
+	schema := server.Schema(t)
+	open(t, server.URL, postgres.Options{Schema: schema})
+
+	execute(t, server, `INSERT INTO `+schema+`.schema_version VALUES (98, 1, now())`)
+	execute(t, server, `ALTER TABLE `+schema+`.purchase ADD COLUMN of_a_later_version text`)
+	journal := open(t, server.URL, postgres.Options{Schema: schema})
+	claim := newClaim()
+	if _, won, err := journal.Claim(t.Context(), claim); err != nil || !won {
+		t.Errorf("claim: won = %t, err = %v", won, err)
+	}
+	if _, _, err := journal.Record(t.Context(), claim.ID, applied(claim.ID)); err != nil {
+		t.Error(err)
+	}
+
+	execute(t, server, `INSERT INTO `+schema+`.schema_version VALUES (99, 99, now())`)
+	if _, err := postgres.Open(t.Context(), server.URL, postgres.Options{Schema: schema}); err == nil || !strings.Contains(err.Error(), "needs a binary that knows version 99") {
+		t.Errorf("err = %v", err)
+	}
+	// What runs already goes on, so that the new release can come up beside it.
+	if _, err := journal.Get(t.Context(), claim.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+// Once the schema is there, the gateway's role needs no right to change it, nor to delete.
+func TestLeastPrivileges(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Shared(t)
+	if !server.Private() {
+		t.Skip("makes a role, which it does on a private server alone")
+	}
+	schema := server.Schema(t)
+	open(t, server.URL, postgres.Options{Schema: schema})
+	role := "writer_" + schema
+	execute(t, server, strings.NewReplacer("SCHEMA s", "SCHEMA "+schema, "writer", role).Replace(`
+CREATE ROLE writer LOGIN;
+GRANT USAGE ON SCHEMA s TO writer;
+GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA s TO writer`))
+	asWriter, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asWriter.User = url.User(role)
+	journal := open(t, asWriter.String(), postgres.Options{Schema: schema})
+	claim := newClaim()
+	if _, _, err := journal.Claim(t.Context(), claim); err != nil {
+		t.Error(err)
+	}
+	if _, verdict, err := journal.Record(t.Context(), claim.ID, applied(claim.ID)); err != nil || verdict != purchase.Moves {
+		t.Errorf("verdict = %d, err = %v", verdict, err)
+	}
+	if err := journal.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := postgres.Open(t.Context(), asWriter.String(), postgres.Options{Schema: schema + "_other"}); err == nil || errors.Is(err, purchase.ErrNotFound) {
+		t.Errorf("a schema that the role may not make: err = %v", err)
+	}
+}

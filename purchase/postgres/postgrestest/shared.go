@@ -1,0 +1,100 @@
+package postgrestest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const startTimeout = time.Minute
+
+var shared struct {
+	once   sync.Once
+	server *Server
+	err    error
+}
+
+// Shared is the test binary's own server, started at the first call. It ends with [Tests].
+func Shared(tb testing.TB) *Server {
+	tb.Helper()
+	shared.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		defer cancel()
+		shared.server, shared.err = Start(ctx)
+	})
+	return require(tb, shared.server, shared.err)
+}
+
+// Tests runs a test binary's tests, and ends the server of [Shared] after them:
+//
+//	func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Tests{M: m}) }
+type Tests struct{ *testing.M }
+
+// Run runs the tests.
+func (t Tests) Run() int {
+	defer func() {
+		if shared.server != nil {
+			shared.server.Stop()
+		}
+	}()
+	return t.M.Run()
+}
+
+// New is a private server of the test's own, to be killed, slowed or set otherwise; it ends with the
+// test. The options are PostgreSQL's ("-c", "fsync=off").
+func New(tb testing.TB, options ...string) *Server {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), startTimeout)
+	defer cancel()
+	if len(options) == 0 {
+		options = []string{"-c", "log_checkpoints=off"} // any: a server with options is private
+	}
+	server, err := Start(ctx, options...)
+	server = require(tb, server, err)
+	tb.Cleanup(server.Stop)
+	return server
+}
+
+func require(tb testing.TB, server *Server, err error) *Server {
+	tb.Helper()
+	switch {
+	case errors.Is(err, ErrNoServer) && os.Getenv("CI") != "true":
+		tb.Skipf("needs PostgreSQL: %v", err)
+	case err != nil:
+		tb.Fatalf("PostgreSQL: %v", err)
+	}
+	return server
+}
+
+var schemas atomic.Int64
+
+// Schema is the name of a schema that nobody else uses, and that is dropped when the test ends. The
+// journal creates it.
+func (s *Server) Schema(tb testing.TB) string {
+	tb.Helper()
+	name := fmt.Sprintf("case_%d_%d_%d", os.Getpid(), time.Now().UnixNano(), schemas.Add(1))
+	if s.Private() {
+		return name // goes with the server
+	}
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), startTimeout)
+		defer cancel()
+		conn, err := pgx.Connect(ctx, s.URL)
+		if err != nil {
+			tb.Errorf("drop schema %s: %v", name, err)
+			return
+		}
+		defer func() { _ = conn.Close(ctx) }()
+		if _, err := conn.Exec(ctx, `DROP SCHEMA IF EXISTS `+pgx.Identifier{name}.Sanitize()+` CASCADE`); err != nil {
+			tb.Errorf("drop schema %s: %v", name, err)
+		}
+	})
+	return name
+}

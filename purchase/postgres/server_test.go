@@ -1,0 +1,334 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/postgres"
+	"gigagate.internal/purchase/postgres/postgrestest"
+)
+
+// soon bounds what a test waits for.
+const soon = 60 * time.Second
+
+// eventually tries until what is tried succeeds.
+func eventually(t *testing.T, try func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Error(err)
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// A server that crashes under load: what was acknowledged is there, what was said not to be written
+// is not, and of the rest the same claim finds out.
+func TestServerKilled(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.New(t)
+	options := postgres.Options{MaxConns: 8}
+	replicas := []*postgres.Journal{open(t, server.URL, options), open(t, server.URL, options)}
+
+	var (
+		workers                  sync.WaitGroup
+		stop                     = make(chan struct{})
+		progress                 = make(chan struct{}, 1)
+		mu                       sync.Mutex
+		settled, never           []string
+		refused, unknown, failed atomic.Int64
+	)
+	claimAndRecord := func(journal *postgres.Journal) {
+		claim := newClaim()
+		p, _, err := journal.Claim(t.Context(), claim)
+		switch {
+		case errors.Is(err, purchase.ErrNotWritten):
+			refused.Add(1)
+			mu.Lock()
+			never = append(never, claim.ID)
+			mu.Unlock()
+			return
+		case err != nil:
+			unknown.Add(1)
+			eventually(t, func(ctx context.Context) (err error) {
+				p, _, err = journal.Claim(ctx, claim)
+				return err
+			})
+		}
+		if p.ID != claim.ID {
+			t.Errorf("claim %s found %s", claim.ID, p.ID)
+		}
+		eventually(t, func(ctx context.Context) error {
+			_, _, err := journal.Record(ctx, claim.ID, applied(claim.ID))
+			if err != nil {
+				failed.Add(1)
+			}
+			return err
+		})
+		mu.Lock()
+		settled = append(settled, claim.ID)
+		mu.Unlock()
+		select {
+		case progress <- struct{}{}:
+		default:
+		}
+	}
+	for i := range 16 {
+		workers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					claimAndRecord(replicas[i%2])
+				}
+			}
+		})
+	}
+	for range 3 {
+		for range 100 {
+			<-progress
+		}
+		server.Kill()
+		if err := replicas[0].Ping(t.Context()); err == nil {
+			t.Error("a dead server can be written to")
+		}
+		if err := server.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 100 {
+		<-progress
+	}
+	close(stop)
+	workers.Wait()
+
+	t.Logf("%d settled; %d claims refused, %d unknown, %d records failed", len(settled), refused.Load(), unknown.Load(), failed.Load())
+	if refused.Load()+unknown.Load()+failed.Load() == 0 {
+		t.Error("nobody noticed that the server was killed")
+	}
+	for _, id := range settled {
+		p, err := replicas[0].Get(t.Context(), id)
+		if err != nil || p.State != purchase.Succeeded {
+			t.Errorf("%s was settled, and is %s, err = %v", id, p.State, err)
+		}
+		if entries, err := replicas[0].History(t.Context(), id); err != nil || len(entries) != 2 {
+			t.Errorf("%s has %d entries, err = %v", id, len(entries), err)
+		}
+	}
+	for _, id := range never {
+		if _, err := replicas[0].Get(t.Context(), id); !errors.Is(err, purchase.ErrNotFound) {
+			t.Errorf("%s was not written, and is there: err = %v", id, err)
+		}
+	}
+}
+
+// A server that becomes read-only is told of, and is used again when it is not.
+func TestServerReadOnly(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.New(t)
+	journal := open(t, server.URL, postgres.Options{})
+	kept := newClaim()
+	if _, _, err := journal.Claim(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+	set := func(value string) {
+		conn := connect(t, server)
+		for _, sql := range []string{`ALTER SYSTEM SET default_transaction_read_only = ` + value, `SELECT pg_reload_conf()`} {
+			if _, err := conn.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+
+	set("on")
+	eventually(t, func(ctx context.Context) error {
+		if journal.Ping(ctx) == nil {
+			return errors.New("a read-only server can be written to")
+		}
+		return nil
+	})
+	if err := journal.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("ping: err = %v", err)
+	}
+	if _, won, err := journal.Claim(t.Context(), newClaim()); won || !errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("claim: won = %t, err = %v, want ErrNotWritten", won, err)
+	}
+	if _, _, err := journal.Record(t.Context(), kept.ID, applied(kept.ID)); !errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("record: err = %v, want ErrNotWritten", err)
+	}
+	if _, err := journal.TakeLapsed(t.Context(), time.Hour); !errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("take lapsed: err = %v, want ErrNotWritten", err)
+	}
+	if p, err := journal.Lookup(t.Context(), kept.Key); err != nil || p.State != purchase.Sending {
+		t.Errorf("lookup: %s, err = %v", p.State, err)
+	}
+
+	set("off")
+	eventually(t, journal.Ping)
+	if _, won, err := journal.Claim(t.Context(), newClaim()); !won || err != nil {
+		t.Errorf("claim: won = %t, err = %v", won, err)
+	}
+}
+
+// A server that nobody can reach wrote nothing, and neither did one whose connections are all taken.
+func TestServerOutOfReach(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Shared(t)
+	pool := newPooler(t, server.URL)
+	journal := open(t, pool.url, postgres.Options{Schema: server.Schema(t), MaxConns: 1})
+	_ = pool.listener.Close()
+	pool.cut()
+	// The connection that broke may have carried the statement, the next ones are refused.
+	_, _, _ = journal.Claim(t.Context(), newClaim())
+	if _, _, err := journal.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("claim: err = %v, want ErrNotWritten", err)
+	}
+	if _, _, err := journal.Record(t.Context(), "01", applied("01")); !errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("record: err = %v, want ErrNotWritten", err)
+	}
+
+	schema := server.Schema(t)
+	journal = open(t, server.URL, postgres.Options{Schema: schema, MaxConns: 1})
+	blocker := connect(t, server)
+	if _, err := blocker.Exec(t.Context(), `BEGIN; LOCK TABLE `+schema+`.purchase`); err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan error, 1)
+	go func() {
+		_, _, err := journal.Claim(t.Context(), newClaim())
+		waiting <- err
+	}()
+	eventually(t, func(ctx context.Context) error {
+		var locked bool
+		err := blocker.QueryRow(ctx, `
+SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = ($1::text || '.purchase')::regclass)`, schema).Scan(&locked)
+		if err == nil && !locked {
+			err = errors.New("the claim is not at the lock")
+		}
+		return err
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, _, err := journal.Claim(ctx, newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("claim without a connection: err = %v, want ErrNotWritten", err)
+	}
+	if _, err := blocker.Exec(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waiting; err != nil {
+		t.Errorf("the claim that waited: %v", err)
+	}
+}
+
+// Open refuses servers on which "committed" would not mean "kept", with a sentence.
+func TestServerRefused(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Shared(t)
+	refused := func(t *testing.T, serverURL, want string) {
+		t.Helper()
+		journal, err := postgres.Open(t.Context(), serverURL, postgres.Options{Schema: server.Schema(t)})
+		if err == nil {
+			_ = journal.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("err = %v, want %q", err, want)
+		}
+	}
+	for _, c := range []struct{ setting, want string }{
+		{"synchronous_commit=off", "synchronous_commit = off"},
+		{"synchronous_commit=local", "synchronous_commit = local"},
+		{"default_transaction_isolation=serializable", "read committed"},
+		{"default_transaction_read_only=on", "read-only"},
+	} {
+		refused(t, server.URL+"&"+c.setting, c.want)
+	}
+	t.Run("fsync off", func(t *testing.T) {
+		t.Parallel()
+		refused(t, postgrestest.New(t, "-c", "fsync=off").URL, "fsync = off")
+	})
+	t.Run("replica", func(t *testing.T) {
+		t.Parallel()
+		standby := postgrestest.New(t)
+		execute(t, standby, `
+DO $$ BEGIN EXECUTE format('COPY (SELECT) TO %L', current_setting('data_directory') || '/standby.signal'); END $$`)
+		standby.Kill()
+		if err := standby.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, standby.URL, "in recovery")
+	})
+}
+
+// A URL's password is in no error.
+func TestPasswordIsNotTold(t *testing.T) {
+	t.Parallel()
+	for _, serverURL := range []string{
+		"postgres://gigagate:hunter2@127.0.0.1:1/postgres?sslmode=disable",
+		"postgres://gigagate:hunter2@127.0.0.1:1/postgres?sslmode=never",
+		"host=127.0.0.1 port=nine password=hunter2",
+	} {
+		if _, err := postgres.Open(t.Context(), serverURL, postgres.Options{}); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("err = %v", err)
+		}
+	}
+}
+
+// A primary that waits for a replica which is gone has committed, and does not say so: neither is
+// that a success, nor is it "not written", nor can such a journal write.
+func TestReplicaGone(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.New(t)
+	journal := open(t, server.URL, postgres.Options{})
+	reload := func(sql string) {
+		conn := connect(t, server)
+		for _, sql := range []string{sql, `SELECT pg_reload_conf()`} {
+			if _, err := conn.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	const patience = 300 * time.Millisecond
+	reload(`ALTER SYSTEM SET synchronous_standby_names = 'gone'`)
+	eventually(t, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if journal.Ping(ctx) == nil {
+			return errors.New("a server whose commits hang can be written to")
+		}
+		return nil
+	})
+	claim := newClaim()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, won, err := journal.Claim(ctx, claim); err == nil || won || errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("claim: won = %t, err = %v", won, err)
+	}
+	reload(`ALTER SYSTEM RESET synchronous_standby_names`)
+	eventually(t, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		p, _, err := journal.Claim(ctx, claim)
+		if err == nil && p.ID != claim.ID {
+			t.Errorf("claim %s found %s", claim.ID, p.ID)
+		}
+		return err
+	})
+	if err := journal.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

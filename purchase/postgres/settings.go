@@ -1,0 +1,50 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// settings are those of the server that a journal rests on.
+const settings = `
+SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_setting('fsync') = 'on',
+       current_setting('synchronous_commit'), current_setting('transaction_isolation'), current_setting('server_encoding')`
+
+// ping changes a table of its own, so that it waits for nobody's purchase.
+const ping = `UPDATE gigagate.ping SET at = now()`
+
+// checkSettings refuses a server on which "committed" would not mean "kept".
+func (j *Journal) checkSettings(ctx context.Context) error {
+	var recovery, readOnly, fsync bool
+	var synchronous, isolation, encoding string
+	err := j.pool.QueryRow(ctx, settings).Scan(&recovery, &readOnly, &fsync, &synchronous, &isolation, &encoding)
+	if err != nil {
+		return err
+	}
+	switch {
+	case recovery:
+		return errors.New("the PostgreSQL server is a replica in recovery: the journal needs the primary")
+	case readOnly:
+		return errors.New("the PostgreSQL server is read-only (default_transaction_read_only): the journal has to write")
+	case !fsync:
+		return errors.New("the PostgreSQL server runs with fsync = off: a committed purchase could be lost with the machine")
+	case synchronous == "off" || synchronous == "local":
+		return fmt.Errorf("the PostgreSQL server has synchronous_commit = %s: a committed purchase could be lost; it has to be on, remote_write or remote_apply", synchronous)
+	case isolation != "read committed":
+		return fmt.Errorf("the PostgreSQL server has default_transaction_isolation = %q: the journal is written for read committed", isolation)
+	case encoding != "UTF8":
+		return fmt.Errorf("the PostgreSQL database is encoded in %s: the journal needs UTF8", encoding)
+	}
+	return nil
+}
+
+// Ping reports whether the journal can write, by writing. It also fails where the server's settings
+// have come to promise less than at Open.
+func (j *Journal) Ping(ctx context.Context) error {
+	if err := j.checkSettings(ctx); err != nil {
+		return err
+	}
+	_, err := j.pool.Exec(ctx, j.sql.ping)
+	return err
+}

@@ -1,0 +1,229 @@
+package purchase
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"gigagate.internal/gigastore"
+)
+
+// Kind is which of the vendor's paid calls a purchase makes.
+type Kind string
+
+// The kinds of purchases.
+const (
+	Register         Kind = "register"
+	TopUp            Kind = "top_up"
+	TopUpWithProfile Kind = "top_up_with_profile"
+)
+
+// Reason says why a purchase failed, or why it needs an operator. A refusal of the vendor has the
+// vendor client's reason ([gigastore.Reason]).
+type Reason string
+
+// The reasons of our own.
+const (
+	// NeverSent: the send window passed without a send that could have had an effect.
+	NeverSent Reason = "NEVER_SENT"
+	// ReasonPresumedAbsent: the vendor's records lack it, in reads shown to be complete around it.
+	ReasonPresumedAbsent Reason = "PRESUMED_ABSENT"
+	// ReasonOperator: an operator said that nothing was sold.
+	ReasonOperator Reason = "RESOLVED_BY_OPERATOR"
+
+	// SeveralFound: the vendor's records show more than one package under the token.
+	SeveralFound Reason = "SEVERAL_FOUND"
+	// OtherFound: the package found is not the one ordered.
+	OtherFound Reason = "OTHER_PACKAGE_FOUND"
+	// ItemTaken: the package is bound to another purchase already.
+	ItemTaken Reason = "ITEM_BOUND_TO_OTHER_PURCHASE"
+	// SuccessSeen: the vendor once answered success, and its records do not show the package.
+	SuccessSeen Reason = "SUCCESS_SEEN_BUT_NOT_FOUND"
+	// NoWitness: the records show no older purchase of ours, so an absence in them proves nothing.
+	NoWitness Reason = "NO_OLDER_WITNESS"
+	// Unexplained: the records show a package of that time that bears no token, and may be it.
+	Unexplained Reason = "UNEXPLAINED_PACKAGE_FOUND"
+	// Unreadable: the records could not be read for too long.
+	Unreadable Reason = "RECORDS_UNREADABLE"
+	// OtherAccount: it was bought for another vendor account than the one now configured.
+	OtherAccount Reason = "OTHER_ACCOUNT"
+)
+
+// Key identifies a purchase by who asked for it: the caller's stable name and the caller's own id.
+// Both are compared byte for byte.
+type Key struct {
+	Caller    string
+	RequestID string
+}
+
+// Price is an amount in a currency, compared by value.
+type Price struct {
+	Amount   gigastore.Decimal `json:"amount"`
+	Currency string            `json:"currency_code"`
+}
+
+// Order is what the caller asked for, without the end user's personal data, under the contract's
+// own field names. It is kept for as long as the key.
+type Order struct {
+	Kind                    Kind                     `json:"kind"`
+	InventoryItemID         string                   `json:"inventory_item_id"`
+	Metatag                 string                   `json:"metatag"` // the caller's own text, without the token
+	CustomerUID             string                   `json:"customer_uid,omitempty"`
+	UserCountry             string                   `json:"user_country,omitempty"`
+	ExpectedPrice           *Price                   `json:"expected_price,omitempty"`
+	MaxPurchasePrice        *Price                   `json:"max_purchase_price,omitempty"`
+	ActivationMode          gigastore.ActivationMode `json:"activation_mode,omitempty"` // empty: the vendor's default
+	Dedicated               *bool                    `json:"dedicated,omitempty"`
+	CustomerProfileDomainID string                   `json:"customer_profile_domain_id,omitempty"`
+}
+
+// EffectiveMode is the mode the vendor sells in when ActivationMode is left out.
+func (o Order) EffectiveMode() gigastore.ActivationMode {
+	if o.ActivationMode == "" {
+		return gigastore.ModeNow
+	}
+	return o.ActivationMode
+}
+
+// Personal is the end user's data of an order. It is needed to send, and can be purged afterwards.
+type Personal struct {
+	CustomerEmail string `json:"customer_email,omitempty"`
+	UserIP        string `json:"user_ip,omitempty"`
+}
+
+// EncodeOrder is the form an order is kept in.
+func EncodeOrder(order Order) ([]byte, error) { return json.Marshal(order) }
+
+// DecodeOrder reads a kept order. It refuses fields and kinds that this version does not know:
+// comparing or sending without them would be another order.
+func DecodeOrder(text []byte) (Order, error) {
+	var order Order
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&order); err != nil {
+		return Order{}, fmt.Errorf("decode a kept order: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Order{}, errors.New("decode a kept order: there is text behind it")
+	}
+	switch order.Kind {
+	case Register, TopUp, TopUpWithProfile:
+		return order, nil
+	}
+	return Order{}, errors.New("decode a kept order: its kind is not known")
+}
+
+// Differences names the fields, in the contract's spelling, in which two orders are not the same.
+// The user's IP is not compared, since phones roam, and neither is an e-mail that was purged.
+func Differences(kept, asked Order, keptPersonal, askedPersonal Personal, purged bool) []string {
+	var fields []string
+	differ := func(field string, different bool) {
+		if different {
+			fields = append(fields, field)
+		}
+	}
+	differ("inventory_item_id", kept.InventoryItemID != asked.InventoryItemID)
+	differ("metatag", kept.Metatag != asked.Metatag)
+	differ("customer_uid", kept.CustomerUID != asked.CustomerUID)
+	differ("customer_email", !purged && keptPersonal.CustomerEmail != askedPersonal.CustomerEmail)
+	differ("expected_price", !samePrice(kept.ExpectedPrice, asked.ExpectedPrice))
+	differ("max_purchase_price", !samePrice(kept.MaxPurchasePrice, asked.MaxPurchasePrice))
+	differ("activation_mode", kept.ActivationMode != asked.ActivationMode)
+	if kept.Kind != asked.Kind {
+		return append(fields, kindDifference(kept.Kind, asked.Kind))
+	}
+	inProfile := ""
+	if kept.Kind == TopUpWithProfile {
+		inProfile = "new_profile."
+	}
+	differ(inProfile+"user_country", kept.UserCountry != asked.UserCountry)
+	differ(inProfile+"dedicated", !sameBool(kept.Dedicated, asked.Dedicated))
+	differ(inProfile+"customer_profile_domain_id", kept.CustomerProfileDomainID != asked.CustomerProfileDomainID)
+	return fields
+}
+
+// kindDifference names the field that makes two orders different in kind; two methods of the
+// contract differ in no field of either, so the method is named.
+func kindDifference(kept, asked Kind) string {
+	if kept == Register || asked == Register {
+		return "method"
+	}
+	return "new_profile"
+}
+
+func samePrice(a, b *Price) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Currency == b.Currency && a.Amount.Equal(b.Amount)
+}
+
+func sameBool(a, b *bool) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
+
+// Purchase is one intended sale.
+type Purchase struct {
+	ID      string // ULID; behind "gg" it is the token
+	Key     Key
+	Account string // the vendor account it is bought for, see gigastore.Client.Account
+	Order   Order
+
+	State  State
+	Reason Reason // of Failed and NeedsOperator, empty otherwise
+	// Attempt is the number of permits given so far: 1 after the claim.
+	Attempt int
+	// ClaimedAt is when the claim's transaction began.
+	ClaimedAt time.Time
+	// PermittedAt is when the newest permit's transaction began, and SendNotAfter the last moment
+	// at which its first byte may leave.
+	PermittedAt  time.Time
+	SendNotAfter time.Time
+	// LeaseUntil is when the owner of Sending or Accepted counts as gone.
+	LeaseUntil time.Time
+	// SuccessSeen: a 2xx that bore the success word or an item uid was seen, though it did not
+	// settle anything. Such a purchase is never presumed absent.
+	SuccessSeen bool
+	// Anomalies is how many contradictions its history holds.
+	Anomalies int
+
+	// ItemUID and CustomerUID name what was sold; set exactly in Succeeded.
+	ItemUID     string
+	CustomerUID string
+	UpdatedAt   time.Time
+	SettledAt   time.Time // zero until settled
+}
+
+// TokenPrefix and the purchase's id make its token.
+const TokenPrefix = "gg"
+
+// Token is the first word of the metatag sent upstream: how our sales are recognised.
+func (p Purchase) Token() string { return TokenPrefix + p.ID }
+
+// Evidence is what an event rests on. It holds nothing secret and nothing of the end user.
+type Evidence struct {
+	BytesWritten int64  `json:"bytes_written,omitempty"`
+	HTTPStatus   int    `json:"http_status,omitempty"`
+	Message      string `json:"message,omitempty"` // the vendor's text, scrubbed and bounded
+	ItemUID      string `json:"item_uid,omitempty"`
+	Note         string `json:"note,omitempty"` // ours
+}
+
+// Entry is one line of a purchase's history.
+type Entry struct {
+	Sequence int
+	At       time.Time
+	Event    Event // 0: the claim
+	Attempt  int   // which send it speaks of
+	Verdict  Verdict
+	State    State // after it
+	Reason   Reason
+	Evidence Evidence
+	By       string // "gateway", "reconciler", or an operator's name
+}

@@ -1,0 +1,285 @@
+package purchase
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gigagate.internal/gigastore"
+)
+
+// ReconcileConfig says how uncertain purchases are settled.
+type ReconcileConfig struct {
+	// Quiet is how long the vendor's records must have had time to show a sale before an absence
+	// counts, after the last moment a byte may have left and been answered.
+	Quiet time.Duration
+	// Wait stands in for a younger purchase as a witness, where there is none.
+	Wait time.Duration
+	// GiveUp is how long records may stay unreadable before an operator is asked.
+	GiveUp time.Duration
+}
+
+const (
+	// absentReads is how many complete reads must lack a purchase.
+	absentReads = 3
+	// firstPass and longestPass bound the pause between passes while something is uncertain.
+	firstPass   = time.Second
+	longestPass = 30 * time.Second
+	// scanPause is the least time between two reads of the vendor's whole list, however many callers
+	// ask after their purchases.
+	scanPause = 5 * time.Second
+	// maxReadAround is how many purchases are looked for one by one in a pass; one read of the list
+	// serves them all.
+	maxReadAround = 20
+	// passBudget bounds one pass: a list of the vendor's can be long.
+	passBudget = 10 * time.Minute
+)
+
+// reconciler settles what is uncertain by reading the vendor's records.
+type reconciler struct {
+	engine *Engine
+	config ReconcileConfig
+	nudged chan struct{}
+
+	// What one process has seen so far. It is not journaled: after a restart the reads begin anew,
+	// which costs time and nothing else.
+	absences     map[string]absence
+	lastComplete time.Time
+	lastScan     time.Time // when the newest, complete or not, began
+}
+
+// absence is what complete reads said of a purchase that they lacked.
+type absence struct {
+	attempt int
+	// since is when this process first saw the attempt open, by its own clock. The journal's clock,
+	// which the attempt's times are from, may differ from it.
+	since time.Time
+	// reads were shown to be readable around the attempt; unproven prove nothing, however many.
+	reads, unproven int
+	last            time.Time // when the newest of them began
+}
+
+func newReconciler(engine *Engine, config ReconcileConfig) *reconciler {
+	return &reconciler{engine: engine, config: config, nudged: make(chan struct{}, 1), absences: map[string]absence{}}
+}
+
+// nudge asks for a pass soon.
+func (r *reconciler) nudge() {
+	select {
+	case r.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// run passes over what is uncertain: soon after a nudge, then ever more slowly, and not at all
+// while there is nothing.
+func (r *reconciler) run() {
+	ctx := r.engine.life
+	r.lastComplete = time.Now()
+	for pause := firstPass; r.engine.sleep(ctx, min(firstPass, r.config.Quiet/4)); pause = min(2*pause, longestPass, r.config.Quiet/4) {
+		open := r.pass(ctx)
+		if open == 0 {
+			pause = longestPass
+			// Nothing in flight here can become uncertain without a nudge; other replicas' can.
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-r.nudged:
+			pause = firstPass
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// pass reads the vendor's records once and settles what they settle. It returns how many purchases
+// are still open.
+func (r *reconciler) pass(ctx context.Context) int {
+	ctx, cancel := context.WithTimeout(ctx, passBudget)
+	defer cancel()
+	watched, err := r.engine.journal.Watched(ctx)
+	if err != nil {
+		r.engine.logger.WarnContext(ctx, "reconcile: the journal cannot be read")
+		return 1
+	}
+	open := r.ours(ctx, watched)
+	r.engine.instruments.open(ctx, open)
+	r.keepOpen(open)
+	if len(open) == 0 {
+		return 0
+	}
+	found := newSighting()
+	r.readAround(ctx, open, found)
+	open = r.settleFound(ctx, open, found)
+	if len(open) == 0 {
+		return 0
+	}
+	if time.Since(r.lastScan) < min(scanPause, r.config.Quiet/4) {
+		return len(open)
+	}
+	r.lastScan = time.Now()
+	scan := r.scan(ctx, watched, open)
+	r.alarmAbsent(ctx, watched, scan)
+	open = r.settleFound(ctx, open, scan)
+	for _, p := range open {
+		r.weighAbsence(ctx, p, scan)
+	}
+	return len(open)
+}
+
+// ours picks what is open and was bought for the account that can be read.
+func (r *reconciler) ours(ctx context.Context, watched []Purchase) []Purchase {
+	account := r.engine.vendor.Account()
+	var open []Purchase
+	for _, p := range watched {
+		switch {
+		case p.State.Settled():
+		case p.Account == account:
+			open = append(open, p)
+		case time.Now().After(r.lastByte(p).Add(r.config.GiveUp)):
+			r.beyondEvidence(ctx, p, OtherAccount)
+		}
+	}
+	return open
+}
+
+// keepOpen drops what was counted of attempts that are open no more, and begins with the new ones.
+func (r *reconciler) keepOpen(open []Purchase) {
+	still := map[string]absence{}
+	for _, p := range open {
+		a, ok := r.absences[p.ID]
+		if !ok || a.attempt != p.Attempt {
+			a = absence{attempt: p.Attempt, since: time.Now()}
+		}
+		still[p.ID] = a
+	}
+	r.absences = still
+}
+
+// lastByte is when the newest send's last byte may have left, and its answer could still come.
+func (r *reconciler) lastByte(p Purchase) time.Time { return p.SendNotAfter.Add(r.engine.timeout) }
+
+// settleFound settles what records show, and returns what they do not.
+func (r *reconciler) settleFound(ctx context.Context, open []Purchase, seen *sighting) []Purchase {
+	var rest []Purchase
+	for _, p := range open {
+		records := seen.of(p.ID)
+		if len(records) == 0 {
+			rest = append(rest, p)
+			continue
+		}
+		r.settle(ctx, p, records)
+	}
+	return rest
+}
+
+// settle binds a purchase to the one package found under its token, if it can be that package.
+func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore.ActivatedItemRecord) {
+	record := records[0]
+	for _, other := range records[1:] {
+		if other.ActivatedItem.UID != record.ActivatedItem.UID {
+			r.beyondEvidence(ctx, p, SeveralFound)
+			return
+		}
+	}
+	record, whole := r.complete(ctx, record)
+	if !whole && time.Now().Before(r.lastByte(p).Add(r.config.Quiet)) {
+		return // the customer or the eSIM is not readable yet, and without them a sale is of little use
+	}
+	if !plausible(p, record) {
+		r.beyondEvidence(ctx, p, OtherFound)
+		return
+	}
+	change, err := found(p, record)
+	if err != nil {
+		r.engine.logger.ErrorContext(ctx, "reconcile: the record cannot be kept", "purchase_id", p.ID)
+		return
+	}
+	if err := r.engine.bind(ctx, p.ID, change); errors.Is(err, ErrItemTaken) {
+		r.beyondEvidence(ctx, p, ItemTaken)
+	}
+}
+
+// complete reads the package by its uid, for the customer and the profile that lists may leave out,
+// and reports whether that could be read.
+func (r *reconciler) complete(ctx context.Context, record gigastore.ActivatedItemRecord) (gigastore.ActivatedItemRecord, bool) {
+	full, err := r.engine.vendor.ActivatedItem(ctx, record.ActivatedItem.UID)
+	if err != nil || full.ActivatedItem.UID != record.ActivatedItem.UID {
+		return record, false
+	}
+	if full.ActivatedItem.Metatag == "" {
+		full.ActivatedItem.Metatag = record.ActivatedItem.Metatag
+	}
+	if full.Customer.UID == "" {
+		full.Customer = record.Customer
+	}
+	return *full, true
+}
+
+// alarmAbsent tells of purchases that were called absent and show up after all: their callers were
+// told that nothing was sold.
+func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *sighting) {
+	for _, p := range watched {
+		records := seen.of(p.ID)
+		if p.State != Failed || p.Anomalies > 0 || len(records) == 0 {
+			continue
+		}
+		if change, err := found(p, records[0]); err == nil {
+			_ = r.engine.bind(ctx, p.ID, change)
+		}
+	}
+}
+
+// weighAbsence decides what a read that lacks p means.
+func (r *reconciler) weighAbsence(ctx context.Context, p Purchase, scan *sighting) {
+	now := time.Now()
+	if !scan.complete {
+		if since := later(r.lastComplete, r.lastByte(p)); now.After(since.Add(r.config.GiveUp)) {
+			r.beyondEvidence(ctx, p, Unreadable)
+		}
+		return
+	}
+	a := r.absences[p.ID]
+	quietEnd := later(r.lastByte(p), a.since).Add(r.config.Quiet)
+	if scan.unvouched[p.ID] || scan.began.Before(quietEnd) || scan.began.Before(a.last.Add(r.config.Quiet/4)) {
+		return
+	}
+	older, younger := scan.witnessed(p)
+	unexplained := scan.unexplained[p.ID]
+	switch {
+	case p.SuccessSeen || unexplained || !older:
+		a.unproven++
+	case younger || !scan.began.Before(quietEnd.Add(r.config.Wait)):
+		a.reads++
+	default:
+		return // a younger purchase, or the time that stands in for one, is still to come
+	}
+	a.last = scan.began
+	r.absences[p.ID] = a
+	switch {
+	case a.reads >= absentReads && p.State == Uncertain && !p.SuccessSeen:
+		r.engine.record(ctx, p.ID, Change{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: byReconciler})
+	case a.unproven >= absentReads && p.SuccessSeen:
+		r.beyondEvidence(ctx, p, SuccessSeen)
+	case a.unproven >= absentReads && unexplained:
+		r.beyondEvidence(ctx, p, Unexplained)
+	case a.unproven >= absentReads:
+		r.beyondEvidence(ctx, p, NoWitness)
+	}
+}
+
+// beyondEvidence hands a purchase to an operator, once.
+func (r *reconciler) beyondEvidence(ctx context.Context, p Purchase, reason Reason) {
+	if p.State != Uncertain {
+		return
+	}
+	r.engine.record(ctx, p.ID, Change{Event: BeyondEvidence, Attempt: p.Attempt, Reason: reason, By: byReconciler})
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

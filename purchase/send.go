@@ -1,0 +1,293 @@
+package purchase
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"gigagate.internal/gigastore"
+)
+
+const (
+	// firstPause and longestPause bound the wait between tries of anything that is tried again.
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second
+)
+
+// claimed is what came of a claim: our own purchase, or the one that has the key.
+type claimed struct {
+	purchase Purchase
+	ours     bool
+}
+
+// start claims the key and, if it is ours, leaves the purchase to an owner that runs on the
+// engine's own time. It returns once the claim is known durable, or the answer has to leave.
+func (e *Engine) start(answer context.Context, id string, request Request) (claimed, error) {
+	if err := e.addOwner(); err != nil {
+		return claimed{}, err
+	}
+	claim := Claim{
+		ID: id, Key: request.Key, Account: e.vendor.Account(),
+		Order: request.Order, Personal: request.Personal, PermitLife: permitLife, Lease: e.lease,
+	}
+	type result struct {
+		claimed claimed
+		err     error
+	}
+	done := make(chan result, 1)
+	work, cancel := e.working(answer)
+	go func() {
+		defer e.ownerDone()
+		defer cancel()
+		defer e.survive(work, id)
+		// The journal counts the permit's life from its own, later, start: ours ends first.
+		began := time.Now()
+		p, ours, err := e.claim(work, claim)
+		done <- result{claimed{p, ours}, err}
+		if err == nil && ours {
+			e.own(work, p, request.Personal, began)
+		}
+	}()
+	select {
+	case r := <-done:
+		return r.claimed, r.err
+	case <-answer.Done():
+		return claimed{}, &UnsettledError{ID: claim.ID}
+	}
+}
+
+// working is a context for work that outlives ctx, whose values it keeps, and ends with the engine.
+func (e *Engine) working(ctx context.Context) (context.Context, context.CancelFunc) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(e.life, cancel)
+	return work, func() {
+		stop()
+		cancel()
+	}
+}
+
+// addOwner counts one more owner, which ownerDone takes back, unless the engine drains or is full.
+func (e *Engine) addOwner() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.draining:
+		return ErrDraining
+	case e.owning >= maxOwners:
+		return ErrOverloaded
+	}
+	e.owning++
+	e.owners.Add(1)
+	return nil
+}
+
+// survive keeps a panic of an owner from ending the process and every other purchase with it. The
+// purchase is left as it is, and its lease tells that its owner is gone. The value of a panic can
+// hold anything, so only its type is told.
+func (e *Engine) survive(ctx context.Context, id string) {
+	if value := recover(); value != nil {
+		e.logger.ErrorContext(ctx, "the owner of a purchase panicked",
+			"purchase_id", id, "type", fmt.Sprintf("%T", value), "stack", string(debug.Stack()))
+	}
+}
+
+func (e *Engine) ownerDone() {
+	e.mu.Lock()
+	e.owning--
+	e.mu.Unlock()
+	e.owners.Done()
+}
+
+// claim asks for the claim until it is known what became of it. Where that cannot be known,
+// nothing is sent.
+func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimBudget)
+	defer cancel()
+	unknown := false
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		p, _, err := e.journal.Claim(ctx, claim)
+		switch {
+		case err == nil:
+			// An earlier try may have written it, though its answer was lost: the id tells.
+			return p, p.ID == claim.ID, nil
+		case errors.Is(err, ErrNotWritten) && !unknown:
+			return Purchase{}, false, &JournalError{LookedUp: true, Err: err}
+		case !e.sleep(ctx, pause):
+			e.disown(claim.ID)
+			return Purchase{}, false, &JournalError{Err: err}
+		}
+		unknown = true
+	}
+}
+
+// disown writes down, as soon as the journal can be reached, that a claim which may have been
+// written was never followed by a send, and never will be: its caller is told that nothing was
+// started. The lease keeps others from taking the purchase up between the two.
+func (e *Engine) disown(id string) {
+	e.loops.Go(func() {
+		evidence := Evidence{Note: "claim not known durable, nothing sent"}
+		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: byGateway, Lease: e.lease, Evidence: evidence}); ok {
+			e.record(e.life, id, Change{Event: WindowOver, Attempt: 1, Reason: NeverSent, By: byGateway, Evidence: evidence})
+		}
+	})
+}
+
+// own walks a purchase from its permit to an answer that is journaled, and on to the next permit
+// while every send is known to have had no effect. began is when, on this machine's clock, the
+// newest permit was asked for.
+func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began time.Time) {
+	windowEnd := began.Add(e.window)
+	turnedAway := 0
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		if p.State == Sending {
+			sale, err := e.send(ctx, p, personal, began.Add(permitLife))
+			if vendor, ok := errors.AsType[*gigastore.Error](err); ok && vendor.Status == http.StatusUnauthorized {
+				turnedAway++
+			}
+			var ok bool
+			if p, ok = e.recordAnswer(ctx, p, sale, err); !ok {
+				return
+			}
+		}
+		if p.State != Accepted {
+			return
+		}
+		// A token refused twice is refused for good; the window does not help.
+		if time.Now().Add(pause).After(windowEnd) || turnedAway > 1 || !e.sleep(ctx, pause) {
+			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: byGateway})
+			return
+		}
+		began = time.Now()
+		var ok bool
+		if p, ok = e.record(ctx, p.ID, Change{Event: Permitted, Attempt: p.Attempt, By: byGateway, PermitLife: permitLife, Lease: e.lease}); !ok {
+			return
+		}
+	}
+}
+
+// send puts one paid request on the wire. There is no other place that does.
+func (e *Engine) send(ctx context.Context, p Purchase, personal Personal, notAfter time.Time) (*gigastore.Sale, error) {
+	ctx, cancel := context.WithTimeout(ctx, permitLife+e.timeout)
+	defer cancel()
+	permit := gigastore.Permit{Token: p.Token(), IdempotencyKey: idempotencyKey(p.Key), NotAfter: notAfter}
+	metatag := p.Token() + " " + p.Order.Metatag
+	var price *gigastore.Price
+	if expected := p.Order.ExpectedPrice; expected != nil {
+		price = &gigastore.Price{Value: expected.Amount, Currency: expected.Currency}
+	}
+	switch o := p.Order; o.Kind {
+	case Register:
+		return e.vendor.Register(ctx, permit, gigastore.RegisterRequest{
+			InventoryItemID: o.InventoryItemID, Metatag: metatag, CustomerEmail: personal.CustomerEmail,
+			UserIP: personal.UserIP, UserCountry: o.UserCountry, ExpectedPrice: price, ActivationMode: o.ActivationMode,
+		})
+	case TopUpWithProfile:
+		return e.vendor.TopUpWithProfile(ctx, permit, gigastore.TopUpWithProfileRequest{
+			InventoryItemID: o.InventoryItemID, Metatag: metatag, CustomerUID: o.CustomerUID,
+			ExpectedPrice: price, ActivationMode: o.ActivationMode,
+			Dedicated: o.Dedicated, CustomerProfileDomainID: o.CustomerProfileDomainID,
+			UserIP: personal.UserIP, UserCountry: o.UserCountry,
+		})
+	default:
+		return e.vendor.TopUp(ctx, permit, gigastore.TopUpRequest{
+			InventoryItemID: o.InventoryItemID, Metatag: metatag, CustomerUID: o.CustomerUID,
+			ExpectedPrice: price, ActivationMode: o.ActivationMode,
+		})
+	}
+}
+
+// recordAnswer journals what became of one send. A sale that cannot be bound, since its item is
+// bound already, is left to the reconciler.
+func (e *Engine) recordAnswer(ctx context.Context, p Purchase, sale *gigastore.Sale, sendErr error) (Purchase, bool) {
+	change, err := answered(p, sale, sendErr)
+	if err != nil {
+		change = Change{Event: AnsweredUnknown, Attempt: p.Attempt, By: byGateway, SuccessSeen: true, Evidence: Evidence{Note: "the answer could not be kept"}}
+	}
+	change.Lease = e.lease
+	annotate(ctx, change)
+	return e.record(ctx, p.ID, change)
+}
+
+// record journals one change, and tries until it is journaled, refused, or the engine ends: an
+// answer is worth waiting for, and worth one try after that end. It reports whether the change
+// stands.
+func (e *Engine) record(ctx context.Context, id string, change Change) (Purchase, bool) {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		p, verdict, err := e.recordOnce(ctx, id, change)
+		switch {
+		case err == nil:
+			e.recorded(ctx, p, change, verdict)
+			return p, true
+		case errors.Is(err, ErrItemTaken) && change.Event == AnsweredApplied:
+			change = Change{
+				Event: AnsweredUnknown, Attempt: change.Attempt, By: change.By, SuccessSeen: true, Anomaly: true,
+				Evidence: Evidence{HTTPStatus: change.Evidence.HTTPStatus, ItemUID: change.ItemUID, Note: "the item is bound to another purchase"},
+			}
+			continue
+		case errors.Is(err, ErrIllegal), errors.Is(err, ErrNotFound), errors.Is(err, ErrItemTaken):
+			e.logger.WarnContext(ctx, "purchase event not taken", "purchase_id", id, "event", change.Event.String(), "error", err.Error())
+			return Purchase{}, false
+		}
+		e.logger.ErrorContext(ctx, "purchase event not journaled yet", "purchase_id", id, "event", change.Event.String())
+		if !e.sleep(ctx, pause) {
+			return Purchase{}, false
+		}
+	}
+}
+
+func (e *Engine) recordOnce(ctx context.Context, id string, change Change) (Purchase, Verdict, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
+	defer cancel()
+	return e.journal.Record(ctx, id, change)
+}
+
+// recorded tells whoever has to know of a change that is journaled. It is the one completion path
+// of answers, of what the reconciler found and of what an operator said.
+func (e *Engine) recorded(ctx context.Context, p Purchase, change Change, verdict Verdict) {
+	e.instruments.event(ctx, p, change, verdict)
+	if verdict == Contradicts || change.Anomaly {
+		e.logger.ErrorContext(ctx, "purchase anomaly: a human has to look at it",
+			"purchase_id", p.ID, "event", change.Event.String(), "state", p.State.String(), "note", change.Evidence.Note)
+	}
+	if verdict != Moves {
+		if p.State.Settled() { // by a try whose answer was lost, or by another replica
+			e.watchers.settled(p, nil)
+		}
+		return
+	}
+	switch {
+	case p.State.Settled():
+		e.watchers.settled(p, change.Sale)
+	case p.State == Uncertain:
+		e.reconciler.nudge()
+	case p.State == NeedsOperator:
+		e.logger.ErrorContext(ctx, "purchase needs an operator", "purchase_id", p.ID, "reason", string(p.Reason))
+	}
+}
+
+// sleep waits, and reports false when ctx or the engine ends first.
+func (e *Engine) sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-e.life.Done():
+		return false
+	}
+}
+
+// idempotencyKey is the vendor's idempotency-key header of a purchase: 64 hexadecimal digits, the
+// most the vendor is thought to take, and a function of the key alone, so that even a gateway whose
+// journal was lost repeats the key of the sale it forgot.
+func idempotencyKey(key Key) string {
+	sum := sha256.Sum256([]byte(key.Caller + "\x00" + key.RequestID))
+	return hex.EncodeToString(sum[:])
+}

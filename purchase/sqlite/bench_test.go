@@ -1,0 +1,119 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/memory"
+)
+
+// BenchmarkPurchase is the journal's part of one Register: a claim and its outcome, from a number of
+// callers at once. "lookup" adds the look-up that comes before. "ungrouped" has one transaction for
+// each write, on the same code. cpu-ns/op is that of the whole process.
+func BenchmarkPurchase(b *testing.B) {
+	for _, callers := range []int{1, 16, 64, 256} {
+		for _, kind := range []string{"memory", "sqlite", "sqlite+lookup", "sqlite-ungrouped"} {
+			b.Run(fmt.Sprintf("%s/callers=%d", kind, callers), func(b *testing.B) {
+				var journal purchase.Journal = memory.Open(nil)
+				if kind != "memory" {
+					j := open(b, filepath.Join(b.TempDir(), "journal.db"), Options{})
+					if kind == "sqlite-ungrouped" {
+						inWriter(b, j, func(*connection) { j.maxGroup = 1 })
+					}
+					journal = j
+				}
+				benchmark(b, journal, callers, kind == "sqlite+lookup")
+			})
+		}
+	}
+}
+
+func benchmark(b *testing.B, journal purchase.Journal, callers int, lookup bool) {
+	var (
+		done  sync.WaitGroup
+		taken atomic.Int64
+		times = make([][]time.Duration, callers)
+	)
+	before := cpu()
+	b.ResetTimer()
+	for i := range callers {
+		done.Go(func() {
+			for taken.Add(1) <= int64(b.N) {
+				start := time.Now()
+				if err := buy(b.Context(), journal, lookup); err != nil {
+					b.Error(err)
+					return
+				}
+				times[i] = append(times[i], time.Since(start))
+			}
+		})
+	}
+	done.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(cpu()-before)/float64(b.N), "cpu-ns/op")
+	all := slices.Concat(times...)
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
+}
+
+func buy(ctx context.Context, journal purchase.Journal, lookup bool) error {
+	claim := newClaim()
+	if lookup {
+		if _, err := journal.Lookup(ctx, claim.Key); err == nil {
+			return fmt.Errorf("%s is known", claim.Key)
+		}
+	}
+	p, _, err := journal.Claim(ctx, claim)
+	if err != nil {
+		return err
+	}
+	_, _, err = journal.Record(ctx, p.ID, sold(p))
+	return err
+}
+
+const orderText = `{"kind":"register","inventory_item_id":"5f2b7c1e-inventory","metatag":"order 4711","user_country":"DE",
+	"expected_price":{"amount":4.2,"currency_code":"EUR"},"activation_mode":"FIRST_USE"}`
+
+func newClaim() purchase.Claim {
+	order, err := purchase.DecodeOrder([]byte(orderText))
+	if err != nil {
+		panic(err)
+	}
+	id := ulid.Make().String()
+	return purchase.Claim{
+		// Keys of callers are in no order.
+		ID: id, Key: purchase.Key{Caller: "default", RequestID: id[16:] + id[:16]}, Account: "c0ffee", Order: order,
+		Personal:   purchase.Personal{CustomerEmail: "someone@example.invalid", UserIP: "203.0.113.7"},
+		PermitLife: 10 * time.Second, Lease: 2 * time.Minute,
+	}
+}
+
+var sale = slices.Repeat([]byte(`{"sale":1}`), 150)
+
+func sold(p purchase.Purchase) purchase.Change {
+	uid := "item-" + p.ID[16:] + p.ID
+	return purchase.Change{
+		Event: purchase.AnsweredApplied, Attempt: p.Attempt, By: "gateway", ItemUID: uid, CustomerUID: "customer-" + uid,
+		Evidence: purchase.Evidence{BytesWritten: 700, HTTPStatus: 200, ItemUID: uid}, Sale: sale,
+	}
+}
+
+// cpu is the time this process has used, in nanoseconds.
+func cpu() int64 {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		panic(err)
+	}
+	return usage.Utime.Nano() + usage.Stime.Nano()
+}

@@ -1,0 +1,129 @@
+package sqlite
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/journaltest"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == childArgument {
+		childMain(os.Args[2:])
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func TestJournal(t *testing.T) {
+	t.Parallel()
+	journaltest.Run(t, func(t *testing.T, clock *journaltest.Clock) journaltest.Harness {
+		t.Helper()
+		j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{Now: clock.Now})
+		exec := func(t *testing.T, query string, args ...any) {
+			t.Helper()
+			if err := j.write(t.Context(), false, func(c *connection) error {
+				_, err := c.conn.ExecContext(background, query, args...)
+				return err
+			}, nil); err != nil {
+				t.Fatalf("%s: %v", query, err)
+			}
+		}
+		return journaltest.Harness{
+			Journal: j,
+			Restart: func(t *testing.T, killed bool) purchase.Journal {
+				t.Helper()
+				path := j.path
+				if killed {
+					path = copyOf(t, j.path)
+				} else if err := j.Close(); err != nil {
+					t.Fatal(err)
+				}
+				return open(t, path, Options{Now: clock.Now})
+			},
+			LoseCommit: func(t *testing.T, happened bool) {
+				t.Helper()
+				loseCommit(t, j, happened)
+			},
+			RewriteOrder: func(t *testing.T, id string, text []byte) {
+				t.Helper()
+				exec(t, "UPDATE purchase SET order_json = ? WHERE id = ?", string(text), id)
+			},
+			Purge: func(t *testing.T, id string) {
+				t.Helper()
+				exec(t, "DELETE FROM purchase_sale WHERE purchase IN (SELECT number FROM purchase WHERE id = ?)", id)
+				exec(t, "DELETE FROM purchase_personal WHERE purchase IN (SELECT number FROM purchase WHERE id = ?)", id)
+			},
+		}
+	})
+}
+
+func open(t testing.TB, path string, options Options) *Journal {
+	t.Helper()
+	j, err := Open(t.Context(), path, options)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := j.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return j
+}
+
+// inWriter runs f where nothing else touches the connection.
+func inWriter(t testing.TB, j *Journal, f func(c *connection)) {
+	t.Helper()
+	if err := j.read(t.Context(), func(c *connection) error { f(c); return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// loseCommit makes the next commit fail, after it happened or instead of it.
+func loseCommit(t *testing.T, j *Journal, happened bool) {
+	t.Helper()
+	inWriter(t, j, func(*connection) {
+		commit := j.commit
+		j.commit = func(c *connection) error {
+			j.commit = commit
+			if happened {
+				if err := commit(c); err != nil {
+					return err
+				}
+			}
+			return errLost
+		}
+	})
+}
+
+var errLost = errors.New("the answer of the commit is lost")
+
+// copyOf is the journal at path as a kill at this moment would leave it.
+func copyOf(t *testing.T, path string) string {
+	t.Helper()
+	target := filepath.Join(t.TempDir(), "journal.db")
+	for _, suffix := range []string{"", "-wal"} {
+		from, err := os.Open(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := os.Create(target + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(to, from); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(from.Close(), to.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return target
+}

@@ -1,0 +1,292 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"gigagate.internal/purchase"
+)
+
+const (
+	selectHistory = `SELECT sequence, at, event, attempt, verdict, state, reason, evidence, by
+		FROM purchase_event WHERE purchase = ? ORDER BY sequence`
+
+	// Its condition is that of the index purchase_watched, word for word.
+	selectWatched = "SELECT " + columns + ` FROM purchase
+		WHERE (state IN ('UNCERTAIN', 'NEEDS_OPERATOR') OR reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR'))
+		AND number > ? ORDER BY number LIMIT ?`
+
+	selectWitnesses = "SELECT " + columns + ` FROM purchase WHERE state = 'SUCCEEDED'
+		AND account = ? AND kind = ? AND mode = ? AND permitted_at >= ? AND permitted_at < ?`
+
+	// scanAtOnce is how many rows a list looks at before writers have their turn: a filter may pass
+	// over years of purchases.
+	scanAtOnce = 2000
+	// watchAtOnce is the same for the watched, which are found by an index.
+	watchAtOnce = 500
+)
+
+// Lookup implements [purchase.Journal].
+func (j *Journal) Lookup(ctx context.Context, key purchase.Key) (purchase.Purchase, error) {
+	return j.one(ctx, func(c *connection) (row, error) {
+		r, err := scan(c.byKey.QueryRowContext(background, key.RequestID, key.Caller))
+		return r, notFound(err)
+	})
+}
+
+// Get implements [purchase.Journal].
+func (j *Journal) Get(ctx context.Context, id string) (purchase.Purchase, error) {
+	return j.one(ctx, func(c *connection) (row, error) { return c.get(id) })
+}
+
+func (j *Journal) one(ctx context.Context, find func(c *connection) (row, error)) (purchase.Purchase, error) {
+	var r row
+	err := j.read(ctx, func(c *connection) (err error) {
+		r, err = find(c)
+		return err
+	})
+	if err != nil {
+		return purchase.Purchase{}, err
+	}
+	return r.decoded()
+}
+
+func (c *connection) get(id string) (row, error) {
+	r, err := scan(c.byID.QueryRowContext(background, id))
+	return r, notFound(err)
+}
+
+func notFound(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return purchase.ErrNotFound
+	}
+	return err
+}
+
+// History implements [purchase.Journal].
+func (j *Journal) History(ctx context.Context, id string) ([]purchase.Entry, error) {
+	var entries []purchase.Entry
+	err := j.read(ctx, func(c *connection) error {
+		r, err := c.get(id)
+		if err != nil {
+			return err
+		}
+		entries, err = c.entries(r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+func (c *connection) entries(r row) (entries []purchase.Entry, err error) {
+	rows, err := c.history.QueryContext(background, r.number)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		entry, err := scanEntry(rows)
+		if err != nil {
+			return nil, fmt.Errorf("history of %s: %w", r.ID, err)
+		}
+		entries = append(entries, entry)
+	}
+	return entries, rows.Err()
+}
+
+// Secrets implements [purchase.Journal].
+func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, error) {
+	var personal, sale []byte
+	err := j.read(ctx, func(c *connection) error {
+		r, err := c.get(id)
+		if err != nil {
+			return err
+		}
+		if personal, err = details(c.personal, r.number); err != nil {
+			return err
+		}
+		sale, err = details(c.sale, r.number)
+		return err
+	})
+	switch {
+	case err != nil:
+		return purchase.Secrets{}, err
+	case personal == nil:
+		return purchase.Secrets{Purged: true}, nil
+	}
+	secrets := purchase.Secrets{Sale: sale}
+	if err := json.Unmarshal(personal, &secrets.Personal); err != nil {
+		return purchase.Secrets{}, fmt.Errorf("the personal data of %s is not what was kept", id)
+	}
+	return secrets, nil
+}
+
+// details is the one column of a row, nil if there is none.
+func details(of *sql.Stmt, number int64) ([]byte, error) {
+	var value []byte
+	err := of.QueryRowContext(background, number).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return value, err
+}
+
+// List implements [purchase.Journal].
+func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) ([]purchase.Purchase, error) {
+	conditions, args := conditionsOf(filter)
+	// With these an index finds the few rows there are; without, rows are looked at from the newest.
+	indexed := filter.RequestID != "" || filter.CustomerUID != ""
+	var list []row
+	for after := page.After; len(list) < page.Size; {
+		var last string
+		err := j.read(ctx, func(c *connection) (err error) {
+			if !indexed {
+				if last, err = c.scanEnd(after); err != nil {
+					return err
+				}
+			}
+			found, err := c.list(conditions, args, after, last, page.Size-len(list))
+			list = append(list, found...)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if last == "" {
+			break
+		}
+		after = last
+	}
+	return decodeAll(list)
+}
+
+// behindAll sorts behind every purchase id.
+const behindAll = "~"
+
+// scanEnd is the id of the last purchase that a list looks at in one go, "" if there are no more
+// than that behind the one named after.
+func (c *connection) scanEnd(after string) (last string, err error) {
+	err = c.conn.QueryRowContext(background, "SELECT id FROM purchase WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?",
+		cmp.Or(after, behindAll), scanAtOnce-1).Scan(&last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return last, err
+}
+
+// list returns up to size purchases older than the one named after, down to the one named last, that
+// meet the conditions.
+func (c *connection) list(conditions string, args []any, after, last string, size int) ([]row, error) {
+	// The plus keeps SQLite from using the index of the ids where a better one is at hand.
+	id := "id"
+	if last == "" {
+		id = "+id"
+	}
+	query := "SELECT " + columns + " FROM purchase WHERE " + id + " < ? AND id >= ?" + conditions + " ORDER BY " + id + " DESC LIMIT ?"
+	values := slices.Concat([]any{cmp.Or(after, behindAll), last}, args, []any{size})
+	return rowsOf(c.conn.QueryContext(background, query, values...))
+}
+
+// conditionsOf is the filter as SQL, with its values.
+func conditionsOf(filter purchase.Filter) (conditions string, args []any) {
+	var b strings.Builder
+	and := func(condition string, values ...any) {
+		b.WriteString(" AND " + condition)
+		args = append(args, values...)
+	}
+	if filter.RequestID != "" {
+		and("request_id = ?", filter.RequestID)
+	}
+	if filter.Caller != "" {
+		and("caller = ?", filter.Caller)
+	}
+	if filter.CustomerUID != "" {
+		and("(customer_uid = ? OR ordered_customer_uid = ?)", filter.CustomerUID, filter.CustomerUID)
+	}
+	if len(filter.States) > 0 {
+		names := make([]any, len(filter.States))
+		for i, state := range filter.States {
+			names[i] = state.String()
+		}
+		and("state IN (?"+strings.Repeat(", ?", len(names)-1)+")", names...)
+	}
+	if !filter.From.IsZero() {
+		and("claimed_at >= ?", micros(filter.From))
+	}
+	if !filter.To.IsZero() {
+		and("claimed_at < ?", micros(filter.To))
+	}
+	return b.String(), args
+}
+
+// Watched implements [purchase.Journal].
+func (j *Journal) Watched(ctx context.Context) ([]purchase.Purchase, error) {
+	var list []row
+	for after := int64(0); ; {
+		var found []row
+		err := j.read(ctx, func(c *connection) (err error) {
+			found, err = rowsOf(c.watched.QueryContext(background, after, watchAtOnce))
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found...)
+		if len(found) < watchAtOnce {
+			return decodeAll(list)
+		}
+		after = found[len(found)-1].number
+	}
+}
+
+// Witnesses implements [purchase.Journal].
+func (j *Journal) Witnesses(
+	ctx context.Context, like purchase.Likeness, span purchase.Span, limit int,
+) ([]purchase.Purchase, error) {
+	from, to := int64(math.MinInt64), int64(math.MaxInt64)
+	if !span.From.IsZero() {
+		from = span.From.UnixMicro()
+	}
+	if !span.To.IsZero() {
+		to = span.To.UnixMicro()
+	}
+	var list []row
+	err := j.read(ctx, func(c *connection) (err error) {
+		// The inner end is To of a span before an attempt, and From of one behind it, which has no To.
+		query := c.witnessesBefore
+		if !span.From.IsZero() && span.To.IsZero() {
+			query = c.witnessesAfter
+		}
+		list, err = rowsOf(query.QueryContext(background, like.Account, string(like.Kind), like.Mode, from, to, max(0, limit)))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return decodeAll(list)
+}
+
+// rowsOf reads a query's rows to their end.
+func rowsOf(rows *sql.Rows, err error) (list []row, _ error) {
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		r, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	return list, rows.Err()
+}

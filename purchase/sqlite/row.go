@@ -1,0 +1,140 @@
+package sqlite
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"gigagate.internal/purchase"
+)
+
+// columns are those of a row, in scan's order.
+const columns = `number, id, caller, request_id, state, reason, attempt, events, anomalies, success_seen,
+	claimed_at, permitted_at, send_not_after, lease_until, updated_at, settled_at, account, item_uid, customer_uid, order_json`
+
+// row is a purchase as its table has it. The order is decoded by the caller of the journal, not by
+// the one goroutine that everybody waits for.
+type row struct {
+	purchase.Purchase
+	number int64
+	events int    // entries in its history
+	order  []byte // nil if decoded already
+}
+
+type scanner interface{ Scan(dest ...any) error }
+
+func scan(from scanner) (row, error) {
+	var (
+		r                                                     row
+		state                                                 string
+		reason, itemUID, customerUID                          sql.NullString
+		claimed, permitted, sendNotAfter, leaseUntil, updated int64
+		settled                                               sql.NullInt64
+	)
+	err := from.Scan(&r.number, &r.ID, &r.Key.Caller, &r.Key.RequestID, &state, &reason, &r.Attempt, &r.events, &r.Anomalies,
+		&r.SuccessSeen, &claimed, &permitted, &sendNotAfter, &leaseUntil, &updated, &settled, &r.Account, &itemUID,
+		&customerUID, &r.order)
+	if err != nil {
+		return row{}, err
+	}
+	if r.State, err = purchase.ParseState(state); err != nil {
+		return row{}, fmt.Errorf("read purchase %s: %w", r.ID, err)
+	}
+	r.Reason, r.ItemUID, r.CustomerUID = purchase.Reason(reason.String), itemUID.String, customerUID.String
+	r.ClaimedAt, r.PermittedAt, r.SendNotAfter = fromMicros(claimed), fromMicros(permitted), fromMicros(sendNotAfter)
+	r.LeaseUntil, r.UpdatedAt = fromMicros(leaseUntil), fromMicros(updated)
+	if settled.Valid {
+		r.SettledAt = fromMicros(settled.Int64)
+	}
+	return r, nil
+}
+
+// decoded is the purchase with its order. It fails if a later version wrote the order.
+func (r row) decoded() (purchase.Purchase, error) {
+	if r.order == nil {
+		return r.Purchase, nil
+	}
+	order, err := purchase.DecodeOrder(r.order)
+	if err != nil {
+		return purchase.Purchase{}, fmt.Errorf("purchase %s: %w", r.ID, err)
+	}
+	r.Order = order
+	return r.Purchase, nil
+}
+
+func decodeAll(rows []row) ([]purchase.Purchase, error) {
+	list := make([]purchase.Purchase, len(rows))
+	for i, r := range rows {
+		p, err := r.decoded()
+		if err != nil {
+			return nil, err
+		}
+		list[i] = p
+	}
+	return list, nil
+}
+
+func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
+
+// micros is NULL for the zero time.
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}
+
+// text is NULL for the empty string.
+func text[S ~string](s S) any {
+	if s == "" {
+		return nil
+	}
+	return string(s)
+}
+
+// claimed is the event that begins every history; to a purchase it is no event.
+const claimed = "CLAIMED"
+
+var verdictNames = map[purchase.Verdict]string{
+	purchase.Moves: "MOVES", purchase.Stays: "STAYS", purchase.Contradicts: "CONTRADICTS",
+}
+
+func parseVerdict(name string) (purchase.Verdict, error) {
+	for verdict, known := range verdictNames {
+		if known == name {
+			return verdict, nil
+		}
+	}
+	return 0, fmt.Errorf("no verdict is named %q", name)
+}
+
+func scanEntry(from scanner) (purchase.Entry, error) {
+	var (
+		e                     purchase.Entry
+		at                    int64
+		event, verdict, state string
+		reason                sql.NullString
+		evidence              []byte
+	)
+	if err := from.Scan(&e.Sequence, &at, &event, &e.Attempt, &verdict, &state, &reason, &evidence, &e.By); err != nil {
+		return purchase.Entry{}, err
+	}
+	var err error
+	if event != claimed {
+		if e.Event, err = purchase.ParseEvent(event); err != nil {
+			return purchase.Entry{}, err
+		}
+	}
+	if e.Verdict, err = parseVerdict(verdict); err != nil {
+		return purchase.Entry{}, err
+	}
+	if e.State, err = purchase.ParseState(state); err != nil {
+		return purchase.Entry{}, err
+	}
+	if err = json.Unmarshal(evidence, &e.Evidence); err != nil {
+		return purchase.Entry{}, fmt.Errorf("read evidence: %w", err)
+	}
+	e.At, e.Reason = fromMicros(at), purchase.Reason(reason.String)
+	return e, nil
+}

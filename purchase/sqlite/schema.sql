@@ -1,0 +1,123 @@
+-- The journal of purchases, version 1. One gateway has this file open, alone; an operator reads a
+-- copy (stop the gateway, or copy the .db with its -wal), or asks the gateway.
+--
+-- Times are microseconds since 1970 in UTC: datetime(claimed_at / 1000000, 'unixepoch') shows one.
+-- Text is compared byte for byte (BINARY, which is SQLite's default, is spelled out for keys).
+-- The CHECKs refuse rows that purchase.Next cannot make. They compare no times of different events,
+-- since the machine's clock may be set back between two, and an answer has to be kept all the same.
+--
+-- What is not settled, the oldest first:
+--   SELECT id, caller, request_id, state, reason, datetime(claimed_at / 1000000, 'unixepoch') AS claimed
+--   FROM purchase WHERE settled_at IS NULL ORDER BY id;
+--
+-- What happened to one purchase:
+--   SELECT e.sequence, datetime(e.at / 1000000, 'unixepoch') AS at, e.event, e.attempt, e.verdict, e.state, e.evidence, e.by
+--   FROM purchase p JOIN purchase_event e ON e.purchase = p.number
+--   WHERE p.caller = 'default' AND p.request_id = 'order-4711' ORDER BY e.sequence;
+--
+-- Purging details of purchases settled more than 400 days ago. Their keys stay, so that no repeat of
+-- such a call ever buys again; replays of it lack the codes. Rows of unsettled purchases refuse it.
+--   DELETE FROM purchase_sale WHERE purchase IN
+--     (SELECT number FROM purchase WHERE settled_at < (unixepoch() - 400 * 86400) * 1000000);
+--   DELETE FROM purchase_personal WHERE purchase IN
+--     (SELECT number FROM purchase WHERE settled_at < (unixepoch() - 400 * 86400) * 1000000);
+
+CREATE TABLE purchase (
+    number               INTEGER NOT NULL PRIMARY KEY, -- what the other tables refer to: short, and in order
+    id                   TEXT    NOT NULL COLLATE BINARY UNIQUE,
+    caller               TEXT    NOT NULL COLLATE BINARY,
+    request_id           TEXT    NOT NULL COLLATE BINARY,
+    state                TEXT    NOT NULL,
+    reason               TEXT,
+    attempt              INTEGER NOT NULL, -- permits given
+    events               INTEGER NOT NULL, -- entries of its history
+    anomalies            INTEGER NOT NULL,
+    success_seen         INTEGER NOT NULL,
+    claimed_at           INTEGER NOT NULL,
+    permitted_at         INTEGER NOT NULL,
+    send_not_after       INTEGER NOT NULL,
+    lease_until          INTEGER NOT NULL,
+    updated_at           INTEGER NOT NULL,
+    settled_at           INTEGER,
+    account              TEXT    NOT NULL COLLATE BINARY,
+    item_uid             TEXT    COLLATE BINARY,
+    customer_uid         TEXT    COLLATE BINARY, -- that it was sold to
+    -- Copies out of the order, for the indexes.
+    kind                 TEXT    NOT NULL,
+    mode                 TEXT    NOT NULL, -- effective
+    ordered_customer_uid TEXT    COLLATE BINARY,
+    -- JSON, see purchase.EncodeOrder. Last, so that scans do not read it.
+    order_json           TEXT    NOT NULL,
+
+    CONSTRAINT key_named CHECK (id <> '' AND request_id <> ''),
+    CONSTRAINT state_known CHECK
+        (state IN ('SENDING', 'ACCEPTED', 'UNCERTAIN', 'NEEDS_OPERATOR', 'SUCCEEDED', 'FAILED')),
+    CONSTRAINT attempt_positive CHECK (attempt >= 1),
+    CONSTRAINT counts_sound CHECK (events >= 1 AND anomalies >= 0 AND anomalies < events),
+    CONSTRAINT success_seen_boolean CHECK (success_seen IN (0, 1)),
+    CONSTRAINT reason_iff_failed_or_needs_operator CHECK
+        ((reason IS NOT NULL) = (state IN ('FAILED', 'NEEDS_OPERATOR')) AND reason IS NOT ''),
+    CONSTRAINT settled_at_iff_settled CHECK ((settled_at IS NOT NULL) = (state IN ('SUCCEEDED', 'FAILED'))),
+    CONSTRAINT item_iff_succeeded CHECK ((item_uid IS NOT NULL) = (state = 'SUCCEEDED') AND item_uid IS NOT ''),
+    CONSTRAINT customer_only_if_succeeded CHECK (customer_uid IS NULL OR state = 'SUCCEEDED'),
+    CONSTRAINT permit_ends_after_it_begins CHECK (send_not_after >= permitted_at)
+) STRICT;
+
+-- The key. The request id stands first, since it is what people search by.
+CREATE UNIQUE INDEX purchase_key ON purchase (request_id, caller);
+-- One package is never the answer to two purchases.
+CREATE UNIQUE INDEX purchase_item ON purchase (item_uid, account) WHERE item_uid IS NOT NULL;
+-- For TakeLapsed, Watched, Witnesses and List by customer, in this order.
+CREATE INDEX purchase_leased ON purchase (lease_until) WHERE state IN ('SENDING', 'ACCEPTED');
+CREATE INDEX purchase_watched ON purchase (number)
+    WHERE state IN ('UNCERTAIN', 'NEEDS_OPERATOR') OR reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR');
+CREATE INDEX purchase_witness ON purchase (account, kind, mode, permitted_at) WHERE state = 'SUCCEEDED';
+CREATE INDEX purchase_customer ON purchase (customer_uid) WHERE customer_uid IS NOT NULL;
+CREATE INDEX purchase_ordered_customer ON purchase (ordered_customer_uid) WHERE ordered_customer_uid IS NOT NULL;
+
+CREATE TRIGGER purchase_is_kept BEFORE DELETE ON purchase
+BEGIN SELECT raise(ABORT, 'a purchase is kept for ever: its key must never buy again'); END;
+
+-- What happened, see purchase.Entry. It holds nothing secret.
+CREATE TABLE purchase_event (
+    purchase INTEGER NOT NULL REFERENCES purchase (number),
+    sequence INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    event    TEXT    NOT NULL,
+    attempt  INTEGER NOT NULL,
+    verdict  TEXT    NOT NULL,
+    state    TEXT    NOT NULL, -- after it
+    reason   TEXT,
+    evidence TEXT    NOT NULL, -- JSON
+    by       TEXT    NOT NULL,
+
+    PRIMARY KEY (purchase, sequence),
+    CONSTRAINT claim_comes_first CHECK (sequence >= 1 AND (sequence = 1) = (event = 'CLAIMED')),
+    CONSTRAINT event_attempt_positive CHECK (attempt >= 1),
+    CONSTRAINT verdict_kept CHECK (verdict IN ('MOVES', 'STAYS', 'CONTRADICTS')),
+    CONSTRAINT event_state_known CHECK
+        (state IN ('SENDING', 'ACCEPTED', 'UNCERTAIN', 'NEEDS_OPERATOR', 'SUCCEEDED', 'FAILED'))
+) STRICT, WITHOUT ROWID;
+
+-- The end user's data. Needed to send; a missing row is a purged one.
+CREATE TABLE purchase_personal (
+    purchase INTEGER NOT NULL PRIMARY KEY REFERENCES purchase (number),
+    personal TEXT    NOT NULL -- JSON
+) STRICT;
+
+-- The vendor's answer to a sale, whole: install codes are bearer secrets.
+CREATE TABLE purchase_sale (
+    purchase INTEGER NOT NULL PRIMARY KEY REFERENCES purchase (number),
+    sale     BLOB    NOT NULL
+) STRICT;
+
+CREATE TRIGGER personal_is_needed_to_send BEFORE DELETE ON purchase_personal
+WHEN (SELECT settled_at IS NULL FROM purchase WHERE number = OLD.purchase)
+BEGIN SELECT raise(ABORT, 'only details of settled purchases can be purged'); END;
+
+-- One row, rewritten to find out whether the disk takes writes.
+CREATE TABLE journal_probe (
+    one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    at  INTEGER NOT NULL
+) STRICT;
+INSERT INTO journal_probe VALUES (1, 0);

@@ -1,0 +1,257 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"gigagate.internal/purchase"
+)
+
+const (
+	insertPurchase = `INSERT INTO purchase (id, caller, request_id, state, attempt, events, anomalies, success_seen,
+		claimed_at, permitted_at, send_not_after, lease_until, updated_at, account, kind, mode, ordered_customer_uid, order_json)
+		VALUES (?, ?, ?, 'SENDING', 1, 1, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+
+	insertEvent = `INSERT INTO purchase_event (purchase, sequence, at, event, attempt, verdict, state, reason, evidence, by)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+	updatePurchase = `UPDATE purchase SET state = ?, reason = ?, attempt = ?, events = ?, anomalies = ?, success_seen = ?,
+		permitted_at = ?, send_not_after = ?, lease_until = ?, updated_at = ?, settled_at = ?, item_uid = ?, customer_uid = ?
+		WHERE number = ? AND events = ?`
+
+	selectLapsed = "SELECT " + columns + ` FROM purchase
+		WHERE state IN ('SENDING', 'ACCEPTED') AND lease_until <= ? ORDER BY lease_until, number`
+)
+
+// Claim implements [purchase.Journal].
+func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, bool, error) {
+	order, err := purchase.EncodeOrder(claim.Order)
+	if err != nil {
+		return purchase.Purchase{}, false, fmt.Errorf("%w: encode the order: %w", purchase.ErrNotWritten, err)
+	}
+	personal, err := json.Marshal(claim.Personal)
+	if err != nil {
+		return purchase.Purchase{}, false, fmt.Errorf("%w: encode personal data: %w", purchase.ErrNotWritten, err)
+	}
+	if err := j.queue.admit(claim.ID); err != nil {
+		return purchase.Purchase{}, false, err
+	}
+	var kept row
+	err = j.write(ctx, false, func(c *connection) (err error) {
+		kept, err = c.claim(claim, order, personal, j.began)
+		return err
+	}, func(written bool) {
+		if !written || kept.ID != claim.ID || kept.State != purchase.Sending {
+			j.queue.release(claim.ID)
+		}
+	})
+	if err != nil {
+		return purchase.Purchase{}, false, err
+	}
+	p, err := kept.decoded()
+	return p, kept.ID == claim.ID && err == nil, err
+}
+
+// claim inserts a purchase with the first entry of its history, or finds the one that has the key.
+func (c *connection) claim(claim purchase.Claim, order, personal []byte, now time.Time) (row, error) {
+	p := purchase.New(claim, now)
+	result, err := c.insertPurchase.ExecContext(background, p.ID, p.Key.Caller, p.Key.RequestID,
+		micros(p.ClaimedAt), micros(p.PermittedAt), micros(p.SendNotAfter), micros(p.LeaseUntil), micros(p.UpdatedAt),
+		p.Account, string(p.Order.Kind), string(p.Order.EffectiveMode()), text(p.Order.CustomerUID), string(order))
+	if err != nil {
+		return row{}, err
+	}
+	if inserted, err := result.RowsAffected(); err != nil {
+		return row{}, err
+	} else if inserted == 0 {
+		kept, err := scan(c.byKey.QueryRowContext(background, p.Key.RequestID, p.Key.Caller))
+		if errors.Is(err, sql.ErrNoRows) {
+			err = fmt.Errorf("%w: the purchase id %s is another key's", purchase.ErrNotWritten, p.ID)
+		}
+		return kept, err
+	}
+	number, err := result.LastInsertId()
+	if err != nil {
+		return row{}, err
+	}
+	r := row{Purchase: p, number: number, events: 1}
+	if err := c.append(r, now, claimed, purchase.Change{Attempt: 1, By: "gateway"}, purchase.Moves); err != nil {
+		return row{}, err
+	}
+	_, err = c.insertPersonal.ExecContext(background, number, string(personal))
+	c.remember(r)
+	return r, err
+}
+
+// remember keeps a row while it waits for its outcome, so that it need not be read for that. Only
+// this connection writes to the file, and what it wrote and did not commit is forgotten with it.
+func (c *connection) remember(r row) {
+	if r.State == purchase.Sending || r.State == purchase.Accepted {
+		c.open[r.ID] = r
+	} else {
+		delete(c.open, r.ID)
+	}
+}
+
+// append adds the newest entry, whose sequence is r.events, to the history of r.
+func (c *connection) append(r row, now time.Time, event string, change purchase.Change, verdict purchase.Verdict) error {
+	evidence, err := json.Marshal(change.Evidence)
+	if err != nil {
+		return fmt.Errorf("encode evidence: %w", err)
+	}
+	_, err = c.insertEvent.ExecContext(background, r.number, r.events, micros(now), event, change.Attempt,
+		verdictNames[verdict], r.State.String(), text(change.Reason), string(evidence), change.By)
+	return err
+}
+
+// Record implements [purchase.Journal].
+func (j *Journal) Record(
+	ctx context.Context, id string, change purchase.Change,
+) (purchase.Purchase, purchase.Verdict, error) {
+	if change.ItemUID != "" {
+		change.Evidence.ItemUID = change.ItemUID
+	}
+	var found struct {
+		row     row
+		verdict purchase.Verdict
+	}
+	err := j.write(ctx, false, func(c *connection) (err error) {
+		found.row, found.verdict, err = c.record(id, change, j.began)
+		return err
+	}, func(written bool) {
+		if written && found.row.State != purchase.Sending {
+			j.queue.release(id)
+		}
+	})
+	if err != nil {
+		return purchase.Purchase{}, 0, err
+	}
+	p, err := found.row.decoded()
+	return p, found.verdict, err
+}
+
+func (c *connection) record(id string, change purchase.Change, now time.Time) (row, purchase.Verdict, error) {
+	before, known := c.open[id]
+	if !known {
+		var err error
+		if before, err = c.get(id); err != nil {
+			return row{}, 0, err
+		}
+	}
+	after := before
+	var verdict purchase.Verdict
+	after.Purchase, verdict = before.After(change, now)
+	switch {
+	case verdict == purchase.Illegal:
+		return row{}, verdict, fmt.Errorf("%w: %s of attempt %d in %s of attempt %d",
+			purchase.ErrIllegal, change.Event, change.Attempt, before.State, before.Attempt)
+	case verdict != purchase.Moves && after.SuccessSeen == before.SuccessSeen:
+		if known, err := c.holds(before, change); known || err != nil {
+			return before, verdict, err
+		}
+	}
+	err := c.update(&after, change, verdict, now)
+	if err != nil {
+		return row{}, verdict, err
+	}
+	if verdict == purchase.Moves && after.State == purchase.Succeeded && change.Sale != nil {
+		_, err = c.insertSale.ExecContext(background, after.number, change.Sale)
+	}
+	return after, verdict, err
+}
+
+// holds reports whether the history has change already.
+func (c *connection) holds(r row, change purchase.Change) (bool, error) {
+	entries, err := c.entries(r)
+	for _, e := range entries {
+		if e.Event == change.Event && e.Attempt == change.Attempt && e.Evidence.ItemUID == change.Evidence.ItemUID {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+// update writes a changed row and the entry of its change.
+func (c *connection) update(r *row, change purchase.Change, verdict purchase.Verdict, now time.Time) error {
+	r.events++
+	result, err := c.updatePurchase.ExecContext(background, r.State.String(), text(r.Reason), r.Attempt, r.events, r.Anomalies,
+		r.SuccessSeen, micros(r.PermittedAt), micros(r.SendNotAfter), micros(r.LeaseUntil), micros(r.UpdatedAt),
+		micros(r.SettledAt), text(r.ItemUID), text(r.CustomerUID), r.number, r.events-1)
+	if isTaken(err) {
+		return purchase.ErrItemTaken // the statement had no effect, and it was the first
+	}
+	if err != nil {
+		return err
+	}
+	if changed, err := result.RowsAffected(); err != nil {
+		return err
+	} else if changed != 1 {
+		return fmt.Errorf("purchase %s was changed by somebody else than the journal's writer", r.ID)
+	}
+	c.remember(*r)
+	return c.append(*r, now, change.Event.String(), change, verdict)
+}
+
+// TakeLapsed implements [purchase.Journal]. Purchases whose order a later version wrote are taken as
+// well; what is returned beside the error are the others.
+func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purchase.Purchase, error) {
+	var lapsed []row
+	err := j.write(ctx, true, func(c *connection) (err error) {
+		lapsed, err = c.takeLapsed(lease, j.began)
+		return err
+	}, func(written bool) {
+		for _, r := range lapsed {
+			if written {
+				j.queue.release(r.ID)
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	var (
+		list []purchase.Purchase
+		errs []error
+	)
+	for _, r := range lapsed {
+		if p, err := r.decoded(); err != nil {
+			errs = append(errs, err)
+		} else {
+			list = append(list, p)
+		}
+	}
+	return list, errors.Join(errs...)
+}
+
+func (c *connection) takeLapsed(lease time.Duration, now time.Time) ([]row, error) {
+	lapsed, err := rowsOf(c.lapsed.QueryContext(background, micros(now)))
+	if err != nil {
+		return nil, err
+	}
+	for i := range lapsed {
+		r := &lapsed[i]
+		if r.State == purchase.Accepted {
+			r.LeaseUntil, r.UpdatedAt = now.Add(lease), now
+			_, err = c.updateLease.ExecContext(background, micros(r.LeaseUntil), micros(now), r.number)
+			c.remember(*r)
+		} else {
+			change := purchase.Change{Event: purchase.Lost, Attempt: r.Attempt, By: "reconciler"}
+			var verdict purchase.Verdict
+			r.Purchase, verdict = r.After(change, now)
+			err = c.update(r, change, verdict, now)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return lapsed, nil
+}
+
+// Ping implements [purchase.Journal]. It writes, and waits until that is durable.
+func (j *Journal) Ping(ctx context.Context) error {
+	return j.write(ctx, false, func(c *connection) error { return c.probe(j.began) }, nil)
+}

@@ -1,0 +1,439 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gigagate.internal/purchase"
+)
+
+// held blocks the writer between two transactions until the returned function is called, so that
+// everything asked for in between is one group.
+func held(t *testing.T, j *Journal) (release func()) {
+	t.Helper()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	o := newOperation(func(*connection) error { close(entered); <-leave; return nil })
+	if err := j.queue.read(o); err != nil {
+		t.Fatal(err)
+	}
+	<-entered
+	return func() { close(leave) }
+}
+
+// enqueue puts a write into the queue without waiting for it.
+func enqueue(t *testing.T, j *Journal, run func(c *connection) error) *operation {
+	t.Helper()
+	o := newOperation(run)
+	if err := j.queue.write(o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func claiming(claim purchase.Claim, j *Journal) func(c *connection) error {
+	return func(c *connection) error {
+		_, err := c.claim(claim, []byte(`{"kind":"register","inventory_item_id":"i","metatag":"m"}`), []byte(`{}`), j.began)
+		return err
+	}
+}
+
+func answer(t *testing.T, o *operation) error {
+	t.Helper()
+	select {
+	case err := <-o.done:
+		return err
+	case <-time.After(30 * time.Second):
+		t.Fatal("the writer does not answer")
+		return nil
+	}
+}
+
+func exists(t *testing.T, j *Journal, id string) bool {
+	t.Helper()
+	_, err := j.Get(t.Context(), id)
+	if err != nil && !errors.Is(err, purchase.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+// TestAnswersFollowTheCommit: not even a claim that finds its key taken in the same group is told
+// so before that group is durable.
+func TestAnswersFollowTheCommit(t *testing.T) {
+	t.Parallel()
+	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
+	release := held(t, j)
+	claim, same := newClaim(), newClaim()
+	same.Key = claim.Key
+	group := []*operation{
+		enqueue(t, j, claiming(claim, j)),
+		enqueue(t, j, claiming(same, j)),
+		enqueue(t, j, func(*connection) error { return purchase.ErrNotFound }),
+	}
+	commits, early := 0, 0
+	commit := j.commit // the writer is held
+	j.commit = func(c *connection) error {
+		commits++
+		for _, o := range group {
+			early += len(o.done)
+		}
+		return commit(c)
+	}
+	release()
+	for _, o := range group {
+		_ = answer(t, o)
+	}
+	inWriter(t, j, func(*connection) {
+		if commits != 1 || early != 0 {
+			t.Errorf("%d commits for one group, %d answers before it", commits, early)
+		}
+	})
+}
+
+// TestOneBadOperation: what cannot be written fails alone, whole.
+func TestOneBadOperation(t *testing.T) {
+	t.Parallel()
+	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
+	release := held(t, j)
+	before, bad, behind := newClaim(), newClaim(), newClaim()
+	good := enqueue(t, j, claiming(before, j))
+	broken := enqueue(t, j, func(c *connection) error {
+		if err := claiming(bad, j)(c); err != nil {
+			return err
+		}
+		_, err := c.conn.ExecContext(background, "UPDATE purchase SET attempt = 0 WHERE id = ?", bad.ID)
+		return err
+	})
+	alsoGood := enqueue(t, j, claiming(behind, j))
+	release()
+	if err := answer(t, broken); !errors.Is(err, purchase.ErrNotWritten) || !strings.Contains(err.Error(), "attempt_positive") {
+		t.Errorf("the bad operation: err = %v", err)
+	}
+	for _, o := range []*operation{good, alsoGood} {
+		if err := answer(t, o); err != nil {
+			t.Errorf("another of its group: %v", err)
+		}
+	}
+	if exists(t, j, bad.ID) || !exists(t, j, before.ID) || !exists(t, j, behind.ID) {
+		t.Error("not what was answered is there")
+	}
+	if _, _, err := j.Record(t.Context(), bad.ID, sold(purchase.New(bad, time.Now()))); !errors.Is(err, purchase.ErrNotFound) {
+		t.Errorf("an outcome of what was rolled back: err = %v, want ErrNotFound", err)
+	}
+}
+
+// TestFailedCommit: all of the group are told that nothing is known, and the file is read again
+// before anything else is done with it.
+func TestFailedCommit(t *testing.T) {
+	t.Parallel()
+	for _, happened := range []bool{true, false} {
+		t.Run(fmt.Sprintf("happened=%t", happened), func(t *testing.T) {
+			t.Parallel()
+			j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
+			loseCommit(t, j, happened)
+			release := held(t, j)
+			first := j.conn
+			claims := []purchase.Claim{newClaim(), newClaim(), newClaim()}
+			var group []*operation
+			for _, claim := range claims {
+				group = append(group, enqueue(t, j, claiming(claim, j)))
+			}
+			release()
+			for _, o := range group {
+				if err := answer(t, o); !errors.Is(err, errLost) || errors.Is(err, purchase.ErrNotWritten) {
+					t.Errorf("err = %v, want one that promises nothing", err)
+				}
+			}
+			for _, claim := range claims {
+				if exists(t, j, claim.ID) != happened {
+					t.Errorf("%s: there = %t", claim.ID, !happened)
+				}
+			}
+			inWriter(t, j, func(c *connection) {
+				if c == first {
+					t.Error("the connection whose commit failed is still in use")
+				}
+			})
+		})
+	}
+}
+
+// TestFileGone: while the file cannot be opened every call fails, writes with a promise, Ping says
+// why, and no new file takes the old one's place. It ends by itself.
+func TestFileGone(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := open(t, path, Options{})
+	kept := newClaim()
+	if _, _, err := j.Claim(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+	loseCommit(t, j, true)
+	release := held(t, j)
+	lost := newClaim()
+	o := enqueue(t, j, claiming(lost, j))
+	moved := []string{path, path + "-wal"}
+	for _, name := range moved {
+		if err := os.Rename(name, name+".away"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release()
+	if err := answer(t, o); err == nil || errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("the lost commit: err = %v", err)
+	}
+	for range 3 {
+		if _, _, err := j.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
+			t.Errorf("claim without a file: err = %v, want ErrNotWritten", err)
+		}
+		if _, err := j.Lookup(t.Context(), kept.Key); err == nil || errors.Is(err, purchase.ErrNotFound) {
+			t.Errorf("look-up without a file: err = %v, which would let it be bought again", err)
+		}
+	}
+	if err := j.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "unable to open") {
+		t.Errorf("ping: %v", err)
+	}
+	for _, name := range moved {
+		if _, err := os.Stat(name); err == nil {
+			t.Errorf("%s was made anew", filepath.Base(name))
+		}
+		// Closing may have brought all of the log home and removed it.
+		if err := os.Rename(name+".away", name); err != nil && name == path {
+			t.Fatal(err)
+		}
+	}
+	untilUsable(t, j)
+	if !exists(t, j, kept.ID) || !exists(t, j, lost.ID) {
+		t.Error("what was committed is gone")
+	}
+}
+
+func untilUsable(t *testing.T, j *Journal) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for j.Ping(ctx) != nil {
+		select {
+		case <-ctx.Done():
+			t.Fatal("the journal does not recover")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// TestReadOnly: a write that fails before its commit was certainly not written.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
+	inWriter(t, j, func(c *connection) {
+		if err := c.exec(background, "PRAGMA query_only = ON"); err != nil {
+			t.Error(err)
+		}
+	})
+	claim := newClaim()
+	if _, _, err := j.Claim(t.Context(), claim); !errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("claim: err = %v, want ErrNotWritten", err)
+	}
+	untilUsable(t, j)
+	if exists(t, j, claim.ID) {
+		t.Error("the claim is there")
+	}
+}
+
+// TestQueueFull: a claim holds the place of its outcome, and nothing but claims is refused.
+func TestQueueFull(t *testing.T) {
+	t.Parallel()
+	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{MaxOpen: 2})
+	ctx := t.Context()
+	first, second, third := newClaim(), newClaim(), newClaim()
+	for _, claim := range []purchase.Claim{first, second} {
+		if _, _, err := j.Claim(ctx, claim); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func() {
+		t.Helper()
+		_, _, err := j.Claim(ctx, third)
+		if !errors.Is(err, purchase.ErrQueueFull) || !errors.Is(err, purchase.ErrNotWritten) {
+			t.Fatalf("claim beyond the bound: err = %v", err)
+		}
+	}
+	refused()
+	if _, ours, err := j.Claim(ctx, second); err != nil || !ours {
+		t.Errorf("a claim that has its place, again: ours = %t, err = %v", ours, err)
+	}
+	refused()
+
+	p, err := j.Get(ctx, first.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := j.Record(ctx, p.ID, sold(p)); err != nil {
+		t.Errorf("an outcome is refused: %v", err)
+	}
+	loser := newClaim()
+	loser.Key = first.Key
+	for range 5 { // claims that lose give their place back
+		if _, ours, err := j.Claim(ctx, loser); err != nil || ours {
+			t.Errorf("a claim of a taken key: ours = %t, err = %v", ours, err)
+		}
+	}
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, _, err := j.Claim(gone, newClaim()); err == nil { // so do claims whose caller went
+		t.Error("claimed for a caller who has gone")
+	}
+	if _, _, err := j.Claim(ctx, third); err != nil {
+		t.Errorf("with a place given back: %v", err)
+	}
+	fourth := newClaim()
+	if _, _, err := j.Claim(ctx, fourth); !errors.Is(err, purchase.ErrQueueFull) {
+		t.Errorf("with none: err = %v", err)
+	}
+}
+
+// TestLeasesEndWithTheirProcess: what was under way when a process died is taken up at once.
+func TestLeasesEndWithTheirProcess(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := open(t, path, Options{})
+	sending, accepted := newClaim(), newClaim()
+	for _, claim := range []purchase.Claim{sending, accepted} {
+		if _, _, err := j.Claim(t.Context(), claim); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change := purchase.Change{Event: purchase.AnsweredNoEffect, Attempt: 1, Lease: time.Hour, By: "gateway"}
+	if _, _, err := j.Record(t.Context(), accepted.ID, change); err != nil {
+		t.Fatal(err)
+	}
+	if taken, err := j.TakeLapsed(t.Context(), time.Hour); err != nil || len(taken) != 0 {
+		t.Fatalf("%d are taken from their living owner, err = %v", len(taken), err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	j = open(t, path, Options{})
+	taken, err := j.TakeLapsed(t.Context(), time.Hour)
+	if err != nil || len(taken) != 2 {
+		t.Fatalf("%d are taken after the restart, err = %v", len(taken), err)
+	}
+	for _, p := range taken {
+		if want := map[string]purchase.State{sending.ID: purchase.Uncertain, accepted.ID: purchase.Accepted}[p.ID]; p.State != want {
+			t.Errorf("%s is %s, want %s", p.ID, p.State, want)
+		}
+	}
+
+	// The owner of this one lives through a file that is opened again.
+	living := newClaim()
+	if _, _, err := j.Claim(t.Context(), living); err != nil {
+		t.Fatal(err)
+	}
+	loseCommit(t, j, false)
+	_ = j.Ping(t.Context())
+	untilUsable(t, j)
+	if taken, err := j.TakeLapsed(t.Context(), time.Hour); err != nil || len(taken) != 0 {
+		t.Errorf("%d are taken from a living owner, err = %v", len(taken), err)
+	}
+}
+
+// TestCheckpoint: a commit is not followed by a checkpoint at once; the log is brought home when there
+// is nothing else to do.
+func TestCheckpoint(t *testing.T) {
+	t.Parallel()
+	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
+	pages := make(chan int, 1)
+	count := newOperation(func(c *connection) error {
+		behind, err := c.logBehind()
+		pages <- behind
+		return err
+	})
+	release := held(t, j)
+	commit := j.commit
+	j.commit = func(c *connection) error {
+		j.commit = commit
+		return errors.Join(commit(c), j.queue.read(count)) // what the writer does next
+	}
+	o := enqueue(t, j, claiming(newClaim(), j))
+	release()
+	if err := errors.Join(answer(t, o), answer(t, count)); err != nil {
+		t.Fatal(err)
+	}
+	if <-pages == 0 {
+		t.Error("a commit is followed by a checkpoint")
+	}
+	deadline := time.After(30 * time.Second)
+	for behind := -1; behind != 0; {
+		select {
+		case <-deadline:
+			t.Fatal("no checkpoint while idle")
+		case <-time.After(2 * idleBeforeCheckpoint): // asking more often would keep it busy
+		}
+		inWriter(t, j, func(c *connection) {
+			var err error
+			if behind, err = c.logBehind(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestLogIsSettledAtOpen: what the log of a dead process holds is in the database file, and synced,
+// before anybody reads it.
+func TestLogIsSettledAtOpen(t *testing.T) {
+	t.Parallel()
+	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
+	claim := newClaim()
+	if _, _, err := j.Claim(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	release := held(t, j)
+	path := copyOf(t, j.path)
+	release()
+	c, err := connect(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if log, err := os.Stat(path + "-wal"); err != nil || log.Size() != 0 {
+		t.Errorf("the log has %d bytes, err = %v", log.Size(), err)
+	}
+	if _, err := c.get(claim.ID); err != nil {
+		t.Errorf("what the log held: %v", err)
+	}
+	if err := c.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestVirtualTime: simulations run the journal in a bubble. It lets time pass while it has nothing to
+// do, and ends with its bubble.
+func TestVirtualTime(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal.db")
+	synctest.Test(t, func(t *testing.T) {
+		j, err := Open(t.Context(), path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		claim := newClaim()
+		p, _, err := j.Claim(t.Context(), claim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Hour)
+		if p, _, err = j.Record(t.Context(), p.ID, sold(p)); err != nil || p.SettledAt.Sub(p.ClaimedAt) != time.Hour {
+			t.Errorf("settled %s after the claim, err = %v", p.SettledAt.Sub(p.ClaimedAt), err)
+		}
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,284 @@
+package purchase_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gigagate.internal/purchase"
+)
+
+// reference is the table in Next's comment, by event and state: a state's name, or the verdict in
+// lower case where the state stays.
+func reference(t *testing.T) map[purchase.Event]map[purchase.State]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "state.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, decl := range file.Decls {
+		if f, ok := decl.(*ast.FuncDecl); ok && f.Name.Name == "Next" {
+			lines = strings.Split(f.Doc.Text(), "\n")
+		}
+	}
+	var states []purchase.State
+	table := map[purchase.Event]map[purchase.State]string{}
+	for _, line := range lines {
+		cells := strings.Fields(line)
+		if len(cells) == 0 || line[0] != '\t' && states == nil && !strings.HasPrefix(line, "    ") {
+			continue
+		}
+		if states == nil {
+			for _, name := range cells {
+				state, err := purchase.ParseState(name)
+				if err != nil {
+					t.Fatalf("the table's head: %v", err)
+				}
+				states = append(states, state)
+			}
+			continue
+		}
+		event, err := purchase.ParseEvent(cells[0])
+		if err != nil {
+			break // the text behind the table
+		}
+		if len(cells) != len(states)+1 {
+			t.Fatalf("the table's row %q has %d cells for %d states", line, len(cells)-1, len(states))
+		}
+		row := map[purchase.State]string{}
+		for i, state := range states {
+			row[state] = cells[i+1]
+		}
+		table[event] = row
+	}
+	return table
+}
+
+// TestNextIsItsTable holds every state × every event to the table that people read.
+func TestNextIsItsTable(t *testing.T) {
+	t.Parallel()
+	verdicts := map[purchase.Verdict]string{
+		purchase.Stays: "stays", purchase.Contradicts: "contradicts", purchase.Illegal: "illegal",
+	}
+	table := reference(t)
+	if len(table) != len(purchase.Events()) {
+		t.Fatalf("the table has %d of %d events", len(table), len(purchase.Events()))
+	}
+	for _, event := range purchase.Events() {
+		if len(table[event]) != len(purchase.States()) {
+			t.Fatalf("the table's row of %s has %d of %d states", event, len(table[event]), len(purchase.States()))
+		}
+		for _, from := range purchase.States() {
+			to, verdict := purchase.Next(from, event)
+			got := to.String()
+			if verdict != purchase.Moves {
+				got = verdicts[verdict]
+				if to != from {
+					t.Errorf("%s in %s: %s, yet the state becomes %s", event, from, got, to)
+				}
+			} else if to == from {
+				t.Errorf("%s in %s moves to where it was", event, from)
+			}
+			if want := table[event][from]; got != want {
+				t.Errorf("%s in %s: got %s, the table says %s", event, from, got, want)
+			}
+		}
+	}
+}
+
+func TestNextIsTotal(t *testing.T) {
+	t.Parallel()
+	for from := range purchase.State(20) {
+		for event := range purchase.Event(30) {
+			known := slices.Contains(purchase.States(), from) && slices.Contains(purchase.Events(), event)
+			if to, verdict := purchase.Next(from, event); !known && (verdict != purchase.Illegal || to != from) {
+				t.Errorf("Next(%s, %s) = %s, %d; want the same state and Illegal", from, event, to, verdict)
+			}
+		}
+	}
+}
+
+func TestNamesRoundTrip(t *testing.T) {
+	t.Parallel()
+	for _, state := range purchase.States() {
+		if parsed, err := purchase.ParseState(state.String()); err != nil || parsed != state {
+			t.Errorf("ParseState(%q) = %v, %v", state.String(), parsed, err)
+		}
+		if settled := state == purchase.Succeeded || state == purchase.Failed; state.Settled() != settled {
+			t.Errorf("%s.Settled() = %t", state, !settled)
+		}
+	}
+	for _, event := range purchase.Events() {
+		if parsed, err := purchase.ParseEvent(event.String()); err != nil || parsed != event {
+			t.Errorf("ParseEvent(%q) = %v, %v", event.String(), parsed, err)
+		}
+	}
+	for _, name := range []string{"", "sending", "SENDING ", "State(0)", "Event(0)"} {
+		if state, err := purchase.ParseState(name); err == nil {
+			t.Errorf("ParseState(%q) = %s, want an error", name, state)
+		}
+		if event, err := purchase.ParseEvent(name); err == nil {
+			t.Errorf("ParseEvent(%q) = %s, want an error", name, event)
+		}
+	}
+}
+
+// truth is what one send came to at the vendor, whatever anyone knows of it.
+type truth byte
+
+const (
+	pending truth = 'p' // on its way, or it may be
+	nothing truth = 'n' // it had no effect, and never will
+	sold    truth = 's'
+)
+
+// node is a purchase together with the truth about each of its sends, "nnp" for instance.
+type node struct {
+	state   purchase.State
+	attempt int
+	item    string // of the binding
+	wire    string
+}
+
+func (n node) purchase() purchase.Purchase {
+	return purchase.Purchase{State: n.state, Attempt: n.attempt, ItemUID: n.item}
+}
+
+func (n node) all(want truth) bool { return strings.Trim(n.wire, string(want)) == "" }
+
+// canHappen reports whether event may be caused for a send, given the truth: only answers are held
+// to it, and what people and the reconciler say of an absence. Everything else may come at any time.
+func (n node) canHappen(event purchase.Event, attempt int) bool {
+	switch event {
+	case purchase.AnsweredNoEffect, purchase.AnsweredRefused:
+		return truth(n.wire[attempt-1]) == nothing
+	case purchase.AnsweredApplied:
+		return truth(n.wire[attempt-1]) == sold
+	case purchase.Found, purchase.ResolvedApplied:
+		return strings.ContainsRune(n.wire, rune(sold))
+	case purchase.PresumedAbsent, purchase.ResolvedAbsent:
+		return n.all(nothing)
+	default:
+		return true
+	}
+}
+
+// search visits everything that can follow from a claim, over all sequences of events, answers of
+// every earlier send included, up to three sends. It calls edge for each step.
+func search(t *testing.T, edge func(from node, change purchase.Change, to node, verdict purchase.Verdict, path string)) map[node][]node {
+	t.Helper()
+	const sends = 3
+	begin := node{purchase.Sending, 1, "", string(pending)}
+	paths := map[node]string{begin: "claim"}
+	next := map[node][]node{}
+	for queue := []node{begin}; len(queue) > 0; queue = queue[1:] {
+		from := queue[0]
+		visit := func(to node, step string) {
+			next[from] = append(next[from], to)
+			if _, seen := paths[to]; !seen {
+				paths[to] = paths[from] + ", " + step
+				queue = append(queue, to)
+			}
+		}
+		for i, now := range from.wire { // the vendor decides
+			if truth(now) == pending {
+				for _, then := range []truth{nothing, sold} {
+					to := from
+					to.wire = from.wire[:i] + string(then) + from.wire[i+1:]
+					visit(to, fmt.Sprintf("send %d: %s", i+1, map[truth]string{nothing: "no effect", sold: "sold"}[then]))
+				}
+			}
+		}
+		for _, event := range purchase.Events() {
+			for attempt := 1; attempt <= from.attempt; attempt++ {
+				change := purchase.Change{Event: event, Attempt: attempt, Reason: "REASON"}
+				if !from.canHappen(event, attempt) || event == purchase.Permitted && from.attempt == sends {
+					continue
+				}
+				if event == purchase.AnsweredApplied || event == purchase.Found || event == purchase.ResolvedApplied {
+					change.ItemUID = "item"
+				}
+				after, verdict := from.purchase().After(change, time.Unix(0, 0))
+				to := node{after.State, after.Attempt, after.ItemUID, from.wire}
+				if after.Attempt > from.attempt {
+					to.wire += string(pending)
+				}
+				step := fmt.Sprintf("%s(%d)", event, attempt)
+				edge(from, change, to, verdict, paths[from]+", "+step)
+				visit(to, step)
+			}
+		}
+	}
+	return next
+}
+
+// TestNoSecondSendWithoutProof is the one rule, over every sequence of events.
+func TestNoSecondSendWithoutProof(t *testing.T) {
+	t.Parallel()
+	permits := 0
+	nodes := search(t, func(from node, change purchase.Change, to node, verdict purchase.Verdict, path string) {
+		if to.attempt > from.attempt {
+			permits++
+			if !from.all(nothing) || to.attempt != from.attempt+1 || to.state != purchase.Sending {
+				t.Errorf("a second request on the wire while an earlier one is %q: %s", from.wire, path)
+			}
+		}
+		if verdict == purchase.Moves && to.state == purchase.Failed && !from.all(nothing) {
+			t.Errorf("FAILED, though a send is %q: %s", from.wire, path)
+		}
+		if to.state == purchase.Succeeded && !strings.ContainsRune(to.wire, rune(sold)) {
+			t.Errorf("SUCCEEDED, though nothing is sold (%q): %s", to.wire, path)
+		}
+		if from.state.Settled() && (to.state != from.state || to.item != from.item) {
+			t.Errorf("%s is final, and became %s: %s", from.state, to.state, path)
+		}
+	})
+	if permits < 2 || len(nodes) < 30 {
+		t.Fatalf("the search saw %d permits in %d situations: it does not search", permits, len(nodes))
+	}
+}
+
+// TestEverythingCanEnd: from every situation that a purchase can get into, a final one can be reached.
+func TestEverythingCanEnd(t *testing.T) {
+	t.Parallel()
+	next := search(t, func(node, purchase.Change, node, purchase.Verdict, string) {})
+	ends := map[node]bool{}
+	for grown := true; grown; {
+		grown = false
+		for from, tos := range next {
+			if !ends[from] && (from.state.Settled() || slices.ContainsFunc(tos, func(to node) bool { return ends[to] })) {
+				ends[from], grown = true, true
+			}
+		}
+	}
+	for from := range next {
+		if !ends[from] {
+			t.Errorf("no way out of %s, sends %q", from.state, from.wire)
+		}
+	}
+}
+
+// TestPositiveEvidenceSettles: a sale seen, live or in the vendor's records, settles at any time.
+func TestPositiveEvidenceSettles(t *testing.T) {
+	t.Parallel()
+	for _, state := range purchase.States() {
+		for _, event := range []purchase.Event{purchase.AnsweredApplied, purchase.Found} {
+			for attempt := 1; attempt <= 2; attempt++ {
+				p := purchase.Purchase{State: state, Attempt: 2}
+				after, verdict := p.After(purchase.Change{Event: event, Attempt: attempt, Reason: "REASON", ItemUID: "item", CustomerUID: "customer"}, time.Unix(1, 0))
+				if !state.Settled() && (verdict != purchase.Moves || after.State != purchase.Succeeded || after.ItemUID != "item" || after.CustomerUID != "customer") {
+					t.Errorf("%s(%d) in %s: %s, verdict %d", event, attempt, state, after.State, verdict)
+				}
+				if state == purchase.Failed && (verdict != purchase.Contradicts || after.Anomalies != 1) {
+					t.Errorf("%s(%d) in FAILED: verdict %d, %d anomalies; want an anomaly", event, attempt, verdict, after.Anomalies)
+				}
+			}
+		}
+	}
+}
