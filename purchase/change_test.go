@@ -104,28 +104,34 @@ func TestAfterRefinesNext(t *testing.T) {
 		{"a stale loss", second, purchase.Change{Event: purchase.Lost, Attempt: 1}, purchase.Sending, purchase.Illegal},
 		{
 			"a stale absence", through(t, purchase.AnsweredNoEffect, purchase.Permitted, purchase.Lost),
-			purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1}, purchase.Uncertain, purchase.Illegal,
+			purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1},
+			purchase.Uncertain, purchase.Illegal,
 		},
 		{"a sale without an item", second, purchase.Change{Event: purchase.AnsweredApplied, Attempt: 2}, purchase.Sending, purchase.Illegal},
 		{
 			"the same sale again", through(t, purchase.AnsweredApplied),
-			purchase.Change{Event: purchase.Found, Attempt: 1, ItemUID: "item"}, purchase.Succeeded, purchase.Stays,
+			purchase.Change{Event: purchase.Found, Attempt: 1, ItemUID: "item"},
+			purchase.Succeeded, purchase.Stays,
 		},
 		{
 			"a second item", through(t, purchase.AnsweredApplied),
-			purchase.Change{Event: purchase.Found, Attempt: 1, ItemUID: "other"}, purchase.Succeeded, purchase.Contradicts,
+			purchase.Change{Event: purchase.Found, Attempt: 1, ItemUID: "other"},
+			purchase.Succeeded, purchase.Contradicts,
 		},
 		{
 			"a late 200 after FAILED", through(t, purchase.AnsweredUnknown, purchase.PresumedAbsent),
-			purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"}, purchase.Failed, purchase.Contradicts,
+			purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"},
+			purchase.Failed, purchase.Contradicts,
 		},
 		{
 			"a late 200 after LOST", through(t, purchase.Lost),
-			purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"}, purchase.Succeeded, purchase.Moves,
+			purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"},
+			purchase.Succeeded, purchase.Moves,
 		},
 		{
 			"a late 4xx where an operator is asked", through(t, purchase.Lost, purchase.BeyondEvidence),
-			purchase.Change{Event: purchase.AnsweredRefused, Attempt: 1}, purchase.NeedsOperator, purchase.Stays,
+			purchase.Change{Event: purchase.AnsweredRefused, Attempt: 1},
+			purchase.NeedsOperator, purchase.Stays,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -210,11 +216,12 @@ func TestDifferences(t *testing.T) {
 		name := reflect.TypeFor[purchase.Order]().Field(i).Name
 		asked := kept
 		field := reflect.ValueOf(&asked).Elem().Field(i)
-		if name == "Kind" {
+		switch {
+		case name == "Kind":
 			asked.Kind = purchase.TopUp
-		} else if field.Kind() == reflect.Pointer {
+		case field.Kind() == reflect.Pointer:
 			field.SetZero()
-		} else {
+		default:
 			field.SetString(field.String() + "X")
 		}
 		if fields := differ(kept, asked); !slices.Equal(fields, []string{want[name]}) {

@@ -64,6 +64,9 @@ type Engine struct {
 	// life ends when the engine is closed: work that outlives drain stops there.
 	life context.Context
 	end  context.CancelFunc
+	// waits ends when a drain has nothing left to wait for: what is open then is not settled here.
+	waits    context.Context
+	endWaits context.CancelFunc
 
 	mu       sync.Mutex
 	draining bool
@@ -75,6 +78,7 @@ type Engine struct {
 // NewEngine makes an engine. It does nothing by itself before Start.
 func NewEngine(config Config) *Engine {
 	life, end := context.WithCancel(context.Background())
+	waits, endWaits := context.WithCancel(life)
 	e := &Engine{
 		journal: config.Journal, vendor: config.Vendor, logger: config.Logger,
 		inventory: gigastore.NewInventoryCache(config.Vendor),
@@ -82,7 +86,7 @@ func NewEngine(config Config) *Engine {
 		lease:       config.SendWindow + permitLife + config.VendorTimeout + leaseSlack,
 		instruments: config.Instruments,
 		watchers:    watchers{waiting: map[string]*settlement{}},
-		life:        life, end: end,
+		life:        life, end: end, waits: waits, endWaits: endWaits,
 	}
 	e.reconciler = newReconciler(e, config.Reconcile)
 	return e
@@ -126,7 +130,7 @@ var (
 	ErrDeadlineTooShort = errors.New("too little time is left to start a purchase")
 )
 
-// MismatchError: the key stands for another order.
+// MismatchError says that the key stands for another order.
 type MismatchError struct {
 	Purchase Purchase
 	Fields   []string
@@ -134,7 +138,7 @@ type MismatchError struct {
 
 func (e *MismatchError) Error() string { return "the request id stands for another order" }
 
-// FailedError: the purchase came to nothing; its reason says how.
+// FailedError says that the purchase came to nothing; its reason says how.
 type FailedError struct {
 	Purchase Purchase
 	Replayed bool
@@ -142,12 +146,13 @@ type FailedError struct {
 
 func (e *FailedError) Error() string { return "the purchase failed: " + string(e.Purchase.Reason) }
 
-// UnsettledError: it is not known yet what became of the purchase.
+// UnsettledError says that it is not known yet what became of the purchase.
+// ID is empty where it is not even known whether there is a purchase.
 type UnsettledError struct{ ID string }
 
 func (e *UnsettledError) Error() string { return "the purchase is not settled" }
 
-// JournalError: the journal cannot be used, and nothing was sent.
+// JournalError says that the journal cannot be used, and that nothing was sent.
 type JournalError struct {
 	// LookedUp: the journal was read before it failed, and had no purchase under the key.
 	LookedUp bool
@@ -248,7 +253,9 @@ func (e *Engine) attach(answer context.Context, kept Purchase, request Request) 
 
 // await waits until the purchase is settled or the answer has to leave.
 func (e *Engine) await(answer context.Context, s *settlement, id string, pause time.Duration, replayed bool) (Bought, error) {
-	p, sale, settled := s.await(answer, pause, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
+	wait, cancel := e.waiting(answer)
+	defer cancel()
+	p, sale, settled := s.await(wait, pause, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
 	if !settled {
 		return Bought{}, &UnsettledError{ID: id}
 	}
@@ -262,6 +269,16 @@ func (e *Engine) await(answer context.Context, s *settlement, id string, pause t
 		sale = secrets.Sale
 	}
 	return e.tell(p, sale, replayed)
+}
+
+// waiting is ctx that also ends when a drain has nothing left to wait for.
+func (e *Engine) waiting(ctx context.Context) (context.Context, context.CancelFunc) {
+	wait, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(e.waits, cancel)
+	return wait, func() {
+		stop()
+		cancel()
+	}
 }
 
 // tell turns a settled purchase into an answer.

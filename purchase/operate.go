@@ -38,7 +38,9 @@ func (e *Engine) Wait(ctx context.Context, id string) (Purchase, error) {
 		return p, err
 	}
 	e.reconciler.nudge()
-	if settled, _, ok := settlement.await(ctx, firstPoll, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) }); ok {
+	wait, cancelWait := e.waiting(ctx)
+	defer cancelWait()
+	if settled, _, ok := settlement.await(wait, firstPoll, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) }); ok {
 		return settled, nil
 	}
 	again, cancelAgain := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
@@ -168,7 +170,8 @@ func (e *Engine) takeUp(p Purchase) {
 	}()
 }
 
-// Drain refuses new purchases and waits for those under way to be journaled, or for ctx.
+// Drain refuses new purchases and waits for those under way to be journaled, or for ctx. Then calls
+// that wait for a purchase are answered with what is known: nothing here settles it any more.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.Lock()
 	e.draining = true
@@ -180,6 +183,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 	}()
 	select {
 	case <-idle:
+		e.endWaits()
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

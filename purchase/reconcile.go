@@ -160,6 +160,11 @@ func (r *reconciler) keepOpen(open []Purchase) {
 // lastByte is when the newest send's last byte may have left, and its answer could still come.
 func (r *reconciler) lastByte(p Purchase) time.Time { return p.SendNotAfter.Add(r.engine.timeout) }
 
+// quietEnd is when the vendor's records must show a sale, by the journal's clock and by our own.
+func (r *reconciler) quietEnd(p Purchase) time.Time {
+	return later(r.lastByte(p), r.absences[p.ID].since).Add(r.config.Quiet)
+}
+
 // settleFound settles what records show, and returns what they do not.
 func (r *reconciler) settleFound(ctx context.Context, open []Purchase, seen *sighting) []Purchase {
 	var rest []Purchase
@@ -184,7 +189,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 		}
 	}
 	record, whole := r.complete(ctx, record)
-	if !whole && time.Now().Before(r.lastByte(p).Add(r.config.Quiet)) {
+	if !whole && time.Now().Before(r.quietEnd(p)) {
 		return // the customer or the eSIM is not readable yet, and without them a sale is of little use
 	}
 	if !plausible(p, record) {
@@ -241,7 +246,7 @@ func (r *reconciler) weighAbsence(ctx context.Context, p Purchase, scan *sightin
 		return
 	}
 	a := r.absences[p.ID]
-	quietEnd := later(r.lastByte(p), a.since).Add(r.config.Quiet)
+	quietEnd := r.quietEnd(p)
 	if scan.unvouched[p.ID] || scan.began.Before(quietEnd) || scan.began.Before(a.last.Add(r.config.Quiet/4)) {
 		return
 	}

@@ -57,7 +57,9 @@ func (e *Engine) start(answer context.Context, id string, request Request) (clai
 	case r := <-done:
 		return r.claimed, r.err
 	case <-answer.Done():
-		return claimed{}, &UnsettledError{ID: claim.ID}
+		// The id is not told: as long as the claim waits for the journal, nothing is found under it,
+		// and that reads as if nothing would ever come of it.
+		return claimed{}, &UnsettledError{}
 	}
 }
 

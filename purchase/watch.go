@@ -69,7 +69,12 @@ func (s *settlement) await(ctx context.Context, pause time.Duration, get func(co
 			return s.kept, s.sale, true
 		case <-ctx.Done():
 			timer.Stop()
-			return Purchase{}, nil, false
+			select {
+			case <-s.done: // both are true, and this one is the answer
+				return s.kept, s.sale, true
+			default:
+				return Purchase{}, nil, false
+			}
 		case <-timer.C:
 		}
 		if p, err := bounded(ctx, get); err == nil && p.State.Settled() {

@@ -2,8 +2,6 @@ package server_test
 
 import (
 	"fmt"
-	"io"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,8 +13,6 @@ import (
 )
 
 const callActivate = "POST /gigastore/activations/activated-items/{uid}/activate"
-
-func bodyOf(text string) io.Reader { return strings.NewReader(text) }
 
 // started is when the ledger says that a package started, and how often.
 func (g *gateway) started(item string) (times []time.Time) {

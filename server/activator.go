@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
 )
+
+// leastTime is what must be left beside the margin for an irreversible call to be started.
+const leastTime = 250 * time.Millisecond
 
 // activator starts packages: free, irreversible, and without a key at the vendor. It reads before
 // it calls, and on any doubt it reads again instead of calling again.
@@ -19,6 +24,8 @@ type activator struct {
 	logger *slog.Logger
 	// budget is the longest one activation can take: two reads around the call.
 	budget time.Duration
+	// running counts the activations under way: they outlive their callers.
+	running sync.WaitGroup
 	// flight joins concurrent calls for one package, so that they cannot race each other.
 	flight singleflight.Group
 }
@@ -33,16 +40,18 @@ type started struct {
 	already bool
 }
 
-// activate answers when the package has started, or answerMargin before the caller's deadline;
+// activate answers when the package has started, or purchase.AnswerMargin before the caller's deadline;
 // the work then still runs to its end.
 func (a *activator) activate(ctx context.Context, uid string) (started, error) {
-	wait := a.budget + answerMargin
+	wait := a.budget + purchase.AnswerMargin
 	if deadline, ok := ctx.Deadline(); ok {
-		if wait = time.Until(deadline) - answerMargin; wait < leastTime {
+		if wait = time.Until(deadline) - purchase.AnswerMargin; wait < leastTime {
 			return started{}, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT}
 		}
 	}
 	done := a.flight.DoChan(uid, func() (any, error) {
+		a.running.Add(1)
+		defer a.running.Done()
 		work, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.budget)
 		defer cancel()
 		return guarded(func() (started, error) { return a.run(work, uid) })

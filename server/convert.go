@@ -5,14 +5,18 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
 )
+
+// tokenLength is the length of the token before every metatag sent upstream.
+const tokenLength = len(purchase.TokenPrefix) + ulid.EncodedSize
 
 // modes pairs the contract's activation modes with the vendor's words. The unspecified mode has
 // none: it is left out of the vendor's request, and stands for any word that is not here.
@@ -31,23 +35,6 @@ func modeFromVendor(word gigastore.ActivationMode) gigagatev1.ActivationMode {
 		}
 	}
 	return gigagatev1.ActivationMode_ACTIVATION_MODE_UNSPECIFIED
-}
-
-// priceToVendor converts an expected price; nil stays nil.
-func priceToVendor(money *gigagatev1.Money) (*gigastore.Price, error) {
-	if money == nil {
-		return nil, nil
-	}
-	// The contract takes leading zeros, a JSON number does not.
-	text := strings.TrimLeft(money.GetAmount(), "0")
-	if text == "" || text[0] == '.' {
-		text = "0" + text
-	}
-	amount, err := gigastore.ParseDecimal(text)
-	if err != nil {
-		return nil, invalidField("expected_price.amount", "is not a decimal number")
-	}
-	return &gigastore.Price{Value: amount, Currency: money.GetCurrencyCode()}, nil
 }
 
 func moneyFromVendor(price *gigastore.Price) *gigagatev1.Money {
@@ -69,7 +56,7 @@ func moneysFromVendor(prices []gigastore.Price) []*gigagatev1.Money {
 }
 
 // token matches the first word of a metatag that this gateway sent.
-var token = regexp.MustCompile(`(?s)^` + tokenPrefix + `([0-7][0-9A-HJKMNP-TV-Z]{25})(?: (.*))?$`)
+var token = regexp.MustCompile(`(?s)^` + purchase.TokenPrefix + `([0-7][0-9A-HJKMNP-TV-Z]{25})(?: (.*))?$`)
 
 // splitMetatag separates the purchase from the caller's own text; a metatag without our token is
 // all text.

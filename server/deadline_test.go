@@ -1,15 +1,18 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/purchase"
 	"gigagate.internal/server"
 )
 
@@ -29,23 +32,33 @@ func TestAnswerLeavesBeforeTheDeadline(t *testing.T) { //nolint:paralleltest // 
 			a := g.overGRPC(t, ctx, ask(message))
 			a.check(t, outcomeUnknown)
 			deadline, _ := ctx.Deadline()
-			if left := time.Until(deadline); left > server.AnswerMargin {
+			if left := time.Until(deadline); left > purchase.AnswerMargin {
 				t.Errorf("answered too early, with %v left", left)
 			}
 		})
 	}
 }
 
+// Too little time starts nothing new; a known id is answered all the same.
 func TestDeadlineTooShortStartsNothing(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
-	customer := g.sold(t).GetCustomer().GetUid()
+	known := register()
+	sold := g.overREST(t, t.Context(), ask(known))
+	sold.ok(t)
+	customer := sold.reply.(*gigagatev1.RegisterResponse).GetCustomer().GetUid()
 	before := g.calls()
 	for _, message := range []proto.Message{register(), topUp(customer), topUp(customer, withProfile()), activate("u")} {
+		_, isPurchase := message.(interface{ GetRequestId() string })
 		ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 		g.overGRPC(t, ctx, ask(message)).check(t,
-			want{codes.Unavailable, http.StatusServiceUnavailable, "DEADLINE_TOO_SHORT", "NOT_STARTED", false, nil})
+			want{codes.Unavailable, http.StatusServiceUnavailable, "DEADLINE_TOO_SHORT", "NOT_STARTED", isPurchase, nil})
 		cancel()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+	defer cancel()
+	if a := g.overGRPC(t, ctx, ask(known)); a.outcome != nil || a.replayed != "true" || !proto.Equal(a.reply, sold.reply) {
+		t.Errorf("a known id: %s", a.text)
 	}
 	if got := g.calls() - before; got != 0 {
 		t.Errorf("%d vendor calls", got)
@@ -64,6 +77,7 @@ func TestSaleOutlivesItsCaller(t *testing.T) {
 				t.Parallel()
 				held := newGate(pathRegister)
 				g := open(t, setup{wrap: held.wrap})
+				message := register()
 				ctx, cancel := context.WithCancel(t.Context())
 				if way == "deadline" {
 					ctx, cancel = context.WithTimeout(t.Context(), time.Second)
@@ -73,10 +87,10 @@ func TestSaleOutlivesItsCaller(t *testing.T) {
 				go func() {
 					defer close(left)
 					if way == "deadline" {
-						g.doors()[i].call(t, ctx, ask(register())).check(t, outcomeUnknown)
+						g.doors()[i].call(t, ctx, ask(message)).check(t, outcomeUnknown)
 						return
 					}
-					g.hangUp(ctx, name)
+					g.hangUp(ctx, name, message)
 				}()
 				<-held.entered
 				if way == "cancel" {
@@ -90,11 +104,18 @@ func TestSaleOutlivesItsCaller(t *testing.T) {
 					// The gateway has seen it: the purchase is on its own from now on.
 					g.logs.line(t, `"door":"`+name, `"reason":"OUTCOME_UNKNOWN"`)
 				}
+				id := g.openID(t, message.GetRequestId())
 				close(held.open)
-				g.logs.line(t, "purchase ended after its caller was answered", `"effect":"APPLIED"`)
+				waited := g.overREST(t, t.Context(), ask(waitPurchase(id, time.Minute)))
+				waited.ok(t)
+				if p := waited.reply.(*gigagatev1.WaitPurchaseResponse).GetPurchase(); p.GetEffect() != gigagatev1.Effect_EFFECT_APPLIED {
+					t.Errorf("%v", p)
+				}
+				again := g.overREST(t, t.Context(), ask(message))
+				again.ok(t)
 				ledger := g.box.Ledger()
-				if len(ledger.Sales) != 1 || ledger.Requests[pathRegister] != 1 || ledger.Sales[0].Requests != 1 {
-					t.Errorf("ledger %+v", ledger)
+				if again.replayed != "true" || len(ledger.Sales) != 1 || ledger.Requests[pathRegister] != 1 || ledger.Sales[0].Requests != 1 {
+					t.Errorf("replayed %q, ledger %+v", again.replayed, ledger)
 				}
 			})
 		}
@@ -102,12 +123,16 @@ func TestSaleOutlivesItsCaller(t *testing.T) {
 }
 
 // hangUp makes a register call whose answer nobody waits for.
-func (g *gateway) hangUp(ctx context.Context, door string) {
+func (g *gateway) hangUp(ctx context.Context, door string, message *reg) {
 	if door == "grpc" {
-		_, _ = gigagatev1.NewActivationServiceClient(g.conn).Register(ctx, register())
+		_, _ = gigagatev1.NewActivationServiceClient(g.conn).Register(ctx, message)
 		return
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.restURL+restRegister, bodyOf(validJSON+"}"))
+	body, err := protojson.Marshal(message)
+	if err != nil {
+		return
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.restURL+restRegister, bytes.NewReader(body))
 	if err != nil {
 		return
 	}
@@ -117,13 +142,17 @@ func (g *gateway) hangUp(ctx context.Context, door string) {
 	}
 }
 
+// A drain ends what is new. What is known is still answered for, and what is under way is waited for.
 func TestDraining(t *testing.T) {
 	t.Parallel()
 	held := newGate(pathRegister)
 	g := open(t, setup{wrap: held.wrap})
-	answers := make(chan answer, 2)
-	for _, d := range g.doors() {
-		go func() { answers <- d.call(t, t.Context(), ask(register())) }()
+	refused := topUp("nobody")
+	before := g.overGRPC(t, t.Context(), ask(refused))
+	under := []*reg{register(), register()}
+	answers := make(chan answer, 4)
+	for i, d := range g.doors() {
+		go func() { answers <- d.call(t, t.Context(), ask(under[i])) }()
 		<-held.entered
 	}
 	over, cancel := context.WithCancel(t.Context())
@@ -133,12 +162,15 @@ func TestDraining(t *testing.T) {
 	}
 	drained := make(chan error, 1)
 	go func() { drained <- g.server.Drain(t.Context()) }()
-	for _, d := range g.doors() {
+	draining := want{codes.Unavailable, http.StatusServiceUnavailable, "DRAINING", "NOT_STARTED", true, nil}
+	for i, d := range g.doors() {
 		for _, message := range []proto.Message{register(), topUp("c"), topUp("c", withProfile())} {
-			d.call(t, t.Context(), ask(message)).check(t,
-				want{codes.Unavailable, http.StatusServiceUnavailable, "DRAINING", "NOT_STARTED", false, nil})
+			d.call(t, t.Context(), ask(message)).check(t, draining)
 		}
 		d.call(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{})).ok(t)
+		g.checkReplay(t, d, refused, before)
+		d.call(t, t.Context(), ask(other(under[i], func(r *reg) { r.Metatag = "elsewhere" }))).check(t, reused("INDETERMINATE", "metatag"))
+		go func() { answers <- d.call(t, t.Context(), ask(under[1-i])) }() // attaches to the other door's
 	}
 	select {
 	case err := <-drained:
@@ -146,7 +178,7 @@ func TestDraining(t *testing.T) {
 	default:
 	}
 	close(held.open)
-	for range 2 {
+	for range 4 {
 		(<-answers).ok(t)
 	}
 	if err := <-drained; err != nil {
@@ -162,8 +194,9 @@ func TestAnswerComesWithinAnswerWithin(t *testing.T) {
 	t.Parallel()
 	const timeout = 600 * time.Millisecond
 	g := open(t, setup{timeout: timeout, restWriteTimeout: (*server.Server).AnswerWithin})
-	if least := 10*time.Second + timeout; g.server.AnswerWithin() < least {
-		t.Errorf("AnswerWithin is %v, a sale may take %v", g.server.AnswerWithin(), least)
+	// A purchase, and a caller who waits for one.
+	if least := max(g.engine.AnswerWithin(), time.Minute); g.server.AnswerWithin() < least || least < 11*time.Second+timeout {
+		t.Errorf("AnswerWithin is %v, an answer may take %v", g.server.AnswerWithin(), least)
 	}
 	item := g.sold(t, mode(onDemand)).GetActivatedItem().GetUid()
 	g.inject(t, pathItems+item, "slow_body", params{"interval": "40ms", "bytes": 100})
@@ -171,7 +204,7 @@ func TestAnswerComesWithinAnswerWithin(t *testing.T) {
 	g.inject(t, pathItems+item, "hang", nil)
 	start := time.Now()
 	g.overREST(t, t.Context(), ask(activate(item))).check(t, outcomeUnknown)
-	if took := time.Since(start); took < 2*timeout || took > 3*timeout+server.AnswerMargin {
+	if took := time.Since(start); took < 2*timeout || took > 3*timeout+purchase.AnswerMargin {
 		t.Errorf("took %v, the longest is %v", took, 3*timeout)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -28,7 +30,7 @@ import (
 type rpc struct {
 	method   string
 	httpVerb string
-	path     string // {uid} stands for the request's
+	path     string // {uid} and {id} stand for the request's
 	reply    proto.Message
 }
 
@@ -44,6 +46,14 @@ func rpcOf(req proto.Message) rpc {
 		return rpc{gigagatev1.CustomerService_GetCustomer_FullMethodName, "GET", "/v1/customers/{uid}", &gigagatev1.GetCustomerResponse{}}
 	case *gigagatev1.ListInventoryItemsRequest:
 		return rpc{gigagatev1.InventoryService_ListInventoryItems_FullMethodName, "GET", "/v1/inventory", &gigagatev1.ListInventoryItemsResponse{}}
+	case *gigagatev1.GetPurchaseRequest:
+		return rpc{gigagatev1.PurchaseService_GetPurchase_FullMethodName, "GET", "/v1/purchases/{id}", &gigagatev1.GetPurchaseResponse{}}
+	case *gigagatev1.ListPurchasesRequest:
+		return rpc{gigagatev1.PurchaseService_ListPurchases_FullMethodName, "GET", "/v1/purchases", &gigagatev1.ListPurchasesResponse{}}
+	case *gigagatev1.WaitPurchaseRequest:
+		return rpc{gigagatev1.PurchaseService_WaitPurchase_FullMethodName, "GET", "/v1/purchases/{id}:wait", &gigagatev1.WaitPurchaseResponse{}}
+	case *gigagatev1.ResolvePurchaseRequest:
+		return rpc{gigagatev1.PurchaseService_ResolvePurchase_FullMethodName, "POST", "/v1/purchases/{id}:resolve", &gigagatev1.ResolvePurchaseResponse{}}
 	}
 	panic("no such request")
 }
@@ -72,11 +82,13 @@ type answer struct {
 	http    int // REST only
 	header  http.Header
 	traceID string
-	text    string        // everything that came back
-	reply   proto.Message // of the call's own type; only its fields are set on success
-	outcome *gigagatev1.Outcome
-	info    *errdetails.ErrorInfo
-	bad     *errdetails.BadRequest
+	// replayed is what marks an answer that was recorded earlier: "true", or nothing.
+	replayed string
+	text     string        // everything that came back
+	reply    proto.Message // of the call's own type; only its fields are set on success
+	outcome  *gigagatev1.Outcome
+	info     *errdetails.ErrorInfo
+	bad      *errdetails.BadRequest
 }
 
 func (a *answer) setStatus(st *status.Status) {
@@ -131,7 +143,7 @@ func (g *gateway) overGRPC(t *testing.T, ctx context.Context, q question) answer
 	var head, trailer metadata.MD
 	err = g.conn.Invoke(ctx, call.method, q.encoded(data), &back,
 		grpc.ForceCodec(bytesCodec{}), grpc.Header(&head), grpc.Trailer(&trailer))
-	a := answer{reply: call.reply, traceID: strings.Join(head.Get("x-trace-id"), ",")}
+	a := answer{reply: call.reply, traceID: strings.Join(head.Get("x-trace-id"), ","), replayed: strings.Join(head.Get("gigagate-replayed"), ",")}
 	if err != nil {
 		st := status.Convert(err)
 		a.setStatus(st)
@@ -160,11 +172,17 @@ func (g *gateway) overREST(t *testing.T, ctx context.Context, q question) answer
 	call := rpcOf(q.message)
 	message := proto.Clone(q.message)
 	path := call.path
-	if strings.Contains(path, "{uid}") {
-		field := message.ProtoReflect().Descriptor().Fields().ByName("uid")
-		uid := message.ProtoReflect().Get(field).String()
+	for _, name := range []string{"uid", "id"} {
+		if !strings.Contains(path, "{"+name+"}") {
+			continue
+		}
+		field := message.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
+		id := message.ProtoReflect().Get(field).String()
 		message.ProtoReflect().Clear(field)
-		path = strings.Replace(path, "{uid}", url.PathEscape(string(q.encoded([]byte(uid)))), 1)
+		path = strings.Replace(path, "{"+name+"}", url.PathEscape(string(q.encoded([]byte(id)))), 1)
+	}
+	if call.httpVerb == http.MethodGet {
+		path += queryOf(t, q, message)
 	}
 	var body []byte
 	if call.httpVerb == http.MethodPost && proto.Size(message) > 0 {
@@ -175,6 +193,27 @@ func (g *gateway) overREST(t *testing.T, ctx context.Context, q question) answer
 		body = q.encoded(data)
 	}
 	return g.http(t, ctx, call.httpVerb, path, body, q.header, call.reply)
+}
+
+// queryOf writes what stands in no path of a GET.
+func queryOf(t *testing.T, q question, message proto.Message) string {
+	t.Helper()
+	data, err := protojson.Marshal(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]any
+	if err := json.Unmarshal(data, &members); err != nil {
+		t.Fatal(err)
+	}
+	if len(members) == 0 {
+		return ""
+	}
+	query := url.Values{}
+	for name, value := range members {
+		query.Set(name, string(q.encoded(fmt.Append(nil, value))))
+	}
+	return "?" + query.Encode()
 }
 
 // http makes one HTTP request with a JSON body, and reads the answer into reply.
@@ -209,7 +248,7 @@ func readAnswer(t *testing.T, resp *http.Response, reply proto.Message) answer {
 	_ = resp.Header.Write(&head)
 	a := answer{
 		http: resp.StatusCode, header: resp.Header, traceID: resp.Header.Get("X-Trace-Id"),
-		reply: reply, text: head.String() + string(text),
+		replayed: strings.Join(resp.Header.Values("Gigagate-Replayed"), ","), reply: reply, text: head.String() + string(text),
 	}
 	if got := resp.Header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type is %q", got)
@@ -276,6 +315,9 @@ func (a answer) check(t *testing.T, w want) {
 	}
 	if a.info.GetDomain() != "gigagate.internal" || len(a.traceID) != 32 {
 		t.Errorf("domain %q, trace %q", a.info.GetDomain(), a.traceID)
+	}
+	if w.effect == "NOT_APPLIED" && a.outcome.GetPurchaseId() != "" && (a.outcome.GetRetryDelay() != nil || a.header.Get("Retry-After") != "") {
+		t.Errorf("what is settled is to be repeated: %s", a.text)
 	}
 	if a.http == http.StatusServiceUnavailable && w.effect == "INDETERMINATE" && a.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")

@@ -1,8 +1,11 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -13,10 +16,15 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
+var requests atomic.Int64
+
+// requestID is of a purchase that no other request of the tests speaks of.
+func requestID() string { return fmt.Sprintf("order-%d", requests.Add(1)) }
+
 // register is a request that sells, as edited.
 func register(edits ...func(*gigagatev1.RegisterRequest)) *gigagatev1.RegisterRequest {
 	r := &gigagatev1.RegisterRequest{
-		RequestId: "order-4711", InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "shop order 4711",
+		RequestId: requestID(), InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "shop order 4711",
 		UserIp: "203.0.113.24", UserCountry: "GR",
 	}
 	for _, edit := range edits {
@@ -28,7 +36,7 @@ func register(edits ...func(*gigagatev1.RegisterRequest)) *gigagatev1.RegisterRe
 // topUp is a request that sells to customer, as edited.
 func topUp(customer string, edits ...func(*gigagatev1.TopUpRequest)) *gigagatev1.TopUpRequest {
 	r := &gigagatev1.TopUpRequest{
-		RequestId: "order-4712", InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "shop order 4712",
+		RequestId: requestID(), InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "shop order 4712",
 		CustomerUid: customer,
 	}
 	for _, edit := range edits {
@@ -80,6 +88,8 @@ func invalidRequests() []invalid {
 		{name: "price without currency", message: register(price("", "9.99")), fields: []string{"expected_price.currency_code"}},
 		{name: "price without amount", message: register(price("USD", "")), fields: []string{"expected_price.amount"}},
 		{name: "empty price", message: topUp("c", func(r *top) { r.ExpectedPrice = &gigagatev1.Money{} }), fields: []string{"expected_price.amount", "expected_price.currency_code"}},
+		{name: "limit of nothing", message: register(func(r *reg) { r.MaxPurchasePrice = &gigagatev1.Money{} }), fields: []string{"max_purchase_price.amount", "max_purchase_price.currency_code"}},
+		{name: "negative limit", message: topUp("c", func(r *top) { r.MaxPurchasePrice = usd("-1") }), fields: []string{"max_purchase_price.amount"}},
 		{name: "empty profile domain", message: topUp("c", withProfile(func(p *profile) { p.CustomerProfileDomainId = new("") })), fields: []string{"new_profile.customer_profile_domain_id"}},
 	}
 	for field, values := range map[string][]string{
@@ -116,7 +126,7 @@ func invalidRequests() []invalid {
 			invalid{name: "profile domain " + short(uid), message: topUp("c", withProfile(func(p *profile) { p.CustomerProfileDomainId = &uid })), fields: []string{"new_profile.customer_profile_domain_id"}},
 		)
 	}
-	return append(append(cases, invalidUTF8()...), hugeTexts()...)
+	return slices.Concat(cases, invalidPurchaseRequests(), invalidUTF8(), hugeTexts())
 }
 
 // hugeTexts puts 2 MB into each text of each request, which must not keep a processor busy.
@@ -124,8 +134,8 @@ func hugeTexts() []invalid {
 	var cases []invalid
 	for _, message := range fullRequests() {
 		for _, path := range textFields(message.ProtoReflect(), "") {
-			if path == "uid" {
-				continue // REST has it in the path, which net/http bounds
+			if _, query := message.(*gigagatev1.ListPurchasesRequest); query || path == "uid" || path == "id" {
+				continue // REST has it in the URL, which net/http bounds
 			}
 			huge := proto.Clone(message)
 			set(huge, path, strings.Repeat("h", 2<<20))
@@ -138,11 +148,12 @@ func hugeTexts() []invalid {
 // fullRequests have every text that a request can have.
 func fullRequests() []proto.Message {
 	return []proto.Message{
-		register(price("USD", "9.99"), func(r *reg) { r.CustomerEmail = new("a@mail.example") }),
+		register(price("USD", "9.99"), func(r *reg) { r.CustomerEmail, r.MaxPurchasePrice = new("a@mail.example"), usd("9.99") }),
 		topUp("c", withProfile(func(p *profile) { p.CustomerProfileDomainId = new("d") }), func(r *top) {
-			r.ExpectedPrice = &gigagatev1.Money{CurrencyCode: "USD", Amount: "9.99"}
+			r.ExpectedPrice, r.MaxPurchasePrice = usd("9.99"), usd("9.99")
 		}),
-		activate("u"), getCustomer("u"),
+		activate("u"), getCustomer("u"), getPurchase(noPurchase), waitPurchase(noPurchase, 0), itemSold(noPurchase, "u"),
+		&gigagatev1.ListPurchasesRequest{RequestId: "r"},
 	}
 }
 
@@ -190,7 +201,21 @@ func TestInvalidFieldsOnBothDoors(t *testing.T) {
 func TestValidFormsOnBothDoors(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
-	cases := map[string]proto.Message{
+	for _, d := range g.doors() {
+		for name, message := range validRequests() {
+			t.Run(d.name+"/"+name, func(t *testing.T) {
+				d.call(t, t.Context(), ask(message)).ok(t)
+			})
+		}
+	}
+	// The two that are about the request id itself have the same one on both doors.
+	if got, want := len(g.box.Ledger().Sales), 2*len(validRequests())-2; got != want {
+		t.Errorf("%d sales, want %d", got, want)
+	}
+}
+
+func validRequests() map[string]proto.Message {
+	return map[string]proto.Message{
 		"metatag that fits":           register(func(r *reg) { r.Metatag = strings.Repeat("m", metatagRoom) }),
 		"metatag of one character":    register(func(r *reg) { r.Metatag = "m" }),
 		"metatag in Greek":            register(func(r *reg) { r.Metatag = "παραγγελία 4711" }),
@@ -206,16 +231,7 @@ func TestValidFormsOnBothDoors(t *testing.T) {
 		"price as listed":          register(price("USD", "9.99")),
 		"price with a longer zero": register(price("USD", "9.990000000")),
 		"price with leading zeros": register(price("USD", "000000009.99")),
-	}
-	for name, message := range cases {
-		for _, d := range g.doors() {
-			t.Run(d.name+"/"+name, func(t *testing.T) {
-				d.call(t, t.Context(), ask(message)).ok(t)
-			})
-		}
-	}
-	if got, want := len(g.box.Ledger().Sales), 2*len(cases); got != want {
-		t.Errorf("%d sales, want %d", got, want)
+		"limit as listed":          register(func(r *reg) { r.MaxPurchasePrice = usd("4.20") }),
 	}
 }
 

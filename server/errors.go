@@ -27,8 +27,10 @@ type failure struct {
 	effect     gigagatev1.Effect // unspecified: the row's
 	purchaseID string
 	fields     []*gigagatev1.FieldViolation
-	sentence   string // empty: the row's
-	cause      error  // for the log, never for the caller
+	// idUnused: the journal was read and has no purchase under the request id.
+	idUnused bool
+	sentence string // empty: the row's
+	cause    error  // for the log, never for the caller
 }
 
 // situation is one row of the contract's error table.
@@ -119,6 +121,42 @@ var situations = map[gigagatev1.ErrorReason]situation{
 		code: codes.ResourceExhausted, effect: gigagatev1.Effect_EFFECT_NOT_STARTED, retryDelay: time.Second,
 		sentence: "the gateway is at its limit of concurrent purchases",
 	},
+	gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED: {
+		code: codes.AlreadyExists, effect: gigagatev1.Effect_EFFECT_INDETERMINATE,
+		sentence: "the request id stands for another order",
+	},
+	gigagatev1.ErrorReason_ERROR_REASON_PURCHASE_NOT_FOUND: {
+		code: codes.NotFound, effect: gigagatev1.Effect_EFFECT_NOT_APPLIED, newIDSafe: true,
+		sentence: "no purchase has this id",
+	},
+	gigagatev1.ErrorReason_ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED: {
+		code: codes.FailedPrecondition, effect: gigagatev1.Effect_EFFECT_NOT_STARTED,
+		sentence: "the item costs the reseller more than max_purchase_price",
+	},
+	gigagatev1.ErrorReason_ERROR_REASON_PURCHASE_PRICE_UNREADABLE: {
+		code: codes.FailedPrecondition, effect: gigagatev1.Effect_EFFECT_NOT_STARTED,
+		sentence: "max_purchase_price is given and what the item costs the reseller cannot be read",
+	},
+	gigagatev1.ErrorReason_ERROR_REASON_NOT_RESOLVABLE: {
+		code: codes.FailedPrecondition, effect: gigagatev1.Effect_EFFECT_NOT_STARTED,
+		sentence: "the purchase is settled already, or still under way",
+	},
+	gigagatev1.ErrorReason_ERROR_REASON_FOREIGN_ACTIVATED_ITEM: {
+		code: codes.FailedPrecondition, effect: gigagatev1.Effect_EFFECT_NOT_STARTED,
+		sentence: "the named activated item cannot be this purchase's",
+	},
+	gigagatev1.ErrorReason_ERROR_REASON_PRESUMED_ABSENT: {
+		code: codes.Aborted, effect: gigagatev1.Effect_EFFECT_NOT_APPLIED, newIDSafe: true,
+		sentence: "the vendor's records lack the purchase",
+	},
+	gigagatev1.ErrorReason_ERROR_REASON_RESOLVED_BY_OPERATOR: {
+		code: codes.Aborted, effect: gigagatev1.Effect_EFFECT_NOT_APPLIED, newIDSafe: true,
+		sentence: "an operator found that nothing was sold",
+	},
+	gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE: {
+		code: codes.Unavailable, effect: gigagatev1.Effect_EFFECT_NOT_STARTED, retryDelay: time.Second,
+		sentence: "the journal cannot be used, so nothing was started",
+	},
 	gigagatev1.ErrorReason_ERROR_REASON_INTERNAL: {
 		code: codes.Internal, effect: gigagatev1.Effect_EFFECT_INDETERMINATE,
 		sentence: "a fault of the gateway; its log has more under the trace id of this answer",
@@ -157,9 +195,13 @@ func (f *failure) outcome() *gigagatev1.Outcome {
 		FieldViolations:  f.fields,
 	}
 	if f.effect != gigagatev1.Effect_EFFECT_UNSPECIFIED {
-		out.Effect = f.effect
+		// The row's word on new ids goes with the row's effect.
+		out.Effect, out.NewRequestIdSafe = f.effect, row.newIDSafe && f.effect == row.effect
 	}
-	if row.retryDelay > 0 {
+	out.NewRequestIdSafe = out.NewRequestIdSafe || f.idUnused
+	// What is settled stays as it is: the same request id is told the same whenever it is repeated.
+	settled := f.purchaseID != "" && out.GetEffect() == gigagatev1.Effect_EFFECT_NOT_APPLIED
+	if row.retryDelay > 0 && !settled {
 		out.RetryDelay = durationpb.New(row.retryDelay)
 	}
 	return out
@@ -224,21 +266,6 @@ func invalidField(field, description string) *failure {
 		reason: gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD,
 		fields: []*gigagatev1.FieldViolation{{Field: field, Description: description}},
 	}
-}
-
-// saleFailure is the failure of a paid call, by what the client knows of its effect.
-func saleFailure(purchaseID string, err error) *failure {
-	f := &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN, purchaseID: purchaseID, cause: err}
-	if vendor, ok := errors.AsType[*gigastore.Error](err); ok {
-		switch vendor.Effect {
-		case gigastore.EffectRefused:
-			f.reason = refusalReason(vendor.Reason)
-		case gigastore.EffectNone:
-			f.reason = gigagatev1.ErrorReason_ERROR_REASON_NEVER_SENT
-		case gigastore.EffectUnknown:
-		}
-	}
-	return f
 }
 
 // readFailure is the failure of a read: it had no effect, whatever happened.

@@ -10,12 +10,16 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
 )
 
 // sentences is everything that the readers of requests say about a field.
@@ -25,6 +29,7 @@ var sentences = regexp.MustCompile(`^(` + strings.Join([]string{
 	`must be one of ACTIVATION_MODE_[A-Z_, ]+`, `there is something after the JSON object`,
 	`the body is not the JSON form of this call's request`, `the request is not a valid protobuf message of this method`,
 	`the query could not be read`, `is not a query parameter of this call`, `appears more than once in the query`,
+	`cannot be read as a value of this parameter`,
 }, "|") + `)$`)
 
 // checkFault fails unless a fault is in our own words: a path of the contract, whose last name may
@@ -108,7 +113,7 @@ func FuzzUndecodable(f *testing.F) {
 
 var contractAmount = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
 
-// Money keeps its value from the contract to the vendor's JSON number and back.
+// Money keeps its value from the contract through the journal to the vendor's JSON number and back.
 func FuzzMoneyToVendor(f *testing.F) {
 	for _, seed := range []string{"9.99", "0", "00", "04.2", "000000000.000000001", "999999999.999999999", "1.0"} {
 		f.Add(seed, "USD")
@@ -117,11 +122,19 @@ func FuzzMoneyToVendor(f *testing.F) {
 		if !contractAmount.MatchString(amount) || !utf8.ValidString(currency) {
 			t.Skip()
 		}
-		price, err := priceToVendor(&gigagatev1.Money{CurrencyCode: currency, Amount: amount})
+		ordered, err := priceToOrder("expected_price", &gigagatev1.Money{CurrencyCode: currency, Amount: amount})
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, err := json.Marshal(price)
+		text, err := purchase.EncodeOrder(purchase.Order{Kind: purchase.TopUp, ExpectedPrice: ordered})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := purchase.DecodeOrder(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := json.Marshal(gigastore.Price{Value: kept.ExpectedPrice.Amount, Currency: kept.ExpectedPrice.Currency})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,17 +218,23 @@ func FuzzSplitMetatag(f *testing.F) {
 	})
 }
 
-// No call of the contract has query parameters, so only a query that says nothing is taken.
+// A query is taken if every name in it is a parameter of the call, once, and every value can be read.
 func FuzzQuery(f *testing.F) {
-	for _, seed := range []string{"", "&", "a", "uid=1", "a=1&a=2", "%zz", ";", "=", "uid"} {
+	for _, seed := range []string{
+		"", "&", "a", "uid=1", "a=1&a=2", "%zz", ";", "=", "uid", "pageSize=1&page_size=1", "pageSize=1&pageSize=1", "pageSize=x",
+		"state=6&requestId=a&customerUid=b", "state=PURCHASE_STATE_FAILED", "state=", "fromTime=2026-01-01T00:00:00Z", "toTime=null",
+		"timeout=30s", "timeout=1", "timeout.seconds=1", "id=x", "page_token[x]=1", "requestId=%ff",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, query string) {
 		for _, r := range routes {
 			fault := checkQuery(query, r)
 			values, err := url.ParseQuery(query)
-			if accepted := fault == nil; accepted != (err == nil && onlyFieldsOf(r, values)) {
-				t.Fatalf("%q accepted: %v", query, accepted)
+			readable := err == nil && onlyFieldsOf(r, values) &&
+				runtime.PopulateQueryParameters(dynamicpb.NewMessage(r.input), values, &utilities.DoubleArray{}) == nil
+			if accepted := fault == nil; accepted != readable {
+				t.Fatalf("%q accepted by %s: %v", query, r.rpc, accepted)
 			}
 			if fault != nil {
 				checkFault(t, fault, r.input)

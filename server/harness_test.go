@@ -2,7 +2,10 @@ package server_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,6 +25,8 @@ import (
 
 	"gigagate.internal/gigastore"
 	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/memory"
 	"gigagate.internal/server"
 )
 
@@ -32,6 +37,9 @@ type gateway struct {
 	box    *sandbox.Sandbox
 	server *server.Server
 	vendor *gigastore.Client
+	engine *purchase.Engine
+	sends  *sends
+	life   context.Context // ends with the test
 
 	conn     *grpc.ClientConn
 	restURL  string
@@ -47,6 +55,12 @@ type setup struct {
 	settings func(*sandbox.Settings)
 	// timeout of one vendor call, 10 s unless given.
 	timeout time.Duration
+	// window to send in, 1 s unless given.
+	window time.Duration
+	// quiet of the reconciler, and its wait for a witness; 400 ms unless given.
+	quiet time.Duration
+	// journal keeps the purchases, in memory unless given.
+	journal purchase.Journal
 	now     func() time.Time
 	// vendorNow is the vendor client's clock.
 	vendorNow func() time.Time
@@ -56,19 +70,29 @@ type setup struct {
 	wrap func(http.Handler) http.Handler
 }
 
+// newJournal makes a journal whose clock is a minute slow. An absence counts from the last moment at
+// which a byte may have left, ten seconds after a claim by the journal's clock: so it can count at
+// once by the gateway's.
+func newJournal() *memory.Journal {
+	return memory.Open(func() time.Time { return time.Now().Add(-time.Minute) })
+}
+
 func open(t *testing.T, s setup) *gateway {
 	t.Helper()
 	settings := sandbox.DefaultSettings()
 	if s.settings != nil {
 		s.settings(&settings)
 	}
-	if s.timeout == 0 {
-		s.timeout = 10 * time.Second
-	}
+	s.timeout = cmp.Or(s.timeout, 10*time.Second)
+	s.quiet = cmp.Or(s.quiet, 400*time.Millisecond)
 	if s.now == nil {
 		s.now = time.Now
 	}
+	if s.journal == nil {
+		s.journal = newJournal()
+	}
 	g := &gateway{
+		sends: newSends(), life: t.Context(),
 		spans: &spanStore{InMemoryExporter: tracetest.NewInMemoryExporter(), changes: newChanges()},
 		logs:  &logStore{changes: newChanges()},
 	}
@@ -80,7 +104,7 @@ func open(t *testing.T, s setup) *gateway {
 	if s.wrap != nil {
 		vendor = s.wrap(vendor)
 	}
-	vendorServer := httptest.NewServer(vendor)
+	vendorServer := httptest.NewServer(g.sends.wrap(vendor))
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSyncer(g.spans))
 	if g.vendor, err = gigastore.New(gigastore.Config{
 		BaseURL: vendorServer.URL, ClientID: "test", ClientSecret: "test-secret", Timeout: s.timeout,
@@ -89,13 +113,19 @@ func open(t *testing.T, s setup) *gateway {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	g.engine = purchase.NewEngine(purchase.Config{
+		Journal: s.journal, Vendor: g.vendor, Logger: g.logs.logger(), VendorTimeout: s.timeout,
+		SendWindow: cmp.Or(s.window, time.Second),
+		Reconcile:  purchase.ReconcileConfig{Quiet: s.quiet, Wait: s.quiet, GiveUp: time.Minute},
+	})
 	if g.server, err = server.New(server.Config{
-		Vendor: g.vendor, VendorTimeout: s.timeout, MetatagMax: 255, Logger: g.logs.logger(),
+		Vendor: g.vendor, Engine: g.engine, VendorTimeout: s.timeout, MetatagMax: 255, Logger: g.logs.logger(),
 		TracerProvider: tracer, MeterProvider: noop.NewMeterProvider(), Propagator: propagation.TraceContext{},
 		Now: s.now,
 	}); err != nil {
 		t.Fatal(err)
 	}
+	g.engine.Start()
 	g.server.SetServing()
 	grpcAddr := g.serveGRPC(t)
 	rest := httptest.NewUnstartedServer(g.server.REST())
@@ -122,8 +152,12 @@ func open(t *testing.T, s setup) *gateway {
 		if err := g.server.Drain(ctx); err != nil {
 			t.Error(err)
 		}
+		g.engine.Close()
 		vendorServer.Close()
 		g.vendor.Close()
+		if err := s.journal.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 	return g
 }
@@ -143,6 +177,36 @@ func (g *gateway) serveGRPC(t *testing.T) (addr string) {
 		}
 	})
 	return listener.Addr().String()
+}
+
+// sends counts the paid POSTs that reach the vendor, by their idempotency key: it is a function of
+// the request id, and is there whatever becomes of the body.
+type sends struct {
+	*changes
+	mu   sync.Mutex
+	keys map[string]int
+}
+
+func newSends() *sends { return &sends{changes: newChanges(), keys: map[string]int{}} }
+
+func (s *sends) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if key := r.Header.Get("Idempotency-Key"); key != "" {
+			s.mu.Lock()
+			s.keys[key]++
+			s.mu.Unlock()
+			s.happened()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// of is how often the purchase with a request id was sent.
+func (s *sends) of(requestID string) int {
+	key := sha256.Sum256([]byte("default\x00" + requestID))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys[hex.EncodeToString(key[:])]
 }
 
 // gate holds the POSTs to one path before they reach the sandbox.
@@ -188,6 +252,16 @@ func (g *gateway) calls() int {
 		}
 	}
 	return n
+}
+
+// sameCalls compares the counts of calls of a ledger, but for what the gateway reads by itself.
+func sameCalls(before, after map[string]int) bool {
+	for call, count := range after {
+		if before[call] != count && call != "POST /reseller/authenticate" && call != "GET /gigastore/activations/activated-items" {
+			return false
+		}
+	}
+	return true
 }
 
 // changes lets a test wait for what happens after or beside an answer.

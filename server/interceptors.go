@@ -73,6 +73,7 @@ func (s *Server) logCall(ctx context.Context, c logged, err error) {
 		attrs = append(attrs,
 			slog.String("reason", reasonText(f.reason)), slog.String("effect", effectText(outcome.GetEffect())))
 		if f.purchaseID != "" {
+			annotate(ctx, attrPurchaseID.String(f.purchaseID))
 			attrs = append(attrs, slog.String("purchase_id", f.purchaseID))
 		}
 		attrs = append(attrs, causeAttributes(ctx, f.cause)...)

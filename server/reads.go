@@ -2,14 +2,12 @@ package server
 
 import (
 	"context"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
-	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
 )
 
 // inventoryLife is how old a listed inventory can be.
@@ -23,12 +21,14 @@ type inventoryService struct {
 
 // ListInventoryItems lists what can be sold, from a cache.
 func (s inventoryService) ListInventoryItems(ctx context.Context, _ *gigagatev1.ListInventoryItemsRequest) (*gigagatev1.ListInventoryItemsResponse, error) {
-	read, err := s.inventory.list(ctx)
+	ctx, cancel := withMargin(ctx)
+	defer cancel()
+	read, err := s.inventory.Within(ctx, inventoryLife)
 	if err != nil {
 		return nil, readFailure(err)
 	}
-	resp := &gigagatev1.ListInventoryItemsResponse{ReadTime: timestamppb.New(read.at)}
-	for _, item := range read.items {
+	resp := &gigagatev1.ListInventoryItemsResponse{ReadTime: timestamppb.New(read.At)}
+	for _, item := range read.Items {
 		resp.Items = append(resp.Items, inventoryItemFromVendor(item))
 	}
 	return resp, nil
@@ -42,6 +42,8 @@ type customerService struct {
 
 // GetCustomer reads one customer with all packages and profiles.
 func (s customerService) GetCustomer(ctx context.Context, req *gigagatev1.GetCustomerRequest) (*gigagatev1.GetCustomerResponse, error) {
+	ctx, cancel := withMargin(ctx)
+	defer cancel()
 	record, err := s.vendor.Customer(ctx, req.GetUid())
 	if err != nil {
 		return nil, readFailure(err)
@@ -59,52 +61,10 @@ func (s customerService) GetCustomer(ctx context.Context, req *gigagatev1.GetCus
 	return resp, nil
 }
 
-// inventoryCache keeps one read of the inventory for inventoryLife, and makes concurrent readers
-// share one call.
-type inventoryCache struct {
-	vendor *gigastore.Client
-	now    func() time.Time
-	flight singleflight.Group
-
-	mu   sync.Mutex
-	last inventoryRead
-}
-
-type inventoryRead struct {
-	items []gigastore.InventoryItem
-	at    time.Time
-}
-
-func (c *inventoryCache) list(ctx context.Context) (inventoryRead, error) {
-	if read, ok := c.fresh(); ok {
-		return read, nil
+// withMargin ends a read early enough for its error to reach the caller with its details.
+func withMargin(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, deadline.Add(-purchase.AnswerMargin))
 	}
-	done := c.flight.DoChan("", func() (any, error) {
-		// One caller's deadline must not fail the others that wait; the client has its own. And a
-		// panic here would end the process: singleflight raises it again where nobody recovers it.
-		items, err := guarded(func() ([]gigastore.InventoryItem, error) {
-			return c.vendor.Inventory(context.WithoutCancel(ctx))
-		})
-		if err != nil {
-			return inventoryRead{}, err
-		}
-		read := inventoryRead{items: items, at: c.now()}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.last = read
-		return read, nil
-	})
-	select {
-	case result := <-done:
-		return result.Val.(inventoryRead), result.Err
-	case <-ctx.Done():
-		return inventoryRead{}, ctx.Err()
-	}
-}
-
-func (c *inventoryCache) fresh() (inventoryRead, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	age := c.now().Sub(c.last.at)
-	return c.last, !c.last.at.IsZero() && age >= 0 && age < inventoryLife
+	return ctx, func() {}
 }

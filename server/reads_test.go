@@ -19,7 +19,7 @@ const callInventory = "GET /gigastore/products/inventory"
 func TestInventoryIsCachedForAWhile(t *testing.T) {
 	t.Parallel()
 	var moved atomic.Int64
-	g := open(t, setup{now: func() time.Time { return time.Now().Add(time.Duration(moved.Load())) }})
+	g := open(t, setup{vendorNow: func() time.Time { return time.Now().Add(time.Duration(moved.Load())) }})
 	list := func() *gigagatev1.ListInventoryItemsResponse {
 		var read *gigagatev1.ListInventoryItemsResponse
 		for _, d := range g.doors() {

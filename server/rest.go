@@ -61,6 +61,9 @@ func (s *Server) newREST(conn grpc.ClientConnInterface) (http.Handler, error) {
 		func() error {
 			return gigagatev1.RegisterCustomerServiceHandlerClient(ctx, mux, gigagatev1.NewCustomerServiceClient(conn))
 		},
+		func() error {
+			return gigagatev1.RegisterPurchaseServiceHandlerClient(ctx, mux, gigagatev1.NewPurchaseServiceClient(conn))
+		},
 	} {
 		if err := register(); err != nil {
 			return nil, err

@@ -10,9 +10,11 @@ import (
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
@@ -32,6 +34,7 @@ var routes = routesOf(
 	gigagatev1.File_gigagate_v1_activation_service_proto,
 	gigagatev1.File_gigagate_v1_inventory_service_proto,
 	gigagatev1.File_gigagate_v1_customer_service_proto,
+	gigagatev1.File_gigagate_v1_purchase_service_proto,
 )
 
 // routesOf reads the HTTP bindings of every service in files.
@@ -148,13 +151,20 @@ func checkQuery(query string, route *route) *failure {
 	if err != nil {
 		return malformed("", "the query could not be read")
 	}
+	seen := map[protoreflect.Name]bool{}
 	for name, given := range values {
 		field := fieldNamed(route.input, name)
 		if field == nil || slices.Contains(route.inPath, string(field.Name())) {
 			return malformed(printableName(name), "is not a query parameter of this call")
 		}
-		if len(given) > 1 && !field.IsList() {
+		// A field has two spellings, its JSON name and its proto name.
+		if len(given) > 1 || seen[field.Name()] {
 			return malformed(string(field.Name()), "appears more than once in the query")
+		}
+		seen[field.Name()] = true
+		one := dynamicpb.NewMessage(route.input)
+		if runtime.PopulateQueryParameters(one, url.Values{name: given}, &utilities.DoubleArray{}) != nil {
+			return malformed(string(field.Name()), "cannot be read as a value of this parameter")
 		}
 	}
 	return nil

@@ -21,6 +21,7 @@ const (
 	restTopUp    = "/v1/activations/top-up"
 	restActivate = "/v1/activations/activated-items/u/activate"
 	restCustomer = "/v1/customers/u"
+	restPurchase = "/v1/purchases/" + noPurchase
 )
 
 // validJSON is a register request without its last brace.
@@ -104,6 +105,40 @@ var strictCases = []strictCase{
 	{name: "body on a GET", verb: "GET", path: restCustomer, body: `{"CANARY":1}`, fields: whole},
 	{name: "body on a GET without parameters", verb: "GET", path: "/v1/inventory", body: "CANARY", fields: whole},
 
+	{name: "unknown parameter of a list", verb: "GET", path: "/v1/purchases?limit=CANARY", fields: []string{"limit"}},
+	{name: "parameter twice", verb: "GET", path: "/v1/purchases?pageSize=1&pageSize=2", fields: []string{"page_size"}},
+	{name: "same parameter twice", verb: "GET", path: "/v1/purchases?requestId=CANARY&requestId=CANARY", fields: []string{"request_id"}},
+	{name: "both spellings of a parameter", verb: "GET", path: "/v1/purchases?pageToken=" + noPurchase + "&page_token=CANARY", fields: []string{"page_token"}},
+	{name: "text for a page size", verb: "GET", path: "/v1/purchases?pageSize=CANARY", fields: []string{"page_size"}},
+	{name: "fraction for a page size", verb: "GET", path: "/v1/purchases?page_size=1.5", fields: []string{"page_size"}},
+	{name: "huge page size", verb: "GET", path: "/v1/purchases?pageSize=99999999999", fields: []string{"page_size"}},
+	{name: "nothing for a page size", verb: "GET", path: "/v1/purchases?pageSize", fields: []string{"page_size"}},
+	{name: "unknown state", verb: "GET", path: "/v1/purchases?state=CANARY", fields: []string{"state"}},
+	{name: "number of no state", verb: "GET", path: "/v1/purchases?state=9", fields: []string{"state"}},
+	{name: "state without its prefix", verb: "GET", path: "/v1/purchases?state=FAILED", fields: []string{"state"}},
+	{name: "state in small letters", verb: "GET", path: "/v1/purchases?state=purchase_state_failed", fields: []string{"state"}},
+	{name: "no time", verb: "GET", path: "/v1/purchases?fromTime=CANARY", fields: []string{"from_time"}},
+	{name: "a day for a time", verb: "GET", path: "/v1/purchases?toTime=2026-01-01", fields: []string{"to_time"}},
+	{name: "null for a time", verb: "GET", path: "/v1/purchases?toTime=null", fields: []string{"to_time"}},
+	{name: "part of a time", verb: "GET", path: "/v1/purchases?fromTime.seconds=1", fields: whole},
+	{name: "index of a parameter", verb: "GET", path: "/v1/purchases?requestId[CANARY]=1", fields: whole},
+	{name: "no duration", verb: "GET", path: restPurchase + ":wait?timeout=CANARY", fields: []string{"timeout"}},
+	{name: "duration without a unit", verb: "GET", path: restPurchase + ":wait?timeout=30", fields: []string{"timeout"}},
+	{name: "query repeats the purchase", verb: "GET", path: restPurchase + ":wait?id=CANARY", fields: []string{"id"}},
+	{name: "parameter of another call", verb: "GET", path: restPurchase + "?timeout=1s", fields: []string{"timeout"}},
+	{name: "body on a wait", verb: "GET", path: restPurchase + ":wait", body: `{"timeout":"1s"}`, fields: whole},
+	{name: "id in the body of a resolution", path: restPurchase + ":resolve", body: `{"id":"` + noPurchase + `","nothingSold":true}`, fields: []string{"id"}},
+	{name: "two words in a resolution", path: restPurchase + ":resolve", body: `{"nothingSold":true,"activatedItemUid":"CANARY","operator":"o","note":"n"}`, fields: whole},
+	{name: "text for a word", path: restPurchase + ":resolve", body: `{"nothingSold":"CANARY"}`, fields: []string{"nothing_sold"}},
+	{name: "unknown field of a resolution", path: restPurchase + ":resolve", body: `{"nothingsold":true}`, fields: []string{"nothingsold"}},
+	{name: "query on a resolution", path: restPurchase + ":resolve?nothingSold=true", body: `{}`, fields: whole},
+	{name: "unknown verb of a purchase", verb: "GET", path: restPurchase + ":CANARY", fields: []string{"id"}, reason: "INVALID_FIELD"},
+	{name: "resolve with GET", verb: "GET", path: restPurchase + ":resolve", fields: []string{"id"}, reason: "INVALID_FIELD"},
+	{name: "too long a wait", verb: "GET", path: restPurchase + ":wait?timeout=61s", fields: []string{"timeout"}, reason: "INVALID_FIELD"},
+	{name: "no id of a purchase", verb: "GET", path: "/v1/purchases/", fields: []string{"id"}, reason: "INVALID_FIELD"},
+	{name: "too long a page", verb: "GET", path: "/v1/purchases?pageSize=501", fields: []string{"page_size"}, reason: "INVALID_FIELD"},
+	{name: "no UTF-8 in a query", verb: "GET", path: "/v1/purchases?requestId=%ffCANARY", fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+
 	{name: "no content type", header: http.Header{"Content-Type": nil}, body: validJSON + "}", fields: whole},
 	{name: "form", header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, body: "requestId=CANARY", fields: whole},
 	{name: "plain text", header: http.Header{"Content-Type": {"text/plain"}}, body: validJSON + "}", fields: whole},
@@ -169,35 +204,36 @@ func TestIdempotencyKeyHeader(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	const key = `a,b;c='~#\%2F`
-	for name, body := range map[string]string{
-		"alone":                 withoutID,
-		"beside the same id":    strings.Replace(validJSON+"}", `"r-1"`, `"a,b;c='~#\\%2F"`, 1),
-		"beside an empty id":    strings.Replace(validJSON+"}", `"r-1"`, `""`, 1),
-		"beside an id of null":  strings.Replace(validJSON+"}", `"r-1"`, `null`, 1),
-		"in the body alone":     strings.Replace(validJSON+"}", `"r-1"`, `"a,b;c='~#\\%2F"`, 1),
-		"with charset and case": withoutID,
+	var first answer
+	for i, c := range []struct{ name, body string }{
+		{"alone", withoutID},
+		{"beside the same id", strings.Replace(validJSON+"}", `"r-1"`, `"a,b;c='~#\\%2F"`, 1)},
+		{"beside an empty id", strings.Replace(validJSON+"}", `"r-1"`, `""`, 1)},
+		{"beside an id of null", strings.Replace(validJSON+"}", `"r-1"`, `null`, 1)},
+		{"in the body alone", strings.Replace(validJSON+"}", `"r-1"`, `"a,b;c='~#\\%2F"`, 1)},
+		{"with charset and case", withoutID},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			header := http.Header{"Idempotency-Key": {key}}
-			switch name {
+			switch c.name {
 			case "in the body alone":
 				header = nil
 			case "with charset and case":
 				header.Set("Content-Type", "Application/JSON; Charset=UTF-8")
 			}
-			a := g.http(t, t.Context(), "POST", restRegister, []byte(body), header, &gigagatev1.RegisterResponse{})
+			a := g.http(t, t.Context(), "POST", restRegister, []byte(c.body), header, &gigagatev1.RegisterResponse{})
 			a.ok(t)
+			if i == 0 {
+				first = a
+			} else if a.replayed != "true" || a.purchaseID(t) != first.purchaseID(t) {
+				t.Errorf("another purchase: %s", a.text)
+			}
 		})
 	}
-	// The vendor's key is a function of the request id, so that one key tells that all ids were one.
-	keys := map[string]bool{}
-	for _, sale := range g.box.Ledger().Sales {
-		keys[sale.IdempotencyKey] = true
-	}
-	g.overGRPC(t, t.Context(), ask(register(func(r *reg) { r.RequestId = key }))).ok(t)
-	sales := g.box.Ledger().Sales
-	if len(keys) != 1 || len(sales) != 7 || !keys[sales[6].IdempotencyKey] {
-		t.Errorf("%d keys, %d sales", len(keys), len(sales))
+	message := register(func(r *reg) { r.RequestId, r.Metatag = key, "m" })
+	g.checkReplay(t, g.doors()[0], message, first)
+	if sales := g.box.Ledger().Sales; len(sales) != 1 || g.sends.of(key) != 1 {
+		t.Errorf("%d sales", len(sales))
 	}
 }
 
@@ -210,6 +246,7 @@ func TestNoRoute(t *testing.T) {
 		"/v1/./inventory", "/V1/inventory", "/v1/INVENTORY", "/v1/customers", "/v1/customers/u/", "/v1/customers/u/v",
 		"/v1/inventory:CANARY", "/v1/customers/CANARY/..", "/gigagate.v1.CustomerService/GetCustomer", "/_sandbox/ledger",
 		"/metrics", "/v1/activations/register/CANARY", "/v1/%2e%2e/v1/inventory", "/%76%31/../CANARY",
+		"/v1/purchases:wait", restPurchase + "/wait", restPurchase + "/", "/v1/purchases//x",
 	} {
 		for _, verb := range []string{"GET", "POST"} {
 			t.Run(verb+path, func(t *testing.T) {
@@ -222,10 +259,11 @@ func TestNoRoute(t *testing.T) {
 		}
 	}
 	for path, allow := range map[string]string{
+		"/v1/purchases": "GET", restPurchase: "GET", restPurchase + ":wait": "GET", restPurchase + ":resolve": "GET, POST",
 		restRegister: "POST", restTopUp: "POST", restActivate: "POST", restCustomer: "GET", "/v1/inventory": "GET",
 	} {
 		for _, verb := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CANARY"} {
-			if verb == allow {
+			if strings.Contains(allow, verb) {
 				continue
 			}
 			t.Run(verb+path, func(t *testing.T) {

@@ -20,20 +20,25 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
 )
 
 const doorGRPC = "grpc"
 
 // Config is what a Server is made of. All fields are required.
 type Config struct {
-	// Vendor is the vendor's API.
+	// Vendor is the vendor's API, for what spends nothing.
 	Vendor *gigastore.Client
+	// Engine spends.
+	Engine *purchase.Engine
 	// VendorTimeout is how long one vendor call may take; the client's own setting.
 	VendorTimeout time.Duration
 	// MetatagMax is the most bytes of a metatag sent upstream, the gateway's token included.
@@ -51,6 +56,7 @@ type Config struct {
 // Server is the gateway behind its listeners, which are the caller's: GRPC and REST serve on them.
 type Server struct {
 	vendor         *gigastore.Client
+	engine         *purchase.Engine
 	metatagMax     int
 	logger         *slog.Logger
 	tracerProvider trace.TracerProvider
@@ -59,13 +65,15 @@ type Server struct {
 	now            func() time.Time
 
 	validator protovalidate.Validator
-	spender   *spender
 	activator *activator
-	inventory *inventoryCache
+	inventory *gigastore.InventoryCache
 
 	grpcServer *grpc.Server
 	rest       http.Handler
 	health     *health.Server
+
+	streams    context.Context // ends when the drain begins
+	endStreams context.CancelFunc
 }
 
 // New makes a Server that says it does not serve until SetServing is called.
@@ -76,12 +84,15 @@ func New(config Config) (*Server, error) {
 	validator, err := protovalidate.New(protovalidate.WithMessages(
 		&gigagatev1.RegisterRequest{}, &gigagatev1.TopUpRequest{}, &gigagatev1.ActivateRequest{},
 		&gigagatev1.ListInventoryItemsRequest{}, &gigagatev1.GetCustomerRequest{},
+		&gigagatev1.GetPurchaseRequest{}, &gigagatev1.ListPurchasesRequest{},
+		&gigagatev1.WaitPurchaseRequest{}, &gigagatev1.ResolvePurchaseRequest{},
 	))
 	if err != nil {
 		return nil, fmt.Errorf("compile the contract's rules: %w", err)
 	}
 	s := &Server{
 		vendor:         config.Vendor,
+		engine:         config.Engine,
 		metatagMax:     config.MetatagMax,
 		logger:         config.Logger,
 		tracerProvider: config.TracerProvider,
@@ -89,11 +100,11 @@ func New(config Config) (*Server, error) {
 		propagator:     config.Propagator,
 		now:            config.Now,
 		validator:      validator,
-		spender:        newSpender(config.Logger, config.Now, config.VendorTimeout),
 		activator:      newActivator(config.Vendor, config.Logger, config.VendorTimeout),
-		inventory:      &inventoryCache{vendor: config.Vendor, now: config.Now},
+		inventory:      gigastore.NewInventoryCache(config.Vendor),
 		health:         health.NewServer(),
 	}
+	s.streams, s.endStreams = context.WithCancel(context.Background())
 	s.grpcServer = s.newGRPC()
 	if s.rest, err = s.newREST(s.newInProcess()); err != nil {
 		return nil, fmt.Errorf("set up REST: %w", err)
@@ -107,12 +118,27 @@ func (s *Server) newGRPC() *grpc.Server {
 	server := grpc.NewServer(
 		grpc.StatsHandler(otelgrpc.NewServerHandler(s.otelgrpcOptions()...)),
 		grpc.ChainUnaryInterceptor(s.interceptors(doorGRPC)...),
+		grpc.ChainStreamInterceptor(s.endWithDrain),
 		grpc.ForceServerCodecV2(newTolerantCodec()),
 	)
 	s.register(server, withDecodeFaults)
 	healthpb.RegisterHealthServer(server, s.health)
 	reflection.Register(server)
 	return server
+}
+
+// endWithDrain ends a stream when the drain begins. Health watches and reflection would otherwise
+// stay open, and GracefulStop wait for them to the end of the drain's time.
+func (s *Server) endWithDrain(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	done := make(chan error, 1)
+	// Once this returns, grpc-go ends the stream's context and with it what next waits for.
+	go func() { done <- next(srv, stream) }()
+	select {
+	case err := <-done:
+		return err
+	case <-s.streams.Done():
+		return status.Error(codes.Unavailable, "the gateway is shutting down")
+	}
 }
 
 // newInProcess makes the channel that the REST door calls the services through: no socket, and
@@ -138,6 +164,7 @@ func (s *Server) register(registrar grpc.ServiceRegistrar, adapt func(grpc.Servi
 	registrar.RegisterService(adapt(gigagatev1.ActivationService_ServiceDesc), activationService{Server: s})
 	registrar.RegisterService(adapt(gigagatev1.InventoryService_ServiceDesc), inventoryService{Server: s})
 	registrar.RegisterService(adapt(gigagatev1.CustomerService_ServiceDesc), customerService{Server: s})
+	registrar.RegisterService(adapt(gigagatev1.PurchaseService_ServiceDesc), purchaseService{Server: s})
 }
 
 // chain makes one interceptor of many, the first outermost; grpc-go does the same, but only for
@@ -162,7 +189,7 @@ func (s *Server) REST() http.Handler { return s.rest }
 // AnswerWithin is the longest an answer can take. An HTTP server's write timeout below it would
 // turn a finished sale into a broken connection.
 func (s *Server) AnswerWithin() time.Duration {
-	return max(s.spender.budget, s.activator.budget) + answerMargin
+	return max(s.engine.AnswerWithin(), s.activator.budget+purchase.AnswerMargin, maxWait)
 }
 
 // SetServing makes the health service say that the gateway serves.
@@ -174,11 +201,22 @@ func (s *Server) SetServing() {
 }
 
 // Drain makes the health service say that the gateway does not serve, refuses new purchases, and
-// waits for those under way to end, or for ctx.
+// waits for the purchases and activations under way to end, or for ctx.
 func (s *Server) Drain(ctx context.Context) error {
 	s.health.Shutdown()
-	if err := s.spender.drain(ctx); err != nil {
-		return errors.New("purchases were still under way when the time to drain was over")
+	s.endStreams()
+	idle := make(chan error, 1)
+	go func() {
+		err := s.engine.Drain(ctx)
+		s.activator.running.Wait()
+		idle <- err
+	}()
+	select {
+	case err := <-idle:
+		if err == nil {
+			return nil
+		}
+	case <-ctx.Done():
 	}
-	return nil
+	return errors.New("purchases or activations were still under way when the time to drain was over")
 }

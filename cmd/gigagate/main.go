@@ -23,6 +23,8 @@ type commandLine struct {
 	TopUp     topUpCommand     `cmd:"" name:"top-up" help:"Sell a further package to a customer. Spends credit."`
 	Activate  activateCommand  `cmd:"" help:"Start the clock of a package already bought. Free, irreversible."`
 	Inventory inventoryCommand `cmd:"" help:"List what can be sold."`
+	Purchases purchasesCommand `cmd:"" help:"Read and settle purchases."`
+	Bench     benchCommand     `cmd:"" help:"Put load on a running gateway: buys packages, and tells throughput, latency and outcomes."`
 	Health    healthCommand    `cmd:"" help:"Ask a running gateway whether it serves; exit status 0 if so."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +38,13 @@ func TestMain(m *testing.M) {
 var anyPort = []string{
 	"--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0",
 	"--admin-listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0",
+}
+
+// serveLine is the command line of a gateway on ports of the system's choice, with a journal of its
+// own. Later flags win.
+func serveLine(t *testing.T, args ...string) []string {
+	t.Helper()
+	return slices.Concat([]string{"serve", "--journal=sqlite:" + filepath.Join(t.TempDir(), "gigagate.db")}, anyPort, args)
 }
 
 // watched is a writer whose text can be waited for.
@@ -86,6 +95,7 @@ func (w *watched) waitFor(t *testing.T, ended <-chan struct{}, pattern string) [
 // gateway is a running `gigagate serve`: the real wiring, on ports of the system's choice.
 type gateway struct {
 	grpc, rest, admin, sandbox string // host:port
+	journal                    string // its file
 	out, log                   *watched
 
 	stop   context.CancelFunc // what a first SIGTERM does
@@ -93,12 +103,25 @@ type gateway struct {
 	status int // valid once ended
 }
 
-// startGateway runs serve with args beside --sandbox and the ports, and stops it with the test.
+// startGateway runs serve with a sandbox of its own, and stops it with the test.
 func startGateway(t *testing.T, args ...string) *gateway {
+	t.Helper()
+	g := startServe(t, append([]string{"--sandbox"}, args...)...)
+	g.sandbox = g.out.waitFor(t, g.ended, `sandbox +http://([^/\s]+)`)[1]
+	return g
+}
+
+// startServe runs serve, and stops it with the test.
+func startServe(t *testing.T, args ...string) *gateway {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &gateway{out: newWatched(), log: newWatched(), stop: cancel, ended: make(chan struct{})}
-	line := append(append([]string{"serve", "--sandbox"}, anyPort...), args...)
+	line := serveLine(t, args...)
+	for _, arg := range line {
+		if file, ok := strings.CutPrefix(arg, "--journal=sqlite:"); ok {
+			g.journal = file
+		}
+	}
 	go func() {
 		defer close(g.ended)
 		g.status = run(ctx, line, console{out: g.out, err: g.log})
@@ -110,7 +133,6 @@ func startGateway(t *testing.T, args ...string) *gateway {
 	g.grpc = g.out.waitFor(t, g.ended, `gRPC +(\S+)`)[1]
 	g.rest = g.out.waitFor(t, g.ended, `REST +http://(\S+)`)[1]
 	g.admin = g.out.waitFor(t, g.ended, `admin +http://([^/\s]+)`)[1]
-	g.sandbox = g.out.waitFor(t, g.ended, `sandbox +http://([^/\s]+)`)[1]
 	return g
 }
 

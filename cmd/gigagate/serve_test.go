@@ -59,6 +59,7 @@ func TestServeReadsTheEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
 		"SANDBOX": "true", "GRPC_LISTEN": "127.0.0.1:0", "HTTP_LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0",
 		"SANDBOX_LISTEN": "127.0.0.1:0", "METATAG_MAX": "30", "LOG_FORMAT": "text",
+		"JOURNAL": "sqlite:" + filepath.Join(t.TempDir(), "gigagate.db"),
 	} {
 		t.Setenv("GIGAGATE_"+name, value)
 	}
@@ -91,10 +92,10 @@ func TestServeRefusesBadSettings(t *testing.T) {
 		args []string
 		says string
 	}{
-		{"refusals file missing", append([]string{"serve", "--sandbox", "--gigastore-refusals-file=" + missing}, anyPort...), "--gigastore-refusals-file: "},
-		{"refusals file with a typo", append([]string{"serve", "--sandbox", "--gigastore-refusals-file=" + broken}, anyPort...), "--gigastore-refusals-file: "},
-		{"metatag limit", append([]string{"serve", "--sandbox", "--metatag-max=29"}, anyPort...), "the metatag limit must be at least"},
-		{"port in use", append([]string{"serve", "--sandbox"}, "--grpc-listen=127.0.0.1:0", "--http-listen="+g.rest), "--http-listen: "},
+		{"refusals file missing", serveLine(t, "--sandbox", "--gigastore-refusals-file="+missing), "--gigastore-refusals-file: "},
+		{"refusals file with a typo", serveLine(t, "--sandbox", "--gigastore-refusals-file="+broken), "--gigastore-refusals-file: "},
+		{"metatag limit", serveLine(t, "--sandbox", "--metatag-max=29"), "the metatag limit must be at least"},
+		{"port in use", serveLine(t, "--sandbox", "--http-listen="+g.rest), "--http-listen: "},
 		{"settings file missing", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + missing}, "--sandbox-settings-file: "},
 		{"settings file with a typo", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + writeFile(t, `{"initialCredits":1}`)}, `"initialCredits"`},
 		{"settings file with two objects", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + writeFile(t, `{}{}`)}, "after the JSON object"},
@@ -124,7 +125,7 @@ func TestServeClosesWhatItOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = again.Close()
-	if got := gigagate(t, "serve", "--sandbox", "--grpc-listen="+again.Addr().String(), "--http-listen="+taken.Addr().String()); got.status != exitFailed {
+	if got := gigagate(t, serveLine(t, "--sandbox", "--grpc-listen="+again.Addr().String(), "--http-listen="+taken.Addr().String())...); got.status != exitFailed {
 		t.Fatalf("%+v", got)
 	}
 	if again, err = net.Listen("tcp", again.Addr().String()); err != nil {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore/sandbox"
@@ -30,7 +33,7 @@ func TestTracesAreExportedOnlyWhenAskedFor(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := startProcess(t, []string{test.env}, append([]string{"serve", "--sandbox"}, anyPort...)...)
+			p := startProcess(t, []string{test.env}, serveLine(t, "--sandbox")...)
 			rest := p.out.waitFor(t, p.ended, `REST +http://(\S+)`)[1]
 			do(t, http.MethodPost, "http://"+rest+"/v1/activations/register", registration("order-1", ""), http.Header{
 				"Content-Type": {"application/json"}, "Traceparent": {"00-" + callersTrace + "-b7ad6b7169203331-01"},
@@ -75,14 +78,19 @@ func TestNothingPersonalIsLoggedOrExported(t *testing.T) {
 		t.Fatalf("%+v", sold)
 	}
 	activations := g.activations(t)
+	sent := 1
 	register := func(more func(*gigagatev1.RegisterRequest)) {
+		sent++
 		req := &gigagatev1.RegisterRequest{
-			RequestId: "order-2", InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "text",
+			RequestId: fmt.Sprintf("order-%d", sent), InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "text",
 			UserIp: "198.51.100.77", UserCountry: "GR", CustomerEmail: new("canary@example.com"),
 		}
 		more(req)
 		// What comes of it is another test's.
-		_, _ = activations.Register(t.Context(), req)
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		_, _ = activations.Register(ctx, req)
+		get(t, "http://"+g.rest+"/v1/purchases?requestId="+req.GetRequestId())
 	}
 	register(func(*gigagatev1.RegisterRequest) {})
 	register(func(r *gigagatev1.RegisterRequest) { r.UserIp = "2001:db8::ca:1" })
@@ -98,10 +106,11 @@ func TestNothingPersonalIsLoggedOrExported(t *testing.T) {
 		register(func(*gigagatev1.RegisterRequest) {})
 	}
 	for _, body := range []string{
-		registration("order-3", `,"customerEmail":"canary@example.com`),
-		registration("order-3", `,"canary@example.com":1`),
-		registration("order-3", `,"userIp":"198.51.100.77"`),
-		registration("order-3", `,"activationMode":"canary@example.com"`),
+		registration("order-1", `,"customerEmail":"canary@example.com`),
+		registration("order-1", `,"canary@example.com":1`),
+		registration("order-1", `,"userIp":"198.51.100.77"`),
+		registration("order-1", `,"activationMode":"canary@example.com"`),
+		registration("order-1", `,"customerEmail":"other-canary@example.com"`),
 	} {
 		post(t, "http://"+g.rest+"/v1/activations/register", body)
 	}

@@ -54,8 +54,12 @@ type RegisterRequest struct {
 	ExpectedPrice *Money `protobuf:"bytes,7,opt,name=expected_price,json=expectedPrice,proto3" json:"expected_price,omitempty"`
 	// When the package starts. Unspecified: the vendor's default, which is NOW.
 	ActivationMode ActivationMode `protobuf:"varint,8,opt,name=activation_mode,json=activationMode,proto3,enum=gigagate.v1.ActivationMode" json:"activation_mode,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// A guard of this gateway: refuse unless what the reseller pays, read from the inventory just
+	// before, is at most this, and record an anomaly if the vendor then takes more. Refused also
+	// where the price cannot be read.
+	MaxPurchasePrice *Money `protobuf:"bytes,9,opt,name=max_purchase_price,json=maxPurchasePrice,proto3" json:"max_purchase_price,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *RegisterRequest) Reset() {
@@ -144,6 +148,13 @@ func (x *RegisterRequest) GetActivationMode() ActivationMode {
 	return ActivationMode_ACTIVATION_MODE_UNSPECIFIED
 }
 
+func (x *RegisterRequest) GetMaxPurchasePrice() *Money {
+	if x != nil {
+		return x.MaxPurchasePrice
+	}
+	return nil
+}
+
 // RegisterResponse is a sale that happened.
 type RegisterResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -153,7 +164,8 @@ type RegisterResponse struct {
 	ActivatedItem *ActivatedItem `protobuf:"bytes,2,opt,name=activated_item,json=activatedItem,proto3" json:"activated_item,omitempty"`
 	// The new customer. Keep its uid: top-ups need it.
 	Customer *Customer `protobuf:"bytes,3,opt,name=customer,proto3" json:"customer,omitempty"`
-	// The new eSIM.
+	// The new eSIM. Unset for a purchase that was settled by the vendor's records, where these do
+	// not tell which eSIM is new.
 	EsimProfile   *EsimProfile `protobuf:"bytes,4,opt,name=esim_profile,json=esimProfile,proto3" json:"esim_profile,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -233,9 +245,13 @@ type TopUpRequest struct {
 	// As in RegisterRequest.
 	ActivationMode ActivationMode `protobuf:"varint,6,opt,name=activation_mode,json=activationMode,proto3,enum=gigagate.v1.ActivationMode" json:"activation_mode,omitempty"`
 	// When set, the customer also gets another eSIM profile.
-	NewProfile    *NewProfile `protobuf:"bytes,7,opt,name=new_profile,json=newProfile,proto3" json:"new_profile,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	NewProfile *NewProfile `protobuf:"bytes,7,opt,name=new_profile,json=newProfile,proto3" json:"new_profile,omitempty"`
+	// A guard of this gateway: refuse unless what the reseller pays, read from the inventory just
+	// before, is at most this, and record an anomaly if the vendor then takes more. Refused also
+	// where the price cannot be read.
+	MaxPurchasePrice *Money `protobuf:"bytes,8,opt,name=max_purchase_price,json=maxPurchasePrice,proto3" json:"max_purchase_price,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *TopUpRequest) Reset() {
@@ -317,6 +333,13 @@ func (x *TopUpRequest) GetNewProfile() *NewProfile {
 	return nil
 }
 
+func (x *TopUpRequest) GetMaxPurchasePrice() *Money {
+	if x != nil {
+		return x.MaxPurchasePrice
+	}
+	return nil
+}
+
 // TopUpResponse is a sale that happened.
 type TopUpResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -326,7 +349,8 @@ type TopUpResponse struct {
 	ActivatedItem *ActivatedItem `protobuf:"bytes,2,opt,name=activated_item,json=activatedItem,proto3" json:"activated_item,omitempty"`
 	// The customer. Its e-mail may be empty even where the vendor knows it.
 	Customer *Customer `protobuf:"bytes,3,opt,name=customer,proto3" json:"customer,omitempty"`
-	// The new eSIM, when new_profile was set; unset otherwise.
+	// The new eSIM, when new_profile was set; unset otherwise, and for a purchase that was settled by
+	// the vendor's records, where these do not tell which eSIM is new.
 	EsimProfile   *EsimProfile `protobuf:"bytes,4,opt,name=esim_profile,json=esimProfile,proto3" json:"esim_profile,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -496,7 +520,7 @@ var File_gigagate_v1_activation_service_proto protoreflect.FileDescriptor
 
 const file_gigagate_v1_activation_service_proto_rawDesc = "" +
 	"\n" +
-	"$gigagate/v1/activation_service.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a gigagate/v1/activated_item.proto\x1a\x17gigagate/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xb1\x05\n" +
+	"$gigagate/v1/activation_service.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a gigagate/v1/activated_item.proto\x1a\x17gigagate/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xf3\x05\n" +
 	"\x0fRegisterRequest\x12:\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\x1b\xe0A\x02\xbaH\x15\xc8\x01\x01r\x102\x0e^[!#-~]{1,64}$R\trequestId\x12N\n" +
@@ -508,14 +532,15 @@ const file_gigagate_v1_activation_service_proto_rawDesc = "" +
 	"^[A-Z]{2}$R\vuserCountry\x129\n" +
 	"\x0ecustomer_email\x18\x06 \x01(\tB\r\xbaH\ar\x05(\xfe\x01`\x01\x80\x01\x01H\x00R\rcustomerEmail\x88\x01\x01\x129\n" +
 	"\x0eexpected_price\x18\a \x01(\v2\x12.gigagate.v1.MoneyR\rexpectedPrice\x12N\n" +
-	"\x0factivation_mode\x18\b \x01(\x0e2\x1b.gigagate.v1.ActivationModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0eactivationModeB\x11\n" +
+	"\x0factivation_mode\x18\b \x01(\x0e2\x1b.gigagate.v1.ActivationModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0eactivationMode\x12@\n" +
+	"\x12max_purchase_price\x18\t \x01(\v2\x12.gigagate.v1.MoneyR\x10maxPurchasePriceB\x11\n" +
 	"\x0f_customer_email\"\xe6\x01\n" +
 	"\x10RegisterResponse\x12\x1f\n" +
 	"\vpurchase_id\x18\x01 \x01(\tR\n" +
 	"purchaseId\x12A\n" +
 	"\x0eactivated_item\x18\x02 \x01(\v2\x1a.gigagate.v1.ActivatedItemR\ractivatedItem\x121\n" +
 	"\bcustomer\x18\x03 \x01(\v2\x15.gigagate.v1.CustomerR\bcustomer\x12;\n" +
-	"\fesim_profile\x18\x04 \x01(\v2\x18.gigagate.v1.EsimProfileR\vesimProfile\"\xf6\x04\n" +
+	"\fesim_profile\x18\x04 \x01(\v2\x18.gigagate.v1.EsimProfileR\vesimProfile\"\xb8\x05\n" +
 	"\fTopUpRequest\x12:\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\x1b\xe0A\x02\xbaH\x15\xc8\x01\x01r\x102\x0e^[!#-~]{1,64}$R\trequestId\x12N\n" +
@@ -526,7 +551,8 @@ const file_gigagate_v1_activation_service_proto_rawDesc = "" +
 	"\x0eexpected_price\x18\x05 \x01(\v2\x12.gigagate.v1.MoneyR\rexpectedPrice\x12N\n" +
 	"\x0factivation_mode\x18\x06 \x01(\x0e2\x1b.gigagate.v1.ActivationModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0eactivationMode\x128\n" +
 	"\vnew_profile\x18\a \x01(\v2\x17.gigagate.v1.NewProfileR\n" +
-	"newProfile\"\xe3\x01\n" +
+	"newProfile\x12@\n" +
+	"\x12max_purchase_price\x18\b \x01(\v2\x12.gigagate.v1.MoneyR\x10maxPurchasePrice\"\xe3\x01\n" +
 	"\rTopUpResponse\x12\x1f\n" +
 	"\vpurchase_id\x18\x01 \x01(\tR\n" +
 	"purchaseId\x12A\n" +
@@ -574,27 +600,29 @@ var file_gigagate_v1_activation_service_proto_goTypes = []any{
 var file_gigagate_v1_activation_service_proto_depIdxs = []int32{
 	6,  // 0: gigagate.v1.RegisterRequest.expected_price:type_name -> gigagate.v1.Money
 	7,  // 1: gigagate.v1.RegisterRequest.activation_mode:type_name -> gigagate.v1.ActivationMode
-	8,  // 2: gigagate.v1.RegisterResponse.activated_item:type_name -> gigagate.v1.ActivatedItem
-	9,  // 3: gigagate.v1.RegisterResponse.customer:type_name -> gigagate.v1.Customer
-	10, // 4: gigagate.v1.RegisterResponse.esim_profile:type_name -> gigagate.v1.EsimProfile
-	6,  // 5: gigagate.v1.TopUpRequest.expected_price:type_name -> gigagate.v1.Money
-	7,  // 6: gigagate.v1.TopUpRequest.activation_mode:type_name -> gigagate.v1.ActivationMode
-	11, // 7: gigagate.v1.TopUpRequest.new_profile:type_name -> gigagate.v1.NewProfile
-	8,  // 8: gigagate.v1.TopUpResponse.activated_item:type_name -> gigagate.v1.ActivatedItem
-	9,  // 9: gigagate.v1.TopUpResponse.customer:type_name -> gigagate.v1.Customer
-	10, // 10: gigagate.v1.TopUpResponse.esim_profile:type_name -> gigagate.v1.EsimProfile
-	8,  // 11: gigagate.v1.ActivateResponse.activated_item:type_name -> gigagate.v1.ActivatedItem
-	0,  // 12: gigagate.v1.ActivationService.Register:input_type -> gigagate.v1.RegisterRequest
-	2,  // 13: gigagate.v1.ActivationService.TopUp:input_type -> gigagate.v1.TopUpRequest
-	4,  // 14: gigagate.v1.ActivationService.Activate:input_type -> gigagate.v1.ActivateRequest
-	1,  // 15: gigagate.v1.ActivationService.Register:output_type -> gigagate.v1.RegisterResponse
-	3,  // 16: gigagate.v1.ActivationService.TopUp:output_type -> gigagate.v1.TopUpResponse
-	5,  // 17: gigagate.v1.ActivationService.Activate:output_type -> gigagate.v1.ActivateResponse
-	15, // [15:18] is the sub-list for method output_type
-	12, // [12:15] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	6,  // 2: gigagate.v1.RegisterRequest.max_purchase_price:type_name -> gigagate.v1.Money
+	8,  // 3: gigagate.v1.RegisterResponse.activated_item:type_name -> gigagate.v1.ActivatedItem
+	9,  // 4: gigagate.v1.RegisterResponse.customer:type_name -> gigagate.v1.Customer
+	10, // 5: gigagate.v1.RegisterResponse.esim_profile:type_name -> gigagate.v1.EsimProfile
+	6,  // 6: gigagate.v1.TopUpRequest.expected_price:type_name -> gigagate.v1.Money
+	7,  // 7: gigagate.v1.TopUpRequest.activation_mode:type_name -> gigagate.v1.ActivationMode
+	11, // 8: gigagate.v1.TopUpRequest.new_profile:type_name -> gigagate.v1.NewProfile
+	6,  // 9: gigagate.v1.TopUpRequest.max_purchase_price:type_name -> gigagate.v1.Money
+	8,  // 10: gigagate.v1.TopUpResponse.activated_item:type_name -> gigagate.v1.ActivatedItem
+	9,  // 11: gigagate.v1.TopUpResponse.customer:type_name -> gigagate.v1.Customer
+	10, // 12: gigagate.v1.TopUpResponse.esim_profile:type_name -> gigagate.v1.EsimProfile
+	8,  // 13: gigagate.v1.ActivateResponse.activated_item:type_name -> gigagate.v1.ActivatedItem
+	0,  // 14: gigagate.v1.ActivationService.Register:input_type -> gigagate.v1.RegisterRequest
+	2,  // 15: gigagate.v1.ActivationService.TopUp:input_type -> gigagate.v1.TopUpRequest
+	4,  // 16: gigagate.v1.ActivationService.Activate:input_type -> gigagate.v1.ActivateRequest
+	1,  // 17: gigagate.v1.ActivationService.Register:output_type -> gigagate.v1.RegisterResponse
+	3,  // 18: gigagate.v1.ActivationService.TopUp:output_type -> gigagate.v1.TopUpResponse
+	5,  // 19: gigagate.v1.ActivationService.Activate:output_type -> gigagate.v1.ActivateResponse
+	17, // [17:20] is the sub-list for method output_type
+	14, // [14:17] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_gigagate_v1_activation_service_proto_init() }

@@ -99,12 +99,16 @@ const (
 	ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND ErrorReason = 3
 	// REST only: the path exists, but not with this method.
 	ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED ErrorReason = 4
+	// The request id stands for another order; field_violations name the fields that differ.
+	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 5
 	// No inventory item has this id.
 	ErrorReason_ERROR_REASON_INVENTORY_ITEM_NOT_FOUND ErrorReason = 10
 	// No customer has this uid.
 	ErrorReason_ERROR_REASON_CUSTOMER_NOT_FOUND ErrorReason = 11
 	// No activated item has this uid.
 	ErrorReason_ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND ErrorReason = 12
+	// No purchase has this id.
+	ErrorReason_ERROR_REASON_PURCHASE_NOT_FOUND ErrorReason = 13
 	// expected_price is not the item's retail price.
 	ErrorReason_ERROR_REASON_PRICE_MISMATCH ErrorReason = 20
 	// The reseller's prepaid credit does not cover the purchase.
@@ -115,10 +119,22 @@ const (
 	ErrorReason_ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED ErrorReason = 23
 	// The vendor calls the package active already, but its record does not show it.
 	ErrorReason_ERROR_REASON_ALREADY_ACTIVE ErrorReason = 24
+	// The item costs the reseller more than max_purchase_price.
+	ErrorReason_ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED ErrorReason = 25
+	// max_purchase_price was given, and what the item costs the reseller could not be read.
+	ErrorReason_ERROR_REASON_PURCHASE_PRICE_UNREADABLE ErrorReason = 26
+	// The purchase is settled already, or still under way: there is nothing to resolve.
+	ErrorReason_ERROR_REASON_NOT_RESOLVABLE ErrorReason = 27
+	// The named activated item cannot be this purchase's: it is another's, or another package.
+	ErrorReason_ERROR_REASON_FOREIGN_ACTIVATED_ITEM ErrorReason = 28
 	// The vendor refused for a reason this contract has no name for.
 	ErrorReason_ERROR_REASON_VENDOR_REFUSED ErrorReason = 29
 	// The request provably never reached the vendor.
 	ErrorReason_ERROR_REASON_NEVER_SENT ErrorReason = 40
+	// The vendor's records, shown to be readable around the attempt, lack the purchase.
+	ErrorReason_ERROR_REASON_PRESUMED_ABSENT ErrorReason = 43
+	// An operator found that nothing was sold.
+	ErrorReason_ERROR_REASON_RESOLVED_BY_OPERATOR ErrorReason = 44
 	// The request may have reached the vendor and no conclusive answer came.
 	ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN ErrorReason = 41
 	// The vendor could not be read. Nothing but a read was tried.
@@ -129,6 +145,8 @@ const (
 	ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT ErrorReason = 51
 	// The gateway is at its limit of concurrent calls.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 52
+	// The journal cannot be used, so nothing was started.
+	ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE ErrorReason = 53
 	// A fault of the gateway itself. The log line with the answer's trace id tells more.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 60
 )
@@ -141,21 +159,30 @@ var (
 		2:  "ERROR_REASON_MALFORMED_REQUEST",
 		3:  "ERROR_REASON_ROUTE_NOT_FOUND",
 		4:  "ERROR_REASON_METHOD_NOT_ALLOWED",
+		5:  "ERROR_REASON_REQUEST_ID_REUSED",
 		10: "ERROR_REASON_INVENTORY_ITEM_NOT_FOUND",
 		11: "ERROR_REASON_CUSTOMER_NOT_FOUND",
 		12: "ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND",
+		13: "ERROR_REASON_PURCHASE_NOT_FOUND",
 		20: "ERROR_REASON_PRICE_MISMATCH",
 		21: "ERROR_REASON_INSUFFICIENT_CREDIT",
 		22: "ERROR_REASON_COUNTRY_SET_MISMATCH",
 		23: "ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED",
 		24: "ERROR_REASON_ALREADY_ACTIVE",
+		25: "ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED",
+		26: "ERROR_REASON_PURCHASE_PRICE_UNREADABLE",
+		27: "ERROR_REASON_NOT_RESOLVABLE",
+		28: "ERROR_REASON_FOREIGN_ACTIVATED_ITEM",
 		29: "ERROR_REASON_VENDOR_REFUSED",
 		40: "ERROR_REASON_NEVER_SENT",
+		43: "ERROR_REASON_PRESUMED_ABSENT",
+		44: "ERROR_REASON_RESOLVED_BY_OPERATOR",
 		41: "ERROR_REASON_OUTCOME_UNKNOWN",
 		42: "ERROR_REASON_VENDOR_UNAVAILABLE",
 		50: "ERROR_REASON_DRAINING",
 		51: "ERROR_REASON_DEADLINE_TOO_SHORT",
 		52: "ERROR_REASON_OVERLOADED",
+		53: "ERROR_REASON_JOURNAL_UNAVAILABLE",
 		60: "ERROR_REASON_INTERNAL",
 	}
 	ErrorReason_value = map[string]int32{
@@ -164,21 +191,30 @@ var (
 		"ERROR_REASON_MALFORMED_REQUEST":           2,
 		"ERROR_REASON_ROUTE_NOT_FOUND":             3,
 		"ERROR_REASON_METHOD_NOT_ALLOWED":          4,
+		"ERROR_REASON_REQUEST_ID_REUSED":           5,
 		"ERROR_REASON_INVENTORY_ITEM_NOT_FOUND":    10,
 		"ERROR_REASON_CUSTOMER_NOT_FOUND":          11,
 		"ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND":    12,
+		"ERROR_REASON_PURCHASE_NOT_FOUND":          13,
 		"ERROR_REASON_PRICE_MISMATCH":              20,
 		"ERROR_REASON_INSUFFICIENT_CREDIT":         21,
 		"ERROR_REASON_COUNTRY_SET_MISMATCH":        22,
 		"ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED": 23,
 		"ERROR_REASON_ALREADY_ACTIVE":              24,
+		"ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED": 25,
+		"ERROR_REASON_PURCHASE_PRICE_UNREADABLE":   26,
+		"ERROR_REASON_NOT_RESOLVABLE":              27,
+		"ERROR_REASON_FOREIGN_ACTIVATED_ITEM":      28,
 		"ERROR_REASON_VENDOR_REFUSED":              29,
 		"ERROR_REASON_NEVER_SENT":                  40,
+		"ERROR_REASON_PRESUMED_ABSENT":             43,
+		"ERROR_REASON_RESOLVED_BY_OPERATOR":        44,
 		"ERROR_REASON_OUTCOME_UNKNOWN":             41,
 		"ERROR_REASON_VENDOR_UNAVAILABLE":          42,
 		"ERROR_REASON_DRAINING":                    50,
 		"ERROR_REASON_DEADLINE_TOO_SHORT":          51,
 		"ERROR_REASON_OVERLOADED":                  52,
+		"ERROR_REASON_JOURNAL_UNAVAILABLE":         53,
 		"ERROR_REASON_INTERNAL":                    60,
 	}
 )
@@ -384,29 +420,38 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x12EFFECT_NOT_STARTED\x10\x01\x12\x16\n" +
 	"\x12EFFECT_NOT_APPLIED\x10\x02\x12\x12\n" +
 	"\x0eEFFECT_APPLIED\x10\x03\x12\x18\n" +
-	"\x14EFFECT_INDETERMINATE\x10\x04*\xeb\x05\n" +
+	"\x14EFFECT_INDETERMINATE\x10\x04*\xc7\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12\"\n" +
 	"\x1eERROR_REASON_MALFORMED_REQUEST\x10\x02\x12 \n" +
 	"\x1cERROR_REASON_ROUTE_NOT_FOUND\x10\x03\x12#\n" +
-	"\x1fERROR_REASON_METHOD_NOT_ALLOWED\x10\x04\x12)\n" +
+	"\x1fERROR_REASON_METHOD_NOT_ALLOWED\x10\x04\x12\"\n" +
+	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x05\x12)\n" +
 	"%ERROR_REASON_INVENTORY_ITEM_NOT_FOUND\x10\n" +
 	"\x12#\n" +
 	"\x1fERROR_REASON_CUSTOMER_NOT_FOUND\x10\v\x12)\n" +
-	"%ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND\x10\f\x12\x1f\n" +
+	"%ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND\x10\f\x12#\n" +
+	"\x1fERROR_REASON_PURCHASE_NOT_FOUND\x10\r\x12\x1f\n" +
 	"\x1bERROR_REASON_PRICE_MISMATCH\x10\x14\x12$\n" +
 	" ERROR_REASON_INSUFFICIENT_CREDIT\x10\x15\x12%\n" +
 	"!ERROR_REASON_COUNTRY_SET_MISMATCH\x10\x16\x12,\n" +
 	"(ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED\x10\x17\x12\x1f\n" +
-	"\x1bERROR_REASON_ALREADY_ACTIVE\x10\x18\x12\x1f\n" +
+	"\x1bERROR_REASON_ALREADY_ACTIVE\x10\x18\x12,\n" +
+	"(ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED\x10\x19\x12*\n" +
+	"&ERROR_REASON_PURCHASE_PRICE_UNREADABLE\x10\x1a\x12\x1f\n" +
+	"\x1bERROR_REASON_NOT_RESOLVABLE\x10\x1b\x12'\n" +
+	"#ERROR_REASON_FOREIGN_ACTIVATED_ITEM\x10\x1c\x12\x1f\n" +
 	"\x1bERROR_REASON_VENDOR_REFUSED\x10\x1d\x12\x1b\n" +
 	"\x17ERROR_REASON_NEVER_SENT\x10(\x12 \n" +
+	"\x1cERROR_REASON_PRESUMED_ABSENT\x10+\x12%\n" +
+	"!ERROR_REASON_RESOLVED_BY_OPERATOR\x10,\x12 \n" +
 	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x10)\x12#\n" +
 	"\x1fERROR_REASON_VENDOR_UNAVAILABLE\x10*\x12\x19\n" +
 	"\x15ERROR_REASON_DRAINING\x102\x12#\n" +
 	"\x1fERROR_REASON_DEADLINE_TOO_SHORT\x103\x12\x1b\n" +
-	"\x17ERROR_REASON_OVERLOADED\x104\x12\x19\n" +
+	"\x17ERROR_REASON_OVERLOADED\x104\x12$\n" +
+	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10<B\x9d\x01\n" +
 	"\x0fcom.gigagate.v1B\fOutcomeProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xa2\x02\x03GXX\xaa\x02\vGigagate.V1\xca\x02\vGigagate\\V1\xe2\x02\x17Gigagate\\V1\\GPBMetadata\xea\x02\fGigagate::V1b\x06proto3"
 

@@ -1,0 +1,40 @@
+# syntax=docker/dockerfile:1
+
+FROM golang:1.26.8-bookworm AS build
+WORKDIR /src
+# The version that `gigagate version` prints; empty leaves it to the Go toolchain.
+ARG VERSION
+# The source is mounted, not copied, and both caches outlive the build. There is no
+# `go mod download`: it would also fetch what only buf and the generators need.
+RUN --mount=type=bind,target=/src \
+    --mount=type=cache,target=/go/pkg/mod \
+    --mount=type=cache,target=/root/.cache/go-build \
+    mkdir -p /out/journal && \
+    CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.stamped=${VERSION}" -o /out/gigagate ./cmd/gigagate
+
+FROM scratch
+ARG VERSION
+LABEL org.opencontainers.image.title="gigagate" \
+      org.opencontainers.image.description="Activation gateway in front of DENT Gigastore" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/gigagate /gigagate
+# The journal's folder, for the user below. Losing it means forgetting what was bought.
+COPY --from=build --chown=65532:65532 /out/journal /journal
+VOLUME /journal
+# A number, because there is no /etc/passwd, and because Kubernetes' runAsNonRoot wants one.
+USER 65532:65532
+# Loopback inside a container is reachable by nobody else. The admin port too: an orchestrator
+# probes /readyz and /healthz from outside. It also has metrics and pprof, so publish it to
+# operators alone. The sandbox stays on loopback.
+ENV GIGAGATE_GRPC_LISTEN=0.0.0.0:9090 \
+    GIGAGATE_HTTP_LISTEN=0.0.0.0:8080 \
+    GIGAGATE_ADMIN_LISTEN=0.0.0.0:9464 \
+    GIGAGATE_JOURNAL=sqlite:/journal/gigagate.db
+EXPOSE 8080 9090 9464
+# It asks 127.0.0.1:9090; with another gRPC port set GIGAGATE_ADDRESS as well.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["/gigagate", "health"]
+ENTRYPOINT ["/gigagate"]
+# It also needs the vendor's credentials, or --sandbox (GIGAGATE_SANDBOX=true).
+CMD ["serve"]

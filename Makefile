@@ -1,0 +1,64 @@
+# One list of verbs. CI runs `make ci`; everything else is a step of it that is useful alone.
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION   := v1.8.0
+
+# What `make fuzz` gives each fuzz target.
+FUZZTIME ?= 10s
+# What `make breaking` compares the contract with.
+AGAINST ?= origin/main
+# Stamped into `gigagate version`; empty leaves it to the Go toolchain.
+VERSION ?=
+
+BIN := $(CURDIR)/bin
+# The pinned linter: found in PATH or in Go's own bin folder, else installed in bin/.
+GOLANGCI_LINT = "$$(.ci/linter $(GOLANGCI_LINT_VERSION) $(BIN))"
+
+.PHONY: help generate check-generate lint fmt test race fuzz sabotage vuln build run breaking ci
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+generate: ## Make gen/ from proto/
+	go generate ./...
+
+check-generate: generate ## Fail if gen/ is not what proto/ says
+	git diff --exit-code -- gen
+	@test -z "$$(git ls-files --others --exclude-standard -- gen)" || { echo "gen/ has files that are not in git" >&2; exit 1; }
+
+lint: ## Check formatting, lint rules, import directions and the contract's style
+	go vet ./...
+	$(GOLANGCI_LINT) fmt --diff
+	$(GOLANGCI_LINT) run ./...
+	test -d .protodeps || go run ./cmd/protodeps
+	go tool buf lint
+
+fmt: ## Format the Go code
+	$(GOLANGCI_LINT) fmt
+
+test: ## Run the tests
+	go test ./...
+
+race: ## Run the tests under the race detector
+	go test -race ./...
+
+fuzz: ## Run every fuzz target for FUZZTIME (10s)
+	.ci/fuzz $(FUZZTIME)
+
+sabotage: ## Remove each safety rule in turn, and see a test notice
+	go run ./purchase/simulation/sabotage
+
+vuln: ## Look for known vulnerabilities (needs vuln.go.dev)
+	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
+
+build: ## Build bin/gigagate, static, as the container image has it
+	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.stamped=$(VERSION)" -o $(BIN)/gigagate ./cmd/gigagate
+
+run: ## Serve with a sandbox
+	go run ./cmd/gigagate serve --sandbox
+
+breaking: ## Check proto/ for breaking changes against AGAINST (origin/main)
+	go run ./cmd/protodeps -against $(AGAINST)
+
+ci: ## Run everything, as CI does
+	.ci/run

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"google.golang.org/grpc"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+// benchCommand puts load on a running gateway. Every call is a purchase, so the number of them has
+// no default.
+type benchCommand struct {
+	Count       int    `required:"" placeholder:"N" help:"How many packages to buy. Each spends credit, unless the gateway sells from a sandbox."`
+	Concurrency int    `default:"64" help:"Calls under way at a time (default ${default})."`
+	Connections int    `default:"4" help:"Connections to share them over (default ${default})."`
+	Item        string `required:"" placeholder:"ID" help:"The inventory item."`
+	clientSettings
+}
+
+// Run buys, with a progress line, and prints what came of it.
+func (c *benchCommand) Run(ctx context.Context, to console) error {
+	if c.Count < 1 || c.Concurrency < 1 || c.Connections < 1 {
+		return fmt.Errorf("--count, --concurrency and --connections must be at least 1")
+	}
+	var conns []*grpc.ClientConn
+	defer func() {
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+	}()
+	for range c.Connections {
+		conn, err := c.dial()
+		if err != nil {
+			return err
+		}
+		conns = append(conns, conn)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	load := &load{run: ulid.Make().String(), outcomes: map[string]int{}}
+	began := time.Now()
+	var workers, progress sync.WaitGroup
+	for i := range c.Concurrency {
+		client := gigagatev1.NewActivationServiceClient(conns[i%len(conns)])
+		workers.Go(func() { load.work(ctx, client, c) })
+	}
+	progress.Go(func() { load.tell(ctx, to.err, c.Count, began) })
+	workers.Wait()
+	elapsed := time.Since(began)
+	cancel()
+	progress.Wait()
+	load.report(to.out, elapsed)
+	return nil
+}
+
+// load is one run of the bench.
+type load struct {
+	run         string
+	taken, done atomic.Int64
+
+	mu        sync.Mutex
+	latencies []time.Duration
+	outcomes  map[string]int
+}
+
+// work makes one purchase after another until all are taken.
+func (l *load) work(ctx context.Context, client gigagatev1.ActivationServiceClient, c *benchCommand) {
+	for ctx.Err() == nil {
+		n := l.taken.Add(1)
+		if n > int64(c.Count) {
+			return
+		}
+		id := fmt.Sprintf("%s-%d", l.run, n)
+		call, cancel := context.WithTimeout(ctx, c.Timeout)
+		began := time.Now()
+		_, err := client.Register(call, &gigagatev1.RegisterRequest{
+			RequestId: id, InventoryItemId: c.Item, Metatag: id, UserIp: "203.0.113.24", UserCountry: "GR",
+			ActivationMode: gigagatev1.ActivationMode_ACTIVATION_MODE_NOW,
+		})
+		cancel()
+		l.note(time.Since(began), err)
+	}
+}
+
+func (l *load) note(latency time.Duration, err error) {
+	outcome := "OK"
+	if err != nil {
+		told := newCallError(err)
+		outcome = told.status.Code().String()
+		if told.outcome != nil {
+			outcome += " " + strings.TrimPrefix(told.outcome.GetReason().String(), "ERROR_REASON_")
+		}
+	}
+	l.done.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.latencies = append(l.latencies, latency)
+	l.outcomes[outcome]++
+}
+
+// tell rewrites one progress line a second.
+func (l *load) tell(ctx context.Context, w io.Writer, count int, began time.Time) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		done := l.done.Load()
+		fmt.Fprintf(w, "\r%d of %d, %.0f/s ", done, count, float64(done)/max(time.Since(began).Seconds(), 0.001))
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			fmt.Fprintln(w)
+			return
+		}
+	}
+}
+
+func (l *load) report(w io.Writer, elapsed time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	slices.Sort(l.latencies)
+	fmt.Fprintf(w, "%d purchases in %.2f s: %.0f/s\n", len(l.latencies), elapsed.Seconds(), float64(len(l.latencies))/elapsed.Seconds())
+	if len(l.latencies) > 0 {
+		at := func(share float64) time.Duration {
+			return l.latencies[int(share*float64(len(l.latencies)-1))].Round(10 * time.Microsecond)
+		}
+		fmt.Fprintf(w, "latency p50 %v  p90 %v  p99 %v  max %v\n", at(0.50), at(0.90), at(0.99), at(1))
+	}
+	for _, outcome := range slices.Sorted(maps.Keys(l.outcomes)) {
+		fmt.Fprintf(w, "%8d  %s\n", l.outcomes[outcome], outcome)
+	}
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"gigagate.internal/purchase"
+	"gigagate.internal/server"
+)
+
+// gatewayProcess is everything that serves, and what it serves on. Without a sandbox of its own
+// sandbox and sandboxOn are nil.
+type gatewayProcess struct {
+	gateway                            *server.Server
+	logger                             *slog.Logger
+	rest, admin, sandbox               *http.Server
+	grpcOn, restOn, adminOn, sandboxOn net.Listener
+	serving                            atomic.Bool
+}
+
+// ready tells whether new calls are welcome, and if not, why.
+func (p *gatewayProcess) ready(journal purchase.Journal) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if !p.serving.Load() {
+			return errors.New("draining or not started")
+		}
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		if err := journal.Ping(ctx); err != nil {
+			return errors.New("the journal cannot write: " + err.Error())
+		}
+		return nil
+	}
+}
+
+// setServing makes the gateway say that new calls are welcome.
+func (p *gatewayProcess) setServing() {
+	p.gateway.SetServing()
+	p.serving.Store(true)
+}
+
+// run serves until ctx ends or a listener fails, and then stops in order.
+func (p *gatewayProcess) run(ctx context.Context) error {
+	group, failed := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.gateway.GRPC().Serve(p.grpcOn) })
+	group.Go(func() error { return serveHTTP(p.rest, p.restOn) })
+	group.Go(func() error { return serveHTTP(p.admin, p.adminOn) })
+	if p.sandbox != nil {
+		group.Go(func() error { return serveHTTP(p.sandbox, p.sandboxOn) })
+	}
+	group.Go(func() error {
+		<-failed.Done()
+		return p.stop(context.WithoutCancel(ctx))
+	})
+	return group.Wait()
+}
+
+// stop ends in the order that loses nothing: say not ready, stop accepting, let the calls under
+// way and the purchases behind them end, and only then take the vendor away.
+func (p *gatewayProcess) stop(ctx context.Context) error {
+	p.logger.InfoContext(ctx, "draining; a second signal ends at once")
+	p.serving.Store(false)
+	ctx, cancel := context.WithTimeout(ctx, p.gateway.AnswerWithin())
+	defer cancel()
+	var group errgroup.Group
+	group.Go(func() error { return p.gateway.Drain(ctx) })
+	group.Go(func() error {
+		// GracefulStop has no deadline of its own.
+		defer context.AfterFunc(ctx, p.gateway.GRPC().Stop)()
+		p.gateway.GRPC().GracefulStop()
+		return nil
+	})
+	group.Go(func() error { return p.rest.Shutdown(ctx) })
+	err := errors.Join(group.Wait(), p.admin.Shutdown(ctx))
+	if p.sandbox != nil {
+		err = errors.Join(err, p.sandbox.Shutdown(ctx))
+	}
+	p.logger.InfoContext(ctx, "drained", "clean", err == nil)
+	return err
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5" //nolint:depguard // does to the database what only an operator or an accident would
+
+	"gigagate.internal/purchase/postgres/postgrestest"
+)
+
+// connectTo is a connection to the database as its owner.
+func connectTo(t *testing.T, server *postgrestest.Server) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	return conn
+}
+
+// inDatabase runs one statement.
+func inDatabase(t *testing.T, server *postgrestest.Server, statement string) {
+	t.Helper()
+	if _, err := connectTo(t, server).Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// endLeases does what time does.
+func endLeases(t *testing.T, server *postgrestest.Server) {
+	t.Helper()
+	inDatabase(t, server, `UPDATE gigagate.purchase SET lease_until = now() WHERE state IN ('SENDING', 'ACCEPTED') AND lease_until > now()`)
+}
+
+// waitForNobody waits until the server has noticed that its clients are dead: it ends what they asked
+// for last, and commits it.
+func waitForNobody(t *testing.T, server *postgrestest.Server) {
+	t.Helper()
+	conn := connectTo(t, server)
+	eventually(t, "nobody else is connected", func() error {
+		var others int
+		err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`).Scan(&others)
+		if err == nil && others > 0 {
+			err = fmt.Errorf("%d are", others)
+		}
+		return err
+	})
+}
+
+// lockPurchases lets everybody read and nobody write, until release.
+func lockPurchases(t *testing.T, server *postgrestest.Server) (release func()) {
+	t.Helper()
+	lock, err := connectTo(t, server).Begin(t.Context())
+	if err == nil {
+		_, err = lock.Exec(t.Context(), "LOCK TABLE gigagate.purchase IN SHARE MODE")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := lock.Rollback(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// freeze stops all of a server's processes, and returns what lets them go on.
+func freeze(t *testing.T, server *postgrestest.Server) (thaw func()) {
+	t.Helper()
+	if !server.Private() {
+		t.Fatal("another's server is not ours to stop")
+	}
+	var folder string
+	if err := connectTo(t, server).QueryRow(t.Context(), "SHOW data_directory").Scan(&folder); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := bytes.Cut(text, []byte("\n"))
+	postmaster, err := strconv.Atoi(string(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The postmaster first: it starts no others then.
+	stopped := []int{postmaster}
+	if err := syscall.Kill(postmaster, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	thaw = sync.OnceFunc(func() {
+		for _, pid := range stopped {
+			_ = syscall.Kill(pid, syscall.SIGCONT)
+		}
+	})
+	t.Cleanup(thaw)
+	for _, child := range childrenOf(t, postmaster) {
+		if err := syscall.Kill(child, syscall.SIGSTOP); err == nil {
+			stopped = append(stopped, child)
+		}
+	}
+	return thaw
+}
+
+// childrenOf reads proc(5): the fourth field of stat is the parent, behind a name in parentheses.
+func childrenOf(t *testing.T, parent int) []int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		pid, errPID := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if errPID == nil && len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}

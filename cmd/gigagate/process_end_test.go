@@ -1,0 +1,192 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/purchase/postgres/postgrestest"
+)
+
+// TestSecondProcessOnSQLite: the file is one gateway's. The second one says so and ends; the first
+// does not mind.
+func TestSecondProcessOnSQLite(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	file := "sqlite:" + filepath.Join(t.TempDir(), "journal.db")
+	first, second := newReplica(t, s, file).start(t), newReplica(t, s, file)
+	p := launch(t, nil, second.flags...)
+	if status := p.exit(t); status != exitFailed {
+		t.Errorf("exit status %d", status)
+	}
+	if want := "gigagate: --journal: "; !strings.Contains(p.log.String(), want) ||
+		!strings.Contains(p.log.String(), "the journal is in use by another process") {
+		t.Errorf("it says %q", p.log)
+	}
+	if strings.Contains(p.out.String(), "REST") {
+		t.Errorf("it greets: %q", p.out)
+	}
+	conn, err := first.door(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := newRegister("order-1")
+	if a := in.buyWithin(t.Context(), conn, soon); a.sold == nil {
+		t.Errorf("the first gateway afterwards: %s", a)
+	}
+	check(t, s, first, in)
+}
+
+// TestSIGTERMWhileUncertain ends a gateway that has a purchase it cannot settle, and one on the wire.
+// It ends well, and the next one settles both.
+func TestSIGTERMWhileUncertain(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	r := newReplica(t, s, "sqlite:"+filepath.Join(t.TempDir(), "journal.db")).start(t)
+	s.inject(t, listPath, "list_fail", 1000, nil)
+	s.inject(t, registerPath, "commit_then_reset", 1, nil)
+	conn, err := r.door(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	uncertain := newRegister("uncertain")
+	if a := uncertain.buyWithin(t.Context(), conn, 3*time.Second); a.outcome.GetEffect() != gigagatev1.Effect_EFFECT_INDETERMINATE ||
+		a.outcome.GetNewRequestIdSafe() || a.purchase == "" {
+		t.Errorf("before its end is known: %s", a)
+	}
+	s.inject(t, registerPath, "commit_late", 1, map[string]any{"delay": "500ms"}) // sold, and never answered
+	onTheWire, answered := newRegister("on-the-wire"), make(chan told, 1)
+	go func() { answered <- onTheWire.buyWithin(t.Context(), conn, soon) }()
+	eventually(t, "the second request is with the vendor", func() error {
+		if s.ledger(t).Requests[registerPath] < 2 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	began := time.Now()
+	r.process().signal(t, syscall.SIGTERM)
+	if status := r.process().exit(t); status != 0 {
+		t.Errorf("exit status %d; its log:\n%s", status, r.process().log)
+	}
+	// The vendor's time is 2 s; what is not settled by then is not settled by this process.
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("ended %.1f s after SIGTERM", took.Seconds())
+	} else {
+		t.Logf("ended %.1f s after SIGTERM", took.Seconds())
+	}
+	if a := <-answered; a.sold != nil || a.outcome.GetNewRequestIdSafe() {
+		t.Errorf("on the wire: %s", a)
+	}
+	r.hangUp()
+
+	s.disarm(t)
+	began = time.Now()
+	r.start(t)
+	if conn, err = r.door(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range []*intent{uncertain, onTheWire} {
+		if a := in.buyWithin(t.Context(), conn, soon); a.sold == nil {
+			t.Errorf("%s, in the next process: %s", in.requestID, a)
+		}
+	}
+	t.Logf("both settled %.1f s after the next start", time.Since(began).Seconds())
+	if posts := s.ledger(t).Requests[registerPath]; posts != 2 {
+		t.Errorf("%d POSTs for two purchases", posts)
+	}
+	check(t, s, r, uncertain, onTheWire)
+}
+
+// TestStoppedPastItsLease stops a replica (SIGSTOP) with two purchases of its own: one whose request
+// the vendor has, one whose request has not left yet. The other replica takes both up when their lease
+// is over. What the first one does when it wakes adds nothing to it.
+func TestStoppedPastItsLease(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.New(t)
+	s := newShop(t)
+	sleeper, other := newReplica(t, s, server.URL).start(t), newReplica(t, s, server.URL).start(t)
+	conns := connect(t, sleeper, other)
+	older := newRegister("older") // the witness of an absence
+	if a := older.buyWithin(t.Context(), conns[1], soon); a.sold == nil {
+		t.Fatal(a)
+	}
+
+	// The sleeper's first call needs a token first. It comes byte by byte, and the paid request after it.
+	tokens := s.ledger(t).Calls["POST "+tokenPath]
+	s.inject(t, tokenPath, "slow_body", 1, map[string]any{"bytes": 8, "interval": "100ms"})
+	unsent, unsentTold := newRegister("unsent"), make(chan told, 1)
+	go func() { unsentTold <- unsent.buyWithin(t.Context(), conns[0], soon) }()
+	eventually(t, "the token is asked for", func() error {
+		if s.ledger(t).Calls["POST "+tokenPath] == tokens {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	sleeper.process().signal(t, syscall.SIGSTOP)
+	t.Cleanup(func() { _ = sleeper.process().command.Process.Signal(syscall.SIGCONT) })
+	endLeases(t, server)
+	waitForState(t, other, "unsent", gigagatev1.PurchaseState_PURCHASE_STATE_FAILED)
+	sleeper.process().signal(t, syscall.SIGCONT)
+	if a := <-unsentTold; a.outcome.GetEffect() != gigagatev1.Effect_EFFECT_NOT_APPLIED {
+		t.Errorf("the one that had not left: %s", a)
+	}
+	if posts := s.ledger(t).Requests[registerPath]; posts != 1 {
+		t.Errorf("the woken replica sent %d requests", posts-1)
+	}
+
+	s.inject(t, registerPath, "commit_late", 1, map[string]any{"delay": "500ms", "answer": true})
+	sent, sentTold := newRegister("sent"), make(chan told, 1)
+	go func() { sentTold <- sent.buyWithin(t.Context(), conns[0], soon) }()
+	eventually(t, "the vendor has the request", func() error {
+		if s.ledger(t).Requests[registerPath] < 2 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	sleeper.process().signal(t, syscall.SIGSTOP)
+	endLeases(t, server)
+	waitForState(t, other, "sent", gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED)
+	sleeper.process().signal(t, syscall.SIGCONT)
+	if a := <-sentTold; a.sold == nil {
+		t.Errorf("the one on the wire: %s", a)
+	}
+	for _, in := range []*intent{unsent, sent, older} {
+		for _, conn := range conns {
+			in.buyWithin(t.Context(), conn, soon)
+		}
+	}
+	if posts := s.ledger(t).Requests[registerPath]; posts != 3-1 {
+		t.Errorf("%d POSTs, want those of the older purchase and of the one on the wire", posts)
+	}
+	check(t, s, other, unsent, sent, older)
+}
+
+// waitForState waits until a replica says that a purchase is settled so, and shows its history.
+func waitForState(t *testing.T, r *replica, requestID string, state gigagatev1.PurchaseState) {
+	t.Helper()
+	var p *gigagatev1.Purchase
+	eventually(t, requestID, func() error {
+		page, err := r.purchases(t).ListPurchases(t.Context(), &gigagatev1.ListPurchasesRequest{RequestId: requestID})
+		if err != nil {
+			return err
+		}
+		if p = page.GetPurchases()[0]; p.GetState() != state {
+			return fmt.Errorf("it is %s %s", p.GetState(), p.GetReason())
+		}
+		return nil
+	})
+	got, err := r.purchases(t).GetPurchase(t.Context(), &gigagatev1.GetPurchaseRequest{Id: p.GetId()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var events []string
+	for _, event := range got.GetHistory() {
+		events = append(events, event.GetEvent()+" by "+event.GetBy())
+	}
+	t.Logf("%s: %s", requestID, strings.Join(events, ", "))
+}

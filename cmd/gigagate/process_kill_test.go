@@ -1,0 +1,71 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"gigagate.internal/purchase/postgres/postgrestest"
+)
+
+// restarts is how often a kill test kills.
+func restarts() int {
+	if testing.Short() {
+		return min(3, *processRestarts)
+	}
+	return *processRestarts
+}
+
+// TestKilledOnSQLite kills a gateway at random moments under load, and starts it again on its file.
+func TestKilledOnSQLite(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	s := newShop(t)
+	r := newReplica(t, s, "sqlite:"+filepath.Join(t.TempDir(), "journal.db")).start(t)
+	load := newTrial(t, s, r)
+	for range restarts() {
+		load.trouble()
+		load.more(perRound)
+		pause(t.Context(), time.Duration(load.random.IntN(400))*time.Millisecond)
+		r.kill()
+		r.start(t)
+	}
+	t.Logf("%d kills in %.1f s", restarts(), time.Since(began).Seconds())
+	load.settle()
+	load.judge()
+}
+
+// TestKilledOnPostgreSQL kills either of two replicas, or both.
+func TestKilledOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	server := postgrestest.New(t)
+	s := newShop(t)
+	a := newReplica(t, s, server.URL).start(t)
+	b := newReplica(t, s, server.URL).start(t)
+	load := newTrial(t, s, a, b)
+	for killed := 0; killed < restarts(); {
+		load.trouble()
+		load.more(perRound)
+		pause(t.Context(), time.Duration(load.random.IntN(400))*time.Millisecond)
+		victims := [][]*replica{{a}, {b}, {a, b}}[load.random.IntN(3)]
+		for _, victim := range victims {
+			victim.kill()
+		}
+		for _, victim := range victims {
+			victim.start(t)
+			killed++
+		}
+	}
+	t.Logf("%d kills in %.1f s", restarts(), time.Since(began).Seconds())
+	// What the dead were sending stays theirs for a lease of 45 s. With nobody alive to own anything,
+	// ending the leases now is what time would do; TestStoppedPastItsLease has a living owner.
+	a.kill()
+	b.kill()
+	waitForNobody(t, server)
+	endLeases(t, server)
+	a.start(t)
+	b.start(t)
+	load.settle()
+	load.judge()
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/purchase/postgres/postgrestest"
+)
+
+// TestPostgreSQLGone takes the server away in three ways: it does not answer, it is not there, and it
+// takes no writes, as a replica that nobody promoted.
+func TestPostgreSQLGone(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.New(t)
+	s := newShop(t)
+	r := newReplica(t, s, server.URL, "--gigastore-timeout=30s").start(t)
+
+	t.Run("frozen", func(t *testing.T) {
+		held, answer := startHeld(t, s, r, "frozen", 2*time.Second)
+		thaw := freeze(t, server)
+		refused := checkRefused(t, s, r, "while-frozen", false)
+		thaw()
+		answer() // either: it depends on how soon the gateway comes by again
+		checkRecovered(t, s, r, held, refused)
+	})
+	t.Run("stopped", func(t *testing.T) {
+		held, answer := startHeld(t, s, r, "stopped", 2*time.Second)
+		server.Kill()
+		refused := checkRefused(t, s, r, "while-stopped", false)
+		if err := server.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		answer()
+		checkRecovered(t, s, r, held, refused)
+	})
+	t.Run("read-only", func(t *testing.T) {
+		readOnly := func(value string) {
+			inDatabase(t, server, "ALTER SYSTEM SET default_transaction_read_only = "+value)
+			inDatabase(t, server, "SELECT pg_reload_conf()")
+		}
+		held, answer := startHeld(t, s, r, "read-only", 2*time.Second)
+		readOnly("on")
+		eventually(t, "not ready", func() error {
+			if r.readyz(t).status == http.StatusOK {
+				return errors.New("ready")
+			}
+			return nil
+		})
+		// Here the journal could be read.
+		refused := checkRefused(t, s, r, "while-read-only", true)
+		readOnly("off")
+		answer()
+		checkRecovered(t, s, r, held, refused)
+	})
+}
+
+// TestClaimThatWaits has the claim of a purchase wait for a lock, long enough for its caller to go. As
+// long as it may still be written, no answer may say that nothing will come of it.
+func TestClaimThatWaits(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.New(t)
+	s := newShop(t)
+	r := newReplica(t, s, server.URL).start(t)
+	conn := connect(t, r)[0]
+	release := lockPurchases(t, server)
+	in := newRegister("order-1")
+	a := in.buyWithin(t.Context(), conn, time.Second)
+	if a.outcome.GetEffect() != gigagatev1.Effect_EFFECT_INDETERMINATE || a.outcome.GetNewRequestIdSafe() {
+		t.Errorf("while the claim waits: %s", a)
+	}
+	if a.purchase != "" {
+		_, err := r.purchases(t).GetPurchase(t.Context(), &gigagatev1.GetPurchaseRequest{Id: a.purchase})
+		if told := newCallError(err); err != nil && !told.indeterminate() {
+			t.Errorf("was told of purchase %s, which GetPurchase answers with: %s", a.purchase, told)
+		}
+	}
+	release()
+	if a := in.buyWithin(t.Context(), conn, soon); a.sold == nil {
+		t.Errorf("afterwards: %s", a)
+	}
+	check(t, s, r, in)
+}

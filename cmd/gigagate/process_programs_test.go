@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"gigagate.internal/gigastore/sandbox"
+)
+
+// The tests in process_*_test.go run gigagate as an operator does: real processes, real files, a real
+// PostgreSQL, and signals. What they hold it to is the ledger of a sandbox in a process of its own.
+
+var (
+	processRestarts = flag.Int("process.restarts", 8, "how often each kill test kills a gateway")
+	processSeed     = flag.Uint64("process.seed", 0, "seed of the kill tests' choices; 0 takes a new one")
+)
+
+// soon bounds every wait for something that has to happen.
+const soon = 90 * time.Second
+
+// eventually tries until what is tried succeeds.
+func eventually(t *testing.T, what string, try func() error) {
+	t.Helper()
+	deadline := time.Now().Add(soon)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v: %v", what, soon, err)
+		}
+		if !pause(t.Context(), 20*time.Millisecond) {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// pause is how often something is looked at that tells of no change, and when a kill comes.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// built is the binary under test, and the warden of all its processes.
+var built struct {
+	once   sync.Once
+	binary string
+	warden *exec.Cmd
+	leash  io.Closer
+	err    error
+}
+
+// build builds gigagate, once per test binary.
+func build(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		var folder string
+		if folder, built.err = os.MkdirTemp("", "gigagate-process-"); built.err != nil { //nolint:usetesting // it outlives the test that happens to build
+			return
+		}
+		if built.err = leashWarden(folder); built.err != nil {
+			return
+		}
+		built.binary = filepath.Join(folder, "gigagate")
+		command := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", built.binary, ".")
+		if text, err := command.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("go build: %w\n%s", err, text)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.binary
+}
+
+// leashWarden starts a shell whose process group every program joins. It waits for the end of its
+// standard input, which is the end of this process however that comes about, then removes the binary
+// and ends the group, itself included.
+func leashWarden(folder string) error {
+	built.warden = exec.CommandContext(context.Background(), "/bin/sh", "-c", `cat >/dev/null; rm -rf "$1"; kill -KILL 0`, "warden", folder)
+	built.warden.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	leash, err := built.warden.StdinPipe()
+	if err != nil {
+		return err
+	}
+	built.leash = leash
+	return built.warden.Start()
+}
+
+// program is gigagate in a process of its own.
+type program struct {
+	command  *exec.Cmd
+	out, log *watched
+	ended    chan struct{}
+}
+
+// unwritten must stand in no log: what makes an eSIM usable, and the end users of these tests.
+var unwritten = regexp.MustCompile(`LPA:1|https://sandbox\.invalid|203\.0\.113\.|traveller\+?[0-9]*@|a-client-secret`)
+
+// launch starts gigagate with args, behind the words of wrapper if there are any, and kills it at the
+// end of the test. Whatever it logged is searched for secrets then.
+func launch(t *testing.T, wrapper []string, args ...string) *program {
+	t.Helper()
+	line := append(append([]string{}, wrapper...), append([]string{build(t)}, args...)...)
+	p := &program{out: newWatched(), log: newWatched(), ended: make(chan struct{})}
+	p.command = exec.CommandContext(context.Background(), line[0], line[1:]...)
+	p.command.Env = append(os.Environ(), secretVariable+"=a-client-secret")
+	p.command.Stdout, p.command.Stderr = p.out, p.log
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: built.warden.Process.Pid}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.command.Wait() // its status is the tests' to judge
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if found := unwritten.FindString(p.log.String()); found != "" {
+			t.Errorf("a log holds %q", found)
+		}
+		if strings.Contains(p.log.String(), "panic: ") {
+			t.Errorf("a gigagate panicked:\n%s", p.log)
+		}
+	})
+	return p
+}
+
+// kill is kill -9.
+func (p *program) kill() {
+	_ = p.command.Process.Kill()
+	<-p.ended
+}
+
+func (p *program) signal(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	if err := p.command.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exit waits for the end and returns the exit status.
+func (p *program) exit(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(soon):
+		t.Fatalf("it does not end; its log:\n%s", p.log)
+	}
+	return p.command.ProcessState.ExitCode()
+}
+
+// shop is a sandbox in a process of its own.
+type shop struct {
+	*program
+	url string
+}
+
+// newShop has credit for every test, and no idempotency of its own: it sells as often as it is asked.
+func newShop(t *testing.T) *shop {
+	t.Helper()
+	settings := filepath.Join(t.TempDir(), "settings.json")
+	if err := os.WriteFile(settings, []byte(`{"initialCredit": 10000000.00, "idempotencyKey": "ignored", "latency": "15ms"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &shop{program: launch(t, nil, "sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file="+settings, "--log-level=error")}
+	s.url = s.out.waitFor(t, s.ended, `vendor API +(http://\S+)`)[1]
+	return s
+}
+
+func (s *shop) ledger(t *testing.T) sandbox.Ledger {
+	t.Helper()
+	var ledger sandbox.Ledger
+	if err := json.Unmarshal([]byte(get(t, s.url+"/_sandbox/ledger").body), &ledger); err != nil {
+		t.Fatal(err)
+	}
+	return ledger
+}
+
+// inject arms a fault for the next calls of path.
+func (s *shop) inject(t *testing.T, path, fault string, count int, params map[string]any) {
+	t.Helper()
+	text, err := json.Marshal(sandbox.Fault{Path: path, Fault: fault, Count: count, Params: params})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := post(t, s.url+"/_sandbox/faults", string(text)); got.status != http.StatusOK {
+		t.Fatal(got.body)
+	}
+}
+
+func (s *shop) disarm(t *testing.T) {
+	t.Helper()
+	do(t, http.MethodDelete, s.url+"/_sandbox/faults", "", nil)
+}

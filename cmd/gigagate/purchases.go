@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+// purchasesCommand reads and settles purchases.
+type purchasesCommand struct {
+	Get     getPurchaseCommand     `cmd:"" help:"Show one purchase and its history."`
+	List    listPurchasesCommand   `cmd:"" help:"List purchases, the newest first."`
+	Wait    waitPurchaseCommand    `cmd:"" help:"Wait until a purchase is settled."`
+	Resolve resolvePurchaseCommand `cmd:"" help:"Settle by your word what evidence cannot."`
+}
+
+// getPurchaseCommand shows one purchase.
+type getPurchaseCommand struct {
+	ID string `arg:"" name:"id" help:"The purchase."`
+	clientSettings
+}
+
+// Run makes the call.
+func (c *getPurchaseCommand) Run(ctx context.Context, to console) error {
+	return c.call(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+		return gigagatev1.NewPurchaseServiceClient(conn).GetPurchase(ctx, &gigagatev1.GetPurchaseRequest{Id: c.ID})
+	})
+}
+
+// listPurchasesCommand lists purchases.
+type listPurchasesCommand struct {
+	State     string `enum:",sending,accepted,uncertain,needs-operator,succeeded,failed" default:"" help:"Only those in this state: sending, accepted, uncertain, needs-operator, succeeded, failed."`
+	RequestID string `name:"request-id" placeholder:"ID" help:"Only the one with this request id."`
+	Customer  string `placeholder:"UID" help:"Only those of this customer."`
+	PageSize  int32  `name:"page-size" default:"50" help:"At most so many (default ${default})."`
+	PageToken string `name:"page-token" placeholder:"TOKEN" help:"nextPageToken of the page before."`
+	clientSettings
+}
+
+// Run makes the call.
+func (c *listPurchasesCommand) Run(ctx context.Context, to console) error {
+	state := "PURCHASE_STATE_" + strings.ToUpper(strings.ReplaceAll(c.State, "-", "_"))
+	req := &gigagatev1.ListPurchasesRequest{
+		State:       gigagatev1.PurchaseState(gigagatev1.PurchaseState_value[state]),
+		RequestId:   c.RequestID,
+		CustomerUid: c.Customer,
+		PageSize:    c.PageSize,
+		PageToken:   c.PageToken,
+	}
+	return c.call(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+		return gigagatev1.NewPurchaseServiceClient(conn).ListPurchases(ctx, req)
+	})
+}
+
+// waitPurchaseCommand waits for a purchase.
+type waitPurchaseCommand struct {
+	ID  string        `arg:"" name:"id" help:"The purchase."`
+	For time.Duration `default:"30s" help:"How long to wait, up to 60s (default ${default})."`
+	clientSettings
+}
+
+// Run makes the call.
+func (c *waitPurchaseCommand) Run(ctx context.Context, to console) error {
+	return c.call(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+		return gigagatev1.NewPurchaseServiceClient(conn).WaitPurchase(ctx, &gigagatev1.WaitPurchaseRequest{
+			Id: c.ID, Timeout: durationpb.New(c.For),
+		})
+	})
+}
+
+// resolvePurchaseCommand settles a purchase.
+type resolvePurchaseCommand struct {
+	ID          string `arg:"" name:"id" help:"The purchase."`
+	Item        string `placeholder:"UID" help:"The package that was sold; checked with the vendor."`
+	NothingSold bool   `name:"nothing-sold" help:"Nothing was sold."`
+	Operator    string `required:"" placeholder:"NAME" help:"Who says so, for the history."`
+	Note        string `required:"" placeholder:"TEXT" help:"What it rests on, for the history."`
+	clientSettings
+}
+
+// Run makes the call.
+func (c *resolvePurchaseCommand) Run(ctx context.Context, to console) error {
+	if (c.Item == "") == !c.NothingSold {
+		return errors.New("give either --item or --nothing-sold")
+	}
+	req := &gigagatev1.ResolvePurchaseRequest{Id: c.ID, Operator: c.Operator, Note: c.Note}
+	if c.NothingSold {
+		req.Resolution = &gigagatev1.ResolvePurchaseRequest_NothingSold{NothingSold: true}
+	} else {
+		req.Resolution = &gigagatev1.ResolvePurchaseRequest_ActivatedItemUid{ActivatedItemUid: c.Item}
+	}
+	return c.call(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+		return gigagatev1.NewPurchaseServiceClient(conn).ResolvePurchase(ctx, req)
+	})
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase/sqlite"
+)
+
+// sell runs `gigagate register`.
+func (g *gateway) sell(t *testing.T, requestID string, more ...string) command {
+	t.Helper()
+	return gigagate(t, append([]string{
+		"register", "--address=" + g.grpc, "--item=" + sandbox.ItemWorldwide1GB, "--request-id=" + requestID,
+		"--metatag=text", "--ip=203.0.113.24", "--country=GR",
+	}, more...)...)
+}
+
+// purchases runs `gigagate purchases`.
+func (g *gateway) purchases(t *testing.T, args ...string) command {
+	t.Helper()
+	return gigagate(t, append(append([]string{"purchases"}, args...), "--address="+g.grpc)...)
+}
+
+func TestPurchasesCommands(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	sold := decode(t, g.sell(t, "order-1"), &gigagatev1.RegisterResponse{})
+	if got := g.sell(t, "order-2", "--expected-price=1"); got.status != exitFailed {
+		t.Fatalf("%+v", got)
+	}
+	again := decode(t, g.sell(t, "order-1"), &gigagatev1.RegisterResponse{})
+	if again.GetPurchaseId() != sold.GetPurchaseId() || len(g.ledger(t).Sales) != 1 {
+		t.Errorf("a repeated command bought %v after %v", again, sold)
+	}
+	id := sold.GetPurchaseId()
+
+	got := decode(t, g.purchases(t, "get", id), &gigagatev1.GetPurchaseResponse{})
+	if got.GetPurchase().GetRequestId() != "order-1" || len(got.GetHistory()) != 2 || got.GetHistory()[1].GetEvent() != "ANSWERED_APPLIED" {
+		t.Errorf("get: %v", got)
+	}
+	waited := decode(t, g.purchases(t, "wait", id, "--for=1s"), &gigagatev1.WaitPurchaseResponse{})
+	if waited.GetPurchase().GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED {
+		t.Errorf("wait: %v", waited)
+	}
+	for want, args := range map[string][]string{
+		"order-2 order-1": nil,
+		"order-2":         {"--state=failed"},
+		"order-1":         {"--state=succeeded"},
+		"":                {"--state=needs-operator"},
+		"order-1 ":        {"--request-id=order-1"},
+		" order-1":        {"--customer=" + sold.GetCustomer().GetUid()},
+	} {
+		listed := decode(t, g.purchases(t, append([]string{"list"}, args...)...), &gigagatev1.ListPurchasesResponse{})
+		if got := requestIDs(listed); got != strings.TrimSpace(want) {
+			t.Errorf("list %v: %q, want %q", args, got, want)
+		}
+	}
+	page := decode(t, g.purchases(t, "list", "--page-size=1"), &gigagatev1.ListPurchasesResponse{})
+	next := decode(t, g.purchases(t, "list", "--page-size=1", "--page-token="+page.GetNextPageToken()), &gigagatev1.ListPurchasesResponse{})
+	if requestIDs(page) != "order-2" || requestIDs(next) != "order-1" || next.GetNextPageToken() != "" {
+		t.Errorf("pages: %v, %v", page, next)
+	}
+
+	for _, test := range []struct {
+		name   string
+		args   []string
+		status int
+		says   string
+	}{
+		{"unknown", []string{"get", "01ARZ3NDEKTSV4RRFFQ69G5FAV"}, exitFailed, "NotFound, reason PURCHASE_NOT_FOUND"},
+		{"no id", []string{"wait", "order-1"}, exitFailed, "InvalidArgument, reason INVALID_FIELD"},
+		{"too long a wait", []string{"wait", id, "--for=2m"}, exitFailed, "timeout"},
+		{"too long a page", []string{"list", "--page-size=501"}, exitFailed, "page_size"},
+		{"settled", []string{"resolve", id, "--nothing-sold", "--operator=maria", "--note=x"}, exitFailed, "reason NOT_RESOLVABLE, effect APPLIED"},
+		{"no word", []string{"resolve", id, "--operator=maria", "--note=x"}, exitFailed, "give either --item or --nothing-sold"},
+		{"two words", []string{"resolve", id, "--operator=maria", "--note=x", "--item=u", "--nothing-sold"}, exitFailed, "give either --item or --nothing-sold"},
+	} {
+		if got := g.purchases(t, test.args...); got.status != test.status || !strings.Contains(got.err, test.says) || got.out != "" {
+			t.Errorf("%s: %+v", test.name, got)
+		}
+	}
+}
+
+func requestIDs(listed *gigagatev1.ListPurchasesResponse) string {
+	var ids []string
+	for _, p := range listed.GetPurchases() {
+		ids = append(ids, p.GetRequestId())
+	}
+	return strings.Join(ids, " ")
+}
+
+// The vendor lost our token, so that an operator has to say what was sold.
+func TestPurchasesResolve(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	foreign := decode(t, g.sell(t, "order-1"), &gigagatev1.RegisterResponse{}).GetActivatedItem().GetUid()
+	for _, nothing := range []bool{false, true} {
+		requestID := map[bool]string{false: "order-2", true: "order-3"}[nothing]
+		g.inject(t, `{"path":"/gigastore/activations/register","fault":"metatag_rewritten"}`)
+		if got := g.sell(t, requestID, "--timeout=2s"); got.status != exitIndeterminate {
+			t.Fatalf("%+v", got)
+		}
+		sales := g.ledger(t).Sales
+		listed := decode(t, g.purchases(t, "list", "--state=uncertain"), &gigagatev1.ListPurchasesResponse{}).GetPurchases()
+		if len(listed) != 1 || listed[0].GetRequestId() != requestID {
+			t.Fatalf("uncertain: %v", listed)
+		}
+		id := listed[0].GetId()
+		waited := decode(t, g.purchases(t, "wait", id, "--for=100ms"), &gigagatev1.WaitPurchaseResponse{})
+		if waited.GetPurchase().GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_UNCERTAIN {
+			t.Errorf("wait: %v", waited)
+		}
+		if got := g.purchases(t, "resolve", id, "--item="+foreign, "--operator=maria", "--note=portal"); got.status != exitIndeterminate || !strings.Contains(got.err, "FOREIGN_ACTIVATED_ITEM") {
+			t.Errorf("another's item: %+v", got)
+		}
+		word, state, status := "--item="+sales[len(sales)-1].ItemUID, gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, 0
+		if nothing {
+			word, state, status = "--nothing-sold", gigagatev1.PurchaseState_PURCHASE_STATE_FAILED, exitFailed
+		}
+		resolved := decode(t, g.purchases(t, "resolve", id, word, "--operator=maria", "--note=portal, ticket 17"), &gigagatev1.ResolvePurchaseResponse{})
+		if resolved.GetPurchase().GetState() != state {
+			t.Errorf("resolve: %v", resolved)
+		}
+		if got := g.sell(t, requestID); got.status != status {
+			t.Errorf("the same request id: %+v", got)
+		}
+	}
+	if n := len(g.ledger(t).Sales); n != 3 {
+		t.Errorf("%d sales", n)
+	}
+}
+
+func TestBenchCountsWhatCameOfIt(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, "--log-level=error")
+	g.inject(t, `{"path":"/gigastore/activations/register","fault":"refuse","count":3,"params":{"message":"no"}}`)
+	bench := func(more ...string) command {
+		return gigagate(t, append([]string{"bench", "--address=" + g.grpc, "--item=" + sandbox.ItemWorldwide50MB, "--count=50"}, more...)...)
+	}
+	got := bench("--concurrency=8", "--connections=2")
+	if got.status != 0 || !strings.Contains(got.out, "50 purchases in ") || !strings.Contains(got.out, "latency p50 ") ||
+		!strings.Contains(got.out, "      47  OK\n") || !strings.Contains(got.out, "       3  FailedPrecondition VENDOR_REFUSED\n") {
+		t.Errorf("%+v", got)
+	}
+	if !strings.Contains(got.err, " of 50, ") {
+		t.Errorf("no progress line: %q", got.err)
+	}
+	if sales := g.ledger(t).Sales; len(sales) != 47 || sales[0].Requests != 1 {
+		t.Errorf("%d sales", len(sales))
+	}
+	for _, flag := range []string{"--count=0", "--concurrency=0", "--connections=-1"} {
+		if got := bench(flag); got.status != exitFailed || !strings.Contains(got.err, "must be at least 1") {
+			t.Errorf("%s: %+v", flag, got)
+		}
+	}
+	if got := gigagate(t, "bench", "--address=127.0.0.1:1", "--item=a", "--count=2", "--concurrency=1"); !strings.Contains(got.out, "       2  Unavailable\n") {
+		t.Errorf("no gateway: %+v", got)
+	}
+}
+
+// Readiness says what is wrong, and is there again when it is right.
+func TestReadinessNamesTheJournal(t *testing.T) {
+	t.Parallel()
+	journal, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "gigagate.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := &gatewayProcess{}
+	admin := httptest.NewServer(newAdmin(process.ready(journal), http.NotFoundHandler()))
+	defer admin.Close()
+	check := func(status int, says string) {
+		t.Helper()
+		if got := get(t, admin.URL+"/readyz"); got.status != status || !strings.Contains(got.body, says) {
+			t.Errorf("%+v, want %d %q", got, status, says)
+		}
+	}
+	check(http.StatusServiceUnavailable, "draining or not started")
+	process.serving.Store(true)
+	check(http.StatusOK, "ready")
+	if err := process.ready(journal)(canceled(t)); err == nil || !strings.Contains(err.Error(), "the journal cannot write: ") {
+		t.Errorf("%v", err)
+	}
+	check(http.StatusOK, "ready")
+	if err := journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check(http.StatusServiceUnavailable, "the journal cannot write: ")
+}
+
+// canceled stands for a journal that does not answer in time.
+func canceled(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}

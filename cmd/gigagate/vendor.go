@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"gigagate.internal/gigastore"
+)
+
+// secretVariable may hold the vendor's client secret. No flag can: arguments are for everyone to
+// see.
+const secretVariable = "GIGAGATE_GIGASTORE_CLIENT_SECRET"
+
+// defaultVendorURL is the vendor's only documented host (docs.giga.store, "API authentification").
+const defaultVendorURL = "https://api.giga.store"
+
+// vendorSettings are the flags of the vendor's API.
+type vendorSettings struct {
+	GigastoreURL              string        `name:"gigastore-url" placeholder:"URL" help:"The vendor's API (default https://api.giga.store)."`
+	GigastoreClientID         string        `name:"gigastore-client-id" placeholder:"ID" help:"Client id of the portal."`
+	GigastoreClientSecretFile string        `name:"gigastore-client-secret-file" placeholder:"FILE" help:"File with the client secret; or set GIGAGATE_GIGASTORE_CLIENT_SECRET."`
+	GigastoreTimeout          time.Duration `name:"gigastore-timeout" default:"60s" help:"One vendor call, whole (default ${default})."`
+	GigastoreRefusalsFile     string        `name:"gigastore-refusals-file" placeholder:"FILE" help:"JSON list that replaces the assumed meanings of the vendor's refusals."`
+
+	secret gigastore.Secret
+}
+
+// check refuses settings that contradict, and reads the secret.
+func (s *vendorSettings) check(withSandbox bool) error {
+	fromEnvironment := os.Getenv(secretVariable)
+	if withSandbox {
+		if s.GigastoreURL != "" || s.GigastoreClientID != "" || s.GigastoreClientSecretFile != "" || fromEnvironment != "" {
+			return errors.New("--sandbox has a vendor of its own: it goes with no --gigastore-url and no credentials")
+		}
+		return nil
+	}
+	if s.GigastoreURL == "" {
+		s.GigastoreURL = defaultVendorURL
+	}
+	switch {
+	case s.GigastoreClientID == "":
+		return errors.New("--gigastore-client-id is needed, or --sandbox")
+	case s.GigastoreClientSecretFile != "" && fromEnvironment != "":
+		return fmt.Errorf("--gigastore-client-secret-file and %s are both set", secretVariable)
+	case s.GigastoreClientSecretFile == "" && fromEnvironment == "":
+		return fmt.Errorf("--gigastore-client-secret-file or %s is needed, or --sandbox", secretVariable)
+	case fromEnvironment != "":
+		s.secret = gigastore.Secret(fromEnvironment)
+		return nil
+	}
+	text, err := os.ReadFile(s.GigastoreClientSecretFile)
+	if err != nil {
+		return fmt.Errorf("--gigastore-client-secret-file: %w", err)
+	}
+	s.secret = gigastore.Secret(bytes.TrimSpace(text))
+	return nil
+}
+
+// newVendor makes the client.
+func (s *vendorSettings) newVendor(telemetry *telemetry) (*gigastore.Client, error) {
+	var refusals []gigastore.RefusalRule
+	if s.GigastoreRefusalsFile != "" {
+		text, err := os.ReadFile(s.GigastoreRefusalsFile)
+		if err != nil {
+			return nil, fmt.Errorf("--gigastore-refusals-file: %w", err)
+		}
+		if refusals, err = gigastore.ParseRefusals(text); err != nil {
+			return nil, fmt.Errorf("--gigastore-refusals-file: %w", err)
+		}
+	}
+	return gigastore.New(gigastore.Config{
+		BaseURL:        s.GigastoreURL,
+		ClientID:       s.GigastoreClientID,
+		ClientSecret:   s.secret,
+		Timeout:        s.GigastoreTimeout,
+		UserAgent:      "gigagate/" + version(),
+		Refusals:       refusals,
+		TracerProvider: telemetry.tracerProvider,
+		MeterProvider:  telemetry.meterProvider,
+		Propagator:     telemetry.propagator,
+	})
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"gigagate.internal/gigastore/sandbox"
+)
+
+// vendor is a sandbox apart from any gateway, on a listener of its own. It remembers what clients
+// authenticated with.
+type vendor struct {
+	url string
+
+	mu          sync.Mutex
+	credentials []string
+}
+
+func startVendor(t *testing.T) *vendor {
+	t.Helper()
+	box, err := sandbox.New(sandbox.Config{Seed: 1, Settings: sandbox.DefaultSettings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &vendor{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id, secret, ok := r.BasicAuth(); ok {
+			v.mu.Lock()
+			v.credentials = append(v.credentials, id+":"+secret)
+			v.mu.Unlock()
+		}
+		box.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		_ = box.Close()
+		server.Close()
+	})
+	v.url = server.URL
+	return v
+}
+
+// flags point a gateway at the vendor.
+func (v *vendor) flags(t *testing.T) []string {
+	t.Helper()
+	return []string{"--gigastore-url=" + v.url, "--gigastore-client-id=shop", "--gigastore-client-secret-file=" + writeFile(t, "s3cret-canary\n")}
+}
+
+// startGateway runs serve against the vendor.
+func (v *vendor) startGateway(t *testing.T, args ...string) *gateway {
+	t.Helper()
+	g := startServe(t, append(v.flags(t), args...)...)
+	g.sandbox = strings.TrimPrefix(v.url, "http://")
+	return g
+}
+
+// checkSells buys through the gateway and looks at what the vendor was told.
+func (v *vendor) checkSells(t *testing.T, g *gateway) {
+	t.Helper()
+	got := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""))
+	if got.status != http.StatusOK || len(g.ledger(t).Sales) != 1 {
+		t.Errorf("%+v", got)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.credentials) != 1 || v.credentials[0] != "shop:s3cret-canary" {
+		t.Errorf("the vendor was shown %q", v.credentials)
+	}
+	if !strings.Contains(g.out.String(), "spends REAL credit at "+v.url) || strings.Contains(g.out.String(), "andbox") {
+		t.Errorf("it says %s", g.out)
+	}
+	if strings.Contains(g.out.String()+g.log.String(), "s3cret-canary") {
+		t.Error("the secret was told")
+	}
+}
+
+func TestServeAgainstAVendor(t *testing.T) {
+	t.Parallel()
+	v := startVendor(t)
+	v.checkSells(t, v.startGateway(t, "--log-level=debug"))
+}
+
+func TestServeTakesTheSecretFromTheEnvironment(t *testing.T) {
+	t.Setenv("GIGAGATE_GIGASTORE_CLIENT_SECRET", "s3cret-canary")
+	t.Setenv("GIGAGATE_GIGASTORE_CLIENT_ID", "shop")
+	v := startVendor(t)
+	t.Setenv("GIGAGATE_GIGASTORE_URL", v.url)
+	g := startServe(t, "--log-level=debug")
+	g.sandbox = strings.TrimPrefix(v.url, "http://")
+	v.checkSells(t, g)
+	// An argument would be for everyone to see.
+	if got := gigagate(t, "serve", "--gigastore-client-secret=s3cret"); got.status != exitUsage || !strings.Contains(got.err, "unknown flag --gigastore-client-secret") {
+		t.Errorf("%+v", got)
+	}
+	both := gigagate(t, serveLine(t, v.flags(t)...)...)
+	if both.status == 0 || !strings.Contains(both.err, "--gigastore-client-secret-file and GIGAGATE_GIGASTORE_CLIENT_SECRET are both set") {
+		t.Errorf("%+v", both)
+	}
+}
+
+func TestServeRefusesBadVendorSettings(t *testing.T) {
+	t.Parallel()
+	secret := "--gigastore-client-secret-file=" + writeFile(t, "s3cret-canary")
+	const id, url = "--gigastore-client-id=shop", "--gigastore-url=http://127.0.0.1:1"
+	const contradicts = "--sandbox has a vendor of its own"
+	for _, test := range []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"sandbox and a URL", []string{"--sandbox", url}, contradicts},
+		{"sandbox and an id", []string{"--sandbox", id}, contradicts},
+		{"sandbox and a secret", []string{"--sandbox", secret}, contradicts},
+		{"no id", []string{url, secret}, "--gigastore-client-id is needed, or --sandbox"},
+		{"no secret", []string{url, id}, "--gigastore-client-secret-file or GIGAGATE_GIGASTORE_CLIENT_SECRET is needed, or --sandbox"},
+		{"secret file missing", []string{url, id, "--gigastore-client-secret-file=/nowhere/at/all"}, "--gigastore-client-secret-file: "},
+		{"empty secret", []string{url, id, "--gigastore-client-secret-file=" + writeFile(t, "\n")}, "ClientSecret must be"},
+		{"secret of two lines", []string{url, id, "--gigastore-client-secret-file=" + writeFile(t, "s3cret-canary\nmore")}, "ClientSecret must be"},
+		{"id with a colon", []string{url, "--gigastore-client-id=a:b", secret}, "ClientID must be"},
+		{"plain HTTP to another machine", []string{"--gigastore-url=http://api.giga.store", id, secret}, "BaseURL"},
+		{"URL with a path", []string{"--gigastore-url=https://api.giga.store/v2", id, secret}, "BaseURL"},
+		{"URL with a password", []string{"--gigastore-url=https://u:s3cret-canary@api.giga.store", id, secret}, "BaseURL"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := gigagate(t, serveLine(t, test.args...)...)
+			if got.status == 0 || !strings.Contains(got.err, test.says) || got.out != "" || strings.Contains(got.err, "s3cret-canary") {
+				t.Errorf("%+v, want %q", got, test.says)
+			}
+		})
+	}
+}
+
+// What is in the journal outlives the process: the same request id is told what it was told before,
+// and nothing is bought again.
+func TestJournalSurvivesARestart(t *testing.T) {
+	t.Parallel()
+	v := startVendor(t)
+	journal := "--journal=sqlite:" + filepath.Join(t.TempDir(), "shop.db")
+	var first answer
+	for i := range 3 {
+		g := v.startGateway(t, journal)
+		got := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""))
+		if i == 0 {
+			first = got
+		}
+		if got.status != http.StatusOK || !sameJSON(t, got.body, first.body) || (got.header.Get("Gigagate-Replayed") == "true") != (i > 0) {
+			t.Errorf("start %d: %+v, before %+v", i+1, got, first)
+		}
+		other := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", `,"customerEmail":"a@example.com"`))
+		if other.status != http.StatusConflict || !strings.Contains(other.body, `"customer_email"`) {
+			t.Errorf("start %d, another order: %+v", i+1, other)
+		}
+		if ledger := g.ledger(t); len(ledger.Sales) != 1 || ledger.Requests["/gigastore/activations/register"] != 1 {
+			t.Errorf("start %d: %+v", i+1, ledger)
+		}
+		if status := g.exit(); status != 0 {
+			t.Fatalf("exit status %d: %s", status, g.log)
+		}
+	}
+	file, err := os.Stat(strings.TrimPrefix(journal, "--journal=sqlite:"))
+	if err != nil || file.Mode().Perm() != 0o600 {
+		t.Errorf("the journal is not private: %v, %v", file, err)
+	}
+}
+
+func sameJSON(t *testing.T, a, b string) bool {
+	t.Helper()
+	var left, right any
+	if json.Unmarshal([]byte(a), &left) != nil || json.Unmarshal([]byte(b), &right) != nil {
+		t.Fatalf("%s\n%s", a, b)
+	}
+	x, _ := json.Marshal(left)
+	y, _ := json.Marshal(right)
+	return string(x) == string(y)
+}
+
+// Two gateways with one file would sell twice.
+func TestSecondGatewayOnAJournalRefusesToStart(t *testing.T) {
+	t.Parallel()
+	v := startVendor(t)
+	g := v.startGateway(t)
+	for range 2 {
+		got := gigagate(t, serveLine(t, append(v.flags(t), "--journal=sqlite:"+g.journal)...)...)
+		if got.status != exitFailed || !strings.Contains(got.err, "--journal: ") || !strings.Contains(got.err, "the journal is in use by another process") || got.out != "" {
+			t.Errorf("%+v", got)
+		}
+		// Another process, too, and the first goes on.
+		p := startProcess(t, nil, serveLine(t, append(v.flags(t), "--journal=sqlite:"+g.journal)...)...)
+		<-p.ended
+		if !strings.Contains(p.log.String(), "the journal is in use by another process") {
+			t.Errorf("%s", p.log)
+		}
+	}
+	if got := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", "")); got.status != http.StatusOK {
+		t.Errorf("the first: %+v", got)
+	}
+}
+
+func TestServeRefusesBadJournals(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, journal, says string }{
+		{"nothing", "", "must be sqlite:FILE or postgres://…"},
+		{"no scheme", "gigagate.db", "must be sqlite:FILE or postgres://…"},
+		{"no file", "sqlite:", "must be sqlite:FILE or postgres://…"},
+		{"in memory", "memory:", "must be sqlite:FILE or postgres://…"},
+		{"another database", "mysql://u:s3cret-canary@127.0.0.1/db", "must be sqlite:FILE or postgres://…"},
+		{"no such folder", "sqlite:/nowhere/at/all.db", "no such file or directory"},
+		{"a folder", "sqlite:" + t.TempDir(), "open the journal"},
+		{"no database", "sqlite:" + writeFile(t, strings.Repeat("no database at all. ", 100)), "not a database"},
+		{"nobody answers", "postgres://u:s3cret-canary@127.0.0.1:1/db?sslmode=disable", "--journal: "},
+		{"PostgreSQL URL that cannot be read", "postgres://u:s3cret-canary@127.0.0.1:port/db", "--journal: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := gigagate(t, serveLine(t, "--sandbox", "--journal="+test.journal)...)
+			if got.status != exitFailed || !strings.Contains(got.err, "--journal: ") || !strings.Contains(got.err, test.says) || got.out != "" {
+				t.Errorf("%+v, want %q", got, test.says)
+			}
+			if strings.Contains(got.err, "s3cret-canary") {
+				t.Errorf("the password was told: %s", got.err)
+			}
+		})
+	}
+}

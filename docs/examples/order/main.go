@@ -1,0 +1,90 @@
+// Command order buys a package as a service would: one intent, one request id, and an error read
+// by what it did and not by its code.
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+func main() {
+	price := flag.String("price", "9.99", "the retail price that the customer was shown, in US dollars")
+	flag.Parse()
+
+	address := cmp.Or(os.Getenv("GIGAGATE_ADDRESS"), "127.0.0.1:9090")
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	exit := buy(gigagatev1.NewActivationServiceClient(conn), *price)
+	_ = conn.Close()
+	os.Exit(exit)
+}
+
+// buy returns the exit status.
+func buy(client gigagatev1.ActivationServiceClient, price string) int {
+	// The id of the intent. A real service makes it once and stores it with the order before the
+	// first send, so that every later send bears the same id, also after a crash.
+	requestID := "order-" + rand.Text()
+	fmt.Println("request id", requestID)
+
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	defer cancel()
+	sold, err := client.Register(ctx, &gigagatev1.RegisterRequest{
+		RequestId:       requestID,
+		InventoryItemId: "6513270e-269e-4d37-b2a7-4de452e6b438",
+		Metatag:         "a text of yours, for instance " + requestID,
+		UserIp:          "203.0.113.24",
+		UserCountry:     "GR",
+		ExpectedPrice:   &gigagatev1.Money{CurrencyCode: "USD", Amount: price},
+		ActivationMode:  gigagatev1.ActivationMode_ACTIVATION_MODE_FIRST_USE,
+	})
+	if err != nil {
+		fmt.Println(err)
+		fmt.Println(whatNow(outcomeOf(err)))
+		return 1
+	}
+	item := sold.GetActivatedItem()
+	fmt.Println("sold", item.GetUid(), "to customer", sold.GetCustomer().GetUid())
+	if deadline := item.GetBalance().GetActivationDeadline(); deadline != nil {
+		fmt.Println("not started; starts by itself at", deadline.AsTime().Format(time.RFC3339))
+	}
+	return 0
+}
+
+// outcomeOf finds the contract's detail in an error; nil when it bears none.
+func outcomeOf(err error) *gigagatev1.Outcome {
+	for _, detail := range status.Convert(err).Details() {
+		if outcome, ok := detail.(*gigagatev1.Outcome); ok {
+			return outcome
+		}
+	}
+	return nil
+}
+
+// whatNow says what to do after an error.
+func whatNow(outcome *gigagatev1.Outcome) string {
+	switch outcome.GetEffect() {
+	case gigagatev1.Effect_EFFECT_NOT_STARTED:
+		return "this call started nothing: mend the request, or repeat it with the same request id"
+	case gigagatev1.Effect_EFFECT_NOT_APPLIED:
+		return "nothing was bought: " + outcome.GetReason().String()
+	case gigagatev1.Effect_EFFECT_APPLIED:
+		return "it was bought, as purchase " + outcome.GetPurchaseId()
+	default:
+		// INDETERMINATE, and every error without an Outcome: a broken connection, a proxy's page.
+		return "it may have been bought: keep the request id, and do not buy under a new one"
+	}
+}

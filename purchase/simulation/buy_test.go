@@ -1,0 +1,437 @@
+package simulation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gigagate.internal/gigastore"
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase"
+)
+
+// TestHundredCallersOneID: on three replicas, at one instant.
+func TestHundredCallersOneID(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{replicas: 3}, func(t *testing.T, w *world) {
+		before := w.box.Ledger()
+		var callers sync.WaitGroup
+		var mu sync.Mutex
+		items, live := map[string]int{}, 0
+		for i := range 100 {
+			callers.Go(func() {
+				a := w.buy(w.replica(i), register("order-0", ""))
+				wants(t, a, told)
+				mu.Lock()
+				defer mu.Unlock()
+				items[a.bought.Purchase.ItemUID+a.bought.Sale.ESIMProfile.ActivationCode]++
+				if !a.bought.Replayed {
+					live++
+				}
+			})
+		}
+		callers.Wait()
+		if w.posts(before) != 1 || len(items) != 1 || live != 1 {
+			t.Errorf("%d POSTs, %d different answers, %d of them not replayed; want 1 of each", w.posts(before), len(items), live)
+		}
+	})
+}
+
+func TestSameIDAnotherOrder(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{replicas: 2}, func(t *testing.T, w *world) {
+		var callers sync.WaitGroup
+		var mu sync.Mutex
+		outcomes := map[string]int{}
+		for i := range 20 {
+			c := register("order-0", "")
+			if i%2 == 1 {
+				c.order.InventoryItemID = sandbox.ItemWorldwide1GB
+			}
+			callers.Go(func() {
+				a := w.buy(w.replica(i/2), c)
+				mu.Lock()
+				defer mu.Unlock()
+				outcomes[fmt.Sprint(a.outcome, i%2)]++
+				if differs, ok := errors.AsType[*purchase.MismatchError](a.err); ok && !slices.Equal(differs.Fields, []string{"inventory_item_id"}) {
+					t.Errorf("the orders differ in %v", differs.Fields)
+				}
+			})
+		}
+		callers.Wait()
+		first := outcomes["OK0"] == 10 && outcomes["another order1"] == 10
+		second := outcomes["OK1"] == 10 && outcomes["another order0"] == 10
+		if !first && !second || len(w.salesOf(t, "order-0")) != 1 {
+			t.Errorf("%v, %d sales; want one order to win everywhere", outcomes, len(w.salesOf(t, "order-0")))
+		}
+	})
+}
+
+// TestDeadlines: an answer leaves AnswerMargin before the deadline, and what is too short is not started.
+func TestDeadlines(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		before := w.box.Ledger()
+		for _, d := range []time.Duration{time.Millisecond, 499 * time.Millisecond} {
+			c := register("short", "")
+			c.deadline = d
+			a := w.buy(w.replica(0), c)
+			if !errors.Is(a.err, purchase.ErrDeadlineTooShort) || w.posts(before) != 0 {
+				t.Errorf("with %s: %s, %d POSTs", d, a, w.posts(before))
+			}
+		}
+		w.inject(t, registerPath, "commit_late", 1, m{"delay": "20s", "answer": true})
+		c := register("slow", "")
+		c.deadline = 2 * time.Second
+		began := time.Now()
+		a := w.buy(w.replica(0), c)
+		wants(t, a, unsettled)
+		if took := time.Since(began); took != 2*time.Second-purchase.AnswerMargin {
+			t.Errorf("the answer took %s", took)
+		}
+		c.deadline = time.Millisecond // of no importance to an id that is known
+		wants(t, w.buy(w.replica(0), c), unsettled)
+		pause(20 * time.Second)
+		wants(t, w.buy(w.replica(0), c), told)
+		if len(w.salesOf(t, "slow")) != 1 {
+			t.Errorf("%d sales", len(w.salesOf(t, "slow")))
+		}
+		w.inject(t, registerPath, "hang", 1, nil)
+		began = time.Now()
+		wants(t, w.buy(w.replica(0), register("hangs", "")), unsettled)
+		if took := time.Since(began); took != w.replica(0).engine.AnswerWithin() {
+			t.Errorf("without a deadline the answer took %s", took)
+		}
+	})
+}
+
+// TestGuardsTakeTime: time that a guard's reads took is gone when the purchase would start.
+func TestGuardsTakeTime(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		before := w.box.Ledger()
+		w.inject(t, inventoryPath, "hang", 1, m{"duration": "3s"})
+		c := register("order-0", gigastore.ModeOnDemand)
+		c.deadline = 3 * time.Second
+		wants(t, w.buy(w.replica(0), c), notStarted)
+		pause(time.Minute)
+		if w.posts(before) != 0 {
+			t.Errorf("%d POSTs for a caller who was gone before it began", w.posts(before))
+		}
+	})
+}
+
+// TestCallerGone: the work is the gateway's own.
+func TestCallerGone(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		w.inject(t, registerPath, "commit_late", 1, m{"delay": "5s", "answer": true})
+		c := register("order-0", "")
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err := w.replica(0).engine.Buy(ctx, purchase.Request{Key: purchase.Key{Caller: "default", RequestID: c.key}, Order: c.order, Personal: c.personal})
+		if _, ok := errors.AsType[*purchase.UnsettledError](err); !ok {
+			t.Errorf("a caller who hangs up gets %v", err)
+		}
+		_, took := w.becomes(t, "order-0", purchase.Succeeded, time.Minute)
+		if took > 5*time.Second {
+			t.Errorf("it took %s more", took)
+		}
+	})
+}
+
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		engine := w.replica(0).engine
+		w.inject(t, registerPath, "commit_late", 1, m{"delay": "5s", "answer": true})
+		w.running.Go(func() { wants(t, w.buy(w.replica(0), register("order-0", "")), told) })
+		pause(time.Second)
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := engine.Drain(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a drain that is too short: %v", err)
+		}
+		a := w.buy(w.replica(0), register("order-1", ""))
+		if !errors.Is(a.err, purchase.ErrDraining) {
+			t.Errorf("a new purchase while draining: %s", a)
+		}
+		wants(t, w.buy(w.replica(0), register("customer", "")), told) // a known one
+		if err := engine.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if p := w.of(t, "order-0"); p.State != purchase.Succeeded {
+			t.Errorf("after the drain it is %s", p.State)
+		}
+	})
+}
+
+// TestCloseIsPrompt: what outlives the drain is cut off, and written down as far as it is known.
+func TestCloseIsPrompt(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{replicas: 2}, func(t *testing.T, w *world) {
+		w.inject(t, registerPath, "commit_late", 1, m{"delay": "20s"})
+		w.running.Go(func() { w.buy(w.replica(0), register("order-0", "")) })
+		pause(time.Second)
+		began := time.Now()
+		w.replica(0).engine.Close()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("Close took %s", took)
+		}
+		if p := w.of(t, "order-0"); p.State != purchase.Uncertain {
+			t.Errorf("a send that was cut off is %s", p.State)
+		}
+		w.becomes(t, "order-0", purchase.Succeeded, time.Minute)
+	})
+}
+
+// TestTurnedAway: a token that is refused is renewed once, under a permit of its own.
+func TestTurnedAway(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		before := w.box.Ledger()
+		w.inject(t, registerPath, "unauthorized", 1, nil)
+		wants(t, w.buy(w.replica(0), register("once", "")), told)
+		if p := w.of(t, "once"); p.Attempt != 2 || w.posts(before) != 2 {
+			t.Errorf("attempt %d, %d POSTs", p.Attempt, w.posts(before))
+		}
+		if key := w.salesOf(t, "once")[0].IdempotencyKey; key != keyOf(w.of(t, "once")) {
+			t.Errorf("the idempotency key is %q", key)
+		}
+		w.inject(t, registerPath, "unauthorized", 5, nil)
+		began := time.Now()
+		a := w.buy(w.replica(0), register("twice", ""))
+		wants(t, a, toldFailed)
+		if p := w.of(t, "twice"); p.Attempt != 2 || p.Reason != purchase.NeverSent || time.Since(began) > 5*time.Second {
+			t.Errorf("attempt %d, %s after %s", p.Attempt, p.Reason, time.Since(began))
+		}
+	})
+}
+
+// TestSendWindow: without a connection nothing is sent, and after the window nothing ever will be.
+func TestSendWindow(t *testing.T) {
+	t.Parallel()
+	var refused []fault
+	for nth := range 200 {
+		refused = append(refused, fault{step: stepDial, nth: nth + 1, do: doDialRefused})
+	}
+	stage(t, plan{faults: refused}, func(t *testing.T, w *world) {
+		pause(10 * time.Second) // idle connections end
+		before := w.box.Ledger()
+		began := time.Now()
+		a := w.buy(w.replica(0), register("order-0", ""))
+		wants(t, a, toldFailed)
+		if took := time.Since(began); a.failed.Purchase.Reason != purchase.NeverSent || took > sendWindow+time.Second || took < sendWindow-6*time.Second {
+			t.Errorf("%s after %s", a, took)
+		}
+		if a.failed.Purchase.Attempt < 3 || w.posts(before) != 0 {
+			t.Errorf("%d permits, %d POSTs", a.failed.Purchase.Attempt, w.posts(before))
+		}
+	})
+}
+
+// TestAcceptedIsTakenUpWithinItsWindow: who takes up a purchase of a dead owner does not begin its
+// window anew. The journal's clock jumps, so that the lease is over at once and the window with it.
+func TestAcceptedIsTakenUpWithinItsWindow(t *testing.T) {
+	t.Parallel()
+	p := plan{
+		replicas: 2, jumps: []jump{{at: 5 * time.Second, by: 50 * time.Minute}},
+		faults: []fault{{step: "record ANSWERED_NO_EFFECT", nth: 1, do: doKillAfter, d: time.Hour}},
+	}
+	stage(t, p, func(t *testing.T, w *world) {
+		before := w.box.Ledger()
+		w.inject(t, registerPath, "unauthorized", 1, nil)
+		w.buy(w.replica(0), register("order-0", ""))
+		got, _ := w.becomes(t, "order-0", purchase.Failed, time.Minute)
+		if got.Reason != purchase.NeverSent || got.Attempt != 1 || w.posts(before) != 1 {
+			t.Errorf("%s, %d permits, %d POSTs", got.Reason, got.Attempt, w.posts(before))
+		}
+	})
+}
+
+// TestAcceptedOfAnotherAccount ends, although nobody here may send it.
+func TestAcceptedOfAnotherAccount(t *testing.T) {
+	t.Parallel()
+	p := plan{
+		otherAccountAfterRestart: true,
+		faults:                   []fault{{step: "record ANSWERED_NO_EFFECT", nth: 1, do: doKillAfter, d: time.Second}},
+	}
+	stage(t, p, func(t *testing.T, w *world) {
+		w.inject(t, registerPath, "unauthorized", 1, nil)
+		w.buy(w.replica(0), register("order-0", ""))
+		got, _ := w.becomes(t, "order-0", purchase.Failed, 10*time.Minute)
+		if got.Reason != purchase.NeverSent || got.Attempt != 1 {
+			t.Errorf("%s, %d permits", got.Reason, got.Attempt)
+		}
+	})
+}
+
+// TestClaimUnknown: nothing is sent before the claim is known durable, and what its caller was told
+// not to be started never is.
+func TestClaimUnknown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		faults   []fault
+		outcome  outcome
+		state    purchase.State
+		lookedUp bool
+	}{
+		{"answer lost once", []fault{{step: "claim", nth: 1, do: doLoseAfter}}, told, purchase.Succeeded, false},
+		{"lost before the commit", []fault{{step: "claim", nth: 1, do: doLoseBefore}}, told, purchase.Succeeded, false},
+		{"answer lost, then unreachable", []fault{
+			{step: "claim", nth: 1, do: doLoseAfter}, {step: "claim", nth: 2, do: doOutage, d: 12 * time.Second},
+		}, notStarted, purchase.Failed, false},
+		{"answer lost, then refused", []fault{
+			{step: "claim", nth: 1, do: doLoseAfter}, {step: "claim", nth: 2, do: doRefuse}, {step: "claim", nth: 3, do: doRefuse},
+		}, told, purchase.Succeeded, false},
+		{"full", []fault{{step: "claim", nth: 1, do: doFull}}, notStarted, 0, true},
+		{"unreachable", []fault{{step: "claim", nth: 1, do: doOutage, d: 12 * time.Second}}, notStarted, 0, false},
+		{"not looked up", []fault{{step: "lookup", nth: 1, do: doOutage, d: 12 * time.Second}}, notStarted, 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			stage(t, plan{replicas: 2, faults: c.faults}, func(t *testing.T, w *world) {
+				before := w.box.Ledger()
+				a := w.buy(w.replica(0), register("order-0", ""))
+				wants(t, a, c.outcome)
+				if broken, ok := errors.AsType[*purchase.JournalError](a.err); ok && broken.LookedUp != c.lookedUp {
+					t.Errorf("LookedUp is %t", broken.LookedUp)
+				}
+				pause(5 * time.Minute)
+				if c.outcome == notStarted && w.posts(before) != 0 {
+					t.Errorf("%d POSTs, and the caller was told that nothing was started", w.posts(before))
+				}
+				if c.state != 0 {
+					w.becomes(t, "order-0", c.state, 0)
+				} else if w.box.Ledger().CreditLeft != before.CreditLeft {
+					t.Error("credit was spent")
+				}
+			})
+		})
+	}
+}
+
+// TestAnswerLostAtRecord: a record whose commit was lost is told as soon as it is known.
+func TestAnswerLostAtRecord(t *testing.T) {
+	t.Parallel()
+	for _, do := range []string{doLoseAfter, doLoseBefore, doRefuse} {
+		p := plan{faults: []fault{{step: "record ANSWERED_APPLIED", nth: 1, do: do}}}
+		stage(t, p, func(t *testing.T, w *world) {
+			began := time.Now()
+			wants(t, w.buy(w.replica(0), register("order-0", "")), told)
+			if took := time.Since(began); took > 500*time.Millisecond {
+				t.Errorf("%s: the caller waited %s", do, took)
+			}
+		})
+	}
+}
+
+// TestReusedConnectionDies: net/http re-sends a request with an idempotency key when a connection
+// that carried one before dies, unless it is kept from it.
+func TestReusedConnectionDies(t *testing.T) {
+	t.Parallel()
+	for _, do := range []string{doReset0Taken, doAnswerResets, doAnswerEnds, doResetWhole} {
+		stage(t, plan{faults: []fault{{step: stepSend, nth: 2, do: do}}}, func(t *testing.T, w *world) {
+			wants(t, w.buy(w.replica(0), register("first", "")), told)
+			c := register("second", "")
+			c.deadline = 5 * time.Second
+			w.buy(w.replica(0), c)
+			p := w.of(t, "second")
+			w.mu.Lock()
+			sends := len(w.sends[keyOf(p)])
+			w.mu.Unlock()
+			if sends != 1 || p.Attempt != 1 || len(w.salesOf(t, "second")) > 1 {
+				t.Errorf("%s: %d times on the wire under %d permits, %d sales", do, sends, p.Attempt, len(w.salesOf(t, "second")))
+			}
+		})
+	}
+}
+
+// TestPermitRunsOut: a process that stands still between the claim and the send does not send.
+func TestPermitRunsOut(t *testing.T) {
+	t.Parallel()
+	p := plan{faults: []fault{{step: "claim", nth: 1, do: doStopAfter, d: 20 * time.Second}}}
+	stage(t, p, func(t *testing.T, w *world) {
+		before := w.box.Ledger()
+		c := register("order-0", "")
+		a := w.buy(w.replica(0), c)
+		wants(t, a, told) // under a permit of its own, within the window
+		if p := w.of(t, "order-0"); p.Attempt != 2 || w.posts(before) != 1 {
+			t.Errorf("%d permits, %d POSTs", p.Attempt, w.posts(before))
+		}
+	})
+}
+
+// TestItemTaken: a vendor that answers with a package which is bound to another purchase.
+func TestItemTaken(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		taken := w.of(t, "customer").ItemUID
+		w.intercept = func(rw http.ResponseWriter, r *http.Request) bool {
+			if !isPaid(r.URL.Path) {
+				return false
+			}
+			body, _ := io.ReadAll(r.Body)
+			var sent struct{ Metatag string }
+			_ = json.Unmarshal(body, &sent)
+			_ = json.NewEncoder(rw).Encode(m{"status": "success", "activatedItem": m{"uid": taken, "metatag": sent.Metatag}, "customer": m{"uid": "c"}})
+			return true
+		}
+		c := register("order-0", "")
+		c.deadline = 5 * time.Second
+		wants(t, w.buy(w.replica(0), c), unsettled)
+		p, _ := w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		if !p.SuccessSeen || p.Anomalies != 1 {
+			t.Errorf("success seen: %t, %d anomalies", p.SuccessSeen, p.Anomalies)
+		}
+	})
+}
+
+// TestWait returns what is, settled or not.
+func TestWait(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		engine := w.replica(0).engine
+		w.inject(t, registerPath, "5xx", 1, nil)
+		w.running.Go(func() {
+			w.buy(w.replica(0), call{key: "open", order: order(purchase.Register, "", "open"), personal: personal(purchase.Register, false), deadline: time.Second})
+		})
+		w.inject(t, registerPath, "commit_late", 1, m{"delay": "5s", "answer": true})
+		pause(time.Second)
+		w.running.Go(func() { w.buy(w.replica(0), register("soon", "")) })
+		pause(time.Second)
+		began := time.Now()
+		p, err := engine.Wait(t.Context(), w.of(t, "soon").ID)
+		if err != nil || p.State != purchase.Succeeded || time.Since(began) > 6*time.Second {
+			t.Errorf("%s after %s, %v", p.State, time.Since(began), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		p, err = engine.Wait(ctx, w.of(t, "open").ID)
+		if err != nil || p.State != purchase.Uncertain {
+			t.Errorf("%s, %v", p.State, err)
+		}
+		if _, err := engine.Wait(t.Context(), strings.Repeat("0", 26)); !errors.Is(err, purchase.ErrNotFound) {
+			t.Errorf("an unknown purchase: %v", err)
+		}
+		// What becomes of it while somebody waits is told, though it is not settled.
+		w.inject(t, registerPath, "commit_late", 1, m{"delay": "200s"})
+		w.running.Go(func() { w.buy(w.replica(0), register("turns", "")) })
+		pause(time.Second)
+		ctx, cancel = context.WithTimeout(t.Context(), 65*time.Second)
+		defer cancel()
+		p, err = engine.Wait(ctx, w.of(t, "turns").ID)
+		if err != nil || p.State != purchase.Uncertain {
+			t.Errorf("%s, %v; want what it is by now", p.State, err)
+		}
+	})
+}

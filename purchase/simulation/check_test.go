@@ -1,0 +1,241 @@
+package simulation
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase"
+)
+
+// verdict collects what is wrong with a history.
+type verdict struct {
+	world *world
+	wrong []string
+	// sales by the token in the metatag that was sent.
+	sales map[string][]sandbox.Sale
+	byID  map[string]purchase.Purchase
+	byKey map[string]purchase.Purchase
+}
+
+func (v *verdict) add(format string, args ...any) {
+	v.wrong = append(v.wrong, fmt.Sprintf(format, args...))
+}
+
+// check compares a history that is over with the ledger, and lists what is wrong.
+func (w *world) check() []string {
+	v := &verdict{world: w, sales: map[string][]sandbox.Sale{}, byID: map[string]purchase.Purchase{}, byKey: map[string]purchase.Purchase{}}
+	for _, sale := range w.box.Ledger().Sales {
+		token, _, _ := strings.Cut(sale.Metatag, " ")
+		v.sales[token] = append(v.sales[token], sale)
+		w.note("", "ledger: %s sold at %+.3fs for %s", sale.ItemUID, sale.Time.Sub(w.began).Seconds(), sale.Metatag)
+	}
+	for _, p := range w.purchases() {
+		w.note("", "journal: %s %s: %s %s item %s, attempt %d, anomalies %d", p.Key.RequestID, p.ID, p.State, p.Reason, p.ItemUID, p.Attempt, p.Anomalies)
+		v.byID[p.ID], v.byKey[p.Key.RequestID] = p, p
+		v.purchase(p)
+	}
+	for token := range v.sales {
+		if _, known := v.byID[strings.TrimPrefix(token, "gg")]; !known {
+			v.add("a sale for %s, of which the journal knows nothing", token)
+		}
+	}
+	w.mu.Lock()
+	answers := slices.Clone(w.answers)
+	w.mu.Unlock()
+	for _, a := range answers {
+		v.answer(a)
+	}
+	v.notStarted(answers)
+	v.replays(answers)
+	v.privacy()
+	return v.wrong
+}
+
+// purchase holds one row to the ledger, and its history to the graph.
+func (v *verdict) purchase(p purchase.Purchase) {
+	sales := v.sales[p.Token()]
+	if len(sales) > 1 {
+		v.add("DOUBLE SALE: %d for %s", len(sales), p.ID)
+	}
+	v.world.mu.Lock()
+	sends := v.world.sends[keyOf(p)]
+	v.world.mu.Unlock()
+	if len(sends) > p.Attempt {
+		v.add("%s was on the wire %d times under %d permits", p.ID, len(sends), p.Attempt)
+	}
+	if n := len(sends); n > 0 && len(v.world.plan.jumps) == 0 && sends[n-1].After(p.SendNotAfter) {
+		v.add("%s was on the wire %s after its permit had run out", p.ID, sends[n-1].Sub(p.SendNotAfter))
+	}
+	switch p.State {
+	case purchase.Succeeded:
+		// A sale that is found, and whose customer cannot be read for long, is settled without.
+		unread := p.CustomerUID == "" && p.SettledAt.Sub(p.PermittedAt) > quiet
+		if len(sales) != 1 || sales[0].ItemUID != p.ItemUID || sales[0].CustomerUID != p.CustomerUID && !unread {
+			v.add("%s is SUCCEEDED with item %s, the ledger has %v", p.ID, p.ItemUID, sales)
+		}
+	case purchase.Failed:
+		if len(sales) > 0 && (!v.world.plan.beyondQuiet || p.Anomalies == 0) {
+			v.add("%s is FAILED (%s, %d anomalies), the ledger has a sale", p.ID, p.Reason, p.Anomalies)
+		}
+	case purchase.NeedsOperator:
+	default:
+		v.add("LOST: %s is %s for ever", p.ID, p.State)
+	}
+	v.graph(p)
+}
+
+// keyOf is the idempotency key of a purchase, as the design has it.
+func keyOf(p purchase.Purchase) string {
+	sum := sha256.Sum256([]byte(p.Key.Caller + "\x00" + p.Key.RequestID))
+	return hex.EncodeToString(sum[:])
+}
+
+// graph replays the history of a purchase through After.
+func (v *verdict) graph(p purchase.Purchase) {
+	entries, err := v.world.store.journal().History(context.Background(), p.ID)
+	if err != nil || len(entries) == 0 {
+		v.add("%s has no history: %v", p.ID, err)
+		return
+	}
+	now := purchase.New(purchase.Claim{ID: p.ID, Key: p.Key, Account: p.Account, Order: p.Order}, p.ClaimedAt)
+	for _, entry := range entries[1:] {
+		after, verdict := now.After(purchase.Change{
+			Event: entry.Event, Attempt: entry.Attempt, Reason: entry.Reason, ItemUID: entry.Evidence.ItemUID,
+		}, entry.At)
+		if verdict != entry.Verdict || after.State != entry.State {
+			v.add("%s left the graph: %s in %s became %s, verdict %d", p.ID, entry.Event, now.State, entry.State, entry.Verdict)
+		}
+		now = after
+		if text := entry.Evidence.Message + entry.Evidence.Note; leaks(text) {
+			v.add("the history of %s holds personal data: %s", p.ID, text)
+		}
+	}
+	if now.State != p.State || now.Attempt != p.Attempt || now.ItemUID != p.ItemUID {
+		v.add("%s is %s, its history ends in %s", p.ID, p.State, now.State)
+	}
+}
+
+// answer holds one answer to the ledger.
+func (v *verdict) answer(a answer) {
+	switch a.outcome {
+	case told:
+		p, sales := a.bought.Purchase, v.sales[a.bought.Purchase.Token()]
+		switch {
+		case len(sales) != 1 || sales[0].ItemUID != p.ItemUID || a.bought.Sale.ActivatedItem.UID != p.ItemUID:
+			v.add("UNTRUE: %s was told OK with item %s, the ledger has %v", a.call.key, p.ItemUID, sales)
+		case sales[0].InventoryItemID != a.call.order.InventoryItemID || sales[0].RequestedMode != string(a.call.order.ActivationMode):
+			v.add("UNTRUE: %s ordered something else than %v", a.call.key, sales[0])
+		}
+	case toldFailed:
+		p := v.byID[a.failed.Purchase.ID]
+		if len(v.sales[p.Token()]) > 0 && (!v.world.plan.beyondQuiet || p.Anomalies == 0) {
+			v.add("UNTRUE: %s was told failed (%s), the ledger has a sale", a.call.key, a.failed.Purchase.Reason)
+		}
+		if p.State != purchase.Failed {
+			v.add("UNTRUE: %s was told failed, and is %s", a.call.key, p.State)
+		}
+	case mismatch:
+		if v.byKey[a.call.key].Order.InventoryItemID == a.call.order.InventoryItemID {
+			v.add("UNTRUE: %s was told that its order differs: %v", a.call.key, a.err)
+		}
+	case unsettled, notStarted, noAnswer:
+	default:
+		v.add("%s got %s", a.call.key, a)
+	}
+}
+
+// notStarted: where every caller of a key was told that nothing was started, nothing was sold.
+func (v *verdict) notStarted(answers []answer) {
+	started := map[string]bool{}
+	for _, a := range answers {
+		if a.outcome != notStarted {
+			started[a.call.key] = true
+		}
+	}
+	for _, p := range v.byID {
+		if len(v.sales[p.Token()]) > 0 && !started[p.Key.RequestID] {
+			v.add("UNTRUE: every caller of %s was told that nothing was started, the ledger has a sale", p.Key.RequestID)
+		}
+	}
+}
+
+// replays asks for every key once more. A settled purchase is told alike to everybody; one that
+// needs an operator is settled by one who knows the ledger.
+func (v *verdict) replays(answers []answer) {
+	live := v.world.live()
+	if len(live) == 0 {
+		v.add("no replica is left to ask")
+		return
+	}
+	r := live[0]
+	asked := map[string]bool{"customer": true, "older-0": true, "older-1": true} // nothing ever happened to them
+	for _, a := range answers {
+		p, known := v.byKey[a.call.key]
+		if !known || asked[p.Key.RequestID] || a.call.order.InventoryItemID != p.Order.InventoryItemID {
+			continue
+		}
+		asked[p.Key.RequestID] = true
+		if p.State == purchase.NeedsOperator {
+			p = v.resolve(r, p)
+		}
+		c := a.call
+		c.deadline = time.Second
+		again := v.world.buy(r, c)
+		v.alike(p, again)
+	}
+	for _, a := range answers {
+		if p := v.byKey[a.call.key]; a.outcome == told || a.outcome == toldFailed {
+			v.alike(p, a)
+		}
+	}
+}
+
+func (v *verdict) alike(p purchase.Purchase, a answer) {
+	var same bool
+	switch p.State {
+	case purchase.Succeeded:
+		same = a.outcome == told && a.bought.Purchase.ID == p.ID && a.bought.Purchase.ItemUID == p.ItemUID &&
+			a.bought.Sale.Customer.UID == p.CustomerUID
+	case purchase.Failed:
+		same = a.outcome == toldFailed && a.failed.Purchase.ID == p.ID && a.failed.Purchase.Reason == p.Reason
+	default:
+		same = a.outcome == unsettled
+	}
+	if !same {
+		v.add("UNLIKE: %s is %s %s %s, and was told %s", p.Key.RequestID, p.State, p.Reason, p.ItemUID, a)
+	}
+}
+
+// resolve settles a purchase as an operator does who looks into the vendor's portal.
+func (v *verdict) resolve(r *replica, p purchase.Purchase) purchase.Purchase {
+	if p.Account != r.client.Account() {
+		return p
+	}
+	resolution := purchase.Resolution{By: "operator", Note: "seen in the portal"}
+	if sales := v.sales[p.Token()]; len(sales) == 1 {
+		resolution.ItemUID = sales[0].ItemUID
+	}
+	resolved, err := r.engine.Resolve(context.Background(), p.ID, resolution)
+	if err != nil || !resolved.State.Settled() || resolved.ItemUID != resolution.ItemUID {
+		v.add("STUCK: an operator cannot resolve %s, %s: item %q, %v", p.ID, p.Reason, resolution.ItemUID, err)
+	}
+	v.byKey[p.Key.RequestID], v.byID[p.ID] = resolved, resolved
+	return resolved
+}
+
+func leaks(text string) bool {
+	return strings.Contains(text, canaryEmail) || strings.Contains(text, canaryIP) || strings.Contains(text, "LPA:") ||
+		strings.Contains(text, "sandbox.invalid")
+}
+
+func (v *verdict) privacy() {
+	if logs := v.world.logs.String(); leaks(logs) {
+		v.add("the log holds personal data:\n%s", logs)
+	}
+}

@@ -1,0 +1,193 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gigagate.internal/gigastore"
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase"
+)
+
+var (
+	allPairs  = flag.Bool("all", false, "play every pair of faults, not a sample")
+	pairs     = flag.Int("pairs", 300, "how many pairs of faults, without -all")
+	pairsSeed = flag.Uint64("pairs-seed", 0, "the sample of pairs; 0: another one each time")
+)
+
+// The vendor's answers that lead a purchase to the steps behind them.
+var (
+	soldUnseen   = vendor(stepSend, "commit_then_reset", nil)
+	unsoldUnseen = vendor(stepSend, "reset_before", m{"afterBytes": "request"})
+	turnedAway   = vendor(stepSend, "unauthorized", nil)
+	rewritten    = vendor(stepSend, "metatag_rewritten", nil)
+	priceRefused = vendor(stepSend, "refuse", m{"reason": "priceMismatch"})
+)
+
+// waysTo are the faults that have to come first so that a step is reached.
+func waysTo(step string) [][]fault {
+	at := func(nth int, f fault) fault {
+		f.nth = nth
+		return f
+	}
+	switch step {
+	case "record ANSWERED_REFUSED":
+		return [][]fault{{at(1, priceRefused)}}
+	case "record ANSWERED_NO_EFFECT", "record PERMITTED":
+		return [][]fault{{at(1, turnedAway)}}
+	case "record WINDOW_OVER":
+		return [][]fault{{at(1, turnedAway), at(2, turnedAway)}}
+	case "record ANSWERED_UNKNOWN", "record FOUND", "secrets":
+		return [][]fault{{at(1, soldUnseen)}}
+	case "record PRESUMED_ABSENT", "witnesses", "get":
+		return [][]fault{{at(1, unsoldUnseen)}}
+	case "record BEYOND_EVIDENCE":
+		return [][]fault{{at(1, rewritten)}}
+	case "watched", stepRead:
+		return [][]fault{{at(1, soldUnseen)}, {at(1, unsoldUnseen)}}
+	}
+	return [][]fault{nil}
+}
+
+// scene is a plan around one purchase: two replicas, witnesses on both sides, and a caller who comes
+// twice from the beginning and again later.
+func scene(kind purchase.Kind, mode gigastore.ActivationMode, faults ...fault) plan {
+	p := plan{seed: 1, replicas: 2, settings: sandbox.DefaultSettings(), faults: faults, healAfter: 2 * time.Minute}
+	for _, f := range faults {
+		if f.step == "record PRESUMED_ABSENT" || f.step == "record BEYOND_EVIDENCE" { // they take their time
+			p.healAfter = 6 * time.Minute
+		}
+	}
+	p.settings.TokenLifetime = sandbox.Duration(40 * time.Second) // so that tokens are asked for again
+	p.older = []purchase.Order{order(kind, mode, "older-0")}
+	p.younger = []purchase.Order{order(kind, mode, "younger-0")}
+	c := call{key: "order-0", order: order(kind, mode, "order-0"), personal: personal(kind, true), tries: 4, at: 45 * time.Second}
+	again := c
+	again.at, again.replica, again.deadline = 46*time.Second, 1, 20*time.Second
+	p.calls = []call{c, again}
+	return p
+}
+
+// TestEveryFaultAlone plays every fault at the first and at the second visit of every step, for every
+// kind of purchase.
+func TestEveryFaultAlone(t *testing.T) {
+	t.Parallel()
+	var plans []plan
+	for _, step := range allSteps() {
+		for i, f := range faultsAt(step) {
+			for _, way := range waysTo(step) {
+				for k, kind := range kinds {
+					for nth := 1; nth <= 2; nth++ {
+						f.nth = nth
+						if nth == 2 && (testing.Short() || strings.HasPrefix(step, "record ") || k > 0) {
+							continue // a second visit of those is seldom, and the kind changes nothing
+						}
+						plans = append(plans, scene(kind, modes[(i+k)%len(modes)], append(slices.Clone(way), f)...))
+					}
+				}
+			}
+		}
+	}
+	visited := playAll(t, len(plans), func(i int) plan { return plans[i] })
+	for _, step := range allSteps() {
+		if visited[step] == 0 {
+			t.Errorf("no fault at %q was ever played", step)
+		}
+	}
+	t.Logf("%d histories", len(plans))
+}
+
+// TestEverySetting plays every answer to what is unknown of the vendor, with a purchase that goes
+// well, one that is sold unseen and one that is lost.
+func TestEverySetting(t *testing.T) {
+	t.Parallel()
+	var plans []plan
+	for i, s := range settings {
+		for k, kind := range kinds {
+			for _, first := range []fault{{}, soldUnseen, unsoldUnseen} {
+				first.nth = 1
+				p := scene(kind, modes[(i+k)%len(modes)], first)
+				s.apply(&p.settings)
+				p.setting = []string{s.name}
+				plans = append(plans, p)
+			}
+		}
+	}
+	playAll(t, len(plans), func(i int) plan { return plans[i] })
+}
+
+// TestPairsOfFaults plays two faults in one history: a sample, or all with -all.
+func TestPairsOfFaults(t *testing.T) {
+	t.Parallel()
+	var all []fault
+	for _, step := range allSteps() {
+		all = append(all, faultsAt(step)...)
+	}
+	sample := *pairs
+	if testing.Short() {
+		sample = min(sample, 200)
+	}
+	seed := *pairsSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("%d faults, -pairs-seed %d", len(all), seed)
+	pair := func(i int) plan {
+		first, second := all[i/len(all)], all[i%len(all)]
+		first.nth, second.nth = 1, 1+i%2
+		if first.step == second.step {
+			second.nth = 2
+		}
+		return scene(kinds[i%len(kinds)], modes[i/len(kinds)%len(modes)], first, second)
+	}
+	if *allPairs {
+		playAll(t, len(all)*len(all), pair)
+		return
+	}
+	r := rand.New(rand.NewPCG(seed, 0))
+	chosen := make([]int, sample)
+	for i := range chosen {
+		chosen[i] = r.IntN(len(all) * len(all))
+	}
+	playAll(t, sample, func(i int) plan { return pair(chosen[i]) })
+}
+
+// playAll plays plans side by side, and returns how many faults were played, by step.
+func playAll(t *testing.T, n int, planOf func(int) plan) map[string]int {
+	t.Helper()
+	var next atomic.Int64
+	var mu sync.Mutex
+	played := map[string]int{}
+	t.Run("all", func(t *testing.T) {
+		for worker := range runtime.GOMAXPROCS(0) {
+			t.Run(fmt.Sprint(worker), func(t *testing.T) {
+				t.Parallel()
+				for i := int(next.Add(1)) - 1; i < n && !t.Failed(); i = int(next.Add(1)) - 1 {
+					synctest.Test(t, func(t *testing.T) {
+						w, wrong := run(t, planOf(i), openMemory)
+						if len(wrong) > 0 {
+							t.Errorf("%s\n%s", strings.Join(wrong, "\n"), w.story())
+						}
+						mu.Lock()
+						defer mu.Unlock()
+						for _, f := range w.plan.faults {
+							if w.visits[f.step] >= f.nth {
+								played[f.step]++
+							}
+						}
+					})
+				}
+			})
+		}
+	})
+	return played
+}

@@ -1,0 +1,376 @@
+package simulation
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase/simulation/network"
+)
+
+// fault is what goes wrong at the nth visit of a step, from 1.
+type fault struct {
+	step string
+	nth  int
+	do   string
+	// d is how long a fault lasts: a delay, an outage, a stop, or the time until a killed process
+	// starts again.
+	d time.Duration
+	// params of a fault of the vendor's, see the sandbox's table.
+	params map[string]any
+}
+
+// String is the fault for people.
+func (f fault) String() string {
+	text := fmt.Sprintf("%s#%d: %s", f.step, f.nth, f.do)
+	if f.d > 0 {
+		text += " " + f.d.String()
+	}
+	if len(f.params) > 0 {
+		text += fmt.Sprintf(" %v", f.params)
+	}
+	return text
+}
+
+// isLate reports whether a request may take effect long after its client has given up.
+func (f fault) isLate() bool { return f.do == doDeliverLater || f.do == doVendor+"commit_late" }
+
+// The faults of journals and processes.
+const (
+	doRefuse     = "refuse"
+	doFull       = "full"
+	doLoseBefore = "lose the answer before the commit"
+	doLoseAfter  = "lose the answer after the commit"
+	doCommitLate = "lose the answer and commit after"
+	doHang       = "hang"
+	doSlow       = "slow by"
+	doOutage     = "journal unreachable for"
+	doKillBefore = "kill before it, for"
+	doKillAfter  = "kill after it, for"
+	doStopBefore = "stop before it, for"
+	doStopAfter  = "stop after it, for"
+)
+
+// The faults of connections.
+const (
+	doDialRefused    = "dial refused"
+	doDialNoAnswer   = "dial without an answer"
+	doReset0         = "reset after 0 bytes"
+	doReset0Taken    = "reset after 0 bytes, which the kernel took"
+	doResetHead      = "reset inside of the head"
+	doResetBody      = "reset inside of the body"
+	doResetBodyTaken = "reset inside of the body, all of which the kernel took"
+	doResetWhole     = "reset after the whole request"
+	doAnswerResets   = "reset instead of the answer"
+	doAnswerEnds     = "end instead of the answer"
+	doLost           = "lose all bytes, in silence"
+	doAnswerLost     = "lose the answer, in silence"
+	doDeliverLater   = "a proxy delivers it after"
+	doKillInside     = "kill inside of the request, for"
+	doVendor         = "vendor " // and a name of the sandbox's table
+	insideOfHead     = 40
+	insideOfBody     = 10
+)
+
+// journalSteps are the steps at the journal; those of record are in the order of a purchase's life.
+var journalSteps = []string{
+	"lookup", "claim", "record ANSWERED_APPLIED", "record ANSWERED_REFUSED", "record ANSWERED_NO_EFFECT",
+	"record ANSWERED_UNKNOWN", "record PERMITTED", "record WINDOW_OVER", "record FOUND", "record PRESUMED_ABSENT",
+	"record BEYOND_EVIDENCE", "take lapsed", "get", "secrets", "watched", "witnesses", "list",
+}
+
+// The steps on the network: a dial, a paid request's first byte, its answer's, a token's request, and
+// any other read of the vendor's.
+const (
+	stepDial   = "dial"
+	stepSend   = "send"
+	stepAnswer = "answer"
+	stepToken  = "token"
+	stepRead   = "read"
+)
+
+// processFaults can happen anywhere.
+func processFaults(step string) []fault {
+	var list []fault
+	for _, do := range []string{doKillBefore, doKillAfter} {
+		for _, d := range []time.Duration{time.Second, 200 * time.Second} {
+			list = append(list, fault{step: step, do: do, d: d})
+		}
+	}
+	for _, do := range []string{doStopBefore, doStopAfter} {
+		for _, d := range []time.Duration{15 * time.Second, 5 * time.Minute} {
+			list = append(list, fault{step: step, do: do, d: d})
+		}
+	}
+	return list
+}
+
+// faultsAt lists every fault known at a step.
+func faultsAt(step string) []fault {
+	list := processFaults(step)
+	add := func(d time.Duration, dos ...string) {
+		for _, do := range dos {
+			list = append(list, fault{step: step, do: do, d: d})
+		}
+	}
+	connection := func() {
+		add(0, doReset0, doReset0Taken, doResetHead, doResetBody, doResetBodyTaken, doResetWhole, doAnswerResets, doAnswerEnds, doLost, doAnswerLost)
+	}
+	switch step {
+	case stepDial:
+		add(0, doDialRefused, doDialNoAnswer)
+	case stepAnswer:
+	case stepSend:
+		connection()
+		add(time.Second, doKillInside)
+		add(5*time.Second, doDeliverLater)
+		add(100*time.Second, doDeliverLater)
+		list = append(list, vendorSendFaults...)
+	case stepToken:
+		connection()
+		list = append(list, vendorTokenFaults...)
+	case stepRead:
+		connection()
+		list = append(list, vendorReadFaults...)
+	default:
+		add(0, doLoseBefore, doLoseAfter, doHang)
+		add(3*time.Second, doSlow)
+		add(20*time.Second, doSlow, doOutage)
+		add(8*time.Minute, doOutage)
+		if step == "claim" || strings.HasPrefix(step, "record ") {
+			add(0, doRefuse)
+			add(3*time.Second, doCommitLate)
+			add(40*time.Second, doCommitLate)
+		}
+		if step == "claim" {
+			add(0, doFull)
+		}
+	}
+	return slices.DeleteFunc(list, func(f fault) bool {
+		stops := f.do == doStopBefore || f.do == doStopAfter
+		switch step {
+		case stepDial, stepAnswer: // what is after them is another step
+			return f.do == doKillAfter || f.do == doStopAfter
+		case stepSend:
+			// Nobody can close the gap between looking at the clock and writing. A stop in it is the
+			// residual risk of every lease, and in a process it is some nanoseconds wide.
+			return stops
+		}
+		return false
+	})
+}
+
+func vendor(step, name string, params map[string]any) fault {
+	return fault{step: step, do: doVendor + name, params: params}
+}
+
+type m = map[string]any
+
+// throttledSale is a 429 that had an effect.
+var throttledSale = vendor(stepSend, "throttle", m{"commit": true})
+
+// vendorSendFaults is the sandbox's whole table for a paid call, with what its parameters change.
+var vendorSendFaults = []fault{
+	vendor(stepSend, "refuse", m{"reason": "priceMismatch"}),
+	vendor(stepSend, "refuse", m{"reason": "insufficientCredits"}),
+	vendor(stepSend, "refuse", m{"reason": "malformed", "shape": "html"}),
+	vendor(stepSend, "refuse", m{"reason": "malformed", "shape": "plainText"}),
+	vendor(stepSend, "refuse", m{"status": 422, "message": "no words that we know, for canary@example.com at 203.0.113.77"}),
+	vendor(stepSend, "reset_before", nil),
+	vendor(stepSend, "reset_before", m{"afterBytes": 20}),
+	vendor(stepSend, "reset_before", m{"afterBytes": "request"}),
+	vendor(stepSend, "commit_then_reset", nil),
+	vendor(stepSend, "commit_then_close", nil),
+	vendor(stepSend, "commit_then_5xx", m{"status": 500}),
+	vendor(stepSend, "commit_then_5xx", m{"status": 502, "html": true}),
+	vendor(stepSend, "commit_then_5xx", m{"status": 504}),
+	vendor(stepSend, "5xx", m{"status": 500}),
+	vendor(stepSend, "5xx", m{"status": 503, "html": true}),
+	vendor(stepSend, "commit_late", m{"delay": "5s"}),
+	vendor(stepSend, "commit_late", m{"delay": "5s", "answer": true}),
+	vendor(stepSend, "commit_late", m{"delay": "58s", "answer": true}),
+	vendor(stepSend, "commit_late", m{"delay": "110s"}),
+	vendor(stepSend, "hang", nil),
+	vendor(stepSend, "hang", m{"duration": "10s"}),
+	vendor(stepSend, "truncate", m{"bytes": 0}),
+	vendor(stepSend, "truncate", m{"bytes": 12}),
+	vendor(stepSend, "truncate", nil),
+	vendor(stepSend, "truncate_chunked", nil),
+	vendor(stepSend, "truncate_chunked", m{"bytes": 1 << 20}),
+	vendor(stepSend, "garble", nil),
+	vendor(stepSend, "wrong_status", nil),
+	vendor(stepSend, "wrong_status", m{"commit": false}),
+	vendor(stepSend, "foreign_metatag", nil),
+	vendor(stepSend, "metatag_truncated", nil),
+	vendor(stepSend, "metatag_truncated", m{"bytes": 28}),
+	vendor(stepSend, "metatag_rewritten", nil),
+	vendor(stepSend, "endless_body", nil),
+	vendor(stepSend, "unauthorized", nil),
+	vendor(stepSend, "throttle", nil),
+	vendor(stepSend, "throttle", m{"retryAfter": 1 << 29}),
+	throttledSale,
+	vendor(stepSend, "redirect", nil),
+	vendor(stepSend, "redirect", m{"status": 302, "commit": true}),
+	vendor(stepSend, "redirect", m{"status": 308, "location": "http://127.0.0.1/gigastore/activations/register"}),
+	vendor(stepSend, "slow_body", m{"bytes": 1, "interval": "1s"}),
+	vendor(stepSend, "slow_body", m{"bytes": 64, "interval": "1s"}),
+	vendor(stepSend, "early_hints", m{"n": 3}),
+	vendor(stepSend, "status", m{"code": 408}),
+	vendor(stepSend, "status", m{"code": 409, "body": `{"message":"conflict"}`, "contentType": "application/json", "commit": true}),
+	vendor(stepSend, "status", m{"code": 425}),
+	vendor(stepSend, "status", m{"code": 400, "body": `{"code":7}`, "contentType": "application/json"}),
+	vendor(stepSend, "status", m{"code": 403, "body": "<html>no</html>", "contentType": "text/html", "commit": true}),
+	vendor(stepSend, "status", m{"code": 204}),
+	vendor(stepSend, "status", m{"code": 200}),
+}
+
+var vendorTokenFaults = []fault{
+	vendor(stepToken, "5xx", m{"status": 503}),
+	vendor(stepToken, "unauthorized", nil),
+	vendor(stepToken, "throttle", m{"retryAfter": 2}),
+	vendor(stepToken, "hang", nil),
+	vendor(stepToken, "garble", nil),
+	vendor(stepToken, "endless_body", nil),
+	vendor(stepToken, "slow_body", m{"bytes": 8, "interval": "1s"}),
+}
+
+var vendorReadFaults = []fault{
+	vendor(stepRead, "list_lag", m{"duration": "60s"}),
+	vendor(stepRead, "list_cut", m{"n": 0}),
+	vendor(stepRead, "list_cut", m{"n": 1}),
+	vendor(stepRead, "list_unsorted", nil),
+	vendor(stepRead, "list_no_metatags", nil),
+	vendor(stepRead, "list_fail", nil),
+	vendor(stepRead, "truncate", nil),
+	vendor(stepRead, "truncate_chunked", nil),
+	vendor(stepRead, "garble", nil),
+	vendor(stepRead, "status", m{"code": 200, "body": "[]", "contentType": "application/json"}),
+	vendor(stepRead, "unauthorized", nil),
+	vendor(stepRead, "throttle", m{"retryAfter": 3}),
+	vendor(stepRead, "hang", nil),
+	vendor(stepRead, "endless_body", nil),
+}
+
+func (r *replica) onDial() network.DialFault {
+	r.stand()
+	f, planned := r.world.visit(r.name, stepDial)
+	if !planned {
+		return network.Connects
+	}
+	switch f.do {
+	case doDialRefused:
+		return network.Refused
+	case doDialNoAnswer:
+		return network.NoAnswer
+	}
+	r.process(f)
+	return network.Connects
+}
+
+// process plays a fault of the process at a step that is not the journal's.
+func (r *replica) process(f fault) {
+	switch f.do {
+	case doKillBefore:
+		r.kill(f.d)
+	case doStopBefore:
+		r.stop(f.d)
+		r.stand()
+	}
+}
+
+var (
+	requestPath = regexp.MustCompile(`^[A-Z]+ ([^ ?]+)`)
+	keySent     = regexp.MustCompile(`(?i)\r\nIdempotency-Key: ([^\r]*)\r\n`)
+)
+
+func (r *replica) onRequest(head []byte, reused bool) network.RequestFault {
+	path := string(requestPath.FindSubmatch(head)[1])
+	step := stepRead
+	switch {
+	case path == "/reseller/authenticate":
+		step = stepToken
+	case isPaid(path):
+		step = stepSend
+	}
+	f, planned := r.world.visit(r.name, step)
+	fault := network.Intact()
+	if planned {
+		fault = r.spoilRequest(f, path, head)
+	}
+	if step == stepSend && !r.isDead() {
+		r.world.sent(r.name, head, reused, fault)
+	}
+	return fault
+}
+
+func isPaid(path string) bool {
+	tail, ok := strings.CutPrefix(path, "/gigastore/activations/")
+	return ok && slices.Contains([]string{"register", "top-up", "top-up-with-profile"}, tail)
+}
+
+// sent counts a paid request that left, or may have.
+func (w *world) sent(who string, head []byte, reused bool, fault network.RequestFault) {
+	if fault.Deliver == 0 && !fault.Taken {
+		return
+	}
+	key := ""
+	if found := keySent.FindSubmatch(head); found != nil {
+		key = string(found[1])
+	}
+	w.note(who, "paid request on the wire, connection reused: %t", reused)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sends[key] = append(w.sends[key], time.Now())
+}
+
+func (r *replica) spoilRequest(f fault, path string, head []byte) network.RequestFault {
+	inside := len(head) + insideOfBody
+	name, isVendor := strings.CutPrefix(f.do, doVendor)
+	if isVendor {
+		// A fault that means nothing to this call is not played.
+		_ = r.world.box.Inject(sandbox.Fault{Path: path, Fault: name, Count: 1, Params: f.params})
+		return network.Intact()
+	}
+	switch f.do {
+	case doReset0:
+		return network.RequestFault{After: network.Resets}
+	case doReset0Taken:
+		return network.RequestFault{Taken: true, After: network.Resets}
+	case doResetHead:
+		return network.RequestFault{Deliver: insideOfHead, After: network.Resets}
+	case doResetBody:
+		return network.RequestFault{Deliver: inside, After: network.Resets}
+	case doResetBodyTaken:
+		return network.RequestFault{Deliver: inside, Taken: true, After: network.Resets}
+	case doResetWhole:
+		return network.RequestFault{Deliver: -1, Taken: true, After: network.Resets}
+	case doAnswerResets:
+		return network.RequestFault{Deliver: -1, Taken: true, After: network.AnswerResets}
+	case doAnswerEnds:
+		return network.RequestFault{Deliver: -1, Taken: true, After: network.AnswerEnds}
+	case doLost:
+		return network.RequestFault{Taken: true}
+	case doAnswerLost:
+		return network.RequestFault{Deliver: -1, Taken: true}
+	case doDeliverLater:
+		return network.RequestFault{Taken: true, Later: f.d}
+	case doKillInside:
+		return network.RequestFault{Deliver: inside, Taken: true, After: network.GoesOn, Then: func() { r.kill(f.d) }}
+	case doKillAfter:
+		return network.RequestFault{Deliver: -1, Taken: true, After: network.GoesOn, Then: func() { r.kill(f.d) }}
+	case doStopAfter:
+		return network.RequestFault{Deliver: -1, Taken: true, After: network.GoesOn, Then: func() { r.stop(f.d) }}
+	}
+	r.process(f)
+	return network.Intact()
+}
+
+func (r *replica) onAnswer() {
+	r.stand()
+	if f, planned := r.world.visit(r.name, stepAnswer); planned {
+		r.process(f)
+	}
+}

@@ -1,0 +1,117 @@
+package simulation
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"gigagate.internal/gigastore"
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase"
+)
+
+func usd(t *testing.T, amount string) *purchase.Price {
+	t.Helper()
+	value, err := gigastore.ParseDecimal(amount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &purchase.Price{Amount: value, Currency: "USD"}
+}
+
+// TestGuards: nothing is claimed or sent for an order that a read of the inventory shows to be a
+// mistake. Only the price limit, which the caller asked for, is closed when that cannot be read.
+func TestGuards(t *testing.T) {
+	t.Parallel()
+	euro := usd(t, "100")
+	euro.Currency = "EUR"
+	for _, c := range []struct {
+		name       string
+		order      purchase.Order
+		unreadable bool
+		refused    purchase.Reason // empty: sold
+	}{
+		{"price below the limit", purchase.Order{Kind: purchase.Register, MaxPurchasePrice: usd(t, "1.50")}, false, ""},
+		{"price at the limit", purchase.Order{Kind: purchase.Register, MaxPurchasePrice: usd(t, "1.490")}, false, ""},
+		{"price above the limit", purchase.Order{Kind: purchase.Register, MaxPurchasePrice: usd(t, "1.48")}, false, purchase.AbovePriceLimit},
+		{"limit in another currency", purchase.Order{Kind: purchase.Register, MaxPurchasePrice: euro}, false, purchase.PriceUnreadable},
+		{"limit, inventory unreadable", purchase.Order{Kind: purchase.Register, MaxPurchasePrice: usd(t, "9")}, true, purchase.PriceUnreadable},
+		{
+			"limit, no such item",
+			purchase.Order{Kind: purchase.Register, InventoryItemID: "none", MaxPurchasePrice: usd(t, "9")},
+			false, purchase.Reason(gigastore.ReasonInventoryItemNotFound),
+		},
+		{"no limit, inventory unreadable", purchase.Order{Kind: purchase.Register, ActivationMode: gigastore.ModeOnDemand}, true, ""},
+		{
+			"ON_DEMAND of one country",
+			purchase.Order{Kind: purchase.Register, InventoryItemID: sandbox.ItemGreece2GB, ActivationMode: gigastore.ModeOnDemand},
+			false, purchase.Reason(gigastore.ReasonModeNotOffered),
+		},
+		{"ON_DEMAND of a region of two letters", purchase.Order{Kind: purchase.Register, InventoryItemID: sandbox.ItemEurope5GB, ActivationMode: gigastore.ModeOnDemand}, false, ""},
+		{"FIRST_USE of one country", purchase.Order{Kind: purchase.Register, InventoryItemID: sandbox.ItemGreece2GB, ActivationMode: gigastore.ModeFirstUse}, false, ""},
+		{"top-up from the same country set", purchase.Order{Kind: purchase.TopUp, CustomerUID: theCustomer, InventoryItemID: sandbox.ItemWorldwide1GB}, false, ""},
+		{
+			"top-up from another country set",
+			purchase.Order{Kind: purchase.TopUp, CustomerUID: theCustomer, InventoryItemID: sandbox.ItemGreece2GB},
+			false, purchase.Reason(gigastore.ReasonCountrySetMismatch),
+		},
+		{
+			"top-up with profile from another country set",
+			purchase.Order{Kind: purchase.TopUpWithProfile, CustomerUID: theCustomer, InventoryItemID: sandbox.ItemEurope5GB},
+			false, purchase.Reason(gigastore.ReasonCountrySetMismatch),
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			stage(t, plan{}, func(t *testing.T, w *world) {
+				before := w.box.Ledger()
+				if c.unreadable {
+					w.inject(t, inventoryPath, "5xx", 100, nil)
+				}
+				o := order(c.order.Kind, c.order.ActivationMode, "order-0")
+				o.MaxPurchasePrice = c.order.MaxPurchasePrice
+				if c.order.InventoryItemID != "" {
+					o.InventoryItemID = c.order.InventoryItemID
+				}
+				request := call{key: "order-0", order: w.forCustomer(o), personal: personal(o.Kind, false), deadline: time.Minute}
+				a := w.buy(w.replica(0), request)
+				if c.refused == "" {
+					wants(t, a, told)
+					// A guard has no say where the id is known.
+					w.inject(t, inventoryPath, "5xx", 100, nil)
+					wants(t, w.buy(w.replica(0), request), told)
+					return
+				}
+				guarded, ok := errors.AsType[*purchase.GuardError](a.err)
+				if !ok || guarded.Reason != c.refused || w.posts(before) != 0 {
+					t.Errorf("%s, %d POSTs; want the guard's %s", a, w.posts(before), c.refused)
+				}
+				if _, err := w.store.journal().Lookup(t.Context(), purchase.Key{Caller: "default", RequestID: "order-0"}); !errors.Is(err, purchase.ErrNotFound) {
+					t.Errorf("the journal knows of it: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// TestExcessAfterTheSale: the sale stands, and a human is told.
+func TestExcessAfterTheSale(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []bool{false, true} {
+		stage(t, plan{}, func(t *testing.T, w *world) {
+			w.inject(t, inventoryPath, "status", 100, m{
+				"code": 200, "contentType": "application/json",
+				"body": `[{"id":"` + sandbox.ItemWorldwide50MB + `","countrySet":"WWW","prices":[{"priceValue":1.00,"currencyCode":"USD"}]}]`,
+			})
+			if lost {
+				w.inject(t, registerPath, "commit_then_reset", 1, nil)
+			}
+			c := register("order-0", "")
+			c.order.MaxPurchasePrice = usd(t, "1.20")
+			wants(t, w.buy(w.replica(0), c), told)
+			if p := w.of(t, "order-0"); p.Anomalies != 1 || p.State != purchase.Succeeded {
+				t.Errorf("%s with %d anomalies, answer lost: %t", p.State, p.Anomalies, lost)
+			}
+		})
+	}
+}

@@ -1,0 +1,234 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase"
+)
+
+// outcome is what a caller was told.
+type outcome string
+
+const (
+	told       outcome = "OK"
+	toldFailed outcome = "failed"
+	unsettled  outcome = "unsettled"
+	notStarted outcome = "not started"
+	mismatch   outcome = "another order"
+	noAnswer   outcome = "no answer" // its replica died, or there was none
+)
+
+// answer is what one call got.
+type answer struct {
+	call    call
+	outcome outcome
+	bought  purchase.Bought
+	failed  *purchase.FailedError
+	err     error
+}
+
+// classify sorts what Buy returns by what it claims.
+func classify(bought purchase.Bought, err error) answer {
+	a := answer{bought: bought, err: err}
+	var differs *purchase.MismatchError
+	var open *purchase.UnsettledError
+	var guarded *purchase.GuardError
+	var journal *purchase.JournalError
+	switch {
+	case err == nil:
+		a.outcome = told
+	case errors.As(err, &a.failed):
+		a.outcome = toldFailed
+	case errors.As(err, &open):
+		a.outcome = unsettled
+	case errors.As(err, &differs):
+		a.outcome = mismatch
+	case errors.As(err, &guarded), errors.As(err, &journal), errors.Is(err, purchase.ErrDraining), errors.Is(err, purchase.ErrDeadlineTooShort):
+		a.outcome = notStarted
+	default:
+		a.outcome = "an error of no known kind"
+	}
+	return a
+}
+
+// String is the answer for people.
+func (a answer) String() string {
+	switch a.outcome {
+	case told:
+		return fmt.Sprintf("OK, purchase %s, item %s, replayed %t", a.bought.Purchase.ID, a.bought.Purchase.ItemUID, a.bought.Replayed)
+	case toldFailed:
+		return fmt.Sprintf("failed, purchase %s, %s, replayed %t", a.failed.Purchase.ID, a.failed.Purchase.Reason, a.failed.Replayed)
+	case noAnswer:
+		return "no answer"
+	default:
+		return fmt.Sprintf("%s: %v", a.outcome, a.err)
+	}
+}
+
+// buy makes one call on a replica, and gets no answer if that dies.
+func (w *world) buy(r *replica, c call) answer {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if c.deadline > 0 {
+		ctx, cancel = context.WithTimeout(ctx, c.deadline)
+		defer cancel()
+	}
+	done := make(chan answer, 1)
+	stop := context.AfterFunc(r.life, cancel)
+	defer stop()
+	w.running.Go(func() {
+		bought, err := r.engine.Buy(ctx, purchase.Request{
+			Key: purchase.Key{Caller: "default", RequestID: c.key}, Order: c.order, Personal: c.personal,
+		})
+		r.stand()
+		done <- classify(bought, err)
+	})
+	// A caller that has a deadline is gone by then, whatever the replica does.
+	a := answer{outcome: noAnswer}
+	select {
+	case a = <-done:
+	case <-r.life.Done():
+	case <-after(c.deadline):
+	}
+	if r.isDead() {
+		a = answer{outcome: noAnswer}
+	}
+	a.call = c
+	w.note(r.name, "answer for %s: %s", c.key, a)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers = append(w.answers, a)
+	return a
+}
+
+// after is a channel that nothing is ever sent on for no deadline.
+func after(deadline time.Duration) <-chan time.Time {
+	if deadline == 0 {
+		return nil
+	}
+	return time.After(deadline + 10*time.Second) // known ids are looked up even for callers in a hurry
+}
+
+// run plays a history and returns what was wrong with it.
+func run(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) (*world, []string) {
+	t.Helper()
+	w := newWorld(t, p, open)
+	defer w.close()
+	w.setUp()
+	w.setFaulty(true)
+	for i := range w.plan.calls {
+		c := w.plan.calls[i]
+		c.order = w.forCustomer(c.order)
+		w.callers.Go(func() { w.callRepeatedly(c) })
+	}
+	pause(95 * time.Second) // the longest call's start, and then some
+	for i, o := range p.younger {
+		w.callers.Go(func() {
+			w.callRepeatedly(call{key: fmt.Sprintf("younger-%d", i), order: w.forCustomer(o), personal: personal(o.Kind, false), tries: 2, replica: i})
+		})
+	}
+	pause(p.healAfter - time.Since(w.began))
+	w.heal()
+	w.settle()
+	found := w.check()
+	return w, found
+}
+
+// setUp buys the witnesses, the first of which makes the customer that top-ups are for.
+func (w *world) setUp() {
+	first := call{key: "customer", order: order("register", "", "customer"), personal: personal("register", false)}
+	w.buy(w.replica(0), first)
+	for i, o := range w.plan.older {
+		w.buy(w.replica(i), call{key: fmt.Sprintf("older-%d", i), order: w.forCustomer(o), personal: personal(o.Kind, false)})
+	}
+	pause(time.Second) // what happens at one instant has no older and younger
+}
+
+// forCustomer puts the uid of the first sale's customer into an order, if there was a sale.
+func (w *world) forCustomer(o purchase.Order) purchase.Order {
+	if sales := w.box.Ledger().Sales; o.CustomerUID == theCustomer && len(sales) > 0 {
+		o.CustomerUID = sales[0].CustomerUID
+	}
+	return o
+}
+
+// callRepeatedly is a caller who keeps its request id until it has an answer that says something.
+func (w *world) callRepeatedly(c call) {
+	pause(c.at)
+	for try := range c.tries {
+		r := w.replica(c.replica + try)
+		if r.isDead() {
+			r = w.replica(c.replica + try + 1)
+		}
+		if r.isDead() {
+			w.note("", "nobody there for %s", c.key)
+		} else if a := w.buy(r, c); a.outcome == told || a.outcome == toldFailed || a.outcome == mismatch {
+			return
+		}
+		pause(time.Duration(try+1) * 2 * time.Second)
+	}
+}
+
+// heal ends all faults: the vendor and the journal are well again, and every process runs.
+func (w *world) heal() {
+	w.setFaulty(false)
+	w.box.Disarm()
+	for _, r := range w.live() {
+		r.mu.Lock()
+		r.outage = time.Time{}
+		r.mu.Unlock()
+		r.wake()
+	}
+	w.note("", "all faults end")
+}
+
+// settle waits until every purchase is final or an operator's, for as long as that may take.
+func (w *world) settle() {
+	const longest = 90 * time.Minute
+	for range int(longest / (20 * time.Second)) {
+		pause(20 * time.Second)
+		if len(w.live()) > 0 && len(w.unsettledPurchases()) == 0 {
+			break
+		}
+	}
+	w.callers.Wait()
+	switch {
+	case w.plan.beyondQuiet:
+		w.probe()
+	case slices.ContainsFunc(w.plan.faults, fault.isLate):
+		pause(2 * time.Minute) // for what is still under way at the vendor
+	}
+}
+
+// probe has the list read once more, long after a vendor that acts too late has acted: the list is
+// read when something is open.
+func (w *world) probe() {
+	pause(20 * time.Minute)
+	_ = w.box.Inject(sandbox.Fault{Path: "/gigastore/activations/register", Fault: "commit_then_reset"})
+	w.callRepeatedly(call{key: "probe", order: order(purchase.Register, "", "probe"), personal: personal(purchase.Register, false), tries: 3})
+	pause(time.Minute)
+}
+
+func (w *world) purchases() []purchase.Purchase {
+	list, err := w.store.journal().List(context.Background(), purchase.Filter{}, purchase.Page{Size: 1000})
+	if err != nil {
+		w.note("", "the journal cannot be read at the end: %v", err)
+	}
+	return list
+}
+
+func (w *world) unsettledPurchases() []purchase.Purchase {
+	var open []purchase.Purchase
+	for _, p := range w.purchases() {
+		if !p.State.Settled() && p.State != purchase.NeedsOperator {
+			open = append(open, p)
+		}
+	}
+	return open
+}

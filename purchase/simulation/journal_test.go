@@ -1,0 +1,271 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/memory"
+	"gigagate.internal/purchase/sqlite"
+)
+
+// store is where the journal's rows are, whatever becomes of the processes that use them.
+type store interface {
+	// journal is what a process opens.
+	journal() purchase.Journal
+	// reopen is called before a process starts in the place of a dead one.
+	reopen() error
+	close()
+}
+
+// inMemory is a journal that outlives every process, as a database server does.
+type inMemory struct{ *memory.Journal }
+
+func openMemory(_ *testing.T, now func() time.Time) store { return inMemory{memory.Open(now)} }
+
+func (s inMemory) journal() purchase.Journal { return s.Journal }
+func (s inMemory) reopen() error             { return nil }
+func (s inMemory) close()                    { _ = s.Close() }
+
+// inFile is a journal in a file, which one process at a time has open.
+type inFile struct {
+	path string
+	now  func() time.Time
+
+	mu   sync.Mutex
+	file *sqlite.Journal
+}
+
+func openSQLite(t *testing.T, now func() time.Time) store {
+	t.Helper()
+	s := &inFile{path: filepath.Join(t.TempDir(), "journal.db"), now: now}
+	if err := s.reopen(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *inFile) journal() purchase.Journal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.file
+}
+
+func (s *inFile) reopen() error {
+	s.close()
+	file, err := sqlite.Open(context.Background(), s.path, sqlite.Options{Now: s.now})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.file = file
+	return err
+}
+
+func (s *inFile) close() {
+	s.mu.Lock()
+	file := s.file
+	s.mu.Unlock()
+	if file != nil {
+		_ = file.Close()
+	}
+}
+
+var (
+	errDead   = errors.New("the process is dead")
+	errOutage = errors.New("the journal cannot be reached")
+	errLost   = errors.New("the connection broke before the commit was confirmed")
+	errFull   = fmt.Errorf("%w: %w", purchase.ErrNotWritten, purchase.ErrQueueFull)
+	errRefuse = fmt.Errorf("%w: the journal is read-only", purchase.ErrNotWritten)
+)
+
+// journal is one replica's way to the journal, with the faults that are planned for it.
+type journal struct {
+	purchase.Journal
+	replica *replica
+}
+
+// do performs one call as the fault planned for it wants. It reports whether the call's own result
+// is what the caller gets; with an error instead, the call may have been performed all the same.
+func (j *journal) do(ctx context.Context, step string, call func(context.Context)) error {
+	r := j.replica
+	r.stand()
+	if r.isDead() {
+		return errDead
+	}
+	f, planned := r.world.visit(r.name, step)
+	r.mu.Lock()
+	if planned && f.do == doOutage {
+		r.outage = time.Now().Add(f.d)
+	}
+	out := time.Now().Before(r.outage)
+	r.mu.Unlock()
+	switch {
+	case out:
+		return errOutage
+	case planned:
+		return j.spoil(ctx, f, call)
+	}
+	call(ctx)
+	return j.after()
+}
+
+func (j *journal) spoil(ctx context.Context, f fault, call func(context.Context)) error {
+	r := j.replica
+	switch f.do {
+	case doRefuse:
+		return errRefuse
+	case doFull:
+		return errFull
+	case doLoseBefore:
+		return errLost
+	case doLoseAfter:
+		call(ctx)
+		return errLost
+	case doCommitLate:
+		time.AfterFunc(f.d, func() { call(context.WithoutCancel(ctx)) })
+		return errLost
+	case doHang:
+		<-ctx.Done()
+		return ctx.Err()
+	case doSlow:
+		select {
+		case <-time.After(f.d):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	case doKillBefore:
+		r.kill(f.d)
+		return errDead
+	case doKillAfter:
+		call(ctx)
+		r.kill(f.d)
+		return errDead
+	case doStopBefore:
+		r.stop(f.d)
+		r.stand()
+	case doStopAfter:
+		call(ctx)
+		r.stop(f.d)
+		return j.after()
+	}
+	if r.isDead() {
+		return errDead
+	}
+	call(ctx)
+	return j.after()
+}
+
+// after is what a process has of a call that was performed, if it still runs.
+func (j *journal) after() error {
+	j.replica.stand()
+	if j.replica.isDead() {
+		return errDead
+	}
+	return nil
+}
+
+// Lookup implements [purchase.Journal].
+func (j *journal) Lookup(ctx context.Context, key purchase.Key) (p purchase.Purchase, err error) {
+	if spoiled := j.do(ctx, "lookup", func(ctx context.Context) { p, err = j.Journal.Lookup(ctx, key) }); spoiled != nil {
+		return purchase.Purchase{}, spoiled
+	}
+	return p, err
+}
+
+// Claim implements [purchase.Journal].
+func (j *journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, bool, error) {
+	type result struct {
+		p   purchase.Purchase
+		won bool
+		err error
+	}
+	done := make(chan result, 1) // a late commit has nobody to tell
+	if spoiled := j.do(ctx, "claim", func(ctx context.Context) {
+		p, won, err := j.Journal.Claim(ctx, claim)
+		j.replica.world.note(j.replica.name, "claim %s %s: won %t, %s, error %v", claim.Key.RequestID, claim.ID, won, p.State, err)
+		done <- result{p, won, err}
+	}); spoiled != nil {
+		return purchase.Purchase{}, false, spoiled
+	}
+	r := <-done
+	return r.p, r.won, r.err
+}
+
+// Record implements [purchase.Journal].
+func (j *journal) Record(ctx context.Context, id string, change purchase.Change) (purchase.Purchase, purchase.Verdict, error) {
+	type result struct {
+		p       purchase.Purchase
+		verdict purchase.Verdict
+		err     error
+	}
+	done := make(chan result, 1)
+	if spoiled := j.do(ctx, "record "+change.Event.String(), func(ctx context.Context) {
+		p, verdict, err := j.Journal.Record(ctx, id, change)
+		j.replica.world.note(j.replica.name, "record %s of attempt %d for %s: %s, verdict %d, error %v (%s %s)",
+			change.Event, change.Attempt, id, p.State, verdict, err, change.Reason, change.Evidence.Note)
+		done <- result{p, verdict, err}
+	}); spoiled != nil {
+		return purchase.Purchase{}, 0, spoiled
+	}
+	r := <-done
+	return r.p, r.verdict, r.err
+}
+
+// TakeLapsed implements [purchase.Journal].
+func (j *journal) TakeLapsed(ctx context.Context, lease time.Duration) (taken []purchase.Purchase, err error) {
+	if spoiled := j.do(ctx, "take lapsed", func(ctx context.Context) {
+		taken, err = j.Journal.TakeLapsed(ctx, lease)
+		for _, p := range taken {
+			j.replica.world.note(j.replica.name, "took up %s: %s", p.ID, p.State)
+		}
+	}); spoiled != nil {
+		return nil, spoiled
+	}
+	return taken, err
+}
+
+// Get implements [purchase.Journal].
+func (j *journal) Get(ctx context.Context, id string) (p purchase.Purchase, err error) {
+	if spoiled := j.do(ctx, "get", func(ctx context.Context) { p, err = j.Journal.Get(ctx, id) }); spoiled != nil {
+		return purchase.Purchase{}, spoiled
+	}
+	return p, err
+}
+
+// Secrets implements [purchase.Journal].
+func (j *journal) Secrets(ctx context.Context, id string) (s purchase.Secrets, err error) {
+	if spoiled := j.do(ctx, "secrets", func(ctx context.Context) { s, err = j.Journal.Secrets(ctx, id) }); spoiled != nil {
+		return purchase.Secrets{}, spoiled
+	}
+	return s, err
+}
+
+// List implements [purchase.Journal].
+func (j *journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) (list []purchase.Purchase, err error) {
+	if spoiled := j.do(ctx, "list", func(ctx context.Context) { list, err = j.Journal.List(ctx, filter, page) }); spoiled != nil {
+		return nil, spoiled
+	}
+	return list, err
+}
+
+// Watched implements [purchase.Journal].
+func (j *journal) Watched(ctx context.Context) (list []purchase.Purchase, err error) {
+	if spoiled := j.do(ctx, "watched", func(ctx context.Context) { list, err = j.Journal.Watched(ctx) }); spoiled != nil {
+		return nil, spoiled
+	}
+	return list, err
+}
+
+// Witnesses implements [purchase.Journal].
+func (j *journal) Witnesses(
+	ctx context.Context, like purchase.Likeness, span purchase.Span, limit int,
+) (list []purchase.Purchase, err error) {
+	if spoiled := j.do(ctx, "witnesses", func(ctx context.Context) { list, err = j.Journal.Witnesses(ctx, like, span, limit) }); spoiled != nil {
+		return nil, spoiled
+	}
+	return list, err
+}

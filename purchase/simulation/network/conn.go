@@ -1,0 +1,302 @@
+package network
+
+import (
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// conn is one end of a connection.
+type conn struct {
+	network *Network
+	host    *Host // nil on the server's side
+	in, out *pipe
+
+	mu       sync.Mutex
+	requests int
+	request  *request // the newest; only the writer looks into it
+	lost     error    // set: reads of the answer end so
+	awaiting bool     // a request was written and no byte of its answer was read
+	abort    bool     // Close resets
+}
+
+var (
+	requestLine   = regexp.MustCompile(`^[A-Z]+ /[^ ]* HTTP/1\.1\r\n`)
+	contentLength = regexp.MustCompile(`(?i)\r\nContent-Length: ([0-9]+)\r\n`)
+)
+
+// request is one on its way. net/http writes its head and its body apart.
+type request struct {
+	fault     RequestFault
+	bytes     []byte // written so far
+	length    int    // of head and body
+	delivered int
+	struck    bool // the fault has played
+}
+
+// Write implements [net.Conn].
+func (c *conn) Write(p []byte) (int, error) {
+	if c.host == nil {
+		return c.out.write(p)
+	}
+	if requestLine.Match(p) {
+		c.begin(p)
+	}
+	c.mu.Lock()
+	r := c.request
+	c.mu.Unlock()
+	switch {
+	case c.host.isDead():
+		return 0, net.ErrClosed
+	case r == nil:
+		return c.out.write(p)
+	}
+	n := len(p)
+	if r.fault.Deliver >= 0 {
+		n = max(0, min(n, r.fault.Deliver-r.delivered))
+	}
+	if !r.struck && n > 0 {
+		if _, err := c.out.write(p[:n]); err != nil {
+			return 0, err
+		}
+		r.delivered += n
+	}
+	r.bytes = append(r.bytes, p...)
+	whole := len(r.bytes) >= r.length
+	if !r.struck && (n < len(p) || whole) {
+		r.struck = true
+		c.after(r.fault.After)
+		if r.fault.Then != nil {
+			r.fault.Then()
+		}
+	}
+	if whole && r.fault.Later > 0 {
+		c.network.deliverLater(r.bytes, r.fault.Later)
+	}
+	if n < len(p) && !r.fault.Taken {
+		return n, syscall.ECONNRESET
+	}
+	return len(p), nil
+}
+
+// begin has the host decide what becomes of a request whose head is p.
+func (c *conn) begin(p []byte) {
+	c.mu.Lock()
+	reused := c.requests > 0
+	c.requests++
+	c.awaiting = true
+	c.mu.Unlock()
+	r := &request{fault: Intact(), length: len(p)}
+	if length := contentLength.FindSubmatch(p); length != nil {
+		body, _ := strconv.Atoi(string(length[1]))
+		r.length += body
+	}
+	if c.host.OnRequest != nil {
+		r.fault = c.host.OnRequest(p, reused)
+	}
+	c.mu.Lock()
+	c.request = r
+	c.mu.Unlock()
+}
+
+func (c *conn) after(what After) {
+	switch what {
+	case GoesOn:
+	case Silent:
+		c.out.mute()
+		c.in.mute()
+	case Resets:
+		c.out.end(syscall.ECONNRESET)
+		c.in.end(syscall.ECONNRESET)
+	case AnswerResets, AnswerEnds:
+		c.mu.Lock()
+		c.lost = io.EOF
+		if what == AnswerResets {
+			c.lost = syscall.ECONNRESET
+		}
+		c.mu.Unlock()
+	}
+}
+
+// Read implements [net.Conn].
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.in.read(p)
+	if c.host == nil || n == 0 {
+		return n, err
+	}
+	c.mu.Lock()
+	first, lost := c.awaiting, c.lost
+	c.awaiting = false
+	c.mu.Unlock()
+	if first && c.host.OnAnswer != nil {
+		c.host.OnAnswer()
+	}
+	switch {
+	case c.host.isDead():
+		return 0, net.ErrClosed
+	case lost != nil:
+		c.in.end(lost)
+		c.in.drop()
+		return 0, lost
+	}
+	return n, err
+}
+
+// Close implements [net.Conn].
+func (c *conn) Close() error {
+	c.mu.Lock()
+	abort := c.abort
+	c.mu.Unlock()
+	c.cut(abort)
+	return nil
+}
+
+// cut closes this end; the peer sees an orderly end or a reset, behind what its kernel has.
+func (c *conn) cut(reset bool) {
+	reason := io.EOF
+	if reset {
+		reason = syscall.ECONNRESET
+	}
+	c.out.end(reason)
+	c.in.close()
+	c.network.mu.Lock()
+	delete(c.network.conns, c)
+	c.network.mu.Unlock()
+}
+
+// SetLinger makes Close reset the connection, for zero seconds, as [net.TCPConn.SetLinger] does.
+func (c *conn) SetLinger(sec int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.abort = sec == 0
+	return nil
+}
+
+// LocalAddr implements [net.Conn].
+func (c *conn) LocalAddr() net.Addr { return address{} }
+
+// RemoteAddr implements [net.Conn].
+func (c *conn) RemoteAddr() net.Addr { return address{} }
+
+// SetDeadline implements [net.Conn].
+func (c *conn) SetDeadline(t time.Time) error {
+	c.in.setDeadline(t)
+	return nil
+}
+
+// SetReadDeadline implements [net.Conn].
+func (c *conn) SetReadDeadline(t time.Time) error { return c.SetDeadline(t) }
+
+// SetWriteDeadline implements [net.Conn]. Writes have none: kernels take what fits, and the reader
+// of what does not ends the connection.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+// kernelBuffer is how many bytes a kernel takes that nobody reads.
+const kernelBuffer = 64 << 10
+
+// pipe is one direction of a connection, its buffer being the receiving kernel's.
+type pipe struct {
+	mu       sync.Mutex
+	changed  *sync.Cond
+	buffer   []byte
+	ended    error // by the writer or the network: what reads return behind the buffer
+	closed   bool  // by the reader: nothing is read any more, and writes fail
+	muted    bool  // the network loses everything
+	deadline time.Time
+	timer    *time.Timer
+}
+
+func newPipe() *pipe {
+	p := &pipe{}
+	p.changed = sync.NewCond(&p.mu)
+	return p
+}
+
+func (p *pipe) write(data []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for written := 0; ; p.changed.Wait() {
+		switch {
+		case p.muted:
+			return len(data), nil
+		case p.closed || p.ended != nil:
+			return written, syscall.EPIPE
+		}
+		if free := kernelBuffer - len(p.buffer); free > 0 {
+			n := min(free, len(data)-written)
+			p.buffer = append(p.buffer, data[written:written+n]...)
+			written += n
+			p.changed.Broadcast()
+		}
+		if written == len(data) {
+			return written, nil
+		}
+	}
+}
+
+func (p *pipe) read(into []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for ; ; p.changed.Wait() {
+		switch {
+		case p.closed:
+			return 0, net.ErrClosed
+		case !p.deadline.IsZero() && !time.Now().Before(p.deadline):
+			return 0, os.ErrDeadlineExceeded
+		case len(p.buffer) > 0:
+			n := copy(into, p.buffer)
+			p.buffer = p.buffer[n:]
+			p.changed.Broadcast()
+			return n, nil
+		case p.ended != nil:
+			return 0, p.ended
+		}
+	}
+}
+
+// end is the writer's or the network's. What is muted tells nobody.
+func (p *pipe) end(reason error) {
+	p.set(func() {
+		if p.ended == nil && !p.muted {
+			p.ended = reason
+		}
+	})
+}
+
+func (p *pipe) mute() { p.set(func() { p.muted = true }) }
+
+func (p *pipe) drop() { p.set(func() { p.buffer = nil }) }
+
+func (p *pipe) close() {
+	p.set(func() {
+		p.closed, p.buffer = true, nil
+		if p.timer != nil {
+			p.timer.Stop()
+		}
+	})
+}
+
+func (p *pipe) setDeadline(t time.Time) {
+	p.set(func() {
+		p.deadline = t
+		if p.timer != nil {
+			p.timer.Stop()
+		}
+		if wait := time.Until(t); !t.IsZero() && wait > 0 {
+			p.timer = time.AfterFunc(wait, func() { p.set(func() {}) })
+		}
+	})
+}
+
+// set changes the pipe and wakes whoever waits for a change.
+func (p *pipe) set(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+	p.changed.Broadcast()
+}

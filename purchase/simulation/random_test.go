@@ -1,0 +1,87 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(3000) // a history is short, and all of it is garbage then
+	goleak.VerifyTestMain(m)
+}
+
+var (
+	histories = flag.Int("histories", 300, "how many random histories")
+	inSQLite  = flag.Int("sqlite-histories", 20, "how many of them on SQLite")
+	firstSeed = flag.Uint64("seed", 0, "play this one history and print it; 0: many")
+	verbose   = flag.Bool("story", false, "print the histories")
+)
+
+// play runs one history in a bubble of its own and fails the test if anything is wrong with it.
+func play(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w, wrong := run(t, p, open)
+		if len(wrong) > 0 {
+			t.Errorf("%s\n%s\nreplay: go test ./purchase/simulation -run %q -seed %d",
+				strings.Join(wrong, "\n"), w.story(), "^"+strings.SplitN(t.Name(), "/", 2)[0]+"$", p.seed)
+		} else if *verbose {
+			t.Log(w.story())
+		}
+	})
+}
+
+// TestHistories plays random histories on the memory journal.
+func TestHistories(t *testing.T) {
+	t.Parallel()
+	if *firstSeed != 0 {
+		play(t, draw(*firstSeed), openMemory)
+		return
+	}
+	playMany(t, *histories, draw, openMemory)
+}
+
+// TestHistoriesOnSQLite plays the same histories with one replica, which is all that SQLite allows.
+func TestHistoriesOnSQLite(t *testing.T) {
+	t.Parallel()
+	alone := func(seed uint64) plan {
+		p := draw(seed)
+		p.replicas = 1
+		return p
+	}
+	if *firstSeed != 0 {
+		play(t, alone(*firstSeed), openSQLite)
+		return
+	}
+	playMany(t, *inSQLite, alone, openSQLite)
+}
+
+// playMany plays n histories side by side, until one is wrong.
+func playMany(t *testing.T, n int, planOf func(seed uint64) plan, open func(*testing.T, func() time.Time) store) {
+	t.Helper()
+	began := uint64(time.Now().UnixNano())
+	t.Logf("seeds from %d", began)
+	var next atomic.Uint64
+	next.Store(began)
+	for i := range runtime.GOMAXPROCS(0) {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			for {
+				seed := next.Add(1)
+				if seed > began+uint64(n) || t.Failed() {
+					return
+				}
+				play(t, planOf(seed), open)
+			}
+		})
+	}
+}

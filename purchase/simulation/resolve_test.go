@@ -1,0 +1,102 @@
+package simulation
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"gigagate.internal/gigastore"
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase"
+)
+
+// sellTwice hands one request to the vendor two times.
+func (w *world) sellTwice(r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	for range 2 {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		w.box.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
+// TestResolve: an operator settles what evidence cannot, and cannot name what is somebody else's.
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		engine := w.replica(0).engine
+		resolve := func(key, uid string) (purchase.Purchase, error) {
+			return engine.Resolve(t.Context(), w.of(t, key).ID, purchase.Resolution{ItemUID: uid, By: "operator", Note: "portal"})
+		}
+		if _, err := resolve("customer", ""); !errors.Is(err, purchase.ErrNotResolvable) {
+			t.Errorf("a settled purchase: %v", err)
+		}
+		w.inject(t, listPath, "list_fail", 100000, nil)
+
+		w.lose(t, register("absent", ""))
+		foreign := w.of(t, "customer").ItemUID
+		if _, err := resolve("absent", foreign); !errors.Is(err, purchase.ErrForeignItem) {
+			t.Errorf("another purchase's package: %v", err)
+		}
+		if _, err := resolve("absent", "no-such-item"); err == nil || errors.Is(err, purchase.ErrForeignItem) {
+			t.Errorf("a package that does not exist: %v", err)
+		}
+		if p, err := resolve("absent", ""); err != nil || p.Reason != purchase.ReasonOperator {
+			t.Errorf("nothing was sold: %s %s, %v", p.State, p.Reason, err)
+		}
+		wants(t, w.buy(w.replica(0), register("absent", "")), toldFailed)
+
+		// The vendor lost our token: that is what an operator is for.
+		w.inject(t, registerPath, "metatag_truncated", 1, nil)
+		c := register("cut", gigastore.ModeFirstUse)
+		c.deadline = time.Second
+		wants(t, w.buy(w.replica(0), c), unsettled)
+		sales := w.box.Ledger().Sales
+		cut := sales[len(sales)-1].ItemUID
+		w.lose(t, register("now", ""))
+		if _, err := resolve("now", cut); !errors.Is(err, purchase.ErrForeignItem) {
+			t.Errorf("a package of another mode: %v", err)
+		}
+		if p, err := resolve("cut", cut); err != nil || p.ItemUID != cut {
+			t.Errorf("a package without its token: %s, %v", p.State, err)
+		}
+		c.deadline = 0
+		wants(t, w.buy(w.replica(0), c), told)
+		w.lose(t, register("second", gigastore.ModeFirstUse))
+		if _, err := resolve("second", cut); !errors.Is(err, purchase.ErrItemTaken) {
+			t.Errorf("a package that is bound: %v", err)
+		}
+		history, err := w.store.journal().History(t.Context(), w.of(t, "cut").ID)
+		if last := history[len(history)-1]; err != nil || last.By != "operator" || last.Evidence.Note != "portal" || last.Event != purchase.ResolvedApplied {
+			t.Errorf("the history ends in %+v", last)
+		}
+	})
+}
+
+// TestResolveWhatTheVendorMadeOfIt: a package that bears the purchase's own token is what was sold,
+// also where the vendor sold another mode than was ordered.
+func TestResolveWhatTheVendorMadeOfIt(t *testing.T) {
+	t.Parallel()
+	settings := sandbox.DefaultSettings()
+	settings.OnDemandSingleCountry = sandbox.OnDemandBecomesNow
+	stage(t, plan{settings: settings}, func(t *testing.T, w *world) {
+		w.inject(t, inventoryPath, "5xx", 100, nil) // else the guard would refuse
+		c := register("order-0", gigastore.ModeOnDemand)
+		c.order.InventoryItemID = sandbox.ItemGreece2GB
+		w.inject(t, registerPath, "commit_then_reset", 1, nil)
+		c.deadline = 20 * time.Second
+		wants(t, w.buy(w.replica(0), c), unsettled)
+		p, _ := w.becomes(t, "order-0", purchase.NeedsOperator, time.Minute)
+		if p.Reason != purchase.OtherFound {
+			t.Errorf("an operator is needed for %s", p.Reason)
+		}
+		uid := w.salesOf(t, "order-0")[0].ItemUID
+		resolved, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: uid, By: "operator"})
+		if err != nil || resolved.ItemUID != uid {
+			t.Errorf("%s, %v", resolved.State, err)
+		}
+	})
+}

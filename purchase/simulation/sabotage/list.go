@@ -1,0 +1,207 @@
+package main
+
+// sabotage is a safety rule, what is left without it, and the test that notices.
+type sabotage struct {
+	name  string
+	edits []edit
+	pkg   string // of the test
+	test  string // as go test -run takes it
+}
+
+type edit struct {
+	file    string // from the module's root
+	rule    string // stands in the file once
+	without string
+}
+
+const (
+	states     = "./purchase"
+	simulation = "./purchase/simulation"
+	vendor     = "./gigastore"
+)
+
+// sabotages are the rules in the order of a purchase's life.
+var sabotages = []sabotage{
+	// Which send may follow which.
+	{"a lost send may be sent again", []edit{{
+		"purchase/state.go",
+		"	case AnsweredUnknown, Lost:\n		return Uncertain, Moves\n",
+		"	case AnsweredUnknown:\n		return Uncertain, Moves\n	case Lost:\n		return Accepted, Moves\n",
+	}}, states, "TestNoSecondSendWithoutProof"},
+	{"an unknown answer may be sent again", []edit{{
+		"purchase/state.go",
+		"	case BeyondEvidence:\n		return NeedsOperator, Moves\n",
+		"	case BeyondEvidence:\n		return NeedsOperator, Moves\n	case Permitted:\n		return Sending, Moves\n",
+	}}, states, "TestNoSecondSendWithoutProof"},
+	{"a stale answer speaks of the newest send", []edit{{
+		"purchase/change.go",
+		"		if change.Event.answered() {\n			return p.State, Stays\n		}\n		return p.State, Illegal\n",
+		"		if !change.Event.answered() {\n			return p.State, Illegal\n		}\n",
+	}}, states, "TestNoSecondSendWithoutProof|TestAfterRefinesNext"},
+	{"a late 200 is fenced out", []edit{{
+		"purchase/change.go",
+		"	if change.Attempt < p.Attempt && !change.Event.positive() {",
+		"	if change.Attempt < p.Attempt {",
+	}}, states, "TestPositiveEvidenceSettles"},
+	{"a late 4xx is final where an operator is asked", []edit{{
+		"purchase/state.go",
+		"	case ResolvedAbsent:\n		return Failed, Moves\n	case AnsweredRefused, AnsweredNoEffect, AnsweredUnknown:\n		return NeedsOperator, Stays\n",
+		"	case ResolvedAbsent, AnsweredRefused:\n		return Failed, Moves\n	case AnsweredNoEffect, AnsweredUnknown:\n		return NeedsOperator, Stays\n",
+	}}, states, "TestNextIsItsTable"},
+	{"a sale after FAILED is nothing to speak of", []edit{{
+		"purchase/state.go",
+		"		// The caller has been told that nothing was sold and may have bought again.\n		return Failed, Contradicts\n",
+		"		return Failed, Stays\n",
+	}}, states, "TestPositiveEvidenceSettles"},
+	{"a second package for one purchase is accepted", []edit{{
+		"purchase/change.go",
+		"change.ItemUID != p.ItemUID && verdict == Stays",
+		"false",
+	}}, states, "TestAfterRefinesNext"},
+
+	// Looking up and claiming.
+	{"orders of one id are not compared", []edit{{
+		"purchase/engine.go", "; len(fields) > 0 {", "; len(fields) > 100 {",
+	}}, simulation, "TestSameIDAnotherOrder"},
+	{"one field is not compared", []edit{{
+		"purchase/purchase.go",
+		"	differ(\"activation_mode\", kept.ActivationMode != asked.ActivationMode)\n", "",
+	}}, states, "TestDifferences"},
+	{"look up after the guards", []edit{{
+		"purchase/engine.go",
+		"	kept, err := e.lookup(answer, request.Key)\n",
+		"	if err := e.guard(answer, request.Order); err != nil {\n		return Bought{}, err\n	}\n	kept, err := e.lookup(answer, request.Key)\n",
+	}}, simulation, "TestGuards$"},
+	{"send before the claim is known durable", []edit{{
+		"purchase/send.go",
+		"		case !e.sleep(ctx, pause):\n			e.disown(claim.ID)\n",
+		"		case err != nil:\n			return New(claim, time.Now()), true, nil\n		case !e.sleep(ctx, pause):\n			e.disown(claim.ID)\n",
+	}}, simulation, "TestClaimUnknown"},
+	{"a claim whose answer was lost is somebody else's", []edit{{
+		"purchase/send.go", "			return p, p.ID == claim.ID, nil\n", "			return p, p.ID == claim.ID && !unknown, nil\n",
+	}}, simulation, "TestClaimUnknown"},
+	{"not written now is never written", []edit{{
+		"purchase/send.go", "errors.Is(err, ErrNotWritten) && !unknown:", "errors.Is(err, ErrNotWritten) && (!unknown || true):",
+	}}, simulation, "TestClaimUnknown"},
+	{"a claim that was disowned may be taken up", []edit{{
+		"purchase/send.go",
+		"		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: byGateway, Lease: e.lease, Evidence: evidence}); ok {",
+		"		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: byGateway, Evidence: evidence}); !ok {",
+	}}, simulation, "TestClaimUnknown"},
+	{"a price limit is open when nothing can be read", []edit{{
+		"purchase/guard.go",
+		"		if limited {\n			return &GuardError{Reason: PriceUnreadable}\n		}\n", "",
+	}}, simulation, "TestGuards$"},
+	{"a paid price above the limit is nothing to speak of", []edit{{
+		"purchase/evidence.go", "	case paid.Value.Cmp(limit.Amount) > 0:\n", "	case false:\n",
+	}}, simulation, "TestExcessAfterTheSale"},
+
+	// Sending.
+	{"a caller who hangs up ends the send", []edit{{
+		"purchase/send.go",
+		"	work, cancel := context.WithCancel(context.WithoutCancel(ctx))\n",
+		"	work, cancel := context.WithCancel(ctx)\n",
+	}}, simulation, "TestCallerGone"},
+	{"a permit never runs out", []edit{
+		{"gigastore/paid.go", "	if remaining < 0 {\n", "	if remaining = time.Minute; remaining < 0 {\n"},
+		{"gigastore/wire.go", "	case first && !a.notAfter.IsZero() && now.After(a.notAfter):\n", "	case false:\n"},
+	}, simulation, "TestPermitRunsOut"},
+	{"net/http may send again", []edit{
+		{"gigastore/exchange.go", "	req.GetBody = nil\n", ""},
+		{"gigastore/wire.go", "	case !first && a.conn != conn:\n		return errSecondSend\n", ""},
+	}, simulation, "TestReusedConnectionDies"},
+	{"a 401 is sent again without end", []edit{{
+		"purchase/send.go", " || turnedAway > 1 || ", " || ",
+	}}, simulation, "TestTurnedAway"},
+	{"bytes of a write that failed have not left", []edit{{
+		"gigastore/wire.go", "	a.end(len(p), n)\n", "	if err != nil {\n		n = 0\n	}\n	a.end(len(p), n)\n",
+	}}, vendor, "."},
+	{"a 5xx had no effect", []edit{{
+		"gigastore/classify.go",
+		"	case a.status == http.StatusUnauthorized,\n", "	case a.status == http.StatusUnauthorized, a.status >= 500,\n",
+	}}, simulation, "TestEveryFaultAlone"},
+	{"a 429 had no effect", []edit{{
+		"gigastore/classify.go",
+		"a.status == http.StatusTooManyRequests && paid && c.throttledHasNoEffect", "a.status == http.StatusTooManyRequests && paid",
+	}}, simulation, "TestEveryFaultAlone"},
+	{"any 4xx is a refusal", []edit{{
+		"gigastore/classify.go",
+		"		if text, ok := refusalText(a); ok {\n", "		if text, _ := refusalText(a); true {\n",
+	}}, simulation, "TestEveryFaultAlone"},
+	{"an answer need not be whole", []edit{{
+		"gigastore/classify.go", "	case !a.whole || a.evidence.BytesWritten == 0:\n", "	case a.evidence.BytesWritten == 0:\n",
+	}}, vendor, "."},
+	{"an answer need not bear our token", []edit{{
+		"gigastore/classify.go", ` && token != "" && firstWord(metatag) == token`, "",
+	}}, vendor, "."},
+
+	// Recording.
+	{"an answer is recorded once, or not at all", []edit{{
+		"purchase/send.go",
+		"		if !e.sleep(ctx, pause) {\n			return Purchase{}, false\n		}\n	}\n}\n\nfunc (e *Engine) recordOnce(",
+		"		return Purchase{}, false\n	}\n}\n\nfunc (e *Engine) recordOnce(",
+	}}, simulation, "TestAnswerLostAtRecord"},
+	{"the vendor's words are kept as they are", []edit{{
+		"purchase/evidence.go", "scrub(vendor.Message)", "vendor.Message",
+	}}, states, "TestAnswered"},
+	{"a take-up begins the send window anew", []edit{{
+		"purchase/operate.go",
+		"		gone := p.LeaseUntil.Add(-e.lease).Sub(p.ClaimedAt)\n", "		gone := 0 * p.LeaseUntil.Sub(p.ClaimedAt)\n",
+	}}, simulation, "TestAcceptedIsTakenUpWithinItsWindow"},
+	{"what nobody may send waits for ever", []edit{{
+		"purchase/operate.go", "		if gone >= e.window {\n", "		if gone >= e.window && p.Account == e.vendor.Account() {\n",
+	}}, simulation, "TestAcceptedOfAnotherAccount"},
+
+	// Reconciling.
+	{"one read proves an absence", []edit{{
+		"purchase/reconcile.go", "	absentReads = 3\n", "	absentReads = 1\n",
+	}}, simulation, "TestPresumedAbsent"},
+	{"no quiet time", []edit{{
+		"purchase/reconcile.go",
+		"later(r.lastByte(p), r.absences[p.ID].since).Add(r.config.Quiet)", "later(r.lastByte(p), r.absences[p.ID].since)",
+	}}, simulation, "TestPresumedAbsent"},
+	{"the journal's clock is ours", []edit{{
+		"purchase/reconcile.go", "later(r.lastByte(p), r.absences[p.ID].since).Add(r.config.Quiet)", "r.lastByte(p).Add(r.config.Quiet)",
+	}}, simulation, "TestQuietIsAlsoOurOwn"},
+	{"no older witness", []edit{{
+		"purchase/reconcile.go", "	case p.SuccessSeen || unexplained || !older:\n", "	case p.SuccessSeen || unexplained || !older && false:\n",
+	}}, simulation, "TestNotPresumedAbsent"},
+	{"an older witness that was under way at the time", []edit{{
+		"purchase/sighting.go", "return w.SettledAt.After(p.ClaimedAt)", "return false",
+	}}, simulation, "TestNotPresumedAbsent"},
+	{"a witness that has started vouches for one that has not", []edit{{
+		"purchase/sighting.go",
+		"		return p.Order.EffectiveMode() == gigastore.ModeNow || record", "		return true || record",
+	}}, simulation, "TestNotPresumedAbsent"},
+	{"no younger witness, and no wait", []edit{{
+		"purchase/reconcile.go", "	case younger || !scan.began", "	case true || younger || !scan.began",
+	}}, simulation, "TestWaitStandsInForAYoungerOne"},
+	{"reads that show nothing count", []edit{{
+		"purchase/reconcile.go", "		a.unproven++\n", "		a.unproven++\n		a.reads++\n",
+	}}, simulation, "TestReadsThatShowNothingDoNotCount"},
+	{"a list that breaks off is complete", []edit{{
+		"purchase/sighting.go", "\"error\", err.Error())\n			return s\n", "\"error\", err.Error())\n			break\n",
+	}}, simulation, "TestNotPresumedAbsent"},
+	{"a success that was seen is forgotten", []edit{
+		{"purchase/reconcile.go", "	case p.SuccessSeen || unexplained || !older:\n", "	case unexplained || !older:\n"},
+		{"purchase/reconcile.go", "a.reads >= absentReads && p.State == Uncertain && !p.SuccessSeen:", "a.reads >= absentReads && p.State == Uncertain:"},
+	}, simulation, "TestNotPresumedAbsent"},
+	{"a package without a token is nobody's", []edit{{
+		"purchase/sighting.go", "			s.unexplained[p.ID] = true\n", "			s.unexplained[p.ID] = false\n",
+	}}, simulation, "TestNotPresumedAbsent"},
+	{"another account's records will do", []edit{{
+		"purchase/reconcile.go", "		case p.Account == account:\n", "		case p.Account == account || true:\n",
+	}}, simulation, "TestAnotherAccount"},
+	{"of several packages the first is taken", []edit{{
+		"purchase/reconcile.go", "		if other.ActivatedItem.UID != record.ActivatedItem.UID {\n", "		if other.ActivatedItem.UID == \"\" {\n",
+	}}, simulation, "TestSeveralFound"},
+	{"a package of another mode is taken", []edit{{
+		"purchase/reconcile.go", "	if !plausible(p, record) {\n", "	if false && !plausible(p, record) {\n",
+	}}, simulation, "TestResolveWhatTheVendorMadeOfIt"},
+	{"an operator may name another purchase's package", []edit{{
+		"purchase/operate.go", "marked && bearer != p.ID || ", "marked && bearer == \"\" || ",
+	}}, simulation, "TestResolve$"},
+	{"later reads do not look for what was called absent", []edit{{
+		"purchase/reconcile.go", "	r.alarmAbsent(ctx, watched, scan)\n", "",
+	}}, simulation, "TestLateSaleAfterFailed"},
+}

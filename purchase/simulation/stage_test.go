@@ -1,0 +1,105 @@
+package simulation
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gigagate.internal/gigastore"
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase"
+)
+
+const (
+	permitLife = 10 * time.Second // the engine's own
+	// lastByteAfter is how long after its permit a send may still come to something.
+	lastByteAfter = permitLife + vendorTimeout
+
+	listPath      = "/gigastore/activations/activated-items"
+	inventoryPath = "/gigastore/products/inventory"
+	registerPath  = "/gigastore/activations/register"
+)
+
+// stage sets up a world for one direct test. Planned faults play from the start of play on.
+func stage(t *testing.T, p plan, play func(t *testing.T, w *world)) {
+	t.Helper()
+	if p.settings == (sandbox.Settings{}) {
+		p.settings = sandbox.DefaultSettings()
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, p, openMemory)
+		defer w.close()
+		w.setUp()
+		w.setFaulty(true)
+		play(t, w)
+		if t.Failed() {
+			t.Log(w.story())
+		}
+	})
+}
+
+// register is a call that registers, without an e-mail: its sale can be found in the list alone.
+func register(key string, mode gigastore.ActivationMode) call {
+	return call{key: key, order: order(purchase.Register, mode, key), personal: personal(purchase.Register, false)}
+}
+
+// of is the purchase of a key, as the journal has it.
+func (w *world) of(t *testing.T, key string) purchase.Purchase {
+	t.Helper()
+	p, err := w.store.journal().Lookup(context.Background(), purchase.Key{Caller: "default", RequestID: key})
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", key, err, w.story())
+	}
+	return p
+}
+
+// becomes waits until the purchase of a key is in a state, and returns it and how long that took.
+func (w *world) becomes(t *testing.T, key string, state purchase.State, within time.Duration) (purchase.Purchase, time.Duration) {
+	t.Helper()
+	for began := time.Now(); ; pause(250 * time.Millisecond) {
+		p, took := w.of(t, key), time.Since(began)
+		if p.State == state {
+			return p, took
+		}
+		if took > within || p.State.Settled() {
+			t.Fatalf("%s is %s %s after %s, want %s\n%s", key, p.State, p.Reason, took, state, w.story())
+		}
+	}
+}
+
+func (w *world) inject(t *testing.T, path, name string, count int, params m) {
+	t.Helper()
+	if err := w.box.Inject(sandbox.Fault{Path: path, Fault: name, Count: count, Params: params}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// posts is how many paid requests arrived beyond those of setUp.
+func (w *world) posts(before sandbox.Ledger) int {
+	n := 0
+	for path, count := range w.box.Ledger().Requests {
+		n += count - before.Requests[path]
+	}
+	return n
+}
+
+// salesOf lists the item uids sold for a key's purchase.
+func (w *world) salesOf(t *testing.T, key string) []sandbox.Sale {
+	t.Helper()
+	token := w.of(t, key).Token()
+	var sales []sandbox.Sale
+	for _, sale := range w.box.Ledger().Sales {
+		if len(sale.Metatag) >= len(token) && sale.Metatag[:len(token)] == token {
+			sales = append(sales, sale)
+		}
+	}
+	return sales
+}
+
+func wants(t *testing.T, a answer, want outcome) {
+	t.Helper()
+	if a.outcome != want {
+		t.Errorf("%s was told %s, want %s", a.call.key, a, want)
+	}
+}

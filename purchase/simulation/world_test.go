@@ -1,0 +1,324 @@
+package simulation
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"gigagate.internal/gigastore"
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/simulation/network"
+)
+
+const (
+	vendorTimeout = 60 * time.Second
+	sendWindow    = 30 * time.Second
+	quiet         = 120 * time.Second
+	absenceWait   = 45 * time.Second
+	giveUp        = 10 * time.Minute
+
+	// Personal data that no log line and no history may show.
+	canaryEmail = "canary@example.com"
+	canaryIP    = "203.0.113.77"
+)
+
+// world is one history under way: a vendor, a journal, and the replicas between them and the callers.
+type world struct {
+	began   time.Time
+	plan    plan
+	box     *sandbox.Sandbox
+	net     *network.Network
+	server  *http.Server
+	store   store
+	logs    safeBuffer
+	callers sync.WaitGroup // the planned ones
+	running sync.WaitGroup // everything else that has to end
+	over    chan struct{}  // closed at the end: nothing starts again
+
+	// intercept, if set, may answer a request in the place of the vendor.
+	intercept func(http.ResponseWriter, *http.Request) bool
+
+	mu       sync.Mutex
+	faulty   bool           // faults play
+	visits   map[string]int // of steps, while faulty
+	replicas []*replica
+	sends    map[string][]time.Time // when paid requests were put on the wire, by idempotency key
+	answers  []answer
+	trace    []traced
+}
+
+// traced is one line of a history.
+type traced struct {
+	at        time.Time
+	who, what string
+}
+
+// newWorld starts the vendor and the replicas. It runs inside of a bubble.
+func newWorld(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) *world {
+	t.Helper()
+	box, err := sandbox.New(sandbox.Config{Seed: p.seed, Settings: p.settings})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{began: time.Now(), plan: p, box: box, net: network.New(), over: make(chan struct{}), visits: map[string]int{}, sends: map[string][]time.Time{}}
+	w.server = &http.Server{
+		Handler: http.HandlerFunc(w.serve), ReadHeaderTimeout: time.Hour,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
+	w.running.Go(func() { _ = w.server.Serve(w.net.Listener()) })
+	w.store = open(t, w.journalNow)
+	for i := range max(1, p.replicas) {
+		w.replicas = append(w.replicas, newReplica(w, fmt.Sprintf("r%d", i+1), mainAccount))
+	}
+	return w
+}
+
+func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
+	if w.intercept == nil || !w.intercept(rw, r) {
+		w.box.ServeHTTP(rw, r)
+	}
+}
+
+// journalNow is the journal's clock, which differs from the replicas' as planned.
+func (w *world) journalNow() time.Time {
+	now := time.Now()
+	for _, jump := range w.plan.jumps {
+		if now.Sub(w.began) >= jump.at {
+			now = now.Add(jump.by)
+		}
+	}
+	return now
+}
+
+// close ends everything and waits for it.
+func (w *world) close() {
+	close(w.over)
+	for _, r := range w.live() {
+		r.engine.Close()
+		r.client.Close()
+	}
+	_ = w.box.Close()
+	_ = w.server.Close()
+	_ = w.net.Listener().Close()
+	w.running.Wait()
+	w.store.close()
+	// Reads that several callers share outlive them all, by no more than a vendor call's time.
+	pause(2 * vendorTimeout)
+}
+
+func (w *world) live() []*replica {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(w.replicas), (*replica).isDead)
+}
+
+// replica is the i-th one, as it is after its restarts.
+func (w *world) replica(i int) *replica {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.replicas[i%len(w.replicas)]
+}
+
+func (w *world) note(who, format string, args ...any) {
+	what := format
+	if len(args) > 0 {
+		what = fmt.Sprintf(format, args...)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trace = append(w.trace, traced{time.Now(), who, what})
+}
+
+// visit counts that who is at a step, and returns the fault planned for this visit.
+func (w *world) visit(who, step string) (fault, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.faulty {
+		return fault{}, false
+	}
+	w.visits[step]++
+	for _, f := range w.plan.faults {
+		if f.step == step && f.nth == w.visits[step] {
+			w.trace = append(w.trace, traced{time.Now(), who, "FAULT " + f.String()})
+			return f, true
+		}
+	}
+	return fault{}, false
+}
+
+// setFaulty lets the planned faults play, or ends them all.
+func (w *world) setFaulty(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faulty = yes
+}
+
+// pause waits in virtual time.
+func pause(d time.Duration) { <-time.After(d) }
+
+const (
+	mainAccount  = "client-1"
+	otherAccount = "client-2"
+)
+
+// replica is one process of the gateway, with a machine of its own.
+type replica struct {
+	world   *world
+	name    string
+	host    *network.Host
+	client  *gigastore.Client
+	engine  *purchase.Engine
+	journal *journal
+
+	life  context.Context //nolint:containedctx // a process has a life
+	end   context.CancelFunc
+	dying atomic.Bool
+
+	mu     sync.Mutex
+	gate   chan struct{} // closed when a stopped process goes on; nil: it runs
+	outage time.Time     // the journal cannot be reached until then
+}
+
+func newReplica(w *world, name, account string) *replica {
+	r := &replica{world: w, name: name}
+	r.life, r.end = context.WithCancel(context.Background())
+	r.host = &network.Host{Network: w.net, OnDial: r.onDial, OnRequest: r.onRequest, OnAnswer: r.onAnswer}
+	client, err := gigastore.New(gigastore.Config{
+		BaseURL: "http://127.0.0.1", ClientID: account, ClientSecret: "secret", Timeout: vendorTimeout, Dial: r.host.Dial,
+		TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
+		Propagator:           propagation.NewCompositeTextMapPropagator(),
+		ThrottledHasNoEffect: w.plan.throttledHasNoEffect,
+	})
+	if err != nil {
+		panic(err) // a setting of this file
+	}
+	r.client = client
+	r.journal = &journal{Journal: w.store.journal(), replica: r}
+	r.engine = purchase.NewEngine(purchase.Config{
+		Journal: r.journal, Vendor: client, Logger: slog.New(slog.NewTextHandler(&w.logs, nil)),
+		VendorTimeout: vendorTimeout, SendWindow: sendWindow,
+		Reconcile: purchase.ReconcileConfig{Quiet: quiet, Wait: absenceWait, GiveUp: giveUp},
+	})
+	r.engine.Start()
+	return r
+}
+
+func (r *replica) isDead() bool { return r.life.Err() != nil }
+
+// kill ends the process at once: nothing it does from here on has an effect. What is left of it is
+// swept away behind the scenes, and after a while it starts again.
+func (r *replica) kill(restart time.Duration) {
+	w := r.world
+	if !r.dying.CompareAndSwap(false, true) {
+		return
+	}
+	w.note(r.name, "killed, restarts in %s", restart)
+	r.end()
+	r.wake()
+	r.host.Kill()
+	w.running.Go(func() {
+		r.engine.Close()
+		r.client.Close()
+	})
+	w.running.Go(func() {
+		select {
+		case <-time.After(restart):
+			w.restart(r)
+		case <-w.over:
+		}
+	})
+}
+
+// restart replaces a dead process by a new one.
+func (w *world) restart(r *replica) {
+	account := mainAccount
+	if w.plan.otherAccountAfterRestart {
+		account = otherAccount
+	}
+	if err := w.store.reopen(); err != nil {
+		w.note(r.name, "the journal cannot be opened again: %v", err)
+		return
+	}
+	next := newReplica(w, r.name+"'", account)
+	w.note(next.name, "started, account %s", account)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.replicas[slices.Index(w.replicas, r)] = next
+}
+
+// stop makes the process stand still for a while, as SIGSTOP does.
+func (r *replica) stop(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gate == nil && !r.isDead() {
+		r.gate = make(chan struct{})
+		time.AfterFunc(d, r.wake)
+	}
+}
+
+func (r *replica) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gate != nil {
+		close(r.gate)
+		r.gate = nil
+	}
+}
+
+// stand waits while the process is stopped.
+func (r *replica) stand() {
+	r.mu.Lock()
+	gate := r.gate
+	r.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+}
+
+// safeBuffer is a buffer for many writers.
+type safeBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+var _ io.Writer = (*safeBuffer)(nil)
+
+// Write implements [io.Writer].
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// story is the whole history, for people.
+func (w *world) story() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var text strings.Builder
+	fmt.Fprintf(&text, "plan: %s\n", w.plan)
+	for _, line := range w.trace {
+		fmt.Fprintf(&text, "%+9.3fs %-5s %s\n", line.at.Sub(w.began).Seconds(), line.who, line.what)
+	}
+	return text.String()
+}

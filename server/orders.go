@@ -1,0 +1,138 @@
+package server
+
+import (
+	"errors"
+	"strings"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
+)
+
+// registerToOrder converts all but the end user's data.
+func registerToOrder(req *gigagatev1.RegisterRequest) (purchase.Order, error) {
+	expected, limit, err := pricesToOrder(req.GetExpectedPrice(), req.GetMaxPurchasePrice())
+	return purchase.Order{
+		Kind:             purchase.Register,
+		InventoryItemID:  req.GetInventoryItemId(),
+		Metatag:          req.GetMetatag(),
+		UserCountry:      req.GetUserCountry(),
+		ExpectedPrice:    expected,
+		MaxPurchasePrice: limit,
+		ActivationMode:   modeToVendor(req.GetActivationMode()),
+	}, err
+}
+
+// topUpToOrder converts all but the end user's data. A new profile makes it another kind.
+func topUpToOrder(req *gigagatev1.TopUpRequest) (purchase.Order, error) {
+	expected, limit, err := pricesToOrder(req.GetExpectedPrice(), req.GetMaxPurchasePrice())
+	order := purchase.Order{
+		Kind:             purchase.TopUp,
+		InventoryItemID:  req.GetInventoryItemId(),
+		Metatag:          req.GetMetatag(),
+		CustomerUID:      req.GetCustomerUid(),
+		ExpectedPrice:    expected,
+		MaxPurchasePrice: limit,
+		ActivationMode:   modeToVendor(req.GetActivationMode()),
+	}
+	if profile := req.GetNewProfile(); profile != nil {
+		order.Kind = purchase.TopUpWithProfile
+		order.UserCountry = profile.GetUserCountry()
+		order.Dedicated = profile.Dedicated
+		order.CustomerProfileDomainID = profile.GetCustomerProfileDomainId()
+	}
+	return order, err
+}
+
+func pricesToOrder(expected, limit *gigagatev1.Money) (*purchase.Price, *purchase.Price, error) {
+	wanted, err1 := priceToOrder("expected_price", expected)
+	most, err2 := priceToOrder("max_purchase_price", limit)
+	return wanted, most, errors.Join(err1, err2)
+}
+
+// priceToOrder converts a price; nil stays nil.
+func priceToOrder(field string, money *gigagatev1.Money) (*purchase.Price, error) {
+	if money == nil {
+		return nil, nil
+	}
+	// The contract takes leading zeros, a JSON number does not.
+	text := strings.TrimLeft(money.GetAmount(), "0")
+	if text == "" || text[0] == '.' {
+		text = "0" + text
+	}
+	amount, err := gigastore.ParseDecimal(text)
+	if err != nil {
+		return nil, invalidField(field+".amount", "is not a decimal number")
+	}
+	return &purchase.Price{Amount: amount, Currency: money.GetCurrencyCode()}, nil
+}
+
+// purchaseFailure is what the caller is told of an error of the purchase engine, and whether it
+// tells of something recorded earlier.
+func purchaseFailure(err error) (f *failure, replayed bool) {
+	if failed, ok := errors.AsType[*purchase.FailedError](err); ok {
+		return &failure{reason: reasonFromPurchase(failed.Purchase.Reason), purchaseID: failed.Purchase.ID}, failed.Replayed
+	}
+	if mismatch, ok := errors.AsType[*purchase.MismatchError](err); ok {
+		return mismatchFailure(mismatch), false
+	}
+	if unsettled, ok := errors.AsType[*purchase.UnsettledError](err); ok {
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN, purchaseID: unsettled.ID}, false
+	}
+	if guard, ok := errors.AsType[*purchase.GuardError](err); ok {
+		return &failure{
+			reason: reasonFromPurchase(guard.Reason), effect: gigagatev1.Effect_EFFECT_NOT_STARTED, idUnused: true,
+		}, false
+	}
+	if journal, ok := errors.AsType[*purchase.JournalError](err); ok {
+		f := &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, idUnused: journal.LookedUp, cause: err}
+		if errors.Is(err, purchase.ErrQueueFull) {
+			f.reason = gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED
+		}
+		return f, false
+	}
+	switch {
+	case errors.Is(err, purchase.ErrDraining):
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_DRAINING, idUnused: true}, false
+	case errors.Is(err, purchase.ErrOverloaded):
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED, idUnused: true}, false
+	case errors.Is(err, purchase.ErrDeadlineTooShort):
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT, idUnused: true}, false
+	}
+	return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INTERNAL, cause: err}, false
+}
+
+// mismatchFailure names the fields that differ from the order that the request id stands for, and
+// tells what became of that one.
+func mismatchFailure(mismatch *purchase.MismatchError) *failure {
+	f := &failure{
+		reason:     gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED,
+		effect:     effectOfPurchase(mismatch.Purchase.State),
+		purchaseID: mismatch.Purchase.ID,
+	}
+	for _, field := range mismatch.Fields {
+		f.fields = append(f.fields, &gigagatev1.FieldViolation{
+			Field: field, Description: "differs from the purchase that this request id stands for",
+		})
+	}
+	return f
+}
+
+// reasonFromPurchase names a purchase's reason in the contract: the vocabularies share their words,
+// and what the contract lacks is VENDOR_REFUSED.
+func reasonFromPurchase(reason purchase.Reason) gigagatev1.ErrorReason {
+	return refusalReason(gigastore.Reason(reason))
+}
+
+// effectOfPurchase is what a state means for the caller. An accepted purchase has had no effect
+// yet, but may have one the next moment.
+func effectOfPurchase(state purchase.State) gigagatev1.Effect {
+	switch state {
+	case purchase.Succeeded:
+		return gigagatev1.Effect_EFFECT_APPLIED
+	case purchase.Failed:
+		return gigagatev1.Effect_EFFECT_NOT_APPLIED
+	default:
+		return gigagatev1.Effect_EFFECT_INDETERMINATE
+	}
+}

@@ -1,0 +1,225 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
+)
+
+const (
+	defaultPageSize = 50
+	defaultWait     = 30 * time.Second
+	// maxWait is the contract's rule for WaitPurchaseRequest.timeout.
+	maxWait = 60 * time.Second
+)
+
+// purchaseService tells what became of purchases.
+type purchaseService struct {
+	gigagatev1.UnimplementedPurchaseServiceServer
+	*Server
+}
+
+// GetPurchase reads one purchase with its history.
+func (s purchaseService) GetPurchase(ctx context.Context, req *gigagatev1.GetPurchaseRequest) (*gigagatev1.GetPurchaseResponse, error) {
+	ctx, cancel := withMargin(ctx)
+	defer cancel()
+	p, history, err := s.engine.Get(ctx, req.GetId())
+	if err != nil {
+		return nil, journalFailure(req.GetId(), err)
+	}
+	resp := &gigagatev1.GetPurchaseResponse{Purchase: purchaseToProto(p)}
+	for _, entry := range history {
+		resp.History = append(resp.History, entryToProto(entry))
+	}
+	return resp, nil
+}
+
+// ListPurchases pages through purchases, the newest first.
+func (s purchaseService) ListPurchases(ctx context.Context, req *gigagatev1.ListPurchasesRequest) (*gigagatev1.ListPurchasesResponse, error) {
+	ctx, cancel := withMargin(ctx)
+	defer cancel()
+	size := int(req.GetPageSize())
+	if size == 0 {
+		size = defaultPageSize
+	}
+	filter, err := filterFromProto(req)
+	if err != nil {
+		return nil, err
+	}
+	// One more than the page tells whether there is another.
+	found, err := s.engine.List(ctx, filter, purchase.Page{Size: size + 1, After: req.GetPageToken()})
+	if err != nil {
+		return nil, journalFailure("", err)
+	}
+	resp := &gigagatev1.ListPurchasesResponse{}
+	if len(found) > size {
+		found = found[:size]
+		resp.NextPageToken = found[size-1].ID
+	}
+	for _, p := range found {
+		resp.Purchases = append(resp.Purchases, purchaseToProto(p))
+	}
+	return resp, nil
+}
+
+// WaitPurchase answers when the purchase is settled, or with the purchase as it is.
+func (s purchaseService) WaitPurchase(ctx context.Context, req *gigagatev1.WaitPurchaseRequest) (*gigagatev1.WaitPurchaseResponse, error) {
+	timeout := defaultWait
+	if req.GetTimeout() != nil {
+		timeout = req.GetTimeout().AsDuration()
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(deadline)-purchase.AnswerMargin)
+	}
+	wait, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	p, err := s.engine.Wait(wait, req.GetId())
+	if err != nil {
+		return nil, journalFailure(req.GetId(), err)
+	}
+	return &gigagatev1.WaitPurchaseResponse{Purchase: purchaseToProto(p)}, nil
+}
+
+// ResolvePurchase settles a purchase by an operator's word.
+func (s purchaseService) ResolvePurchase(ctx context.Context, req *gigagatev1.ResolvePurchaseRequest) (*gigagatev1.ResolvePurchaseResponse, error) {
+	ctx, cancel := withMargin(ctx)
+	defer cancel()
+	p, err := s.engine.Resolve(ctx, req.GetId(), purchase.Resolution{
+		ItemUID: req.GetActivatedItemUid(), By: req.GetOperator(), Note: req.GetNote(),
+	})
+	if err != nil {
+		return nil, resolveFailure(req.GetId(), p, err)
+	}
+	return &gigagatev1.ResolvePurchaseResponse{Purchase: purchaseToProto(p)}, nil
+}
+
+// journalFailure is the failure of a read of the journal.
+func journalFailure(id string, err error) *failure {
+	if errors.Is(err, purchase.ErrNotFound) {
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_PURCHASE_NOT_FOUND, cause: err}
+	}
+	return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, purchaseID: id, cause: err}
+}
+
+func resolveFailure(id string, p purchase.Purchase, err error) *failure {
+	f := &failure{purchaseID: id, effect: effectOfPurchase(p.State), cause: err}
+	switch _, vendor := errors.AsType[*gigastore.Error](err); {
+	case vendor:
+		f.reason = readFailure(err).reason
+	case errors.Is(err, purchase.ErrNotResolvable):
+		f.reason = gigagatev1.ErrorReason_ERROR_REASON_NOT_RESOLVABLE
+	case errors.Is(err, purchase.ErrForeignItem), errors.Is(err, purchase.ErrItemTaken):
+		f.reason = gigagatev1.ErrorReason_ERROR_REASON_FOREIGN_ACTIVATED_ITEM
+	case errors.Is(err, purchase.ErrNotFound):
+		return journalFailure(id, err)
+	default:
+		// The word may have been written down, though its answer was lost.
+		f.reason, f.effect = gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, gigagatev1.Effect_EFFECT_INDETERMINATE
+		f.sentence = "the journal did not say whether the purchase is resolved"
+	}
+	return f
+}
+
+func filterFromProto(req *gigagatev1.ListPurchasesRequest) (purchase.Filter, error) {
+	from, err1 := timeFromProto("from_time", req.GetFromTime())
+	to, err2 := timeFromProto("to_time", req.GetToTime())
+	filter := purchase.Filter{
+		Caller: defaultCaller, RequestID: req.GetRequestId(), CustomerUID: req.GetCustomerUid(), From: from, To: to,
+	}
+	if state, ok := statesFromProto[req.GetState()]; ok {
+		filter.States = []purchase.State{state}
+	}
+	return filter, errors.Join(err1, err2)
+}
+
+// timeFromProto is the zero time for nil. The contract's rules cannot refuse a number of seconds that
+// is no time.
+func timeFromProto(field string, t *timestamppb.Timestamp) (time.Time, error) {
+	switch {
+	case t == nil:
+		return time.Time{}, nil
+	case !t.IsValid():
+		return time.Time{}, invalidField(field, "is not a time between the years 1 and 9999")
+	}
+	return t.AsTime(), nil
+}
+
+var statesFromProto = map[gigagatev1.PurchaseState]purchase.State{
+	gigagatev1.PurchaseState_PURCHASE_STATE_SENDING:        purchase.Sending,
+	gigagatev1.PurchaseState_PURCHASE_STATE_ACCEPTED:       purchase.Accepted,
+	gigagatev1.PurchaseState_PURCHASE_STATE_UNCERTAIN:      purchase.Uncertain,
+	gigagatev1.PurchaseState_PURCHASE_STATE_NEEDS_OPERATOR: purchase.NeedsOperator,
+	gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED:      purchase.Succeeded,
+	gigagatev1.PurchaseState_PURCHASE_STATE_FAILED:         purchase.Failed,
+}
+
+func stateToProto(state purchase.State) gigagatev1.PurchaseState {
+	return gigagatev1.PurchaseState(gigagatev1.PurchaseState_value["PURCHASE_STATE_"+state.String()])
+}
+
+var kindsToProto = map[purchase.Kind]gigagatev1.PurchaseKind{
+	purchase.Register:         gigagatev1.PurchaseKind_PURCHASE_KIND_REGISTER,
+	purchase.TopUp:            gigagatev1.PurchaseKind_PURCHASE_KIND_TOP_UP,
+	purchase.TopUpWithProfile: gigagatev1.PurchaseKind_PURCHASE_KIND_TOP_UP_WITH_PROFILE,
+}
+
+func purchaseToProto(p purchase.Purchase) *gigagatev1.Purchase {
+	customer := p.CustomerUID
+	if customer == "" {
+		customer = p.Order.CustomerUID
+	}
+	return &gigagatev1.Purchase{
+		Id:               p.ID,
+		Caller:           p.Key.Caller,
+		RequestId:        p.Key.RequestID,
+		Kind:             kindsToProto[p.Order.Kind],
+		State:            stateToProto(p.State),
+		Reason:           string(p.Reason),
+		Effect:           effectOfPurchase(p.State),
+		InventoryItemId:  p.Order.InventoryItemID,
+		ActivationMode:   modeFromVendor(p.Order.ActivationMode),
+		Metatag:          p.Order.Metatag,
+		CustomerUid:      customer,
+		ActivatedItemUid: p.ItemUID,
+		Attempts:         int32(p.Attempt),   //nolint:gosec // a few
+		Anomalies:        int32(p.Anomalies), //nolint:gosec // a few
+		CreateTime:       timestampOf(p.ClaimedAt),
+		UpdateTime:       timestampOf(p.UpdatedAt),
+		SettleTime:       timestampOf(p.SettledAt),
+	}
+}
+
+func entryToProto(entry purchase.Entry) *gigagatev1.PurchaseEvent {
+	event := "CLAIMED"
+	if entry.Event != 0 {
+		event = entry.Event.String()
+	}
+	return &gigagatev1.PurchaseEvent{
+		Time:             timestampOf(entry.At),
+		Event:            event,
+		Attempt:          int32(entry.Attempt), //nolint:gosec // a few
+		State:            stateToProto(entry.State),
+		Reason:           string(entry.Reason),
+		Contradicts:      entry.Verdict == purchase.Contradicts,
+		By:               entry.By,
+		BytesWritten:     entry.Evidence.BytesWritten,
+		VendorStatus:     int32(entry.Evidence.HTTPStatus), //nolint:gosec // three digits
+		VendorMessage:    entry.Evidence.Message,
+		ActivatedItemUid: entry.Evidence.ItemUID,
+		Note:             entry.Evidence.Note,
+	}
+}
+
+// timestampOf is nil for the zero time.
+func timestampOf(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}

@@ -1,0 +1,356 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore/sandbox"
+)
+
+const noPurchase = "01ARZ3NDEKTSV4RRFFQ69G5FAV" // a valid id
+
+func getPurchase(id string) *gigagatev1.GetPurchaseRequest {
+	return &gigagatev1.GetPurchaseRequest{Id: id}
+}
+
+func waitPurchase(id string, timeout time.Duration) *gigagatev1.WaitPurchaseRequest {
+	return &gigagatev1.WaitPurchaseRequest{Id: id, Timeout: durationpb.New(timeout)}
+}
+
+func nothingSold(id string) *gigagatev1.ResolvePurchaseRequest {
+	return &gigagatev1.ResolvePurchaseRequest{
+		Id: id, Resolution: &gigagatev1.ResolvePurchaseRequest_NothingSold{NothingSold: true}, Operator: "maria", Note: "ticket 17",
+	}
+}
+
+func itemSold(id, uid string) *gigagatev1.ResolvePurchaseRequest {
+	r := nothingSold(id)
+	r.Resolution = &gigagatev1.ResolvePurchaseRequest_ActivatedItemUid{ActivatedItemUid: uid}
+	return r
+}
+
+// read asks a door for a purchase and its history.
+func (g *gateway) read(t *testing.T, d door, id string) *gigagatev1.GetPurchaseResponse {
+	t.Helper()
+	a := d.call(t, t.Context(), ask(getPurchase(id)))
+	a.ok(t)
+	return a.reply.(*gigagatev1.GetPurchaseResponse)
+}
+
+// list asks a door for a page of purchases.
+func (g *gateway) list(t *testing.T, d door, request *gigagatev1.ListPurchasesRequest) *gigagatev1.ListPurchasesResponse {
+	t.Helper()
+	a := d.call(t, t.Context(), ask(request))
+	a.ok(t)
+	return a.reply.(*gigagatev1.ListPurchasesResponse)
+}
+
+// events draws a history: event, state after it, reason, vendor's status, who.
+func events(history []*gigagatev1.PurchaseEvent) string {
+	var b strings.Builder
+	for _, e := range history {
+		fmt.Fprintf(&b, "%d %s %s %s %d %s\n", e.GetAttempt(), e.GetEvent(),
+			strings.TrimPrefix(e.GetState().String(), "PURCHASE_STATE_"), e.GetReason(), e.GetVendorStatus(), e.GetBy())
+	}
+	return b.String()
+}
+
+// A purchase tells what was ordered, what became of it, and every step with its evidence, alike on
+// both doors.
+func TestPurchasesAndTheirHistory(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	customer := g.sold(t).GetCustomer().GetUid()
+	sale := register(mode(firstUse))
+	refused := topUp(customer, func(r *top) { r.ExpectedPrice = usd("1") })
+	retried := topUp(customer, withProfile())
+	found := register()
+	ids := map[string]string{"sold": g.bought(t, sale)}
+	ids["refused"] = g.overREST(t, t.Context(), ask(refused)).purchaseID(t)
+	g.inject(t, pathTopUpProfile, "unauthorized", nil)
+	ids["retried"] = g.bought(t, retried)
+	g.inject(t, pathRegister, "commit_then_5xx", nil)
+	ids["found"] = g.bought(t, found)
+	for _, c := range []struct {
+		name    string
+		order   proto.Message
+		kind    gigagatev1.PurchaseKind
+		state   gigagatev1.PurchaseState
+		reason  string
+		effect  gigagatev1.Effect
+		sends   int32
+		history string
+	}{
+		{
+			"sold", sale, gigagatev1.PurchaseKind_PURCHASE_KIND_REGISTER, gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, "", gigagatev1.Effect_EFFECT_APPLIED, 1,
+			"1 CLAIMED SENDING  0 gateway\n1 ANSWERED_APPLIED SUCCEEDED  200 gateway\n",
+		},
+		{
+			"refused", refused, gigagatev1.PurchaseKind_PURCHASE_KIND_TOP_UP, gigagatev1.PurchaseState_PURCHASE_STATE_FAILED, "PRICE_MISMATCH", gigagatev1.Effect_EFFECT_NOT_APPLIED, 1,
+			"1 CLAIMED SENDING  0 gateway\n1 ANSWERED_REFUSED FAILED PRICE_MISMATCH 400 gateway\n",
+		},
+		{
+			"retried", retried, gigagatev1.PurchaseKind_PURCHASE_KIND_TOP_UP_WITH_PROFILE, gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, "", gigagatev1.Effect_EFFECT_APPLIED, 2,
+			"1 CLAIMED SENDING  0 gateway\n1 ANSWERED_NO_EFFECT ACCEPTED  401 gateway\n1 PERMITTED SENDING  0 gateway\n2 ANSWERED_APPLIED SUCCEEDED  200 gateway\n",
+		},
+		{
+			"found", found, gigagatev1.PurchaseKind_PURCHASE_KIND_REGISTER, gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, "", gigagatev1.Effect_EFFECT_APPLIED, 1,
+			"1 CLAIMED SENDING  0 gateway\n1 ANSWERED_UNKNOWN UNCERTAIN  502 gateway\n1 FOUND SUCCEEDED  0 reconciler\n",
+		},
+	} {
+		for _, d := range g.doors() {
+			t.Run(d.name+"/"+c.name, func(t *testing.T) {
+				r := g.read(t, d, ids[c.name])
+				p := r.GetPurchase()
+				want := &gigagatev1.Purchase{
+					Id: ids[c.name], Caller: "default", RequestId: requestIDOf(c.order), Kind: c.kind, State: c.state, Reason: c.reason,
+					Effect: c.effect, InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: c.order.(interface{ GetMetatag() string }).GetMetatag(),
+					ActivationMode: c.order.(interface {
+						GetActivationMode() gigagatev1.ActivationMode
+					}).GetActivationMode(),
+					Attempts: c.sends, CreateTime: p.GetCreateTime(), UpdateTime: p.GetUpdateTime(), SettleTime: p.GetSettleTime(),
+					CustomerUid: customer,
+				}
+				if sales := g.salesOf(ids[c.name]); len(sales) == 1 {
+					want.ActivatedItemUid, want.CustomerUid = sales[0].ItemUID, sales[0].CustomerUID
+				}
+				if !proto.Equal(p, want) {
+					t.Errorf("got  %v\nwant %v", p, want)
+				}
+				if p.GetSettleTime() == nil || p.GetCreateTime().AsTime().After(p.GetSettleTime().AsTime()) {
+					t.Errorf("times of %v", p)
+				}
+				checkHistory(t, r, c.history)
+				waited := d.call(t, t.Context(), ask(waitPurchase(ids[c.name], 0)))
+				waited.ok(t)
+				if again := waited.reply.(*gigagatev1.WaitPurchaseResponse).GetPurchase(); !proto.Equal(again, p) {
+					t.Errorf("wait has %v", again)
+				}
+				if listed := g.list(t, d, &gigagatev1.ListPurchasesRequest{RequestId: p.GetRequestId()}).GetPurchases(); len(listed) != 1 || !proto.Equal(listed[0], p) {
+					t.Errorf("list has %v", listed)
+				}
+			})
+		}
+	}
+}
+
+func checkHistory(t *testing.T, r *gigagatev1.GetPurchaseResponse, want string) {
+	t.Helper()
+	if got := events(r.GetHistory()); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	for i, e := range r.GetHistory() {
+		if i > 0 && e.GetTime().AsTime().Before(r.GetHistory()[i-1].GetTime().AsTime()) || e.GetTime() == nil || e.GetContradicts() {
+			t.Errorf("%v", e)
+		}
+		if e.GetVendorStatus() != 0 && e.GetBytesWritten() == 0 {
+			t.Errorf("an answer to no bytes: %v", e)
+		}
+		if e.GetState() == gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED && e.GetActivatedItemUid() != r.GetPurchase().GetActivatedItemUid() {
+			t.Errorf("item %q of %v", e.GetActivatedItemUid(), r.GetPurchase())
+		}
+	}
+}
+
+// Wait answers as soon as the purchase is settled, and with the purchase as it is when the time or
+// the caller's deadline is over.
+func TestWaitPurchase(t *testing.T) {
+	t.Parallel()
+	held := newGate(pathRegister)
+	g := open(t, setup{wrap: held.wrap})
+	message := register()
+	bought := make(chan answer, 1)
+	go func() { bought <- g.overGRPC(t, t.Context(), ask(message)) }()
+	<-held.entered
+	id := g.list(t, g.doors()[0], &gigagatev1.ListPurchasesRequest{RequestId: message.GetRequestId()}).GetPurchases()[0].GetId()
+	for _, d := range g.doors() {
+		for _, timeout := range []time.Duration{0, 300 * time.Millisecond} {
+			began := time.Now()
+			a := d.call(t, t.Context(), ask(waitPurchase(id, timeout)))
+			a.ok(t)
+			p := a.reply.(*gigagatev1.WaitPurchaseResponse).GetPurchase()
+			if p.GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_SENDING || p.GetEffect() != gigagatev1.Effect_EFFECT_INDETERMINATE ||
+				p.SettleTime != nil || time.Since(began) < timeout {
+				t.Errorf("after %v: %v", time.Since(began), p)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	a := g.overGRPC(t, ctx, ask(waitPurchase(id, time.Minute)))
+	a.ok(t)
+	if ctx.Err() != nil {
+		t.Error("it answered at the deadline, or later")
+	}
+
+	answers := make(chan answer, 2)
+	for _, d := range g.doors() {
+		go func() { answers <- d.call(t, t.Context(), ask(waitPurchase(id, time.Minute))) }()
+	}
+	close(held.open)
+	for range 2 {
+		a := <-answers
+		a.ok(t)
+		if p := a.reply.(*gigagatev1.WaitPurchaseResponse).GetPurchase(); p.GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED || p.SettleTime == nil {
+			t.Errorf("%v", p)
+		}
+	}
+	(<-bought).ok(t)
+}
+
+// Pages follow each other without a gap or a repetition, the newest first, whatever is bought between.
+func TestListPurchasesPages(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	customer := g.sold(t).GetCustomer().GetUid()
+	var ids []string
+	for range 5 {
+		ids = append(ids, g.bought(t, topUp(customer)))
+	}
+	slices.Reverse(ids)
+	for _, d := range g.doors() {
+		t.Run(d.name, func(t *testing.T) {
+			var got []string
+			var sizes []int
+			request := &gigagatev1.ListPurchasesRequest{
+				PageSize: 2, CustomerUid: customer, State: gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED,
+				ToTime: g.read(t, d, ids[0]).GetPurchase().GetUpdateTime(),
+			}
+			for {
+				page := g.list(t, d, request)
+				sizes = append(sizes, len(page.GetPurchases()))
+				for _, p := range page.GetPurchases() {
+					got = append(got, p.GetId())
+				}
+				if request.PageToken = page.GetNextPageToken(); request.GetPageToken() == "" {
+					break
+				}
+				g.bought(t, topUp(customer))
+			}
+			if !slices.Equal(got[:5], ids) || !slices.Equal(sizes, []int{2, 2, 2}) {
+				t.Errorf("got  %v in pages of %v\nwant %v and the first register", got, sizes, ids)
+			}
+		})
+	}
+}
+
+func TestListPurchasesFilters(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	first := g.sold(t)
+	failed := topUp("nobody")
+	failedID := g.overGRPC(t, t.Context(), ask(failed)).purchaseID(t)
+	last := g.read(t, g.doors()[0], g.bought(t, register())).GetPurchase()
+	for _, c := range []struct {
+		name   string
+		filter *gigagatev1.ListPurchasesRequest
+		want   []string
+	}{
+		{"none", &gigagatev1.ListPurchasesRequest{}, []string{last.GetId(), failedID, first.GetPurchaseId()}},
+		{"largest page", &gigagatev1.ListPurchasesRequest{PageSize: 500}, []string{last.GetId(), failedID, first.GetPurchaseId()}},
+		{"state", &gigagatev1.ListPurchasesRequest{State: gigagatev1.PurchaseState_PURCHASE_STATE_FAILED}, []string{failedID}},
+		{"state without purchases", &gigagatev1.ListPurchasesRequest{State: gigagatev1.PurchaseState_PURCHASE_STATE_NEEDS_OPERATOR}, nil},
+		{"request id", &gigagatev1.ListPurchasesRequest{RequestId: failed.GetRequestId()}, []string{failedID}},
+		{"customer of a register", &gigagatev1.ListPurchasesRequest{CustomerUid: first.GetCustomer().GetUid()}, []string{first.GetPurchaseId()}},
+		{"customer that never was", &gigagatev1.ListPurchasesRequest{CustomerUid: "nobody"}, []string{failedID}},
+		{"from", &gigagatev1.ListPurchasesRequest{FromTime: last.GetCreateTime()}, []string{last.GetId()}},
+		{"to", &gigagatev1.ListPurchasesRequest{ToTime: last.GetCreateTime()}, []string{failedID, first.GetPurchaseId()}},
+		{"no time at all", &gigagatev1.ListPurchasesRequest{FromTime: last.GetCreateTime(), ToTime: last.GetCreateTime()}, nil},
+		{"page token", &gigagatev1.ListPurchasesRequest{PageToken: failedID}, []string{first.GetPurchaseId()}},
+	} {
+		for _, d := range g.doors() {
+			t.Run(d.name+"/"+c.name, func(t *testing.T) {
+				r := g.list(t, d, c.filter)
+				var got []string
+				for _, p := range r.GetPurchases() {
+					got = append(got, p.GetId())
+				}
+				if !slices.Equal(got, c.want) || r.GetNextPageToken() != "" {
+					t.Errorf("got %v, want %v, next %q", got, c.want, r.GetNextPageToken())
+				}
+			})
+		}
+	}
+}
+
+func TestUnknownPurchase(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	for _, d := range g.doors() {
+		for _, message := range []proto.Message{getPurchase(noPurchase), waitPurchase(noPurchase, time.Minute), nothingSold(noPurchase), itemSold(noPurchase, "u")} {
+			a := d.call(t, t.Context(), ask(message))
+			a.check(t, want{codes.NotFound, http.StatusNotFound, "PURCHASE_NOT_FOUND", "NOT_APPLIED", true, nil})
+		}
+	}
+	if calls := g.box.Ledger().Calls; len(calls) > 0 {
+		t.Errorf("the vendor was called: %v", calls)
+	}
+}
+
+func invalidPurchaseRequests() []invalid {
+	cases := []invalid{
+		{name: "list a negative page", message: &gigagatev1.ListPurchasesRequest{PageSize: -1}, fields: []string{"page_size"}},
+		{name: "list too long a page", message: &gigagatev1.ListPurchasesRequest{PageSize: 501}, fields: []string{"page_size"}},
+		{name: "wait for too long", message: waitPurchase(noPurchase, time.Minute+1), fields: []string{"timeout"}},
+		{name: "wait backwards", message: waitPurchase(noPurchase, -1), fields: []string{"timeout"}},
+		{name: "resolve without a word", message: &gigagatev1.ResolvePurchaseRequest{Id: noPurchase, Operator: "o", Note: "n"}, fields: []string{"resolution"}},
+		{name: "resolve by nobody", message: other(nothingSold(noPurchase), func(r *gigagatev1.ResolvePurchaseRequest) { r.Operator, r.Note = "", "" }), fields: []string{"operator", "note"}},
+		{name: "resolve with a false word", message: other(nothingSold(noPurchase), func(r *gigagatev1.ResolvePurchaseRequest) {
+			r.Resolution = &gigagatev1.ResolvePurchaseRequest_NothingSold{}
+		}), fields: []string{"nothing_sold"}},
+	}
+	for _, id := range []string{"a", strings.ToLower(noPurchase), noPurchase + "0", "8" + noPurchase[1:], noPurchase[1:] + "U", "..", "a/b"} {
+		cases = append(cases,
+			invalid{name: "get " + id, message: getPurchase(id), fields: []string{"id"}},
+			invalid{name: "wait " + id, message: waitPurchase(id, 0), fields: []string{"id"}},
+			invalid{name: "resolve " + id, message: nothingSold(id), fields: []string{"id"}},
+			invalid{name: "page after " + id, message: &gigagatev1.ListPurchasesRequest{PageToken: id}, fields: []string{"page_token"}},
+		)
+	}
+	for field, values := range map[string][]string{
+		"request_id":   {"a b", strings.Repeat("r", 65), `say"so`},
+		"customer_uid": {"a/b", strings.Repeat("c", 65)},
+	} {
+		for _, value := range values {
+			message := &gigagatev1.ListPurchasesRequest{}
+			set(message, field, value)
+			cases = append(cases, invalid{name: "list " + field + " " + short(value), message: message, fields: []string{field}})
+		}
+	}
+	for field, values := range map[string][]string{
+		"activated_item_uid": {"", "a/b", strings.Repeat("i", 65)},
+		"operator":           {"two words", "o\n", strings.Repeat("o", 65)},
+		"note":               {"line\nbreak", "bell\a", strings.Repeat("n", 301)},
+	} {
+		for _, value := range values {
+			message := itemSold(noPurchase, "u")
+			set(message, field, value)
+			cases = append(cases, invalid{name: "resolve with " + field + " " + short(value), message: message, fields: []string{field}})
+		}
+	}
+	return cases
+}
+
+// Only gRPC can carry a time that is none, REST has times as text; and a number of no state, which
+// REST cannot read.
+func TestInvalidFieldsOfListsOverGRPC(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	a := g.overGRPC(t, t.Context(), ask(&gigagatev1.ListPurchasesRequest{FromTime: &timestamppb.Timestamp{Seconds: 1 << 60}}))
+	a.check(t, want{codes.InvalidArgument, 400, "INVALID_FIELD", "NOT_STARTED", false, []string{"from_time"}})
+	a = g.overGRPC(t, t.Context(), ask(&gigagatev1.ListPurchasesRequest{ToTime: &timestamppb.Timestamp{Nanos: -1}}))
+	a.check(t, want{codes.InvalidArgument, 400, "INVALID_FIELD", "NOT_STARTED", false, []string{"to_time"}})
+	a = g.overGRPC(t, t.Context(), ask(&gigagatev1.ListPurchasesRequest{State: 7}))
+	a.check(t, want{codes.InvalidArgument, 400, "INVALID_FIELD", "NOT_STARTED", false, []string{"state"}})
+}

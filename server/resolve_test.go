@@ -1,0 +1,163 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+const callItem = "GET /gigastore/activations/activated-items/{uid}"
+
+// hidden makes a purchase whose sale the vendor answers and keeps without our token: the one thing
+// that no evidence settles.
+func (g *gateway) hidden(t *testing.T, message proto.Message, path string) (id, item string) {
+	t.Helper()
+	sold := len(g.box.Ledger().Sales)
+	g.inject(t, path, "metatag_rewritten", params{"metatag": "rewritten by the vendor"})
+	answers := make(chan answer, 1)
+	// It is answered when the purchase is resolved, and with this test's end at hand.
+	go func() { answers <- g.overREST(t, context.WithoutCancel(t.Context()), ask(message)) }()
+	g.logs.line(t, "purchase needs an operator", "SUCCESS_SEEN_BUT_NOT_FOUND", g.openID(t, requestIDOf(message)))
+	id = g.openID(t, requestIDOf(message))
+	sales := g.box.Ledger().Sales[sold:]
+	if len(sales) != 1 {
+		t.Fatalf("%d sales", len(sales))
+	}
+	t.Cleanup(func() {
+		if a := <-answers; a.purchaseID(t) != id {
+			t.Errorf("the caller was told of %s", a.text)
+		}
+	})
+	return id, sales[0].ItemUID
+}
+
+// openID waits for the purchase with a request id to be claimed.
+func (g *gateway) openID(t *testing.T, requestID string) string {
+	t.Helper()
+	g.sends.until(t, "the paid request", func() bool { return g.sends.of(requestID) == 1 })
+	return g.list(t, g.doors()[0], &gigagatev1.ListPurchasesRequest{RequestId: requestID}).GetPurchases()[0].GetId()
+}
+
+// An operator's word settles what evidence cannot. A named package is checked with the vendor, and
+// callers who wait, or repeat, are told of it.
+func TestResolveWithAnItem(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{timeout: 2 * time.Second})
+	foreign := g.sold(t)
+	customer := foreign.GetCustomer().GetUid()
+	for i, d := range g.doors() {
+		for path, message := range paidRequests(customer) {
+			t.Run(d.name+path, func(t *testing.T) {
+				id, item := g.hidden(t, message, path)
+				refused := func(uid string, w want) {
+					t.Helper()
+					a := d.call(t, t.Context(), ask(itemSold(id, uid)))
+					a.check(t, w)
+					if a.purchaseID(t) != id {
+						t.Errorf("purchase %s", a.purchaseID(t))
+					}
+				}
+				refused(foreign.GetActivatedItem().GetUid(), want{codes.FailedPrecondition, 400, "FOREIGN_ACTIVATED_ITEM", "INDETERMINATE", false, nil})
+				refused("no-such-item", want{codes.NotFound, 404, "ACTIVATED_ITEM_NOT_FOUND", "INDETERMINATE", false, nil})
+				g.injectMany(t, pathItems+item, "5xx", 3, nil)
+				refused(item, want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "INDETERMINATE", false, nil})
+
+				reads := g.box.Ledger().Calls[callItem]
+				a := d.call(t, t.Context(), ask(itemSold(id, item)))
+				a.ok(t)
+				p := a.reply.(*gigagatev1.ResolvePurchaseResponse).GetPurchase()
+				if p.GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED || p.GetActivatedItemUid() != item || p.GetCustomerUid() == "" ||
+					p.GetEffect() != gigagatev1.Effect_EFFECT_APPLIED || g.box.Ledger().Calls[callItem] == reads {
+					t.Errorf("%v", p)
+				}
+				history := g.read(t, d, id).GetHistory()
+				if last := history[len(history)-1]; last.GetEvent() != "RESOLVED_APPLIED" || last.GetBy() != "maria" || last.GetNote() != "ticket 17" || last.GetActivatedItemUid() != item {
+					t.Errorf("%v", last)
+				}
+				for _, again := range []proto.Message{itemSold(id, item), nothingSold(id)} {
+					d.call(t, t.Context(), ask(again)).check(t, notResolvable("APPLIED"))
+				}
+				repeated := g.doors()[1-i].call(t, t.Context(), ask(message))
+				repeated.ok(t)
+				if repeated.replayed != "true" || repeated.purchaseID(t) != id || !strings.Contains(fmt.Sprint(repeated.reply), item) {
+					t.Errorf("%v", repeated.reply)
+				}
+			})
+		}
+	}
+}
+
+// The item of one purchase cannot be another's too.
+func TestResolveWithAnItemThatIsBound(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{timeout: 2 * time.Second})
+	first, firstItem := g.hidden(t, register(), pathRegister)
+	g.overREST(t, t.Context(), ask(itemSold(first, firstItem))).ok(t)
+	second, _ := g.hidden(t, register(), pathRegister)
+	for _, d := range g.doors() {
+		d.call(t, t.Context(), ask(itemSold(second, firstItem))).
+			check(t, want{codes.FailedPrecondition, 400, "FOREIGN_ACTIVATED_ITEM", "INDETERMINATE", false, nil})
+	}
+	g.overGRPC(t, t.Context(), ask(nothingSold(second))).ok(t)
+}
+
+func TestResolveWithNothingSold(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{timeout: 2 * time.Second})
+	for i, d := range g.doors() {
+		message := register()
+		id, _ := g.hidden(t, message, pathRegister)
+		calls := g.box.Ledger().Calls
+		a := d.call(t, t.Context(), ask(nothingSold(id)))
+		a.ok(t)
+		p := a.reply.(*gigagatev1.ResolvePurchaseResponse).GetPurchase()
+		if p.GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_FAILED || p.GetReason() != "RESOLVED_BY_OPERATOR" || p.GetEffect() != gigagatev1.Effect_EFFECT_NOT_APPLIED {
+			t.Errorf("%v", p)
+		}
+		if after := g.box.Ledger().Calls; !sameCalls(calls, after) {
+			t.Errorf("the vendor was called: %v, before %v", after, calls)
+		}
+		d.call(t, t.Context(), ask(nothingSold(id))).check(t, notResolvable("NOT_APPLIED"))
+		repeated := g.doors()[1-i].call(t, t.Context(), ask(message))
+		repeated.check(t, want{codes.Aborted, 409, "RESOLVED_BY_OPERATOR", "NOT_APPLIED", true, nil})
+		if repeated.replayed != "true" || repeated.purchaseID(t) != id {
+			t.Errorf("%s", repeated.text)
+		}
+	}
+}
+
+// What is under way, or settled, is nobody's to resolve.
+func TestNotResolvable(t *testing.T) {
+	t.Parallel()
+	held := newGate(pathRegister)
+	g := open(t, setup{wrap: held.wrap})
+	refused := g.overGRPC(t, t.Context(), ask(topUp("nobody"))).purchaseID(t)
+	sending := register()
+	answered := make(chan answer, 1)
+	go func() { answered <- g.overGRPC(t, t.Context(), ask(sending)) }()
+	<-held.entered
+	id := g.openID(t, sending.GetRequestId())
+	calls := g.box.Ledger().Calls
+	for _, d := range g.doors() {
+		for _, word := range []func(string) *gigagatev1.ResolvePurchaseRequest{nothingSold, func(id string) *gigagatev1.ResolvePurchaseRequest { return itemSold(id, "u") }} {
+			d.call(t, t.Context(), ask(word(id))).check(t, notResolvable("INDETERMINATE"))
+			d.call(t, t.Context(), ask(word(refused))).check(t, notResolvable("NOT_APPLIED"))
+		}
+	}
+	if after := g.box.Ledger().Calls; !sameCalls(calls, after) {
+		t.Errorf("the vendor was called: %v, before %v", after, calls)
+	}
+	close(held.open)
+	(<-answered).ok(t)
+}
+
+func notResolvable(effect string) want {
+	return want{codes.FailedPrecondition, 400, "NOT_RESOLVABLE", effect, false, nil}
+}
