@@ -295,10 +295,12 @@ func TestOverload(t *testing.T) {
 	before := g.overREST(t, t.Context(), ask(known))
 	before.ok(t)
 	customer := before.reply.(*gigagatev1.RegisterResponse).GetCustomer().GetUid()
-	entered, release := make(chan struct{}, maxOwners), make(chan struct{})
+	entered, held := make(chan struct{}, 2*maxOwners), make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	defer release()
 	journal.claim.Store(new(func(context.Context, purchase.Claim) (purchase.Purchase, bool, error) {
 		entered <- struct{}{}
-		<-release
+		<-held
 		return purchase.Purchase{}, false, purchase.ErrNotWritten
 	}))
 	var group sync.WaitGroup
@@ -316,9 +318,11 @@ func TestOverload(t *testing.T) {
 	for range maxOwners {
 		<-entered
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	for _, d := range g.doors() {
 		for _, message := range paidRequests(customer) {
-			d.call(t, t.Context(), ask(message)).check(t, overloaded)
+			d.call(t, ctx, ask(message)).check(t, overloaded)
 		}
 		g.checkReplay(t, d, known, before)
 		d.call(t, t.Context(), ask(getCustomer(customer))).ok(t) // reads go on
@@ -326,7 +330,7 @@ func TestOverload(t *testing.T) {
 	if n := len(g.box.Ledger().Sales); n != 1 {
 		t.Errorf("%d sales", n)
 	}
-	close(release)
+	release()
 	group.Wait()
 	journal.claim.Store(nil)
 	g.overREST(t, t.Context(), ask(register())).ok(t)

@@ -11,6 +11,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore"
+	"gigagate.internal/gigastore/sandbox"
 )
 
 const callItem = "GET /gigastore/activations/activated-items/{uid}"
@@ -52,6 +54,11 @@ func TestResolveWithAnItem(t *testing.T) {
 	g := open(t, setup{timeout: 2 * time.Second})
 	foreign := g.sold(t)
 	customer := foreign.GetCustomer().GetUid()
+	foreigners := []string{
+		foreign.GetActivatedItem().GetUid(),
+		g.soldElsewhere(t, "gg"+noPurchase, gigastore.ModeNow), // by a gateway with another journal
+		g.soldElsewhere(t, "portal", gigastore.ModeFirstUse),   // by nobody's, and in another mode than ordered
+	}
 	for i, d := range g.doors() {
 		for path, message := range paidRequests(customer) {
 			t.Run(d.name+path, func(t *testing.T) {
@@ -64,7 +71,9 @@ func TestResolveWithAnItem(t *testing.T) {
 						t.Errorf("purchase %s", a.purchaseID(t))
 					}
 				}
-				refused(foreign.GetActivatedItem().GetUid(), want{codes.FailedPrecondition, 400, "FOREIGN_ACTIVATED_ITEM", "INDETERMINATE", false, nil})
+				for _, uid := range foreigners {
+					refused(uid, want{codes.FailedPrecondition, 400, "FOREIGN_ACTIVATED_ITEM", "INDETERMINATE", false, nil})
+				}
 				refused("no-such-item", want{codes.NotFound, 404, "ACTIVATED_ITEM_NOT_FOUND", "INDETERMINATE", false, nil})
 				g.injectMany(t, pathItems+item, "5xx", 3, nil)
 				refused(item, want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "INDETERMINATE", false, nil})
@@ -92,6 +101,18 @@ func TestResolveWithAnItem(t *testing.T) {
 			})
 		}
 	}
+}
+
+// soldElsewhere sells past this gateway, with a metatag that begins with token, and returns the item.
+func (g *gateway) soldElsewhere(t *testing.T, token string, mode gigastore.ActivationMode) (item string) {
+	t.Helper()
+	sale, err := g.vendor.Register(t.Context(), gigastore.Permit{Token: token, NotAfter: time.Now().Add(time.Minute)}, gigastore.RegisterRequest{
+		InventoryItemID: sandbox.ItemWorldwide1GB, Metatag: token + " sold elsewhere", UserIP: "203.0.113.24", UserCountry: "GR", ActivationMode: mode,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sale.ActivatedItem.UID
 }
 
 // The item of one purchase cannot be another's too.

@@ -260,7 +260,10 @@ type Outcome struct {
 	Effect Effect `protobuf:"varint,2,opt,name=effect,proto3,enum=gigagate.v1.Effect" json:"effect,omitempty"`
 	// The purchase concerned, a ULID; empty when there is none or it is not known.
 	PurchaseId string `protobuf:"bytes,3,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
-	// Whether a new request id may be used for the same intent without the risk of buying twice.
+	// Whether a new request id may be used for the same intent without the risk of buying twice. With
+	// EFFECT_NOT_STARTED it tells that the journal, when this call read it, had no purchase under the
+	// request id: after an earlier call that ended EFFECT_INDETERMINATE, or without an answer, keep
+	// the same id all the same.
 	NewRequestIdSafe bool `protobuf:"varint,4,opt,name=new_request_id_safe,json=newRequestIdSafe,proto3" json:"new_request_id_safe,omitempty"`
 	// How long to wait before repeating the call. Unset: there is no reason to wait, or no reason
 	// to repeat.
