@@ -50,14 +50,10 @@ func TestDeadlineTooShortStartsNothing(t *testing.T) {
 	before := g.calls()
 	for _, message := range []proto.Message{register(), topUp(customer), topUp(customer, withProfile()), activate("u")} {
 		_, isPurchase := message.(interface{ GetRequestId() string })
-		ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
-		g.overGRPC(t, ctx, ask(message)).check(t,
+		g.within(t, 400*time.Millisecond, message).check(t,
 			want{codes.Unavailable, http.StatusServiceUnavailable, "DEADLINE_TOO_SHORT", "NOT_STARTED", isPurchase, nil})
-		cancel()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
-	defer cancel()
-	if a := g.overGRPC(t, ctx, ask(known)); a.outcome != nil || a.replayed != "true" || !proto.Equal(a.reply, sold.reply) {
+	if a := g.within(t, 400*time.Millisecond, known); a.outcome != nil || a.replayed != "true" || !proto.Equal(a.reply, sold.reply) {
 		t.Errorf("a known id: %s", a.text)
 	}
 	if got := g.calls() - before; got != 0 {
@@ -69,25 +65,22 @@ func TestDeadlineTooShortStartsNothing(t *testing.T) {
 func TestSaleOutlivesItsCaller(t *testing.T) {
 	t.Parallel()
 	for _, way := range []string{"cancel", "deadline"} {
-		for i, name := range []string{"grpc", "rest"} {
+		for _, name := range []string{"grpc", "rest"} {
 			if way == "deadline" && name == "rest" {
 				continue // REST has no deadlines
 			}
 			t.Run(way+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				held := newGate(pathRegister)
+				held := newGate(t, pathRegister)
 				g := open(t, setup{wrap: held.wrap})
 				message := register()
 				ctx, cancel := context.WithCancel(t.Context())
-				if way == "deadline" {
-					ctx, cancel = context.WithTimeout(t.Context(), time.Second)
-				}
 				defer cancel()
 				left := make(chan struct{})
 				go func() {
 					defer close(left)
 					if way == "deadline" {
-						g.doors()[i].call(t, ctx, ask(message)).check(t, outcomeUnknown)
+						g.within(t, time.Second, message).check(t, outcomeUnknown)
 						return
 					}
 					g.hangUp(ctx, name, message)
@@ -145,7 +138,7 @@ func (g *gateway) hangUp(ctx context.Context, door string, message *reg) {
 // A drain ends what is new. What is known is still answered for, and what is under way is waited for.
 func TestDraining(t *testing.T) {
 	t.Parallel()
-	held := newGate(pathRegister)
+	held := newGate(t, pathRegister)
 	g := open(t, setup{wrap: held.wrap})
 	refused := topUp("nobody")
 	before := g.overGRPC(t, t.Context(), ask(refused))

@@ -211,20 +211,26 @@ func (s *sends) of(requestID string) int {
 
 // gate holds the POSTs to one path before they reach the sandbox.
 type gate struct {
+	life    context.Context
 	path    string
 	entered chan struct{} // one value for each that came
 	open    chan struct{}
 }
 
-func newGate(path string) *gate {
-	return &gate{path: path, entered: make(chan struct{}, 1000), open: make(chan struct{})}
+func newGate(t *testing.T, path string) *gate {
+	t.Helper()
+	return &gate{life: t.Context(), path: path, entered: make(chan struct{}, 1000), open: make(chan struct{})}
 }
 
 func (g *gate) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == g.path && r.Method == http.MethodPost {
 			g.entered <- struct{}{}
-			<-g.open
+			select {
+			case <-g.open:
+			case <-g.life.Done(): // the test has failed
+				return
+			}
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -184,9 +184,7 @@ func TestOutcomeIsToldOnceItIsJournaled(t *testing.T) {
 	g := open(t, setup{journal: journal})
 	journal.record.Store(&errJournal)
 	message := register()
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
-	defer cancel()
-	g.overGRPC(t, ctx, ask(message)).check(t, outcomeUnknown)
+	g.within(t, 1500*time.Millisecond, message).check(t, outcomeUnknown)
 	g.logs.line(t, "purchase event not journaled yet", "ANSWERED_APPLIED")
 	if n := len(g.box.Ledger().Sales); n != 1 {
 		t.Errorf("%d sales", n)

@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"context"
 	"net/http"
 	"sync"
 	"testing"
@@ -41,7 +40,7 @@ func TestSameRequestIDIsSoldOnce(t *testing.T) {
 // Callers who race are all told of one sale.
 func TestRacingCallersShareASale(t *testing.T) {
 	t.Parallel()
-	held := newGate(pathRegister)
+	held := newGate(t, pathRegister)
 	g := open(t, setup{wrap: held.wrap})
 	message := register()
 	answers := make(chan answer, 40)
@@ -68,6 +67,19 @@ func TestRacingCallersShareASale(t *testing.T) {
 	}
 	if sent := g.sends.of(message.GetRequestId()); sent != 1 || fresh != 1 || len(g.box.Ledger().Sales) != 1 {
 		t.Errorf("sent %d times, %d answers that are not replayed, %d sales", sent, fresh, len(g.box.Ledger().Sales))
+	}
+}
+
+// A caller is told when the purchase is settled, and not when somebody next looks, a second later.
+func TestCallersAreWoken(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	began := time.Now()
+	for range 10 {
+		g.sold(t)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("ten sales took %v", took)
 	}
 }
 
@@ -156,7 +168,7 @@ func TestEqualOrdersUnderOneRequestID(t *testing.T) {
 // The effect of a reused id is that of the purchase it stands for.
 func TestReusedRequestIDTellsTheEffectOfTheOther(t *testing.T) {
 	t.Parallel()
-	held := newGate(pathRegister)
+	held := newGate(t, pathRegister)
 	g := open(t, setup{wrap: held.wrap})
 	refused := topUp("nobody")
 	g.overGRPC(t, t.Context(), ask(refused)).check(t, want{codes.NotFound, 404, "CUSTOMER_NOT_FOUND", "NOT_APPLIED", true, nil})
@@ -176,14 +188,12 @@ func TestReusedRequestIDTellsTheEffectOfTheOther(t *testing.T) {
 // same request id.
 func TestOutcomeIsFoundByRepeating(t *testing.T) {
 	t.Parallel()
-	held := newGate(pathRegister)
+	held := newGate(t, pathRegister)
 	g := open(t, setup{wrap: held.wrap})
 	message := register()
 	var id string
 	for range 2 { // the second attaches to the first's purchase
-		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
-		a := g.overGRPC(t, ctx, ask(message))
-		cancel()
+		a := g.within(t, 1500*time.Millisecond, message)
 		a.check(t, outcomeUnknown)
 		if id != "" && a.purchaseID(t) != id {
 			t.Errorf("purchase %s became %s", id, a.purchaseID(t))

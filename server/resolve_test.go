@@ -157,7 +157,7 @@ func TestResolveWithNothingSold(t *testing.T) {
 // What is under way, or settled, is nobody's to resolve.
 func TestNotResolvable(t *testing.T) {
 	t.Parallel()
-	held := newGate(pathRegister)
+	held := newGate(t, pathRegister)
 	g := open(t, setup{wrap: held.wrap})
 	refused := g.overGRPC(t, t.Context(), ask(topUp("nobody"))).purchaseID(t)
 	sending := register()

@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -150,9 +149,7 @@ func TestPanicOfASale(t *testing.T) {
 	broken.Store(true)
 	message := register()
 	for range 2 {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		a := g.overGRPC(t, ctx, ask(message))
-		cancel()
+		a := g.within(t, time.Second, message)
 		a.check(t, outcomeUnknown)
 		if strings.Contains(a.text, "CANARY") {
 			t.Error(a.text)
