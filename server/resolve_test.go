@@ -22,7 +22,11 @@ const callItem = "GET /gigastore/activations/activated-items/{uid}"
 func (g *gateway) hidden(t *testing.T, message proto.Message, path string) (id, item string) {
 	t.Helper()
 	sold := len(g.box.Ledger().Sales)
-	g.inject(t, path, "metatag_rewritten", params{"metatag": "rewritten by the vendor"})
+	if path == pathTopUp {
+		g.inject(t, path, "metatag_truncated", nil)
+	} else {
+		g.inject(t, path, "metatag_rewritten", params{"metatag": "rewritten by the vendor"})
+	}
 	answers := make(chan answer, 1)
 	// It is answered when the purchase is resolved, and with this test's end at hand.
 	go func() { answers <- g.overREST(t, context.WithoutCancel(t.Context()), ask(message)) }()

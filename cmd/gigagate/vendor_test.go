@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,13 +12,15 @@ import (
 	"sync"
 	"testing"
 
+	"gigagate.internal/gigastore"
 	"gigagate.internal/gigastore/sandbox"
 )
 
 // vendor is a sandbox apart from any gateway, on a listener of its own. It remembers what clients
 // authenticated with.
 type vendor struct {
-	url string
+	url  string
+	paid chan struct{} // one value for each paid request that came
 
 	mu          sync.Mutex
 	credentials []string
@@ -28,12 +32,15 @@ func startVendor(t *testing.T) *vendor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &vendor{}
+	v := &vendor{paid: make(chan struct{}, 100)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id, secret, ok := r.BasicAuth(); ok {
 			v.mu.Lock()
 			v.credentials = append(v.credentials, id+":"+secret)
 			v.mu.Unlock()
+		}
+		if r.Header.Get("Idempotency-Key") != "" {
+			v.paid <- struct{}{}
 		}
 		box.ServeHTTP(w, r)
 	}))
@@ -100,6 +107,35 @@ func TestServeTakesTheSecretFromTheEnvironment(t *testing.T) {
 	both := gigagate(t, serveLine(t, v.flags(t)...)...)
 	if both.status == 0 || !strings.Contains(both.err, "--gigastore-client-secret-file and GIGAGATE_GIGASTORE_CLIENT_SECRET are both set") {
 		t.Errorf("%+v", both)
+	}
+}
+
+// What one sandbox sold is not to be found in the next, so the next is another account: nothing that
+// an earlier one left uncertain is presumed absent by its records.
+func TestEverySandboxIsAnAccountOfItsOwn(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	accounts := map[string]bool{}
+	for range 3 {
+		telemetry := &telemetry{logger: slog.New(slog.DiscardHandler)}
+		c := &serveCommand{}
+		world, err := c.newSandbox(&gatewayProcess{sandboxOn: listener}, telemetry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = world.Close() })
+		vendor, err := gigastore.New(gigastore.Config{BaseURL: c.GigastoreURL, ClientID: c.GigastoreClientID, ClientSecret: c.secret})
+		if err != nil {
+			t.Fatal(err)
+		}
+		accounts[vendor.Account()] = true
+	}
+	if len(accounts) != 3 {
+		t.Errorf("%d accounts of three sandboxes", len(accounts))
 	}
 }
 
