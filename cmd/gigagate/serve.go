@@ -178,8 +178,8 @@ func (c *serveCommand) greet(to console, process *gatewayProcess) {
 A purchase:
 
   curl -sS http://%s/v1/activations/register -H 'Content-Type: application/json' -d '{
-    "requestId": "order-1", "inventoryItemId": "%s",
-    "metatag": "order-1", "userIp": "203.0.113.24", "userCountry": "GR",
+    "requestId": "hello-1", "inventoryItemId": "%s",
+    "metatag": "hello 1", "userIp": "203.0.113.24", "userCountry": "GR",
     "activationMode": "ACTIVATION_MODE_NOW"}'
 
 `, process.restOn.Addr(), item)
