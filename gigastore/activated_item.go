@@ -29,7 +29,7 @@ type ActivatedItem struct {
 
 // UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
 func (a *ActivatedItem) UnmarshalJSON(data []byte) error {
-	o, err := readObject(data)
+	o, err := splitObject(data)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ type Balance struct {
 
 // UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
 func (b *Balance) UnmarshalJSON(data []byte) error {
-	o, err := readObject(data)
+	o, err := splitObject(data)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ var errNoItem = errors.New("no activated item")
 // UnmarshalJSON reads a bare item, or an envelope that holds one as activatedItem beside customer and relatedEsims: which
 // of the two a call answers is unknown (dossier 2.5, 2.6). It fails where neither has a uid.
 func (r *ActivatedItemRecord) UnmarshalJSON(data []byte) error {
-	o, err := readObject(data)
+	o, err := splitObject(data)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ type Price struct {
 
 // UnmarshalJSON fails where the amount is missing or unreadable: a price of zero must never stand for one nobody knows.
 func (p *Price) UnmarshalJSON(data []byte) error {
-	o, err := readObject(data)
+	o, err := splitObject(data)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ type Size struct {
 
 // UnmarshalJSON fails where the amount is missing or unreadable, for the reason [Price.UnmarshalJSON] gives.
 func (s *Size) UnmarshalJSON(data []byte) error {
-	o, err := readObject(data)
+	o, err := splitObject(data)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ const (
 // verdict is what an answer means.
 type verdict struct {
 	applied     bool   // the call was carried out; effect says nothing then
+	sale        *Sale  // of a paid call that was carried out
 	effect      Effect // of a call that was not applied
 	reason      Reason
 	message     string // the vendor's
@@ -59,7 +60,8 @@ func (c classifier) classify(a answer) verdict {
 			v.reason = refusalReason(c.rules, a.operation, a.status, text)
 		}
 	case success && paid:
-		v.applied = isSaleOf(a.token, a.body)
+		v.sale = saleOf(a.token, a.body)
+		v.applied = v.sale != nil
 	case success && a.operation == OpActivate:
 		v.applied = isActivation(a.body)
 	case success:
@@ -76,20 +78,18 @@ func isPaid(operation string) bool {
 	return operation == OpRegister || operation == OpTopUp || operation == OpTopUpWithProfile
 }
 
-// isSaleOf looks at the three members that prove a sale and at no other, so that an unreadable price or time does not
-// turn a sale into an unknown.
-func isSaleOf(token string, body []byte) bool {
-	o, err := readObject(body)
-	if err != nil {
-		return false
+// saleOf returns the sale that a body proves, nil where it proves none. Three members prove it and no other, so that an
+// unreadable price or time does not turn a sale into an unknown.
+func saleOf(token string, body []byte) *Sale {
+	var sale Sale
+	if !json.Valid(body) || sale.UnmarshalJSON(body) != nil {
+		return nil
 	}
-	var status, uid, metatag string
-	var item object
-	take(o, "status", &status)
-	take(o, "activatedItem", &item)
-	take(item, "uid", &uid)
-	take(item, "metatag", &metatag)
-	return status == statusSuccess && uid != "" && token != "" && firstWord(metatag) == token
+	item := sale.ActivatedItem
+	if sale.Status != statusSuccess || item.UID == "" || token == "" || firstWord(item.Metatag) != token {
+		return nil
+	}
+	return &sale
 }
 
 // isActivation: the answer of activate is documented nowhere (dossier 2.7), so that little is asked of it.

@@ -15,7 +15,7 @@ type Country struct {
 
 // UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
 func (c *Country) UnmarshalJSON(data []byte) error {
-	o, err := readObject(data)
+	o, err := splitObject(data)
 	if err != nil {
 		return err
 	}

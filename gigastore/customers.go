@@ -20,7 +20,7 @@ type Customer struct {
 
 // UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
 func (c *Customer) UnmarshalJSON(data []byte) error {
-	o, err := readObject(data)
+	o, err := splitObject(data)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ type CustomerRecord struct {
 // UnmarshalJSON fails where customer, activatedItems or relatedEsims is there and unreadable: a record that misses a
 // package must not look complete.
 func (r *CustomerRecord) UnmarshalJSON(data []byte) error {
-	o, err := readObject(data)
+	o, err := splitObject(data)
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func pageSize(size, index int) (int, error) {
 // list. The vendor's pages show both for the same call (dossier 7.2-f).
 func intoList[T any](name string, into *[]T) func([]byte) error {
 	return func(data []byte) error {
-		o, err := readObject(data)
+		o, err := splitObject(data)
 		if err != nil {
 			return json.Unmarshal(data, into)
 		}

@@ -24,7 +24,7 @@ type ESIMProfile struct {
 
 // UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
 func (e *ESIMProfile) UnmarshalJSON(data []byte) error {
-	o, err := readObject(data)
+	o, err := splitObject(data)
 	if err != nil {
 		return err
 	}

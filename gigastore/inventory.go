@@ -26,7 +26,7 @@ type InventoryItem struct {
 // UnmarshalJSON keeps what it can and puts the rest into Unknown, a list with one unreadable price as a whole. It fails
 // on what is no JSON object or has no id.
 func (i *InventoryItem) UnmarshalJSON(data []byte) error {
-	o, err := readObject(data)
+	o, err := splitObject(data)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package gigastore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -117,7 +118,7 @@ func (c *Client) readJSON(ctx context.Context, operation, path string, query url
 }
 
 func decoded(operation string, body []byte, into func([]byte) error) error {
-	if err := into(body); err != nil {
+	if !json.Valid(body) || into(body) != nil {
 		return &Error{Operation: operation, Status: http.StatusOK, Body: slices.Clone(body[:min(len(body), maxErrorBody)]), Err: errMalformed}
 	}
 	return nil

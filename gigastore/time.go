@@ -78,7 +78,7 @@ func (t *Time) UnmarshalJSON(data []byte) error {
 func (t Time) MarshalJSON() ([]byte, error) {
 	switch {
 	case !t.IsZero():
-		return json.Marshal(t.UTC().Format(time.RFC3339Nano))
+		return t.UTC().AppendFormat(nil, `"`+time.RFC3339Nano+`"`), nil
 	case t.text != "":
 		return json.Marshal(t.text)
 	default:

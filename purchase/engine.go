@@ -113,8 +113,8 @@ type Request struct {
 // Bought is a purchase that succeeded.
 type Bought struct {
 	Purchase Purchase
-	// Sale is the vendor's record of it. Its profile is nil where none was ordered, and where a
-	// reconciled purchase cannot tell which one is new.
+	// Sale is the vendor's record of it, shared with other callers and not to be changed. Its profile
+	// is nil where none was ordered, and where a reconciled purchase cannot tell which one is new.
 	Sale *gigastore.Sale
 	// Replayed: it had been settled before this call.
 	Replayed bool
@@ -256,19 +256,21 @@ func (e *Engine) await(answer context.Context, s *settlement, id string, pause t
 	wait, cancel := e.waiting(answer)
 	defer cancel()
 	p, sale, settled := s.await(wait, pause, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
-	if !settled {
+	switch {
+	case !settled:
+		return Bought{}, &UnsettledError{ID: id}
+	case p.State == Failed:
+		return e.tell(p, nil, replayed)
+	case sale != nil:
+		return Bought{Purchase: p, Sale: sale, Replayed: replayed}, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(answer), journalBudget)
+	defer cancel()
+	secrets, err := e.journal.Secrets(ctx, id)
+	if err != nil {
 		return Bought{}, &UnsettledError{ID: id}
 	}
-	if p.State == Succeeded && sale == nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(answer), journalBudget)
-		defer cancel()
-		secrets, err := e.journal.Secrets(ctx, id)
-		if err != nil {
-			return Bought{}, &UnsettledError{ID: id}
-		}
-		sale = secrets.Sale
-	}
-	return e.tell(p, sale, replayed)
+	return e.tell(p, secrets.Sale, replayed)
 }
 
 // waiting is ctx that also ends when a drain has nothing left to wait for.

@@ -51,6 +51,7 @@ func applied(change Change, p Purchase, sale *gigastore.Sale) (Change, error) {
 	}
 	change.Event = AnsweredApplied
 	change.ItemUID, change.CustomerUID, change.Sale = sale.ActivatedItem.UID, sale.Customer.UID, text
+	change.sold = sale
 	change.SuccessSeen = true
 	change.Evidence = Evidence{
 		BytesWritten: sale.Evidence.BytesWritten, HTTPStatus: sale.Evidence.HTTPStatus, ItemUID: sale.ActivatedItem.UID,

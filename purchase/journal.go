@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"gigagate.internal/gigastore"
 )
 
 // Journal is the durable memory of purchases. Its methods stand in the order of a purchase's life.
@@ -94,6 +96,8 @@ type Change struct {
 	ItemUID     string
 	CustomerUID string
 	Sale        []byte
+	// sold is what Sale is the text of, for those who wait in this process; nil where it is not at hand.
+	sold *gigastore.Sale
 	// PermitLife and Lease are those of the new permit, or of Accepted.
 	PermitLife time.Duration
 	Lease      time.Duration

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -89,13 +90,16 @@ func (e *Engine) addOwner() error {
 }
 
 // survive keeps a panic of an owner from ending the process and every other purchase with it. The
-// purchase is left as it is, and its lease tells that its owner is gone. The value of a panic can
-// hold anything, so only its type is told.
+// purchase is left as it is, and its lease tells that its owner is gone.
 func (e *Engine) survive(ctx context.Context, id string) {
 	if value := recover(); value != nil {
-		e.logger.ErrorContext(ctx, "the owner of a purchase panicked",
-			"purchase_id", id, "type", fmt.Sprintf("%T", value), "stack", string(debug.Stack()))
+		e.logger.ErrorContext(ctx, "the owner of a purchase panicked", "purchase_id", id, panicked(value))
 	}
+}
+
+// panicked is what may be logged of a panic. Its value can hold anything, so only its type is told.
+func panicked(value any) slog.Attr {
+	return slog.Group("panic", "type", fmt.Sprintf("%T", value), "stack", string(debug.Stack()))
 }
 
 func (e *Engine) ownerDone() {
@@ -264,7 +268,7 @@ func (e *Engine) recorded(ctx context.Context, p Purchase, change Change, verdic
 	}
 	switch {
 	case p.State.Settled():
-		e.watchers.settled(p, change.Sale)
+		e.watchers.settled(p, change.sold)
 	case p.State == Uncertain:
 		e.reconciler.nudge()
 	case p.State == NeedsOperator:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"gigagate.internal/gigastore"
 )
 
 const (
@@ -23,11 +25,11 @@ type settlement struct {
 	calls int
 	done  chan struct{} // closed once the rest is set
 	kept  Purchase
-	sale  []byte // nil: not at hand, the journal has it
+	sale  *gigastore.Sale // nil: not at hand, the journal has it
 }
 
 // settled wakes the calls that wait for p.
-func (w *watchers) settled(p Purchase, sale []byte) {
+func (w *watchers) settled(p Purchase, sale *gigastore.Sale) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s, ok := w.waiting[p.ID]; ok {
@@ -60,7 +62,7 @@ func (w *watchers) leave(id string, s *settlement) {
 
 // await returns once the purchase is settled, with false when ctx ends first. It is woken by what
 // this process journals and, from pause on and ever more slowly, reads for what another one may.
-func (s *settlement) await(ctx context.Context, pause time.Duration, get func(context.Context) (Purchase, error)) (Purchase, []byte, bool) {
+func (s *settlement) await(ctx context.Context, pause time.Duration, get func(context.Context) (Purchase, error)) (Purchase, *gigastore.Sale, bool) {
 	for ; ; pause = min(2*pause, longestPoll) {
 		timer := time.NewTimer(pause)
 		select {

@@ -54,6 +54,7 @@ func (c *serveCommand) Validate() error {
 
 // Run serves until ctx ends, then drains.
 func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
+	spareCollector()
 	telemetry, err := newTelemetry(ctx, c.logSettings, to.err)
 	if err != nil {
 		return err

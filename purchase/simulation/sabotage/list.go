@@ -45,8 +45,8 @@ var sabotages = []sabotage{
 	}}, states, "TestPositiveEvidenceSettles"},
 	{"a late 4xx is final where an operator is asked", []edit{{
 		"purchase/state.go",
-		"	case ResolvedAbsent:\n		return Failed, Moves\n	case AnsweredRefused, AnsweredNoEffect, AnsweredUnknown:\n		return NeedsOperator, Stays\n",
-		"	case ResolvedAbsent, AnsweredRefused:\n		return Failed, Moves\n	case AnsweredNoEffect, AnsweredUnknown:\n		return NeedsOperator, Stays\n",
+		"	case PresumedAbsent, ResolvedAbsent:\n		return Failed, Moves\n	case AnsweredRefused, AnsweredNoEffect, AnsweredUnknown:\n		return NeedsOperator, Stays\n",
+		"	case PresumedAbsent, ResolvedAbsent, AnsweredRefused:\n		return Failed, Moves\n	case AnsweredNoEffect, AnsweredUnknown:\n		return NeedsOperator, Stays\n",
 	}}, states, "TestNextIsItsTable"},
 	{"a sale after FAILED is nothing to speak of", []edit{{
 		"purchase/state.go",
@@ -132,7 +132,7 @@ var sabotages = []sabotage{
 		"gigastore/classify.go", "	case !a.whole || a.evidence.BytesWritten == 0:\n", "	case a.evidence.BytesWritten == 0:\n",
 	}}, vendor, "."},
 	{"an answer need not bear our token", []edit{{
-		"gigastore/classify.go", ` && token != "" && firstWord(metatag) == token`, "",
+		"gigastore/classify.go", ` || token == "" || firstWord(item.Metatag) != token`, "",
 	}}, vendor, "."},
 
 	// Recording.
@@ -184,8 +184,14 @@ var sabotages = []sabotage{
 	}}, simulation, "TestNotPresumedAbsent"},
 	{"a success that was seen is forgotten", []edit{
 		{"purchase/reconcile.go", "	case p.SuccessSeen || unexplained || !older:\n", "	case unexplained || !older:\n"},
-		{"purchase/reconcile.go", "a.reads >= absentReads && p.State == Uncertain && !p.SuccessSeen:", "a.reads >= absentReads && p.State == Uncertain:"},
+		{"purchase/reconcile.go", " && !p.SuccessSeen:\n", ":\n"},
 	}, simulation, "TestNotPresumedAbsent"},
+	{"an absence settles what contradicts", []edit{{
+		"purchase/change.go", " && p.Reason != Unreadable {\n", " && p.Reason == \"\" {\n",
+	}}, "./purchase", "TestAfterRefinesNext"},
+	{"an outage that ends leaves work behind", []edit{{
+		"purchase/reconcile.go", "(p.State == Uncertain || p.Reason == Unreadable)", "p.State == Uncertain",
+	}}, simulation, "TestOutageThatHidNothing"},
 	{"a package without a token is nobody's", []edit{{
 		"purchase/sighting.go", "			s.unexplained[p.ID] = true\n", "			s.unexplained[p.ID] = false\n",
 	}}, simulation, "TestNotPresumedAbsent"},

@@ -1,0 +1,130 @@
+package gigastore
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+)
+
+// An object is read as encoding/json reads it, and text that is none makes no panic.
+func FuzzObject(f *testing.F) {
+	f.Add([]byte(` {"a" : 1 , "b":[{"c":"]}\\\""}],"a":-1.5e3,"\u0064":null,"e":{},"":true}`))
+	f.Add([]byte("{\"\xff\":\"\\ud800\",\"n\":[null,{}]\n}\t"))
+	f.Add([]byte(`{"a":}`))
+	f.Add([]byte(`{"a":1`))
+	f.Add([]byte(`null`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var want map[string]json.RawMessage
+		err := json.Unmarshal(data, &want)
+		got, ours := readObject(data)
+		if (err == nil && want != nil) != (ours == nil) {
+			t.Fatalf("%v, %v", err, ours)
+		}
+		if ours == nil && !reflect.DeepEqual(map[string]json.RawMessage(got), want) {
+			t.Fatalf("%q instead of %q", got, want)
+		}
+		if o, err := splitObject(data); err == nil {
+			for name := range o {
+				var text string
+				take(o, name, &text)
+			}
+		}
+		_ = new(Sale).UnmarshalJSON(data)
+		_ = new(CustomerRecord).UnmarshalJSON(data)
+	})
+}
+
+// A member is decoded as encoding/json decodes it.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`"\u00e9\ud800 \"x\""`))
+	f.Add([]byte("\"\xff\""))
+	f.Add([]byte(`null`))
+	f.Add([]byte(`-0.0e1`))
+	f.Add([]byte(`{"priceValue":1.5}`))
+	f.Add([]byte(`{"sizeValue":1,"sizeUnit":"GB"}`))
+	f.Add([]byte(`{"iccid":"8","state":null}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var members map[string]json.RawMessage
+		if json.Unmarshal([]byte(`{"m":`+string(data)+`}`), &members) != nil || len(members) != 1 {
+			return
+		}
+		raw := members["m"]
+		decodesAlike[string](t, raw)
+		decodesAlike[bool](t, raw)
+		decodesAlike[int](t, raw)
+		decodesAlike[*bool](t, raw)
+		decodesAlike[*Price](t, raw)
+		decodesAlike[*Size](t, raw)
+		decodesAlike[*ESIMProfile](t, raw)
+		decodesAlike[[]ESIMProfile](t, raw)
+		decodesAlike[ActivatedItem](t, raw)
+		decodesAlike[Time](t, raw)
+		decodesAlike[Decimal](t, raw)
+		decodesAlike[ActivationMode](t, raw)
+	})
+}
+
+func decodesAlike[T any](t *testing.T, raw json.RawMessage) {
+	t.Helper()
+	var want, got T
+	err, ours := json.Unmarshal(raw, &want), decode(raw, &got)
+	if (err == nil) != (ours == nil) || err == nil && !reflect.DeepEqual(got, want) {
+		t.Fatalf("%T of %q: %+v, %v instead of %+v, %v", got, raw, got, ours, want, err)
+	}
+}
+
+// A sale that was written down is read back as it was, but for what nobody knows: the first answer to a call is made of
+// the sale at hand, and every later one of the sale that was kept.
+func FuzzSaleKept(f *testing.F) {
+	f.Add([]byte(`{"status":"success","activatedItem":{"uid":"u","metatag":"gw-op-000001 x","purchasePrice":{"priceValue":4.20},"balance":{"expiresAt":"soon"}},"customer":{"uid":"c"}}`))
+	f.Add([]byte(`{"status":"success","activatedItem":{"uid":"u","metatag":"gw-op-000001","countries":[{"iso2":"GR"}],"balance":{"activatedAt":"2026-01-02T03:04:05.67890Z","sizeLeft":{"sizeValue":1.0}}}}`))
+	f.Add([]byte(saleJSON(testToken)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sale := saleOf("gw-op-000001", data)
+		if sale == nil {
+			return
+		}
+		text, err := json.Marshal(sale)
+		if err != nil {
+			t.Fatalf("cannot be kept: %v", err)
+		}
+		var kept Sale
+		if err := json.Unmarshal(text, &kept); err != nil {
+			t.Fatalf("cannot be read back: %v", err)
+		}
+		again, err := json.Marshal(kept)
+		if err != nil || string(again) != string(text) {
+			t.Fatalf("kept %s, read back as %s, %v", text, again, err)
+		}
+		if got, want := withoutUnknown(kept), withoutUnknown(*sale); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s\nread back as %+#v\ninstead of   %+#v", text, got, want)
+		}
+	})
+}
+
+// withoutUnknown leaves out what is not kept: members without a name here, and how a readable time was written.
+func withoutUnknown(s Sale) Sale {
+	s.Unknown, s.ActivatedItem.Unknown, s.Customer.Unknown, s.ActivatedItem.Balance.Unknown = nil, nil, nil, nil
+	if s.ESIMProfile != nil {
+		profile := *s.ESIMProfile
+		profile.Unknown = nil
+		s.ESIMProfile = &profile
+	}
+	balance := &s.ActivatedItem.Balance
+	for _, t := range []*Time{&s.ActivatedItem.SalesDate, &balance.ActivatedAt, &balance.ExpiresAt} {
+		if !t.IsZero() {
+			t.text = ""
+		}
+	}
+	return s
+}
+
+func BenchmarkSale(b *testing.B) {
+	data := fixture(b, "register-response-now.json")
+	b.ReportAllocs()
+	for b.Loop() {
+		if saleOf("gw-op-000001", data) == nil {
+			b.Fatal("no sale")
+		}
+	}
+}
