@@ -10,6 +10,8 @@ import "time"
 //   - Any other event must speak of the newest attempt.
 //   - A purchase fails, and goes to an operator, for a reason.
 //   - A second package for one purchase contradicts the first.
+//   - What an operator was asked for can be presumed absent after all only where the vendor's records
+//     could not be read: an outage that ends leaves no work behind.
 //
 // With Illegal the purchase is unchanged. With Stays and Contradicts only its bookkeeping differs.
 func (p Purchase) After(change Change, now time.Time) (Purchase, Verdict) {
@@ -55,6 +57,9 @@ func (p Purchase) judge(change Change) (State, Verdict) {
 		return p.State, Illegal
 	}
 	if change.Event.positive() && change.ItemUID == "" {
+		return p.State, Illegal
+	}
+	if p.State == NeedsOperator && change.Event == PresumedAbsent && p.Reason != Unreadable {
 		return p.State, Illegal
 	}
 	state, verdict := Next(p.State, change.Event)

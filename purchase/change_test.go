@@ -42,6 +42,13 @@ func through(t *testing.T, events ...purchase.Event) purchase.Purchase {
 	return p
 }
 
+// forOperator is a purchase that needs an operator for reason.
+func forOperator(t *testing.T, reason purchase.Reason) purchase.Purchase {
+	t.Helper()
+	p, _ := through(t, purchase.Lost).After(purchase.Change{Event: purchase.BeyondEvidence, Attempt: 1, Reason: reason}, claimedAt)
+	return p
+}
+
 func TestNew(t *testing.T) {
 	t.Parallel()
 	p := claimed()
@@ -132,6 +139,16 @@ func TestAfterRefinesNext(t *testing.T) {
 			"a late 4xx where an operator is asked", through(t, purchase.Lost, purchase.BeyondEvidence),
 			purchase.Change{Event: purchase.AnsweredRefused, Attempt: 1},
 			purchase.NeedsOperator, purchase.Stays,
+		},
+		{
+			"an absence where evidence contradicts", forOperator(t, purchase.SeveralFound),
+			purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent},
+			purchase.NeedsOperator, purchase.Illegal,
+		},
+		{
+			"an absence where records could not be read", forOperator(t, purchase.Unreadable),
+			purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent},
+			purchase.Failed, purchase.Moves,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

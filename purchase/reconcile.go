@@ -94,8 +94,14 @@ func (r *reconciler) run() {
 }
 
 // pass reads the vendor's records once and settles what they settle. It returns how many purchases
-// are still open.
-func (r *reconciler) pass(ctx context.Context) int {
+// are still open. A panic ends this pass and not the process, like that of an owner.
+func (r *reconciler) pass(ctx context.Context) (left int) {
+	defer func() {
+		if value := recover(); value != nil {
+			r.engine.logger.ErrorContext(ctx, "the reconciler panicked", panicked(value))
+			left = 1
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, passBudget)
 	defer cancel()
 	watched, err := r.engine.journal.Watched(ctx)
@@ -263,7 +269,7 @@ func (r *reconciler) weighAbsence(ctx context.Context, p Purchase, scan *sightin
 	a.last = scan.began
 	r.absences[p.ID] = a
 	switch {
-	case a.reads >= absentReads && p.State == Uncertain && !p.SuccessSeen:
+	case a.reads >= absentReads && (p.State == Uncertain || p.Reason == Unreadable) && !p.SuccessSeen:
 		r.engine.record(ctx, p.ID, Change{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: byReconciler})
 	case a.unproven >= absentReads && p.SuccessSeen:
 		r.beyondEvidence(ctx, p, SuccessSeen)

@@ -13,7 +13,8 @@ const (
 	Accepted
 	// Uncertain: bytes may have left and no conclusive answer came; the reconciler owns it.
 	Uncertain
-	// NeedsOperator: evidence contradicts, or cannot be had. Positive evidence still settles it.
+	// NeedsOperator: evidence contradicts, or cannot be had. Positive evidence still settles it, and
+	// any evidence where it could only not be had.
 	NeedsOperator
 	// Succeeded: bound to one activated item.
 	Succeeded
@@ -150,7 +151,7 @@ const (
 //	LOST               UNCERTAIN      illegal        illegal         illegal         illegal      illegal
 //	WINDOW_OVER        illegal        FAILED         illegal         illegal         illegal      illegal
 //	FOUND              SUCCEEDED      SUCCEEDED      SUCCEEDED       SUCCEEDED       stays        contradicts
-//	PRESUMED_ABSENT    illegal        illegal        FAILED          illegal         illegal      illegal
+//	PRESUMED_ABSENT    illegal        illegal        FAILED          FAILED          illegal      illegal
 //	BEYOND_EVIDENCE    illegal        illegal        NEEDS_OPERATOR  illegal         illegal      illegal
 //	RESOLVED_APPLIED   illegal        illegal        SUCCEEDED       SUCCEEDED       illegal      illegal
 //	RESOLVED_ABSENT    illegal        illegal        FAILED          FAILED          illegal      illegal
@@ -159,7 +160,8 @@ const (
 // entered by proof alone that the send before had no effect.
 //
 // An operator owns a purchase in NEEDS_OPERATOR: there a late refusal is one more piece of
-// evidence, since what brought the purchase there may contradict it. Only a sale seen settles it.
+// evidence, since what brought the purchase there may contradict it. Only a sale seen settles it, and
+// an absence where nothing worse than unreadable records brought it there: [Purchase.After] knows.
 func Next(from State, event Event) (State, Verdict) {
 	switch from {
 	case Sending:
@@ -229,7 +231,7 @@ func fromNeedsOperator(event Event) (State, Verdict) {
 	switch event {
 	case AnsweredApplied, Found, ResolvedApplied:
 		return Succeeded, Moves
-	case ResolvedAbsent:
+	case PresumedAbsent, ResolvedAbsent:
 		return Failed, Moves
 	case AnsweredRefused, AnsweredNoEffect, AnsweredUnknown:
 		return NeedsOperator, Stays

@@ -141,13 +141,14 @@ const (
 // node is a purchase together with the truth about each of its sends, "nnp" for instance.
 type node struct {
 	state   purchase.State
+	reason  purchase.Reason
 	attempt int
 	item    string // of the binding
 	wire    string
 }
 
 func (n node) purchase() purchase.Purchase {
-	return purchase.Purchase{State: n.state, Attempt: n.attempt, ItemUID: n.item}
+	return purchase.Purchase{State: n.state, Reason: n.reason, Attempt: n.attempt, ItemUID: n.item}
 }
 
 func (n node) all(want truth) bool { return strings.Trim(n.wire, string(want)) == "" }
@@ -174,7 +175,7 @@ func (n node) canHappen(event purchase.Event, attempt int) bool {
 func search(t *testing.T, edge func(from node, change purchase.Change, to node, verdict purchase.Verdict, path string)) map[node][]node {
 	t.Helper()
 	const sends = 3
-	begin := node{purchase.Sending, 1, "", string(pending)}
+	begin := node{purchase.Sending, "", 1, "", string(pending)}
 	paths := map[node]string{begin: "claim"}
 	next := map[node][]node{}
 	for queue := []node{begin}; len(queue) > 0; queue = queue[1:] {
@@ -197,7 +198,7 @@ func search(t *testing.T, edge func(from node, change purchase.Change, to node, 
 		}
 		for _, event := range purchase.Events() {
 			for attempt := 1; attempt <= from.attempt; attempt++ {
-				change := purchase.Change{Event: event, Attempt: attempt, Reason: "REASON"}
+				change := purchase.Change{Event: event, Attempt: attempt, Reason: purchase.Unreadable}
 				if !from.canHappen(event, attempt) || event == purchase.Permitted && from.attempt == sends {
 					continue
 				}
@@ -205,7 +206,7 @@ func search(t *testing.T, edge func(from node, change purchase.Change, to node, 
 					change.ItemUID = "item"
 				}
 				after, verdict := from.purchase().After(change, time.Unix(0, 0))
-				to := node{after.State, after.Attempt, after.ItemUID, from.wire}
+				to := node{after.State, after.Reason, after.Attempt, after.ItemUID, from.wire}
 				if after.Attempt > from.attempt {
 					to.wire += string(pending)
 				}

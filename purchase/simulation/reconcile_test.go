@@ -238,6 +238,23 @@ func TestOutageOfTheList(t *testing.T) {
 	})
 }
 
+// TestOutageThatHidNothing leaves no work for a human either: what was not sold is presumed absent, by
+// the same evidence as ever, once lists can be read again.
+func TestOutageThatHidNothing(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
+		w.inject(t, listPath, "list_fail", 100000, nil)
+		w.lose(t, register("order-0", ""))
+		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		wants(t, w.buy(w.replica(0), register("younger", "")), told)
+		w.box.Disarm()
+		p, took := w.becomes(t, "order-0", purchase.Failed, time.Hour)
+		if p.Reason != purchase.ReasonPresumedAbsent || took < 2*quiet/4 {
+			t.Errorf("%s, %s after the list could be read", p.Reason, took)
+		}
+	})
+}
+
 // TestDetailsAreWaitedFor: a register's sale that is seen before its customer can be read.
 func TestDetailsAreWaitedFor(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,24 @@
+package purchase
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// A journal whose methods all panic.
+type absentJournal struct{ Journal }
+
+// TestReconcilerSurvivesAPanic: it says so without the panic's value, and comes back.
+func TestReconcilerSurvivesAPanic(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	r := newReconciler(&Engine{journal: absentJournal{}, logger: slog.New(slog.NewTextHandler(&log, nil))}, ReconcileConfig{})
+	if left := r.pass(t.Context()); left == 0 {
+		t.Error("nothing is left to do after a pass that panicked")
+	}
+	if !strings.Contains(log.String(), "the reconciler panicked") || strings.Contains(log.String(), "nil pointer") {
+		t.Errorf("the log has %s", log.String())
+	}
+}
