@@ -3,6 +3,7 @@ package purchase
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"gigagate.internal/gigastore"
@@ -28,6 +29,12 @@ const (
 	// scanPause is the least time between two reads of the vendor's whole list, however many callers
 	// ask after their purchases.
 	scanPause = 5 * time.Second
+	// operatorPause is the same while operators own all that is open, and nobody asks.
+	operatorPause = 5 * time.Minute
+	// auditPause is the same while nothing is open, for sales of what was presumed absent less than
+	// auditFor ago: their callers were told that nothing was sold.
+	auditPause = time.Hour
+	auditFor   = 48 * time.Hour
 	// maxReadAround is how many purchases are looked for one by one in a pass; one read of the list
 	// serves them all.
 	maxReadAround = 20
@@ -76,8 +83,10 @@ func (r *reconciler) nudge() {
 func (r *reconciler) run() {
 	ctx := r.engine.life
 	r.lastComplete = time.Now()
+	asked := false
 	for pause := firstPass; r.engine.sleep(ctx, min(firstPass, r.config.Quiet/4)); pause = min(2*pause, longestPass, r.config.Quiet/4) {
-		open := r.pass(ctx)
+		open := r.pass(ctx, asked)
+		asked = false
 		if open == 0 {
 			pause = longestPass
 			// Nothing in flight here can become uncertain without a nudge; other replicas' can.
@@ -86,16 +95,16 @@ func (r *reconciler) run() {
 		select {
 		case <-timer.C:
 		case <-r.nudged:
-			pause = firstPass
+			pause, asked = firstPass, true
 		case <-ctx.Done():
 		}
 		timer.Stop()
 	}
 }
 
-// pass reads the vendor's records once and settles what they settle. It returns how many purchases
-// are still open. A panic ends this pass and not the process, like that of an owner.
-func (r *reconciler) pass(ctx context.Context) (left int) {
+// pass reads the vendor's records once, if that is due or asked for, and settles what they settle. It
+// returns how many purchases are still open. A panic ends this pass and not the process, like that of an owner.
+func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	defer func() {
 		if value := recover(); value != nil {
 			r.engine.logger.ErrorContext(ctx, "the reconciler panicked", panicked(value))
@@ -112,16 +121,12 @@ func (r *reconciler) pass(ctx context.Context) (left int) {
 	open := r.ours(ctx, watched)
 	r.engine.instruments.open(ctx, open)
 	r.keepOpen(open)
-	if len(open) == 0 {
-		return 0
+	if len(open) > 0 {
+		found := newSighting()
+		r.readAround(ctx, open, found)
+		open = r.settleFound(ctx, open, found)
 	}
-	found := newSighting()
-	r.readAround(ctx, open, found)
-	open = r.settleFound(ctx, open, found)
-	if len(open) == 0 {
-		return 0
-	}
-	if time.Since(r.lastScan) < min(scanPause, r.config.Quiet/4) {
+	if !r.scanDue(watched, open, asked) {
 		return len(open)
 	}
 	r.lastScan = time.Now()
@@ -132,6 +137,23 @@ func (r *reconciler) pass(ctx context.Context) (left int) {
 		r.weighAbsence(ctx, p, scan)
 	}
 	return len(open)
+}
+
+// scanDue reports whether a read of the vendor's whole list is worth its cost.
+func (r *reconciler) scanDue(watched, open []Purchase, asked bool) bool {
+	pending := func(p Purchase) bool { return p.State == Uncertain || p.Reason == Unreadable }
+	late := func(p Purchase) bool {
+		return p.State == Failed && p.Anomalies == 0 && time.Since(p.SettledAt) < auditFor
+	}
+	since := time.Since(r.lastScan)
+	switch {
+	case slices.ContainsFunc(open, pending), asked && len(open) > 0:
+		return since >= min(scanPause, r.config.Quiet/4)
+	case len(open) > 0:
+		return since >= operatorPause
+	default:
+		return since >= auditPause && slices.ContainsFunc(watched, late)
+	}
 }
 
 // ours picks what is open and was bought for the account that can be read.

@@ -15,7 +15,7 @@ func TestReconcilerSurvivesAPanic(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	r := newReconciler(&Engine{journal: absentJournal{}, logger: slog.New(slog.NewTextHandler(&log, nil))}, ReconcileConfig{})
-	if left := r.pass(t.Context()); left == 0 {
+	if left := r.pass(t.Context(), false); left == 0 {
 		t.Error("nothing is left to do after a pass that panicked")
 	}
 	if !strings.Contains(log.String(), "the reconciler panicked") || strings.Contains(log.String(), "nil pointer") {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -255,6 +256,38 @@ func TestOutageThatHidNothing(t *testing.T) {
 	})
 }
 
+// TestWhatAnOperatorOwnsIsReadSeldom, and soon when somebody asks after it.
+func TestWhatAnOperatorOwnsIsReadSeldom(t *testing.T) {
+	t.Parallel()
+	settings := sandbox.DefaultSettings()
+	settings.ListMetatags = false
+	older := []purchase.Order{order(purchase.Register, "", "older-0")}
+	stage(t, plan{settings: settings, older: older}, func(t *testing.T, w *world) {
+		var reads atomic.Int32
+		w.intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == listPath {
+				reads.Add(1)
+			}
+			return false
+		}
+		p := w.lose(t, register("order-0", ""))
+		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		reads.Store(0)
+		pause(time.Hour)
+		if n := reads.Load(); n < 6 || n > 13 {
+			t.Errorf("the list was read %d times in an hour", n)
+		}
+		pause(time.Minute)
+		reads.Store(0)
+		if _, _, err := w.replica(0).engine.Get(t.Context(), p.ID); err != nil {
+			t.Fatal(err)
+		}
+		if pause(10 * time.Second); reads.Load() == 0 {
+			t.Error("somebody asked, and nothing was read")
+		}
+	})
+}
+
 // TestDetailsAreWaitedFor: a register's sale that is seen before its customer can be read.
 func TestDetailsAreWaitedFor(t *testing.T) {
 	t.Parallel()
@@ -301,9 +334,7 @@ func TestLateSaleAfterFailed(t *testing.T) {
 		w.inject(t, registerPath, "commit_late", 1, m{"delay": "30m"})
 		wants(t, w.buy(w.replica(0), register("order-0", "")), unsettled)
 		w.becomes(t, "order-0", purchase.Failed, time.Hour)
-		pause(30 * time.Minute)
-		w.sellUnseen(t, register("order-1", "")) // the list is read when something is open
-		w.becomes(t, "order-1", purchase.Succeeded, time.Minute)
+		pause(2 * time.Hour) // nothing else is open
 		p := w.of(t, "order-0")
 		if p.State != purchase.Failed || p.Anomalies != 1 || len(w.salesOf(t, "order-0")) != 1 {
 			t.Errorf("%s with %d anomalies, %d sales", p.State, p.Anomalies, len(w.salesOf(t, "order-0")))
