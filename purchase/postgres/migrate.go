@@ -68,7 +68,7 @@ func (j *Journal) migrate(ctx context.Context) error {
 	if version == 0 {
 		// IF NOT EXISTS asks for the right to create schemas even where there is nothing to create.
 		var exists bool
-		if err := tx.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL`, pgx.Identifier{j.schema}.Sanitize()).Scan(&exists); err != nil {
+		if err := tx.QueryRow(ctx, schemaExists, j.schema).Scan(&exists); err != nil {
 			return err
 		}
 		if !exists {
@@ -97,6 +97,13 @@ func (j *Journal) migrate(ctx context.Context) error {
 	return nil
 }
 
+// Asked of the catalogs' tables, which are read afresh: within a transaction to_regclass and
+// to_regnamespace may answer from before another replica's commit that the lock has waited for.
+const (
+	schemaExists       = `SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)`
+	versionTableExists = `SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'schema_version')`
+)
+
 type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
@@ -106,7 +113,7 @@ type querier interface {
 func (j *Journal) schemaVersion(ctx context.Context, db querier, known int) (int, error) {
 	table := pgx.Identifier{j.schema, "schema_version"}.Sanitize()
 	var exists bool
-	if err := db.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, table).Scan(&exists); err != nil || !exists {
+	if err := db.QueryRow(ctx, versionTableExists, j.schema).Scan(&exists); err != nil || !exists {
 		return 0, err
 	}
 	var version, oldest int
