@@ -14,17 +14,20 @@ BIN := $(CURDIR)/bin
 # The pinned linter: found in PATH or in Go's own bin folder, else installed in bin/.
 GOLANGCI_LINT = "$$(.ci/linter $(GOLANGCI_LINT_VERSION) $(BIN))"
 
-.PHONY: help generate check-generate lint fmt test race fuzz sabotage vuln build run breaking ci
+.PHONY: help generate check-generate lint fmt test race fuzz sabotage scenarios vuln build run breaking ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-generate: ## Make gen/ from proto/
+generate: ## Make gen/ from proto/, and the generated parts of docs/ (needs Python and Node.js)
 	go generate ./...
+	$(MAKE) -C gen/python generate
+	npm ci --no-fund --no-audit --prefix gen/typescript
+	npm run generate --prefix gen/typescript
 
-check-generate: generate ## Fail if gen/ is not what proto/ says
-	git diff --exit-code -- gen
-	@test -z "$$(git ls-files --others --exclude-standard -- gen)" || { echo "gen/ has files that are not in git" >&2; exit 1; }
+check-generate: generate ## Fail if gen/ and docs/ are not what their sources say
+	git diff --exit-code -- gen docs
+	@test -z "$$(git ls-files --others --exclude-standard -- gen docs)" || { echo "gen/ or docs/ has files that are not in git" >&2; exit 1; }
 
 lint: ## Check formatting, lint rules, import directions and the contract's style
 	go vet ./...
@@ -48,11 +51,17 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s)
 sabotage: ## Remove each safety rule in turn, and see a test notice
 	go run ./purchase/simulation/sabotage
 
+scenarios: ## Play proto/scenarios in every language whose tools are here
+	go run ./cmd/scenarios
+
+rest-docs: ## Check the REST documentation: a strict validator, schemathesis, a browser
+	.ci/rest-docs
+
 vuln: ## Look for known vulnerabilities (needs vuln.go.dev)
 	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
 
 build: ## Build bin/gigagate, static, as the container image has it
-	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.stamped=$(VERSION)" -o $(BIN)/gigagate ./cmd/gigagate
+	CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags="-s -w -X main.stamped=$(VERSION)" -o $(BIN)/gigagate ./cmd/gigagate
 
 run: ## Serve with a sandbox
 	go run ./cmd/gigagate serve --sandbox

@@ -144,7 +144,7 @@ func (g *gateway) overGRPC(t *testing.T, ctx context.Context, q question) answer
 	var head, trailer metadata.MD
 	err = g.conn.Invoke(ctx, call.method, q.encoded(data), &back,
 		grpc.ForceCodec(bytesCodec{}), grpc.Header(&head), grpc.Trailer(&trailer))
-	a := answer{reply: call.reply, traceID: strings.Join(head.Get("x-trace-id"), ","), replayed: strings.Join(head.Get("gigagate-replayed"), ",")}
+	a := answer{reply: call.reply, traceID: strings.Join(append(head.Get("x-trace-id"), trailer.Get("x-trace-id")...), ","), replayed: strings.Join(head.Get("gigagate-replayed"), ",")}
 	if err != nil {
 		st := status.Convert(err)
 		a.setStatus(st)

@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
 )
 
 // errorDomain is the domain of every google.rpc.ErrorInfo this service sends.
@@ -239,6 +242,25 @@ func (f *failure) GRPCStatus() *status.Status {
 		return status.New(row.code, f.publicSentence())
 	}
 	return st
+}
+
+// retryPushback is the trailer by which the retry policy of a gRPC client waits as long as retry_delay
+// says. Where the deadline ends before that, it forbids to send again: the client would wait for the
+// deadline and tell of that, and the Outcome be lost.
+func (f *failure) retryPushback(ctx context.Context) metadata.MD {
+	if situations[f.reason].code != codes.Unavailable {
+		return nil // not what the contract's call policy repeats
+	}
+	milliseconds := int64(-1)
+	if delay := f.outcome().GetRetryDelay(); delay != nil && hasTime(ctx, delay.AsDuration()+purchase.AnswerMargin) {
+		milliseconds = delay.AsDuration().Milliseconds()
+	}
+	return metadata.Pairs("grpc-retry-pushback-ms", strconv.FormatInt(milliseconds, 10))
+}
+
+func hasTime(ctx context.Context, d time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return !ok || time.Until(deadline) > d
 }
 
 func (f *failure) publicSentence() string {

@@ -39,12 +39,17 @@ func (s *Server) interceptors(door string, own ...grpc.UnaryServerInterceptor) [
 func (s *Server) observe(door string) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		start := time.Now()
-		if id := trace.SpanContextFromContext(ctx).TraceID(); id.IsValid() {
-			// It fails only where the answer's header has gone out, which cannot be yet.
-			_ = grpc.SetHeader(ctx, metadata.Pairs(traceIDKey, id.String()))
-		}
 		annotate(ctx, requestAttributes(req)...)
 		resp, err := next(ctx, req)
+		if id := trace.SpanContextFromContext(ctx).TraceID(); id.IsValid() {
+			// An error has it in its trailer: gRPC clients retry by themselves only after an answer
+			// that has no header. It fails only where that has gone out, which cannot be yet.
+			set := grpc.SetHeader
+			if err != nil {
+				set = grpc.SetTrailer
+			}
+			_ = set(ctx, metadata.Pairs(traceIDKey, id.String()))
+		}
 		s.logCall(ctx, logged{door: door, method: info.FullMethod, request: req, response: resp, start: start}, err)
 		return resp, err
 	}
@@ -133,6 +138,8 @@ func mapErrors(ctx context.Context, req any, info *grpc.UnaryServerInfo, next gr
 		return resp, nil
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
+		// It fails only where the trailer has gone out, which cannot be yet.
+		_ = grpc.SetTrailer(ctx, f.retryPushback(ctx))
 		return nil, f
 	}
 	if _, ok := status.FromError(err); ok && !strings.HasPrefix(info.FullMethod, contractPrefix) {

@@ -153,6 +153,10 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 		r.Header.Del("Grpc-Timeout")
 		r.Header.Del("TE")
 		r.Body = &restBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), call: restCallOf(r.Context())}
+		if s.isDocs(r) {
+			s.serveDocs(w, r)
+			return
+		}
 		if r.URL.Path != "/v1" && !strings.HasPrefix(r.URL.Path, "/v1/") {
 			s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND})
 			return

@@ -54,12 +54,17 @@ func (s *Server) restError(
 func (s *Server) restRoutingError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int,
 ) {
-	f := &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND}
 	if code == http.StatusMethodNotAllowed {
-		f.reason = gigagatev1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED
-		w.Header().Set("Allow", strings.Join(methodsOf(r.URL.Path), ", "))
+		s.refuseMethod(w, r, methodsOf(r.URL.Path))
+		return
 	}
-	s.refuse(w, r, f)
+	s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND})
+}
+
+// refuseMethod answers for a path that takes other methods.
+func (s *Server) refuseMethod(w http.ResponseWriter, r *http.Request, allowed []string) {
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED})
 }
 
 // refuse answers with a failure born on this door, and writes its log line: such a call never

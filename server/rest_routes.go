@@ -82,11 +82,12 @@ func routeOf(method, pattern string) *route {
 	return nil
 }
 
-// methodsOf lists the methods that some binding has for path.
+// methodsOf lists the methods that some binding has for path. No id has a colon: what follows one is
+// part of the binding, as in {id}:wait.
 func methodsOf(path string) []string {
 	var methods []string
 	for _, r := range routes {
-		pattern := "^" + pathField.ReplaceAllString(r.template, `[^/]*`) + "$"
+		pattern := "^" + pathField.ReplaceAllString(r.template, `[^/:]*`) + "$"
 		if matched, _ := regexp.MatchString(pattern, path); matched && !slices.Contains(methods, r.method) {
 			methods = append(methods, r.method)
 		}
@@ -97,6 +98,11 @@ func methodsOf(path string) []string {
 // strictRequest refuses what grpc-gateway would ignore around the body.
 func (s *Server) strictRequest(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, pathParams map[string]string) {
+		// grpc-gateway takes GET …/{id}:resolve for a GET of an id with a colon.
+		if methods := methodsOf(r.URL.Path); len(methods) > 0 && !slices.Contains(methods, r.Method) {
+			s.refuseMethod(w, r, methods)
+			return
+		}
 		call := restCallOf(r.Context())
 		if pattern, ok := runtime.HTTPPattern(r.Context()); ok {
 			call.route = routeOf(r.Method, pattern.String())
@@ -163,11 +169,23 @@ func checkQuery(query string, route *route) *failure {
 		}
 		seen[field.Name()] = true
 		one := dynamicpb.NewMessage(route.input)
-		if runtime.PopulateQueryParameters(one, url.Values{name: given}, &utilities.DoubleArray{}) != nil {
+		if runtime.PopulateQueryParameters(one, url.Values{name: given}, &utilities.DoubleArray{}) != nil || !isPlain(field, given[0]) {
 			return malformed(string(field.Name()), "cannot be read as a value of this parameter")
 		}
 	}
 	return nil
+}
+
+// jsonDuration is the one form that JSON has for a duration.
+var jsonDuration = regexp.MustCompile(`^-?[0-9]+(\.[0-9]{1,9})?s$`)
+
+// isPlain reports whether a parameter is written as the same field is in JSON. grpc-gateway reads
+// durations as Go does, and would take 0 and 1m30s.
+func isPlain(field protoreflect.FieldDescriptor, value string) bool {
+	if field.Message() == nil || field.Message().FullName() != "google.protobuf.Duration" {
+		return true
+	}
+	return jsonDuration.MatchString(value)
 }
 
 // fieldNamed finds a field by its JSON or its proto name.

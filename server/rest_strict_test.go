@@ -124,6 +124,8 @@ var strictCases = []strictCase{
 	{name: "index of a parameter", verb: "GET", path: "/v1/purchases?requestId[CANARY]=1", fields: whole},
 	{name: "no duration", verb: "GET", path: restPurchase + ":wait?timeout=CANARY", fields: []string{"timeout"}},
 	{name: "duration without a unit", verb: "GET", path: restPurchase + ":wait?timeout=30", fields: []string{"timeout"}},
+	{name: "zero without a unit", verb: "GET", path: restPurchase + ":wait?timeout=0", fields: []string{"timeout"}},
+	{name: "duration in minutes", verb: "GET", path: restPurchase + ":wait?timeout=0.5m", fields: []string{"timeout"}},
 	{name: "query repeats the purchase", verb: "GET", path: restPurchase + ":wait?id=CANARY", fields: []string{"id"}},
 	{name: "parameter of another call", verb: "GET", path: restPurchase + "?timeout=1s", fields: []string{"timeout"}},
 	{name: "body on a wait", verb: "GET", path: restPurchase + ":wait", body: `{"timeout":"1s"}`, fields: whole},
@@ -133,7 +135,6 @@ var strictCases = []strictCase{
 	{name: "unknown field of a resolution", path: restPurchase + ":resolve", body: `{"nothingsold":true}`, fields: []string{"nothingsold"}},
 	{name: "query on a resolution", path: restPurchase + ":resolve?nothingSold=true", body: `{}`, fields: whole},
 	{name: "unknown verb of a purchase", verb: "GET", path: restPurchase + ":CANARY", fields: []string{"id"}, reason: "INVALID_FIELD"},
-	{name: "resolve with GET", verb: "GET", path: restPurchase + ":resolve", fields: []string{"id"}, reason: "INVALID_FIELD"},
 	{name: "too long a wait", verb: "GET", path: restPurchase + ":wait?timeout=61s", fields: []string{"timeout"}, reason: "INVALID_FIELD"},
 	{name: "no id of a purchase", verb: "GET", path: "/v1/purchases/", fields: []string{"id"}, reason: "INVALID_FIELD"},
 	{name: "too long a page", verb: "GET", path: "/v1/purchases?pageSize=501", fields: []string{"page_size"}, reason: "INVALID_FIELD"},
@@ -259,7 +260,7 @@ func TestNoRoute(t *testing.T) {
 		}
 	}
 	for path, allow := range map[string]string{
-		"/v1/purchases": "GET", restPurchase: "GET", restPurchase + ":wait": "GET", restPurchase + ":resolve": "GET, POST",
+		"/v1/purchases": "GET", restPurchase: "GET", restPurchase + ":wait": "GET", restPurchase + ":resolve": "POST",
 		restRegister: "POST", restTopUp: "POST", restActivate: "POST", restCustomer: "GET", "/v1/inventory": "GET",
 	} {
 		for _, verb := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CANARY"} {

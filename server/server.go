@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
@@ -51,6 +52,8 @@ type Config struct {
 	Propagator     propagation.TextMapPropagator
 	// Now is the clock that states of packages are derived by.
 	Now func() time.Time
+	// Docs says whether the REST door also serves its own documentation.
+	Docs bool
 }
 
 // Server is the gateway behind its listeners, which are the caller's: GRPC and REST serve on them.
@@ -70,6 +73,7 @@ type Server struct {
 
 	grpcServer *grpc.Server
 	rest       http.Handler
+	docs       map[string]docsFile // nil: none are served
 	health     *health.Server
 
 	streams    context.Context // ends when the drain begins
@@ -103,6 +107,11 @@ func New(config Config) (*Server, error) {
 		activator:      newActivator(config.Vendor, config.Logger, config.VendorTimeout),
 		inventory:      gigastore.NewInventoryCache(config.Vendor),
 		health:         health.NewServer(),
+	}
+	if config.Docs {
+		if s.docs, err = docsFiles(); err != nil {
+			return nil, fmt.Errorf("read the documentation: %w", err)
+		}
 	}
 	s.streams, s.endStreams = context.WithCancel(context.Background())
 	s.grpcServer = s.newGRPC()
@@ -145,11 +154,30 @@ func (s *Server) endWithDrain(srv any, stream grpc.ServerStream, _ *grpc.StreamS
 // the same interceptors and stats handler as the gRPC door.
 func (s *Server) newInProcess() *inprocgrpc.Channel {
 	channel := (&inprocgrpc.Channel{}).
-		WithServerStatsHandler(otelgrpc.NewServerHandler(s.otelgrpcOptions()...)).
+		WithServerStatsHandler(timedStats{otelgrpc.NewServerHandler(s.otelgrpcOptions()...)}).
 		WithServerUnaryInterceptor(chain(s.interceptors(doorREST, requestIDFromHeader)))
 	// Requests come decoded: the REST door has read them.
 	s.register(channel, func(desc grpc.ServiceDesc) *grpc.ServiceDesc { return &desc })
 	return channel
+}
+
+// timedStats tells a stats handler when a call began. grpchan's in-process channel leaves it out, and
+// calls would be measured from the year 1.
+type timedStats struct{ stats.Handler }
+
+type callBeganKey struct{}
+
+// TagRPC implements [stats.Handler].
+func (h timedStats) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	return h.Handler.TagRPC(context.WithValue(ctx, callBeganKey{}, time.Now()), info)
+}
+
+// HandleRPC implements [stats.Handler].
+func (h timedStats) HandleRPC(ctx context.Context, event stats.RPCStats) {
+	if end, ok := event.(*stats.End); ok && end.BeginTime.IsZero() {
+		end.BeginTime, _ = ctx.Value(callBeganKey{}).(time.Time)
+	}
+	h.Handler.HandleRPC(ctx, event)
 }
 
 func (s *Server) otelgrpcOptions() []otelgrpc.Option {

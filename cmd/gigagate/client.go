@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"gigagate.internal/gen/go/client"
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
@@ -26,7 +27,8 @@ type clientSettings struct {
 	Timeout time.Duration `default:"100s" help:"How long to wait for the answer, retries included (default ${default})."`
 }
 
-// dial makes a connection to the gateway. It connects when first used.
+// dial makes a connection to the gateway. It connects when first used. It does not repeat calls by
+// itself: call tells the person of each time.
 func (s clientSettings) dial() (*grpc.ClientConn, error) {
 	return grpc.NewClient(s.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 }
@@ -80,13 +82,7 @@ type callError struct {
 }
 
 func newCallError(err error) *callError {
-	told := &callError{status: status.Convert(err)}
-	for _, detail := range told.status.Details() {
-		if outcome, ok := detail.(*gigagatev1.Outcome); ok {
-			told.outcome = outcome
-		}
-	}
-	return told
+	return &callError{status: status.Convert(err), outcome: client.OutcomeOf(err)}
 }
 
 // Error names code, reason, effect and the gateway's sentence.

@@ -179,8 +179,8 @@ type answer struct {
 	body   string
 }
 
-// client leaves no connection, and so no goroutine, behind.
-var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+// httpClient leaves no connection, and so no goroutine, behind.
+var httpClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 func get(t *testing.T, url string) answer {
 	t.Helper()
@@ -209,7 +209,7 @@ func try(t *testing.T, method, url, body string, header http.Header) (answer, er
 		return answer{}, err
 	}
 	req.Header = header.Clone()
-	resp, err := client.Do(req)
+	resp, err := httpClient.Do(req)
 	if err != nil {
 		return answer{}, err
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"time"
 
 	"gigagate.internal/gigastore"
@@ -21,6 +23,7 @@ type serveCommand struct {
 	HTTPListen    string `name:"http-listen" default:"127.0.0.1:8080" placeholder:"ADDR" help:"REST (default ${default})."`
 	AdminListen   string `name:"admin-listen" default:"127.0.0.1:9464" placeholder:"ADDR" help:"/healthz, /readyz, /metrics and pprof; never public (default ${default})."`
 	SandboxListen string `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"ADDR" help:"The sandbox, with --sandbox (default ${default})."`
+	Docs          *bool  `negatable:"" help:"Serve the documentation of REST at /docs/, with a form to try each call (default: with --sandbox only)."`
 
 	Journal string `default:"sqlite:gigagate.db" placeholder:"WHERE" help:"Where purchases are kept: sqlite:FILE or postgres://… (default ${default})."`
 
@@ -63,7 +66,9 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 		// The caller's context has ended by now; what was recorded last matters most.
 		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		err = errors.Join(err, telemetry.shutdown(flush))
+		if unsent := telemetry.shutdown(flush); unsent != nil { // what the gateway is for has ended well without it
+			telemetry.logger.WarnContext(flush, "telemetry", "error", unsent.Error())
+		}
 	}()
 
 	var open listeners
@@ -115,6 +120,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 		MeterProvider:  telemetry.meterProvider,
 		Propagator:     telemetry.propagator,
 		Now:            now,
+		Docs:           c.docs(),
 	})
 	if err != nil {
 		return err
@@ -128,6 +134,15 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	return process.run(ctx)
 }
 
+// docs reports whether to serve the documentation: a page that buys at a click is not for a gateway
+// that spends real credit, unless it is asked for.
+func (c *serveCommand) docs() bool {
+	if c.Docs != nil {
+		return *c.Docs
+	}
+	return c.Sandbox
+}
+
 // newSandbox makes a world of its own for this process. It is a new vendor account, too: what an
 // earlier world sold is not to be found in it.
 func (c *serveCommand) newSandbox(process *gatewayProcess, telemetry *telemetry) (*sandbox.Sandbox, error) {
@@ -139,9 +154,18 @@ func (c *serveCommand) newSandbox(process *gatewayProcess, telemetry *telemetry)
 		return nil, fmt.Errorf("set up the sandbox: %w", err)
 	}
 	process.sandbox = newHTTPServer(world, 0)
-	c.GigastoreURL = "http://" + process.sandboxOn.Addr().String()
+	c.GigastoreURL = "http://" + reachable(process.sandboxOn.Addr())
 	c.GigastoreClientID, c.secret = fmt.Sprintf("sandbox-%x", seed), "sandbox"
 	return world, nil
+}
+
+// reachable is where this process reaches a listener of its own: one on every interface by loopback.
+func reachable(listener net.Addr) string {
+	address, err := netip.ParseAddrPort(listener.String())
+	if err == nil && address.Addr().IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", address.Port())
+	}
+	return listener.String()
 }
 
 func (c *serveCommand) newEngine(journal purchase.Journal, vendor *gigastore.Client, telemetry *telemetry) (*purchase.Engine, error) {
@@ -172,6 +196,9 @@ func (c *serveCommand) greet(to console, process *gatewayProcess) {
   REST     http://%s
   admin    http://%s/healthz  /readyz  /metrics
 `, version(), vendor, process.grpcOn.Addr(), process.restOn.Addr(), process.adminOn.Addr())
+	if c.docs() {
+		fmt.Fprintf(to.out, "  docs     http://%s/docs/\n", process.restOn.Addr())
+	}
 	if c.Sandbox {
 		fmt.Fprintf(to.out, "  sandbox  http://%s/_sandbox/ledger\n", process.sandboxOn.Addr())
 	}

@@ -227,11 +227,11 @@ func TestTraceIDIsOnAnswersAndLogLines(t *testing.T) {
 	}
 
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "traceparent", "00-"+grpcTrace+"-00f067aa0ba902b7-01")
-	var header metadata.MD
-	if _, err := g.activations(t).Activate(ctx, &gigagatev1.ActivateRequest{Uid: "no-such-package"}, grpc.Header(&header)); err == nil {
+	var trailer metadata.MD
+	if _, err := g.activations(t).Activate(ctx, &gigagatev1.ActivateRequest{Uid: "no-such-package"}, grpc.Trailer(&trailer)); err == nil {
 		t.Error("activating what does not exist succeeded")
 	}
-	if id := header.Get("x-trace-id"); len(id) != 1 || id[0] != grpcTrace {
+	if id := trailer.Get("x-trace-id"); len(id) != 1 || id[0] != grpcTrace {
 		t.Errorf("gRPC: x-trace-id is %q", id)
 	}
 
@@ -248,5 +248,15 @@ func TestTraceIDIsOnAnswersAndLogLines(t *testing.T) {
 	}
 	if lines[restTrace] != 1 || lines[grpcTrace] != 1 || lines[""] != 0 || len(lines) != 3 {
 		t.Errorf("lines by trace: %v in\n%s", lines, g.log)
+	}
+}
+
+// TestSandboxOnEveryInterface: a container publishes no port that listens on loopback, and the gateway
+// itself reaches its sandbox by loopback all the same.
+func TestSandboxOnEveryInterface(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, "--sandbox-listen=0.0.0.0:0")
+	if sold := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", "")); sold.status != http.StatusOK {
+		t.Errorf("%+v", sold)
 	}
 }

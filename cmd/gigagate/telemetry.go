@@ -62,6 +62,27 @@ func (h traceHandler) WithGroup(name string) slog.Handler {
 	return traceHandler{h.Handler.WithGroup(name)}
 }
 
+// levelHandler passes on the records of a level and above, for a handler that takes all.
+type levelHandler struct {
+	slog.Handler
+	level slog.Level
+}
+
+// Enabled implements slog.Handler.
+func (h levelHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= h.level && h.Handler.Enabled(ctx, level)
+}
+
+// WithAttrs implements slog.Handler.
+func (h levelHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return levelHandler{h.Handler.WithAttrs(attrs), h.level}
+}
+
+// WithGroup implements slog.Handler.
+func (h levelHandler) WithGroup(name string) slog.Handler {
+	return levelHandler{h.Handler.WithGroup(name), h.level}
+}
+
 // telemetry is OpenTelemetry as the standard OTEL_* variables configure it, and the log.
 type telemetry struct {
 	logger         *slog.Logger
@@ -93,7 +114,7 @@ func newTelemetry(ctx context.Context, settings logSettings, logTo io.Writer) (*
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	handler := settings.newHandler(logTo)
-	if handler, err = t.setUpLogs(ctx, res, handler); err != nil {
+	if handler, err = t.setUpLogs(ctx, res, handler, settings.LogLevel); err != nil {
 		return nil, fmt.Errorf("logs: %w", err)
 	}
 	t.logger = slog.New(handler)
@@ -148,7 +169,7 @@ func (t *telemetry) setUpMetrics(ctx context.Context, res *resource.Resource) er
 }
 
 // setUpLogs returns handler, joined by OpenTelemetry's where logs are exported.
-func (t *telemetry) setUpLogs(ctx context.Context, res *resource.Resource, handler slog.Handler) (slog.Handler, error) {
+func (t *telemetry) setUpLogs(ctx context.Context, res *resource.Resource, handler slog.Handler, level slog.Level) (slog.Handler, error) {
 	if !exporterSet("LOGS") {
 		return handler, nil
 	}
@@ -157,7 +178,8 @@ func (t *telemetry) setUpLogs(ctx context.Context, res *resource.Resource, handl
 		return nil, err
 	}
 	t.loggerProvider = sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)))
-	return slog.NewMultiHandler(handler, otelslog.NewHandler("gigagate", otelslog.WithLoggerProvider(t.loggerProvider))), nil
+	exported := otelslog.NewHandler("gigagate", otelslog.WithLoggerProvider(t.loggerProvider))
+	return slog.NewMultiHandler(handler, levelHandler{exported, level}), nil
 }
 
 // shutdown sends what has been recorded and not yet exported.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -139,5 +140,59 @@ func TestNothingPersonalIsLoggedOrExported(t *testing.T) {
 				t.Errorf("%s holds %q: …%q…", name, canary, text[max(0, at-200):min(len(text), at+100)])
 			}
 		}
+	}
+}
+
+// TestLogLevelBoundsWhatIsExported: exported records are no fewer and no more than written ones.
+func TestLogLevelBoundsWhatIsExported(t *testing.T) {
+	t.Parallel()
+	for level, exported := range map[string]bool{"info": true, "warn": false} {
+		t.Run(level, func(t *testing.T) {
+			t.Parallel()
+			p := startProcess(t, []string{"OTEL_LOGS_EXPORTER=console"}, serveLine(t, "--sandbox", "--log-level="+level)...)
+			rest := p.out.waitFor(t, p.ended, `REST +http://(\S+)`)[1]
+			if sold := post(t, "http://"+rest+"/v1/activations/register", registration("order-1", "")); sold.status != http.StatusOK {
+				t.Fatalf("%+v", sold)
+			}
+			_ = p.Process.Signal(syscall.SIGTERM)
+			<-p.ended
+			if got := strings.Contains(p.out.String(), `"Value":"call"`); got != exported {
+				t.Errorf("the line of a call is exported: %v, want %v:\n%s", got, exported, p.out)
+			}
+		})
+	}
+}
+
+// TestCallsAreMeasured, on both doors, from their beginning.
+func TestCallsAreMeasured(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	get(t, "http://"+g.rest+"/v1/inventory")
+	if listed := gigagate(t, "inventory", "--address="+g.grpc); listed.status != 0 {
+		t.Fatal(listed.err)
+	}
+	metrics := get(t, "http://"+g.admin+"/metrics").body
+	sums := regexp.MustCompile(`(?m)^rpc_server_call_duration_seconds_sum\{.* (\S+)$`).FindAllStringSubmatch(metrics, -1)
+	if len(sums) == 0 {
+		t.Fatalf("no duration is measured:\n%s", metrics)
+	}
+	for _, sum := range sums {
+		if seconds, err := strconv.ParseFloat(sum[1], 64); err != nil || seconds <= 0 || seconds > 600 {
+			t.Errorf("calls took %s s", sum[1])
+		}
+	}
+}
+
+// TestTelemetryThatCannotBeSent fails no drain.
+func TestTelemetryThatCannotBeSent(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t, []string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_EXPORTER_OTLP_TIMEOUT=200",
+	}, serveLine(t, "--sandbox")...)
+	p.out.waitFor(t, p.ended, `REST +http://(\S+)`)
+	_ = p.Process.Signal(syscall.SIGTERM)
+	<-p.ended
+	if code := p.ProcessState.ExitCode(); code != 0 || !strings.Contains(p.log.String(), `"msg":"telemetry"`) {
+		t.Errorf("exit status %d:\n%s", code, p.log)
 	}
 }

@@ -13,36 +13,36 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
+	"gigagate.internal/gen/go/client"
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
 func main() {
 	price := flag.String("price", "9.99", "the retail price that the customer was shown, in US dollars")
+	patience := flag.Duration("patience", 90*time.Second, "how long the customer is kept waiting")
 	flag.Parse()
 
 	address := cmp.Or(os.Getenv("GIGAGATE_ADDRESS"), "127.0.0.1:9090")
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := client.New(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	exit := buy(gigagatev1.NewActivationServiceClient(conn), *price)
+	exit := order(conn, *price, *patience)
 	_ = conn.Close()
 	os.Exit(exit)
 }
 
-// buy returns the exit status.
-func buy(client gigagatev1.ActivationServiceClient, price string) int {
+// order returns the exit status.
+func order(conn grpc.ClientConnInterface, price string, patience time.Duration) int {
 	// The id of the intent. A real service makes it once and stores it with the order before the
 	// first send, so that every later send bears the same id, also after a crash.
 	requestID := "order-" + rand.Text()
 	fmt.Println("request id", requestID)
 
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
-	defer cancel()
-	sold, err := client.Register(ctx, &gigagatev1.RegisterRequest{
+	sold, err := buy(conn, patience, &gigagatev1.RegisterRequest{
 		RequestId:       requestID,
 		InventoryItemId: "6513270e-269e-4d37-b2a7-4de452e6b438",
 		Metatag:         "a text of yours, for instance " + requestID,
@@ -53,7 +53,7 @@ func buy(client gigagatev1.ActivationServiceClient, price string) int {
 	})
 	if err != nil {
 		fmt.Println(err)
-		fmt.Println(whatNow(outcomeOf(err)))
+		fmt.Println(whatNow(client.OutcomeOf(err)))
 		return 1
 	}
 	item := sold.GetActivatedItem()
@@ -64,14 +64,27 @@ func buy(client gigagatev1.ActivationServiceClient, price string) int {
 	return 0
 }
 
-// outcomeOf finds the contract's detail in an error; nil when it bears none.
-func outcomeOf(err error) *gigagatev1.Outcome {
-	for _, detail := range status.Convert(err).Details() {
-		if outcome, ok := detail.(*gigagatev1.Outcome); ok {
-			return outcome
-		}
+// buy waits once more for a purchase that is not settled when the customer's patience is over. A
+// real service does that in the background, with the request id it has stored.
+func buy(conn grpc.ClientConnInterface, patience time.Duration, request *gigagatev1.RegisterRequest) (*gigagatev1.RegisterResponse, error) {
+	activations, purchases := gigagatev1.NewActivationServiceClient(conn), gigagatev1.NewPurchaseServiceClient(conn)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	sold, err := activations.Register(ctx, request)
+	outcome := client.OutcomeOf(err)
+	if outcome.GetReason() != gigagatev1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN || outcome.GetPurchaseId() == "" {
+		return sold, err
 	}
-	return nil
+	fmt.Println("not settled yet, waiting for purchase", outcome.GetPurchaseId())
+	waited, waitErr := purchases.WaitPurchase(context.Background(), &gigagatev1.WaitPurchaseRequest{
+		Id: outcome.GetPurchaseId(), Timeout: durationpb.New(time.Minute),
+	})
+	if waitErr != nil {
+		return nil, err // what is known of the purchase is still what the first error told
+	}
+	fmt.Println("now it is", waited.GetPurchase().GetState())
+	// The same request id buys nothing more: it tells what became of the purchase.
+	return activations.Register(context.Background(), request)
 }
 
 // whatNow says what to do after an error.

@@ -1,0 +1,69 @@
+// Opens the documentation in headless Chromium and makes a call through it.
+//
+//   node browse.mjs http://127.0.0.1:8080
+import assert from "node:assert/strict";
+import process from "node:process";
+import { chromium } from "playwright-core";
+
+const gateway = new URL(process.argv[2]);
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+const browser = await chromium.launch({
+  executablePath,
+  args: [
+    "--no-sandbox", // CI runs as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+try {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(30_000);
+  const elsewhere = [];
+  const complaints = [];
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (["http:", "https:", "ws:", "wss:"].includes(url.protocol) && url.host !== gateway.host) {
+      elsewhere.push(request.url());
+    }
+  });
+  // What the Content-Security-Policy stopped is told here too.
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+
+  const opened = await page.goto(new URL("/docs/", gateway).href);
+  assert.match(opened.headers()["content-security-policy"], /^default-src 'self';/);
+  await page.locator(".opblock").first().waitFor();
+  const operations = await page.evaluate(async () => {
+    const { paths } = await (await fetch("openapi.json")).json();
+    return Object.values(paths).flatMap((path) => Object.values(path).map((operation) => operation.operationId));
+  });
+  for (const operation of operations) {
+    await page.locator(`.opblock[id$="-${operation}"]`).waitFor();
+  }
+  assert.equal(await page.locator(".opblock").count(), operations.length);
+
+  const register = page.locator('.opblock[id$="-register"]');
+  await register.locator(".opblock-summary-control").click();
+  await register.getByRole("button", { name: "Try it out" }).click();
+  await register.getByRole("button", { name: "Execute" }).click();
+  const answer = register.locator(".live-responses-table .response");
+  await answer.locator(".response-col_status").waitFor();
+  const shown = await answer.innerText();
+  assert.match(shown, /^200\b/, shown);
+  assert.match(shown, /"purchaseId"/);
+  assert.match(shown, /x-trace-id: [0-9a-f]{32}/);
+  if (process.env.SCREENSHOT) {
+    await page.screenshot({ path: process.env.SCREENSHOT, fullPage: true });
+  }
+
+  assert.deepEqual(elsewhere, [], "the page asked another host");
+  assert.deepEqual(complaints, [], "the page complained");
+  console.log(`${operations.length} operations, a call answered with 200, nothing loaded from elsewhere`);
+} finally {
+  await browser.close();
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestImageIsBuiltFromAllItNeeds: .dockerignore hides no file that the program is built from.
+func TestImageIsBuiltFromAllItNeeds(t *testing.T) {
+	t.Parallel()
+	hidden := hiddenFromImage(t)
+	needed := append(filesOfProgram(t), "go.mod", "go.sum")
+	for _, file := range needed {
+		for pattern, matches := range hidden {
+			if matches.MatchString(file) {
+				t.Errorf("%s of .dockerignore hides %s", pattern, file)
+			}
+		}
+	}
+	if len(needed) < 100 {
+		t.Errorf("the program has %d files: they are not found", len(needed))
+	}
+}
+
+// filesOfProgram are our own files that the program is built from, embedded ones included.
+func filesOfProgram(t *testing.T) []string {
+	t.Helper()
+	root, err := filepath.Abs(repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=Dir,GoFiles,EmbedFiles,Module", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for decoder := json.NewDecoder(strings.NewReader(string(list))); ; {
+		var p struct {
+			Dir                 string
+			GoFiles, EmbedFiles []string
+			Module              *struct{ Path string }
+		}
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return files
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if p.Module == nil || p.Module.Path != "gigagate.internal" {
+			continue
+		}
+		for _, name := range append(p.GoFiles, p.EmbedFiles...) {
+			file, err := filepath.Rel(root, filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, filepath.ToSlash(file))
+		}
+	}
+}
+
+// hiddenFromImage are the patterns of .dockerignore, as far as they are used there: a star inside of
+// a name, two before a name for any folders. A folder hides what is in it.
+func hiddenFromImage(t *testing.T) map[string]*regexp.Regexp {
+	t.Helper()
+	file, err := os.Open(filepath.Join(repository, ".dockerignore"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	patterns := map[string]*regexp.Regexp{}
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		pattern := strings.TrimSpace(lines.Text())
+		if pattern == "" || strings.HasPrefix(pattern, "#") {
+			continue
+		}
+		if strings.ContainsAny(pattern, "!?[") {
+			t.Fatalf("%s: this test does not read such patterns", pattern)
+		}
+		expression := strings.NewReplacer(`\*\*/`, `(.*/)?`, `\*`, `[^/]*`).Replace(regexp.QuoteMeta(pattern))
+		patterns[pattern] = regexp.MustCompile("^" + expression + "(/.*)?$")
+	}
+	return patterns
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+var (
+	link    = regexp.MustCompile(`\[[^\]]*\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
+	fenced  = regexp.MustCompile("(?m)^```(?s:.*?)\n```$")
+	code    = regexp.MustCompile("`[^`\n]+`")
+)
+
+// TestLinksLeadSomewhere follows every link of every page to its file and to its heading. Addresses
+// outside of the repository are only read.
+func TestLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, page := range pages(t) {
+		// Code shows links and has none; a heading's code is a part of its name.
+		text := code.ReplaceAllString(fenced.ReplaceAllString(readPage(t, page), ""), "")
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
+			found++
+			if err := follow(t, page, match[1]); err != nil {
+				t.Errorf("%s: %s: %v", page, match[0], err)
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("%d links on all pages: they are not found", found)
+	}
+}
+
+// follow looks where a link on a page leads.
+func follow(t *testing.T, page, target string) error {
+	t.Helper()
+	address, err := url.Parse(target)
+	if err != nil || address.Scheme != "" {
+		return err
+	}
+	name := page
+	if address.Path != "" {
+		name = path.Join(path.Dir(page), address.Path)
+	}
+	if !filepath.IsLocal(filepath.FromSlash(name)) {
+		return fmt.Errorf("%s is outside of the repository", name)
+	}
+	if _, err := os.Stat(filepath.Join(repository, name)); err != nil {
+		return err
+	}
+	if address.Fragment != "" && !anchors(readPage(t, name))[address.Fragment] {
+		return fmt.Errorf("%s has no heading %q", name, address.Fragment)
+	}
+	return nil
+}
+
+// anchors are the names that GitHub gives the headings of a page.
+func anchors(text string) map[string]bool {
+	names := map[string]bool{}
+	for _, match := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
+		name := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-', r == '_', unicode.IsLetter(r), unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, link.ReplaceAllStringFunc(match[1], func(l string) string { return l[1:strings.Index(l, "]")] }))
+		unique := name
+		for n := 1; names[unique]; n++ {
+			unique = fmt.Sprintf("%s-%d", name, n)
+		}
+		names[unique] = true
+	}
+	return names
+}
+
+// pages are all Markdown files of the repository, without what tools put there.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	err := fs.WalkDir(os.DirFS(repository), ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && name != "." && (strings.HasPrefix(entry.Name(), ".") || notOurs[entry.Name()]):
+			return fs.SkipDir
+		case path.Ext(name) == ".md":
+			found = append(found, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// notOurs are the folders that package managers and build tools fill.
+var notOurs = map[string]bool{"node_modules": true, "target": true, "build": true, "dist": true, "venv": true}
+
+func readPage(t *testing.T, page string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

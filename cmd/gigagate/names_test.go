@@ -1,0 +1,173 @@
+package main
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const operations = "docs/operations.md"
+
+// TestPagesNameRealSettings: every flag and every variable on a page is one that there is.
+func TestPagesNameRealSettings(t *testing.T) {
+	t.Parallel()
+	flags, variables := settings(t)
+	variables["GIGAGATE_TEST_POSTGRES_URL"] = true // what the tests read
+	names := []string{readme, "CHANGELOG.md", "Dockerfile", "compose.yaml"}
+	docs, err := fs.Glob(os.DirFS(repository), "docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(names, docs...) {
+		text := readPage(t, page)
+		for _, match := range regexp.MustCompile("`--([a-z-]+)").FindAllStringSubmatch(text, -1) {
+			if !flags[match[1]] {
+				t.Errorf("%s: there is no --%s", page, match[1])
+			}
+		}
+		for _, variable := range regexp.MustCompile(`\bGIGAGATE_[A-Z_]+`).FindAllString(text, -1) {
+			if !variables[variable] {
+				t.Errorf("%s: nothing reads %s", page, variable)
+			}
+		}
+	}
+}
+
+// settings are the flags of all commands, and the variables that stand for them.
+func settings(t *testing.T) (flags, variables map[string]bool) {
+	t.Helper()
+	flags, variables = map[string]bool{}, map[string]bool{secretVariable: true}
+	for _, command := range []string{
+		"serve", "sandbox", "register", "top-up", "activate", "inventory", "purchases get", "purchases list",
+		"purchases wait", "purchases resolve", "bench", "health",
+	} {
+		help := gigagate(t, append(strings.Fields(command), "--help")...)
+		for _, match := range regexp.MustCompile(`(?m)^ +(?:-h, )?--([a-z-]+)`).FindAllStringSubmatch(help.out, -1) {
+			flags[match[1]] = true
+			variables["GIGAGATE_"+strings.ToUpper(strings.ReplaceAll(match[1], "-", "_"))] = true
+		}
+	}
+	if len(flags) < 20 {
+		t.Fatalf("%d flags: the help is not read", len(flags))
+	}
+	return flags, variables
+}
+
+// TestOperationsNamesWhatIsLogged: the page lists every warning and every error, and no other.
+func TestOperationsNamesWhatIsLogged(t *testing.T) {
+	t.Parallel()
+	logged := map[string]bool{}
+	for _, line := range inSources(t, `[lL]ogger\.(?:Warn|Error)(?:Context)?\((?:[a-zA-Z.]+, )?"([^"]+)"`) {
+		logged[line] = true
+	}
+	compare(t, "log lines", logged, tableOf(t, "line", "level"))
+}
+
+// TestOperationsNamesTheMetrics: the page lists our own metrics, and others that there are.
+func TestOperationsNamesTheMetrics(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	g.sell(t, "order-1")
+	g.inject(t, `{"path":"/gigastore/activations/register","fault":"commit_then_reset"}`)
+	post(t, "http://"+g.rest+"/v1/activations/register", registration("order-2", ""))
+	metrics := get(t, "http://"+g.admin+"/metrics").body
+	there := map[string]bool{}
+	for _, match := range regexp.MustCompile(`(?m)^# TYPE (\S+)`).FindAllStringSubmatch(metrics, -1) {
+		there[match[1]] = true
+	}
+	listed := tableOf(t, "metric", "tells")
+	for _, instrument := range inSources(t, `Int64(?:Counter|Gauge)\("(gigagate\.[a-z.]+)"`) {
+		name := strings.ReplaceAll(instrument, ".", "_")
+		if !listed[name] && !listed[name+"_total"] {
+			t.Errorf("the page does not have %s", name)
+		}
+		there[name], there[name+"_total"] = true, true // a counter is there once it has counted
+	}
+	for name := range listed {
+		if !there[name] {
+			t.Errorf("the page has %s, and /metrics does not", name)
+		}
+	}
+}
+
+// TestOperationsNamesTheSpansAttributes: the page lists our own attributes.
+func TestOperationsNamesTheSpansAttributes(t *testing.T) {
+	t.Parallel()
+	text := readPage(t, operations)
+	for _, key := range inSources(t, `attribute\.(?:Key|Int|String)\("(gigagate\.[a-z_.]+)"`) {
+		if !strings.Contains(text, "`"+key+"`") {
+			t.Errorf("the page does not have %s", key)
+		}
+	}
+}
+
+// TestOperationsTellsEveryReason: what an operator can meet, an operator is told how to settle.
+func TestOperationsTellsEveryReason(t *testing.T) {
+	t.Parallel()
+	there := map[string]bool{}
+	for _, match := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| `NEEDS_OPERATOR`").FindAllStringSubmatch(readPage(t, "docs/purchase-life.md"), -1) {
+		there[match[1]] = true
+	}
+	compare(t, "reasons", there, tableOf(t, "reason", "look for"))
+}
+
+func compare(t *testing.T, what string, there, listed map[string]bool) {
+	t.Helper()
+	if len(there) == 0 {
+		t.Fatalf("no %s are found", what)
+	}
+	for _, name := range slices.Sorted(maps.Keys(there)) {
+		if !listed[name] {
+			t.Errorf("%s: %s lacks %q", what, operations, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(listed)) {
+		if !there[name] {
+			t.Errorf("%s: %s has %q, which is not there", what, operations, name)
+		}
+	}
+}
+
+// tableOf is the first column, in code, of the table on the page that has these first two heads.
+func tableOf(t *testing.T, first, second string) map[string]bool {
+	t.Helper()
+	_, table, ok := strings.Cut(readPage(t, operations), "\n| "+first+" | "+second+" |")
+	if !ok {
+		t.Fatalf("%s has no table %s, %s", operations, first, second)
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	names := map[string]bool{}
+	for _, match := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(table, -1) {
+		names[match[1]] = true
+	}
+	return names
+}
+
+// inSources finds what a pattern's first group matches in the gateway's own code.
+func inSources(t *testing.T, pattern string) []string {
+	t.Helper()
+	var found []string
+	expression := regexp.MustCompile(pattern)
+	for _, folder := range []string{"cmd/gigagate", "server", "purchase", "purchase/sqlite", "purchase/postgres", "gigastore"} {
+		files, err := fs.Glob(os.DirFS(repository), folder+"/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			for _, match := range expression.FindAllStringSubmatch(readPage(t, file), -1) {
+				found = append(found, match[1])
+			}
+		}
+	}
+	if len(found) == 0 {
+		t.Fatalf("nothing matches %s", pattern)
+	}
+	return found
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	_ "embed" // for the introduction
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/compiler/protogen"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// introduction is what a reader has to know of all calls.
+//
+//go:embed introduction.md
+var introduction string
+
+// document is what the making of the document remembers.
+type document struct {
+	schemas       map[string]object
+	answered      map[protoreflect.FullName]bool // messages that answers can hold
+	fields        []*protogen.Field              // of the contract
+	reasonOrder   map[string]protoreflect.EnumNumber
+	reasonComment map[string]string
+}
+
+func documentOf(files []*protogen.File) (object, error) {
+	d := &document{
+		schemas: map[string]object{}, answered: map[protoreflect.FullName]bool{}, fields: fieldsIn(files),
+		reasonOrder: map[string]protoreflect.EnumNumber{}, reasonComment: map[string]string{},
+	}
+	d.addStatusSchemas()
+	d.readOutcome(files)
+	services := servicesIn(files)
+	for _, service := range services {
+		for _, method := range service.Methods {
+			answeredIn(method.Output, d.answered)
+		}
+	}
+	var tags []object
+	paths := object{}
+	for _, service := range services {
+		tags = append(tags, object{{"name", service.Desc.Name()}, {"description", d.commentOf(service.Comments)}})
+		for _, method := range service.Methods {
+			o, err := operationOf(method)
+			if err != nil {
+				return nil, err
+			}
+			described, err := d.operationObject(o)
+			if err != nil {
+				return nil, err
+			}
+			if paths.get(o.path) != nil {
+				return nil, fmt.Errorf("%s: a second call with the path %s has no place in the document yet", o.name(), o.path)
+			}
+			paths = paths.with(o.path, object{{o.verb, described}})
+		}
+	}
+	return object{
+		{"openapi", "3.1.0"},
+		{"info", object{
+			{"title", "Gigagate"},
+			{"version", "v1"},
+			{"description", strings.TrimSpace(introduction)},
+			{"license", object{{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}},
+		}},
+		// The gateway that serves the document.
+		{"servers", []object{{{"url", "/"}}}},
+		{"tags", tags},
+		{"paths", paths},
+		{"components", object{
+			{"schemas", sorted(d.schemas)},
+			{"parameters", object{{"IdempotencyKey", d.idempotencyKey()}}},
+			{"headers", headers},
+		}},
+	}, nil
+}
+
+// servicesIn are the services of the contract, those that sell first.
+func servicesIn(files []*protogen.File) []*protogen.Service {
+	var services []*protogen.Service
+	for _, file := range files {
+		if file.Generate {
+			services = append(services, file.Services...)
+		}
+	}
+	return services
+}
+
+// readOutcome finds the detail of every error, and what each reason means.
+func (d *document) readOutcome(files []*protogen.File) {
+	for _, file := range files {
+		for _, message := range file.Messages {
+			if message.Desc.FullName() == "gigagate.v1.Outcome" {
+				d.messageRef(message, detail)
+			}
+		}
+		for _, enum := range file.Enums {
+			for _, value := range enum.Values {
+				if name, ok := strings.CutPrefix(string(value.Desc.Name()), "ERROR_REASON_"); ok {
+					d.reasonOrder[name] = value.Desc.Number()
+					d.reasonComment[name] = d.commentOf(value.Comments)
+				}
+			}
+		}
+	}
+}
+
+func (d *document) idempotencyKey() object {
+	return object{
+		{"name", "Idempotency-Key"},
+		{"in", "header"},
+		{"description", "May stand for `requestId`, which can be left out then. One of the two must be there; if both are, they must be the same."},
+		{"schema", d.schemas["RegisterRequest"].get("properties").(object).get("requestId").(object).only("type", "pattern")},
+	}
+}
+
+// headers are the headers of answers.
+var headers = object{
+	{"TraceID", object{
+		{"description", "The id of the call's trace. Every log line of the call has the same."},
+		{"required", true},
+		{"schema", typed("string").with("pattern", "^[0-9a-f]{32}$")},
+	}},
+	{"Replayed", object{
+		{"description", "`true` on an answer that an earlier call with the same request id settled. Absent otherwise."},
+		{"schema", typed("string").with("const", "true")},
+	}},
+	{"RetryAfter", object{
+		{"description", "Seconds to wait before the call is repeated, with the same request id. Absent where repeating will not help."},
+		{"schema", typed("integer").with("minimum", 1)},
+	}},
+}
+
+// get returns the value of a member; nil when there is none.
+func (o object) get(key string) any {
+	for _, m := range o {
+		if m.key == key {
+			return m.value
+		}
+	}
+	return nil
+}
+
+// only returns the members named.
+func (o object) only(keys ...string) object {
+	return slices.DeleteFunc(slices.Clone(o), func(m member) bool { return !slices.Contains(keys, m.key) })
+}
+
+func sorted(schemas map[string]object) object {
+	all := object{}
+	for _, name := range slices.Sorted(maps.Keys(schemas)) {
+		all = all.with(name, schemas[name])
+	}
+	return all
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"google.golang.org/protobuf/compiler/protogen"
+	"google.golang.org/protobuf/proto"
+)
+
+// fieldRules are what the contract demands of a field of a request.
+type fieldRules struct {
+	*validate.FieldRules
+	required bool
+}
+
+func rulesOf(field *protogen.Field) fieldRules {
+	rules, _ := proto.GetExtension(field.Desc.Options(), validate.E_Field).(*validate.FieldRules)
+	return fieldRules{rules, rules.GetRequired() || isMarkedRequired(field)}
+}
+
+func oneofIsRequired(oneof *protogen.Oneof) bool {
+	rules, _ := proto.GetExtension(oneof.Desc.Options(), validate.E_Oneof).(*validate.OneofRules)
+	return rules.GetRequired()
+}
+
+// stringSchema has the rules that JSON Schema can say. A length in bytes is at least one in
+// characters; what only CEL can say stands in the comment.
+func stringSchema(field *protogen.Field, in direction) object {
+	schema := typed("string")
+	if in != request {
+		return schema
+	}
+	rules := rulesOf(field)
+	text := rules.GetString()
+	// What is required is not empty, which most patterns say already.
+	if pattern := text.GetPattern(); rules.required && (pattern == "" || regexp.MustCompile(pattern).MatchString("")) {
+		schema = schema.with("minLength", 1)
+	}
+	if text.HasMaxBytes() {
+		schema = schema.with("maxLength", text.GetMaxBytes())
+	}
+	switch {
+	case text.GetEmail():
+		schema = schema.with("format", "email")
+	case text.GetIp():
+		schema = schema.with("anyOf", []object{{{"format", "ipv4"}}, {{"format", "ipv6"}}})
+	}
+	return schema.withText("pattern", portable.Replace(text.GetPattern()))
+}
+
+// portable says in every dialect what RE2 says in its own: ECMAScript's \s is more than ASCII, and
+// Python, which strict validators are written in, has no \p. Of \p{C} it has the control
+// and invisible ones of Latin-1; those beyond are refused all the same.
+var portable = strings.NewReplacer(`\s`, ` \t\n\f\r`, `\p{C}`, `\x00-\x1f\x7f-\x9f\xad`)
+
+func boolSchema(field *protogen.Field, in direction) object {
+	schema := typed("boolean")
+	if rules := rulesOf(field).GetBool(); in == request && rules.HasConst() {
+		schema = schema.with("const", rules.GetConst())
+	}
+	return schema
+}
+
+func int32Schema(field *protogen.Field, in direction) object {
+	schema := typed("integer").with("format", "int32")
+	if in != request {
+		return schema
+	}
+	rules := rulesOf(field).GetInt32()
+	if rules.HasGte() {
+		schema = schema.with("minimum", rules.GetGte())
+	}
+	if rules.HasLte() {
+		schema = schema.with("maximum", rules.GetLte())
+	}
+	return schema
+}
+
+// durationSchema tells how a duration is written. JSON Schema cannot bound it.
+func durationSchema(field *protogen.Field, in direction) object {
+	sign := "-?"
+	if in == request && rulesOf(field).GetDuration().HasGte() && rulesOf(field).GetDuration().GetGte().AsDuration() >= 0 {
+		sign = ""
+	}
+	schema := typed("string").with("pattern", `^`+sign+`[0-9]+(\.[0-9]{1,9})?s$`)
+	// Without one, tools make up numbers of thirty digits.
+	return schema.with("examples", []string{"5s"})
+}

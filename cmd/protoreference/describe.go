@@ -1,0 +1,192 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"github.com/bufbuild/protocompile/linker"
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+	_ "google.golang.org/protobuf/types/known/durationpb"  // imported by the contract
+	_ "google.golang.org/protobuf/types/known/timestamppb" // imported by the contract
+)
+
+// contract is what the page tells, in the order of the files and their declarations. Files with a
+// service come first, since requests are what people look for.
+type contract struct {
+	Services []service
+	Messages []message
+	Enums    []enum
+}
+
+type service struct {
+	Name, Comment string
+	Methods       []method
+}
+
+type method struct {
+	Name, Comment     string
+	HTTP              string // "POST /v1/…"
+	Request, Response string // messages of the contract
+}
+
+type message struct {
+	Name, Comment string
+	Fields        []field
+}
+
+type field struct {
+	Name, Comment string
+	Number        int
+	Type          string // Markdown
+	Rules         []string
+}
+
+type enum struct {
+	Name, Comment string
+	Values        []value
+}
+
+type value struct {
+	Name, Comment string
+	Number        int
+}
+
+func describe(files linker.Files) contract {
+	var c contract
+	slices.SortStableFunc(files, func(a, b linker.File) int {
+		return min(1, b.Services().Len()) - min(1, a.Services().Len())
+	})
+	for _, file := range files {
+		for s := range all(file.Services()) {
+			c.Services = append(c.Services, describeService(s))
+		}
+		for m := range all(file.Messages()) {
+			described := message{Name: string(m.Name()), Comment: comment(m)}
+			for f := range all(m.Fields()) {
+				described.Fields = append(described.Fields, describeField(f))
+			}
+			c.Messages = append(c.Messages, described)
+		}
+		for e := range all(file.Enums()) {
+			described := enum{Name: string(e.Name()), Comment: comment(e)}
+			for v := range all(e.Values()) {
+				described.Values = append(described.Values, value{string(v.Name()), comment(v), int(v.Number())})
+			}
+			slices.SortFunc(described.Values, func(a, b value) int { return a.Number - b.Number })
+			c.Enums = append(c.Enums, described)
+		}
+	}
+	return c
+}
+
+func describeService(s protoreflect.ServiceDescriptor) service {
+	described := service{Name: string(s.Name()), Comment: comment(s)}
+	for m := range all(s.Methods()) {
+		described.Methods = append(described.Methods, method{
+			Name: string(m.Name()), Comment: comment(m), HTTP: binding(m),
+			Request: string(m.Input().Name()), Response: string(m.Output().Name()),
+		})
+	}
+	return described
+}
+
+// binding is the method and the path of the REST gateway.
+func binding(m protoreflect.MethodDescriptor) string {
+	rule := extension(m.Options(), &descriptorpb.MethodOptions{}, annotations.E_Http)
+	if rule == nil {
+		return ""
+	}
+	var text string
+	rule.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if oneof := f.ContainingOneof(); oneof != nil && oneof.Name() == "pattern" {
+			text = strings.ToUpper(string(f.Name())) + " " + v.String()
+		}
+		return true
+	})
+	return text
+}
+
+func describeField(f protoreflect.FieldDescriptor) field {
+	described := field{Name: string(f.Name()), Number: int(f.Number()), Type: typeOf(f), Comment: comment(f)}
+	if oneof := f.ContainingOneof(); oneof != nil && !oneof.IsSynthetic() {
+		described.Rules = append(described.Rules, "one of `"+string(oneof.Name())+"`")
+	}
+	if f.HasOptionalKeyword() {
+		described.Rules = append(described.Rules, "optional")
+	}
+	if rules := extension(f.Options(), &descriptorpb.FieldOptions{}, validate.E_Field); rules != nil {
+		described.Rules = append(described.Rules, rulesOf(rules.ProtoReflect())...)
+	}
+	if options, ok := f.Options().(*descriptorpb.FieldOptions); ok && options.GetDebugRedact() {
+		described.Rules = append(described.Rules, "never logged")
+	}
+	return described
+}
+
+// rulesOf tells validation rules as "name value", those of a type (string, int32) like all others.
+func rulesOf(rules protoreflect.Message) (told []string) {
+	rules.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.Name() == "cel":
+			for i := range v.List().Len() {
+				if rule, ok := v.List().Get(i).Message().Interface().(*validate.Rule); ok {
+					told = append(told, rule.GetMessage())
+				}
+			}
+		case f.Message() != nil && f.Message().FullName() == "google.protobuf.Duration":
+			seconds := v.Message().Get(f.Message().Fields().ByName("seconds")).Int()
+			told = append(told, fmt.Sprintf("%s %ds", f.Name(), seconds))
+		case f.Message() != nil:
+			told = append(told, rulesOf(v.Message())...)
+		case f.Kind() == protoreflect.BoolKind && f.Name() != "const":
+			told = append(told, string(f.Name()))
+		default:
+			told = append(told, fmt.Sprintf("%s `%v`", f.Name(), v.Interface()))
+		}
+		return true
+	})
+	slices.Sort(told) // Range has no order
+	return told
+}
+
+// extension is an option's extension, nil where it is not set. The compiler keeps options by
+// descriptors of its own, so they are read anew into those that this program links.
+func extension(options protoreflect.ProtoMessage, into proto.Message, extension protoreflect.ExtensionType) protoreflect.ProtoMessage {
+	text, err := proto.Marshal(options)
+	if err != nil || proto.Unmarshal(text, into) != nil || !proto.HasExtension(into, extension) {
+		return nil
+	}
+	message, _ := proto.GetExtension(into, extension).(protoreflect.ProtoMessage)
+	return message
+}
+
+// typeOf names a field's type, with a link to what the page describes.
+func typeOf(f protoreflect.FieldDescriptor) string {
+	name := f.Kind().String()
+	var described protoreflect.Descriptor
+	switch {
+	case f.Message() != nil:
+		described = f.Message()
+	case f.Enum() != nil:
+		described = f.Enum()
+	}
+	if described != nil {
+		name = string(described.FullName())
+		if described.ParentFile().Package() == f.ParentFile().Package() {
+			name = fmt.Sprintf("[%s](#%s)", described.Name(), strings.ToLower(string(described.Name())))
+		}
+	}
+	if f.IsList() {
+		name = "list of " + name
+	}
+	return name
+}
+
+func comment(d protoreflect.Descriptor) string {
+	return strings.TrimSpace(d.ParentFile().SourceLocations().ByDescriptor(d).LeadingComments)
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"iter"
+	"strings"
+)
+
+// descriptors is any of protoreflect's lists.
+type descriptors[D any] interface {
+	Len() int
+	Get(i int) D
+}
+
+func all[D any](list descriptors[D]) iter.Seq[D] {
+	return func(yield func(D) bool) {
+		for i := range list.Len() {
+			if !yield(list.Get(i)) {
+				return
+			}
+		}
+	}
+}
+
+// prose is a comment as Markdown, one line a paragraph. What Markdown would take for HTML is text.
+func prose(comment string) string {
+	var paragraphs []string
+	for paragraph := range strings.SplitSeq(comment, "\n\n") {
+		paragraphs = append(paragraphs, strings.Join(strings.Fields(paragraph), " "))
+	}
+	return strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(strings.Join(paragraphs, "\n\n"))
+}
+
+// cell is Markdown for a table's cell. A bar would end the cell, also inside of code.
+func cell(text string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(text, "\n\n", "<br>"), "|", `\|`)
+}
+
+// short is a comment's first sentence.
+func short(comment string) string {
+	text, _, _ := strings.Cut(prose(comment), "\n\n")
+	if first, _, more := strings.Cut(text, ". "); more {
+		return first + "."
+	}
+	return text
+}

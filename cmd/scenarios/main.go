@@ -1,0 +1,181 @@
+// Command scenarios plays the scenarios of proto/scenarios through a client program in every
+// language that the contract has stubs for, each against a gateway with a sandbox of its own. All
+// have to see what the scenarios expect, and the same as each other; the sandbox's ledger has to
+// agree with what they were told.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+func main() {
+	var c config
+	flag.StringVar(&c.root, "root", ".", "the repository's root")
+	flag.StringVar(&c.folder, "scenarios", "proto/scenarios", "the folder of the scenarios, from the root")
+	only := flag.String("only", "", "play these languages alone, separated by commas")
+	require := flag.String("require", "", "fail if one of these languages cannot be played here, separated by commas, or all")
+	flag.Parse()
+	c.only, c.require = words(*only), words(*require)
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, c, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func words(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// config is what the flags say.
+type config struct {
+	root, folder  string
+	only, require []string
+}
+
+// run plays every scenario in every language, and prints a table. Its error says that something
+// failed.
+func run(ctx context.Context, c config, out io.Writer) error {
+	var err error
+	if c.root, err = filepath.Abs(c.root); err != nil {
+		return err
+	}
+	scenarios, err := readScenarios(filepath.Join(c.root, c.folder))
+	if err != nil {
+		return err
+	}
+	chosen, err := c.choose(out)
+	if err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp("", "gigagate-scenarios-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(work) }()
+	gigagate := filepath.Join(work, "gigagate")
+	if err := execute(ctx, c.root, []string{"go", "build", "-o", gigagate, "./cmd/gigagate"}); err != nil {
+		return err
+	}
+	columns := make([]*column, len(chosen))
+	for i, language := range chosen {
+		columns[i] = &column{language: language, err: language.build(ctx, c.root, work)}
+	}
+	// Most of a scenario is waiting. What is built beside it would delay answers past their deadlines.
+	var playing sync.WaitGroup
+	for _, column := range columns {
+		if column.err == nil {
+			playing.Go(func() { column.play(ctx, c.root, work, gigagate, scenarios) })
+		}
+	}
+	playing.Wait()
+	for _, column := range columns[1:] {
+		column.compare(columns[0])
+	}
+	return report(out, columns, scenarios)
+}
+
+// choose picks the languages that are asked for and can be played.
+func (c config) choose(out io.Writer) ([]language, error) {
+	for _, name := range slices.Concat(c.only, c.require) {
+		if name != "all" && !slices.ContainsFunc(languages, func(l language) bool { return l.name == name }) {
+			return nil, fmt.Errorf("there is no language %s", name)
+		}
+	}
+	var chosen []language
+	for _, language := range languages {
+		if len(c.only) > 0 && !slices.Contains(c.only, language.name) {
+			continue
+		}
+		missing := language.missing(c.root)
+		switch {
+		case missing == "":
+			chosen = append(chosen, language)
+		case slices.Contains(c.require, language.name) || slices.Contains(c.require, "all"):
+			return nil, fmt.Errorf("%s cannot be played: %s", language.name, missing)
+		default:
+			fmt.Fprintf(out, "SKIPPED: %s: %s\n", language.name, missing)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, errors.New("there is no language left to play")
+	}
+	return chosen, nil
+}
+
+// column is one language and what became of the scenarios in it.
+type column struct {
+	language language
+	results  []result
+	heard    []told
+	err      error // it could not be played to the end
+}
+
+// play plays every scenario and checks the ledger.
+func (c *column) play(ctx context.Context, root, work, gigagate string, scenarios []scenario) {
+	folder := filepath.Join(work, "journal-"+c.language.name)
+	if c.err = os.Mkdir(folder, 0o700); c.err != nil {
+		return
+	}
+	gateway, err := startGateway(ctx, gigagate, folder)
+	if err != nil {
+		c.err = err
+		return
+	}
+	defer func() { c.err = errors.Join(c.err, gateway.stop()) }()
+	program, err := c.language.start(ctx, root, work, gateway)
+	if err != nil {
+		c.err = err
+		return
+	}
+	defer func() { c.err = errors.Join(c.err, program.stop()) }()
+	p := &play{gateway: gateway, program: program}
+	for _, scenario := range scenarios {
+		c.took(scenario.name, func() ([]string, error) { return p.scenario(ctx, scenario) })
+		if c.err != nil {
+			return
+		}
+	}
+	c.heard = p.heard
+	c.took(ledgerRow, func() ([]string, error) { return p.checkLedger(ctx) })
+}
+
+// took keeps what became of one row of the table.
+func (c *column) took(name string, what func() ([]string, error)) {
+	began := time.Now()
+	problems, err := what()
+	if err != nil {
+		c.err = fmt.Errorf("%s: %w", name, err)
+		return
+	}
+	c.results = append(c.results, result{scenario: name, took: time.Since(began), problems: problems})
+}
+
+// compare holds the answers against those of the first language, where both passed.
+func (c *column) compare(first *column) {
+	if c.err != nil || first.err != nil {
+		return
+	}
+	for i := range c.results {
+		if mine := &c.results[i]; len(mine.problems) == 0 && len(first.results[i].problems) == 0 {
+			if mine.problems = sameAnswers(mine.scenario, first.heard, c.heard); len(mine.problems) > 0 {
+				mine.problems = append([]string{"not the same as in " + first.language.name}, mine.problems...)
+			}
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// scenario is one file of proto/scenarios, whose README describes the format.
+type scenario struct {
+	name  string // of the file, without .json
+	About string `json:"about"`
+	Steps []step `json:"steps"`
+}
+
+// step is a call of the contract, or one of the sandbox's control API.
+type step struct {
+	Say string `json:"say"`
+
+	Call       string         `json:"call"` // service and method: ActivationService/Register
+	Request    map[string]any `json:"request"`
+	DeadlineMs int64          `json:"deadlineMs"`
+
+	Sandbox string         `json:"sandbox"` // method and path: POST /_sandbox/faults
+	Body    map[string]any `json:"body"`
+
+	Expect map[string]any    `json:"expect"`
+	Save   map[string]string `json:"save"` // name of a variable: path in the answer
+}
+
+func (s step) String() string {
+	if s.Sandbox != "" {
+		return s.Sandbox
+	}
+	return s.Call
+}
+
+// readScenarios reads every scenario of a folder, in the order of their names.
+func readScenarios(folder string) ([]scenario, error) {
+	paths, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("there are no scenarios in %s", folder)
+	}
+	var all []scenario
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		one := scenario{name: strings.TrimSuffix(filepath.Base(path), ".json")}
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.DisallowUnknownFields()
+		if err := errors.Join(decoder.Decode(&one), one.check()); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// check refuses what would be silently without effect.
+func (s scenario) check() error {
+	if s.About == "" || len(s.Steps) == 0 {
+		return errors.New("a scenario says what it is about and has steps")
+	}
+	for i, step := range s.Steps {
+		switch {
+		case (step.Call == "") == (step.Sandbox == ""):
+			return fmt.Errorf("step %d: either call or sandbox", i+1)
+		case step.Call != "" && (step.Body != nil || (step.Expect["response"] == nil) == (step.Expect["error"] == nil)):
+			return fmt.Errorf("step %d: a call has a request, and expects either a response or an error", i+1)
+		case step.Sandbox != "" && (step.Request != nil || step.DeadlineMs != 0):
+			return fmt.Errorf("step %d: what is sent to the sandbox is its body", i+1)
+		}
+	}
+	return nil
+}
+
+// variables are what earlier steps of a scenario saved.
+type variables map[string]string
+
+var variable = regexp.MustCompile(`\$\{([a-zA-Z]+)\}`)
+
+// fill replaces ${name} in every string of value.
+func (v variables) fill(value any) (any, error) {
+	switch value := value.(type) {
+	case string:
+		var missing error
+		filled := variable.ReplaceAllStringFunc(value, func(match string) string {
+			name := match[2 : len(match)-1]
+			known, ok := v[name]
+			if !ok {
+				missing = fmt.Errorf("nothing was saved as %s", name)
+			}
+			return known
+		})
+		return filled, missing
+	case map[string]any:
+		filled := make(map[string]any, len(value))
+		for name, member := range value {
+			var err error
+			if filled[name], err = v.fill(member); err != nil {
+				return nil, err
+			}
+		}
+		return filled, nil
+	case []any:
+		filled := make([]any, len(value))
+		for i, element := range value {
+			var err error
+			if filled[i], err = v.fill(element); err != nil {
+				return nil, err
+			}
+		}
+		return filled, nil
+	}
+	return value, nil
+}
+
+// fillObject is fill of an object, {} for none.
+func (v variables) fillObject(object map[string]any) (map[string]any, error) {
+	filled, err := v.fill(object)
+	if err != nil {
+		return nil, err
+	}
+	return filled.(map[string]any), nil
+}
+
+// save keeps what stands in answer at the given paths.
+func (v variables) save(paths map[string]string, answer any) error {
+	for name, path := range paths {
+		text, ok := at(answer, path).(string)
+		if !ok || text == "" {
+			return fmt.Errorf("there is no text at %s to save as %s", path, name)
+		}
+		v[name] = text
+	}
+	return nil
+}
+
+// at is what stands at a dotted path, nil for nothing.
+func at(value any, path string) any {
+	for name := range strings.SplitSeq(path, ".") {
+		object, _ := value.(map[string]any)
+		value = object[name]
+	}
+	return value
+}

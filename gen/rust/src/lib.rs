@@ -1,0 +1,30 @@
+//! Client stubs of Gigagate, generated from its contract, and what generation cannot give: how to
+//! find the [`v1::Outcome`] in an error.
+//!
+//! `examples/buy.rs` buys a package.
+
+use prost::Message;
+
+/// The transport that the stubs are made for, so that callers need not match its version.
+pub use tonic;
+
+/// The contract, package `gigagate.v1`.
+// Its comments are plain text, not Markdown.
+#[allow(rustdoc::invalid_html_tags)]
+pub mod v1 {
+    tonic::include_proto!("gigagate.v1");
+}
+
+/// Finds what the gateway says of an error: its reason, whether credit may have been spent, what to
+/// do next.
+///
+/// `None` (a broken connection, a proxy's page) has to be treated as
+/// [`Effect::Indeterminate`](v1::Effect::Indeterminate): repeat the call with the same request id.
+pub fn outcome_of(error: &tonic::Status) -> Option<v1::Outcome> {
+    let status = tonic_types::pb::Status::decode(error.details()).ok()?;
+    let detail = status
+        .details
+        .iter()
+        .find(|detail| detail.type_url.ends_with("/gigagate.v1.Outcome"))?;
+    v1::Outcome::decode(detail.value.as_slice()).ok()
+}

@@ -1,0 +1,23 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+/**
+ * Tells whether the connection broke under a call. gRPC says UNAVAILABLE then; Connect on Node.js
+ * says CANCELED or ABORTED, and INTERNAL of a call that a stopping gateway refused unread.
+ */
+export function isConnectionLoss(error, signal) {
+    if (error.metadata.has("grpc-status") || signal?.aborted) {
+        return false; // an answer of the gateway, or the caller's own doing
+    }
+    switch (error.code) {
+        case Code.Canceled:
+        case Code.Aborted:
+            return true;
+        case Code.Internal:
+            return error.rawMessage.includes("NGHTTP2_REFUSED_STREAM");
+        default:
+            return false;
+    }
+}
+/** Gives a broken connection the code it has in every other gRPC client. */
+export function asUnavailable(error) {
+    return new ConnectError(`connection lost: ${error.rawMessage}`, Code.Unavailable, undefined, undefined, error);
+}

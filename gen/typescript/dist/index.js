@@ -1,0 +1,32 @@
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { ActivationService } from "../stubs/gigagate/v1/activation_service_pb.js";
+import { CustomerService } from "../stubs/gigagate/v1/customer_service_pb.js";
+import { InventoryService } from "../stubs/gigagate/v1/inventory_service_pb.js";
+import { PurchaseService } from "../stubs/gigagate/v1/purchase_service_pb.js";
+import { withCallPolicy } from "./call-policy.js";
+export * from "../stubs/gigagate/v1/activated_item_pb.js";
+export * from "../stubs/gigagate/v1/activation_service_pb.js";
+export * from "../stubs/gigagate/v1/customer_service_pb.js";
+export * from "../stubs/gigagate/v1/inventory_service_pb.js";
+export * from "../stubs/gigagate/v1/money_pb.js";
+export * from "../stubs/gigagate/v1/outcome_pb.js";
+export * from "../stubs/gigagate/v1/purchase_service_pb.js";
+export { outcomeOf } from "./outcome.js";
+/**
+ * Makes the clients of a gateway, such as `createGigagate({ baseUrl: "http://127.0.0.1:9090" })`.
+ * It connects when first used, and an idle connection does not keep the process alive.
+ *
+ * A call that ends UNAVAILABLE is sent up to four times more, with the pauses that the gateway asks
+ * for: the request, and so its request id, stays the same, so nothing is bought twice. All its
+ * sends share one deadline: timeoutMs, at most and by default 100 s. Interceptors see each send.
+ */
+export function createGigagate(options) {
+    const transport = withCallPolicy(createGrpcTransport(options));
+    return {
+        activations: createClient(ActivationService, transport),
+        customers: createClient(CustomerService, transport),
+        inventory: createClient(InventoryService, transport),
+        purchases: createClient(PurchaseService, transport),
+    };
+}

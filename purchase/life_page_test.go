@@ -1,0 +1,217 @@
+package purchase_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gigagate.internal/purchase"
+)
+
+//go:generate go test -run ^TestLifePageIsCurrent$ . -update
+
+var update = flag.Bool("update", false, "write the generated parts of docs/purchase-life.md")
+
+const lifePage = "../docs/purchase-life.md"
+
+// generated is a part of the page between two comments.
+var generated = regexp.MustCompile(`(?s)(<!-- generated: (\w+) -->\n)(.*?)(<!-- end of (\w+) -->\n)`)
+
+// TestLifePageIsCurrent keeps the page's diagram and tables what the transition function does.
+func TestLifePageIsCurrent(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(lifePage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := map[string]string{
+		"diagram": diagram(), "transitions": transitions(), "events": events(t), "reasons": reasons(t),
+	}
+	want := generated.ReplaceAllFunc(page, func(part []byte) []byte {
+		match := generated.FindSubmatch(part)
+		name := string(match[2])
+		text, known := parts[name]
+		if !known || string(match[5]) != name {
+			t.Errorf("the page has a part %q that nothing generates", name)
+		}
+		delete(parts, name)
+		return bytes.Join([][]byte{match[1], []byte(text), match[4]}, nil)
+	})
+	if len(parts) > 0 {
+		t.Errorf("the page lacks %v", parts)
+	}
+	if *update && !t.Failed() {
+		if err := os.WriteFile(lifePage, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if !bytes.Equal(page, want) {
+		t.Errorf("%s is not what the code does: run go generate ./purchase", lifePage)
+	}
+}
+
+// diagram shows every move, those between the same two states as one arrow.
+func diagram() string {
+	var text strings.Builder
+	text.WriteString("```mermaid\nstateDiagram-v2\n    [*] --> SENDING: claim\n")
+	for _, from := range purchase.States() {
+		for _, to := range purchase.States() {
+			var by []string
+			for _, event := range purchase.Events() {
+				if next, verdict := purchase.Next(from, event); verdict == purchase.Moves && next == to {
+					by = append(by, event.String())
+				}
+			}
+			if len(by) > 0 {
+				fmt.Fprintf(&text, "    %s --> %s: %s\n", from, to, strings.Join(by, "<br>"))
+			}
+		}
+	}
+	for _, state := range purchase.States() {
+		if state.Settled() {
+			fmt.Fprintf(&text, "    %s --> [*]\n", state)
+		}
+	}
+	text.WriteString("```\n")
+	return text.String()
+}
+
+// transitions is the whole table, one row per event. What is illegal is left empty.
+func transitions() string {
+	var text, rule strings.Builder
+	text.WriteString("| event |")
+	rule.WriteString("|---|")
+	for _, state := range purchase.States() {
+		fmt.Fprintf(&text, " `%s` |", state)
+		rule.WriteString("---|")
+	}
+	text.WriteString("\n" + rule.String() + "\n")
+	for _, event := range purchase.Events() {
+		fmt.Fprintf(&text, "| `%s` |", event)
+		for _, from := range purchase.States() {
+			switch to, verdict := purchase.Next(from, event); verdict {
+			case purchase.Moves:
+				fmt.Fprintf(&text, " `%s` |", to)
+			case purchase.Stays:
+				text.WriteString(" kept |")
+			case purchase.Contradicts:
+				text.WriteString(" **anomaly** |")
+			case purchase.Illegal:
+				text.WriteString(" |")
+			}
+		}
+		text.WriteString("\n")
+	}
+	return text.String()
+}
+
+// events tells what each event is, in the words of its comment.
+func events(t *testing.T) string {
+	t.Helper()
+	var text strings.Builder
+	text.WriteString("| event | what happened |\n|---|---|\n")
+	comments := constants(t, "state.go", "Event")
+	for _, event := range purchase.Events() {
+		told := ""
+		for _, c := range comments {
+			if strings.ReplaceAll(event.String(), "_", "") == strings.ToUpper(c.name) {
+				told = c.meaning
+			}
+		}
+		if told == "" {
+			t.Errorf("%s has no comment", event)
+		}
+		fmt.Fprintf(&text, "| `%s` | %s |\n", event, told)
+	}
+	return text.String()
+}
+
+// reasons tells what each reason of our own is, and which state it is a reason for.
+func reasons(t *testing.T) string {
+	t.Helper()
+	var text strings.Builder
+	text.WriteString("| reason | of | meaning |\n|---|---|---|\n")
+	for _, c := range constants(t, "purchase.go", "Reason") {
+		state := purchase.NeedsOperator
+		if slices.Contains([]purchase.Reason{purchase.NeverSent, purchase.ReasonPresumedAbsent, purchase.ReasonOperator}, purchase.Reason(c.value)) {
+			state = purchase.Failed
+		}
+		fmt.Fprintf(&text, "| `%s` | `%s` | %s |\n", c.value, state, c.meaning)
+	}
+	return text.String()
+}
+
+// constant is a constant and its comment behind "Name: ".
+type constant struct{ name, value, meaning string }
+
+// constants lists those of a type in a file, in their order.
+func constants(t *testing.T, file, kind string) []constant {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []constant
+	for _, decl := range parsed.Decls {
+		group, ok := decl.(*ast.GenDecl)
+		if !ok || group.Tok != token.CONST {
+			continue
+		}
+		of := ""
+		for _, spec := range group.Specs {
+			value, _ := spec.(*ast.ValueSpec)
+			if named, ok := value.Type.(*ast.Ident); ok {
+				of = named.Name // an iota's type is said once
+			}
+			if of != kind {
+				continue
+			}
+			c := constant{name: value.Names[0].Name}
+			if len(value.Values) > 0 {
+				if literal, ok := value.Values[0].(*ast.BasicLit); ok {
+					c.value = strings.Trim(literal.Value, `"`)
+				}
+			}
+			_, c.meaning, _ = strings.Cut(strings.Join(strings.Fields(value.Doc.Text()), " "), ": ")
+			if c.meaning == "" {
+				t.Errorf("%s in %s has no comment of the form \"Name: …\"", c.name, file)
+			}
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// TestLifePageIsWhatAfterDoes: for a change that is complete and speaks of the newest send, After does
+// what the page's table says. What it refines beyond that the page's prose tells.
+func TestLifePageIsWhatAfterDoes(t *testing.T) {
+	t.Parallel()
+	for _, from := range purchase.States() {
+		for _, event := range purchase.Events() {
+			p := purchase.Purchase{State: from, Attempt: 1}
+			change := purchase.Change{Event: event, Attempt: 1, Reason: "REASON", ItemUID: "item"}
+			switch from {
+			case purchase.Succeeded:
+				p.ItemUID = "item"
+			case purchase.NeedsOperator:
+				p.Reason = purchase.Unreadable
+			default:
+			}
+			to, verdict := purchase.Next(from, event)
+			after, told := p.After(change, time.Unix(0, 0))
+			if after.State != to || told != verdict {
+				t.Errorf("%s in %s: the table says %s (%d), After %s (%d)", event, from, to, verdict, after.State, told)
+			}
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package server
+
+import (
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/swaggest/swgui/v5/static"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gen/openapi"
+)
+
+const docsPath = "/docs/"
+
+// docsPolicy lets the page load from this gateway alone, whatever Swagger UI or the document says.
+const docsPolicy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
+
+//go:embed docs
+var docsPage embed.FS
+
+// docsFile is one file of the documentation.
+type docsFile struct {
+	contentType string
+	content     []byte
+	gzipped     bool
+}
+
+// docsFiles are the page's own files, and those of Swagger UI that it uses. Anything else that the
+// module of Swagger UI has is not served.
+func docsFiles() (map[string]docsFile, error) {
+	files := map[string]docsFile{"openapi.json": {contentType: "application/json", content: openapi.Document}}
+	for _, f := range []struct {
+		name, contentType string
+		from              embed.FS
+		source            string
+	}{
+		{"", "text/html; charset=utf-8", docsPage, "docs/index.html"},
+		{"start.js", "text/javascript; charset=utf-8", docsPage, "docs/start.js"},
+		{"swagger-ui.css", "text/css; charset=utf-8", static.FS, "swagger-ui.css.gz"},
+		{"swagger-ui-bundle.js", "text/javascript; charset=utf-8", static.FS, "swagger-ui-bundle.js.gz"},
+		{"favicon-32x32.png", "image/png", static.FS, "favicon-32x32.png"},
+	} {
+		content, err := f.from.ReadFile(f.source)
+		if err != nil {
+			return nil, err
+		}
+		files[f.name] = docsFile{f.contentType, content, path.Ext(f.source) == ".gz"}
+	}
+	return files, nil
+}
+
+// isDocs reports whether a request is for the documentation, which may be switched off.
+func (s *Server) isDocs(r *http.Request) bool {
+	return s.docs != nil && (strings.HasPrefix(r.URL.Path, docsPath) || r.URL.Path+"/" == docsPath)
+}
+
+// serveDocs answers for the documentation.
+func (s *Server) serveDocs(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		s.refuseMethod(w, r, []string{http.MethodGet, http.MethodHead})
+		return
+	}
+	name, ok := strings.CutPrefix(r.URL.Path, docsPath)
+	if !ok {
+		http.Redirect(w, r, docsPath, http.StatusPermanentRedirect)
+		return
+	}
+	file, ok := s.docs[name]
+	if !ok {
+		s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND})
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Security-Policy", docsPolicy)
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cache-Control", "no-cache")
+	header.Set("Content-Type", file.contentType)
+	if !file.gzipped {
+		_, _ = w.Write(file.content) // fails only if the reader has gone
+		return
+	}
+	header.Set("Vary", "Accept-Encoding")
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		header.Set("Content-Encoding", "gzip")
+		_, _ = w.Write(file.content)
+		return
+	}
+	if plain, err := gzip.NewReader(bytes.NewReader(file.content)); err == nil {
+		_, _ = io.Copy(w, plain) //nolint:gosec // our own file
+	}
+}
