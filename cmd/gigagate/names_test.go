@@ -46,7 +46,7 @@ func settings(t *testing.T) (flags, variables map[string]bool) {
 		"purchases wait", "purchases resolve", "bench", "health",
 	} {
 		help := gigagate(t, append(strings.Fields(command), "--help")...)
-		for _, match := range regexp.MustCompile(`(?m)^ +(?:-h, )?--([a-z-]+)`).FindAllStringSubmatch(help.out, -1) {
+		for _, match := range regexp.MustCompile(`(?m)^ +(?:-h, )?--(?:\[no-\])?([a-z-]+)`).FindAllStringSubmatch(help.out, -1) {
 			flags[match[1]] = true
 			variables["GIGAGATE_"+strings.ToUpper(strings.ReplaceAll(match[1], "-", "_"))] = true
 		}
