@@ -14,7 +14,7 @@ BIN := $(CURDIR)/bin
 # The pinned linter: found in PATH or in Go's own bin folder, else installed in bin/.
 GOLANGCI_LINT = "$$(.ci/linter $(GOLANGCI_LINT_VERSION) $(BIN))"
 
-.PHONY: help generate check-generate lint fmt test race fuzz sabotage scenarios vuln build run breaking ci
+.PHONY: help generate check-generate lint fmt test race fuzz sabotage scenarios rest-docs vuln build run breaking ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

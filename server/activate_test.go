@@ -169,16 +169,22 @@ func TestActivateWithoutReads(t *testing.T) {
 	}
 }
 
-// The vendor says "already active" of a package that was read as pending: somebody else was faster.
+// The vendor refuses to start a package that was read as pending: somebody else was faster. It may say
+// so in words that nobody knows.
 func TestActivateLosesARace(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
-	for _, d := range g.doors() {
-		item := g.sold(t, mode(now)).GetActivatedItem().GetUid()
-		g.inject(t, pathItems+item, "status", params{"code": 200, "contentType": "application/json", "body": `{"uid":"` + item + `","balance":{"activatedAt":null}}`})
-		a := d.call(t, t.Context(), ask(activate(item)))
-		a.ok(t)
-		g.checkStarted(t, a, item, true)
+	for _, unknownWords := range []bool{false, true} {
+		for _, d := range g.doors() {
+			item := g.sold(t, mode(now)).GetActivatedItem().GetUid()
+			g.inject(t, pathItems+item, "status", params{"code": 200, "contentType": "application/json", "body": `{"uid":"` + item + `","balance":{"activatedAt":null}}`})
+			if unknownWords {
+				g.inject(t, pathItems+item+"/activate", "refuse", params{"message": "the computer says no"})
+			}
+			a := d.call(t, t.Context(), ask(activate(item)))
+			a.ok(t)
+			g.checkStarted(t, a, item, true)
+		}
 	}
 }
 

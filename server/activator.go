@@ -84,21 +84,20 @@ func (a *activator) run(ctx context.Context, uid string) (started, error) {
 	if callErr == nil && item != nil && item.UID == uid && hasStarted(item.Balance) {
 		return started{item: *item}, nil
 	}
-	vendor, _ := errors.AsType[*gigastore.Error](callErr)
-	if vendor != nil && vendor.Effect == gigastore.EffectRefused && vendor.Reason != gigastore.ReasonAlreadyActive {
-		return started{}, &failure{reason: refusalReason(vendor.Reason), cause: callErr}
-	}
 	return a.settle(ctx, uid, callErr)
 }
 
-// settle reads what the call left in doubt.
+// settle reads what the call left in doubt. A refusal leaves in doubt whether another replica was
+// first: in which words the vendor would say so is not known.
 func (a *activator) settle(ctx context.Context, uid string, callErr error) (started, error) {
 	vendor, _ := errors.AsType[*gigastore.Error](callErr)
 	after, err := a.vendor.ActivatedItem(ctx, uid)
+	refused := vendor != nil && vendor.Effect == gigastore.EffectRefused
 	switch {
 	case err == nil && hasStarted(after.ActivatedItem.Balance):
-		already := vendor != nil && vendor.Reason == gigastore.ReasonAlreadyActive
-		return started{item: after.ActivatedItem, already: already}, nil
+		return started{item: after.ActivatedItem, already: refused}, nil
+	case refused && vendor.Reason != gigastore.ReasonAlreadyActive:
+		return started{}, &failure{reason: refusalReason(vendor.Reason), cause: callErr}
 	case vendor != nil && vendor.Effect == gigastore.EffectNone:
 		return started{}, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_NEVER_SENT, cause: callErr}
 	case err == nil && vendor != nil && vendor.Reason == gigastore.ReasonAlreadyActive:

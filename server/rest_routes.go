@@ -23,6 +23,7 @@ import (
 type route struct {
 	method   string
 	template string // as the contract writes it: /v1/customers/{uid}
+	path     *regexp.Regexp
 	rpc      string // /gigagate.v1.CustomerService/GetCustomer
 	input    protoreflect.MessageDescriptor
 	inPath   []string // names of the fields that stand in the path
@@ -68,6 +69,8 @@ func routeOfMethod(method protoreflect.MethodDescriptor) *route {
 	for _, match := range pathField.FindAllStringSubmatch(r.template, -1) {
 		r.inPath = append(r.inPath, match[1])
 	}
+	// No id has a colon: what follows one is part of the binding, as in {id}:wait.
+	r.path = regexp.MustCompile("^" + pathField.ReplaceAllString(r.template, `[^/:]*`) + "$")
 	return r
 }
 
@@ -82,13 +85,11 @@ func routeOf(method, pattern string) *route {
 	return nil
 }
 
-// methodsOf lists the methods that some binding has for path. No id has a colon: what follows one is
-// part of the binding, as in {id}:wait.
+// methodsOf lists the methods that some binding has for path.
 func methodsOf(path string) []string {
 	var methods []string
 	for _, r := range routes {
-		pattern := "^" + pathField.ReplaceAllString(r.template, `[^/:]*`) + "$"
-		if matched, _ := regexp.MatchString(pattern, path); matched && !slices.Contains(methods, r.method) {
+		if r.path.MatchString(path) && !slices.Contains(methods, r.method) {
 			methods = append(methods, r.method)
 		}
 	}

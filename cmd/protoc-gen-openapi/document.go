@@ -77,7 +77,7 @@ func documentOf(files []*protogen.File) (object, error) {
 	}, nil
 }
 
-// servicesIn are the services of the contract, those that sell first.
+// servicesIn are the services of the contract.
 func servicesIn(files []*protogen.File) []*protogen.Service {
 	var services []*protogen.Service
 	for _, file := range files {

@@ -54,8 +54,17 @@ var otherEffects = map[string]string{
 	"COUNTRY_SET_MISMATCH":        "`NOT_STARTED` where the gateway saw it before sending",
 	"ACTIVATION_MODE_NOT_OFFERED": "`NOT_STARTED` where the gateway saw it before sending",
 	"INVENTORY_ITEM_NOT_FOUND":    "`NOT_STARTED` where the gateway saw it before sending",
-	"NOT_RESOLVABLE":              "the effect is the purchase's",
-	"FOREIGN_ACTIVATED_ITEM":      "the effect is the purchase's",
+}
+
+// otherEffectsOfResolving are the same for an operator's word, which is told what is known of the
+// purchase.
+var otherEffectsOfResolving = map[string]string{
+	"NOT_RESOLVABLE":           "the effect is the purchase's",
+	"FOREIGN_ACTIVATED_ITEM":   "the effect is the purchase's",
+	"VENDOR_REFUSED":           "the effect is the purchase's",
+	"VENDOR_UNAVAILABLE":       "the effect is the purchase's",
+	"ACTIVATED_ITEM_NOT_FOUND": "the effect is the purchase's",
+	"JOURNAL_UNAVAILABLE":      "`INDETERMINATE` where the word may have been written down",
 }
 
 // Reasons that calls share.
@@ -108,7 +117,7 @@ func (d *document) errorResponses(operation *operation) (object, error) {
 			headers = headers.with("Retry-After", ref("headers", "RetryAfter"))
 		}
 		responses = responses.with(strconv.Itoa(status), object{
-			{"description", d.reasonsText(byStatus[status])},
+			{"description", d.reasonsText(operation, byStatus[status])},
 			{"headers", headers},
 			{"content", jsonContent(ref("schemas", "Status"), operation.answerExamples(status))},
 		})
@@ -117,12 +126,16 @@ func (d *document) errorResponses(operation *operation) (object, error) {
 }
 
 // reasonsText lists reasons with their effects, in the contract's words.
-func (d *document) reasonsText(reasons []string) string {
+func (d *document) reasonsText(operation *operation, reasons []string) string {
+	others := otherEffects
+	if operation.name() == "ResolvePurchase" {
+		others = otherEffectsOfResolving
+	}
 	slices.SortFunc(reasons, func(a, b string) int { return cmp.Compare(d.reasonOrder[a], d.reasonOrder[b]) })
 	var lines []string
 	for _, reason := range reasons {
 		line := "- `" + reason + "`, effect `" + situations[reason].effect + "`: " + d.reasonComment[reason]
-		if other := otherEffects[reason]; other != "" {
+		if other := others[reason]; other != "" {
 			line = strings.TrimSuffix(line, ".") + " (" + other + ")."
 		}
 		lines = append(lines, line)

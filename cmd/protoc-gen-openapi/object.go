@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 )
 
 // object is a JSON object whose members keep their order: fields stand in the document as they
@@ -14,9 +15,9 @@ type member struct {
 	value any
 }
 
-// with returns o with one more member.
+// with returns o with one more member. It leaves o as it is.
 func (o object) with(key string, value any) object {
-	return append(o, member{key, value})
+	return append(slices.Clip(o), member{key, value})
 }
 
 // withText returns o with one more member, unless text is empty.

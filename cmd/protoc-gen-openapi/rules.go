@@ -85,6 +85,6 @@ func durationSchema(field *protogen.Field, in direction) object {
 		sign = ""
 	}
 	schema := typed("string").with("pattern", `^`+sign+`[0-9]+(\.[0-9]{1,9})?s$`)
-	// Without one, tools make up numbers of thirty digits.
+	// Without an example, tools make up numbers of thirty digits.
 	return schema.with("examples", []string{"5s"})
 }

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
-	_ "google.golang.org/protobuf/types/known/durationpb"  // imported by the contract
+	"google.golang.org/protobuf/types/known/durationpb"
 	_ "google.golang.org/protobuf/types/known/timestamppb" // imported by the contract
 )
 
@@ -139,8 +139,9 @@ func rulesOf(rules protoreflect.Message) (told []string) {
 				}
 			}
 		case f.Message() != nil && f.Message().FullName() == "google.protobuf.Duration":
-			seconds := v.Message().Get(f.Message().Fields().ByName("seconds")).Int()
-			told = append(told, fmt.Sprintf("%s %ds", f.Name(), seconds))
+			if duration, ok := v.Message().Interface().(*durationpb.Duration); ok {
+				told = append(told, fmt.Sprintf("%s %vs", f.Name(), duration.AsDuration().Seconds()))
+			}
 		case f.Message() != nil:
 			told = append(told, rulesOf(v.Message())...)
 		case f.Kind() == protoreflect.BoolKind && f.Name() != "const":

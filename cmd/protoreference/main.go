@@ -59,7 +59,7 @@ func reference(ctx context.Context, root string) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// compile compiles every file below folder, in the order of their names.
+// compile compiles the contract's files below folder, in the order of their names.
 func compile(ctx context.Context, folder string) (linker.Files, error) {
 	matches, err := filepath.Glob(filepath.Join(folder, "gigagate", "v1", "*.proto"))
 	if err != nil {

@@ -47,7 +47,7 @@ func TestReferenceTells(t *testing.T) {
 		"| `email` | string | Who. | optional; email; never logged |\n",
 		"| `token` | string | Ours. | must not be ours |\n",
 		"| `colours` | list of [Colour](#colour) | Which. |  |\n",
-		"| `wait` | google.protobuf.Duration | How long. | one of `how`; gte 0s; lte 60s |\n",
+		"| `wait` | google.protobuf.Duration | How long. | one of `how`; gte 0.5s; lte 60s |\n",
 		"| `no` | bool | Not. | one of `how`; const `true` |\n",
 		"| `COLOUR_UNSPECIFIED` | 0 | None. |\n| `COLOUR_RED` | 3 | Red. |\n",
 	} {
@@ -114,7 +114,7 @@ message BuyRequest {
   oneof how {
     // How long.
     google.protobuf.Duration wait = 5 [
-      (buf.validate.field).duration.gte = {},
+      (buf.validate.field).duration.gte = {nanos: 500000000},
       (buf.validate.field).duration.lte = {seconds: 60}
     ];
     // Not.

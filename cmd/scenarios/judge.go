@@ -13,7 +13,6 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"gigagate.internal/cmd/scenarios/protocol"
@@ -53,14 +52,9 @@ func normalised(method string, answer protocol.Answer) (map[string]any, error) {
 
 // responseOf makes an empty response of a method.
 func responseOf(method string) (proto.Message, error) {
-	name := protoreflect.FullName(strings.Replace(method, "/", ".", 1))
-	found, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
+	descriptor, err := protocol.MethodNamed(method)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", method, err)
-	}
-	descriptor, ok := found.(protoreflect.MethodDescriptor)
-	if !ok {
-		return nil, fmt.Errorf("%s is no method", method)
+		return nil, err
 	}
 	message, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.Output().FullName())
 	if err != nil {

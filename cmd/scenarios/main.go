@@ -23,10 +23,10 @@ import (
 func main() {
 	var c config
 	flag.StringVar(&c.root, "root", ".", "the repository's root")
-	flag.StringVar(&c.folder, "scenarios", "proto/scenarios", "the folder of the scenarios, from the root")
 	only := flag.String("only", "", "play these languages alone, separated by commas")
 	require := flag.String("require", "", "fail if one of these languages cannot be played here, separated by commas, or all")
 	flag.Parse()
+	c.scenarios = filepath.Join(c.root, "proto", "scenarios")
 	c.only, c.require = words(*only), words(*require)
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -42,10 +42,10 @@ func words(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// config is what the flags say.
+// config says what to play.
 type config struct {
-	root, folder  string
-	only, require []string
+	root, scenarios string // folders
+	only, require   []string
 }
 
 // run plays every scenario in every language, and prints a table. Its error says that something
@@ -55,7 +55,7 @@ func run(ctx context.Context, c config, out io.Writer) error {
 	if c.root, err = filepath.Abs(c.root); err != nil {
 		return err
 	}
-	scenarios, err := readScenarios(filepath.Join(c.root, c.folder))
+	scenarios, err := readScenarios(c.scenarios)
 	if err != nil {
 		return err
 	}

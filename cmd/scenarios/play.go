@@ -143,8 +143,8 @@ func judgeLedger(heard []told, truth any) []string {
 	}
 	var problems []string
 	complain := func(format string, values ...any) { problems = append(problems, fmt.Sprintf(format, values...)) }
-	last := map[string]told{} // request id: the newest answer that spoke of its purchase
-	spokenOf := map[string]bool{}
+	last := map[string]told{}    // request id: the newest answer that spoke of its purchase
+	owner := map[string]string{} // purchase id: the request id that was told of it
 	for _, call := range heard {
 		requestID, _ := call.request["requestId"].(string)
 		if !slices.Contains([]string{contract + "ActivationService/Register", contract + "ActivationService/TopUp"}, call.method) {
@@ -152,17 +152,21 @@ func judgeLedger(heard []told, truth any) []string {
 		}
 		if id := purchaseOf(call.answer); id != "" {
 			last[requestID] = call
-			spokenOf[id] = true
+			owner[id] = requestID
 		}
 	}
+	bought := map[string][]string{} // request id: uids of all packages sold for it
 	for _, id := range slices.Sorted(maps.Keys(sold)) {
-		if !spokenOf[id] {
+		requestID, spokenOf := owner[id]
+		if !spokenOf {
 			complain("no answer spoke of the sale under %s", id)
+			continue
 		}
+		bought[requestID] = append(bought[requestID], sold[id]...)
 	}
 	for _, requestID := range slices.Sorted(maps.Keys(last)) {
 		answer := last[requestID].answer
-		uids := sold[purchaseOf(answer)]
+		uids := bought[requestID]
 		switch uid, effect := at(answer, "response.activatedItem.uid"), at(answer, "error.outcome.effect"); {
 		case len(uids) > 1:
 			complain("%s bought %d packages", requestID, len(uids))

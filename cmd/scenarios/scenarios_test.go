@@ -18,6 +18,8 @@ import (
 // repository is its root, seen from this folder.
 const repository = "../.."
 
+var scenarioFolder = filepath.Join(repository, "proto", "scenarios")
+
 // Go and plain HTTP can be played wherever the tests run.
 func TestScenariosHoldInGoAndOverHTTP(t *testing.T) {
 	t.Parallel()
@@ -25,7 +27,7 @@ func TestScenariosHoldInGoAndOverHTTP(t *testing.T) {
 		t.Skip("it builds programs and waits for a proof of absence")
 	}
 	var out bytes.Buffer
-	err := run(t.Context(), config{root: repository, folder: "proto/scenarios", only: []string{"go", "http"}}, &out)
+	err := run(t.Context(), config{root: repository, scenarios: scenarioFolder, only: []string{"go", "http"}}, &out)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
@@ -66,7 +68,7 @@ func TestScenariosFail(t *testing.T) {
 		want[name] = c.says
 	}
 	var out bytes.Buffer
-	err := run(t.Context(), config{root: repository, folder: relative(t, folder), only: []string{"go"}}, &out)
+	err := run(t.Context(), config{root: repository, scenarios: folder, only: []string{"go"}}, &out)
 	if err == nil {
 		t.Error("it says that all is well")
 	}
@@ -77,20 +79,6 @@ func TestScenariosFail(t *testing.T) {
 			t.Errorf("%s: no %q in\n%s", name, says, told)
 		}
 	}
-}
-
-// relative is folder as seen from the repository.
-func relative(t *testing.T, folder string) string {
-	t.Helper()
-	root, err := filepath.Abs(repository)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path, err := filepath.Rel(root, folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 func TestLanguageThatIsMissing(t *testing.T) {
@@ -112,7 +100,7 @@ func TestLanguageThatIsMissing(t *testing.T) {
 // Every RPC of the contract is called by some scenario, and every scenario's request ids are its own.
 func TestScenariosCoverTheContract(t *testing.T) {
 	t.Parallel()
-	scenarios, err := readScenarios(filepath.Join(repository, "proto", "scenarios"))
+	scenarios, err := readScenarios(scenarioFolder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,6 +143,7 @@ func TestLedgerIsHeldAgainstWhatWasTold(t *testing.T) {
 	}
 	sold := register(`{"response": {"purchaseId": "` + purchase + `", "activatedItem": {"uid": "u"}}}`)
 	failed := register(`{"error": {"outcome": {"purchaseId": "` + purchase + `", "effect": "EFFECT_NOT_APPLIED"}}}`)
+	again := register(`{"response": {"purchaseId": "` + other + `", "activatedItem": {"uid": "v"}}}`)
 	unknown := register(`{"error": {"outcome": {"purchaseId": "` + purchase + `", "effect": "EFFECT_INDETERMINATE"}}}`)
 	for name, c := range map[string]struct {
 		heard []told
@@ -165,6 +154,7 @@ func TestLedgerIsHeldAgainstWhatWasTold(t *testing.T) {
 		"unknown, and sold":      {[]told{unknown}, []any{sale(purchase, "u")}, ""},
 		"unknown, then sold":     {[]told{unknown, sold}, []any{sale(purchase, "u")}, ""},
 		"twice":                  {[]told{sold}, []any{sale(purchase, "u"), sale(purchase, "v")}, "r bought 2 packages"},
+		"twice, as two":          {[]told{sold, again}, []any{sale(purchase, "u"), sale(other, "v")}, "r bought 2 packages"},
 		"another package":        {[]told{sold}, []any{sale(purchase, "v")}, "r was told that it bought u"},
 		"told of none":           {[]told{failed}, []any{sale(purchase, "u")}, "r was told that it bought nothing"},
 		"nobody told":            {[]told{sold}, []any{sale(purchase, "u"), sale(other, "v")}, "no answer spoke of the sale under " + other},

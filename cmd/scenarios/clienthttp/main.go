@@ -21,8 +21,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"gigagate.internal/cmd/scenarios/protocol"
 	"gigagate.internal/gen/go/client"
@@ -68,7 +66,7 @@ var pathField = regexp.MustCompile(`\{([a-z0-9_]+)\}`)
 // request is the HTTP form of a call: what the path does not hold stands in the body of a POST or
 // in the query of a GET.
 func (g gateway) request(ctx context.Context, request protocol.Request) (*http.Request, error) {
-	method, err := methodNamed(request.Method)
+	method, err := protocol.MethodNamed(request.Method)
 	if err != nil {
 		return nil, err
 	}
@@ -112,18 +110,6 @@ func (g gateway) request(ctx context.Context, request protocol.Request) (*http.R
 		httpRequest.Header.Set("Idempotency-Key", key)
 	}
 	return httpRequest, nil
-}
-
-func methodNamed(name string) (protoreflect.MethodDescriptor, error) {
-	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(strings.Replace(name, "/", ".", 1)))
-	if err != nil {
-		return nil, err
-	}
-	method, ok := found.(protoreflect.MethodDescriptor)
-	if !ok {
-		return nil, fmt.Errorf("%s is no method", name)
-	}
-	return method, nil
 }
 
 // failed reads the body of an error, a google.rpc.Status in JSON. Anything else is a proxy's page.

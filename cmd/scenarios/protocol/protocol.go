@@ -7,13 +7,17 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
@@ -26,6 +30,19 @@ type Request struct {
 	Request json.RawMessage `json:"request"`
 	// DeadlineMs is how long the call may take, in milliseconds; 0: no deadline.
 	DeadlineMs int64 `json:"deadlineMs,omitempty"`
+}
+
+// MethodNamed finds a method of the contract by the name that a request gives it.
+func MethodNamed(name string) (protoreflect.MethodDescriptor, error) {
+	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(strings.Replace(name, "/", ".", 1)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	method, ok := found.(protoreflect.MethodDescriptor)
+	if !ok {
+		return nil, fmt.Errorf("%s is no method", name)
+	}
+	return method, nil
 }
 
 // Answer is what came of a call: a response, or an error.

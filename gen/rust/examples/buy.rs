@@ -82,11 +82,13 @@ async fn buy(
     };
     println!("not settled yet, waiting for purchase {id}");
     let timeout = Duration::from_secs(60).try_into().ok();
-    let waited = purchases
+    let Ok(waited) = purchases
         .wait_purchase(WaitPurchaseRequest { id, timeout })
-        .await?
-        .into_inner();
-    let purchase = waited.purchase.unwrap_or_default();
+        .await
+    else {
+        return Err(error); // what is known of the purchase is still what the first error told
+    };
+    let purchase = waited.into_inner().purchase.unwrap_or_default();
     println!("now it is {}", purchase.state().as_str_name());
     // The same request id buys nothing more: it tells what became of the purchase.
     register(&mut activations, patience, &request).await

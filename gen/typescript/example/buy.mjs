@@ -104,7 +104,7 @@ function whatNow(outcome) {
     case Effect.NOT_STARTED:
       return "this call started nothing: mend the request, or repeat it with the same request id";
     case Effect.NOT_APPLIED:
-      return `nothing was bought: ${ErrorReason[outcome.reason]}`;
+      return `nothing was bought: ${ErrorReason[outcome.reason] ?? `reason ${outcome.reason}`}`;
     case Effect.APPLIED:
       return `it was bought, as purchase ${outcome.purchaseId}`;
     default:

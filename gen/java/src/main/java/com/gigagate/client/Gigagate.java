@@ -26,9 +26,10 @@ public final class Gigagate {
   private Gigagate() {}
 
   /**
-   * Starts a channel to the gateway with the contract's service config: each call ends after 100
-   * seconds, and is repeated on {@code UNAVAILABLE} alone. Repeating is safe because the request
-   * id stays the same.
+   * Prepares a channel to the gateway with the contract's service config. A call that ends {@code
+   * UNAVAILABLE} is sent up to four times more, with the pauses that the gateway asks for: the
+   * request, and so its request id, stays the same, so nothing is bought twice. A call has 100
+   * seconds, which all its sends share, or its own deadline where that is shorter.
    *
    * @param target the gateway's gRPC address, such as {@code 127.0.0.1:9090}
    */

@@ -91,12 +91,17 @@ public final class Buy {
         throw e;
       }
       System.out.println("not settled yet, waiting for purchase " + outcome.getPurchaseId());
-      WaitPurchaseResponse waited =
-          purchases.waitPurchase(
-              WaitPurchaseRequest.newBuilder()
-                  .setId(outcome.getPurchaseId())
-                  .setTimeout(Duration.newBuilder().setSeconds(60))
-                  .build());
+      WaitPurchaseResponse waited;
+      try {
+        waited =
+            purchases.waitPurchase(
+                WaitPurchaseRequest.newBuilder()
+                    .setId(outcome.getPurchaseId())
+                    .setTimeout(Duration.newBuilder().setSeconds(60))
+                    .build());
+      } catch (StatusRuntimeException waitFailed) {
+        throw e; // what is known of the purchase is still what the first error told
+      }
       System.out.println("now it is " + waited.getPurchase().getState());
       // The same request id buys nothing more: it tells what became of the purchase.
       return activations.register(request);

@@ -85,12 +85,16 @@ private fun buy(channel: Channel, patience: Long, request: RegisterRequest): Reg
         }
         println("not settled yet, waiting for purchase ${outcome.purchaseId}")
         val waited =
-            purchases.waitPurchase(
-                WaitPurchaseRequest.newBuilder()
-                    .setId(outcome.purchaseId)
-                    .setTimeout(Duration.newBuilder().setSeconds(60))
-                    .build()
-            )
+            try {
+                purchases.waitPurchase(
+                    WaitPurchaseRequest.newBuilder()
+                        .setId(outcome.purchaseId)
+                        .setTimeout(Duration.newBuilder().setSeconds(60))
+                        .build()
+                )
+            } catch (_: StatusRuntimeException) {
+                throw e // what is known of the purchase is still what the first error told
+            }
         println("now it is ${waited.purchase.state}")
         // The same request id buys nothing more: it tells what became of the purchase.
         return activations.register(request)
