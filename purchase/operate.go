@@ -114,7 +114,9 @@ func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Ch
 
 // bind journals a change once, and tells of it.
 func (e *Engine) bind(ctx context.Context, id string, change Change) error {
-	p, verdict, err := e.journal.Record(ctx, id, change)
+	brief, cancel := context.WithTimeout(ctx, journalBudget)
+	defer cancel()
+	p, verdict, err := e.journal.Record(brief, id, change)
 	if err != nil {
 		return err
 	}
@@ -162,7 +164,7 @@ func (e *Engine) takeUp(p Purchase) {
 			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: byGateway})
 			return
 		}
-		secrets, err := e.journal.Secrets(e.life, p.ID)
+		secrets, err := bounded(e.life, func(ctx context.Context) (Secrets, error) { return e.journal.Secrets(ctx, p.ID) })
 		if err != nil || secrets.Purged || p.Account != e.vendor.Account() {
 			return // its lease lapses again, and then its window is over
 		}

@@ -113,7 +113,7 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, passBudget)
 	defer cancel()
-	watched, err := r.engine.journal.Watched(ctx)
+	watched, err := bounded(ctx, r.engine.journal.Watched)
 	if err != nil {
 		r.engine.logger.WarnContext(ctx, "reconcile: the journal cannot be read")
 		return 1

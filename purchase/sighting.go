@@ -112,7 +112,7 @@ func (r *reconciler) readAround(ctx context.Context, open []Purchase, into *sigh
 			}
 			continue
 		}
-		secrets, err := r.engine.journal.Secrets(ctx, p.ID)
+		secrets, err := bounded(ctx, func(ctx context.Context) (Secrets, error) { return r.engine.journal.Secrets(ctx, p.ID) })
 		if err != nil || secrets.Personal.CustomerEmail == "" || read[secrets.Personal.CustomerEmail] {
 			continue
 		}
@@ -145,8 +145,13 @@ func (r *reconciler) scan(ctx context.Context, watched, open []Purchase) *sighti
 	}
 	for _, p := range open {
 		like := Likeness{Account: p.Account, Kind: p.Order.Kind, Mode: string(p.Order.EffectiveMode())}
-		older, err := r.engine.journal.Witnesses(ctx, like, Span{To: p.ClaimedAt}, maxWitnesses)
-		younger, err2 := r.engine.journal.Witnesses(ctx, like, Span{From: r.lastByte(p)}, maxWitnesses)
+		witnesses := func(span Span) ([]Purchase, error) {
+			return bounded(ctx, func(ctx context.Context) ([]Purchase, error) {
+				return r.engine.journal.Witnesses(ctx, like, span, maxWitnesses)
+			})
+		}
+		older, err := witnesses(Span{To: p.ClaimedAt})
+		younger, err2 := witnesses(Span{From: r.lastByte(p)})
 		if err != nil || err2 != nil {
 			s.unvouched[p.ID] = true
 			continue

@@ -85,9 +85,9 @@ func (s *settlement) await(ctx context.Context, pause time.Duration, get func(co
 	}
 }
 
-// bounded keeps a journal that hangs from keeping a call that is woken by other means.
-func bounded(ctx context.Context, get func(context.Context) (Purchase, error)) (Purchase, error) {
+// bounded keeps a journal that hangs from keeping what has other means, or other work.
+func bounded[T any](ctx context.Context, read func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, journalBudget)
 	defer cancel()
-	return get(ctx)
+	return read(ctx)
 }

@@ -60,8 +60,9 @@ func (r *route) hasBody() bool {
 // routesAt gives the routes of a path, whatever the method, and the values of
 // its variable segments.
 func routesAt(escapedPath string) (found []*route, values map[string]string) {
+	path := strings.Split(escapedPath, "/")
 	for _, r := range routes {
-		if v, ok := r.match(escapedPath); ok {
+		if v, ok := r.match(path); ok {
 			found, values = append(found, r), v
 		}
 	}
@@ -80,24 +81,29 @@ func routesBelow(prefix string) []*route {
 	return found
 }
 
-func (r *route) match(escapedPath string) (map[string]string, bool) {
-	pattern, path := strings.Split(r.pattern, "/"), strings.Split(escapedPath, "/")
-	if len(pattern) != len(path) {
-		return nil, false
-	}
-	values := map[string]string{}
-	for i, want := range pattern {
-		got, err := url.PathUnescape(path[i])
+// match compares a path, segment by segment, and gives the values of the variable ones.
+func (r *route) match(path []string) (values map[string]string, ok bool) {
+	rest, more := r.pattern, true
+	for _, segment := range path {
+		if !more {
+			return nil, false
+		}
+		var want string
+		want, rest, more = strings.Cut(rest, "/")
+		got, err := url.PathUnescape(segment)
 		switch {
 		case err != nil:
 			return nil, false
 		case strings.HasPrefix(want, "{"):
+			if values == nil {
+				values = map[string]string{}
+			}
 			values[strings.Trim(want, "{}")] = got
 		case want != got:
 			return nil, false
 		}
 	}
-	return values, true
+	return values, !more
 }
 
 func methodsOf(found []*route) []string {

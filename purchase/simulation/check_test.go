@@ -75,7 +75,7 @@ func (v *verdict) purchase(p purchase.Purchase) {
 	switch p.State {
 	case purchase.Succeeded:
 		// A sale that is found, and whose customer cannot be read for long, is settled without.
-		unread := p.CustomerUID == "" && p.SettledAt.Sub(p.PermittedAt) > quiet
+		unread := p.CustomerUID == "" && p.SettledAt.Sub(p.PermittedAt) > v.world.span(quiet)
 		if len(sales) != 1 || sales[0].ItemUID != p.ItemUID || sales[0].CustomerUID != p.CustomerUID && !unread {
 			v.add("%s is SUCCEEDED with item %s, the ledger has %v", p.ID, p.ItemUID, sales)
 		}

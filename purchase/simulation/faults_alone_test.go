@@ -2,13 +2,11 @@ package simulation
 
 import (
 	"flag"
-	"fmt"
+	"maps"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,10 +68,16 @@ func scene(kind purchase.Kind, mode gigastore.ActivationMode, faults ...fault) p
 	p.settings.TokenLifetime = sandbox.Duration(40 * time.Second) // so that tokens are asked for again
 	p.older = []purchase.Order{order(kind, mode, "older-0")}
 	p.younger = []purchase.Order{order(kind, mode, "younger-0")}
+	for _, f := range faults {
+		if f.step == stepResend { // its connection is the one of a sale shortly before
+			before := order(kind, mode, "before")
+			p.calls = append(p.calls, call{key: "before", order: before, personal: personal(kind, false), tries: 1, at: 43 * time.Second})
+		}
+	}
 	c := call{key: "order-0", order: order(kind, mode, "order-0"), personal: personal(kind, true), tries: 4, at: 45 * time.Second}
 	again := c
 	again.at, again.replica, again.deadline = 46*time.Second, 1, 20*time.Second
-	p.calls = []call{c, again}
+	p.calls = append(p.calls, c, again)
 	return p
 }
 
@@ -97,10 +101,12 @@ func TestEveryFaultAlone(t *testing.T) {
 			}
 		}
 	}
-	visited := playAll(t, len(plans), func(i int) plan { return plans[i] })
+	played := playAll(t, openMemory, len(plans), func(i int) plan { return plans[i] })
 	for _, step := range allSteps() {
-		if visited[step] == 0 {
-			t.Errorf("no fault at %q was ever played", step)
+		for _, f := range faultsAt(step) {
+			if played[f.what()] == 0 {
+				t.Errorf("%s was never played", f.what())
+			}
 		}
 	}
 	t.Logf("%d histories", len(plans))
@@ -122,7 +128,60 @@ func TestEverySetting(t *testing.T) {
 			}
 		}
 	}
-	playAll(t, len(plans), func(i int) plan { return plans[i] })
+	playAll(t, openMemory, len(plans), func(i int) plan { return plans[i] })
+}
+
+// circumstances are what is neither a fault of a step nor an answer of the vendor's.
+var circumstances = map[string]func(*plan){
+	"the journal's clock is far behind":  func(p *plan) { p.jumps = []jump{{0, -50 * time.Minute}} },
+	"the journal's clock is far ahead":   func(p *plan) { p.jumps = []jump{{0, 50 * time.Minute}} },
+	"the journal's clock goes back":      func(p *plan) { p.jumps = []jump{{46 * time.Second, -20 * time.Minute}} },
+	"the journal's clock leaps a little": func(p *plan) { p.jumps = []jump{{46 * time.Second, time.Minute}} },
+	"the journal's clock leaps":          func(p *plan) { p.jumps = []jump{{46 * time.Second, 20 * time.Minute}} },
+	"a 429 has no effect":                func(p *plan) { p.throttledHasNoEffect = true },
+	"another account after a restart":    func(p *plan) { p.otherAccountAfterRestart = true },
+	"another account beside":             func(p *plan) { p.otherAccountBeside = true },
+	"callers are gone at once":           func(p *plan) { p.callers(func(c *call) { c.gone = time.Nanosecond }) },
+	"callers are gone in a second":       func(p *plan) { p.callers(func(c *call) { c.gone = time.Second }) },
+	"callers have a millisecond":         func(p *plan) { p.callers(func(c *call) { c.deadline = time.Millisecond }) },
+	"callers have two seconds":           func(p *plan) { p.callers(func(c *call) { c.deadline = 2 * time.Second }) },
+	"callers have for ever":              func(p *plan) { p.callers(func(c *call) { c.deadline = 0 }) },
+	"the same id at one instant":         func(p *plan) { p.callers(func(c *call) { c.at = 45 * time.Second }) },
+	"another order under the id": func(p *plan) {
+		p.callers(func(c *call) { c.at = 45 * time.Second })
+		p.calls[1].order.InventoryItemID = sandbox.ItemWorldwide1GB
+	},
+}
+
+func (p *plan) callers(change func(*call)) {
+	for i := range p.calls {
+		change(&p.calls[i])
+	}
+}
+
+// TestCircumstances plays each of them with a purchase that goes well, and with what its ways through
+// the states are left by.
+func TestCircumstances(t *testing.T) {
+	t.Parallel()
+	at := func(step, do string, d time.Duration) fault { return fault{step: step, nth: 1, do: do, d: d} }
+	throttled := vendor(stepSend, "throttle", nil)
+	firsts := []fault{
+		{},
+		soldUnseen, unsoldUnseen, turnedAway, throttled, at(stepDial, doDialRefused, 0), at(stepSend, doKillAfter, time.Second),
+		at(stepSend, doStopAfter, 5*time.Minute), at("claim", doKillAfter, 200*time.Second), at("claim", doLoseAfter, 0),
+		at("record ANSWERED_APPLIED", doKillBefore, time.Second), at("record ANSWERED_APPLIED", doStopBefore, 5*time.Minute),
+	}
+	var plans []plan
+	for i, name := range slices.Sorted(maps.Keys(circumstances)) {
+		for j, first := range firsts {
+			first.nth = 1
+			p := scene(kinds[(i+j)%len(kinds)], modes[j%len(modes)], first)
+			circumstances[name](&p)
+			p.setting = []string{name}
+			plans = append(plans, p)
+		}
+	}
+	playAll(t, openMemory, len(plans), func(i int) plan { return plans[i] })
 }
 
 // TestPairsOfFaults plays two faults in one history: a sample, or all with -all.
@@ -150,7 +209,7 @@ func TestPairsOfFaults(t *testing.T) {
 		return scene(kinds[i%len(kinds)], modes[i/len(kinds)%len(modes)], first, second)
 	}
 	if *allPairs {
-		playAll(t, len(all)*len(all), pair)
+		playAll(t, openMemory, len(all)*len(all), pair)
 		return
 	}
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -158,36 +217,26 @@ func TestPairsOfFaults(t *testing.T) {
 	for i := range chosen {
 		chosen[i] = r.IntN(len(all) * len(all))
 	}
-	playAll(t, sample, func(i int) plan { return pair(chosen[i]) })
+	playAll(t, openMemory, sample, func(i int) plan { return pair(chosen[i]) })
 }
 
-// playAll plays plans side by side, and returns how many faults were played, by step.
-func playAll(t *testing.T, n int, planOf func(int) plan) map[string]int {
+// playAll plays plans side by side, and returns how often each fault was played.
+func playAll(t *testing.T, open func(*testing.T, func() time.Time) store, n int, planOf func(int) plan) map[string]int {
 	t.Helper()
-	var next atomic.Int64
 	var mu sync.Mutex
 	played := map[string]int{}
-	t.Run("all", func(t *testing.T) {
-		for worker := range runtime.GOMAXPROCS(0) {
-			t.Run(fmt.Sprint(worker), func(t *testing.T) {
-				t.Parallel()
-				for i := int(next.Add(1)) - 1; i < n && !t.Failed(); i = int(next.Add(1)) - 1 {
-					synctest.Test(t, func(t *testing.T) {
-						w, wrong := run(t, planOf(i), openMemory)
-						if len(wrong) > 0 {
-							t.Errorf("%s\n%s", strings.Join(wrong, "\n"), w.story())
-						}
-						mu.Lock()
-						defer mu.Unlock()
-						for _, f := range w.plan.faults {
-							if w.visits[f.step] >= f.nth {
-								played[f.step]++
-							}
-						}
-					})
-				}
-			})
-		}
+	sideBySide(t, n, func(i int) {
+		synctest.Test(t, func(t *testing.T) {
+			w, wrong := run(t, planOf(i), open)
+			if len(wrong) > 0 {
+				t.Errorf("%s\n%s", strings.Join(wrong, "\n"), w.story())
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for what, n := range w.played {
+				played[what] += n
+			}
+		})
 	})
 	return played
 }

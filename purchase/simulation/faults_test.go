@@ -1,8 +1,8 @@
 package simulation
 
 import (
+	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,15 +19,29 @@ type fault struct {
 	// d is how long a fault lasts: a delay, an outage, a stop, or the time until a killed process
 	// starts again.
 	d time.Duration
-	// params of a fault of the vendor's, see the sandbox's table.
+	// params of a fault of the vendor's, see the sandbox's table, and count is for how many calls; 0 means 1.
 	params map[string]any
+	count  int
+}
+
+// what is the fault, whenever it plays.
+func (f fault) what() string {
+	f.nth = 0
+	return f.String()
 }
 
 // String is the fault for people.
 func (f fault) String() string {
-	text := fmt.Sprintf("%s#%d: %s", f.step, f.nth, f.do)
+	text := f.step
+	if f.nth > 0 {
+		text += fmt.Sprintf("#%d", f.nth)
+	}
+	text += ": " + f.do
 	if f.d > 0 {
 		text += " " + f.d.String()
+	}
+	if f.count > 0 {
+		text += fmt.Sprintf(" %d times", f.count)
 	}
 	if len(f.params) > 0 {
 		text += fmt.Sprintf(" %v", f.params)
@@ -48,6 +62,7 @@ const (
 	doHang       = "hang"
 	doSlow       = "slow by"
 	doOutage     = "journal unreachable for"
+	doReadOnly   = "journal read-only for"
 	doKillBefore = "kill before it, for"
 	doKillAfter  = "kill after it, for"
 	doStopBefore = "stop before it, for"
@@ -58,6 +73,10 @@ const (
 const (
 	doDialRefused    = "dial refused"
 	doDialNoAnswer   = "dial without an answer"
+	doTLSForeign     = "a certificate of nobody known"
+	doTLSPlain       = "plain text instead of a TLS handshake"
+	doTLSEnds        = "end inside of the TLS handshake"
+	doTLSNoAnswer    = "TLS handshake without an answer"
 	doReset0         = "reset after 0 bytes"
 	doReset0Taken    = "reset after 0 bytes, which the kernel took"
 	doResetHead      = "reset inside of the head"
@@ -82,11 +101,12 @@ var journalSteps = []string{
 	"record BEYOND_EVIDENCE", "take lapsed", "get", "secrets", "watched", "witnesses", "list",
 }
 
-// The steps on the network: a dial, a paid request's first byte, its answer's, a token's request, and
-// any other read of the vendor's.
+// The steps on the network: a dial, a paid request's first byte, the same on a connection that has
+// carried one before, its answer's, a token's request, and any other read of the vendor's.
 const (
 	stepDial   = "dial"
 	stepSend   = "send"
+	stepResend = "send on a reused connection"
 	stepAnswer = "answer"
 	stepToken  = "token"
 	stepRead   = "read"
@@ -129,6 +149,11 @@ func faultsAt(step string) []fault {
 		add(5*time.Second, doDeliverLater)
 		add(100*time.Second, doDeliverLater)
 		list = append(list, vendorSendFaults...)
+	case stepResend:
+		connection()
+		add(time.Second, doKillInside)
+		add(5*time.Second, doDeliverLater)
+		list = append(list, vendorResets(stepResend)...)
 	case stepToken:
 		connection()
 		list = append(list, vendorTokenFaults...)
@@ -142,6 +167,8 @@ func faultsAt(step string) []fault {
 		add(8*time.Minute, doOutage)
 		if step == "claim" || strings.HasPrefix(step, "record ") {
 			add(0, doRefuse)
+			add(20*time.Second, doReadOnly)
+			add(8*time.Minute, doReadOnly)
 			add(3*time.Second, doCommitLate)
 			add(40*time.Second, doCommitLate)
 		}
@@ -154,7 +181,7 @@ func faultsAt(step string) []fault {
 		switch step {
 		case stepDial, stepAnswer: // what is after them is another step
 			return f.do == doKillAfter || f.do == doStopAfter
-		case stepSend:
+		case stepSend, stepResend:
 			// Nobody can close the gap between looking at the clock and writing. A stop in it is the
 			// residual risk of every lease, and in a process it is some nanoseconds wide.
 			return stops
@@ -169,91 +196,6 @@ func vendor(step, name string, params map[string]any) fault {
 
 type m = map[string]any
 
-// throttledSale is a 429 that had an effect.
-var throttledSale = vendor(stepSend, "throttle", m{"commit": true})
-
-// vendorSendFaults is the sandbox's whole table for a paid call, with what its parameters change.
-var vendorSendFaults = []fault{
-	vendor(stepSend, "refuse", m{"reason": "priceMismatch"}),
-	vendor(stepSend, "refuse", m{"reason": "insufficientCredits"}),
-	vendor(stepSend, "refuse", m{"reason": "malformed", "shape": "html"}),
-	vendor(stepSend, "refuse", m{"reason": "malformed", "shape": "plainText"}),
-	vendor(stepSend, "refuse", m{"status": 422, "message": "no words that we know, for canary@example.com at 203.0.113.77"}),
-	vendor(stepSend, "reset_before", nil),
-	vendor(stepSend, "reset_before", m{"afterBytes": 20}),
-	vendor(stepSend, "reset_before", m{"afterBytes": "request"}),
-	vendor(stepSend, "commit_then_reset", nil),
-	vendor(stepSend, "commit_then_close", nil),
-	vendor(stepSend, "commit_then_5xx", m{"status": 500}),
-	vendor(stepSend, "commit_then_5xx", m{"status": 502, "html": true}),
-	vendor(stepSend, "commit_then_5xx", m{"status": 504}),
-	vendor(stepSend, "5xx", m{"status": 500}),
-	vendor(stepSend, "5xx", m{"status": 503, "html": true}),
-	vendor(stepSend, "commit_late", m{"delay": "5s"}),
-	vendor(stepSend, "commit_late", m{"delay": "5s", "answer": true}),
-	vendor(stepSend, "commit_late", m{"delay": "58s", "answer": true}),
-	vendor(stepSend, "commit_late", m{"delay": "110s"}),
-	vendor(stepSend, "hang", nil),
-	vendor(stepSend, "hang", m{"duration": "10s"}),
-	vendor(stepSend, "truncate", m{"bytes": 0}),
-	vendor(stepSend, "truncate", m{"bytes": 12}),
-	vendor(stepSend, "truncate", nil),
-	vendor(stepSend, "truncate_chunked", nil),
-	vendor(stepSend, "truncate_chunked", m{"bytes": 1 << 20}),
-	vendor(stepSend, "garble", nil),
-	vendor(stepSend, "wrong_status", nil),
-	vendor(stepSend, "wrong_status", m{"commit": false}),
-	vendor(stepSend, "foreign_metatag", nil),
-	vendor(stepSend, "metatag_truncated", nil),
-	vendor(stepSend, "metatag_truncated", m{"bytes": 28}),
-	vendor(stepSend, "metatag_rewritten", nil),
-	vendor(stepSend, "endless_body", nil),
-	vendor(stepSend, "unauthorized", nil),
-	vendor(stepSend, "throttle", nil),
-	vendor(stepSend, "throttle", m{"retryAfter": 1 << 29}),
-	throttledSale,
-	vendor(stepSend, "redirect", nil),
-	vendor(stepSend, "redirect", m{"status": 302, "commit": true}),
-	vendor(stepSend, "redirect", m{"status": 308, "location": "http://127.0.0.1/gigastore/activations/register"}),
-	vendor(stepSend, "slow_body", m{"bytes": 1, "interval": "1s"}),
-	vendor(stepSend, "slow_body", m{"bytes": 64, "interval": "1s"}),
-	vendor(stepSend, "early_hints", m{"n": 3}),
-	vendor(stepSend, "status", m{"code": 408}),
-	vendor(stepSend, "status", m{"code": 409, "body": `{"message":"conflict"}`, "contentType": "application/json", "commit": true}),
-	vendor(stepSend, "status", m{"code": 425}),
-	vendor(stepSend, "status", m{"code": 400, "body": `{"code":7}`, "contentType": "application/json"}),
-	vendor(stepSend, "status", m{"code": 403, "body": "<html>no</html>", "contentType": "text/html", "commit": true}),
-	vendor(stepSend, "status", m{"code": 204}),
-	vendor(stepSend, "status", m{"code": 200}),
-}
-
-var vendorTokenFaults = []fault{
-	vendor(stepToken, "5xx", m{"status": 503}),
-	vendor(stepToken, "unauthorized", nil),
-	vendor(stepToken, "throttle", m{"retryAfter": 2}),
-	vendor(stepToken, "hang", nil),
-	vendor(stepToken, "garble", nil),
-	vendor(stepToken, "endless_body", nil),
-	vendor(stepToken, "slow_body", m{"bytes": 8, "interval": "1s"}),
-}
-
-var vendorReadFaults = []fault{
-	vendor(stepRead, "list_lag", m{"duration": "60s"}),
-	vendor(stepRead, "list_cut", m{"n": 0}),
-	vendor(stepRead, "list_cut", m{"n": 1}),
-	vendor(stepRead, "list_unsorted", nil),
-	vendor(stepRead, "list_no_metatags", nil),
-	vendor(stepRead, "list_fail", nil),
-	vendor(stepRead, "truncate", nil),
-	vendor(stepRead, "truncate_chunked", nil),
-	vendor(stepRead, "garble", nil),
-	vendor(stepRead, "status", m{"code": 200, "body": "[]", "contentType": "application/json"}),
-	vendor(stepRead, "unauthorized", nil),
-	vendor(stepRead, "throttle", m{"retryAfter": 3}),
-	vendor(stepRead, "hang", nil),
-	vendor(stepRead, "endless_body", nil),
-}
-
 func (r *replica) onDial() network.DialFault {
 	r.stand()
 	f, planned := r.world.visit(r.name, stepDial)
@@ -265,6 +207,10 @@ func (r *replica) onDial() network.DialFault {
 		return network.Refused
 	case doDialNoAnswer:
 		return network.NoAnswer
+	case doTLSForeign, doTLSPlain, doTLSEnds, doTLSNoAnswer:
+		r.mu.Lock()
+		r.handshake = f.do
+		r.mu.Unlock()
 	}
 	r.process(f)
 	return network.Connects
@@ -281,13 +227,22 @@ func (r *replica) process(f fault) {
 	}
 }
 
-var (
-	requestPath = regexp.MustCompile(`^[A-Z]+ ([^ ?]+)`)
-	keySent     = regexp.MustCompile(`(?i)\r\nIdempotency-Key: ([^\r]*)\r\n`)
-)
+// pathOf and keySent read a request's head as net/http writes it.
+func pathOf(head []byte) string {
+	_, target, _ := bytes.Cut(head, []byte(" "))
+	path, _, _ := bytes.Cut(target, []byte(" "))
+	path, _, _ = bytes.Cut(path, []byte("?"))
+	return string(path)
+}
+
+func keySent(head []byte) string {
+	_, after, _ := bytes.Cut(head, []byte("\r\nIdempotency-Key: "))
+	key, _, _ := bytes.Cut(after, []byte("\r\n"))
+	return string(key)
+}
 
 func (r *replica) onRequest(head []byte, reused bool) network.RequestFault {
-	path := string(requestPath.FindSubmatch(head)[1])
+	path := pathOf(head)
 	step := stepRead
 	switch {
 	case path == "/reseller/authenticate":
@@ -296,6 +251,9 @@ func (r *replica) onRequest(head []byte, reused bool) network.RequestFault {
 		step = stepSend
 	}
 	f, planned := r.world.visit(r.name, step)
+	if step == stepSend && reused && !planned {
+		f, planned = r.world.visit(r.name, stepResend)
+	}
 	fault := network.Intact()
 	if planned {
 		fault = r.spoilRequest(f, path, head)
@@ -316,10 +274,7 @@ func (w *world) sent(who string, head []byte, reused bool, fault network.Request
 	if fault.Deliver == 0 && !fault.Taken {
 		return
 	}
-	key := ""
-	if found := keySent.FindSubmatch(head); found != nil {
-		key = string(found[1])
-	}
+	key := keySent(head)
 	w.note(who, "paid request on the wire, connection reused: %t", reused)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -330,8 +285,9 @@ func (r *replica) spoilRequest(f fault, path string, head []byte) network.Reques
 	inside := len(head) + insideOfBody
 	name, isVendor := strings.CutPrefix(f.do, doVendor)
 	if isVendor {
-		// A fault that means nothing to this call is not played.
-		_ = r.world.box.Inject(sandbox.Fault{Path: path, Fault: name, Count: 1, Params: f.params})
+		if r.world.box.Inject(sandbox.Fault{Path: path, Fault: name, Count: f.count, Params: f.params}) != nil {
+			r.world.unvisit(f)
+		}
 		return network.Intact()
 	}
 	switch f.do {

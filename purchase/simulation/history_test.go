@@ -79,6 +79,9 @@ func (w *world) buy(r *replica, c call) answer {
 		ctx, cancel = context.WithTimeout(ctx, c.deadline)
 		defer cancel()
 	}
+	if c.gone > 0 {
+		defer time.AfterFunc(c.gone, cancel).Stop()
+	}
 	done := make(chan answer, 1)
 	stop := context.AfterFunc(r.life, cancel)
 	defer stop()
@@ -127,7 +130,7 @@ func run(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) (*
 		c.order = w.forCustomer(c.order)
 		w.callers.Go(func() { w.callRepeatedly(c) })
 	}
-	pause(95 * time.Second) // the longest call's start, and then some
+	pause(w.span(95 * time.Second)) // the longest call's start, and then some
 	for i, o := range p.younger {
 		w.callers.Go(func() {
 			w.callRepeatedly(call{key: fmt.Sprintf("younger-%d", i), order: w.forCustomer(o), personal: personal(o.Kind, false), tries: 2, replica: i})
@@ -147,7 +150,7 @@ func (w *world) setUp() {
 	for i, o := range w.plan.older {
 		w.buy(w.replica(i), call{key: fmt.Sprintf("older-%d", i), order: w.forCustomer(o), personal: personal(o.Kind, false)})
 	}
-	pause(time.Second) // what happens at one instant has no older and younger
+	pause(w.span(time.Second)) // what happens at one instant has no older and younger
 }
 
 // forCustomer puts the uid of the first sale's customer into an order, if there was a sale.
@@ -171,7 +174,7 @@ func (w *world) callRepeatedly(c call) {
 		} else if a := w.buy(r, c); a.outcome == told || a.outcome == toldFailed || a.outcome == mismatch {
 			return
 		}
-		pause(time.Duration(try+1) * 2 * time.Second)
+		pause(w.span(time.Duration(try+1) * 2 * time.Second))
 	}
 }
 
@@ -181,28 +184,32 @@ func (w *world) heal() {
 	w.box.Disarm()
 	for _, r := range w.live() {
 		r.mu.Lock()
-		r.outage = time.Time{}
+		r.outage, r.readOnly = time.Time{}, time.Time{}
 		r.mu.Unlock()
 		r.wake()
 	}
 	w.note("", "all faults end")
 }
 
-// settle waits until every purchase is final or an operator's, for as long as that may take.
+// settle waits for the callers, who may begin a purchase late, and then until every purchase is final
+// or an operator's, for as long as that may take.
 func (w *world) settle() {
-	const longest = 90 * time.Minute
-	for range int(longest / (20 * time.Second)) {
-		pause(20 * time.Second)
+	w.callers.Wait()
+	longest, look := w.span(90*time.Minute), w.span(20*time.Second)
+	if w.plan.pace > 1 {
+		longest += time.Minute // the engine's own times are as ever
+	}
+	for range int(longest / look) {
+		pause(look)
 		if len(w.live()) > 0 && len(w.unsettledPurchases()) == 0 {
 			break
 		}
 	}
-	w.callers.Wait()
 	switch {
 	case w.plan.beyondQuiet:
 		w.probe()
 	case slices.ContainsFunc(w.plan.faults, fault.isLate):
-		pause(2 * time.Minute) // for what is still under way at the vendor
+		pause(w.span(2 * time.Minute)) // for what is still under way at the vendor
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,11 +17,31 @@ import (
 
 // store is where the journal's rows are, whatever becomes of the processes that use them.
 type store interface {
-	// journal is what a process opens.
+	// open is what a process does at its start. Where one process at a time has the rows, the one
+	// before it is dead.
+	open() (way, error)
+	// journal reads the rows, for whoever checks them.
 	journal() purchase.Journal
-	// reopen is called before a process starts in the place of a dead one.
-	reopen() error
 	close()
+}
+
+// way is one process's way to the journal.
+type way struct {
+	purchase.Journal
+	link *link // nil: the journal is in the process, or outlives it without a connection between them
+}
+
+// cut breaks the process's connections, as its death does.
+func (w way) cut() {
+	if w.link != nil {
+		w.link.cut()
+	}
+}
+
+func (w way) close() {
+	if w.link != nil {
+		_ = w.Close()
+	}
 }
 
 // inMemory is a journal that outlives every process, as a database server does.
@@ -28,8 +49,8 @@ type inMemory struct{ *memory.Journal }
 
 func openMemory(_ *testing.T, now func() time.Time) store { return inMemory{memory.Open(now)} }
 
+func (s inMemory) open() (way, error)        { return way{Journal: s.Journal}, nil }
 func (s inMemory) journal() purchase.Journal { return s.Journal }
-func (s inMemory) reopen() error             { return nil }
 func (s inMemory) close()                    { _ = s.Close() }
 
 // inFile is a journal in a file, which one process at a time has open.
@@ -43,11 +64,7 @@ type inFile struct {
 
 func openSQLite(t *testing.T, now func() time.Time) store {
 	t.Helper()
-	s := &inFile{path: filepath.Join(t.TempDir(), "journal.db"), now: now}
-	if err := s.reopen(); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return &inFile{path: filepath.Join(t.TempDir(), "journal.db"), now: now}
 }
 
 func (s *inFile) journal() purchase.Journal {
@@ -56,13 +73,13 @@ func (s *inFile) journal() purchase.Journal {
 	return s.file
 }
 
-func (s *inFile) reopen() error {
+func (s *inFile) open() (way, error) {
 	s.close()
 	file, err := sqlite.Open(context.Background(), s.path, sqlite.Options{Now: s.now})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.file = file
-	return err
+	return way{Journal: file}, err
 }
 
 func (s *inFile) close() {
@@ -101,11 +118,17 @@ func (j *journal) do(ctx context.Context, step string, call func(context.Context
 	if planned && f.do == doOutage {
 		r.outage = time.Now().Add(f.d)
 	}
-	out := time.Now().Before(r.outage)
+	if planned && f.do == doReadOnly {
+		r.readOnly = time.Now().Add(f.d)
+	}
+	writes := step == "claim" || step == "take lapsed" || strings.HasPrefix(step, "record ")
+	out, readOnly := time.Now().Before(r.outage), writes && time.Now().Before(r.readOnly)
 	r.mu.Unlock()
 	switch {
 	case out:
 		return errOutage
+	case readOnly:
+		return errRefuse
 	case planned:
 		return j.spoil(ctx, f, call)
 	}
@@ -121,12 +144,21 @@ func (j *journal) spoil(ctx context.Context, f fault, call func(context.Context)
 	case doFull:
 		return errFull
 	case doLoseBefore:
-		return errLost
+		if r.way.link == nil {
+			return errLost
+		}
+		r.way.link.lose(statementLost)
 	case doLoseAfter:
-		call(ctx)
-		return errLost
+		if r.way.link == nil {
+			call(ctx)
+			return errLost
+		}
+		r.way.link.lose(answerLost)
 	case doCommitLate:
-		time.AfterFunc(f.d, func() { call(context.WithoutCancel(ctx)) })
+		r.world.running.Go(func() {
+			pause(f.d)
+			call(context.WithoutCancel(ctx))
+		})
 		return errLost
 	case doHang:
 		<-ctx.Done()
@@ -183,6 +215,7 @@ func (j *journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 		won bool
 		err error
 	}
+	claim.Lease -= j.replica.world.leaseCut()
 	done := make(chan result, 1) // a late commit has nobody to tell
 	if spoiled := j.do(ctx, "claim", func(ctx context.Context) {
 		p, won, err := j.Journal.Claim(ctx, claim)
@@ -202,6 +235,9 @@ func (j *journal) Record(ctx context.Context, id string, change purchase.Change)
 		verdict purchase.Verdict
 		err     error
 	}
+	if change.Lease > 0 {
+		change.Lease -= j.replica.world.leaseCut()
+	}
 	done := make(chan result, 1)
 	if spoiled := j.do(ctx, "record "+change.Event.String(), func(ctx context.Context) {
 		p, verdict, err := j.Journal.Record(ctx, id, change)
@@ -215,10 +251,15 @@ func (j *journal) Record(ctx context.Context, id string, change purchase.Change)
 	return r.p, r.verdict, r.err
 }
 
-// TakeLapsed implements [purchase.Journal].
+// TakeLapsed implements [purchase.Journal]. From the end of a lease the engine reckons when it was
+// given, by the length that it asked for.
 func (j *journal) TakeLapsed(ctx context.Context, lease time.Duration) (taken []purchase.Purchase, err error) {
+	cut := j.replica.world.leaseCut()
 	if spoiled := j.do(ctx, "take lapsed", func(ctx context.Context) {
-		taken, err = j.Journal.TakeLapsed(ctx, lease)
+		taken, err = j.Journal.TakeLapsed(ctx, lease-cut)
+		for i := range taken {
+			taken[i].LeaseUntil = taken[i].LeaseUntil.Add(cut)
+		}
 		for _, p := range taken {
 			j.replica.world.note(j.replica.name, "took up %s: %s", p.ID, p.State)
 		}

@@ -20,8 +20,10 @@ type plan struct {
 	settings sandbox.Settings
 	setting  []string // what differs from the sandbox's defaults, for people
 
+	tls                      bool // faults inside of requests do not play then
 	throttledHasNoEffect     bool
 	otherAccountAfterRestart bool
+	otherAccountBeside       bool // the second replica has it from the beginning
 
 	// older are bought before anything goes wrong, and younger afterwards: they are the witnesses.
 	older, younger []purchase.Order
@@ -30,6 +32,8 @@ type plan struct {
 	jumps          []jump
 	// healAfter is when all faults end.
 	healAfter time.Duration
+	// pace is how many times faster than planned it goes; 0 and 1: not at all. See [plan.faster].
+	pace int
 	// beyondQuiet says that the vendor acts later than the gateway waits for. It may then be wrong,
 	// and has to say so once it sees it.
 	beyondQuiet bool
@@ -43,6 +47,7 @@ type call struct {
 	at       time.Duration
 	replica  int
 	deadline time.Duration // 0: none
+	gone     time.Duration // after which the caller hangs up; 0: never
 	tries    int
 }
 
@@ -52,11 +57,11 @@ type jump struct{ at, by time.Duration }
 // String is the plan for people.
 func (p plan) String() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "seed %d, %d replicas, settings %v, 429 has no effect: %t, other account after a restart: %t, clock jumps %v\n",
-		p.seed, p.replicas, p.setting, p.throttledHasNoEffect, p.otherAccountAfterRestart, p.jumps)
+	fmt.Fprintf(&text, "seed %d, %d replicas, settings %v, 429 has no effect: %t, other account after a restart: %t, beside: %t, clock jumps %v\n",
+		p.seed, p.replicas, p.setting, p.throttledHasNoEffect, p.otherAccountAfterRestart, p.otherAccountBeside, p.jumps)
 	for _, c := range p.calls {
-		fmt.Fprintf(&text, "  at %s on replica %d: %s %s %s, deadline %s, %d tries\n",
-			c.at, c.replica+1, c.key, c.order.Kind, c.order.ActivationMode, c.deadline, c.tries)
+		fmt.Fprintf(&text, "  at %s on replica %d: %s %s %s, deadline %s, gone after %s, %d tries\n",
+			c.at, c.replica+1, c.key, c.order.Kind, c.order.ActivationMode, c.deadline, c.gone, c.tries)
 	}
 	for _, f := range p.faults {
 		fmt.Fprintf(&text, "  %s\n", f)
@@ -153,7 +158,7 @@ var settings = []setting{
 
 // allSteps are the steps that a plan can have faults at.
 func allSteps() []string {
-	return append(slices.Clone(journalSteps), stepDial, stepSend, stepAnswer, stepToken, stepRead)
+	return append(slices.Clone(journalSteps), stepDial, stepSend, stepResend, stepAnswer, stepToken, stepRead)
 }
 
 // draw makes the plan of a seed.
@@ -171,6 +176,7 @@ func draw(seed uint64) plan {
 	p.throttledHasNoEffect = r.IntN(8) == 0
 	p.healAfter = pick(r, 2*time.Minute, 2*time.Minute, 2*time.Minute, 6*time.Minute)
 	p.otherAccountAfterRestart = r.IntN(20) == 0
+	p.otherAccountBeside = p.replicas > 1 && r.IntN(20) == 0
 
 	kind, mode := pick(r, kinds...), pick(r, modes...)
 	for i := range pick(r, 0, 1, 1, 2) {
@@ -186,6 +192,7 @@ func draw(seed uint64) plan {
 			key: key, order: order(kind, mode, key), personal: personal(kind, i%2 == 0),
 			at: pick(r, 0, 0, 0, 10*time.Millisecond, time.Second, 4*time.Second, 20*time.Second, 70*time.Second), replica: r.IntN(3),
 			deadline: pick(r, 0, 0, time.Millisecond, 600*time.Millisecond, 2*time.Second, 30*time.Second), tries: 1 + r.IntN(4),
+			gone: pick(r, 0, 0, 0, 0, 0, 0, time.Millisecond, time.Second),
 		}
 		if i >= keys {
 			c.personal = p.calls[i%keys].personal
@@ -206,9 +213,12 @@ func draw(seed uint64) plan {
 			continue // who says that a 429 has no effect is believed
 		}
 		f.nth = pick(r, 1, 1, 1, 2, 2, 3, 5)
+		if f.do == doVendor+"truncate" {
+			f.params = m{"bytes": r.IntN(1500)}
+		}
 		p.faults = append(p.faults, f)
 	}
-	if len(p.setting) == 0 && !p.otherAccountAfterRestart && r.IntN(20) == 0 {
+	if len(p.setting) == 0 && !p.otherAccountAfterRestart && !p.otherAccountBeside && r.IntN(20) == 0 {
 		p.beyondQuiet = true
 		f := vendor(stepSend, "commit_late", m{"delay": "15m"})
 		f.nth = pick(r, 1, 2)

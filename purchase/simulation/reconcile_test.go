@@ -376,3 +376,20 @@ func TestSeveralFound(t *testing.T) {
 		}
 	})
 }
+
+// TestHungJournal: a read or a write of the journal that hangs keeps the reconciler for seconds, not
+// for the time of a whole pass.
+func TestHungJournal(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"watched", "secrets", "witnesses", "record FOUND"} {
+		stage(t, plan{faults: []fault{{step: step, nth: 1, do: doHang}}}, func(t *testing.T, w *world) {
+			w.sellUnseen(t, register("order-0", ""))
+			if _, took := w.becomes(t, "order-0", purchase.Succeeded, time.Hour); took > time.Minute {
+				t.Errorf("%s hangs: found after %s", step, took)
+			}
+			if w.visits[step] == 0 {
+				t.Errorf("%s never hung", step)
+			}
+		})
+	}
+}

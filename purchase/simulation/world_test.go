@@ -3,6 +3,7 @@ package simulation
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -39,16 +40,18 @@ const (
 
 // world is one history under way: a vendor, a journal, and the replicas between them and the callers.
 type world struct {
-	began   time.Time
-	plan    plan
-	box     *sandbox.Sandbox
-	net     *network.Network
-	server  *http.Server
-	store   store
-	logs    safeBuffer
-	callers sync.WaitGroup // the planned ones
-	running sync.WaitGroup // everything else that has to end
-	over    chan struct{}  // closed at the end: nothing starts again
+	began  time.Time
+	plan   plan
+	box    *sandbox.Sandbox
+	net    *network.Network
+	server *http.Server
+	// vendorURL is where replicas reach it.
+	vendorURL string
+	store     store
+	logs      safeBuffer
+	callers   sync.WaitGroup // the planned ones
+	running   sync.WaitGroup // everything else that has to end
+	over      chan struct{}  // closed at the end: nothing starts again
 
 	// intercept, if set, may answer a request in the place of the vendor.
 	intercept func(http.ResponseWriter, *http.Request) bool
@@ -56,6 +59,7 @@ type world struct {
 	mu       sync.Mutex
 	faulty   bool           // faults play
 	visits   map[string]int // of steps, while faulty
+	played   map[string]int // faults, by what they are
 	replicas []*replica
 	sends    map[string][]time.Time // when paid requests were put on the wire, by idempotency key
 	answers  []answer
@@ -64,8 +68,10 @@ type world struct {
 
 // traced is one line of a history.
 type traced struct {
-	at        time.Time
-	who, what string
+	at     time.Time
+	who    string
+	format string
+	args   []any // which stay as they are
 }
 
 // newWorld starts the vendor and the replicas. It runs inside of a bubble.
@@ -75,15 +81,29 @@ func newWorld(t *testing.T, p plan, open func(*testing.T, func() time.Time) stor
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{began: time.Now(), plan: p, box: box, net: network.New(), over: make(chan struct{}), visits: map[string]int{}, sends: map[string][]time.Time{}}
+	w := &world{began: time.Now(), plan: p, box: box, net: network.New(), over: make(chan struct{}), visits: map[string]int{}, played: map[string]int{}, sends: map[string][]time.Time{}}
 	w.server = &http.Server{
 		Handler: http.HandlerFunc(w.serve), ReadHeaderTimeout: time.Hour,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	w.running.Go(func() { _ = w.server.Serve(w.net.Listener()) })
+	listener, scheme := w.net.Listener(), "http"
+	if p.tls {
+		known, _ := certified()
+		listener, scheme = tls.NewListener(listener, serverTLS(known)), "https"
+	}
+	w.vendorURL = scheme + "://127.0.0.1"
+	w.running.Go(func() { _ = w.server.Serve(listener) })
 	w.store = open(t, w.journalNow)
 	for i := range max(1, p.replicas) {
-		w.replicas = append(w.replicas, newReplica(w, fmt.Sprintf("r%d", i+1), mainAccount))
+		account := mainAccount
+		if i == 1 && p.otherAccountBeside {
+			account = otherAccount
+		}
+		r, err := newReplica(w, fmt.Sprintf("r%d", i+1), account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.replicas = append(w.replicas, r)
 	}
 	return w
 }
@@ -109,8 +129,7 @@ func (w *world) journalNow() time.Time {
 func (w *world) close() {
 	close(w.over)
 	for _, r := range w.live() {
-		r.engine.Close()
-		r.client.Close()
+		r.sweep()
 	}
 	_ = w.box.Close()
 	_ = w.server.Close()
@@ -118,7 +137,7 @@ func (w *world) close() {
 	w.running.Wait()
 	w.store.close()
 	// Reads that several callers share outlive them all, by no more than a vendor call's time.
-	pause(2 * vendorTimeout)
+	pause(w.span(2 * vendorTimeout))
 }
 
 func (w *world) live() []*replica {
@@ -135,13 +154,9 @@ func (w *world) replica(i int) *replica {
 }
 
 func (w *world) note(who, format string, args ...any) {
-	what := format
-	if len(args) > 0 {
-		what = fmt.Sprintf(format, args...)
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.trace = append(w.trace, traced{time.Now(), who, what})
+	w.trace = append(w.trace, traced{time.Now(), who, format, args})
 }
 
 // visit counts that who is at a step, and returns the fault planned for this visit.
@@ -154,11 +169,21 @@ func (w *world) visit(who, step string) (fault, bool) {
 	w.visits[step]++
 	for _, f := range w.plan.faults {
 		if f.step == step && f.nth == w.visits[step] {
-			w.trace = append(w.trace, traced{time.Now(), who, "FAULT " + f.String()})
+			w.trace = append(w.trace, traced{time.Now(), who, "FAULT %s", []any{f}})
+			w.played[f.what()]++
 			return f, true
 		}
 	}
 	return fault{}, false
+}
+
+// unvisit takes a visit back at which the planned fault cannot play; the next one will do.
+func (w *world) unvisit(f fault) {
+	w.note("", "which means nothing here")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.visits[f.step]--
+	w.played[f.what()]--
 }
 
 // setFaulty lets the planned faults play, or ends them all.
@@ -168,8 +193,11 @@ func (w *world) setFaulty(yes bool) {
 	w.faulty = yes
 }
 
-// pause waits in virtual time.
+// pause waits, in the world's time.
 func pause(d time.Duration) { <-time.After(d) }
+
+// span is how long d takes in this world.
+func (w *world) span(d time.Duration) time.Duration { return d / time.Duration(max(1, w.plan.pace)) }
 
 const (
 	mainAccount  = "client-1"
@@ -180,26 +208,34 @@ const (
 type replica struct {
 	world   *world
 	name    string
+	account string
 	host    *network.Host
 	client  *gigastore.Client
 	engine  *purchase.Engine
-	journal *journal
+	way     way
 
 	life  context.Context //nolint:containedctx // a process has a life
 	end   context.CancelFunc
 	dying atomic.Bool
 
-	mu     sync.Mutex
-	gate   chan struct{} // closed when a stopped process goes on; nil: it runs
-	outage time.Time     // the journal cannot be reached until then
+	mu        sync.Mutex
+	gate      chan struct{} // closed when a stopped process goes on; nil: it runs
+	outage    time.Time     // the journal cannot be reached until then
+	handshake string        // what is wrong with the next one
+	// readOnly is until when the journal refuses what is written.
+	readOnly time.Time
 }
 
-func newReplica(w *world, name, account string) *replica {
-	r := &replica{world: w, name: name}
+func newReplica(w *world, name, account string) (*replica, error) {
+	opened, err := w.store.open()
+	if err != nil {
+		return nil, err
+	}
+	r := &replica{world: w, name: name, account: account, way: opened}
 	r.life, r.end = context.WithCancel(context.Background())
 	r.host = &network.Host{Network: w.net, OnDial: r.onDial, OnRequest: r.onRequest, OnAnswer: r.onAnswer}
 	client, err := gigastore.New(gigastore.Config{
-		BaseURL: "http://127.0.0.1", ClientID: account, ClientSecret: "secret", Timeout: vendorTimeout, Dial: r.host.Dial,
+		BaseURL: w.vendorURL, ClientID: account, ClientSecret: "secret", Timeout: w.span(vendorTimeout), Dial: r.dial,
 		TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
 		Propagator:           propagation.NewCompositeTextMapPropagator(),
 		ThrottledHasNoEffect: w.plan.throttledHasNoEffect,
@@ -208,14 +244,13 @@ func newReplica(w *world, name, account string) *replica {
 		panic(err) // a setting of this file
 	}
 	r.client = client
-	r.journal = &journal{Journal: w.store.journal(), replica: r}
 	r.engine = purchase.NewEngine(purchase.Config{
-		Journal: r.journal, Vendor: client, Logger: slog.New(slog.NewTextHandler(&w.logs, nil)),
-		VendorTimeout: vendorTimeout, SendWindow: sendWindow,
-		Reconcile: purchase.ReconcileConfig{Quiet: quiet, Wait: absenceWait, GiveUp: giveUp},
+		Journal: &journal{Journal: r.way, replica: r}, Vendor: client, Logger: slog.New(slog.NewTextHandler(&w.logs, nil)),
+		VendorTimeout: w.span(vendorTimeout), SendWindow: w.span(sendWindow),
+		Reconcile: purchase.ReconcileConfig{Quiet: w.span(quiet), Wait: w.span(absenceWait), GiveUp: w.span(giveUp)},
 	})
 	r.engine.Start()
-	return r
+	return r, nil
 }
 
 func (r *replica) isDead() bool { return r.life.Err() != nil }
@@ -231,10 +266,8 @@ func (r *replica) kill(restart time.Duration) {
 	r.end()
 	r.wake()
 	r.host.Kill()
-	w.running.Go(func() {
-		r.engine.Close()
-		r.client.Close()
-	})
+	r.way.cut()
+	w.running.Go(r.sweep)
 	w.running.Go(func() {
 		select {
 		case <-time.After(restart):
@@ -244,17 +277,24 @@ func (r *replica) kill(restart time.Duration) {
 	})
 }
 
+// sweep ends what runs of a process, and waits for it.
+func (r *replica) sweep() {
+	r.engine.Close()
+	r.client.Close()
+	r.way.close()
+}
+
 // restart replaces a dead process by a new one.
 func (w *world) restart(r *replica) {
-	account := mainAccount
+	account := r.account
 	if w.plan.otherAccountAfterRestart {
 		account = otherAccount
 	}
-	if err := w.store.reopen(); err != nil {
+	next, err := newReplica(w, r.name+"'", account)
+	if err != nil {
 		w.note(r.name, "the journal cannot be opened again: %v", err)
 		return
 	}
-	next := newReplica(w, r.name+"'", account)
 	w.note(next.name, "started, account %s", account)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -318,7 +358,7 @@ func (w *world) story() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "plan: %s\n", w.plan)
 	for _, line := range w.trace {
-		fmt.Fprintf(&text, "%+9.3fs %-5s %s\n", line.at.Sub(w.began).Seconds(), line.who, line.what)
+		fmt.Fprintf(&text, "%+9.3fs %-5s %s\n", line.at.Sub(w.began).Seconds(), line.who, fmt.Sprintf(line.format, line.args...))
 	}
 	return text.String()
 }

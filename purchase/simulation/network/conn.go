@@ -1,10 +1,10 @@
 package network
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"os"
-	"regexp"
 	"strconv"
 	"sync"
 	"syscall"
@@ -26,8 +26,9 @@ type conn struct {
 }
 
 var (
-	requestLine   = regexp.MustCompile(`^[A-Z]+ /[^ ]* HTTP/1\.1\r\n`)
-	contentLength = regexp.MustCompile(`(?i)\r\nContent-Length: ([0-9]+)\r\n`)
+	crlf          = []byte("\r\n")
+	httpVersion   = []byte(" HTTP/1.1")            // ends the first line of a request
+	contentLength = []byte("\r\nContent-Length: ") // as net/http writes it
 )
 
 // request is one on its way. net/http writes its head and its body apart.
@@ -44,7 +45,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.host == nil {
 		return c.out.write(p)
 	}
-	if requestLine.Match(p) {
+	if line, _, found := bytes.Cut(p, crlf); found && bytes.HasSuffix(line, httpVersion) {
 		c.begin(p)
 	}
 	c.mu.Lock()
@@ -92,8 +93,9 @@ func (c *conn) begin(p []byte) {
 	c.awaiting = true
 	c.mu.Unlock()
 	r := &request{fault: Intact(), length: len(p)}
-	if length := contentLength.FindSubmatch(p); length != nil {
-		body, _ := strconv.Atoi(string(length[1]))
+	if _, after, found := bytes.Cut(p, contentLength); found {
+		length, _, _ := bytes.Cut(after, crlf)
+		body, _ := strconv.Atoi(string(length))
 		r.length += body
 	}
 	if c.host.OnRequest != nil {
@@ -204,6 +206,7 @@ type pipe struct {
 	mu       sync.Mutex
 	changed  *sync.Cond
 	buffer   []byte
+	taken    int   // of buffer, by the reader
 	ended    error // by the writer or the network: what reads return behind the buffer
 	closed   bool  // by the reader: nothing is read any more, and writes fail
 	muted    bool  // the network loses everything
@@ -227,6 +230,7 @@ func (p *pipe) write(data []byte) (int, error) {
 		case p.closed || p.ended != nil:
 			return written, syscall.EPIPE
 		}
+		p.buffer, p.taken = append(p.buffer[:0], p.buffer[p.taken:]...), 0
 		if free := kernelBuffer - len(p.buffer); free > 0 {
 			n := min(free, len(data)-written)
 			p.buffer = append(p.buffer, data[written:written+n]...)
@@ -249,8 +253,10 @@ func (p *pipe) read(into []byte) (int, error) {
 		case !p.deadline.IsZero() && !time.Now().Before(p.deadline):
 			return 0, os.ErrDeadlineExceeded
 		case len(p.buffer) > 0:
-			n := copy(into, p.buffer)
-			p.buffer = p.buffer[n:]
+			n := copy(into, p.buffer[p.taken:])
+			if p.taken += n; p.taken == len(p.buffer) {
+				p.buffer, p.taken = p.buffer[:0], 0
+			}
 			p.changed.Broadcast()
 			return n, nil
 		case p.ended != nil:
@@ -270,11 +276,11 @@ func (p *pipe) end(reason error) {
 
 func (p *pipe) mute() { p.set(func() { p.muted = true }) }
 
-func (p *pipe) drop() { p.set(func() { p.buffer = nil }) }
+func (p *pipe) drop() { p.set(func() { p.buffer, p.taken = nil, 0 }) }
 
 func (p *pipe) close() {
 	p.set(func() {
-		p.closed, p.buffer = true, nil
+		p.closed, p.buffer, p.taken = true, nil, 0
 		if p.timer != nil {
 			p.timer.Stop()
 		}

@@ -148,6 +148,9 @@ var sabotages = []sabotage{
 		"purchase/operate.go",
 		"		gone := p.LeaseUntil.Add(-e.lease).Sub(p.ClaimedAt)\n", "		gone := 0 * p.LeaseUntil.Sub(p.ClaimedAt)\n",
 	}}, simulation, "TestAcceptedIsTakenUpWithinItsWindow"},
+	{"a lost send may be sent again, in SQL", []edit{{
+		"purchase/postgres/sql.go", "CASE state WHEN 'SENDING' THEN 'UNCERTAIN' ELSE", "CASE state WHEN 'SENDING' THEN 'ACCEPTED' ELSE",
+	}}, simulation, "TestFaultsAloneOnPostgres"},
 	{"what nobody may send waits for ever", []edit{{
 		"purchase/operate.go", "		if gone >= e.window {\n", "		if gone >= e.window && p.Account == e.vendor.Account() {\n",
 	}}, simulation, "TestAcceptedOfAnotherAccount"},
@@ -207,6 +210,9 @@ var sabotages = []sabotage{
 	{"an operator may name another purchase's package", []edit{{
 		"purchase/operate.go", "marked && bearer != p.ID || ", "marked && bearer == \"\" || ",
 	}}, simulation, "TestResolve$"},
+	{"a journal that hangs keeps the reconciler", []edit{{
+		"purchase/reconcile.go", "bounded(ctx, r.engine.journal.Watched)", "r.engine.journal.Watched(ctx)",
+	}}, simulation, "TestHungJournal"},
 	{"later reads do not look for what was called absent", []edit{{
 		"purchase/reconcile.go", "	r.alarmAbsent(ctx, watched, scan)\n", "",
 	}}, simulation, "TestLateSaleAfterFailed"},
