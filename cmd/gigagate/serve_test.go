@@ -260,3 +260,16 @@ func TestSandboxOnEveryInterface(t *testing.T) {
 		t.Errorf("%+v", sold)
 	}
 }
+
+// TestHealthChecksAreNotLogged: they come every few seconds, for as long as the gateway runs.
+func TestHealthChecksAreNotLogged(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	if asked := gigagate(t, "health", "--address="+g.grpc); asked.status != 0 {
+		t.Fatal(asked.err)
+	}
+	g.sell(t, "order-1")
+	if log := g.log.String(); strings.Contains(log, "grpc.health") || !strings.Contains(log, "ActivationService") {
+		t.Errorf("the log has %s", log)
+	}
+}
