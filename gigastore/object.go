@@ -1,6 +1,7 @@
 package gigastore
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -120,10 +121,15 @@ func must[T any](o object, name string, into *T) error {
 	return nil
 }
 
-// rest returns what nobody took, nil when that is nothing.
+// rest returns what nobody took, nil when that is nothing. It copies: names and members are parts of the text that they
+// were split from, which may be a list of 16 MiB, and which the caller of an UnmarshalJSON may use again.
 func (o object) rest() UnknownMembers {
 	if len(o) == 0 {
 		return nil
 	}
-	return UnknownMembers(o)
+	kept := make(UnknownMembers, len(o))
+	for name, raw := range o {
+		kept[strings.Clone(name)] = bytes.Clone(raw)
+	}
+	return kept
 }

@@ -119,6 +119,20 @@ func withoutUnknown(s Sale) Sale {
 	return s
 }
 
+// What is kept of a text is not changed by what becomes of the text.
+func TestUnknownMembersAreCopies(t *testing.T) {
+	t.Parallel()
+	text := []byte(`{"status":"success","new":"kept"}`)
+	var sale Sale
+	if err := json.Unmarshal(text, &sale); err != nil {
+		t.Fatal(err)
+	}
+	clear(text)
+	if got := string(sale.Unknown["new"]); got != `"kept"` {
+		t.Errorf("the member became %q", got)
+	}
+}
+
 func BenchmarkSale(b *testing.B) {
 	data := fixture(b, "register-response-now.json")
 	b.ReportAllocs()

@@ -11,7 +11,9 @@ import "time"
 //   - A purchase fails, and goes to an operator, for a reason.
 //   - A second package for one purchase contradicts the first.
 //   - What an operator was asked for can be presumed absent after all only where the vendor's records
-//     could not be read: an outage that ends leaves no work behind.
+//     could not be read: an outage that ends leaves no work behind. What they show then that is worse
+//     takes the reason's place.
+//   - Nothing is presumed absent once a success was seen for it, be it while the records were read.
 //
 // With Illegal the purchase is unchanged. With Stays and Contradicts only its bookkeeping differs.
 func (p Purchase) After(change Change, now time.Time) (Purchase, Verdict) {
@@ -59,7 +61,10 @@ func (p Purchase) judge(change Change) (State, Verdict) {
 	if change.Event.positive() && change.ItemUID == "" {
 		return p.State, Illegal
 	}
-	if p.State == NeedsOperator && change.Event == PresumedAbsent && p.Reason != Unreadable {
+	switch unreadable := p.Reason == Unreadable; {
+	case change.Event == PresumedAbsent && (p.SuccessSeen || p.State == NeedsOperator && !unreadable):
+		return p.State, Illegal
+	case change.Event == BeyondEvidence && p.State == NeedsOperator && (!unreadable || change.Reason == Unreadable):
 		return p.State, Illegal
 	}
 	state, verdict := Next(p.State, change.Event)

@@ -85,11 +85,27 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 	change.Evidence.Note = resolution.Note
 	if err := e.bind(ctx, id, change); err != nil {
 		if errors.Is(err, ErrIllegal) {
-			return p, ErrNotResolvable
+			return e.resolvedTooLate(ctx, p, change), ErrNotResolvable
 		}
 		return p, err
 	}
 	return e.journal.Get(ctx, id)
+}
+
+// resolvedTooLate is p as somebody else settled it meanwhile. Where that was by an absence, the package that the
+// operator named and the vendor showed is kept as what contradicts it: nobody else may ever see it.
+func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, change Change) Purchase {
+	now, err := bounded(ctx, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, p.ID) })
+	if err != nil {
+		return p
+	}
+	if now.State == Failed && change.ItemUID != "" {
+		change.Event = Found
+		if err := e.bind(ctx, p.ID, change); err != nil {
+			e.logger.ErrorContext(ctx, "an operator's word against an absence could not be kept", "purchase_id", p.ID)
+		}
+	}
+	return now
 }
 
 // resolveApplied checks the named package. Its metatag may have lost our token, which is why an

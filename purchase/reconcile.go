@@ -38,6 +38,8 @@ const (
 	// maxReadAround is how many purchases are looked for one by one in a pass; one read of the list
 	// serves them all.
 	maxReadAround = 20
+	// watchedBudget bounds its first read, of all that is watched.
+	watchedBudget = 30 * time.Second
 	// passBudget bounds one pass: a list of the vendor's can be long.
 	passBudget = 10 * time.Minute
 )
@@ -85,8 +87,9 @@ func (r *reconciler) run() {
 	r.lastComplete = time.Now()
 	asked := false
 	for pause := firstPass; r.engine.sleep(ctx, min(firstPass, r.config.Quiet/4)); pause = min(2*pause, longestPass, r.config.Quiet/4) {
+		began := time.Now()
 		open := r.pass(ctx, asked)
-		asked = false
+		asked = asked && open > 0 && r.lastScan.Before(began) // what came too soon after a read waits for the next
 		if open == 0 {
 			pause = longestPass
 			// Nothing in flight here can become uncertain without a nudge; other replicas' can.
@@ -113,7 +116,7 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, passBudget)
 	defer cancel()
-	watched, err := bounded(ctx, r.engine.journal.Watched)
+	watched, err := r.watched(ctx)
 	if err != nil {
 		r.engine.logger.WarnContext(ctx, "reconcile: the journal cannot be read")
 		return 1
@@ -137,6 +140,13 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 		r.weighAbsence(ctx, p, scan)
 	}
 	return len(open)
+}
+
+// watched may take longer than other reads: what was presumed absent is kept for ever, and without this read nothing is settled.
+func (r *reconciler) watched(ctx context.Context) ([]Purchase, error) {
+	ctx, cancel := context.WithTimeout(ctx, watchedBudget)
+	defer cancel()
+	return r.engine.journal.Watched(ctx)
 }
 
 // scanDue reports whether a read of the vendor's whole list is worth its cost.
@@ -229,7 +239,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 		r.engine.logger.ErrorContext(ctx, "reconcile: the record cannot be kept", "purchase_id", p.ID)
 		return
 	}
-	if err := r.engine.bind(ctx, p.ID, change); errors.Is(err, ErrItemTaken) {
+	if err := r.bind(ctx, p.ID, change); errors.Is(err, ErrItemTaken) {
 		r.beyondEvidence(ctx, p, ItemTaken)
 	}
 }
@@ -259,7 +269,22 @@ func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *
 			continue
 		}
 		if change, err := found(p, records[0]); err == nil {
-			_ = r.engine.bind(ctx, p.ID, change)
+			_ = r.bind(ctx, p.ID, change)
+		}
+	}
+}
+
+// bind journals what was found. Where it is not known whether it was written it asks again: the same
+// event a second time adds nothing to the history, and an alarm goes with the answer. What was not
+// written is left to the next pass, and keeps no other purchase waiting.
+func (r *reconciler) bind(ctx context.Context, id string, change Change) error {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := r.engine.bind(ctx, id, change)
+		switch {
+		case err == nil, errors.Is(err, ErrNotWritten), errors.Is(err, ErrIllegal), errors.Is(err, ErrNotFound), errors.Is(err, ErrItemTaken):
+			return err
+		case !r.engine.sleep(ctx, pause):
+			return err
 		}
 	}
 }
@@ -302,9 +327,11 @@ func (r *reconciler) weighAbsence(ctx context.Context, p Purchase, scan *sightin
 	}
 }
 
-// beyondEvidence hands a purchase to an operator, once.
+// beyondEvidence hands a purchase to an operator, once; or again, where records that could not be read
+// show something worse now that they can be.
 func (r *reconciler) beyondEvidence(ctx context.Context, p Purchase, reason Reason) {
-	if p.State != Uncertain {
+	worse := p.Reason == Unreadable && reason != Unreadable && reason != OtherAccount
+	if p.State != Uncertain && !worse {
 		return
 	}
 	r.engine.record(ctx, p.ID, Change{Event: BeyondEvidence, Attempt: p.Attempt, Reason: reason, By: byReconciler})

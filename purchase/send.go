@@ -223,8 +223,13 @@ func (e *Engine) recordAnswer(ctx context.Context, p Purchase, sale *gigastore.S
 // answer is worth waiting for, and worth one try after that end. It reports whether the change
 // stands.
 func (e *Engine) record(ctx context.Context, id string, change Change) (Purchase, bool) {
+	unknown := false
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		p, verdict, err := e.recordOnce(ctx, id, change)
+		if unknown && errors.Is(err, ErrIllegal) {
+			p, verdict, err = e.recordedBefore(ctx, id, change, err)
+		}
+		unknown = err != nil
 		switch {
 		case err == nil:
 			e.recorded(ctx, p, change, verdict)
@@ -250,6 +255,16 @@ func (e *Engine) recordOnce(ctx context.Context, id string, change Change) (Purc
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
 	defer cancel()
 	return e.journal.Record(ctx, id, change)
+}
+
+// recordedBefore looks whether a change that is illegal now was journaled by a try whose answer was lost:
+// whoever has to know of it was not told.
+func (e *Engine) recordedBefore(ctx context.Context, id string, change Change, illegal error) (Purchase, Verdict, error) {
+	p, err := bounded(context.WithoutCancel(ctx), func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
+	if err != nil || p.Attempt != change.Attempt || p.Reason == "" || p.Reason != change.Reason {
+		return Purchase{}, 0, illegal
+	}
+	return p, Moves, nil
 }
 
 // recorded tells whoever has to know of a change that is journaled. It is the one completion path

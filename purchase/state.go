@@ -152,7 +152,7 @@ const (
 //	WINDOW_OVER        illegal        FAILED         illegal         illegal         illegal      illegal
 //	FOUND              SUCCEEDED      SUCCEEDED      SUCCEEDED       SUCCEEDED       stays        contradicts
 //	PRESUMED_ABSENT    illegal        illegal        FAILED          FAILED          illegal      illegal
-//	BEYOND_EVIDENCE    illegal        illegal        NEEDS_OPERATOR  illegal         illegal      illegal
+//	BEYOND_EVIDENCE    illegal        illegal        NEEDS_OPERATOR  NEEDS_OPERATOR  illegal      illegal
 //	RESOLVED_APPLIED   illegal        illegal        SUCCEEDED       SUCCEEDED       illegal      illegal
 //	RESOLVED_ABSENT    illegal        illegal        FAILED          FAILED          illegal      illegal
 //
@@ -161,7 +161,8 @@ const (
 //
 // An operator owns a purchase in NEEDS_OPERATOR: there a late refusal is one more piece of
 // evidence, since what brought the purchase there may contradict it. Only a sale seen settles it, and
-// an absence where nothing worse than unreadable records brought it there: [Purchase.After] knows.
+// an absence where nothing worse than unreadable records brought it there, and is known since: then it
+// is there for the worse reason. [Purchase.After] knows.
 func Next(from State, event Event) (State, Verdict) {
 	switch from {
 	case Sending:
@@ -233,6 +234,8 @@ func fromNeedsOperator(event Event) (State, Verdict) {
 		return Succeeded, Moves
 	case PresumedAbsent, ResolvedAbsent:
 		return Failed, Moves
+	case BeyondEvidence:
+		return NeedsOperator, Moves // to another reason
 	case AnsweredRefused, AnsweredNoEffect, AnsweredUnknown:
 		return NeedsOperator, Stays
 	}

@@ -83,6 +83,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Harness) {
 		{"ClockSetBack", testClockSetBack},
 		{"EveryStateEveryEvent", testEveryStateEveryEvent},
 		{"LateEvidence", testLateEvidence},
+		{"Presumption", testPresumption},
 		{"SecondItemContradicts", testSecondItemContradicts},
 		{"SuccessSeenIsKept", testSuccessSeenIsKept},
 		{"RecordTwice", testRecordTwice},

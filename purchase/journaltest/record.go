@@ -123,6 +123,53 @@ func (s *subject) checkAnomalyOnce(t *testing.T, p purchase.Purchase, event purc
 	s.consistent(t, p.ID)
 }
 
+// testPresumption: what else is known of a purchase that is to be presumed absent counts, also where it was
+// journaled since whoever presumes read it.
+func testPresumption(t *testing.T, s *subject) {
+	absent := func(t *testing.T, p purchase.Purchase) error {
+		t.Helper()
+		_, _, err := s.Journal.Record(t.Context(), p.ID, changeOf(p, purchase.PresumedAbsent, p.Attempt))
+		return err
+	}
+	operator := func(t *testing.T, reason purchase.Reason) purchase.Purchase {
+		t.Helper()
+		p := s.in(t, purchase.Uncertain, newClaim())
+		change := changeOf(p, purchase.BeyondEvidence, p.Attempt)
+		change.Reason = reason
+		return s.recordChange(t, p, change, purchase.Moves)
+	}
+	t.Run("a success was seen", func(t *testing.T) {
+		for _, p := range []purchase.Purchase{s.in(t, purchase.Uncertain, newClaim()), operator(t, purchase.Unreadable)} {
+			seen := changeOf(p, purchase.AnsweredUnknown, p.Attempt)
+			seen.SuccessSeen = true
+			s.recordChange(t, p, seen, purchase.Stays)
+			if err := absent(t, p); !errors.Is(err, purchase.ErrIllegal) || s.get(t, p.ID).State != p.State {
+				t.Errorf("in %s: err = %v", p.State, err)
+			}
+		}
+	})
+	t.Run("worse than unreadable", func(t *testing.T) {
+		p := operator(t, purchase.Unreadable)
+		worse := changeOf(p, purchase.BeyondEvidence, p.Attempt)
+		p = s.recordChange(t, p, worse, purchase.Moves)
+		if err := absent(t, p); p.Reason != worse.Reason || !errors.Is(err, purchase.ErrIllegal) {
+			t.Errorf("%s, err = %v", p.Reason, err)
+		}
+		worse.Reason = purchase.NoWitness
+		if _, _, err := s.Journal.Record(t.Context(), p.ID, worse); !errors.Is(err, purchase.ErrIllegal) {
+			t.Errorf("a third reason: err = %v", err)
+		}
+		s.consistent(t, p.ID)
+	})
+	t.Run("unreadable", func(t *testing.T) {
+		p := operator(t, purchase.Unreadable)
+		if err := absent(t, p); err != nil {
+			t.Error(err)
+		}
+		s.consistent(t, p.ID)
+	})
+}
+
 func testSecondItemContradicts(t *testing.T, s *subject) {
 	p := s.in(t, purchase.Succeeded, newClaim())
 	change := changeOf(p, purchase.Found, p.Attempt)

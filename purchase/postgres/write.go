@@ -116,12 +116,21 @@ func timeless(p purchase.Purchase) purchase.Purchase {
 func expect(change purchase.Change) (expected, after purchase.Purchase, states []string) {
 	for _, state := range purchase.States() {
 		p := purchase.Purchase{State: state, Attempt: change.Attempt}
+		seen := p
+		if seen.SuccessSeen = true; !moves(seen, change) {
+			continue // it depends on what only the row knows
+		}
 		if moved, verdict := p.After(change, began); verdict == purchase.Moves {
 			expected, after = p, moved
 			states = append(states, state.String())
 		}
 	}
 	return expected, after, states
+}
+
+func moves(p purchase.Purchase, change purchase.Change) bool {
+	_, verdict := p.After(change, began)
+	return verdict == purchase.Moves
 }
 
 // guard is what a row has to be for a change to be applied: of the expected attempt and in one of

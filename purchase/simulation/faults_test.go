@@ -59,6 +59,7 @@ const (
 	doLoseBefore = "lose the answer before the commit"
 	doLoseAfter  = "lose the answer after the commit"
 	doCommitLate = "lose the answer and commit after"
+	doAnswerLate = "answer late, by"
 	doHang       = "hang"
 	doSlow       = "slow by"
 	doOutage     = "journal unreachable for"

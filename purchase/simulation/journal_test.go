@@ -160,6 +160,14 @@ func (j *journal) spoil(ctx context.Context, f fault, call func(context.Context)
 			call(context.WithoutCancel(ctx))
 		})
 		return errLost
+	case doAnswerLate:
+		call(ctx)
+		select {
+		case <-time.After(f.d):
+			return j.after()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	case doHang:
 		<-ctx.Done()
 		return ctx.Err()

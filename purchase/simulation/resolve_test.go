@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,6 +98,34 @@ func TestResolveWhatTheVendorMadeOfIt(t *testing.T) {
 		resolved, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: uid, By: "operator"})
 		if err != nil || resolved.ItemUID != uid {
 			t.Errorf("%s, %v", resolved.State, err)
+		}
+	})
+}
+
+// TestResolveMeetsAnAbsence: a package that the vendor showed to an operator, whose word came a moment late.
+func TestResolveMeetsAnAbsence(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		w.inject(t, listPath, "list_fail", 100000, nil)
+		p := w.lose(t, register("order-0", ""))
+		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		w.intercept = func(rw http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != listPath+"/package-1" {
+				return false
+			}
+			absent := purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent, By: "reconciler"}
+			if _, _, err := w.store.journal().Record(r.Context(), p.ID, absent); err != nil {
+				t.Error(err)
+			}
+			_, _ = io.WriteString(rw, `{"uid":"package-1","metatag":"cut off"}`)
+			return true
+		}
+		told, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: "package-1", By: "operator"})
+		if !errors.Is(err, purchase.ErrNotResolvable) || told.State != purchase.Failed {
+			t.Errorf("the operator was told %s, %v", told.State, err)
+		}
+		if got := w.of(t, "order-0"); got.Anomalies != 1 || !strings.Contains(w.logs.String(), "purchase anomaly") {
+			t.Errorf("%s with %d anomalies, and no human was told", got.State, got.Anomalies)
 		}
 	})
 }

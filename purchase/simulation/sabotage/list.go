@@ -45,8 +45,8 @@ var sabotages = []sabotage{
 	}}, states, "TestPositiveEvidenceSettles"},
 	{"a late 4xx is final where an operator is asked", []edit{{
 		"purchase/state.go",
-		"	case PresumedAbsent, ResolvedAbsent:\n		return Failed, Moves\n	case AnsweredRefused, AnsweredNoEffect, AnsweredUnknown:\n		return NeedsOperator, Stays\n",
-		"	case PresumedAbsent, ResolvedAbsent, AnsweredRefused:\n		return Failed, Moves\n	case AnsweredNoEffect, AnsweredUnknown:\n		return NeedsOperator, Stays\n",
+		"	case BeyondEvidence:\n		return NeedsOperator, Moves // to another reason\n	case AnsweredRefused, ",
+		"	case BeyondEvidence:\n		return NeedsOperator, Moves // to another reason\n	case AnsweredRefused:\n		return Failed, Moves\n	case ",
 	}}, states, "TestNextIsItsTable"},
 	{"a sale after FAILED is nothing to speak of", []edit{{
 		"purchase/state.go",
@@ -190,8 +190,14 @@ var sabotages = []sabotage{
 		{"purchase/reconcile.go", " && !p.SuccessSeen:\n", ":\n"},
 	}, simulation, "TestNotPresumedAbsent"},
 	{"an absence settles what contradicts", []edit{{
-		"purchase/change.go", " && p.Reason != Unreadable {\n", " && p.Reason == \"\" {\n",
+		"purchase/change.go", "p.State == NeedsOperator && !unreadable):", "p.State == NeedsOperator && p.Reason == \"\"):",
 	}}, "./purchase", "TestAfterRefinesNext"},
+	{"what is worse than unreadable is not taken", []edit{{
+		"purchase/reconcile.go", "	if p.State != Uncertain && !worse {\n", "	if p.State != Uncertain || worse {\n",
+	}}, simulation, "TestOutageThatHidWorse"},
+	{"a success seen meanwhile is presumed absent", []edit{{
+		"purchase/change.go", "(p.SuccessSeen || p.State == NeedsOperator", "(p.State == NeedsOperator",
+	}}, "./purchase/memory", "."},
 	{"an outage that ends leaves work behind", []edit{{
 		"purchase/reconcile.go", "(p.State == Uncertain || p.Reason == Unreadable)", "p.State == Uncertain",
 	}}, simulation, "TestOutageThatHidNothing"},
@@ -211,7 +217,7 @@ var sabotages = []sabotage{
 		"purchase/operate.go", "marked && bearer != p.ID || ", "marked && bearer == \"\" || ",
 	}}, simulation, "TestResolve$"},
 	{"a journal that hangs keeps the reconciler", []edit{{
-		"purchase/reconcile.go", "bounded(ctx, r.engine.journal.Watched)", "r.engine.journal.Watched(ctx)",
+		"purchase/reconcile.go", "context.WithTimeout(ctx, watchedBudget)", "context.WithCancel(ctx)",
 	}}, simulation, "TestHungJournal"},
 	{"later reads do not look for what was called absent", []edit{{
 		"purchase/reconcile.go", "	r.alarmAbsent(ctx, watched, scan)\n", "",

@@ -1,0 +1,156 @@
+package simulation
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gigagate.internal/gigastore"
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase"
+)
+
+// TestAlarmOutlivesItsAnswer: the journal has what a human is to be told of, and its answer was lost.
+func TestAlarmOutlivesItsAnswer(t *testing.T) {
+	t.Parallel()
+	for _, f := range []fault{{do: doLoseAfter}, {do: doCommitLate, d: 6 * time.Second}, {do: doAnswerLate, d: 6 * time.Second}} {
+		f.step, f.nth = "record FOUND", 1
+		stage(t, plan{older: []purchase.Order{order(purchase.Register, "", "older-0")}, faults: []fault{f}}, func(t *testing.T, w *world) {
+			w.inject(t, registerPath, "commit_late", 1, m{"delay": "30m"})
+			wants(t, w.buy(w.replica(0), register("order-0", "")), unsettled)
+			w.becomes(t, "order-0", purchase.Failed, time.Hour)
+			pause(2 * time.Hour)
+			if p := w.of(t, "order-0"); p.Anomalies != 1 || !strings.Contains(w.logs.String(), "purchase anomaly") {
+				t.Errorf("%s: %d anomalies, and no human was told", f, p.Anomalies)
+			}
+		})
+		f.step = "record BEYOND_EVIDENCE"
+		stage(t, plan{faults: []fault{f}}, func(t *testing.T, w *world) {
+			w.inject(t, listPath, "list_fail", 100000, nil)
+			w.lose(t, register("order-0", ""))
+			w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+			if pause(time.Minute); !strings.Contains(w.logs.String(), "purchase needs an operator") {
+				t.Errorf("%s: no human was told", f)
+			}
+		})
+	}
+}
+
+// TestOutageThatHidWorse: what the records show once they can be read again is the reason from then on,
+// and is not forgotten when they show it no more.
+func TestOutageThatHidWorse(t *testing.T) {
+	t.Parallel()
+	settings := sandbox.DefaultSettings()
+	settings.OnDemandSingleCountry = sandbox.OnDemandBecomesNow
+	older := []purchase.Order{order(purchase.Register, gigastore.ModeOnDemand, "older-0")}
+	stage(t, plan{settings: settings, older: older}, func(t *testing.T, w *world) {
+		pause(20 * time.Second)
+		w.inject(t, inventoryPath, "5xx", 100, nil) // else the guard would refuse
+		w.inject(t, listPath, "list_fail", 100000, nil)
+		c := register("order-0", gigastore.ModeOnDemand)
+		c.order.InventoryItemID = sandbox.ItemGreece2GB
+		w.inject(t, registerPath, "commit_then_reset", 1, nil)
+		c.deadline = 20 * time.Second
+		wants(t, w.buy(w.replica(0), c), unsettled)
+		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		wants(t, w.buy(w.replica(0), register("younger", gigastore.ModeOnDemand)), told)
+		w.box.Disarm()
+		pause(10 * time.Minute)
+		uid := w.salesOf(t, "order-0")[0].ItemUID
+		w.intercept = func(rw http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != listPath {
+				return false
+			}
+			whole := httptest.NewRecorder()
+			w.box.ServeHTTP(whole, r)
+			var list []json.RawMessage
+			_ = json.Unmarshal(whole.Body.Bytes(), &list)
+			list = slices.DeleteFunc(list, func(element json.RawMessage) bool { return strings.Contains(string(element), uid) })
+			rw.WriteHeader(whole.Code)
+			_ = json.NewEncoder(rw).Encode(list)
+			return true
+		}
+		pause(2 * time.Hour)
+		if p := w.of(t, "order-0"); p.State != purchase.NeedsOperator || p.Reason != purchase.OtherFound {
+			t.Errorf("%s %s, and it was sold", p.State, p.Reason)
+		}
+	})
+}
+
+// TestOutageThatLeavesNoProof is an operator's as well, and is read for as seldom as what always was.
+func TestOutageThatLeavesNoProof(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		w.inject(t, listPath, "list_fail", 100000, nil)
+		w.lose(t, register("order-0", gigastore.ModeFirstUse)) // the first of its mode
+		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		w.box.Disarm()
+		pause(time.Hour)
+		before := w.box.Ledger().Calls["GET "+listPath]
+		pause(time.Hour)
+		reads := w.box.Ledger().Calls["GET "+listPath] - before
+		if p := w.of(t, "order-0"); p.Reason != purchase.NoWitness || reads > 13 {
+			t.Errorf("%s, and the list was read %d times in an hour", p.Reason, reads)
+		}
+	})
+}
+
+// TestSuccessSeenWhileReading: an answer that was journaled late, while the read that lacks the purchase was under way.
+func TestSuccessSeenWhileReading(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
+		p := w.lose(t, register("order-0", ""))
+		pause(lastByteAfter)
+		wants(t, w.buy(w.replica(0), register("younger", "")), told)
+		last := quietEnd(p).Add(2 * quiet / 4) // no read that begins earlier is the third
+		var once sync.Once
+		w.intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == listPath && !time.Now().Before(last) {
+				once.Do(func() {
+					seen := purchase.Change{Event: purchase.AnsweredUnknown, Attempt: 1, By: "gateway", SuccessSeen: true}
+					if _, _, err := w.store.journal().Record(context.Background(), p.ID, seen); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			return false
+		}
+		got, _ := w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		if got.Reason != purchase.SuccessSeen {
+			t.Errorf("it needs an operator for %s", got.Reason)
+		}
+	})
+}
+
+// TestAskedSoonAfterARead: the question waits for the next read that may be, and not for minutes.
+func TestAskedSoonAfterARead(t *testing.T) {
+	t.Parallel()
+	settings := sandbox.DefaultSettings()
+	settings.ListMetatags = false
+	stage(t, plan{settings: settings, older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
+		p := w.lose(t, register("order-0", ""))
+		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		pause(time.Hour)
+		reads := func() int { return w.box.Ledger().Calls["GET "+listPath] }
+		for range 2 {
+			before := reads()
+			if _, _, err := w.replica(0).engine.Get(t.Context(), p.ID); err != nil {
+				t.Fatal(err)
+			}
+			asked := time.Now()
+			for reads() == before && time.Since(asked) < time.Hour {
+				pause(100 * time.Millisecond)
+			}
+			if took := time.Since(asked); took > 15*time.Second {
+				t.Errorf("asked, and read %s later", took)
+			}
+			pause(1500 * time.Millisecond)
+		}
+	})
+}
