@@ -72,8 +72,8 @@ func (s *Server) logCall(ctx context.Context, c logged, err error) {
 		slog.String("code", status.Code(err).String()),
 	}
 	level := slog.LevelInfo
-	if !strings.HasPrefix(c.method, contractPrefix) {
-		level = slog.LevelDebug // health: every few seconds, and of no interest
+	if strings.HasPrefix(c.method, "/grpc.health.") {
+		level = slog.LevelDebug // every few seconds, and of no interest
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		outcome := f.outcome()
