@@ -376,7 +376,7 @@ func TestItemTaken(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
 		taken := w.of(t, "customer").ItemUID
-		w.intercept = func(rw http.ResponseWriter, r *http.Request) bool {
+		w.interceptWith(func(rw http.ResponseWriter, r *http.Request) bool {
 			if !isPaid(r.URL.Path) {
 				return false
 			}
@@ -385,7 +385,7 @@ func TestItemTaken(t *testing.T) {
 			_ = json.Unmarshal(body, &sent)
 			_ = json.NewEncoder(rw).Encode(m{"status": "success", "activatedItem": m{"uid": taken, "metatag": sent.Metatag}, "customer": m{"uid": "c"}})
 			return true
-		}
+		})
 		c := register("order-0", "")
 		c.deadline = 5 * time.Second
 		wants(t, w.buy(w.replica(0), c), unsettled)

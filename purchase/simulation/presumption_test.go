@@ -63,7 +63,7 @@ func TestOutageThatHidWorse(t *testing.T) {
 		w.box.Disarm()
 		pause(10 * time.Minute)
 		uid := w.salesOf(t, "order-0")[0].ItemUID
-		w.intercept = func(rw http.ResponseWriter, r *http.Request) bool {
+		w.interceptWith(func(rw http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != listPath {
 				return false
 			}
@@ -75,7 +75,7 @@ func TestOutageThatHidWorse(t *testing.T) {
 			rw.WriteHeader(whole.Code)
 			_ = json.NewEncoder(rw).Encode(list)
 			return true
-		}
+		})
 		pause(2 * time.Hour)
 		if p := w.of(t, "order-0"); p.State != purchase.NeedsOperator || p.Reason != purchase.OtherFound {
 			t.Errorf("%s %s, and it was sold", p.State, p.Reason)
@@ -110,7 +110,7 @@ func TestSuccessSeenWhileReading(t *testing.T) {
 		wants(t, w.buy(w.replica(0), register("younger", "")), told)
 		last := quietEnd(p).Add(2 * quiet / 4) // no read that begins earlier is the third
 		var once sync.Once
-		w.intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+		w.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == listPath && !time.Now().Before(last) {
 				once.Do(func() {
 					seen := purchase.Change{Event: purchase.AnsweredUnknown, Attempt: 1, By: "gateway", SuccessSeen: true}
@@ -120,7 +120,7 @@ func TestSuccessSeenWhileReading(t *testing.T) {
 				})
 			}
 			return false
-		}
+		})
 		got, _ := w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
 		if got.Reason != purchase.SuccessSeen {
 			t.Errorf("it needs an operator for %s", got.Reason)

@@ -264,12 +264,12 @@ func TestWhatAnOperatorOwnsIsReadSeldom(t *testing.T) {
 	older := []purchase.Order{order(purchase.Register, "", "older-0")}
 	stage(t, plan{settings: settings, older: older}, func(t *testing.T, w *world) {
 		var reads atomic.Int32
-		w.intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+		w.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == listPath {
 				reads.Add(1)
 			}
 			return false
-		}
+		})
 		p := w.lose(t, register("order-0", ""))
 		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
 		reads.Store(0)
@@ -354,7 +354,7 @@ func TestSeveralFound(t *testing.T) {
 	stage(t, plan{}, func(t *testing.T, w *world) {
 		w.plan.faults = []fault{{step: stepSend, nth: 1, do: doAnswerLost}}
 		twice := false
-		w.intercept = func(_ http.ResponseWriter, r *http.Request) bool {
+		w.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
 			if isPaid(r.URL.Path) && !twice {
 				twice = true
 				again := r.Clone(context.Background())
@@ -363,7 +363,7 @@ func TestSeveralFound(t *testing.T) {
 				return true
 			}
 			return false
-		}
+		})
 		wants(t, w.buy(w.replica(0), register("order-0", "")), unsettled)
 		p, _ := w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
 		if p.Reason != purchase.SeveralFound || len(w.salesOf(t, "order-0")) != 2 {

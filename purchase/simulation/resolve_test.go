@@ -109,7 +109,7 @@ func TestResolveMeetsAnAbsence(t *testing.T) {
 		w.inject(t, listPath, "list_fail", 100000, nil)
 		p := w.lose(t, register("order-0", ""))
 		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
-		w.intercept = func(rw http.ResponseWriter, r *http.Request) bool {
+		w.interceptWith(func(rw http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != listPath+"/package-1" {
 				return false
 			}
@@ -119,7 +119,7 @@ func TestResolveMeetsAnAbsence(t *testing.T) {
 			}
 			_, _ = io.WriteString(rw, `{"uid":"package-1","metatag":"cut off"}`)
 			return true
-		}
+		})
 		told, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: "package-1", By: "operator"})
 		if !errors.Is(err, purchase.ErrNotResolvable) || told.State != purchase.Failed {
 			t.Errorf("the operator was told %s, %v", told.State, err)

@@ -54,7 +54,7 @@ type world struct {
 	over      chan struct{}  // closed at the end: nothing starts again
 
 	// intercept, if set, may answer a request in the place of the vendor.
-	intercept func(http.ResponseWriter, *http.Request) bool
+	intercept atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
 
 	mu       sync.Mutex
 	faulty   bool           // faults play
@@ -108,8 +108,13 @@ func newWorld(t *testing.T, p plan, open func(*testing.T, func() time.Time) stor
 	return w
 }
 
+// interceptWith may be called while requests come in.
+func (w *world) interceptWith(intercept func(http.ResponseWriter, *http.Request) bool) {
+	w.intercept.Store(&intercept)
+}
+
 func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
-	if w.intercept == nil || !w.intercept(rw, r) {
+	if intercept := w.intercept.Load(); intercept == nil || !(*intercept)(rw, r) {
 		w.box.ServeHTTP(rw, r)
 	}
 }
