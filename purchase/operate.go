@@ -92,8 +92,9 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 	return e.journal.Get(ctx, id)
 }
 
-// resolvedTooLate is p as somebody else settled it meanwhile. Where that was by an absence, the package that the
-// operator named and the vendor showed is kept as what contradicts it: nobody else may ever see it.
+// resolvedTooLate is p as somebody else settled it meanwhile. Where that was by an absence, the
+// package that the operator named and the vendor showed is kept as what contradicts it: nobody else
+// may ever see it.
 func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, change Change) Purchase {
 	now, err := bounded(ctx, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, p.ID) })
 	if err != nil {
@@ -130,9 +131,7 @@ func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Ch
 
 // bind journals a change once, and tells of it.
 func (e *Engine) bind(ctx context.Context, id string, change Change) error {
-	brief, cancel := context.WithTimeout(ctx, journalBudget)
-	defer cancel()
-	p, verdict, err := e.journal.Record(brief, id, change)
+	p, verdict, err := e.recordOnce(ctx, id, change)
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,8 @@ func (r *reconciler) run() {
 }
 
 // pass reads the vendor's records once, if that is due or asked for, and settles what they settle. It
-// returns how many purchases are still open. A panic ends this pass and not the process, like that of an owner.
+// returns how many purchases are still open. A panic ends this pass and not the process, like that of
+// an owner.
 func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -142,7 +143,8 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	return len(open)
 }
 
-// watched may take longer than other reads: what was presumed absent is kept for ever, and without this read nothing is settled.
+// watched may take longer than other reads: what was presumed absent is kept for ever, and without this
+// read nothing is settled.
 func (r *reconciler) watched(ctx context.Context) ([]Purchase, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchedBudget)
 	defer cancel()

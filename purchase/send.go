@@ -257,8 +257,8 @@ func (e *Engine) recordOnce(ctx context.Context, id string, change Change) (Purc
 	return e.journal.Record(ctx, id, change)
 }
 
-// recordedBefore looks whether a change that is illegal now was journaled by a try whose answer was lost:
-// whoever has to know of it was not told.
+// recordedBefore looks whether a change that is illegal now was journaled by a try whose answer was
+// lost: whoever has to know of it was not told.
 func (e *Engine) recordedBefore(ctx context.Context, id string, change Change, illegal error) (Purchase, Verdict, error) {
 	p, err := bounded(context.WithoutCancel(ctx), func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
 	if err != nil || p.Attempt != change.Attempt || p.Reason == "" || p.Reason != change.Reason {

@@ -198,6 +198,15 @@ var sabotages = []sabotage{
 	{"a success seen meanwhile is presumed absent", []edit{{
 		"purchase/change.go", "(p.SuccessSeen || p.State == NeedsOperator", "(p.State == NeedsOperator",
 	}}, "./purchase/memory", "."},
+	{"an alarm is lost with its answer", []edit{{
+		"purchase/reconcile.go", "			_ = r.bind(ctx, p.ID, change)\n", "			_ = r.engine.bind(ctx, p.ID, change)\n",
+	}}, simulation, "TestAlarmOutlivesItsAnswer"},
+	{"an operator is not asked for what was journaled unheard", []edit{{
+		"purchase/send.go", "		if unknown && errors.Is(err, ErrIllegal) {\n", "		if unknown && errors.Is(err, ErrNotFound) {\n",
+	}}, simulation, "TestAlarmOutlivesItsAnswer"},
+	{"an operator's word that came late is nothing", []edit{{
+		"purchase/operate.go", "	if now.State == Failed && change.ItemUID != \"\" {\n", "	if now.State == Failed && change.ItemUID == \"\" {\n",
+	}}, simulation, "TestResolveMeetsAnAbsence"},
 	{"an outage that ends leaves work behind", []edit{{
 		"purchase/reconcile.go", "(p.State == Uncertain || p.Reason == Unreadable)", "p.State == Uncertain",
 	}}, simulation, "TestOutageThatHidNothing"},
