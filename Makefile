@@ -5,6 +5,8 @@ GOVULNCHECK_VERSION   := v1.8.0
 
 # What `make fuzz` gives each fuzz target.
 FUZZTIME ?= 10s
+# How often `make bench` runs each variant.
+ROUNDS ?= 7
 # What `make breaking` compares the contract with.
 AGAINST ?= origin/main
 # Stamped into `gigagate version`; empty leaves it to the Go toolchain.
@@ -14,7 +16,7 @@ BIN := $(CURDIR)/bin
 # The pinned linter: found in PATH or in Go's own bin folder, else installed in bin/.
 GOLANGCI_LINT = "$$(.ci/linter $(GOLANGCI_LINT_VERSION) $(BIN))"
 
-.PHONY: help generate check-generate lint fmt test race fuzz sabotage scenarios rest-docs vuln build run breaking ci
+.PHONY: help generate check-generate lint fmt test race fuzz sabotage bench scenarios rest-docs vuln build run breaking ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +52,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s)
 
 sabotage: ## Remove each safety rule in turn, and see a test notice
 	go run ./purchase/simulation/sabotage
+
+bench: ## Measure whole registers on each journal, ROUNDS times (7): wants the machine for itself
+	go test ./cmd/gigagate -run '^$$' -bench '^BenchmarkRegister$$' -args -register.rounds $(ROUNDS)
 
 scenarios: ## Play proto/scenarios in every language whose tools are here
 	go run ./cmd/scenarios

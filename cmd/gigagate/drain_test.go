@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -201,6 +203,19 @@ func TestSIGTERMEndsWithStatus0(t *testing.T) {
 	<-p.ended
 	if code := p.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit status %d: %s", code, p.log)
+	}
+}
+
+// A signal may come when the gateway has opened its doors and not yet come to serve any.
+func TestStoppedBeforeItServes(t *testing.T) {
+	t.Parallel()
+	var open listeners
+	t.Cleanup(open.close)
+	gateway, rest := grpc.NewServer(), newHTTPServer(http.NotFoundHandler(), 0)
+	gateway.Stop()
+	if err := errors.Join(serveGRPC(gateway, open.listen(t.Context(), "gRPC", "127.0.0.1:0")), rest.Shutdown(t.Context()),
+		serveHTTP(rest, open.listen(t.Context(), "REST", "127.0.0.1:0")), open.err); err != nil {
+		t.Error(err)
 	}
 }
 

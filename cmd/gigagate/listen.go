@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"time"
+
+	"google.golang.org/grpc"
 )
 
 // listeners opens addresses and remembers the first failure.
@@ -57,6 +59,14 @@ func newHTTPServer(handler http.Handler, answerWithin time.Duration) *http.Serve
 // serveHTTP serves until the server is shut down, which is no error.
 func serveHTTP(server *http.Server, listener net.Listener) error {
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// serveGRPC serves until the server is stopped, which is no error, not even before it came to serve.
+func serveGRPC(server *grpc.Server, listener net.Listener) error {
+	if err := server.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) {
 		return err
 	}
 	return nil

@@ -60,7 +60,7 @@ func (p *gatewayProcess) setServing() {
 // run serves until ctx ends or a listener fails, and then stops in order.
 func (p *gatewayProcess) run(ctx context.Context) error {
 	group, failed := errgroup.WithContext(ctx)
-	group.Go(func() error { return p.gateway.GRPC().Serve(p.grpcOn) })
+	group.Go(func() error { return serveGRPC(p.gateway.GRPC(), p.grpcOn) })
 	group.Go(func() error { return serveHTTP(p.rest, p.restOn) })
 	group.Go(func() error { return serveHTTP(p.admin, p.adminOn) })
 	if p.sandbox != nil {
