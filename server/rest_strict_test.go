@@ -125,6 +125,7 @@ var strictCases = []strictCase{
 	{name: "no duration", verb: "GET", path: restPurchase + ":wait?timeout=CANARY", fields: []string{"timeout"}},
 	{name: "duration without a unit", verb: "GET", path: restPurchase + ":wait?timeout=30", fields: []string{"timeout"}},
 	{name: "zero without a unit", verb: "GET", path: restPurchase + ":wait?timeout=0", fields: []string{"timeout"}},
+	{name: "duration in two parts", verb: "GET", path: restPurchase + ":wait?timeout=0s0s", fields: []string{"timeout"}},
 	{name: "duration in minutes", verb: "GET", path: restPurchase + ":wait?timeout=0.5m", fields: []string{"timeout"}},
 	{name: "query repeats the purchase", verb: "GET", path: restPurchase + ":wait?id=CANARY", fields: []string{"id"}},
 	{name: "parameter of another call", verb: "GET", path: restPurchase + "?timeout=1s", fields: []string{"timeout"}},
