@@ -3,8 +3,10 @@
 --
 -- Times are microseconds since 1970 in UTC: datetime(claimed_at / 1000000, 'unixepoch') shows one.
 -- Text is compared byte for byte (BINARY, which is SQLite's default, is spelled out for keys).
--- The CHECKs refuse rows that purchase.Next cannot make. They compare no times of different events,
--- since the machine's clock may be set back between two, and an answer has to be kept all the same.
+-- The CHECKs refuse rows that purchase.Next cannot make. More than two values are not listed with IN:
+-- SQLite would build a table of them for each row that it checks. No times of different events are
+-- compared, since the machine's clock may be set back between two, and an answer has to be kept all
+-- the same.
 --
 -- What is not settled, the oldest first:
 --   SELECT id, caller, request_id, state, reason, datetime(claimed_at / 1000000, 'unixepoch') AS claimed
@@ -51,7 +53,8 @@ CREATE TABLE purchase (
 
     CONSTRAINT key_named CHECK (id <> '' AND request_id <> ''),
     CONSTRAINT state_known CHECK
-        (state IN ('SENDING', 'ACCEPTED', 'UNCERTAIN', 'NEEDS_OPERATOR', 'SUCCEEDED', 'FAILED')),
+        (CASE state WHEN 'SENDING' THEN 1 WHEN 'ACCEPTED' THEN 1 WHEN 'UNCERTAIN' THEN 1 WHEN 'NEEDS_OPERATOR' THEN 1
+            WHEN 'SUCCEEDED' THEN 1 WHEN 'FAILED' THEN 1 ELSE 0 END),
     CONSTRAINT attempt_positive CHECK (attempt >= 1),
     CONSTRAINT counts_sound CHECK (events >= 1 AND anomalies >= 0 AND anomalies < events),
     CONSTRAINT success_seen_boolean CHECK (success_seen IN (0, 1)),
@@ -94,9 +97,10 @@ CREATE TABLE purchase_event (
     PRIMARY KEY (purchase, sequence),
     CONSTRAINT claim_comes_first CHECK (sequence >= 1 AND (sequence = 1) = (event = 'CLAIMED')),
     CONSTRAINT event_attempt_positive CHECK (attempt >= 1),
-    CONSTRAINT verdict_kept CHECK (verdict IN ('MOVES', 'STAYS', 'CONTRADICTS')),
+    CONSTRAINT verdict_kept CHECK (verdict = 'MOVES' OR verdict = 'STAYS' OR verdict = 'CONTRADICTS'),
     CONSTRAINT event_state_known CHECK
-        (state IN ('SENDING', 'ACCEPTED', 'UNCERTAIN', 'NEEDS_OPERATOR', 'SUCCEEDED', 'FAILED'))
+        (CASE state WHEN 'SENDING' THEN 1 WHEN 'ACCEPTED' THEN 1 WHEN 'UNCERTAIN' THEN 1 WHEN 'NEEDS_OPERATOR' THEN 1
+            WHEN 'SUCCEEDED' THEN 1 WHEN 'FAILED' THEN 1 ELSE 0 END)
 ) STRICT, WITHOUT ROWID;
 
 -- The end user's data. Needed to send; a missing row is a purged one.
