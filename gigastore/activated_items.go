@@ -37,7 +37,7 @@ func (r *ActivatedItemRecord) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*r = ActivatedItemRecord{}
-	if _, nested := o["activatedItem"]; nested {
+	if o.last("activatedItem") != nil {
 		if err := must(o, "activatedItem", &r.ActivatedItem); err != nil {
 			return err
 		}

@@ -89,6 +89,7 @@ func saleOf(token string, body []byte) *Sale {
 	if sale.Status != statusSuccess || item.UID == "" || token == "" || firstWord(item.Metatag) != token {
 		return nil
 	}
+	sale.text = body
 	return &sale
 }
 

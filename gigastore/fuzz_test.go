@@ -78,7 +78,8 @@ func FuzzCustomers(f *testing.F) {
 		if err != nil {
 			return // null
 		}
-		for name := range o {
+		for _, member := range o {
+			name := member.name
 			_, unknown := record.Unknown[name]
 			known := name == "customer" || name == "totalAvailableBalance" || name == "activatedItems" || name == "relatedEsims"
 			if !unknown && !known {

@@ -13,9 +13,25 @@ import (
 
 var errNotObject = errors.New("not a JSON object")
 
-// object is a JSON object on its way into a struct. Names are matched exactly, unlike encoding/json does it, and of a
-// repeated name the last counts.
-type object map[string]json.RawMessage
+// object is a JSON object on its way into a struct, its members in the order of the text. Names are matched exactly,
+// unlike encoding/json does it, and of a repeated name the last counts. The objects of this API have few members: to look
+// through them costs less than a map.
+type object []member
+
+type member struct {
+	name string
+	raw  json.RawMessage // nil once taken
+}
+
+// last returns the last member of the name that was not taken, nil where there is none.
+func (o object) last(name string) *member {
+	for i := len(o) - 1; i >= 0; i-- {
+		if o[i].name == name && o[i].raw != nil {
+			return &o[i]
+		}
+	}
+	return nil
+}
 
 // readObject reads bytes from outside.
 func readObject(data []byte) (object, error) {
@@ -25,6 +41,9 @@ func readObject(data []byte) (object, error) {
 	return splitObject(data)
 }
 
+// usualMembers is what no object of a sale has more of.
+const usualMembers = 12
+
 // splitObject is readObject for text that is known to be valid JSON, as each member of a valid object is and as every
 // UnmarshalJSON may take for granted. encoding/json would check and walk the text again at each level, which costs several
 // times as much as the rest of a sale's decoding. Of other text it makes an error or anything.
@@ -33,12 +52,12 @@ func splitObject(data []byte) (object, error) {
 	if !whole.IsObject() {
 		return nil, errNotObject
 	}
-	o := object{}
+	o := make(object, 0, usualMembers)
 	valid := true
 	whole.ForEach(func(name, value gjson.Result) bool {
 		text, ok := readString(name.Raw)
 		end := value.Index + len(value.Raw)
-		o[text] = data[value.Index:end:end]
+		o = append(o, member{text, data[value.Index:end:end]})
 		valid = ok && value.Raw != ""
 		return valid
 	})
@@ -63,14 +82,19 @@ func readString(raw string) (string, bool) {
 // take decodes the member and removes it. A member that does not decode stays, and so ends among the unknown ones: one
 // odd field must not hide the rest of an answer, least of all of a sale.
 func take[T any](o object, name string, into *T) {
-	raw, ok := o[name]
-	if !ok {
+	m := o.last(name)
+	if m == nil {
 		return
 	}
 	var v T // a failed decode leaves half a value behind
-	if decode(raw, &v) == nil {
-		*into = v
-		delete(o, name)
+	if decode(m.raw, &v) != nil {
+		return
+	}
+	*into = v
+	for i := range o {
+		if o[i].name == name {
+			o[i].raw = nil
+		}
 	}
 }
 
@@ -86,6 +110,13 @@ func decode(raw json.RawMessage, into any) error {
 		o, err := splitObject(raw)
 		*into = o
 		return err
+	case *ActivationMode:
+		if text, ok := readString(string(raw)); ok {
+			*into = ActivationMode(text)
+			return nil
+		}
+	case **Decimal:
+		return decodeNew(raw, into)
 	case **ESIMProfile:
 		return decodeNew(raw, into)
 	case **Price:
@@ -115,7 +146,7 @@ func decodeNew[T any, P interface {
 // does not decode is an error.
 func must[T any](o object, name string, into *T) error {
 	take(o, name, into)
-	if _, left := o[name]; left {
+	if o.last(name) != nil {
 		return fmt.Errorf("member %s has an unexpected shape", name)
 	}
 	return nil
@@ -124,12 +155,15 @@ func must[T any](o object, name string, into *T) error {
 // rest returns what nobody took, nil when that is nothing. It copies: names and members are parts of the text that they
 // were split from, which may be a list of 16 MiB, and which the caller of an UnmarshalJSON may use again.
 func (o object) rest() UnknownMembers {
-	if len(o) == 0 {
-		return nil
-	}
-	kept := make(UnknownMembers, len(o))
-	for name, raw := range o {
-		kept[strings.Clone(name)] = bytes.Clone(raw)
+	var kept UnknownMembers
+	for _, m := range o {
+		if m.raw == nil {
+			continue
+		}
+		if kept == nil {
+			kept = UnknownMembers{}
+		}
+		kept[strings.Clone(m.name)] = bytes.Clone(m.raw)
 	}
 	return kept
 }

@@ -3,6 +3,7 @@ package gigastore
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -51,6 +52,7 @@ type Sale struct {
 	ESIMProfile   *ESIMProfile   `json:"esimProfile"` // nil for a top-up without a new profile
 	Unknown       UnknownMembers `json:"-"`
 	Evidence      Evidence       `json:"-"`
+	text          []byte         // the answer, where it was read from one
 }
 
 // UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
@@ -68,10 +70,22 @@ func (s *Sale) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// Kept returns JSON that the sale can be read from again, the vendor's own text where there is one. It is a secret, and
+// not to be changed.
+func (s Sale) Kept() ([]byte, error) {
+	if s.text != nil {
+		return s.text, nil
+	}
+	return json.Marshal(s)
+}
+
 // LogValue returns the uids, for slog's JSON handler would marshal the members.
 func (s Sale) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("item_uid", s.ActivatedItem.UID), slog.String("customer_uid", s.Customer.UID))
 }
+
+// Format writes what LogValue shows, for every verb.
+func (s Sale) Format(f fmt.State, _ rune) { formatSafe(f, "Sale", s) }
 
 // Evidence is what was seen of an exchange, for the record.
 type Evidence struct {

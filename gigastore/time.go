@@ -65,8 +65,7 @@ func (t *Time) UnmarshalJSON(data []byte) error {
 	case string(data) == "null":
 		text = ""
 	case len(data) > 0 && data[0] == '"':
-		var s string
-		if json.Unmarshal(data, &s) == nil {
+		if s, ok := readString(string(data)); ok {
 			text = s
 		}
 	}

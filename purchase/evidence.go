@@ -1,7 +1,6 @@
 package purchase
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -45,7 +44,7 @@ func answered(p Purchase, sale *gigastore.Sale, err error) (Change, error) {
 }
 
 func applied(change Change, p Purchase, sale *gigastore.Sale) (Change, error) {
-	text, err := json.Marshal(sale)
+	text, err := sale.Kept()
 	if err != nil {
 		return Change{}, fmt.Errorf("keep the vendor's answer: %w", err)
 	}

@@ -91,8 +91,8 @@ type Change struct {
 	// Anomaly counts the event as one, also where it moves the purchase: it is true, and a human
 	// has to be told.
 	Anomaly bool
-	// ItemUID, CustomerUID and Sale are what a positive event found. Sale is the vendor's answer as
-	// JSON, a secret.
+	// ItemUID, CustomerUID and Sale are what a positive event found. Sale is JSON, a secret: the vendor's
+	// answer as it came, or what the vendor's records tell of it.
 	ItemUID     string
 	CustomerUID string
 	Sale        []byte

@@ -2,7 +2,6 @@ package purchase
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -212,7 +211,7 @@ func found(p Purchase, record gigastore.ActivatedItemRecord) (Change, error) {
 	case p.Order.Kind != TopUp:
 		note = "which eSIM profile is new cannot be told from the vendor's records"
 	}
-	text, err := json.Marshal(sale)
+	text, err := sale.Kept()
 	if err != nil {
 		return Change{}, err
 	}
