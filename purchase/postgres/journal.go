@@ -10,6 +10,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -70,6 +71,11 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 	}
 	j.sql = newStatements(j.schema)
 	j.configure(config, options.MaxConns, url)
+	switch config.ConnConfig.DefaultQueryExecMode {
+	case pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeCacheStatement:
+	default: // those that do not ask the server for types would send JSON as bytes
+		return nil, errors.New("the journal's PostgreSQL URL: default_query_exec_mode has to be cache_describe or cache_statement")
+	}
 	if j.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open the PostgreSQL journal: %w", err)
 	}

@@ -254,6 +254,8 @@ func TestServerRefused(t *testing.T) {
 		{"synchronous_commit=local", "synchronous_commit = local"},
 		{"default_transaction_isolation=serializable", "read committed"},
 		{"default_transaction_read_only=on", "read-only"},
+		{"default_query_exec_mode=exec", "has to be cache_describe or cache_statement"},
+		{"default_query_exec_mode=simple_protocol", "has to be cache_describe or cache_statement"},
 	} {
 		refused(t, server.URL+"&"+c.setting, c.want)
 	}
