@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestFailingDisk runs a gateway under load whose journal's disk refuses one in so many writes and syncs,
+// kills it in the middle of that, and starts it again on a sound disk. The refusals are the kernel's
+// answers, put in its place by strace.
+func TestFailingDisk(t *testing.T) {
+	t.Parallel()
+	refusals := filepath.Join(t.TempDir(), "refusals")
+	// With -D it is gigagate that is started, and killed. Each thread counts its calls by itself; the first
+	// ones are those of the start, which would fail.
+	faulty := []string{
+		"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-Z", "-o", refusals, "-e", "trace=fsync,fdatasync,pwrite64",
+		"-e", "inject=fsync,fdatasync:error=EIO:when=15+13", "-e", "inject=pwrite64:error=ENOSPC:when=150+151",
+	}
+	if text, err := exec.CommandContext(t.Context(), faulty[0], append(faulty[1:], "true")...).CombinedOutput(); err != nil {
+		t.Skipf("needs strace, and the right to use it: %v %s", err, text)
+	}
+	s := newShop(t)
+	r := newReplica(t, s, "sqlite:"+filepath.Join(t.TempDir(), "journal.db")).start(t)
+	load := newTrial(t, s, r)
+	restart := func(wrapper []string) {
+		r.kill()
+		r.wrapper = wrapper
+		r.start(t)
+	}
+	restart(faulty)
+	const enough = 4 // of each kind
+	syncs, writes := 0, 0
+	for round := 0; (syncs < enough || writes < enough) && round < 40; round++ {
+		load.trouble()
+		load.more(perRound)
+		pause(t.Context(), 500*time.Millisecond)
+		text, err := os.ReadFile(refusals)
+		if err != nil {
+			t.Fatal(err)
+		}
+		syncs, writes = bytes.Count(text, []byte(" EIO ")), bytes.Count(text, []byte(" ENOSPC "))
+	}
+	restart(nil)
+	if t.Logf("%d syncs and %d writes were refused", syncs, writes); syncs < enough || writes < enough {
+		t.Error("too few to tell anything")
+	}
+	load.settle()
+	load.judge()
+}
