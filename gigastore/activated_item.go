@@ -40,7 +40,7 @@ func (a *ActivatedItem) UnmarshalJSON(data []byte) error {
 
 func activatedItemFrom(o object) ActivatedItem {
 	var a ActivatedItem
-	take(o, "uid", &a.UID)
+	takeUID(o, &a.UID)
 	take(o, "metatag", &a.Metatag)
 	take(o, "balance", &a.Balance)
 	take(o, "salesChannel", &a.SalesChannel)

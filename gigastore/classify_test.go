@@ -115,6 +115,7 @@ func TestClassify(t *testing.T) {
 		{"other status word", whole(200, strings.Replace(sale, "success", "pending", 1)), unknownSeen},
 		{"other status word, no item", whole(200, `{"status":"error","activatedItem":null}`), unknown},
 		{"no status", whole(200, `{"activatedItem":{"uid":"u","metatag":"`+testToken+`"}}`), unknownSeen},
+		{"uid that no database keeps", whole(200, strings.Replace(sale, `"uid":"`, `"uid":"\u0000`, 1)), unknownSeen},
 		{"no uid", whole(200, `{"status":"success","activatedItem":{"metatag":"`+testToken+`"}}`), unknownSeen},
 		{"uid is a number", whole(200, `{"status":"success","activatedItem":{"uid":7,"metatag":"`+testToken+`"}}`), unknownSeen},
 		{"somebody else's token", whole(200, saleJSON("gg01KA0SOMEBODYELSE00000000")), unknownSeen},

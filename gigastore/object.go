@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
@@ -95,6 +96,14 @@ func take[T any](o object, name string, into *T) {
 		if o[i].name == name {
 			o[i].raw = nil
 		}
+	}
+}
+
+// takeUID takes what the vendor calls a thing. With a control character in it that is no uid: databases do not keep a
+// zero byte, and a sale that cannot be journaled would be tried for ever.
+func takeUID(o object, into *string) {
+	if take(o, "uid", into); strings.ContainsFunc(*into, unicode.IsControl) {
+		*into = ""
 	}
 }
 

@@ -244,6 +244,7 @@ func TestListIsCompleteOnlyAtItsEnd(t *testing.T) {
 		"null":            {`null`, 0, errMalformed},
 		"null element":    {`[{"uid":"a"},null]`, 1, errMalformed},
 		"no uid":          {`[{"uid":"a"},{"metatag":"m"}]`, 1, errMalformed},
+		"zero byte":       {`[{"uid":"a"},{"uid":"a\u0000"}]`, 1, errMalformed},
 		"number":          {`[{"uid":"a"},7]`, 1, errMalformed},
 		"wrong bracket":   {`[{"uid":"a"}}`, 1, errListIncomplete},
 		"text after":      {`[{"uid":"a"}] {}`, 1, errMalformed},
