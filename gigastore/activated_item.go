@@ -40,7 +40,7 @@ func (a *ActivatedItem) UnmarshalJSON(data []byte) error {
 
 func activatedItemFrom(o object) ActivatedItem {
 	var a ActivatedItem
-	takeUID(o, &a.UID)
+	take(o, "uid", (*uid)(&a.UID))
 	take(o, "metatag", &a.Metatag)
 	take(o, "balance", &a.Balance)
 	take(o, "salesChannel", &a.SalesChannel)

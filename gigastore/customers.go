@@ -25,7 +25,7 @@ func (c *Customer) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*c = Customer{}
-	takeUID(o, &c.UID)
+	take(o, "uid", (*uid)(&c.UID))
 	take(o, "email", &c.Email)
 	take(o, "profileUrl", &c.ProfileURL)
 	c.Unknown = o.rest()

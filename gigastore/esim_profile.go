@@ -30,7 +30,7 @@ func (e *ESIMProfile) UnmarshalJSON(data []byte) error {
 	}
 	*e = ESIMProfile{}
 	take(o, "iccid", &e.ICCID)
-	takeUID(o, &e.UID)
+	take(o, "uid", (*uid)(&e.UID))
 	take(o, "imsi", &e.IMSI)
 	take(o, "activationCode", &e.ActivationCode)
 	take(o, "appleUniversalLink", &e.AppleUniversalLink)

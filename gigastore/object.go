@@ -99,12 +99,23 @@ func take[T any](o object, name string, into *T) {
 	}
 }
 
-// takeUID takes what the vendor calls a thing. With a control character in it that is no uid: databases do not keep a
-// zero byte, and a sale that cannot be journaled would be tried for ever.
-func takeUID(o object, into *string) {
-	if take(o, "uid", into); strings.ContainsFunc(*into, unicode.IsControl) {
-		*into = ""
+// uid is what the vendor calls a thing. Text with a control character does not decode as one: databases do not keep a zero
+// byte, and a sale that cannot be journaled would be tried for ever.
+type uid string
+
+var errUID = errors.New("a uid has a control character")
+
+// UnmarshalJSON reads a JSON string.
+func (u *uid) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := decode(data, &text); err != nil {
+		return err
 	}
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return errUID
+	}
+	*u = uid(text)
+	return nil
 }
 
 // decode is json.Unmarshal for text that is known to be valid: the types that a sale is made of are not checked again.

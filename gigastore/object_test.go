@@ -64,6 +64,7 @@ func FuzzDecode(f *testing.F) {
 		decodesAlike[*ESIMProfile](t, raw)
 		decodesAlike[[]ESIMProfile](t, raw)
 		decodesAlike[ActivatedItem](t, raw)
+		decodesAlike[uid](t, raw)
 		decodesAlike[Time](t, raw)
 		decodesAlike[Decimal](t, raw)
 		decodesAlike[ActivationMode](t, raw)
@@ -148,6 +149,17 @@ func TestUnknownMembersAreCopies(t *testing.T) {
 	clear(text)
 	if got := string(sale.Unknown["new"]); got != `"kept"` {
 		t.Errorf("the member became %q", got)
+	}
+}
+
+// What is no uid is not lost.
+func TestOddUIDIsUnknown(t *testing.T) {
+	t.Parallel()
+	for _, odd := range []string{`"a\u0000"`, `7`} {
+		var customer Customer
+		if err := json.Unmarshal([]byte(`{"uid":`+odd+`}`), &customer); err != nil || customer.UID != "" || string(customer.Unknown["uid"]) != odd {
+			t.Errorf("%s: %q, %d unknown, %v", odd, customer.UID, len(customer.Unknown), err)
+		}
 	}
 }
 

@@ -36,7 +36,7 @@ const (
 	leaseSlack = 30 * time.Second
 	// claimBudget is how long a claim whose commit is unknown is asked for again.
 	claimBudget = 5 * time.Second
-	// journalBudget bounds one read of the journal on a caller's behalf.
+	// journalBudget bounds one call of the journal.
 	journalBudget = 5 * time.Second
 	// AnswerMargin is how long before the caller's deadline the answer leaves. At the deadline
 	// itself gRPC's own status wins, and it carries no details.
@@ -212,9 +212,24 @@ func answerContext(ctx context.Context, longest time.Duration) (context.Context,
 
 // lookup reads by key even for a caller in a hurry: the answer to a known id needs no time.
 func (e *Engine) lookup(answer context.Context, key Key) (Purchase, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(answer), journalBudget)
+	return bounded(context.WithoutCancel(answer), func(ctx context.Context) (Purchase, error) { return e.journal.Lookup(ctx, key) })
+}
+
+// get is journal.Get, bounded.
+func (e *Engine) get(ctx context.Context, id string) (Purchase, error) {
+	return bounded(ctx, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
+}
+
+// secrets is journal.Secrets, bounded.
+func (e *Engine) secrets(ctx context.Context, id string) (Secrets, error) {
+	return bounded(ctx, func(ctx context.Context) (Secrets, error) { return e.journal.Secrets(ctx, id) })
+}
+
+// bounded keeps a journal that hangs from keeping what has other means, or other work.
+func bounded[T any](ctx context.Context, read func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, journalBudget)
 	defer cancel()
-	return e.journal.Lookup(ctx, key)
+	return read(ctx)
 }
 
 // mayStart refuses a new purchase that would have to be abandoned.
@@ -233,9 +248,7 @@ func (e *Engine) mayStart(answer context.Context) error {
 
 // attach answers for a purchase that exists: it compares, and then waits or replays.
 func (e *Engine) attach(answer context.Context, kept Purchase, request Request) (Bought, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(answer), journalBudget)
-	defer cancel()
-	secrets, err := e.journal.Secrets(ctx, kept.ID)
+	secrets, err := e.secrets(context.WithoutCancel(answer), kept.ID)
 	if err != nil {
 		return Bought{}, &JournalError{Err: err}
 	}
@@ -255,7 +268,7 @@ func (e *Engine) attach(answer context.Context, kept Purchase, request Request) 
 func (e *Engine) await(answer context.Context, s *settlement, id string, pause time.Duration, replayed bool) (Bought, error) {
 	wait, cancel := e.waiting(answer)
 	defer cancel()
-	p, sale, settled := s.await(wait, pause, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
+	p, sale, settled := s.await(wait, id, pause, e.get)
 	switch {
 	case !settled:
 		return Bought{}, &UnsettledError{ID: id}
@@ -264,9 +277,7 @@ func (e *Engine) await(answer context.Context, s *settlement, id string, pause t
 	case sale != nil:
 		return Bought{Purchase: p, Sale: sale, Replayed: replayed}, nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(answer), journalBudget)
-	defer cancel()
-	secrets, err := e.journal.Secrets(ctx, id)
+	secrets, err := e.secrets(context.WithoutCancel(answer), id)
 	if err != nil {
 		return Bought{}, &UnsettledError{ID: id}
 	}

@@ -29,23 +29,19 @@ func (e *Engine) List(ctx context.Context, filter Filter, page Page) ([]Purchase
 
 // Wait returns the purchase once it is settled, or as it is when ctx ends.
 func (e *Engine) Wait(ctx context.Context, id string) (Purchase, error) {
-	read, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
-	defer cancel()
 	settlement := e.watchers.join(id)
 	defer e.watchers.leave(id, settlement)
-	p, err := e.journal.Get(read, id)
+	p, err := e.get(context.WithoutCancel(ctx), id)
 	if err != nil || p.State.Settled() {
 		return p, err
 	}
 	e.reconciler.nudge()
 	wait, cancelWait := e.waiting(ctx)
 	defer cancelWait()
-	if settled, _, ok := settlement.await(wait, firstPoll, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) }); ok {
+	if settled, _, ok := settlement.await(wait, id, firstPoll, e.get); ok {
 		return settled, nil
 	}
-	again, cancelAgain := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
-	defer cancelAgain()
-	return e.journal.Get(again, id)
+	return e.get(context.WithoutCancel(ctx), id)
 }
 
 // Resolution is an operator's word on what became of a purchase.
@@ -96,7 +92,7 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 // package that the operator named and the vendor showed is kept as what contradicts it: nobody else
 // may ever see it.
 func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, change Change) Purchase {
-	now, err := bounded(ctx, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, p.ID) })
+	now, err := e.get(ctx, p.ID)
 	if err != nil {
 		return p
 	}
@@ -156,9 +152,7 @@ func (e *Engine) takeUpLapsed() {
 }
 
 func (e *Engine) takeLapsed() ([]Purchase, error) {
-	ctx, cancel := context.WithTimeout(e.life, journalBudget)
-	defer cancel()
-	return e.journal.TakeLapsed(ctx, e.lease)
+	return bounded(e.life, func(ctx context.Context) ([]Purchase, error) { return e.journal.TakeLapsed(ctx, e.lease) })
 }
 
 func (e *Engine) takeUp(p Purchase) {
@@ -179,7 +173,7 @@ func (e *Engine) takeUp(p Purchase) {
 			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: byGateway})
 			return
 		}
-		secrets, err := bounded(e.life, func(ctx context.Context) (Secrets, error) { return e.journal.Secrets(ctx, p.ID) })
+		secrets, err := e.secrets(e.life, p.ID)
 		if err != nil || secrets.Purged || p.Account != e.vendor.Account() {
 			return // its lease lapses again, and then its window is over
 		}

@@ -260,7 +260,7 @@ func (e *Engine) recordOnce(ctx context.Context, id string, change Change) (Purc
 // recordedBefore looks whether a change that is illegal now was journaled by a try whose answer was
 // lost: whoever has to know of it was not told.
 func (e *Engine) recordedBefore(ctx context.Context, id string, change Change, illegal error) (Purchase, Verdict, error) {
-	p, err := bounded(context.WithoutCancel(ctx), func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
+	p, err := e.get(context.WithoutCancel(ctx), id)
 	if err != nil || p.Attempt != change.Attempt || p.Reason == "" || p.Reason != change.Reason {
 		return Purchase{}, 0, illegal
 	}

@@ -111,7 +111,7 @@ func (r *reconciler) readAround(ctx context.Context, open []Purchase, into *sigh
 			}
 			continue
 		}
-		secrets, err := bounded(ctx, func(ctx context.Context) (Secrets, error) { return r.engine.journal.Secrets(ctx, p.ID) })
+		secrets, err := r.engine.secrets(ctx, p.ID)
 		if err != nil || secrets.Personal.CustomerEmail == "" || read[secrets.Personal.CustomerEmail] {
 			continue
 		}

@@ -62,7 +62,9 @@ func (w *watchers) leave(id string, s *settlement) {
 
 // await returns once the purchase is settled, with false when ctx ends first. It is woken by what
 // this process journals and, from pause on and ever more slowly, reads for what another one may.
-func (s *settlement) await(ctx context.Context, pause time.Duration, get func(context.Context) (Purchase, error)) (Purchase, *gigastore.Sale, bool) {
+func (s *settlement) await(
+	ctx context.Context, id string, pause time.Duration, get func(context.Context, string) (Purchase, error),
+) (Purchase, *gigastore.Sale, bool) {
 	for ; ; pause = min(2*pause, longestPoll) {
 		timer := time.NewTimer(pause)
 		select {
@@ -79,15 +81,8 @@ func (s *settlement) await(ctx context.Context, pause time.Duration, get func(co
 			}
 		case <-timer.C:
 		}
-		if p, err := bounded(ctx, get); err == nil && p.State.Settled() {
+		if p, err := get(ctx, id); err == nil && p.State.Settled() {
 			return p, nil, true
 		}
 	}
-}
-
-// bounded keeps a journal that hangs from keeping what has other means, or other work.
-func bounded[T any](ctx context.Context, read func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, journalBudget)
-	defer cancel()
-	return read(ctx)
 }
