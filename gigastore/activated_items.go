@@ -58,7 +58,7 @@ func (r *ActivatedItemRecord) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ActivatedItem reads one sold package.
+// ActivatedItem reads one sold package. An answer that tells of another one is an error.
 //
 // GET /gigastore/activations/activated-items/{uid}, observed; dossier 2.6.
 func (c *Client) ActivatedItem(ctx context.Context, uid string) (*ActivatedItemRecord, error) {
@@ -70,6 +70,9 @@ func (c *Client) ActivatedItem(ctx context.Context, uid string) (*ActivatedItemR
 		url.Values{onlyActiveProfiles: {"false"}}, record.UnmarshalJSON)
 	if err != nil {
 		return nil, err
+	}
+	if record.ActivatedItem.UID != uid {
+		return nil, &Error{Operation: OpActivatedItem, Status: http.StatusOK, Err: errOtherItem}
 	}
 	return &record, nil
 }

@@ -127,6 +127,9 @@ func (c *Client) Close() {
 // Account identifies the account that is spent from: the SHA-256 of base URL and client id, in hex.
 func (c *Client) Account() string { return c.account }
 
+// Timeout is how long one vendor call may take, whole.
+func (c *Client) Timeout() time.Duration { return c.timeout }
+
 // pinnedBase returns scheme and host in lower case, without the scheme's own port. The errors do not repeat the text: it
 // could hold a password.
 func pinnedBase(text string) (string, error) {

@@ -1,6 +1,7 @@
 package purchase_test
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -315,7 +316,7 @@ func TestDecodeOrderRefuses(t *testing.T) {
 		`{"kind":"register","expected_price":{"amount":1,"currency_code":"USD","vat":1}}`,
 		`{"kind":"register"} {"kind":"top_up"}`,
 	} {
-		if order, err := purchase.DecodeOrder([]byte(text)); err == nil {
+		if order, err := purchase.DecodeOrder([]byte(text)); !errors.Is(err, purchase.ErrUnreadableOrder) {
 			t.Errorf("DecodeOrder(%s) = %+v, want an error", text, order)
 		}
 	}
@@ -339,6 +340,26 @@ func FuzzDecodeOrder(f *testing.F) {
 		}
 		if fields := purchase.Differences(order, back, purchase.Personal{}, purchase.Personal{}, false); len(fields) != 0 {
 			t.Errorf("%v differ after a round trip", fields)
+		}
+	})
+}
+
+// What this gateway sends comes apart as it was put together; what it did not send stays whole.
+func FuzzSplitMetatag(f *testing.F) {
+	for _, seed := range []string{"", "order 1", "gg01ARZ3NDEKTSV4RRFFQ69G5FAV", "gg01ARZ3NDEKTSV4RRFFQ69G5FAV x", "gg81ARZ3NDEKTSV4RRFFQ69G5FAV x", " ", "a\nb"} {
+		f.Add(seed)
+	}
+	const id = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	f.Fuzz(func(t *testing.T, text string) {
+		if bearer, rest := purchase.SplitMetatag("gg" + id + " " + text); bearer != id || rest != text {
+			t.Fatalf("%q and %q", bearer, rest)
+		}
+		bearer, rest := purchase.SplitMetatag(text)
+		switch {
+		case bearer == "" && rest != text:
+			t.Fatalf("%q lost something", rest)
+		case bearer != "" && text != "gg"+bearer && text != "gg"+bearer+" "+rest:
+			t.Fatalf("%q and %q", bearer, rest)
 		}
 	})
 }

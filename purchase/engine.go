@@ -19,8 +19,6 @@ type Config struct {
 	Journal Journal
 	Vendor  *gigastore.Client
 	Logger  *slog.Logger
-	// VendorTimeout is how long one vendor call may take; the client's own setting.
-	VendorTimeout time.Duration
 	// SendWindow is how long after the claim a permit may be given.
 	SendWindow time.Duration
 	// Reconcile is how uncertain purchases are settled.
@@ -44,8 +42,10 @@ const (
 	// maxOwners bounds the purchases under way in one process. A purchase outlives its caller, so the
 	// number of callers does not bound it.
 	maxOwners = 2000
-	// leastTime is what must be left beside the margin for a purchase to be started.
-	leastTime = 250 * time.Millisecond
+	// LeastTime is what must be left beside the margin for anything to be started that cannot be undone.
+	LeastTime = 250 * time.Millisecond
+	// listBudget bounds a page of a list: a filter may pass over years of purchases.
+	listBudget = 30 * time.Second
 )
 
 // Engine spends: once per key, whatever happens.
@@ -82,8 +82,8 @@ func NewEngine(config Config) *Engine {
 	e := &Engine{
 		journal: config.Journal, vendor: config.Vendor, logger: config.Logger,
 		inventory: gigastore.NewInventoryCache(config.Vendor),
-		timeout:   config.VendorTimeout, window: config.SendWindow,
-		lease:       config.SendWindow + permitLife + config.VendorTimeout + leaseSlack,
+		timeout:   config.Vendor.Timeout(), window: config.SendWindow,
+		lease:       config.SendWindow + permitLife + config.Vendor.Timeout() + leaseSlack,
 		instruments: config.Instruments,
 		watchers:    watchers{waiting: map[string]*settlement{}},
 		life:        life, end: end, waits: waits, endWaits: endWaits,
@@ -212,22 +212,22 @@ func answerContext(ctx context.Context, longest time.Duration) (context.Context,
 
 // lookup reads by key even for a caller in a hurry: the answer to a known id needs no time.
 func (e *Engine) lookup(answer context.Context, key Key) (Purchase, error) {
-	return bounded(context.WithoutCancel(answer), func(ctx context.Context) (Purchase, error) { return e.journal.Lookup(ctx, key) })
+	return bounded(context.WithoutCancel(answer), journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Lookup(ctx, key) })
 }
 
 // get is journal.Get, bounded.
 func (e *Engine) get(ctx context.Context, id string) (Purchase, error) {
-	return bounded(ctx, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
+	return bounded(ctx, journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
 }
 
 // secrets is journal.Secrets, bounded.
 func (e *Engine) secrets(ctx context.Context, id string) (Secrets, error) {
-	return bounded(ctx, func(ctx context.Context) (Secrets, error) { return e.journal.Secrets(ctx, id) })
+	return bounded(ctx, journalBudget, func(ctx context.Context) (Secrets, error) { return e.journal.Secrets(ctx, id) })
 }
 
 // bounded keeps a journal that hangs from keeping what has other means, or other work.
-func bounded[T any](ctx context.Context, read func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, journalBudget)
+func bounded[T any](ctx context.Context, budget time.Duration, read func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	return read(ctx)
 }
@@ -240,7 +240,7 @@ func (e *Engine) mayStart(answer context.Context) error {
 	if draining {
 		return ErrDraining
 	}
-	if deadline, _ := answer.Deadline(); time.Until(deadline) < leastTime {
+	if deadline, _ := answer.Deadline(); time.Until(deadline) < LeastTime {
 		return ErrDeadlineTooShort
 	}
 	return nil
@@ -266,7 +266,7 @@ func (e *Engine) attach(answer context.Context, kept Purchase, request Request) 
 
 // await waits until the purchase is settled or the answer has to leave.
 func (e *Engine) await(answer context.Context, s *settlement, id string, pause time.Duration, replayed bool) (Bought, error) {
-	wait, cancel := e.waiting(answer)
+	wait, cancel := endingWith(answer, e.waits)
 	defer cancel()
 	p, sale, settled := s.await(wait, id, pause, e.get)
 	switch {
@@ -284,11 +284,11 @@ func (e *Engine) await(answer context.Context, s *settlement, id string, pause t
 	return e.tell(p, secrets.Sale, replayed)
 }
 
-// waiting is ctx that also ends when a drain has nothing left to wait for.
-func (e *Engine) waiting(ctx context.Context) (context.Context, context.CancelFunc) {
-	wait, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(e.waits, cancel)
-	return wait, func() {
+// endingWith is ctx that also ends with another context.
+func endingWith(ctx, other context.Context) (context.Context, context.CancelFunc) {
+	ending, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(other, cancel)
+	return ending, func() {
 		stop()
 		cancel()
 	}

@@ -8,16 +8,11 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-const (
-	byGateway    = "gateway"
-	byReconciler = "reconciler"
-
-	maxMessage = 300
-)
+const maxMessage = 300
 
 // answered is the change that one send's answer makes to p.
 func answered(p Purchase, sale *gigastore.Sale, err error) (Change, error) {
-	change := Change{Attempt: p.Attempt, By: byGateway}
+	change := Change{Attempt: p.Attempt, By: ByGateway}
 	if err == nil {
 		return applied(change, p, sale)
 	}

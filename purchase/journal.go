@@ -26,7 +26,7 @@ type Journal interface {
 	// attempt again changes nothing and adds nothing to the history.
 	Record(ctx context.Context, id string, change Change) (Purchase, Verdict, error)
 	// TakeLapsed makes, by the event Lost, every Sending whose lease is over Uncertain, and takes over every Accepted
-	// whose lease is over by renewing its lease. It returns them.
+	// whose lease is over by renewing its lease. It returns them, as lists are returned: see Watched.
 	TakeLapsed(ctx context.Context, lease time.Duration) ([]Purchase, error)
 
 	// Get finds a purchase by its id.
@@ -38,10 +38,12 @@ type Journal interface {
 	// List pages through purchases, newest claim first.
 	List(ctx context.Context, filter Filter, page Page) ([]Purchase, error)
 	// Watched lists what a read of the vendor's records is matched against: all that is Uncertain or
-	// NeedsOperator, and all that Failed by presumption or by an operator's word.
+	// NeedsOperator, and all that Failed by presumption or by an operator's word. Where a later version
+	// wrote some of the orders, the others are returned beside an error whose chain has
+	// ErrUnreadableOrder: a release that was taken back has to settle what it can read.
 	Watched(ctx context.Context) ([]Purchase, error)
 	// Witnesses lists up to limit succeeded purchases of one account, kind and effective mode whose
-	// newest permit was given inside the span, the nearest to its inner end first.
+	// newest permit was given inside the span, the nearest to its inner end first; like Watched.
 	Witnesses(ctx context.Context, like Likeness, span Span, limit int) ([]Purchase, error)
 
 	// Ping reports whether the journal can write.
@@ -60,6 +62,8 @@ var (
 	ErrQueueFull = errors.New("the journal's queue is full")
 	// ErrIllegal: the event cannot happen in the purchase's state, or speaks of another attempt.
 	ErrIllegal = errors.New("illegal event for this purchase")
+	// ErrUnreadableOrder: an order is kept in a form that this version does not know.
+	ErrUnreadableOrder = errors.New("the order that is kept was written by a later version")
 	// ErrItemTaken: the package is bound to another purchase of the account.
 	ErrItemTaken = errors.New("the activated item is bound to another purchase")
 )

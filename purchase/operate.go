@@ -8,11 +8,11 @@ import (
 
 // Get reads a purchase, and has the reconciler look at it soon if it is open.
 func (e *Engine) Get(ctx context.Context, id string) (Purchase, []Entry, error) {
-	p, err := e.journal.Get(ctx, id)
+	p, err := e.get(ctx, id)
 	if err != nil {
 		return Purchase{}, nil, err
 	}
-	history, err := e.journal.History(ctx, id)
+	history, err := bounded(ctx, journalBudget, func(ctx context.Context) ([]Entry, error) { return e.journal.History(ctx, id) })
 	if err != nil {
 		return Purchase{}, nil, err
 	}
@@ -24,7 +24,7 @@ func (e *Engine) Get(ctx context.Context, id string) (Purchase, []Entry, error) 
 
 // List pages through purchases.
 func (e *Engine) List(ctx context.Context, filter Filter, page Page) ([]Purchase, error) {
-	return e.journal.List(ctx, filter, page)
+	return bounded(ctx, listBudget, func(ctx context.Context) ([]Purchase, error) { return e.journal.List(ctx, filter, page) })
 }
 
 // Wait returns the purchase once it is settled, or as it is when ctx ends.
@@ -36,8 +36,8 @@ func (e *Engine) Wait(ctx context.Context, id string) (Purchase, error) {
 		return p, err
 	}
 	e.reconciler.nudge()
-	wait, cancelWait := e.waiting(ctx)
-	defer cancelWait()
+	wait, cancel := endingWith(ctx, e.waits)
+	defer cancel()
 	if settled, _, ok := settlement.await(wait, id, firstPoll, e.get); ok {
 		return settled, nil
 	}
@@ -64,7 +64,7 @@ var (
 
 // Resolve settles a purchase by an operator's word. A named package is checked with the vendor.
 func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) (Purchase, error) {
-	p, err := e.journal.Get(ctx, id)
+	p, err := e.get(ctx, id)
 	if err != nil {
 		return Purchase{}, err
 	}
@@ -79,13 +79,14 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 	}
 	change.By = resolution.By
 	change.Evidence.Note = resolution.Note
-	if err := e.bind(ctx, id, change); err != nil {
-		if errors.Is(err, ErrIllegal) {
-			return e.resolvedTooLate(ctx, p, change), ErrNotResolvable
-		}
+	resolved, err := e.bind(ctx, id, change)
+	switch {
+	case errors.Is(err, ErrIllegal):
+		return e.resolvedTooLate(ctx, p, change), ErrNotResolvable
+	case err != nil:
 		return p, err
 	}
-	return e.journal.Get(ctx, id)
+	return resolved, nil
 }
 
 // resolvedTooLate is p as somebody else settled it meanwhile. Where that was by an absence, the
@@ -98,8 +99,8 @@ func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, change Change)
 	}
 	if now.State == Failed && change.ItemUID != "" {
 		change.Event = Found
-		if err := e.bind(ctx, p.ID, change); err != nil {
-			e.logger.ErrorContext(ctx, "an operator's word against an absence could not be kept", "purchase_id", p.ID)
+		if _, err := e.bind(ctx, p.ID, change); err != nil {
+			e.logger.ErrorContext(ctx, "an operator's word against an absence could not be kept", "purchase_id", p.ID, "error", err.Error())
 		}
 	}
 	return now
@@ -116,8 +117,8 @@ func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Ch
 	if err != nil {
 		return Change{}, err
 	}
-	bearer, marked := tokenOf(record.ActivatedItem.Metatag)
-	if record.ActivatedItem.UID != uid || marked && bearer != p.ID || !marked && !plausible(p, *record) {
+	bearer, _ := SplitMetatag(record.ActivatedItem.Metatag)
+	if bearer != "" && bearer != p.ID || bearer == "" && !plausible(p, *record) {
 		return Change{}, ErrForeignItem
 	}
 	change, err := found(p, *record)
@@ -126,13 +127,13 @@ func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Ch
 }
 
 // bind journals a change once, and tells of it.
-func (e *Engine) bind(ctx context.Context, id string, change Change) error {
+func (e *Engine) bind(ctx context.Context, id string, change Change) (Purchase, error) {
 	p, verdict, err := e.recordOnce(ctx, id, change)
 	if err != nil {
-		return err
+		return Purchase{}, err
 	}
 	e.recorded(ctx, p, change, verdict)
-	return nil
+	return p, nil
 }
 
 // takeUpLapsed takes up what other processes, or an earlier life of this one, left unanswered.
@@ -140,7 +141,7 @@ func (e *Engine) takeUpLapsed() {
 	for {
 		taken, err := e.takeLapsed()
 		if err != nil && e.life.Err() == nil {
-			e.logger.WarnContext(e.life, "lapsed purchases cannot be taken up: the journal does not answer")
+			e.logger.WarnContext(e.life, "lapsed purchases cannot be taken up", "error", err.Error())
 		}
 		for _, p := range taken {
 			e.takeUp(p)
@@ -152,7 +153,7 @@ func (e *Engine) takeUpLapsed() {
 }
 
 func (e *Engine) takeLapsed() ([]Purchase, error) {
-	return bounded(e.life, func(ctx context.Context) ([]Purchase, error) { return e.journal.TakeLapsed(ctx, e.lease) })
+	return bounded(e.life, journalBudget, func(ctx context.Context) ([]Purchase, error) { return e.journal.TakeLapsed(ctx, e.lease) })
 }
 
 func (e *Engine) takeUp(p Purchase) {
@@ -170,7 +171,7 @@ func (e *Engine) takeUp(p Purchase) {
 		// How much of the window is gone is known by the journal's clock alone, which gave the lease.
 		gone := p.LeaseUntil.Add(-e.lease).Sub(p.ClaimedAt)
 		if gone >= e.window {
-			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: byGateway})
+			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway})
 			return
 		}
 		secrets, err := e.secrets(e.life, p.ID)

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+
+	"github.com/oklog/ulid/v2"
 
 	"gigagate.internal/gigastore"
 )
@@ -97,23 +100,23 @@ type Personal struct {
 // EncodeOrder is the form an order is kept in.
 func EncodeOrder(order Order) ([]byte, error) { return json.Marshal(order) }
 
-// DecodeOrder reads a kept order. It refuses fields and kinds that this version does not know:
-// comparing or sending without them would be another order.
+// DecodeOrder reads a kept order, or fails with ErrUnreadableOrder. It refuses fields and kinds that
+// this version does not know: comparing or sending without them would be another order.
 func DecodeOrder(text []byte) (Order, error) {
 	var order Order
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&order); err != nil {
-		return Order{}, fmt.Errorf("decode a kept order: %w", err)
+		return Order{}, fmt.Errorf("%w: %w", ErrUnreadableOrder, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Order{}, errors.New("decode a kept order: there is text behind it")
+		return Order{}, fmt.Errorf("%w: there is text behind it", ErrUnreadableOrder)
 	}
 	switch order.Kind {
 	case Register, TopUp, TopUpWithProfile:
 		return order, nil
 	}
-	return Order{}, errors.New("decode a kept order: its kind is not known")
+	return Order{}, fmt.Errorf("%w: its kind is not known", ErrUnreadableOrder)
 }
 
 // Differences names the fields, in the contract's spelling, in which two orders are not the same.
@@ -206,6 +209,17 @@ const TokenPrefix = "gg"
 // Token is the first word of the metatag sent upstream: how our sales are recognised.
 func (p Purchase) Token() string { return TokenPrefix + p.ID }
 
+// SplitMetatag separates the purchase that the first word of a metatag is the token of from the caller's
+// own text. A metatag without a token is all text, and its id is empty.
+func SplitMetatag(metatag string) (id, text string) {
+	word, text, _ := strings.Cut(metatag, " ")
+	id, ok := strings.CutPrefix(word, TokenPrefix)
+	if !ok || len(id) != ulid.EncodedSize || id[0] > '7' || strings.Trim(id, ulid.Encoding) != "" {
+		return "", metatag
+	}
+	return id, text
+}
+
 // Evidence is what an event rests on. It holds nothing secret and nothing of the end user.
 type Evidence struct {
 	BytesWritten int64  `json:"bytes_written,omitempty"`
@@ -225,5 +239,14 @@ type Entry struct {
 	State    State // after it
 	Reason   Reason
 	Evidence Evidence
-	By       string // "gateway", "reconciler", or an operator's name
+	By       string // ByGateway, ByReconciler, or an operator's name
 }
+
+// Who causes events beside operators.
+const (
+	ByGateway    = "gateway"
+	ByReconciler = "reconciler"
+)
+
+// Claimed is the name of a history's first entry, which no event made.
+const Claimed = "CLAIMED"

@@ -119,8 +119,10 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	defer cancel()
 	watched, err := r.watched(ctx)
 	if err != nil {
-		r.engine.logger.WarnContext(ctx, "reconcile: the journal cannot be read")
-		return 1
+		r.engine.logger.WarnContext(ctx, "reconcile: the journal cannot be read", "error", err.Error())
+		if !errors.Is(err, ErrUnreadableOrder) {
+			return 1
+		}
 	}
 	open := r.ours(ctx, watched)
 	r.engine.instruments.open(ctx, open)
@@ -146,9 +148,7 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 // watched may take longer than other reads: what was presumed absent is kept for ever, and without this
 // read nothing is settled.
 func (r *reconciler) watched(ctx context.Context) ([]Purchase, error) {
-	ctx, cancel := context.WithTimeout(ctx, watchedBudget)
-	defer cancel()
-	return r.engine.journal.Watched(ctx)
+	return bounded(ctx, watchedBudget, r.engine.journal.Watched)
 }
 
 // scanDue reports whether a read of the vendor's whole list is worth its cost.
@@ -238,7 +238,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 	}
 	change, err := found(p, record)
 	if err != nil {
-		r.engine.logger.ErrorContext(ctx, "reconcile: the record cannot be kept", "purchase_id", p.ID)
+		r.engine.logger.ErrorContext(ctx, "reconcile: the record cannot be kept", "purchase_id", p.ID, "error", err.Error())
 		return
 	}
 	if err := r.bind(ctx, p.ID, change); errors.Is(err, ErrItemTaken) {
@@ -250,7 +250,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 // and reports whether that could be read.
 func (r *reconciler) complete(ctx context.Context, record gigastore.ActivatedItemRecord) (gigastore.ActivatedItemRecord, bool) {
 	full, err := r.engine.vendor.ActivatedItem(ctx, record.ActivatedItem.UID)
-	if err != nil || full.ActivatedItem.UID != record.ActivatedItem.UID {
+	if err != nil {
 		return record, false
 	}
 	if full.ActivatedItem.Metatag == "" {
@@ -281,7 +281,7 @@ func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *
 // written is left to the next pass, and keeps no other purchase waiting.
 func (r *reconciler) bind(ctx context.Context, id string, change Change) error {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		err := r.engine.bind(ctx, id, change)
+		_, err := r.engine.bind(ctx, id, change)
 		switch {
 		case err == nil, errors.Is(err, ErrNotWritten), errors.Is(err, ErrIllegal), errors.Is(err, ErrNotFound), errors.Is(err, ErrItemTaken):
 			return err
@@ -319,7 +319,7 @@ func (r *reconciler) weighAbsence(ctx context.Context, p Purchase, scan *sightin
 	r.absences[p.ID] = a
 	switch {
 	case a.reads >= absentReads && (p.State == Uncertain || p.Reason == Unreadable) && !p.SuccessSeen:
-		r.engine.record(ctx, p.ID, Change{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: byReconciler})
+		r.engine.record(ctx, p.ID, Change{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: ByReconciler})
 	case a.unproven >= absentReads && p.SuccessSeen:
 		r.beyondEvidence(ctx, p, SuccessSeen)
 	case a.unproven >= absentReads && unexplained:
@@ -336,7 +336,7 @@ func (r *reconciler) beyondEvidence(ctx context.Context, p Purchase, reason Reas
 	if p.State != Uncertain && !worse {
 		return
 	}
-	r.engine.record(ctx, p.ID, Change{Event: BeyondEvidence, Attempt: p.Attempt, Reason: reason, By: byReconciler})
+	r.engine.record(ctx, p.ID, Change{Event: BeyondEvidence, Attempt: p.Attempt, Reason: reason, By: ByReconciler})
 }
 
 func later(a, b time.Time) time.Time {

@@ -41,7 +41,7 @@ func (e *Engine) start(answer context.Context, id string, request Request) (clai
 		err     error
 	}
 	done := make(chan result, 1)
-	work, cancel := e.working(answer)
+	work, cancel := endingWith(context.WithoutCancel(answer), e.life)
 	go func() {
 		defer e.ownerDone()
 		defer cancel()
@@ -61,16 +61,6 @@ func (e *Engine) start(answer context.Context, id string, request Request) (clai
 		// The id is not told: as long as the claim waits for the journal, nothing is found under it,
 		// and that reads as if nothing would ever come of it.
 		return claimed{}, &UnsettledError{}
-	}
-}
-
-// working is a context for work that outlives ctx, whose values it keeps, and ends with the engine.
-func (e *Engine) working(ctx context.Context) (context.Context, context.CancelFunc) {
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(e.life, cancel)
-	return work, func() {
-		stop()
-		cancel()
 	}
 }
 
@@ -137,8 +127,8 @@ func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 func (e *Engine) disown(id string) {
 	e.loops.Go(func() {
 		evidence := Evidence{Note: "claim not known durable, nothing sent"}
-		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: byGateway, Lease: e.lease, Evidence: evidence}); ok {
-			e.record(e.life, id, Change{Event: WindowOver, Attempt: 1, Reason: NeverSent, By: byGateway, Evidence: evidence})
+		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: evidence}); ok {
+			e.record(e.life, id, Change{Event: WindowOver, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: evidence})
 		}
 	})
 }
@@ -165,12 +155,12 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 		}
 		// A token refused twice is refused for good; the window does not help.
 		if time.Now().Add(pause).After(windowEnd) || turnedAway > 1 || !e.sleep(ctx, pause) {
-			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: byGateway})
+			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway})
 			return
 		}
 		began = time.Now()
 		var ok bool
-		if p, ok = e.record(ctx, p.ID, Change{Event: Permitted, Attempt: p.Attempt, By: byGateway, PermitLife: permitLife, Lease: e.lease}); !ok {
+		if p, ok = e.record(ctx, p.ID, Change{Event: Permitted, Attempt: p.Attempt, By: ByGateway, PermitLife: permitLife, Lease: e.lease}); !ok {
 			return
 		}
 	}
@@ -212,7 +202,7 @@ func (e *Engine) send(ctx context.Context, p Purchase, personal Personal, notAft
 func (e *Engine) recordAnswer(ctx context.Context, p Purchase, sale *gigastore.Sale, sendErr error) (Purchase, bool) {
 	change, err := answered(p, sale, sendErr)
 	if err != nil {
-		change = Change{Event: AnsweredUnknown, Attempt: p.Attempt, By: byGateway, SuccessSeen: true, Evidence: Evidence{Note: "the answer could not be kept"}}
+		change = Change{Event: AnsweredUnknown, Attempt: p.Attempt, By: ByGateway, SuccessSeen: true, Evidence: Evidence{Note: "the answer could not be kept"}}
 	}
 	change.Lease = e.lease
 	annotate(ctx, change)
@@ -244,7 +234,7 @@ func (e *Engine) record(ctx context.Context, id string, change Change) (Purchase
 			e.logger.WarnContext(ctx, "purchase event not taken", "purchase_id", id, "event", change.Event.String(), "error", err.Error())
 			return Purchase{}, false
 		}
-		e.logger.ErrorContext(ctx, "purchase event not journaled yet", "purchase_id", id, "event", change.Event.String())
+		e.logger.ErrorContext(ctx, "purchase event not journaled yet", "purchase_id", id, "event", change.Event.String(), "error", err.Error())
 		if !e.sleep(ctx, pause) {
 			return Purchase{}, false
 		}

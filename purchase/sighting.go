@@ -2,11 +2,9 @@ package purchase
 
 import (
 	"context"
+	"errors"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/oklog/ulid/v2"
 
 	"gigagate.internal/gigastore"
 )
@@ -46,9 +44,9 @@ func (s *sighting) of(id string) []gigastore.ActivatedItemRecord { return s.reco
 
 // see keeps a record that bears the token of a purchase asked for.
 func (s *sighting) see(record gigastore.ActivatedItemRecord) {
-	id, ok := tokenOf(record.ActivatedItem.Metatag)
+	id, _ := SplitMetatag(record.ActivatedItem.Metatag)
 	switch {
-	case !ok:
+	case id == "":
 		s.explain(record)
 	case s.asked[id] && record.ActivatedItem.UID != "":
 		s.records[id] = append(s.records[id], record)
@@ -72,13 +70,6 @@ func (s *sighting) explain(record gigastore.ActivatedItemRecord) {
 			s.unexplained[p.ID] = true
 		}
 	}
-}
-
-// tokenOf finds the purchase that a metatag's first word names, if it has the form of a token.
-func tokenOf(metatag string) (id string, ok bool) {
-	word, _, _ := strings.Cut(metatag, " ")
-	id, ok = strings.CutPrefix(word, TokenPrefix)
-	return id, ok && len(id) == ulid.EncodedSize
 }
 
 // witnessed reports whether the read showed a purchase like p from before p's attempts, and one
@@ -145,13 +136,15 @@ func (r *reconciler) scan(ctx context.Context, watched, open []Purchase) *sighti
 	for _, p := range open {
 		like := Likeness{Account: p.Account, Kind: p.Order.Kind, Mode: string(p.Order.EffectiveMode())}
 		witnesses := func(span Span) ([]Purchase, error) {
-			return bounded(ctx, func(ctx context.Context) ([]Purchase, error) {
+			return bounded(ctx, journalBudget, func(ctx context.Context) ([]Purchase, error) {
 				return r.engine.journal.Witnesses(ctx, like, span, maxWitnesses)
 			})
 		}
-		older, err := witnesses(Span{To: p.ClaimedAt})
+		older, err1 := witnesses(Span{To: p.ClaimedAt})
 		younger, err2 := witnesses(Span{From: r.lastByte(p)})
-		if err != nil || err2 != nil {
+		// Those that this version cannot read are missed as witnesses, and nothing else.
+		if err := errors.Join(err1, err2); err != nil && !errors.Is(err, ErrUnreadableOrder) {
+			r.engine.logger.WarnContext(ctx, "reconcile: the journal cannot be read", "error", err.Error())
 			s.unvouched[p.ID] = true
 			continue
 		}
@@ -216,7 +209,7 @@ func found(p Purchase, record gigastore.ActivatedItemRecord) (Change, error) {
 		return Change{}, err
 	}
 	change := Change{
-		Event: Found, Attempt: p.Attempt, By: byReconciler,
+		Event: Found, Attempt: p.Attempt, By: ByReconciler,
 		ItemUID: sale.ActivatedItem.UID, CustomerUID: sale.Customer.UID, Sale: text,
 		Evidence: Evidence{ItemUID: sale.ActivatedItem.UID, Note: note},
 	}

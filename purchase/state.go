@@ -139,6 +139,27 @@ const (
 	Illegal
 )
 
+// verdictNames are those of the verdicts that are kept.
+var verdictNames = map[Verdict]string{Moves: "MOVES", Stays: "STAYS", Contradicts: "CONTRADICTS"}
+
+// String is the verdict's name in the journals.
+func (v Verdict) String() string {
+	if name, ok := verdictNames[v]; ok {
+		return name
+	}
+	return fmt.Sprintf("Verdict(%d)", uint8(v))
+}
+
+// ParseVerdict reads a kept verdict's name.
+func ParseVerdict(name string) (Verdict, error) {
+	for verdict, known := range verdictNames {
+		if known == name {
+			return verdict, nil
+		}
+	}
+	return 0, fmt.Errorf("no verdict is named %q", name)
+}
+
 // Next is the life of a purchase: the state after event, and what the event means. It is total,
 // and has no clock and no memory. State and verdict by event:
 //

@@ -14,9 +14,6 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// leastTime is what must be left beside the margin for an irreversible call to be started.
-const leastTime = 250 * time.Millisecond
-
 // activator starts packages: free, irreversible, and without a key at the vendor. It reads before
 // it calls, and on any doubt it reads again instead of calling again.
 type activator struct {
@@ -30,8 +27,8 @@ type activator struct {
 	flight singleflight.Group
 }
 
-func newActivator(vendor *gigastore.Client, logger *slog.Logger, vendorTimeout time.Duration) *activator {
-	return &activator{vendor: vendor, logger: logger, budget: 3 * vendorTimeout}
+func newActivator(vendor *gigastore.Client, logger *slog.Logger) *activator {
+	return &activator{vendor: vendor, logger: logger, budget: 3 * vendor.Timeout()}
 }
 
 // started is a package whose clock runs.
@@ -45,7 +42,7 @@ type started struct {
 func (a *activator) activate(ctx context.Context, uid string) (started, error) {
 	wait := a.budget + purchase.AnswerMargin
 	if deadline, ok := ctx.Deadline(); ok {
-		if wait = time.Until(deadline) - purchase.AnswerMargin; wait < leastTime {
+		if wait = time.Until(deadline) - purchase.AnswerMargin; wait < purchase.LeastTime {
 			return started{}, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT}
 		}
 	}
@@ -81,7 +78,7 @@ func (a *activator) run(ctx context.Context, uid string) (started, error) {
 	}
 	item, callErr := a.vendor.Activate(ctx, uid)
 	a.audit(ctx, uid, callErr)
-	if callErr == nil && item != nil && item.UID == uid && hasStarted(item.Balance) {
+	if callErr == nil && item != nil && hasStarted(item.Balance) {
 		return started{item: *item}, nil
 	}
 	return a.settle(ctx, uid, callErr)

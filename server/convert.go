@@ -2,7 +2,6 @@ package server
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -55,20 +54,8 @@ func moneysFromVendor(prices []gigastore.Price) []*gigagatev1.Money {
 	return moneys
 }
 
-// token matches the first word of a metatag that this gateway sent.
-var token = regexp.MustCompile(`(?s)^` + purchase.TokenPrefix + `([0-7][0-9A-HJKMNP-TV-Z]{25})(?: (.*))?$`)
-
-// splitMetatag separates the purchase from the caller's own text; a metatag without our token is
-// all text.
-func splitMetatag(metatag string) (purchaseID, text string) {
-	if match := token.FindStringSubmatch(metatag); match != nil {
-		return match[1], match[2]
-	}
-	return "", metatag
-}
-
 func activatedItemFromVendor(item gigastore.ActivatedItem, now time.Time) *gigagatev1.ActivatedItem {
-	purchaseID, metatag := splitMetatag(item.Metatag)
+	purchaseID, metatag := purchase.SplitMetatag(item.Metatag)
 	return &gigagatev1.ActivatedItem{
 		Uid:                  item.UID,
 		Metatag:              metatag,

@@ -320,11 +320,36 @@ func describeCause(err error) string {
 	if p, ok := errors.AsType[*panicked](err); ok {
 		return p.Error()
 	}
+	if database, ok := errors.AsType[interface {
+		error
+		SQLState() string
+	}](err); ok {
+		return "SQLSTATE " + database.SQLState()
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return context.DeadlineExceeded.Error()
 	case errors.Is(err, context.Canceled):
 		return context.Canceled.Error()
 	}
-	return fmt.Sprintf("%T", err)
+	return fmt.Sprintf("%T", rootOf(err))
+}
+
+// rootOf is the error that the others wrap; of several the last, which says more than the word before it.
+func rootOf(err error) error {
+	for {
+		var inner error
+		switch wrapper := err.(type) { //nolint:errorlint // the chain is what is walked
+		case interface{ Unwrap() error }:
+			inner = wrapper.Unwrap()
+		case interface{ Unwrap() []error }:
+			if all := wrapper.Unwrap(); len(all) > 0 {
+				inner = all[len(all)-1]
+			}
+		}
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
 }

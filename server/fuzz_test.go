@@ -195,29 +195,6 @@ func rat(t *testing.T, text string) *big.Rat {
 	return value
 }
 
-// What this gateway sends comes apart as it was put together; what it did not send stays whole.
-func FuzzSplitMetatag(f *testing.F) {
-	for _, seed := range []string{"", "order 1", "gg01ARZ3NDEKTSV4RRFFQ69G5FAV", "gg01ARZ3NDEKTSV4RRFFQ69G5FAV x", "gg81ARZ3NDEKTSV4RRFFQ69G5FAV x", " ", "a\nb"} {
-		f.Add(seed)
-	}
-	const id = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-	f.Fuzz(func(t *testing.T, text string) {
-		if !utf8.ValidString(text) {
-			t.Skip() // encoding/json makes valid strings only
-		}
-		if purchase, rest := splitMetatag("gg" + id + " " + text); purchase != id || rest != text {
-			t.Fatalf("%q and %q", purchase, rest)
-		}
-		purchase, rest := splitMetatag(text)
-		switch {
-		case purchase == "" && rest != text:
-			t.Fatalf("%q lost something", rest)
-		case purchase != "" && text != "gg"+purchase && text != "gg"+purchase+" "+rest:
-			t.Fatalf("%q and %q", purchase, rest)
-		}
-	})
-}
-
 // A query is taken if every name in it is a parameter of the call, once, and every value can be read.
 func FuzzQuery(f *testing.F) {
 	for _, seed := range []string{

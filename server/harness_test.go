@@ -114,12 +114,12 @@ func open(t *testing.T, s setup) *gateway {
 		t.Fatal(err)
 	}
 	g.engine = purchase.NewEngine(purchase.Config{
-		Journal: s.journal, Vendor: g.vendor, Logger: g.logs.logger(), VendorTimeout: s.timeout,
+		Journal: s.journal, Vendor: g.vendor, Logger: g.logs.logger(),
 		SendWindow: cmp.Or(s.window, time.Second),
 		Reconcile:  purchase.ReconcileConfig{Quiet: s.quiet, Wait: s.quiet, GiveUp: time.Minute},
 	})
 	if g.server, err = server.New(server.Config{
-		Vendor: g.vendor, Engine: g.engine, VendorTimeout: s.timeout, MetatagMax: 255, Logger: g.logs.logger(),
+		Vendor: g.vendor, Engine: g.engine, MetatagMax: 255, Logger: g.logs.logger(),
 		TracerProvider: tracer, MeterProvider: noop.NewMeterProvider(), Propagator: propagation.TraceContext{},
 		Now: s.now,
 	}); err != nil {

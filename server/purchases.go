@@ -196,7 +196,7 @@ func purchaseToProto(p purchase.Purchase) *gigagatev1.Purchase {
 }
 
 func entryToProto(entry purchase.Entry) *gigagatev1.PurchaseEvent {
-	event := "CLAIMED"
+	event := purchase.Claimed
 	if entry.Event != 0 {
 		event = entry.Event.String()
 	}

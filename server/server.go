@@ -40,8 +40,6 @@ type Config struct {
 	Vendor *gigastore.Client
 	// Engine spends.
 	Engine *purchase.Engine
-	// VendorTimeout is how long one vendor call may take; the client's own setting.
-	VendorTimeout time.Duration
 	// MetatagMax is the most bytes of a metatag sent upstream, the gateway's token included.
 	MetatagMax int
 	// Logger gets one line per call.
@@ -104,7 +102,7 @@ func New(config Config) (*Server, error) {
 		propagator:     config.Propagator,
 		now:            config.Now,
 		validator:      validator,
-		activator:      newActivator(config.Vendor, config.Logger, config.VendorTimeout),
+		activator:      newActivator(config.Vendor, config.Logger),
 		inventory:      gigastore.NewInventoryCache(config.Vendor),
 		health:         health.NewServer(),
 	}

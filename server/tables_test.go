@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -12,6 +14,7 @@ import (
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
 )
 
 // Every binding of the contract is known to the strict reader by the pattern grpc-gateway has for it.
@@ -72,7 +75,22 @@ func TestForeignErrorsAreNotQuoted(t *testing.T) {
 	if !errors.Is(err, foreign) || strings.Contains(err.Error()+status.Convert(err).String(), "CANARY") {
 		t.Errorf("%v", err)
 	}
-	if text := describeCause(fmt.Errorf("CANARY: %w", context.DeadlineExceeded)); text != context.DeadlineExceeded.Error() {
-		t.Error(text)
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("CANARY: %w", context.DeadlineExceeded), context.DeadlineExceeded.Error()},
+		{&purchase.JournalError{Err: fmt.Errorf("%w: %w", purchase.ErrNotWritten, databaseError{})}, "SQLSTATE 53100"},
+		{fmt.Errorf("%w: %w", purchase.ErrNotWritten, &fs.PathError{Op: "open", Path: "CANARY", Err: syscall.EIO}), "syscall.Errno"},
+	} {
+		if text := describeCause(c.err); text != c.want {
+			t.Errorf("%v is described as %q, want %q", c.err, text, c.want)
+		}
 	}
 }
+
+// databaseError is an error as database drivers have them.
+type databaseError struct{}
+
+func (databaseError) Error() string    { return "CANARY" }
+func (databaseError) SQLState() string { return "53100" }

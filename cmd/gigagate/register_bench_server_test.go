@@ -137,7 +137,7 @@ func (s benchServer) serveGateway(ctx context.Context, listener net.Listener) (e
 	}
 	defer engine.Close()
 	gateway, err := server.New(server.Config{
-		Vendor: vendor, Engine: engine, VendorTimeout: command.GigastoreTimeout, MetatagMax: command.MetatagMax,
+		Vendor: vendor, Engine: engine, MetatagMax: command.MetatagMax,
 		Logger: telemetry.logger, TracerProvider: telemetry.tracerProvider, MeterProvider: telemetry.meterProvider,
 		Propagator: telemetry.propagator, Now: time.Now,
 	})

@@ -113,7 +113,6 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	process.gateway, err = server.New(server.Config{
 		Vendor:         vendor,
 		Engine:         engine,
-		VendorTimeout:  c.GigastoreTimeout,
 		MetatagMax:     c.MetatagMax,
 		Logger:         telemetry.logger,
 		TracerProvider: telemetry.tracerProvider,
@@ -174,13 +173,12 @@ func (c *serveCommand) newEngine(journal purchase.Journal, vendor *gigastore.Cli
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	return purchase.NewEngine(purchase.Config{
-		Journal:       journal,
-		Vendor:        vendor,
-		Logger:        telemetry.logger,
-		VendorTimeout: c.GigastoreTimeout,
-		SendWindow:    c.SendWindow,
-		Reconcile:     purchase.ReconcileConfig{Quiet: c.AbsenceQuiet, Wait: c.AbsenceWait, GiveUp: c.ReconcileGiveUp},
-		Instruments:   instruments,
+		Journal:     journal,
+		Vendor:      vendor,
+		Logger:      telemetry.logger,
+		SendWindow:  c.SendWindow,
+		Reconcile:   purchase.ReconcileConfig{Quiet: c.AbsenceQuiet, Wait: c.AbsenceWait, GiveUp: c.ReconcileGiveUp},
+		Instruments: instruments,
 	}), nil
 }
 

@@ -42,7 +42,7 @@ func testTakeLapsed(t *testing.T, s *subject) {
 			want, _ := before.After(purchase.Change{Event: purchase.Lost, Attempt: 2}, s.now())
 			equal(t, "the lapsed Sending, returned", got[id], want)
 			equal(t, "the lapsed Sending", now, want)
-			if last.Event != purchase.Lost || last.Attempt != 2 || last.State != purchase.Uncertain || last.By == "" {
+			if last.Event != purchase.Lost || last.Attempt != 2 || last.State != purchase.Uncertain || last.By != purchase.ByGateway {
 				t.Errorf("the last entry of the lapsed Sending is %+v", last)
 			}
 		case purchase.Accepted:

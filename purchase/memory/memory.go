@@ -86,7 +86,7 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 	now := j.time()
 	r := &row{purchase: purchase.New(claim, now), secrets: purchase.Secrets{Personal: claim.Personal}}
 	r.history = []purchase.Entry{{
-		Sequence: 1, At: now, Attempt: 1, Verdict: purchase.Moves, State: purchase.Sending, By: "gateway",
+		Sequence: 1, At: now, Attempt: 1, Verdict: purchase.Moves, State: purchase.Sending, By: purchase.ByGateway,
 	}}
 	j.byID[claim.ID], j.byKey[claim.Key] = r, r
 	at, _ := slices.BinarySearchFunc(j.sorted, claim.ID, byID)
@@ -149,7 +149,7 @@ func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purcha
 	taken := make([]purchase.Purchase, len(lapsed))
 	for i, r := range lapsed {
 		if r.purchase.State == purchase.Sending {
-			change := purchase.Change{Event: purchase.Lost, Attempt: r.purchase.Attempt, By: "reconciler"}
+			change := purchase.Change{Event: purchase.Lost, Attempt: r.purchase.Attempt, By: purchase.ByGateway}
 			after, verdict := r.purchase.After(change, now)
 			r.append(change, verdict, after, now)
 			j.index(r, verdict)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -56,8 +57,37 @@ func scanPurchase(from pgx.CollectableRow) (purchase.Purchase, error) {
 	return r.Purchase, err
 }
 
-// The claim's entry has no event; the history names it all the same.
-const claimed = "CLAIMED"
+// scanReadable is scanPurchase for lists, in which orders that a later version wrote hide no others.
+func scanReadable(from pgx.CollectableRow) (readable, error) {
+	p, err := scanPurchase(from)
+	if errors.Is(err, purchase.ErrUnreadableOrder) {
+		return readable{err: err}, nil
+	}
+	return readable{p, nil}, err
+}
+
+// readable is a purchase, or why it cannot be read.
+type readable struct {
+	purchase purchase.Purchase
+	err      error
+}
+
+// purchasesOf returns what can be read, beside an error that tells of the others.
+func purchasesOf(list []readable, err error) ([]purchase.Purchase, error) {
+	if err != nil {
+		return nil, err
+	}
+	found := make([]purchase.Purchase, 0, len(list))
+	var unreadable []error
+	for _, r := range list {
+		if r.err != nil {
+			unreadable = append(unreadable, r.err)
+		} else {
+			found = append(found, r.purchase)
+		}
+	}
+	return found, errors.Join(unreadable...)
+}
 
 func scanEntry(from pgx.CollectableRow) (purchase.Entry, error) {
 	var (
@@ -72,7 +102,7 @@ func scanEntry(from pgx.CollectableRow) (purchase.Entry, error) {
 	}
 	entry.At = entry.At.UTC()
 	entry.Reason = purchase.Reason(orEmpty(reason))
-	if event != claimed {
+	if event != purchase.Claimed {
 		if entry.Event, err = purchase.ParseEvent(event); err != nil {
 			return purchase.Entry{}, err
 		}
@@ -80,20 +110,14 @@ func scanEntry(from pgx.CollectableRow) (purchase.Entry, error) {
 	if entry.State, err = purchase.ParseState(state); err != nil {
 		return purchase.Entry{}, err
 	}
-	for known, name := range verdicts {
-		if name == verdict {
-			entry.Verdict = known
-		}
+	if entry.Verdict, err = purchase.ParseVerdict(verdict); err != nil {
+		return purchase.Entry{}, err
 	}
 	// Unlike an order's, an evidence's unknown fields are left out: nothing is decided by it.
 	if err := json.Unmarshal(evidence, &entry.Evidence); err != nil {
 		return purchase.Entry{}, fmt.Errorf("decode kept evidence: %w", err)
 	}
 	return entry, nil
-}
-
-var verdicts = map[purchase.Verdict]string{
-	purchase.Moves: "MOVES", purchase.Stays: "STAYS", purchase.Contradicts: "CONTRADICTS",
 }
 
 func orEmpty(s *string) string {

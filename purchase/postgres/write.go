@@ -16,9 +16,6 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// byGateway is who claims, and who finds a lease over.
-const byGateway = "gateway"
-
 // Claim writes a new purchase, or finds the one that has its key.
 func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchase, bool, error) {
 	order, err := purchase.EncodeOrder(c.Order)
@@ -35,7 +32,7 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 	rows, err := write(ctx, j, scanPurchase, j.sql.claim, j.clock(),
 		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, string(c.Order.Kind), string(c.Order.EffectiveMode()),
 		orNull(c.Order.CustomerUID), order, purchase.Sending.String(), c.PermitLife, c.Lease,
-		byGateway, orNull(c.Personal.CustomerEmail), orNull(c.Personal.UserIP))
+		purchase.ByGateway, orNull(c.Personal.CustomerEmail), orNull(c.Personal.UserIP))
 	if err != nil {
 		return purchase.Purchase{}, false, fmt.Errorf("claim: %w", err)
 	}
@@ -162,7 +159,7 @@ func (j *Journal) apply(
 		after.State.String(), orNull(string(after.Reason)), after.Attempt,
 		after.SuccessSeen, after.Anomalies-guard.expected.Anomalies, permitLife, lease,
 		orNull(after.ItemUID), orNull(after.CustomerUID), !after.SettledAt.IsZero(),
-		change.Event.String(), change.Attempt, verdicts[verdict], orNull(string(change.Reason)),
+		change.Event.String(), change.Attempt, verdict.String(), orNull(string(change.Reason)),
 		orNull(itemOf(change)), evidence, change.By, sale)
 	if isUnique(err, "purchase_item") {
 		return nil, purchase.ErrItemTaken
@@ -186,9 +183,9 @@ func (j *Journal) readRecorded(ctx context.Context, id string, change purchase.C
 // TakeLapsed makes every Sending whose lease is over Uncertain, and renews the lease of every Accepted
 // whose lease is over.
 func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purchase.Purchase, error) {
-	taken, err := write(ctx, j, scanPurchase, j.sql.takeLapsed, j.clock(), lease, byGateway)
+	taken, err := purchasesOf(write(ctx, j, scanReadable, j.sql.takeLapsed, j.clock(), lease, purchase.ByGateway))
 	if err != nil {
-		return nil, fmt.Errorf("take what has lapsed: %w", err)
+		return taken, fmt.Errorf("take what has lapsed: %w", err)
 	}
 	return taken, nil
 }

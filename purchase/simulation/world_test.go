@@ -251,8 +251,8 @@ func newReplica(w *world, name, account string) (*replica, error) {
 	r.client = client
 	r.engine = purchase.NewEngine(purchase.Config{
 		Journal: &journal{Journal: r.way, replica: r}, Vendor: client, Logger: slog.New(slog.NewTextHandler(&w.logs, nil)),
-		VendorTimeout: w.span(vendorTimeout), SendWindow: w.span(sendWindow),
-		Reconcile: purchase.ReconcileConfig{Quiet: w.span(quiet), Wait: w.span(absenceWait), GiveUp: w.span(giveUp)},
+		SendWindow: w.span(sendWindow),
+		Reconcile:  purchase.ReconcileConfig{Quiet: w.span(quiet), Wait: w.span(absenceWait), GiveUp: w.span(giveUp)},
 	})
 	r.engine.Start()
 	return r, nil

@@ -276,9 +276,9 @@ func (j *Journal) Witnesses(
 }
 
 // rowsOf reads a query's rows to their end.
-func rowsOf(rows *sql.Rows, err error) (list []row, _ error) {
-	if err != nil {
-		return nil, err
+func rowsOf(rows *sql.Rows, refused error) (list []row, err error) {
+	if refused != nil {
+		return nil, refused
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -63,16 +64,18 @@ func (r row) decoded() (purchase.Purchase, error) {
 	return r.Purchase, nil
 }
 
+// decodeAll returns what can be read, beside an error that tells of the others.
 func decodeAll(rows []row) ([]purchase.Purchase, error) {
-	list := make([]purchase.Purchase, len(rows))
-	for i, r := range rows {
-		p, err := r.decoded()
-		if err != nil {
-			return nil, err
+	list := make([]purchase.Purchase, 0, len(rows))
+	var unreadable []error
+	for _, r := range rows {
+		if p, err := r.decoded(); err != nil {
+			unreadable = append(unreadable, err)
+		} else {
+			list = append(list, p)
 		}
-		list[i] = p
 	}
-	return list, nil
+	return list, errors.Join(unreadable...)
 }
 
 func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
@@ -93,22 +96,6 @@ func text[S ~string](s S) any {
 	return string(s)
 }
 
-// claimed is the event that begins every history; to a purchase it is no event.
-const claimed = "CLAIMED"
-
-var verdictNames = map[purchase.Verdict]string{
-	purchase.Moves: "MOVES", purchase.Stays: "STAYS", purchase.Contradicts: "CONTRADICTS",
-}
-
-func parseVerdict(name string) (purchase.Verdict, error) {
-	for verdict, known := range verdictNames {
-		if known == name {
-			return verdict, nil
-		}
-	}
-	return 0, fmt.Errorf("no verdict is named %q", name)
-}
-
 func scanEntry(from scanner) (purchase.Entry, error) {
 	var (
 		e                     purchase.Entry
@@ -121,12 +108,12 @@ func scanEntry(from scanner) (purchase.Entry, error) {
 		return purchase.Entry{}, err
 	}
 	var err error
-	if event != claimed {
+	if event != purchase.Claimed {
 		if e.Event, err = purchase.ParseEvent(event); err != nil {
 			return purchase.Entry{}, err
 		}
 	}
-	if e.Verdict, err = parseVerdict(verdict); err != nil {
+	if e.Verdict, err = purchase.ParseVerdict(verdict); err != nil {
 		return purchase.Entry{}, err
 	}
 	if e.State, err = purchase.ParseState(state); err != nil {

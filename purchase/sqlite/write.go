@@ -79,7 +79,7 @@ func (c *connection) claim(claim purchase.Claim, order, personal []byte, now tim
 		return row{}, err
 	}
 	r := row{Purchase: p, number: number, events: 1}
-	if err := c.append(r, now, claimed, purchase.Change{Attempt: 1, By: "gateway"}, purchase.Moves); err != nil {
+	if err := c.append(r, now, purchase.Claimed, purchase.Change{Attempt: 1, By: purchase.ByGateway}, noEvidence, purchase.Moves); err != nil {
 		return row{}, err
 	}
 	_, err = c.insertPersonal.ExecContext(background, number, string(personal))
@@ -97,14 +97,13 @@ func (c *connection) remember(r row) {
 	}
 }
 
-// append adds the newest entry, whose sequence is r.events, to the history of r.
-func (c *connection) append(r row, now time.Time, event string, change purchase.Change, verdict purchase.Verdict) error {
-	evidence, err := json.Marshal(change.Evidence)
-	if err != nil {
-		return fmt.Errorf("encode evidence: %w", err)
-	}
-	_, err = c.insertEvent.ExecContext(background, r.number, r.events, micros(now), event, change.Attempt,
-		verdictNames[verdict], r.State.String(), text(change.Reason), string(evidence), change.By)
+// noEvidence is the JSON of an event that rests on nothing but itself.
+var noEvidence = []byte("{}")
+
+// append adds the newest entry, whose sequence is r.events, to the history of r. evidence is that of change, as JSON.
+func (c *connection) append(r row, now time.Time, event string, change purchase.Change, evidence []byte, verdict purchase.Verdict) error {
+	_, err := c.insertEvent.ExecContext(background, r.number, r.events, micros(now), event, change.Attempt,
+		verdict.String(), r.State.String(), text(change.Reason), string(evidence), change.By)
 	return err
 }
 
@@ -115,12 +114,16 @@ func (j *Journal) Record(
 	if change.ItemUID != "" {
 		change.Evidence.ItemUID = change.ItemUID
 	}
+	evidence, err := json.Marshal(change.Evidence)
+	if err != nil {
+		return purchase.Purchase{}, 0, fmt.Errorf("%w: encode evidence: %w", purchase.ErrNotWritten, err)
+	}
 	var found struct {
 		row     row
 		verdict purchase.Verdict
 	}
-	err := j.write(ctx, false, func(c *connection) (err error) {
-		found.row, found.verdict, err = c.record(id, change, j.began)
+	err = j.write(ctx, false, func(c *connection) (err error) {
+		found.row, found.verdict, err = c.record(id, change, evidence, j.began)
 		return err
 	}, func(written bool) {
 		if written && found.row.State != purchase.Sending {
@@ -134,7 +137,8 @@ func (j *Journal) Record(
 	return p, found.verdict, err
 }
 
-func (c *connection) record(id string, change purchase.Change, now time.Time) (row, purchase.Verdict, error) {
+// record applies a change, whose evidence comes as JSON beside it, to the row of a purchase.
+func (c *connection) record(id string, change purchase.Change, evidence []byte, now time.Time) (row, purchase.Verdict, error) {
 	before, known := c.open[id]
 	if !known {
 		var err error
@@ -154,7 +158,7 @@ func (c *connection) record(id string, change purchase.Change, now time.Time) (r
 			return before, verdict, err
 		}
 	}
-	err := c.update(&after, change, verdict, now)
+	err := c.update(&after, change, evidence, verdict, now)
 	if err != nil {
 		return row{}, verdict, err
 	}
@@ -176,7 +180,7 @@ func (c *connection) holds(r row, change purchase.Change) (bool, error) {
 }
 
 // update writes a changed row and the entry of its change.
-func (c *connection) update(r *row, change purchase.Change, verdict purchase.Verdict, now time.Time) error {
+func (c *connection) update(r *row, change purchase.Change, evidence []byte, verdict purchase.Verdict, now time.Time) error {
 	r.events++
 	result, err := c.updatePurchase.ExecContext(background, r.State.String(), text(r.Reason), r.Attempt, r.events, r.Anomalies,
 		r.SuccessSeen, micros(r.PermittedAt), micros(r.SendNotAfter), micros(r.LeaseUntil), micros(r.UpdatedAt),
@@ -193,11 +197,10 @@ func (c *connection) update(r *row, change purchase.Change, verdict purchase.Ver
 		return fmt.Errorf("purchase %s was changed by somebody else than the journal's writer", r.ID)
 	}
 	c.remember(*r)
-	return c.append(*r, now, change.Event.String(), change, verdict)
+	return c.append(*r, now, change.Event.String(), change, evidence, verdict)
 }
 
-// TakeLapsed implements [purchase.Journal]. Purchases whose order a later version wrote are taken as
-// well; what is returned beside the error are the others.
+// TakeLapsed implements [purchase.Journal].
 func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purchase.Purchase, error) {
 	var lapsed []row
 	err := j.write(ctx, true, func(c *connection) (err error) {
@@ -213,18 +216,7 @@ func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purcha
 	if err != nil {
 		return nil, err
 	}
-	var (
-		list []purchase.Purchase
-		errs []error
-	)
-	for _, r := range lapsed {
-		if p, err := r.decoded(); err != nil {
-			errs = append(errs, err)
-		} else {
-			list = append(list, p)
-		}
-	}
-	return list, errors.Join(errs...)
+	return decodeAll(lapsed)
 }
 
 func (c *connection) takeLapsed(lease time.Duration, now time.Time) ([]row, error) {
@@ -239,10 +231,10 @@ func (c *connection) takeLapsed(lease time.Duration, now time.Time) ([]row, erro
 			_, err = c.updateLease.ExecContext(background, micros(r.LeaseUntil), micros(now), r.number)
 			c.remember(*r)
 		} else {
-			change := purchase.Change{Event: purchase.Lost, Attempt: r.Attempt, By: "reconciler"}
+			change := purchase.Change{Event: purchase.Lost, Attempt: r.Attempt, By: purchase.ByGateway}
 			var verdict purchase.Verdict
 			r.Purchase, verdict = r.After(change, now)
-			err = c.update(r, change, verdict, now)
+			err = c.update(r, change, noEvidence, verdict, now)
 		}
 		if err != nil {
 			return nil, err

@@ -24,6 +24,7 @@ const (
 // runWriter does all work on the file until the queue is closed and empty.
 func (j *Journal) runWriter() {
 	defer close(j.stopped)
+	behind := j.checkpoint(maxLogPages)
 	for {
 		if j.conn == nil && !time.Now().Before(j.retryAt) {
 			j.reopen()
@@ -33,21 +34,23 @@ func (j *Journal) runWriter() {
 		// Callers that were answered just now have their next write ready in a moment.
 		runtime.Gosched()
 		group, more := j.queue.takeGroup(j.maxGroup)
-		j.writeGroup(group)
-		behind := j.checkpoint(maxLogPages)
+		if len(group) > 0 {
+			j.writeGroup(group)
+			behind = j.checkpoint(maxLogPages)
+		}
 		switch {
 		case len(reads) > 0 || len(group) > 0 || more:
 		case closed:
 			j.end()
 			return
 		default:
-			j.idle(behind)
+			behind = j.idle(behind)
 		}
 	}
 }
 
-// idle waits for something to do.
-func (j *Journal) idle(behind bool) {
+// idle waits for something to do. It reports whether pages of the log are still not in the database file.
+func (j *Journal) idle(behind bool) bool {
 	var due <-chan time.Time
 	switch {
 	case j.conn == nil:
@@ -57,8 +60,9 @@ func (j *Journal) idle(behind bool) {
 	}
 	select {
 	case <-j.queue.wake:
+		return behind
 	case <-due:
-		j.checkpoint(1)
+		return j.checkpoint(1)
 	}
 }
 
@@ -78,7 +82,7 @@ func (j *Journal) serve(reads []*operation) {
 
 // writeGroup writes a group, in one transaction if it can.
 func (j *Journal) writeGroup(group []*operation) {
-	if len(group) == 0 || j.transact(group) {
+	if j.transact(group) {
 		return
 	}
 	for i := range group {
@@ -108,7 +112,7 @@ func (j *Journal) transact(group []*operation) bool {
 	results := make([]error, len(group))
 	for i, o := range group {
 		err := o.run(j.conn)
-		if results[i] = err; wroteNothing(err) {
+		if results[i] = err; leavesTransaction(err) {
 			continue
 		}
 		if _, rollback := j.conn.rollback.ExecContext(background); isFault(err) || rollback != nil {
@@ -134,9 +138,9 @@ func (j *Journal) transact(group []*operation) bool {
 	return true
 }
 
-// wroteNothing reports whether an operation ended, by success or by a decision that it made before
+// leavesTransaction reports whether an operation ended, by success or by a decision that it made before
 // its first write, in a way that its transaction can go on from.
-func wroteNothing(err error) bool {
+func leavesTransaction(err error) bool {
 	return err == nil || errors.Is(err, purchase.ErrNotFound) || errors.Is(err, purchase.ErrIllegal) ||
 		errors.Is(err, purchase.ErrItemTaken) || errors.Is(err, purchase.ErrNotWritten)
 }

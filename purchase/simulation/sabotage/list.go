@@ -85,8 +85,8 @@ var sabotages = []sabotage{
 	}}, simulation, "TestClaimUnknown"},
 	{"a claim that was disowned may be taken up", []edit{{
 		"purchase/send.go",
-		"		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: byGateway, Lease: e.lease, Evidence: evidence}); ok {",
-		"		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: byGateway, Evidence: evidence}); !ok {",
+		"		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: evidence}); ok {",
+		"		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Evidence: evidence}); !ok {",
 	}}, simulation, "TestClaimUnknown"},
 	{"a price limit is open when nothing can be read", []edit{{
 		"purchase/guard.go",
@@ -99,8 +99,8 @@ var sabotages = []sabotage{
 	// Sending.
 	{"a caller who hangs up ends the send", []edit{{
 		"purchase/send.go",
-		"	work, cancel := context.WithCancel(context.WithoutCancel(ctx))\n",
-		"	work, cancel := context.WithCancel(ctx)\n",
+		"	work, cancel := endingWith(context.WithoutCancel(answer), e.life)\n",
+		"	work, cancel := endingWith(answer, e.life)\n",
 	}}, simulation, "TestCallerGone"},
 	{"a permit never runs out", []edit{
 		{"gigastore/paid.go", "	if remaining < 0 {\n", "	if remaining = time.Minute; remaining < 0 {\n"},
@@ -223,10 +223,10 @@ var sabotages = []sabotage{
 		"purchase/reconcile.go", "	if !plausible(p, record) {\n", "	if false && !plausible(p, record) {\n",
 	}}, simulation, "TestResolveWhatTheVendorMadeOfIt"},
 	{"an operator may name another purchase's package", []edit{{
-		"purchase/operate.go", "marked && bearer != p.ID || ", "marked && bearer == \"\" || ",
+		"purchase/operate.go", "bearer != \"\" && bearer != p.ID || ", "",
 	}}, simulation, "TestResolve$"},
 	{"a journal that hangs keeps the reconciler", []edit{{
-		"purchase/reconcile.go", "context.WithTimeout(ctx, watchedBudget)", "context.WithCancel(ctx)",
+		"purchase/reconcile.go", "bounded(ctx, watchedBudget, r.engine.journal.Watched)", "r.engine.journal.Watched(ctx)",
 	}}, simulation, "TestHungJournal"},
 	{"later reads do not look for what was called absent", []edit{{
 		"purchase/reconcile.go", "	r.alarmAbsent(ctx, watched, scan)\n", "",
