@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 
 	modernc "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -27,7 +28,16 @@ type connection struct {
 	pool *sql.DB
 	conn *sql.Conn
 	open map[string]row // see remember
+	// files are the database and its log as they were opened.
+	files []openFile
 	statements
+}
+
+// openFile is a file, and where it has to stay: what is written to one that was deleted or moved away is lost with this
+// process, while another gateway finds its place free.
+type openFile struct {
+	path string
+	info os.FileInfo
 }
 
 // statements are prepared for as long as the connection lives.
@@ -59,6 +69,9 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 			err = errors.Join(err, c.close())
 		}
 	}()
+	if err = c.hold(path); err != nil { // before it is opened: one that is exchanged meanwhile is noticed then
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
 	if c.conn, err = pool.Conn(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -86,7 +99,34 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 	if err := c.prepare(ctx); err != nil {
 		return nil, err
 	}
-	return c, c.settleLog(ctx)
+	if err := c.settleLog(ctx); err != nil {
+		return nil, err
+	}
+	place, err := filepath.EvalSymlinks(path) // where SQLite keeps the log
+	if err != nil {
+		return nil, err
+	}
+	return c, c.hold(place + "-wal")
+}
+
+func (c *connection) hold(path string) error {
+	info, err := os.Stat(path) //nolint:gosec // the operator names the file
+	c.files = append(c.files, openFile{path, info})
+	return err
+}
+
+// inPlace fails if another process, started now, would not find the files that this one writes to.
+func (c *connection) inPlace() error {
+	for _, file := range c.files {
+		info, err := os.Stat(file.path)
+		if err != nil {
+			return fmt.Errorf("the file was taken away while it was in use: %w", err)
+		}
+		if !os.SameFile(info, file.info) {
+			return fmt.Errorf("%s was replaced by another file while it was in use", file.path)
+		}
+	}
+	return nil
 }
 
 // checkSettings: SQLite keeps silent about pragmas that it does not follow.

@@ -8,7 +8,8 @@
 //
 // When a transaction cannot be written the writer closes the file, opens it again, brings what the
 // log holds to the disk, and only then goes on; until that works every call fails, [Journal.Ping]
-// says why, and the writer keeps trying.
+// says why, and the writer keeps trying. While the file is not at its path writes fail likewise, and
+// it is kept open.
 package sqlite
 
 import (
@@ -17,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"gigagate.internal/purchase"
@@ -24,6 +26,8 @@ import (
 
 // ErrInUse says that another process, or another journal of this one, has the file open.
 var ErrInUse = errors.New("the journal is in use by another process")
+
+var errReplaced = errors.New("another file is in its place than this gateway was started with: stop it, put the right one there, and start it again")
 
 // defaultOpen bounds the memory that waiting outcomes can need to some 20 MB.
 const defaultOpen = 16_384
@@ -51,6 +55,8 @@ type Journal struct {
 	// What follows is the writer's own.
 	conn    *connection // nil while the file cannot be used
 	fault   error       // why not
+	away    bool        // the file is open, and not in its place
+	file    os.FileInfo // which one it is, for as long as this journal lives
 	retryAt time.Time
 	began   time.Time // when the transaction began
 	commit  func(c *connection) error
@@ -86,6 +92,7 @@ func Open(ctx context.Context, path string, options Options) (*Journal, error) {
 	if j.conn, err = connect(ctx, path); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
+	j.file = j.conn.files[0].info
 	if err := j.conn.endLeases(ctx, j.time()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), j.conn.close())
 	}

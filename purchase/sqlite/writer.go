@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 
@@ -103,6 +104,10 @@ func (j *Journal) transact(group []*operation) bool {
 		refuse(notWritten(j.unusable()))
 		return true
 	}
+	if err := j.inPlace(); err != nil {
+		refuse(notWritten(err))
+		return true
+	}
 	j.began = j.time()
 	if _, err := j.conn.begin.ExecContext(background); err != nil {
 		j.fail(err)
@@ -138,6 +143,20 @@ func (j *Journal) transact(group []*operation) bool {
 	return true
 }
 
+// inPlace fails while the files are not where they were. They stay open: what they hold is still read, can be
+// rescued, and is written to again once it is back.
+func (j *Journal) inPlace() error {
+	err := j.conn.inPlace()
+	switch {
+	case err != nil && !j.away:
+		j.logger.ErrorContext(background, "the journal cannot be used", "path", j.path, "error", err.Error())
+	case err == nil && j.away:
+		j.logger.InfoContext(background, "the journal can be used again", "path", j.path)
+	}
+	j.away = err != nil
+	return err
+}
+
 // leavesTransaction reports whether an operation ended, by success or by a decision that it made before
 // its first write, in a way that its transaction can go on from.
 func leavesTransaction(err error) bool {
@@ -163,8 +182,14 @@ func (j *Journal) fail(err error) {
 func (j *Journal) reopen() {
 	c, err := connect(background, j.path)
 	if err == nil {
-		if err = c.probe(j.time()); err == nil {
-			j.conn, j.fault = c, nil
+		// One that was put there meanwhile, like a backup, knows less: everything since would be sold again.
+		if !os.SameFile(j.file, c.files[0].info) {
+			err = errReplaced
+		} else {
+			err = c.probe(j.time())
+		}
+		if err == nil {
+			j.conn, j.fault, j.away = c, nil, false
 			j.logger.InfoContext(background, "the journal can be used again", "path", j.path)
 			return
 		}
@@ -194,7 +219,7 @@ func (j *Journal) end() {
 	if j.conn == nil {
 		return // everybody was told
 	}
-	if err := j.conn.close(); err != nil {
+	if err := errors.Join(j.conn.inPlace(), j.conn.close()); err != nil {
 		j.ended = fmt.Errorf("close the journal: %w", err)
 	}
 	j.conn, j.fault = nil, errClosed

@@ -165,56 +165,6 @@ func TestFailedCommit(t *testing.T) {
 	}
 }
 
-// TestFileGone: while the file cannot be opened every call fails, writes with a promise, Ping says
-// why, and no new file takes the old one's place. It ends by itself.
-func TestFileGone(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "journal.db")
-	j := open(t, path, Options{})
-	kept := newClaim()
-	if _, _, err := j.Claim(t.Context(), kept); err != nil {
-		t.Fatal(err)
-	}
-	loseCommit(t, j, true)
-	release := held(t, j)
-	lost := newClaim()
-	o := enqueue(t, j, claiming(lost, j))
-	moved := []string{path, path + "-wal"}
-	for _, name := range moved {
-		if err := os.Rename(name, name+".away"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	release()
-	if err := answer(t, o); err == nil || errors.Is(err, purchase.ErrNotWritten) {
-		t.Errorf("the lost commit: err = %v", err)
-	}
-	for range 3 {
-		if _, _, err := j.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
-			t.Errorf("claim without a file: err = %v, want ErrNotWritten", err)
-		}
-		if _, err := j.Lookup(t.Context(), kept.Key); err == nil || errors.Is(err, purchase.ErrNotFound) {
-			t.Errorf("look-up without a file: err = %v, which would let it be bought again", err)
-		}
-	}
-	if err := j.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "unable to open") {
-		t.Errorf("ping: %v", err)
-	}
-	for _, name := range moved {
-		if _, err := os.Stat(name); err == nil {
-			t.Errorf("%s was made anew", filepath.Base(name))
-		}
-		// Closing may have brought all of the log home and removed it.
-		if err := os.Rename(name+".away", name); err != nil && name == path {
-			t.Fatal(err)
-		}
-	}
-	untilUsable(t, j)
-	if !exists(t, j, kept.ID) || !exists(t, j, lost.ID) {
-		t.Error("what was committed is gone")
-	}
-}
-
 func untilUsable(t *testing.T, j *Journal) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
