@@ -73,7 +73,7 @@ func TestWholeAnswers(t *testing.T) {
 			client := newTestClient(t, Config{BaseURL: vendor.url()})
 			sold, err := client.Register(t.Context(), testPermit(), testRegister())
 			if tc.applied {
-				if err != nil || sold.ActivatedItem.UID != "item-1" || sold.Evidence.HTTPStatus != 200 || sold.Evidence.FirstByte.IsZero() {
+				if err != nil || sold.ActivatedItem.UID != "item-1" || sold.Evidence.HTTPStatus != 200 || sold.Evidence.BytesWritten == 0 {
 					t.Fatalf("got %v, %v", sold, err)
 				}
 				return

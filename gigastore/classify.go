@@ -1,6 +1,7 @@
 package gigastore
 
 import (
+	"bytes"
 	"encoding/json"
 	"mime"
 	"net/http"
@@ -162,7 +163,7 @@ func messageTexts(body []byte) []string {
 }
 
 // vendorMessage returns what a person would read in an answer that is an error: the first of the message members, or
-// plain text as it is.
+// plain text as it is. JSON that was cut is none: it may be a sale, and its codes and links come escaped.
 func vendorMessage(a answer) string {
 	if a.encoded {
 		return ""
@@ -170,10 +171,15 @@ func vendorMessage(a answer) string {
 	if texts := messageTexts(a.body); len(texts) > 0 {
 		return bounded(texts[0])
 	}
-	if a.status < 300 || isHTML(a.contentType) || json.Valid(a.body) || !utf8.Valid(a.body) {
+	if a.status < 300 || isHTML(a.contentType) || json.Valid(a.body) || looksLikeJSON(a.body) || !utf8.Valid(a.body) {
 		return ""
 	}
 	return bounded(string(a.body))
+}
+
+func looksLikeJSON(body []byte) bool {
+	body = bytes.TrimSpace(body)
+	return len(body) > 0 && (body[0] == '{' || body[0] == '[')
 }
 
 func isHTML(contentType string) bool {

@@ -99,11 +99,15 @@ func take[T any](o object, name string, into *T) {
 	}
 }
 
-// uid is what the vendor calls a thing. Text with a control character does not decode as one: databases do not keep a zero
-// byte, and a sale that cannot be journaled would be tried for ever.
+// uid is what the vendor calls a thing, a UUID in all that was seen. Text with a control character does not decode as one,
+// nor does a long one: databases do not keep a zero byte and do not index long texts, and a sale that cannot be journaled
+// would be tried for ever.
 type uid string
 
-var errUID = errors.New("a uid has a control character")
+// maxUID is the most bytes of a uid.
+const maxUID = 256
+
+var errUID = errors.New("a uid has a control character or is too long")
 
 // UnmarshalJSON reads a JSON string.
 func (u *uid) UnmarshalJSON(data []byte) error {
@@ -111,7 +115,7 @@ func (u *uid) UnmarshalJSON(data []byte) error {
 	if err := decode(data, &text); err != nil {
 		return err
 	}
-	if strings.ContainsFunc(text, unicode.IsControl) {
+	if len(text) > maxUID || strings.ContainsFunc(text, unicode.IsControl) {
 		return errUID
 	}
 	*u = uid(text)

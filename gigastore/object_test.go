@@ -3,6 +3,7 @@ package gigastore
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -155,7 +156,7 @@ func TestUnknownMembersAreCopies(t *testing.T) {
 // What is no uid is not lost.
 func TestOddUIDIsUnknown(t *testing.T) {
 	t.Parallel()
-	for _, odd := range []string{`"a\u0000"`, `7`} {
+	for _, odd := range []string{`"a\u0000"`, `7`, `"` + strings.Repeat("u", maxUID+1) + `"`} {
 		var customer Customer
 		if err := json.Unmarshal([]byte(`{"uid":`+odd+`}`), &customer); err != nil || customer.UID != "" || string(customer.Unknown["uid"]) != odd {
 			t.Errorf("%s: %q, %d unknown, %v", odd, customer.UID, len(customer.Unknown), err)

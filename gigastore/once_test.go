@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // net/http re-sends a POST that bears an Idempotency-Key and has a GetBody when a reused connection dies. Cure: GetBody
@@ -148,6 +149,35 @@ func TestNoByteLeft(t *testing.T) {
 				if login { // the second connection is the paid one
 					offset.Store(int64(2 * time.Minute))
 				}
+				login = true
+				return dial.DialContext(ctx, network, addr)
+			},
+		})
+		_, err := client.Register(t.Context(), testPermit(), testRegister())
+		wantEffect(t, err, EffectNone)
+		if !errors.Is(err, errPermitExpired) {
+			t.Errorf("got %v", err)
+		}
+		if requests, _ := vendor.seen(); requests != 0 {
+			t.Errorf("%d requests", requests)
+		}
+	})
+	// A machine that was suspended after its permit: its monotonic clock stood still, the wall clock went on.
+	t.Run("permit passed while the machine slept", func(t *testing.T) {
+		vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testToken)) })
+		var slept atomic.Bool
+		dial := &net.Dialer{}
+		login := false
+		client := newTestClient(t, Config{
+			BaseURL: vendor.url(),
+			Now: func() time.Time {
+				if slept.Load() {
+					return asleep(time.Now(), 20*time.Minute)
+				}
+				return time.Now()
+			},
+			Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				slept.Store(login) // the second connection is the paid one
 				login = true
 				return dial.DialContext(ctx, network, addr)
 			},
@@ -421,4 +451,12 @@ func TestCallerWhoHangsUpLeavesUnknown(t *testing.T) {
 	if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the connection ended with %v", err)
 	}
+}
+
+// asleep is now on a machine that slept for whole seconds of d. No function of package time makes such a time, whose two
+// clocks differ: in one with both, the first word holds the wall clock's seconds above 30 bits of nanoseconds.
+func asleep(now time.Time, d time.Duration) time.Time {
+	wall := (*uint64)(unsafe.Pointer(&now))
+	*wall += uint64(d/time.Second) << 30
+	return now
 }

@@ -90,9 +90,7 @@ func (s Sale) Format(f fmt.State, _ rune) { formatSafe(f, "Sale", s) }
 // Evidence is what was seen of an exchange, for the record.
 type Evidence struct {
 	HTTPStatus   int
-	BytesWritten int64     // of the request, above TLS
-	FirstByte    time.Time // when the first of them began to leave; zero where none did
-	LastByte     time.Time // no byte left later
+	BytesWritten int64 // of the request, above TLS
 }
 
 // sell sends one paid request, once. It does not try again, also not after a 401: the caller decides, with a new permit.
@@ -108,11 +106,11 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, path, metatag st
 	defer cancel()
 
 	// The token comes first: whatever fails here, no paid byte has left. Later than NotAfter it would be of no use.
-	remaining := p.NotAfter.Sub(c.now())
-	if remaining < 0 {
+	now := c.now()
+	if isOver(p.NotAfter, now) {
 		return nil, notSent(operation, errPermitExpired)
 	}
-	bearer, err := c.tokenWithin(ctx, remaining)
+	bearer, err := c.tokenWithin(ctx, p.NotAfter.Sub(now))
 	if err != nil {
 		return nil, notSent(operation, err)
 	}

@@ -16,31 +16,31 @@ type attempt struct {
 	notAfter time.Time        // no first byte later; zero: no limit
 	now      func() time.Time // for notAfter
 
-	mu        sync.Mutex
-	conn      *countedConn // the one that carries it
-	sealed    bool
-	left      int64 // bytes that left, or may have
-	inFlight  int64 // bytes in a Write that has not returned
-	firstByte time.Time
-	lastByte  time.Time // the latest moment at which a byte can have left
+	mu       sync.Mutex
+	conn     *countedConn // the one that carries it
+	sealed   bool
+	left     int64 // bytes that left, or may have
+	inFlight int64 // bytes in a Write that has not returned
+}
+
+// isOver reports whether limit has passed by either of a machine's clocks. One that was suspended finds its monotonic
+// clock where it was; and only that one notices that a wall clock was set back.
+func isOver(limit, now time.Time) bool {
+	return now.After(limit) || now.Round(0).After(limit.Round(0))
 }
 
 // begin asks whether n bytes may leave on conn.
 func (a *attempt) begin(conn *countedConn, n int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := a.now()
 	first := a.left+a.inFlight == 0
 	switch {
 	case a.sealed:
 		return errSealed
-	case first && !a.notAfter.IsZero() && now.After(a.notAfter):
+	case first && !a.notAfter.IsZero() && isOver(a.notAfter, a.now()):
 		return errPermitExpired
 	case !first && a.conn != conn:
 		return errSecondSend
-	}
-	if first {
-		a.firstByte = now
 	}
 	a.conn = conn
 	a.inFlight += int64(n)
@@ -56,7 +56,6 @@ func (a *attempt) end(n, left int) {
 	}
 	a.inFlight -= int64(n)
 	a.left += int64(left)
-	a.lastByte = a.now()
 }
 
 // seal ends the attempt: no further byte leaves. What is in a Write at this moment counts as having left. Without it a
@@ -67,7 +66,6 @@ func (a *attempt) seal() {
 	a.sealed = true
 	if a.inFlight > 0 {
 		a.left, a.inFlight = a.left+a.inFlight, 0
-		a.lastByte = a.now()
 	}
 }
 
@@ -76,7 +74,7 @@ func (a *attempt) seal() {
 func (a *attempt) evidence(status int) Evidence {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return Evidence{HTTPStatus: status, BytesWritten: a.left + a.inFlight, FirstByte: a.firstByte, LastByte: a.lastByte}
+	return Evidence{HTTPStatus: status, BytesWritten: a.left + a.inFlight}
 }
 
 // countedConn is a connection whose bytes are counted for the attempt it is bound to, above TLS: the bytes of a handshake

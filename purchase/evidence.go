@@ -76,8 +76,10 @@ func priceAnomaly(order Order, item gigastore.ActivatedItem) string {
 
 // sensitive matches what may not be kept of a vendor's message: anything shaped like an e-mail, a
 // link, an installation code, an address, a number of ten digits or more, in groups or not (phone,
-// IMSI, ICCID), or a long token. None of it asks for a word boundary: texts run into each other.
-var sensitive = regexp.MustCompile(`(?i)\S*@\S*|[a-z][a-z0-9+.-]*://\S*|LPA:\S*|\d{1,3}(?:\.\d{1,3}){3}|` +
+// IMSI, ICCID), or a long token; e-mails and links also as URLs and JSON escape them. None of it asks
+// for a word boundary: texts run into each other.
+var sensitive = regexp.MustCompile(`(?i)\S*(?:@|%40|\\u0040)\S*|[a-z][a-z0-9+.-]*:\\?/\\?/\S*|[a-z][a-z0-9+.-]*%3a%2f%2f\S*|` +
+	`LPA:\S*|\d\$[^\s$]+\$\S+|\d{1,3}(?:\.\d{1,3}){3}|` +
 	`[0-9a-f]*:[0-9a-f:]*:[0-9a-f.:]*|\d(?:[ -]?\d){9,}|[A-Z0-9_-]{16,}`)
 
 // scrub is the part of a vendor's message that may be kept and shown to operators.

@@ -1,6 +1,7 @@
 package purchase
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -36,8 +37,9 @@ const (
 	auditPause = time.Hour
 	auditFor   = 48 * time.Hour
 	// maxReadAround is how many purchases are looked for one by one in a pass; one read of the list
-	// serves them all.
+	// serves them all. aroundBudget bounds that, since the list may be well where customers hang.
 	maxReadAround = 20
+	aroundBudget  = 30 * time.Second
 	// watchedBudget bounds its first read, of all that is watched.
 	watchedBudget = 30 * time.Second
 	// passBudget bounds one pass: a list of the vendor's can be long.
@@ -66,6 +68,7 @@ type absence struct {
 	// reads were shown to be readable around the attempt; unproven prove nothing, however many.
 	reads, unproven int
 	last            time.Time // when the newest of them began
+	around          time.Time // when it was last looked for by itself
 }
 
 func newReconciler(engine *Engine, config ReconcileConfig) *reconciler {
@@ -127,10 +130,8 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	open := r.ours(ctx, watched)
 	r.engine.instruments.open(ctx, open)
 	r.keepOpen(open)
-	if len(open) > 0 {
-		found := newSighting()
-		r.readAround(ctx, open, found)
-		open = r.settleFound(ctx, open, found)
+	if near := r.aroundDue(open); len(near) > 0 {
+		open = r.settleFound(ctx, open, r.readAround(ctx, near))
 	}
 	if !r.scanDue(watched, open, asked) {
 		return len(open)
@@ -140,10 +141,36 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	r.alarmAbsent(ctx, watched, scan)
 	open = r.settleFound(ctx, open, scan)
 	for _, p := range open {
+		if ctx.Err() != nil {
+			break
+		}
 		r.weighAbsence(ctx, p, scan)
 	}
 	return len(open)
 }
+
+// aroundDue picks what is worth looking for by itself: what is uncertain before what operators own, and what was not
+// looked for the longest first, so that nobody waits behind twenty others for ever.
+func (r *reconciler) aroundDue(open []Purchase) []Purchase {
+	var due []Purchase
+	for _, p := range open {
+		pause := operatorPause
+		if p.State == Uncertain {
+			pause = r.scanPause()
+		}
+		if time.Since(r.absences[p.ID].around) >= pause {
+			due = append(due, p)
+		}
+	}
+	slices.SortStableFunc(due, func(p, q Purchase) int {
+		uncertainFirst := cmp.Compare(p.State, q.State)
+		return cmp.Or(uncertainFirst, r.absences[p.ID].around.Compare(r.absences[q.ID].around))
+	})
+	return due[:min(len(due), maxReadAround)]
+}
+
+// scanPause is the constant's, or less where settings are quicker than that.
+func (r *reconciler) scanPause() time.Duration { return min(scanPause, r.config.Quiet/4) }
 
 // watched may take longer than other reads: what was presumed absent is kept for ever, and without this
 // read nothing is settled.
@@ -153,14 +180,14 @@ func (r *reconciler) watched(ctx context.Context) ([]Purchase, error) {
 
 // scanDue reports whether a read of the vendor's whole list is worth its cost.
 func (r *reconciler) scanDue(watched, open []Purchase, asked bool) bool {
-	pending := func(p Purchase) bool { return p.State == Uncertain || p.Reason == Unreadable }
+	readable := func(p Purchase) bool { return p.State == Uncertain || p.Reason == Unreadable }
 	late := func(p Purchase) bool {
 		return p.State == Failed && p.Anomalies == 0 && time.Since(p.SettledAt) < auditFor
 	}
 	since := time.Since(r.lastScan)
 	switch {
-	case slices.ContainsFunc(open, pending), asked && len(open) > 0:
-		return since >= min(scanPause, r.config.Quiet/4)
+	case slices.ContainsFunc(open, readable), asked && len(open) > 0:
+		return since >= r.scanPause()
 	case len(open) > 0:
 		return since >= operatorPause
 	default:
@@ -174,7 +201,7 @@ func (r *reconciler) ours(ctx context.Context, watched []Purchase) []Purchase {
 	var open []Purchase
 	for _, p := range watched {
 		switch {
-		case p.State.Settled():
+		case p.State.Settled(), ctx.Err() != nil:
 		case p.Account == account:
 			open = append(open, p)
 		case time.Now().After(r.lastByte(p).Add(r.config.GiveUp)):
@@ -210,7 +237,7 @@ func (r *reconciler) settleFound(ctx context.Context, open []Purchase, seen *sig
 	var rest []Purchase
 	for _, p := range open {
 		records := seen.of(p.ID)
-		if len(records) == 0 {
+		if len(records) == 0 || ctx.Err() != nil {
 			rest = append(rest, p)
 			continue
 		}
@@ -241,8 +268,12 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 		r.engine.logger.ErrorContext(ctx, "reconcile: the record cannot be kept", "purchase_id", p.ID, "error", err.Error())
 		return
 	}
-	if err := r.bind(ctx, p.ID, change); errors.Is(err, ErrItemTaken) {
+	switch err := r.bind(ctx, p.ID, change); {
+	case err == nil:
+	case errors.Is(err, ErrItemTaken):
 		r.beyondEvidence(ctx, p, ItemTaken)
+	default:
+		r.engine.logger.WarnContext(ctx, "reconcile: a sale that was found is not journaled yet", "purchase_id", p.ID, "error", err.Error())
 	}
 }
 
@@ -267,7 +298,7 @@ func (r *reconciler) complete(ctx context.Context, record gigastore.ActivatedIte
 func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *sighting) {
 	for _, p := range watched {
 		records := seen.of(p.ID)
-		if p.State != Failed || p.Anomalies > 0 || len(records) == 0 {
+		if p.State != Failed || p.Anomalies > 0 || len(records) == 0 || ctx.Err() != nil {
 			continue
 		}
 		if change, err := found(p, records[0]); err == nil {

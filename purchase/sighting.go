@@ -85,14 +85,23 @@ func (s *sighting) witnessed(p Purchase) (older, younger bool) {
 	return shows(s.older[p.ID]), shows(s.younger[p.ID])
 }
 
-// readAround reads what is near each open purchase: the customer of a top-up, the customers with a
+// readAround reads what is near each purchase: the customer of a top-up, the customers with a
 // register's e-mail. It is cheap, and can only find.
-func (r *reconciler) readAround(ctx context.Context, open []Purchase, into *sighting) {
-	for _, p := range open {
+func (r *reconciler) readAround(ctx context.Context, near []Purchase) *sighting {
+	ctx, cancel := context.WithTimeout(ctx, aroundBudget)
+	defer cancel()
+	into := newSighting()
+	for _, p := range near {
 		into.asked[p.ID] = true
 	}
 	read := map[string]bool{}
-	for _, p := range open[:min(len(open), maxReadAround)] {
+	for _, p := range near {
+		if ctx.Err() != nil {
+			break
+		}
+		a := r.absences[p.ID]
+		a.around = time.Now()
+		r.absences[p.ID] = a
 		if p.Order.Kind != Register {
 			if !read[p.Order.CustomerUID] {
 				read[p.Order.CustomerUID] = true
@@ -117,6 +126,7 @@ func (r *reconciler) readAround(ctx context.Context, open []Purchase, into *sigh
 			into.seeCustomer(customer)
 		}
 	}
+	return into
 }
 
 func (s *sighting) seeCustomer(record gigastore.CustomerRecord) {
@@ -124,6 +134,10 @@ func (s *sighting) seeCustomer(record gigastore.CustomerRecord) {
 		s.see(gigastore.ActivatedItemRecord{ActivatedItem: item, Customer: record.Customer})
 	}
 }
+
+// newestFirst is what a list is asked for. Witnesses prove that it was readable around an attempt only if what it leaves
+// out is the oldest: one that is sorted by name, or begins with the oldest, could show both and not the sale between them.
+var newestFirst = gigastore.ActivatedItemsQuery{SortBy: "DATE", SortDir: "DESC"}
 
 // scan reads the whole list of activated items, for everything watched and its witnesses. A read
 // that fails shows what it showed, and proves no absence.
@@ -153,7 +167,7 @@ func (r *reconciler) scan(ctx context.Context, watched, open []Purchase) *sighti
 		s.older[p.ID], s.younger[p.ID] = s.ask(older), s.ask(younger)
 	}
 	s.began = time.Now()
-	for record, err := range r.engine.vendor.ActivatedItems(ctx, gigastore.ActivatedItemsQuery{}) {
+	for record, err := range r.engine.vendor.ActivatedItems(ctx, newestFirst) {
 		if err != nil {
 			r.engine.logger.WarnContext(ctx, "reconcile: the vendor's list cannot be read", "error", err.Error())
 			return s

@@ -306,7 +306,7 @@ func (j *journal) Watched(ctx context.Context) (list []purchase.Purchase, err er
 	if spoiled := j.do(ctx, "watched", func(ctx context.Context) { list, err = j.Journal.Watched(ctx) }); spoiled != nil {
 		return nil, spoiled
 	}
-	return list, err
+	return list, errors.Join(err, j.replica.world.unreadable)
 }
 
 // Witnesses implements [purchase.Journal].
@@ -316,5 +316,5 @@ func (j *journal) Witnesses(
 	if spoiled := j.do(ctx, "witnesses", func(ctx context.Context) { list, err = j.Journal.Witnesses(ctx, like, span, limit) }); spoiled != nil {
 		return nil, spoiled
 	}
-	return list, err
+	return list, errors.Join(err, j.replica.world.unreadable)
 }

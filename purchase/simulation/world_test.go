@@ -49,9 +49,11 @@ type world struct {
 	vendorURL string
 	store     store
 	logs      safeBuffer
-	callers   sync.WaitGroup // the planned ones
-	running   sync.WaitGroup // everything else that has to end
-	over      chan struct{}  // closed at the end: nothing starts again
+	// unreadable, if set, is what the journal's lists say of what they leave out.
+	unreadable error
+	callers    sync.WaitGroup // the planned ones
+	running    sync.WaitGroup // everything else that has to end
+	over       chan struct{}  // closed at the end: nothing starts again
 
 	// intercept, if set, may answer a request in the place of the vendor.
 	intercept atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]

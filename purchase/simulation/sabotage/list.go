@@ -103,8 +103,8 @@ var sabotages = []sabotage{
 		"	work, cancel := endingWith(answer, e.life)\n",
 	}}, simulation, "TestCallerGone"},
 	{"a permit never runs out", []edit{
-		{"gigastore/paid.go", "	if remaining < 0 {\n", "	if remaining = time.Minute; remaining < 0 {\n"},
-		{"gigastore/wire.go", "	case first && !a.notAfter.IsZero() && now.After(a.notAfter):\n", "	case false:\n"},
+		{"gigastore/paid.go", "	if isOver(p.NotAfter, now) {\n", "	if p.NotAfter = now.Add(time.Minute); false {\n"},
+		{"gigastore/wire.go", "	case first && !a.notAfter.IsZero() && isOver(a.notAfter, a.now()):\n", "	case false:\n"},
 	}, simulation, "TestPermitRunsOut"},
 	{"net/http may send again", []edit{
 		{"gigastore/exchange.go", "	req.GetBody = nil\n", ""},
@@ -231,4 +231,22 @@ var sabotages = []sabotage{
 	{"later reads do not look for what was called absent", []edit{{
 		"purchase/reconcile.go", "	r.alarmAbsent(ctx, watched, scan)\n", "",
 	}}, simulation, "TestLateSaleAfterFailed"},
+	{"the order of a list is left to the vendor", []edit{{
+		"purchase/sighting.go", "ActivatedItems(ctx, newestFirst)", "ActivatedItems(ctx, gigastore.ActivatedItemsQuery{})",
+	}}, simulation, "TestCappedListIsReadNewestFirst"},
+	{"an order of a later version stops all", []edit{{
+		"purchase/reconcile.go", "		if !errors.Is(err, ErrUnreadableOrder) {\n", "		if err != nil {\n",
+	}}, simulation, "TestOrderOfALaterVersion"},
+	{"a hanging customer hides the list", []edit{{
+		"purchase/sighting.go", "context.WithTimeout(ctx, aroundBudget)", "context.WithCancel(ctx)",
+	}}, simulation, "TestHangingCustomersDoNotHideTheList"},
+	{"a machine that slept still sends", []edit{{
+		"gigastore/wire.go", "	return now.After(limit) || now.Round(0).After(limit.Round(0))\n", "	return now.After(limit)\n",
+	}}, vendor, "TestNoByteLeft"},
+	{"a journal that was deleted is written to", []edit{{
+		"purchase/sqlite/writer.go", "	if err := j.inPlace(); err != nil {\n", "	if err := j.inPlace(); false {\n",
+	}}, "./purchase/sqlite", "TestFileTakenAway"},
+	{"a backup put in place is the journal", []edit{{
+		"purchase/sqlite/writer.go", "		if !os.SameFile(j.file, c.files[0].info) {\n", "		if false {\n",
+	}}, "./purchase/sqlite", "TestFileReplaced"},
 }
