@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -241,5 +242,36 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	}
 	if err := <-broken; err == nil {
 		t.Error("the purchase under way was answered")
+	}
+}
+
+// TestShutDownEndsWhatIsLeft: a call that hangs is cut off when the drain's time is over, for what it holds would keep
+// the process from ending.
+func TestShutDownEndsWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	entered, left := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+		close(left)
+	}))
+	defer server.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	caller := make(chan error, 1)
+	go func() {
+		resp, err := server.Client().Get(server.URL)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		caller <- err
+	}()
+	<-entered
+	cancel()
+	if err := shutDown(ctx, server.Config); !errors.Is(err, context.Canceled) {
+		t.Errorf("err = %v: a drain that was not clean has to say so", err)
+	}
+	<-left
+	if err := <-caller; err == nil {
+		t.Error("the call that hung has an answer")
 	}
 }

@@ -88,11 +88,21 @@ func (p *gatewayProcess) stop(ctx context.Context) error {
 		p.gateway.GRPC().GracefulStop()
 		return nil
 	})
-	group.Go(func() error { return p.rest.Shutdown(ctx) })
-	err := errors.Join(group.Wait(), p.admin.Shutdown(ctx))
+	group.Go(func() error { return shutDown(ctx, p.rest) })
+	err := errors.Join(group.Wait(), shutDown(ctx, p.admin))
 	if p.sandbox != nil {
-		err = errors.Join(err, p.sandbox.Shutdown(ctx))
+		err = errors.Join(err, shutDown(ctx, p.sandbox))
 	}
 	p.logger.InfoContext(ctx, "drained", "clean", err == nil)
+	return err
+}
+
+// shutDown waits for the calls under way, and ends those that are left at ctx's end: what they hold, like a connection
+// of the journal, would keep the process from ending.
+func shutDown(ctx context.Context, server *http.Server) error {
+	err := server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, server.Close())
+	}
 	return err
 }
