@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Most bytes read of an answer's body.
+// What bounds an exchange: bytes read of an answer's body, and the rest as named.
 const (
 	maxPaidAnswer   = 1 << 20
 	maxReadAnswer   = 16 << 20

@@ -16,9 +16,9 @@ import (
 type Journal interface {
 	// Lookup finds a purchase by its key.
 	Lookup(ctx context.Context, key Key) (Purchase, error)
-	// Claim writes a new purchase in Sending, with its first permit, and reports true; or finds that
-	// the key is taken, changes nothing, and returns the purchase that has it. Of racing claims one
-	// wins. An error whose chain has ErrNotWritten is the promise that nothing was written; after
+	// Claim writes a new purchase in Sending, with its first permit; or finds that the key is taken,
+	// changes nothing, and returns the purchase that has it. It reports whether that is the claim's own,
+	// written now or by the same claim before. Of racing claims one wins. An error whose chain has ErrNotWritten is the promise that nothing was written; after
 	// any other error the claim may be there, and claiming again with the same purchase id tells.
 	Claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 	// Record applies one event as [Purchase.After] decides. It returns the purchase as it is now, and

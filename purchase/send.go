@@ -262,8 +262,12 @@ func (e *Engine) recordedBefore(ctx context.Context, id string, change Change, i
 func (e *Engine) recorded(ctx context.Context, p Purchase, change Change, verdict Verdict) {
 	e.instruments.event(ctx, p, change, verdict)
 	if verdict == Contradicts || change.Anomaly {
+		note := change.Evidence.Note
+		if change.By != ByGateway && change.By != ByReconciler {
+			note = "" // an operator's own words, which may speak of anybody
+		}
 		e.logger.ErrorContext(ctx, "purchase anomaly: a human has to look at it",
-			"purchase_id", p.ID, "event", change.Event.String(), "state", p.State.String(), "note", change.Evidence.Note)
+			"purchase_id", p.ID, "event", change.Event.String(), "state", p.State.String(), "note", note)
 	}
 	if verdict != Moves {
 		if p.State.Settled() { // by a try whose answer was lost, or by another replica

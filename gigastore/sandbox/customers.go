@@ -11,7 +11,7 @@ import (
 
 func (w *world) newCustomer(o order, countrySet string) *customer {
 	cu := &customer{
-		uid: w.newUID("customer"), email: o.email, residence: o.country, countrySet: countrySet,
+		uid: w.newUID("customer"), email: o.email, countrySet: countrySet,
 		registered: w.now, domains: []string{w.newUID("domain")},
 	}
 	w.customers = append(w.customers, cu)
@@ -207,9 +207,6 @@ func putCustomer(w *world, c *call) answer {
 	}
 	if email != "" {
 		cu.email = email
-	}
-	if country != "" {
-		cu.residence = country
 	}
 	changed := jsonAnswer(w.wireRecord(cu, false, c.tamper))
 	changed.committed = true

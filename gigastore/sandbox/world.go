@@ -65,12 +65,12 @@ func (w *world) enter() {
 }
 
 type customer struct {
-	uid, email, residence string
-	countrySet            string // of the first package, for ever (docs customers)
-	registered            time.Time
-	domains               []string // customer profile domains; the first serves by default
-	profiles              []*profile
-	items                 []*item
+	uid, email string
+	countrySet string // of the first package, for ever (docs customers)
+	registered time.Time
+	domains    []string // customer profile domains; the first serves by default
+	profiles   []*profile
+	items      []*item
 }
 
 // profile is an eSIM.

@@ -1,12 +1,11 @@
 // Package journaltest holds the promises that every [purchase.Journal] keeps, as one suite over a
 // factory. What the interface leaves open, and the suite settles:
 //
-//   - Claim reports true if the purchase it returns is the claimer's own, by its id: written just now,
-//     or by the same claim before. Its state says what may still be done.
+//   - A claim's own purchase is told by its id, and its state says what may still be done.
 //   - Two changes are the same if event, attempt and item uid (Change.ItemUID, or else the evidence's)
 //     are. The second one changes nothing, unless it moves the purchase or is the first to have seen
 //     success. Its verdict is that of Purchase.After.
-//   - TakeLapsed sets UpdatedAt where it renews a lease: the engine reckons the window from it.
+//   - TakeLapsed sets UpdatedAt where it renews a lease.
 //   - The sale is kept by the change that moves to Succeeded, and never replaced.
 //   - The journal's clock may be set back. That refuses nothing.
 //   - A customer's purchases are those that sold to it and those that were ordered for it.

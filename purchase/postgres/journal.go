@@ -38,8 +38,6 @@ type Options struct {
 	Logger *slog.Logger
 	// Schema is the PostgreSQL schema that holds the tables, "gigagate" if empty.
 	Schema string
-	// MaxConns bounds the connections to the server. 0 is the URL's pool_max_conns, or 16.
-	MaxConns int
 }
 
 // Journal is a [purchase.Journal] in PostgreSQL.
@@ -70,7 +68,7 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 		j.schema = defaultSchema
 	}
 	j.sql = newStatements(j.schema)
-	j.configure(config, options.MaxConns, url)
+	j.configure(config, url)
 	switch config.ConnConfig.DefaultQueryExecMode {
 	case pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeCacheStatement:
 	default: // those that do not ask the server for types would send JSON as bytes
@@ -91,11 +89,8 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 }
 
 // configure sets what url leaves open; pgx does not tell that from its own defaults.
-func (j *Journal) configure(config *pgxpool.Config, maxConns int, url string) {
-	switch {
-	case maxConns > 0:
-		config.MaxConns = int32(min(maxConns, 1<<16))
-	case !strings.Contains(url, "pool_max_conns"):
+func (j *Journal) configure(config *pgxpool.Config, url string) {
+	if !strings.Contains(url, "pool_max_conns") {
 		config.MaxConns = defaultMaxConns
 	}
 	// A connection that takes longer comes too late for the call that waits for it.

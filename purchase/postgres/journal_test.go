@@ -33,8 +33,8 @@ func runJournal(t *testing.T, steady bool, parameter string) {
 		schema := server.Schema(t)
 		pool := newPooler(t, server.URL)
 		pool.steady = steady
-		options := postgres.Options{Schema: schema, Now: clock.Now, MaxConns: 4}
-		reopen := func(t *testing.T) purchase.Journal { return open(t, pool.url+parameter, options) }
+		options := postgres.Options{Schema: schema, Now: clock.Now}
+		reopen := func(t *testing.T) purchase.Journal { return open(t, pool.url+parameter+"&pool_max_conns=4", options) }
 		return journaltest.Harness{
 			Journal: reopen(t),
 			Replica: reopen,

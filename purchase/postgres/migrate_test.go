@@ -31,7 +31,7 @@ func migrateTogether(t *testing.T, url, schema string, replicas int) {
 	journals, errs := make([]*postgres.Journal, replicas), make([]error, replicas)
 	for i := range replicas {
 		started.Go(func() {
-			journals[i], errs[i] = postgres.Open(t.Context(), url, postgres.Options{Schema: schema, MaxConns: 2})
+			journals[i], errs[i] = postgres.Open(t.Context(), url+"&pool_max_conns=2", postgres.Options{Schema: schema})
 		})
 	}
 	started.Wait()

@@ -41,8 +41,8 @@ func eventually(t *testing.T, try func(ctx context.Context) error) {
 func TestServerKilled(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.New(t)
-	options := postgres.Options{MaxConns: 8}
-	replicas := []*postgres.Journal{open(t, server.URL, options), open(t, server.URL, options)}
+	url := server.URL + "&pool_max_conns=8"
+	replicas := []*postgres.Journal{open(t, url, postgres.Options{}), open(t, url, postgres.Options{})}
 
 	var (
 		workers                  sync.WaitGroup
@@ -190,7 +190,7 @@ func TestServerOutOfReach(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
 	pool := newPooler(t, server.URL)
-	journal := open(t, pool.url, postgres.Options{Schema: server.Schema(t), MaxConns: 1})
+	journal := open(t, pool.url+"&pool_max_conns=1", postgres.Options{Schema: server.Schema(t)})
 	_ = pool.listener.Close()
 	pool.cut()
 	// The connection that broke may have carried the statement, the next ones are refused.
@@ -203,7 +203,7 @@ func TestServerOutOfReach(t *testing.T) {
 	}
 
 	schema := server.Schema(t)
-	journal = open(t, server.URL, postgres.Options{Schema: schema, MaxConns: 1})
+	journal = open(t, server.URL+"&pool_max_conns=1", postgres.Options{Schema: schema})
 	blocker := connect(t, server)
 	if _, err := blocker.Exec(t.Context(), `BEGIN; LOCK TABLE `+schema+`.purchase`); err != nil {
 		t.Fatal(err)

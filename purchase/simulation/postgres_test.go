@@ -36,7 +36,7 @@ func postgresStores(t *testing.T) func(*testing.T, func() time.Time) store {
 	return func(t *testing.T, now func() time.Time) store {
 		t.Helper()
 		s := &inServer{schema: server.Schema(t), links: links, now: now}
-		reader, err := postgres.Open(context.Background(), server.URL, postgres.Options{Schema: s.schema, MaxConns: 1})
+		reader, err := postgres.Open(context.Background(), server.URL+"&pool_max_conns=1", postgres.Options{Schema: s.schema})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func (s *inServer) close()                    { _ = s.reader.Close() }
 
 func (s *inServer) open() (way, error) {
 	l, url := s.links.open(fmt.Sprintf("%s.%d", s.schema, s.opened.Add(1)))
-	journal, err := postgres.Open(context.Background(), url, postgres.Options{Schema: s.schema, Now: s.now, MaxConns: 4})
+	journal, err := postgres.Open(context.Background(), url+"&pool_max_conns=4", postgres.Options{Schema: s.schema, Now: s.now})
 	if err != nil {
 		l.cut()
 		return way{}, err

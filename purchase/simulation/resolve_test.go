@@ -120,12 +120,15 @@ func TestResolveMeetsAnAbsence(t *testing.T) {
 			_, _ = io.WriteString(rw, `{"uid":"package-1","metatag":"cut off"}`)
 			return true
 		})
-		told, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: "package-1", By: "operator"})
+		told, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: "package-1", By: "operator", Note: "CANARY"})
 		if !errors.Is(err, purchase.ErrNotResolvable) || told.State != purchase.Failed {
 			t.Errorf("the operator was told %s, %v", told.State, err)
 		}
 		if got := w.of(t, "order-0"); got.Anomalies != 1 || !strings.Contains(w.logs.String(), "purchase anomaly") {
 			t.Errorf("%s with %d anomalies, and no human was told", got.State, got.Anomalies)
+		}
+		if strings.Contains(w.logs.String(), "CANARY") {
+			t.Error("the operator's words are logged")
 		}
 	})
 }
