@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -207,4 +208,60 @@ func TestConcurrentActivationsAreOne(t *testing.T) {
 	if ledger := g.box.Ledger(); ledger.Calls[callActivate] != 1 || len(g.started(uid)) != 1 {
 		t.Errorf("%d calls, started %d times", ledger.Calls[callActivate], len(g.started(uid)))
 	}
+}
+
+// A drain starts no further package, and waits for one that is being started.
+func TestDrainingActivations(t *testing.T) {
+	t.Parallel()
+	held := newGate(t, "/activate")
+	g := open(t, setup{wrap: held.wrap})
+	under := g.sold(t, mode(onDemand)).GetActivatedItem().GetUid()
+	later := g.sold(t, mode(onDemand)).GetActivatedItem().GetUid()
+	done := make(chan answer, 1)
+	go func() { done <- g.overREST(t, t.Context(), ask(activate(under))) }()
+	<-held.entered
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := g.server.Drain(over); err == nil {
+		t.Error("drained with an activation under way")
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- g.server.Drain(t.Context()) }()
+	for _, d := range g.doors() {
+		d.call(t, t.Context(), ask(activate(later))).check(t, want{codes.Unavailable, 503, "DRAINING", "NOT_STARTED", false, nil})
+	}
+	close(held.open)
+	(<-done).ok(t)
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if len(g.started(under)) != 1 || len(g.started(later)) != 0 {
+		t.Errorf("started %d times, and %d times", len(g.started(under)), len(g.started(later)))
+	}
+}
+
+// Activations that begin while a drain finds none under way do not end the process, and none begins
+// behind its back: the race detector sees what would.
+func TestActivationsThatMeetADrain(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			for reason := ""; reason != "DRAINING"; {
+				a := g.overGRPC(t, t.Context(), ask(activate(fmt.Sprintf("u%d", i))))
+				if reason = a.info.GetReason(); reason != "DRAINING" && reason != "ACTIVATED_ITEM_NOT_FOUND" {
+					t.Error(a.text)
+					return
+				}
+			}
+		})
+	}
+	g.logs.line(t, "ACTIVATED_ITEM_NOT_FOUND")
+	for range 20 {
+		if err := g.server.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	group.Wait()
 }

@@ -21,8 +21,12 @@ type activator struct {
 	logger *slog.Logger
 	// budget is the longest one activation can take: two reads around the call.
 	budget time.Duration
+
+	mu       sync.Mutex
+	draining bool
 	// running counts the activations under way: they outlive their callers.
 	running sync.WaitGroup
+
 	// flight joins concurrent calls for one package, so that they cannot race each other.
 	flight singleflight.Group
 }
@@ -47,7 +51,9 @@ func (a *activator) activate(ctx context.Context, uid string) (started, error) {
 		}
 	}
 	done := a.flight.DoChan(uid, func() (any, error) {
-		a.running.Add(1)
+		if err := a.begin(); err != nil {
+			return nil, err
+		}
 		defer a.running.Done()
 		work, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.budget)
 		defer cancel()
@@ -66,6 +72,25 @@ func (a *activator) activate(ctx context.Context, uid string) (started, error) {
 	case <-ctx.Done():
 		return started{}, unknownActivation(ctx.Err())
 	}
+}
+
+// begin counts one more activation, unless the gateway drains: running must not rise from zero while
+// Drain waits for it.
+func (a *activator) begin() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.draining {
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_DRAINING}
+	}
+	a.running.Add(1)
+	return nil
+}
+
+// refuseNew makes begin refuse from now on.
+func (a *activator) refuseNew() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.draining = true
 }
 
 func (a *activator) run(ctx context.Context, uid string) (started, error) {

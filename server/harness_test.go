@@ -209,22 +209,22 @@ func (s *sends) of(requestID string) int {
 	return s.keys[hex.EncodeToString(key[:])]
 }
 
-// gate holds the POSTs to one path before they reach the sandbox.
+// gate holds the POSTs to paths with one end before they reach the sandbox.
 type gate struct {
 	life    context.Context
-	path    string
+	end     string
 	entered chan struct{} // one value for each that came
 	open    chan struct{}
 }
 
-func newGate(t *testing.T, path string) *gate {
+func newGate(t *testing.T, end string) *gate {
 	t.Helper()
-	return &gate{life: t.Context(), path: path, entered: make(chan struct{}, 1000), open: make(chan struct{})}
+	return &gate{life: t.Context(), end: end, entered: make(chan struct{}, 1000), open: make(chan struct{})}
 }
 
 func (g *gate) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == g.path && r.Method == http.MethodPost {
+		if strings.HasSuffix(r.URL.Path, g.end) && r.Method == http.MethodPost {
 			g.entered <- struct{}{}
 			select {
 			case <-g.open:

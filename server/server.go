@@ -226,11 +226,12 @@ func (s *Server) SetServing() {
 	}
 }
 
-// Drain makes the health service say that the gateway does not serve, refuses new purchases, and
-// waits for the purchases and activations under way to end, or for ctx.
+// Drain makes the health service say that the gateway does not serve, refuses new purchases and
+// activations, and waits for those under way to end, or for ctx.
 func (s *Server) Drain(ctx context.Context) error {
 	s.health.Shutdown()
 	s.endStreams()
+	s.activator.refuseNew()
 	idle := make(chan error, 1)
 	go func() {
 		err := s.engine.Drain(ctx)
