@@ -116,7 +116,11 @@ func (s *Server) strictRequest(next runtime.HandlerFunc) runtime.HandlerFunc {
 	}
 }
 
-// checkEnvelope checks query, headers and content type of a request for route.
+// crossOrigin tells the calls of web pages of other origins from those of our own documentation and of
+// programs: a call without a body is one that a browser makes for any page, without asking first.
+var crossOrigin http.CrossOriginProtection
+
+// checkEnvelope checks origin, query, headers and content type of a request for route.
 func checkEnvelope(r *http.Request, route *route) *failure {
 	if len(r.Header.Values(idempotencyKeyHeader)) > 1 {
 		return malformed("request_id", "more than one Idempotency-Key header")
@@ -124,6 +128,9 @@ func checkEnvelope(r *http.Request, route *route) *failure {
 	if route == nil {
 		// The contract and the generated code disagree; a test keeps them together.
 		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INTERNAL}
+	}
+	if crossOrigin.Check(r) != nil {
+		return malformed("", "a web page of another origin may not make this call")
 	}
 	if r.Method == http.MethodPost {
 		if r.URL.RawQuery != "" || r.URL.ForceQuery {
@@ -137,8 +144,8 @@ func checkEnvelope(r *http.Request, route *route) *failure {
 	return checkQuery(r.URL.RawQuery, route)
 }
 
-// checkContentType also keeps web pages out: a browser sends JSON to another origin only after
-// asking, and this server never agrees.
+// checkContentType also keeps web pages out of browsers that do not name their origin: they send JSON
+// to another only after asking, and this server never agrees.
 func checkContentType(r *http.Request) *failure {
 	if r.ContentLength == 0 {
 		return nil

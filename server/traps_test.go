@@ -201,3 +201,46 @@ func TestHealthAndReflection(t *testing.T) {
 		}
 	}
 }
+
+// A browser sends a POST without a body for any page, without asking first, and this one starts an
+// irreversible clock. The page of our own documentation may, and so may whatever is no browser.
+func TestPagesOfOtherOriginsCallNothing(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	item := g.sold(t, mode(onDemand)).GetActivatedItem().GetUid()
+	before := g.calls()
+	for name, header := range map[string]http.Header{
+		"cross-site":                {"Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://CANARY.example"}},
+		"same-site":                 {"Sec-Fetch-Site": {"same-site"}},
+		"another port":              {"Sec-Fetch-Site": {"same-site"}, "Origin": {"http://127.0.0.1:1"}},
+		"without fetch metadata":    {"Origin": {"http://CANARY.example"}},
+		"opaque origin":             {"Origin": {"null"}},
+		"with a body, and JSON":     {"Origin": {"https://CANARY.example"}, "Content-Type": {"application/json"}},
+		"our origin as a subdomain": {"Origin": {g.restURL + ".CANARY.example"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, message := range []proto.Message{activate(item), register(), topUp("c"), nothingSold(noPurchase)} {
+				q := ask(message)
+				q.header = header
+				a := g.overREST(t, t.Context(), q)
+				a.check(t, want{codes.InvalidArgument, http.StatusBadRequest, "MALFORMED_REQUEST", "NOT_STARTED", false, []string{""}})
+				if strings.Contains(a.text, "CANARY") || a.header.Get("Access-Control-Allow-Origin") != "" {
+					t.Error(a.text)
+				}
+			}
+		})
+	}
+	if got := g.calls() - before; got != 0 {
+		t.Errorf("%d vendor calls", got)
+	}
+	for _, header := range []http.Header{
+		{"Sec-Fetch-Site": {"same-origin"}, "Origin": {g.restURL}},
+		{"Origin": {g.restURL}}, // a browser that trusts only HTTPS and its own machine leaves out the other
+		{"Sec-Fetch-Site": {"none"}},
+		{},
+	} {
+		q := ask(activate(item))
+		q.header = header
+		g.overREST(t, t.Context(), q).ok(t)
+	}
+}
