@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -73,6 +74,30 @@ func TestInventoryReadersShareACall(t *testing.T) {
 	group.Wait()
 	if n := g.box.Ledger().Calls[callInventory]; n != 4 {
 		t.Errorf("%d calls", n)
+	}
+}
+
+// Idempotency-Key names a purchase to come. A client that sends it with every call must not get a list
+// of one, or of none.
+func TestIdempotencyKeyIsNoFilter(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	first, second := register(), register()
+	ids := []string{g.bought(t, second), g.bought(t, first)}
+	for _, key := range []string{first.GetRequestId(), requestID(), "no request id"} {
+		q := ask(&gigagatev1.ListPurchasesRequest{})
+		q.header = http.Header{"Idempotency-Key": {key}}
+		a := g.overREST(t, t.Context(), q)
+		a.ok(t)
+		if found := a.reply.(*gigagatev1.ListPurchasesResponse).GetPurchases(); len(found) != len(ids) {
+			t.Errorf("%q: found %v", key, found)
+		}
+		q.message = &gigagatev1.ListPurchasesRequest{RequestId: second.GetRequestId()}
+		if a := g.overREST(t, t.Context(), q); !strings.Contains(a.text, ids[0]) || strings.Contains(a.text, ids[1]) {
+			t.Errorf("%q beside a filter: %s", key, a.text)
+		}
+		q.message = getPurchase(ids[0])
+		g.overREST(t, t.Context(), q).ok(t)
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
@@ -192,22 +191,26 @@ func (s *Server) restMetadata(ctx context.Context, r *http.Request) metadata.MD 
 	return md
 }
 
-// requestIDFromHeader takes the request id from the Idempotency-Key header, verbatim. It runs on
-// the REST door alone and before validation, which then sees one request id wherever it stood.
+// requestIDFromHeader takes the request id of a purchase from the Idempotency-Key header, verbatim. It
+// runs on the REST door alone and before validation, which then sees one request id wherever it
+// stood. To other calls the header says nothing: one that lists purchases would find that one alone.
 func requestIDFromHeader(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	values := metadata.ValueFromIncomingContext(ctx, idempotencyKeyMetadata)
-	message, ok := req.(interface{ ProtoReflect() protoreflect.Message })
-	if len(values) != 1 || !ok {
+	if len(values) != 1 {
 		return next(ctx, req)
 	}
-	reflected := message.ProtoReflect()
-	field := reflected.Descriptor().Fields().ByName("request_id")
-	if field == nil {
+	var id *string
+	switch r := req.(type) {
+	case *gigagatev1.RegisterRequest:
+		id = &r.RequestId
+	case *gigagatev1.TopUpRequest:
+		id = &r.RequestId
+	default:
 		return next(ctx, req)
 	}
-	switch reflected.Get(field).String() {
+	switch *id {
 	case "":
-		reflected.Set(field, protoreflect.ValueOfString(values[0]))
+		*id = values[0]
 	case values[0]:
 	default:
 		return nil, malformed("request_id", "differs from the Idempotency-Key header")
