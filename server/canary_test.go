@@ -35,6 +35,7 @@ func newCanaries() *canaries {
 		"forwarded IP":  "198.51.100.88",
 		"client secret": "test-secret",
 		"basic auth":    base64.StdEncoding.EncodeToString([]byte("test:test-secret")),
+		"country":       `\"GR\"`, // as a request has it in a log
 		written:         "CANARY",
 	}}
 }
@@ -104,6 +105,7 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 	personal := func(r *reg) {
 		r.UserIp = "198.51.100.77"
 		r.CustomerEmail = new("canary-mail@mail.example")
+		r.Metatag = "CANARY order"
 	}
 	var errs, kept strings.Builder
 	var traces []string
@@ -133,7 +135,7 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 		r := a.reply.(*gigagatev1.RegisterResponse)
 		sold = r.GetPurchaseId()
 		customer, item := r.GetCustomer().GetUid(), r.GetActivatedItem().GetUid()
-		call(d, topUp(customer, withProfile(func(p *profile) { p.UserIp = "2001:db8::ca:1a" }))).ok(t)
+		call(d, topUp(customer, func(r *top) { r.Metatag = "CANARY order" }, withProfile(func(p *profile) { p.UserIp = "2001:db8::ca:1a" }))).ok(t)
 		call(d, getCustomer(customer)).ok(t)
 		call(d, activate(item)).ok(t)
 		call(d, &gigagatev1.ListInventoryItemsRequest{}).ok(t)
@@ -188,7 +190,9 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 		for _, p := range listed.reply.(*gigagatev1.ListPurchasesResponse).GetPurchases() {
 			kept.WriteString(call(d, getPurchase(p.GetId())).text)
 			kept.WriteString(call(d, waitPurchase(p.GetId(), 0)).text)
-			kept.WriteString(call(d, nothingSold(p.GetId())).text)
+			resolve := nothingSold(p.GetId())
+			resolve.Operator, resolve.Note = "CANARY", "CANARY ticket"
+			kept.WriteString(call(d, resolve).text)
 		}
 		call(d, getPurchase("canary-mail@mail.example"))
 		call(d, &gigagatev1.ListPurchasesRequest{RequestId: "CANARY 198.51.100.77", PageToken: "canary-mail@mail.example"})
@@ -242,7 +246,9 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 		c.absentFrom(t, "span "+span.SpanContext.TraceID().String(), text)
 	}
 	c.absentFrom(t, "log", g.logs.String())
-	if !strings.Contains(g.logs.String(), `"request":"{`) {
-		t.Error("the log has no requests: it is not at level debug")
+	for _, useful := range []string{`\"request_id\":`, `\"inventory_item_id\":`, `\"customer_uid\":`, `ACTIVATION_MODE_ON_DEMAND`, `\"amount\":`} {
+		if !strings.Contains(g.logs.String(), useful) {
+			t.Errorf("no request in the log has %s: is it at level debug?", useful)
+		}
 	}
 }

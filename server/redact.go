@@ -2,6 +2,7 @@ package server
 
 import (
 	"log/slog"
+	"regexp"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -12,8 +13,8 @@ import (
 // redactedText stands in a log where a sensitive value was.
 const redactedText = "[redacted]"
 
-// redacted prints a message without the values of its debug_redact fields. Go's own printers do
-// not honour that option.
+// redacted prints a message without what a caller wrote freely, and without its debug_redact fields.
+// Go's own printers do not honour that option.
 type redacted struct{ proto.Message }
 
 // LogValue is how slog prints it.
@@ -25,8 +26,8 @@ func (r redacted) LogValue() slog.Value {
 	return slog.StringValue(string(text))
 }
 
-// redact returns a copy of message whose debug_redact strings say so and whose other debug_redact
-// fields, and fields this program does not know, are gone.
+// redact returns a copy of message whose texts say so unless they may be logged, and without its
+// other debug_redact fields and fields that this program does not know.
 func redact(message proto.Message) proto.Message {
 	out := proto.Clone(message)
 	redactInPlace(out.ProtoReflect())
@@ -36,24 +37,43 @@ func redact(message proto.Message) proto.Message {
 func redactInPlace(message protoreflect.Message) {
 	message.SetUnknown(nil)
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-		options, _ := field.Options().(*descriptorpb.FieldOptions)
 		switch {
-		case options.GetDebugRedact() && field.Kind() == protoreflect.StringKind && !field.IsList() && !field.IsMap():
+		case mayBeLogged(field):
+		case field.Kind() == protoreflect.StringKind && !field.IsList():
 			message.Set(field, protoreflect.ValueOfString(redactedText))
-		case options.GetDebugRedact():
+		case field.Message() == nil || field.IsMap() || debugRedact(field):
 			message.Clear(field)
-		case field.IsList() && field.Message() != nil:
+		case field.IsList():
 			for i := range value.List().Len() {
 				redactInPlace(value.List().Get(i).Message())
 			}
-		case field.IsMap() && field.MapValue().Message() != nil:
-			value.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
-				redactInPlace(v.Message())
-				return true
-			})
-		case field.Message() != nil && !field.IsMap():
+		default:
 			redactInPlace(value.Message())
 		}
 		return true
 	})
+}
+
+// mayBeLogged reports whether a field's values are no text, or texts of a fixed form: ids, which the
+// contract's rules keep to a few characters without spaces, and prices.
+func mayBeLogged(field protoreflect.FieldDescriptor) bool {
+	if debugRedact(field) || field.Message() != nil {
+		return false
+	}
+	switch field.Kind() {
+	case protoreflect.BytesKind:
+		return false
+	case protoreflect.StringKind:
+		return idName.MatchString(string(field.Name()))
+	default:
+		return true
+	}
+}
+
+// idName matches the names of the contract's ids and of the fields of Money.
+var idName = regexp.MustCompile(`^((.*_)?u?id|page_token|currency_code|amount)$`)
+
+func debugRedact(field protoreflect.FieldDescriptor) bool {
+	options, _ := field.Options().(*descriptorpb.FieldOptions)
+	return options.GetDebugRedact()
 }
