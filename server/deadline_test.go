@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,6 +135,63 @@ func (g *gateway) hangUp(ctx context.Context, door string, message *reg) {
 	if resp, err := g.client.Do(r); err == nil {
 		_ = resp.Body.Close()
 	}
+}
+
+// A caller who hangs up is one line in the log as well, of what the call came to. The answer that nobody
+// reads does not say that a read may have spent credit.
+func TestCallsWithoutACallerAreLoggedOnce(t *testing.T) {
+	t.Parallel()
+	held := newGate(t, pathRegister)
+	g := open(t, setup{wrap: held.wrap})
+	message := register()
+	body, err := protojson.Marshal(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(verb, path string, body []byte, underWay func()) answer {
+		ctx, cancel := context.WithCancel(t.Context())
+		r := httptest.NewRequestWithContext(ctx, verb, path, bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		recorded := httptest.NewRecorder()
+		done := make(chan struct{})
+		go func() { defer close(done); g.server.REST().ServeHTTP(recorded, r) }()
+		underWay()
+		cancel()
+		<-done
+		return readAnswer(t, recorded.Result(), &gigagatev1.WaitPurchaseResponse{})
+	}
+	soon := func() { <-time.After(5 * time.Millisecond) } // before or after the handler began
+	sale := call(http.MethodPost, restRegister, body, func() { <-held.entered })
+	sale.check(t, want{codes.Unavailable, 503, "OUTCOME_UNKNOWN", "INDETERMINATE", false, nil})
+	id := g.openID(t, message.GetRequestId())
+	const times = 10
+	g.injectMany(t, pathCustomers+"u", "hang", 3*times, nil)
+	for range times {
+		waited := call(http.MethodGet, "/v1/purchases/"+id+":wait", nil, soon)
+		read := call(http.MethodGet, restCustomer, nil, soon)
+		for _, a := range []answer{waited, read} {
+			if a.outcome != nil && a.outcome.GetEffect() == gigagatev1.Effect_EFFECT_INDETERMINATE {
+				t.Error(a.text)
+			}
+		}
+	}
+	for method, calls := range map[string]int{
+		"gigagate.v1.ActivationService/Register": 1, "gigagate.v1.PurchaseService/WaitPurchase": times, "gigagate.v1.CustomerService/GetCustomer": times,
+	} {
+		g.spans.until(t, "the calls of "+method, func() bool {
+			ended := 0
+			for _, span := range g.spans.GetSpans() {
+				if span.Name == method {
+					ended++
+				}
+			}
+			return ended == calls
+		})
+		if lines := strings.Count(g.logs.String(), `"door":"rest","method":"/`+method); lines != calls {
+			t.Errorf("%d lines for %d calls of %s", lines, calls, method)
+		}
+	}
+	close(held.open)
 }
 
 // A drain ends what is new. What is known is still answered for, and what is under way is waited for.

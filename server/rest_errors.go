@@ -30,24 +30,35 @@ func (s *Server) restError(
 		writeStatus(w, st, runtime.HTTPStatusFromCode(st.Code()))
 		return
 	}
-	if call := restCallOf(r.Context()); call.fault != nil {
+	call := restCallOf(r.Context())
+	if call.fault != nil {
 		s.refuse(w, r, call.fault)
 		return
 	}
 	if code := status.Code(err); code == codes.Canceled || code == codes.DeadlineExceeded {
-		// The in-process channel answers for the server when the caller has gone.
-		s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN, cause: err})
+		// The in-process channel answers for the server when the caller has gone. The call's line in the
+		// log is that of the interceptors, which the call still goes through.
+		f := brokenOff(call.route, err)
+		writeStatus(w, f.GRPCStatus(), runtime.HTTPStatusFromCode(situations[f.reason].code))
 		return
 	}
-	if status.Code(err) == codes.InvalidArgument {
-		s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_MALFORMED_REQUEST, cause: err})
-		return
-	}
-	if _, ok := errors.AsType[*runtime.HTTPStatusError](err); ok {
+	if _, ok := errors.AsType[*runtime.HTTPStatusError](err); ok || status.Code(err) == codes.InvalidArgument {
 		s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_MALFORMED_REQUEST, cause: err})
 		return
 	}
 	s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INTERNAL, cause: err})
+}
+
+// brokenOff is the failure of a call that nobody waits for any more. What it spends or starts goes on
+// without its caller; a read had no effect.
+func brokenOff(route *route, err error) *failure {
+	switch {
+	case route.method != http.MethodGet:
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN, cause: err}
+	case strings.HasPrefix(route.rpc, "/"+gigagatev1.PurchaseService_ServiceDesc.ServiceName+"/"):
+		return journalFailure("", err)
+	}
+	return readFailure(err)
 }
 
 // restRoutingError answers for a path or a method that is no call.
