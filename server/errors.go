@@ -302,8 +302,8 @@ func readFailure(err error) *failure {
 	return f
 }
 
-// refusalReason is the contract's name of a vendor's refusal: the two vocabularies share their
-// words, and what one lacks is VENDOR_REFUSED.
+// refusalReason is the contract's name of a vendor's refusal, or of a purchase's reason: the
+// vocabularies share their words, and what the contract lacks is VENDOR_REFUSED.
 func refusalReason(reason gigastore.Reason) gigagatev1.ErrorReason {
 	if number, ok := gigagatev1.ErrorReason_value["ERROR_REASON_"+string(reason)]; ok && reason != "" {
 		return gigagatev1.ErrorReason(number)

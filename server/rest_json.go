@@ -139,8 +139,8 @@ func (w *jsonWalk) objectAt(token json.Token, message protoreflect.MessageDescri
 	}
 }
 
-// value goes through one value. No request of the contract has lists, maps or well-known types:
-// were one added, protojson would still check it, only without naming the field.
+// value goes through one value. It knows no lists, maps and well-known types, and refuses them: no
+// body of the contract has any, and before one gets them the walk must be taught.
 func (w *jsonWalk) value(field protoreflect.FieldDescriptor, at string) *failure {
 	token, raw, f := w.next()
 	if f != nil || token == nil {
