@@ -159,6 +159,37 @@ func everyAttribute(spans tracetest.SpanStubs) string {
 	return b.String()
 }
 
+// What a caller's tracing wrote stays with our spans.
+func TestTraceStateIsNotSent(t *testing.T) {
+	state, err := trace.ParseTraceState("canary=CANARY")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exporter := tracetest.NewInMemoryExporter()
+	traces := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
+	vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testToken)) })
+	client := newTestClient(t, Config{BaseURL: vendor.url(), TracerProvider: traces, Propagator: propagation.TraceContext{}})
+	ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled, TraceState: state,
+	}))
+	if _, err := client.Register(ctx, testPermit(), testRegister()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Activate(ctx, "item-1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range vendor.requests {
+		if r.Header.Get("Traceparent") == "" || r.Header.Values("Tracestate") != nil {
+			t.Errorf("%s was sent %v", r.URL.Path, r.Header)
+		}
+	}
+	for _, s := range exporter.GetSpans() {
+		if s.SpanContext.TraceState().String() != state.String() {
+			t.Errorf("span %s has the state %q", s.Name, s.SpanContext.TraceState())
+		}
+	}
+}
+
 func TestSpansOfACall(t *testing.T) {
 	exporter := tracetest.NewInMemoryExporter()
 	traces := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -106,10 +109,21 @@ func traced(rt http.RoundTripper, cfg Config) http.RoundTripper {
 	if cfg.MeterProvider != nil {
 		options = append(options, otelhttp.WithMeterProvider(cfg.MeterProvider))
 	}
-	if cfg.Propagator != nil {
-		options = append(options, otelhttp.WithPropagators(cfg.Propagator))
+	propagator := cfg.Propagator
+	if propagator == nil {
+		propagator = otel.GetTextMapPropagator()
 	}
+	options = append(options, otelhttp.WithPropagators(withoutTraceState{propagator}))
 	return otelhttp.NewTransport(plainErrors{rt}, options...)
+}
+
+// withoutTraceState is a propagator that leaves out a trace's state: our callers and their tracing wrote it, and the vendor
+// is a third party.
+type withoutTraceState struct{ propagation.TextMapPropagator }
+
+func (p withoutTraceState) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
+	span := trace.SpanContextFromContext(ctx).WithTraceState(trace.TraceState{})
+	p.TextMapPropagator.Inject(trace.ContextWithSpanContext(ctx, span), carrier)
 }
 
 type operationKey struct{}

@@ -56,16 +56,18 @@ func attributes(span tracetest.SpanStub) map[string]string {
 	return all
 }
 
-// seenTraces remembers the traceparent that each vendor call bore.
+// seenTraces remembers the traceparent that each vendor call bore, and what else of a trace.
 type seenTraces struct {
 	mu    sync.Mutex
 	paths map[string]string
+	other []string
 }
 
 func (s *seenTraces) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.paths[r.URL.Path] = r.Header.Get("Traceparent")
+		s.other = append(s.other, slices.Concat(r.Header.Values("Tracestate"), r.Header.Values("Baggage"))...)
 		s.mu.Unlock()
 		next.ServeHTTP(w, r)
 	})
@@ -135,7 +137,7 @@ func TestOneTracePerCall(t *testing.T) {
 					g.inject(t, c.fault[0], c.fault[1], nil)
 				}
 				q := ask(c.message(sold.GetCustomer().GetUid(), sold.GetActivatedItem().GetUid()))
-				q.header = http.Header{"Traceparent": {traceparent}}
+				q.header = http.Header{"Traceparent": {traceparent}, "Tracestate": {"shop=CANARY"}, "Baggage": {"shop=CANARY"}}
 				a := g.doors()[i].call(t, t.Context(), q)
 				if a.traceID != callerTrace {
 					t.Errorf("x-trace-id %q", a.traceID)
@@ -185,11 +187,15 @@ func checkSpans(t *testing.T, spans tracetest.SpanStubs, rpc string, a answer, w
 	}
 }
 
-// checkVendorTraces checks that the vendor was sent the spans of the calls to it.
+// checkVendorTraces checks that the vendor was sent the spans of the calls to it, and nothing that
+// the caller's tracing wrote.
 func checkVendorTraces(t *testing.T, seen *seenTraces, spans tracetest.SpanStubs) {
 	t.Helper()
 	seen.mu.Lock()
 	defer seen.mu.Unlock()
+	if len(seen.other) > 0 {
+		t.Errorf("the vendor was sent %q", seen.other)
+	}
 	sent := slices.Collect(maps.Values(seen.paths))
 	for _, span := range spans {
 		if span.SpanKind == trace.SpanKindClient {

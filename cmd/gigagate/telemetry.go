@@ -104,7 +104,8 @@ func newTelemetry(ctx context.Context, settings logSettings, logTo io.Writer) (*
 		return nil, fmt.Errorf("telemetry resource: %w", err)
 	}
 	t := &telemetry{
-		// Baggage is left out: it can hold anything, and would be passed on to the vendor.
+		// Baggage is left out: it can hold anything, and would be passed on to the vendor. A trace's state
+		// stays with our own spans: gigastore does not send it.
 		propagator: propagation.TraceContext{},
 	}
 	if err := t.setUpTraces(ctx, res); err != nil {
