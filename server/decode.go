@@ -13,14 +13,18 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
+// maxMessage is the largest message that grpc-go lets through to the codec. What is larger it refuses
+// by itself, without the contract's details; so it is far above maxBody, which is the limit.
+const maxMessage = 4 * maxBody
+
 // decoding is a request on its way through the gRPC door's codec: its message, or why it has none.
 type decoding struct {
 	message proto.Message
 	fault   *failure
 }
 
-// tolerantCodec is grpc-go's protobuf codec, but a request of the contract that cannot be decoded
-// is no error to grpc-go, which would answer INTERNAL by itself, before any interceptor and without
+// tolerantCodec is grpc-go's protobuf codec, but a request of the contract that cannot be decoded, or
+// is too large to be, is no error to grpc-go, which would answer INTERNAL by itself, before any interceptor and without
 // the contract's details.
 type tolerantCodec struct{ encoding.CodecV2 }
 
@@ -31,6 +35,10 @@ func (c tolerantCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	target, ok := v.(*decoding)
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)
+	}
+	if data.Len() > maxBody {
+		target.fault = invalidField("", "the request is too large")
+		return nil
 	}
 	if c.CodecV2.Unmarshal(data, target.message) != nil {
 		proto.Reset(target.message)

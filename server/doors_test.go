@@ -235,7 +235,8 @@ func validRequests() map[string]proto.Message {
 	}
 }
 
-// A newer client may set a guard that this gateway does not know, so what it does not know it refuses.
+// A newer client may set a guard that this gateway does not know, so what it does not know it refuses;
+// as it does what it cannot read, or will not.
 func TestUnknownProtobufFieldsAreRefused(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -252,6 +253,16 @@ func TestUnknownProtobufFieldsAreRefused(t *testing.T) {
 			}
 		})
 	}
+	t.Run("more than can be a request", func(t *testing.T) {
+		for _, size := range []int{4 << 20, 15 << 20} {
+			huge := register(func(r *reg) { r.Metatag = strings.Repeat("h", size) })
+			a := g.overGRPC(t, t.Context(), ask(huge))
+			a.check(t, want{codes.InvalidArgument, 0, "INVALID_FIELD", "NOT_STARTED", false, []string{""}})
+			if !strings.Contains(a.text, "too large") {
+				t.Error(a.text)
+			}
+		}
+	})
 	t.Run("no protobuf at all", func(t *testing.T) {
 		a := g.overGRPC(t, t.Context(), question{message: register(), replace: [2]string{"\n", "\xff"}})
 		a.check(t, want{codes.InvalidArgument, 0, "INVALID_FIELD", "NOT_STARTED", false, []string{""}})

@@ -28,7 +28,7 @@ const (
 	idempotencyKeyMetadata = "gigagate-idempotency-key"
 	// replayedKey marks an answer that was recorded earlier.
 	replayedKey = "gigagate-replayed"
-	// maxBody is the largest request body; grpc-go's own limit of a message is the same.
+	// maxBody is the largest request body, and the largest request of the other door.
 	maxBody = 4 << 20
 )
 

@@ -127,6 +127,7 @@ func (s *Server) newGRPC() *grpc.Server {
 		grpc.ChainUnaryInterceptor(s.interceptors(doorGRPC)...),
 		grpc.ChainStreamInterceptor(s.endWithDrain),
 		grpc.ForceServerCodecV2(newTolerantCodec()),
+		grpc.MaxRecvMsgSize(maxMessage),
 	)
 	s.register(server, withDecodeFaults)
 	healthpb.RegisterHealthServer(server, s.health)
