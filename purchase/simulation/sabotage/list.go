@@ -199,7 +199,7 @@ var sabotages = []sabotage{
 		"purchase/change.go", "(p.SuccessSeen || p.State == NeedsOperator", "(p.State == NeedsOperator",
 	}}, "./purchase/memory", "."},
 	{"an alarm is lost with its answer", []edit{{
-		"purchase/reconcile.go", "			_ = r.bind(ctx, p.ID, change)\n", "			_ = r.engine.bind(ctx, p.ID, change)\n",
+		"purchase/reconcile.go", "			_ = r.bind(ctx, p.ID, change)\n", "			_, _ = r.engine.bind(ctx, p.ID, change)\n",
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
 	{"an operator is not asked for what was journaled unheard", []edit{{
 		"purchase/send.go", "		if unknown && errors.Is(err, ErrIllegal) {\n", "		if unknown && errors.Is(err, ErrNotFound) {\n",
