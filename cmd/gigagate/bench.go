@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -27,11 +28,16 @@ type benchCommand struct {
 	clientSettings
 }
 
+// AfterApply refuses numbers with which there is nothing to do; a number that is missing is told first.
+func (c *benchCommand) AfterApply() error {
+	if c.Count < 1 || c.Concurrency < 1 || c.Connections < 1 {
+		return errors.New("--count, --concurrency and --connections must be at least 1")
+	}
+	return nil
+}
+
 // Run buys, with a progress line, and prints what came of it.
 func (c *benchCommand) Run(ctx context.Context, to console) error {
-	if c.Count < 1 || c.Concurrency < 1 || c.Connections < 1 {
-		return fmt.Errorf("--count, --concurrency and --connections must be at least 1")
-	}
 	var conns []*grpc.ClientConn
 	defer func() {
 		for _, conn := range conns {
@@ -59,8 +65,7 @@ func (c *benchCommand) Run(ctx context.Context, to console) error {
 	elapsed := time.Since(began)
 	cancel()
 	progress.Wait()
-	load.report(to.out, elapsed)
-	return nil
+	return load.report(to.out, elapsed, c.Count)
 }
 
 // load is one run of the bench.
@@ -71,6 +76,7 @@ type load struct {
 	mu        sync.Mutex
 	latencies []time.Duration
 	outcomes  map[string]int
+	effect    bool // a call that failed may have bought all the same
 }
 
 // work makes one purchase after another until all are taken.
@@ -93,10 +99,10 @@ func (l *load) work(ctx context.Context, client gigagatev1.ActivationServiceClie
 }
 
 func (l *load) note(latency time.Duration, err error) {
-	outcome := "OK"
+	outcome, effect := "OK", false
 	if err != nil {
 		told := newCallError(err)
-		outcome = told.status.Code().String()
+		outcome, effect = told.status.Code().String(), told.mayHaveEffect()
 		if told.outcome != nil {
 			outcome += " " + strings.TrimPrefix(told.outcome.GetReason().String(), "ERROR_REASON_")
 		}
@@ -106,6 +112,7 @@ func (l *load) note(latency time.Duration, err error) {
 	defer l.mu.Unlock()
 	l.latencies = append(l.latencies, latency)
 	l.outcomes[outcome]++
+	l.effect = l.effect || effect
 }
 
 // tell rewrites one progress line a second.
@@ -124,18 +131,31 @@ func (l *load) tell(ctx context.Context, w io.Writer, count int, began time.Time
 	}
 }
 
-func (l *load) report(w io.Writer, elapsed time.Duration) {
+// report prints what came of the calls. It is an error that not all of them bought.
+func (l *load) report(w io.Writer, elapsed time.Duration, count int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	slices.Sort(l.latencies)
-	fmt.Fprintf(w, "%d purchases in %.2f s: %.0f/s\n", len(l.latencies), elapsed.Seconds(), float64(len(l.latencies))/elapsed.Seconds())
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d calls in %.2f s: %.0f/s\n", len(l.latencies), elapsed.Seconds(), float64(len(l.latencies))/elapsed.Seconds())
 	if len(l.latencies) > 0 {
 		at := func(share float64) time.Duration {
 			return l.latencies[int(share*float64(len(l.latencies)-1))].Round(10 * time.Microsecond)
 		}
-		fmt.Fprintf(w, "latency p50 %v  p90 %v  p99 %v  max %v\n", at(0.50), at(0.90), at(0.99), at(1))
+		fmt.Fprintf(&text, "latency p50 %v  p90 %v  p99 %v  max %v\n", at(0.50), at(0.90), at(0.99), at(1))
 	}
 	for _, outcome := range slices.Sorted(maps.Keys(l.outcomes)) {
-		fmt.Fprintf(w, "%8d  %s\n", l.outcomes[outcome], outcome)
+		fmt.Fprintf(&text, "%8d  %s\n", l.outcomes[outcome], outcome)
 	}
+	if _, err := io.WriteString(w, text.String()); err != nil {
+		return effectError{fmt.Errorf("what came of it cannot be written: %w", err)}
+	}
+	if l.outcomes["OK"] == count {
+		return nil
+	}
+	err := fmt.Errorf("%d of %d calls are known to have bought a package", l.outcomes["OK"], count)
+	if l.effect {
+		return effectError{err}
+	}
+	return err
 }

@@ -133,7 +133,7 @@ type inventoryCommand struct{ clientSettings }
 
 // Run makes the call.
 func (c *inventoryCommand) Run(ctx context.Context, to console) error {
-	return c.call(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+	return c.read(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
 		return gigagatev1.NewInventoryServiceClient(conn).ListInventoryItems(ctx, &gigagatev1.ListInventoryItemsRequest{})
 	})
 }

@@ -33,31 +33,62 @@ func (s clientSettings) dial() (*grpc.ClientConn, error) {
 	return grpc.NewClient(s.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 }
 
-// call makes one call, repeated while the gateway says when to come back, and prints the answer as
-// JSON. Repeating is safe whatever the effect, because the request stays the same.
-func (s clientSettings) call(ctx context.Context, to console, invoke func(context.Context, grpc.ClientConnInterface) (proto.Message, error)) error {
-	conn, err := s.dial()
+// invocation is one call of the contract.
+type invocation func(context.Context, grpc.ClientConnInterface) (proto.Message, error)
+
+// call makes a call that has an effect, and prints the answer as JSON.
+func (s clientSettings) call(ctx context.Context, to console, invoke invocation) error {
+	answer, err := s.repeat(ctx, to, false, invoke)
+	if told, ok := errors.AsType[*callError](err); ok && told.mayHaveEffect() {
+		return effectError{told}
+	}
 	if err != nil {
 		return err
 	}
+	if err := printJSON(to.out, answer); err != nil {
+		return effectError{fmt.Errorf("it took effect, and the answer cannot be written: %w", err)}
+	}
+	return nil
+}
+
+// read makes a call that changes nothing, whatever comes of it, and prints the answer as JSON.
+func (s clientSettings) read(ctx context.Context, to console, invoke invocation) error {
+	answer, err := s.repeat(ctx, to, true, invoke)
+	if err != nil {
+		return err
+	}
+	return printJSON(to.out, answer)
+}
+
+// repeat makes one call, again while the gateway says when to come back and there is time to.
+// Repeating is safe whatever the effect, because the request stays the same.
+func (s clientSettings) repeat(ctx context.Context, to console, read bool, invoke invocation) (proto.Message, error) {
+	conn, err := s.dial()
+	if err != nil {
+		return nil, err
+	}
 	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	deadline := time.Now().Add(s.Timeout)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	for {
+	for earlier := false; ; {
 		answer, err := invoke(ctx, conn)
 		if err == nil {
-			return printJSON(to.out, answer)
+			return answer, nil
 		}
 		told := newCallError(err)
-		if !told.repeatable() {
-			return told
+		told.read, told.earlier = read, earlier
+		delay := told.outcome.GetRetryDelay()
+		if delay == nil || time.Until(deadline) <= delay.AsDuration() {
+			return nil, told
 		}
-		fmt.Fprintf(to.err, "%v; repeating in %v\n", told, told.outcome.GetRetryDelay().AsDuration())
+		fmt.Fprintf(to.err, "%v; repeating in %v\n", told, delay.AsDuration())
 		select {
-		case <-time.After(told.outcome.GetRetryDelay().AsDuration()):
+		case <-time.After(delay.AsDuration()):
 		case <-ctx.Done():
-			return told
+			return nil, told
 		}
+		earlier = told.mayHaveEffect()
 	}
 }
 
@@ -79,6 +110,8 @@ func printJSON(w io.Writer, message proto.Message) error {
 type callError struct {
 	status  *status.Status
 	outcome *gigagatev1.Outcome // nil: the answer bore none
+	read    bool                // the call changes nothing
+	earlier bool                // an earlier send of the same request may have had an effect
 }
 
 func newCallError(err error) *callError {
@@ -87,22 +120,28 @@ func newCallError(err error) *callError {
 
 // Error names code, reason, effect and the gateway's sentence.
 func (e *callError) Error() string {
-	if e.outcome == nil {
-		return fmt.Sprintf("%s, effect INDETERMINATE: %s", e.status.Code(), e.status.Message())
+	text, effect := e.status.Code().String(), gigagatev1.Effect_EFFECT_INDETERMINATE
+	if e.outcome != nil {
+		text += ", reason " + strings.TrimPrefix(e.outcome.GetReason().String(), "ERROR_REASON_")
+		effect = e.outcome.GetEffect()
 	}
-	return fmt.Sprintf("%s, reason %s, effect %s: %s", e.status.Code(),
-		strings.TrimPrefix(e.outcome.GetReason().String(), "ERROR_REASON_"),
-		strings.TrimPrefix(e.outcome.GetEffect().String(), "EFFECT_"), e.status.Message())
+	if !e.read {
+		text += ", effect " + strings.TrimPrefix(effect.String(), "EFFECT_")
+	}
+	return text + ": " + e.status.Message()
 }
 
-// indeterminate reports whether credit may have been spent. An answer that does not say has to be
-// taken for one that may.
-func (e *callError) indeterminate() bool {
-	return e.outcome == nil || e.outcome.GetEffect() == gigagatev1.Effect_EFFECT_INDETERMINATE
-}
-
-func (e *callError) repeatable() bool {
-	return e.outcome.GetRetryDelay() != nil
+// mayHaveEffect reports whether credit was spent, or may have been. An answer that does not say has
+// to be taken for one that may.
+func (e *callError) mayHaveEffect() bool {
+	switch e.outcome.GetEffect() {
+	case gigagatev1.Effect_EFFECT_NOT_APPLIED:
+		return false
+	case gigagatev1.Effect_EFFECT_NOT_STARTED:
+		return e.earlier // of which it says nothing
+	default:
+		return !e.read
+	}
 }
 
 // healthCommand asks whether a gateway serves.

@@ -157,7 +157,7 @@ func TestDrainWaitsNoLongerThanTheVendorMay(t *testing.T) {
 	g.log.waitFor(t, g.ended, `"fault":"hang"`)
 	g.stop()
 	err := <-answered
-	if told := newCallError(err); status.Code(err) == codes.OK || !told.indeterminate() {
+	if told := newCallError(err); status.Code(err) == codes.OK || !told.mayHaveEffect() {
 		t.Errorf("the caller was told %v", told)
 	}
 	if got := g.exit(); got != 0 {

@@ -29,12 +29,16 @@ type commandLine struct {
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
 
-// Exit statuses beside 0.
+// Exit statuses beside 0. With exitFailed nothing was bought or changed, with exitIndeterminate
+// something was, or may have been.
 const (
 	exitFailed        = 1
 	exitUsage         = 2
 	exitIndeterminate = 3
 )
+
+// effectError is an error of a command that had an effect, or may have had one.
+type effectError struct{ error }
 
 // console is where a command writes: results to out, everything said to a person or a log to err.
 type console struct {
@@ -86,7 +90,7 @@ func run(ctx context.Context, args []string, to console) int {
 	parsed.Bind(to)
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(to.err, "gigagate:", err)
-		if told, ok := errors.AsType[*callError](err); ok && told.indeterminate() {
+		if _, ok := errors.AsType[effectError](err); ok {
 			return exitIndeterminate
 		}
 		return exitFailed

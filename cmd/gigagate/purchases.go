@@ -17,7 +17,7 @@ import (
 type purchasesCommand struct {
 	Get     getPurchaseCommand     `cmd:"" help:"Show one purchase and its history."`
 	List    listPurchasesCommand   `cmd:"" help:"List purchases, the newest first."`
-	Wait    waitPurchaseCommand    `cmd:"" help:"Wait until a purchase is settled."`
+	Wait    waitPurchaseCommand    `cmd:"" help:"Wait until a purchase is settled; exit status 0 if it succeeded, 1 if it failed, 3 if that is not known."`
 	Resolve resolvePurchaseCommand `cmd:"" help:"Settle by your word what evidence cannot."`
 }
 
@@ -29,7 +29,7 @@ type getPurchaseCommand struct {
 
 // Run makes the call.
 func (c *getPurchaseCommand) Run(ctx context.Context, to console) error {
-	return c.call(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+	return c.read(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
 		return gigagatev1.NewPurchaseServiceClient(conn).GetPurchase(ctx, &gigagatev1.GetPurchaseRequest{Id: c.ID})
 	})
 }
@@ -54,7 +54,7 @@ func (c *listPurchasesCommand) Run(ctx context.Context, to console) error {
 		PageSize:    c.PageSize,
 		PageToken:   c.PageToken,
 	}
-	return c.call(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+	return c.read(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
 		return gigagatev1.NewPurchaseServiceClient(conn).ListPurchases(ctx, req)
 	})
 }
@@ -66,13 +66,27 @@ type waitPurchaseCommand struct {
 	clientSettings
 }
 
-// Run makes the call.
+// Run makes the call. Its exit status is the purchase's: a script ships at 0, may buy anew at 1, and
+// knows nothing yet at any other.
 func (c *waitPurchaseCommand) Run(ctx context.Context, to console) error {
-	return c.call(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
-		return gigagatev1.NewPurchaseServiceClient(conn).WaitPurchase(ctx, &gigagatev1.WaitPurchaseRequest{
+	var purchase *gigagatev1.Purchase
+	if err := c.read(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+		answer, err := gigagatev1.NewPurchaseServiceClient(conn).WaitPurchase(ctx, &gigagatev1.WaitPurchaseRequest{
 			Id: c.ID, Timeout: durationpb.New(c.For),
 		})
-	})
+		purchase = answer.GetPurchase()
+		return answer, err
+	}); err != nil {
+		return effectError{err}
+	}
+	switch purchase.GetState() {
+	case gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED:
+		return nil
+	case gigagatev1.PurchaseState_PURCHASE_STATE_FAILED:
+		return errors.New("the purchase failed: nothing was bought")
+	default:
+		return effectError{errors.New("the purchase is not settled: it may have been sold")}
+	}
 }
 
 // resolvePurchaseCommand settles a purchase.
@@ -85,11 +99,16 @@ type resolvePurchaseCommand struct {
 	clientSettings
 }
 
-// Run makes the call.
-func (c *resolvePurchaseCommand) Run(ctx context.Context, to console) error {
+// Validate wants one word, and not two.
+func (c *resolvePurchaseCommand) Validate() error {
 	if (c.Item == "") == !c.NothingSold {
 		return errors.New("give either --item or --nothing-sold")
 	}
+	return nil
+}
+
+// Run makes the call.
+func (c *resolvePurchaseCommand) Run(ctx context.Context, to console) error {
 	req := &gigagatev1.ResolvePurchaseRequest{Id: c.ID, Operator: c.Operator, Note: c.Note}
 	if c.NothingSold {
 		req.Resolution = &gigagatev1.ResolvePurchaseRequest_NothingSold{NothingSold: true}

@@ -75,12 +75,12 @@ func TestPurchasesCommands(t *testing.T) {
 		says   string
 	}{
 		{"unknown", []string{"get", "01ARZ3NDEKTSV4RRFFQ69G5FAV"}, exitFailed, "NotFound, reason PURCHASE_NOT_FOUND"},
-		{"no id", []string{"wait", "order-1"}, exitFailed, "InvalidArgument, reason INVALID_FIELD"},
-		{"too long a wait", []string{"wait", id, "--for=2m"}, exitFailed, "timeout"},
+		{"no id", []string{"wait", "order-1"}, exitIndeterminate, "InvalidArgument, reason INVALID_FIELD"},
+		{"too long a wait", []string{"wait", id, "--for=2m"}, exitIndeterminate, "timeout"},
 		{"too long a page", []string{"list", "--page-size=501"}, exitFailed, "page_size"},
-		{"settled", []string{"resolve", id, "--nothing-sold", "--operator=maria", "--note=x"}, exitFailed, "reason NOT_RESOLVABLE, effect APPLIED"},
-		{"no word", []string{"resolve", id, "--operator=maria", "--note=x"}, exitFailed, "give either --item or --nothing-sold"},
-		{"two words", []string{"resolve", id, "--operator=maria", "--note=x", "--item=u", "--nothing-sold"}, exitFailed, "give either --item or --nothing-sold"},
+		{"settled", []string{"resolve", id, "--nothing-sold", "--operator=maria", "--note=x"}, exitIndeterminate, "reason NOT_RESOLVABLE, effect APPLIED"},
+		{"no word", []string{"resolve", id, "--operator=maria", "--note=x"}, exitUsage, "give either --item or --nothing-sold"},
+		{"two words", []string{"resolve", id, "--operator=maria", "--note=x", "--item=u", "--nothing-sold"}, exitUsage, "give either --item or --nothing-sold"},
 	} {
 		if got := g.purchases(t, test.args...); got.status != test.status || !strings.Contains(got.err, test.says) || got.out != "" {
 			t.Errorf("%s: %+v", test.name, got)
@@ -113,10 +113,13 @@ func TestPurchasesResolve(t *testing.T) {
 			t.Fatalf("uncertain: %v", listed)
 		}
 		id := listed[0].GetId()
-		waited := decode(t, g.purchases(t, "wait", id, "--for=100ms"), &gigagatev1.WaitPurchaseResponse{})
-		if waited.GetPurchase().GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_UNCERTAIN {
-			t.Errorf("wait: %v", waited)
+		wait := func(want int, state string) {
+			t.Helper()
+			if got := g.purchases(t, "wait", id, "--for=100ms"); got.status != want || !strings.Contains(got.out, `"PURCHASE_STATE_`+state+`"`) {
+				t.Errorf("wait: %+v, want %d and %s", got, want, state)
+			}
 		}
+		wait(exitIndeterminate, "UNCERTAIN")
 		if got := g.purchases(t, "resolve", id, "--item="+foreign, "--operator=maria", "--note=portal"); got.status != exitIndeterminate || !strings.Contains(got.err, "FOREIGN_ACTIVATED_ITEM") {
 			t.Errorf("another's item: %+v", got)
 		}
@@ -128,6 +131,7 @@ func TestPurchasesResolve(t *testing.T) {
 		if resolved.GetPurchase().GetState() != state {
 			t.Errorf("resolve: %v", resolved)
 		}
+		wait(status, map[bool]string{false: "SUCCEEDED", true: "FAILED"}[nothing])
 		if got := g.sell(t, requestID); got.status != status {
 			t.Errorf("the same request id: %+v", got)
 		}
@@ -145,7 +149,7 @@ func TestBenchCountsWhatCameOfIt(t *testing.T) {
 		return gigagate(t, append([]string{"bench", "--address=" + g.grpc, "--item=" + sandbox.ItemWorldwide50MB, "--count=50"}, more...)...)
 	}
 	got := bench("--concurrency=8", "--connections=2")
-	if got.status != 0 || !strings.Contains(got.out, "50 purchases in ") || !strings.Contains(got.out, "latency p50 ") ||
+	if got.status != exitFailed || !strings.Contains(got.err, "47 of 50 calls are known to have bought") || !strings.Contains(got.out, "50 calls in ") || !strings.Contains(got.out, "latency p50 ") ||
 		!strings.Contains(got.out, "      47  OK\n") || !strings.Contains(got.out, "       3  FailedPrecondition VENDOR_REFUSED\n") {
 		t.Errorf("%+v", got)
 	}
@@ -156,11 +160,18 @@ func TestBenchCountsWhatCameOfIt(t *testing.T) {
 		t.Errorf("%d sales", len(sales))
 	}
 	for _, flag := range []string{"--count=0", "--concurrency=0", "--connections=-1"} {
-		if got := bench(flag); got.status != exitFailed || !strings.Contains(got.err, "must be at least 1") {
+		if got := bench(flag); got.status != exitUsage || !strings.Contains(got.err, "must be at least 1") {
 			t.Errorf("%s: %+v", flag, got)
 		}
 	}
-	if got := gigagate(t, "bench", "--address=127.0.0.1:1", "--item=a", "--count=2", "--concurrency=1"); !strings.Contains(got.out, "       2  Unavailable\n") {
+	if got := bench("--count=5"); got.status != 0 {
+		t.Errorf("all bought: %+v", got)
+	}
+	if got := bench("--count=2", "--item=unknown"); got.status != exitFailed || !strings.Contains(got.err, "0 of 2 calls are known to have bought") {
+		t.Errorf("an unknown item: %+v", got)
+	}
+	// What bears no Outcome may have been sold.
+	if got := bench("--count=2", "--address=127.0.0.1:1"); got.status != exitIndeterminate || !strings.Contains(got.out, "       2  Unavailable\n") {
 		t.Errorf("no gateway: %+v", got)
 	}
 }
