@@ -160,6 +160,8 @@ func TestVersion(t *testing.T) {
 // A command line that is wrong is refused with a sentence before anything is sent or opened.
 func TestUsage(t *testing.T) {
 	t.Parallel()
+	sale := []string{"register", "--address=127.0.0.1:1", "--item=a", "--metatag=b", "--ip=c", "--country=d"}
+	secret, empty := writeFile(t, "secret"), writeFile(t, " \n")
 	for _, test := range []struct {
 		name string
 		args []string
@@ -181,6 +183,20 @@ func TestUsage(t *testing.T) {
 		{"no time", []string{"serve", "--sandbox", "--gigastore-timeout=0"}, "--gigastore-timeout must be more than zero"},
 		{"missing flags", []string{"register", "--item=a"}, "missing flags: --country=CC, --ip=ADDR, --metatag=TEXT"},
 		{"unknown mode", []string{"register", "--item=a", "--metatag=b", "--ip=c", "--country=d", "--mode=ondemnad"}, "--mode must be one of"},
+		{"empty request id", append(sale, "--request-id="), "--request-id is given, and empty"},
+		{"empty price", append(sale, "--expected-price", ""), "--expected-price is given, and empty"},
+		{"empty e-mail", append(sale, "--email="), "--email is given, and empty"},
+		{"empty filter", []string{"purchases", "list", "--request-id="}, "--request-id is given, and empty"},
+		{"empty journal", serveLine(t, "--sandbox", "--journal="), "--journal is given, and empty"},
+		{"empty vendor", serveLine(t, "--gigastore-client-id=a", "--gigastore-client-secret-file="+secret, "--gigastore-url="), "--gigastore-url is given, and empty"},
+		{"empty secret", serveLine(t, "--gigastore-client-id=a", "--gigastore-client-secret-file="+empty), "--gigastore-client-secret-file: " + empty + " is empty"},
+		{"gRPC nowhere", serveLine(t, "--sandbox", "--grpc-listen="), "--grpc-listen is given, and empty"},
+		{"gRPC on any port", serveLine(t, "--sandbox", "--grpc-listen=:"), `--grpc-listen: ":" is not HOST:PORT`},
+		{"REST without a port", serveLine(t, "--sandbox", "--http-listen=127.0.0.1:"), `--http-listen: "127.0.0.1:" is not HOST:PORT`},
+		{"admin without a port", serveLine(t, "--sandbox", "--admin-listen=127.0.0.1"), `--admin-listen: "127.0.0.1" is not HOST:PORT`},
+		{"its own sandbox on any port", serveLine(t, "--sandbox", "--sandbox-listen=[::1]:"), `--sandbox-listen: "[::1]:" is not HOST:PORT`},
+		{"sandbox nowhere", []string{"sandbox", "--sandbox-listen="}, "--sandbox-listen is given, and empty"},
+		{"sandbox without a port", []string{"sandbox", "--sandbox-listen=localhost"}, `--sandbox-listen: "localhost" is not HOST:PORT`},
 		{"flags of a profile without one", []string{"top-up", "--item=a", "--metatag=b", "--customer=c", "--ip=d"}, "go with --new-profile"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,6 +12,15 @@ import (
 	"google.golang.org/grpc"
 )
 
+// checkAddress refuses an address without a port, for which the system would choose one; that of ":"
+// would be open on every interface.
+func checkAddress(flag, address string) error {
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+		return fmt.Errorf("%s: %q is not HOST:PORT", flag, address)
+	}
+	return nil
+}
+
 // listeners opens addresses and remembers the first failure.
 type listeners struct {
 	all []net.Listener

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -96,4 +97,16 @@ func run(ctx context.Context, args []string, to console) int {
 		return exitFailed
 	}
 	return 0
+}
+
+// Validate refuses a flag that is given and empty, as an argument or a variable: a shell's unset
+// variable must not pass for a guard or a request id left out. A flag with a list of values has its
+// own say.
+func (*commandLine) Validate(parsed *kong.Context) error {
+	for _, flag := range parsed.Flags() {
+		if flag.Set && flag.Enum == "" && flag.Target.Kind() == reflect.String && flag.Target.Len() == 0 {
+			return fmt.Errorf("--%s is given, and empty", flag.Name)
+		}
+	}
+	return nil
 }

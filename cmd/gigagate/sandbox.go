@@ -27,6 +27,11 @@ type sandboxCommand struct {
 	logSettings
 }
 
+// Validate refuses what cannot be listened on.
+func (c *sandboxCommand) Validate() error {
+	return checkAddress("--sandbox-listen", c.SandboxListen)
+}
+
 // Run serves until ctx ends.
 func (c *sandboxCommand) Run(ctx context.Context, to console) error {
 	settings := sandbox.DefaultSettings()

@@ -52,6 +52,14 @@ func (c *serveCommand) Validate() error {
 			return fmt.Errorf("%s must be more than zero", name)
 		}
 	}
+	for name, address := range map[string]string{
+		"--grpc-listen": c.GRPCListen, "--http-listen": c.HTTPListen,
+		"--admin-listen": c.AdminListen, "--sandbox-listen": c.SandboxListen,
+	} {
+		if err := checkAddress(name, address); err != nil {
+			return err
+		}
+	}
 	return c.vendorSettings.check(c.Sandbox)
 }
 

@@ -81,6 +81,25 @@ func TestServeReadsTheEnvironment(t *testing.T) {
 	log.waitFor(t, ended, `level=INFO msg=call`)
 }
 
+// A variable that is set to nothing is no variable left out: it would open a port of the system's choice
+// on every interface, or buy without the guard.
+func TestVariablesSetToNothing(t *testing.T) {
+	for name, line := range map[string][]string{
+		"ADMIN_LISTEN":   {"serve", "--sandbox", "--journal=sqlite:" + filepath.Join(t.TempDir(), "gigagate.db"), "--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0"},
+		"SANDBOX_LISTEN": {"sandbox"},
+		"EXPECTED_PRICE": {"register", "--address=127.0.0.1:1", "--item=a", "--metatag=b", "--ip=c", "--country=d"},
+		"REQUEST_ID":     {"top-up", "--address=127.0.0.1:1", "--item=a", "--metatag=b", "--customer=c"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("GIGAGATE_"+name, "")
+			flag := "--" + strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+			if got := gigagate(t, line...); got.status != exitUsage || !strings.Contains(got.err, flag+" is given, and empty") {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
 // Refused settings name their flag.
 func TestServeRefusesBadSettings(t *testing.T) {
 	t.Parallel()

@@ -55,7 +55,10 @@ func (s *vendorSettings) check(withSandbox bool) error {
 	if err != nil {
 		return fmt.Errorf("--gigastore-client-secret-file: %w", err)
 	}
-	s.secret = gigastore.Secret(bytes.TrimSpace(text))
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return fmt.Errorf("--gigastore-client-secret-file: %s is empty", s.GigastoreClientSecretFile)
+	}
+	s.secret = gigastore.Secret(text)
 	return nil
 }
 

@@ -155,7 +155,7 @@ func TestServeRefusesBadVendorSettings(t *testing.T) {
 		{"no id", []string{url, secret}, "--gigastore-client-id is needed, or --sandbox"},
 		{"no secret", []string{url, id}, "--gigastore-client-secret-file or GIGAGATE_GIGASTORE_CLIENT_SECRET is needed, or --sandbox"},
 		{"secret file missing", []string{url, id, "--gigastore-client-secret-file=/nowhere/at/all"}, "--gigastore-client-secret-file: "},
-		{"empty secret", []string{url, id, "--gigastore-client-secret-file=" + writeFile(t, "\n")}, "ClientSecret must be"},
+		{"empty secret", []string{url, id, "--gigastore-client-secret-file=" + writeFile(t, "\n")}, "file.json is empty"},
 		{"secret of two lines", []string{url, id, "--gigastore-client-secret-file=" + writeFile(t, "s3cret-canary\nmore")}, "ClientSecret must be"},
 		{"id with a colon", []string{url, "--gigastore-client-id=a:b", secret}, "ClientID must be"},
 		{"plain HTTP to another machine", []string{"--gigastore-url=http://api.giga.store", id, secret}, "BaseURL"},
@@ -241,7 +241,6 @@ func TestSecondGatewayOnAJournalRefusesToStart(t *testing.T) {
 func TestServeRefusesBadJournals(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, journal, says string }{
-		{"nothing", "", "must be sqlite:FILE or postgres://…"},
 		{"no scheme", "gigagate.db", "must be sqlite:FILE or postgres://…"},
 		{"no file", "sqlite:", "must be sqlite:FILE or postgres://…"},
 		{"in memory", "memory:", "must be sqlite:FILE or postgres://…"},
