@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"regexp"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/contrib/bridges/otelslog"
@@ -108,22 +110,51 @@ func newTelemetry(ctx context.Context, settings logSettings, logTo io.Writer) (*
 		// stays with our own spans: gigastore does not send it.
 		propagator: propagation.TraceContext{},
 	}
+	handler := settings.newHandler(logTo)
+	otel.SetLogger(logr.New(complaints{slog.New(handler)}))
+	logErrors(ctx, slog.New(handler)) // of exporters that cannot read their settings, first
 	if err := t.setUpTraces(ctx, res); err != nil {
 		return nil, fmt.Errorf("traces: %w", err)
 	}
 	if err := t.setUpMetrics(ctx, res); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	handler := settings.newHandler(logTo)
 	if handler, err = t.setUpLogs(ctx, res, handler, settings.LogLevel); err != nil {
 		return nil, fmt.Errorf("logs: %w", err)
 	}
 	t.logger = slog.New(handler)
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		t.logger.WarnContext(ctx, "telemetry", "error", err.Error())
-	}))
+	logErrors(ctx, t.logger)
 	return t, nil
 }
+
+// logErrors has the errors of OpenTelemetry logged.
+func logErrors(ctx context.Context, logger *slog.Logger) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		logger.WarnContext(ctx, "telemetry", "error", withoutSecrets(err))
+	}))
+}
+
+// Settings that cannot be read, and endpoints in an error: they may hold a password or a token.
+var (
+	refusedSetting = regexp.MustCompile(`(?s)^(invalid OTEL_\w+) value .*`)
+	userInfo       = regexp.MustCompile(`[^\s"]+@`)
+)
+
+// withoutSecrets is the text of an error of an exporter.
+func withoutSecrets(err error) string {
+	return userInfo.ReplaceAllString(refusedSetting.ReplaceAllString(err.Error(), "$1"), "…@")
+}
+
+// complaints is where OpenTelemetry says which setting it cannot read. It quotes the setting, which
+// may be secret, so only what it wants of it is logged.
+type complaints struct{ logger *slog.Logger }
+
+func (complaints) Init(logr.RuntimeInfo)                 {}
+func (complaints) Enabled(int) bool                      { return false }
+func (complaints) Info(int, string, ...any)              {}
+func (c complaints) Error(_ error, msg string, _ ...any) { c.logger.Warn("telemetry", "error", msg) }
+func (c complaints) WithValues(...any) logr.LogSink      { return c }
+func (c complaints) WithName(string) logr.LogSink        { return c }
 
 // exporterSet reports whether the standard variables ask for an exporter of a signal: by its name,
 // or by an OTLP endpoint, which nobody sets to export nothing.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -194,5 +195,38 @@ func TestTelemetryThatCannotBeSent(t *testing.T) {
 	<-p.ended
 	if code := p.ProcessState.ExitCode(); code != 0 || !strings.Contains(p.log.String(), `"msg":"telemetry"`) {
 		t.Errorf("exit status %d:\n%s", code, p.log)
+	}
+}
+
+// TestTelemetryThatCannotBeSetUp is told in the log, as its other lines are, and without the secrets
+// that an endpoint and headers may hold.
+func TestTelemetryThatCannotBeSetUp(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		env  []string
+		says string
+	}{
+		"endpoint":          {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://u:s3cret-canary@host:port"}, `"invalid OTEL_EXPORTER_OTLP_ENDPOINT"`},
+		"half a password":   {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://u:s3cret-canary/@host"}, `"parse url"`},
+		"headers":           {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS=s3cret-canary,a=%zzs3cret-canary"}, `"parse headers"`},
+		"no scheme":         {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=u:s3cret-canary@host:1", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}, `"msg":"telemetry"`},
+		"a readable secret": {[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://u:s3cret-canary@127.0.0.1:1"}, `"msg":"telemetry"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := startProcess(t, append(test.env, "OTEL_EXPORTER_OTLP_TIMEOUT=200"), serveLine(t, "--sandbox")...)
+			p.out.waitFor(t, p.ended, `REST +http://(\S+)`)
+			_ = p.Process.Signal(syscall.SIGTERM)
+			<-p.ended
+			text := p.log.String()
+			if code := p.ProcessState.ExitCode(); code != 0 || !strings.Contains(text, test.says) || strings.Contains(text, "s3cret-canary") {
+				t.Errorf("exit status %d, want %s in\n%s", code, test.says, text)
+			}
+			for line := range strings.Lines(text) {
+				if !json.Valid([]byte(line)) {
+					t.Errorf("no JSON: %s", line)
+				}
+			}
+		})
 	}
 }
