@@ -94,6 +94,20 @@ func TestOperationsNamesTheMetrics(t *testing.T) {
 	}
 }
 
+// TestOperationsAlertsOnAFirstEvent: a series that begins with its first event has no increase then.
+func TestOperationsAlertsOnAFirstEvent(t *testing.T) {
+	t.Parallel()
+	found := regexp.MustCompile(`(?m)^\| .*increase\((\S+)\[5m\]\) > 0`).FindAllStringSubmatch(readPage(t, operations), -1)
+	if len(found) == 0 {
+		t.Fatal("no alert is found")
+	}
+	for _, row := range found {
+		if first := "| `(" + row[1] + " unless " + row[1] + " offset 5m) or "; !strings.HasPrefix(row[0], first) {
+			t.Errorf("%s: this alert does not see a first event: %s", operations, row[0])
+		}
+	}
+}
+
 // TestOperationsNamesTheSpansAttributes: the page lists our own attributes.
 func TestOperationsNamesTheSpansAttributes(t *testing.T) {
 	t.Parallel()
