@@ -24,6 +24,7 @@ type vendorSettings struct {
 	GigastoreClientSecretFile string        `name:"gigastore-client-secret-file" placeholder:"FILE" help:"File with the client secret; or set GIGAGATE_GIGASTORE_CLIENT_SECRET."`
 	GigastoreTimeout          time.Duration `name:"gigastore-timeout" default:"60s" help:"One vendor call, whole (default ${default})."`
 	GigastoreRefusalsFile     string        `name:"gigastore-refusals-file" placeholder:"FILE" help:"JSON list that replaces the assumed meanings of the vendor's refusals."`
+	ThrottledHasNoEffect      bool          `name:"gigastore-throttled-has-no-effect" help:"A vendor's 429 is known to come before any charge, so that a throttled purchase is tried again."`
 
 	secret gigastore.Secret
 }
@@ -75,14 +76,16 @@ func (s *vendorSettings) newVendor(telemetry *telemetry) (*gigastore.Client, err
 		}
 	}
 	return gigastore.New(gigastore.Config{
-		BaseURL:        s.GigastoreURL,
-		ClientID:       s.GigastoreClientID,
-		ClientSecret:   s.secret,
-		Timeout:        s.GigastoreTimeout,
-		UserAgent:      "gigagate/" + version(),
-		Refusals:       refusals,
-		TracerProvider: telemetry.tracerProvider,
-		MeterProvider:  telemetry.meterProvider,
-		Propagator:     telemetry.propagator,
+		BaseURL:      s.GigastoreURL,
+		ClientID:     s.GigastoreClientID,
+		ClientSecret: s.secret,
+		Timeout:      s.GigastoreTimeout,
+		UserAgent:    "gigagate/" + version(),
+		Refusals:     refusals,
+
+		ThrottledHasNoEffect: s.ThrottledHasNoEffect,
+		TracerProvider:       telemetry.tracerProvider,
+		MeterProvider:        telemetry.meterProvider,
+		Propagator:           telemetry.propagator,
 	})
 }
