@@ -201,10 +201,10 @@ func (r *reconciler) ours(ctx context.Context, watched []Purchase) []Purchase {
 	var open []Purchase
 	for _, p := range watched {
 		switch {
-		case p.State.Settled(), ctx.Err() != nil:
+		case p.State.Settled():
 		case p.Account == account:
 			open = append(open, p)
-		case time.Now().After(r.lastByte(p).Add(r.config.GiveUp)):
+		case ctx.Err() == nil && time.Now().After(r.lastByte(p).Add(r.config.GiveUp)):
 			r.beyondEvidence(ctx, p, OtherAccount)
 		}
 	}

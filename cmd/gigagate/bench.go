@@ -154,7 +154,7 @@ func (l *load) report(w io.Writer, elapsed time.Duration, count int) error {
 		return nil
 	}
 	err := fmt.Errorf("%d of %d calls are known to have bought a package", l.outcomes["OK"], count)
-	if l.effect {
+	if l.effect || l.outcomes["OK"] > 0 {
 		return effectError{err}
 	}
 	return err

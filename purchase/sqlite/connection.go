@@ -28,8 +28,10 @@ type connection struct {
 	pool *sql.DB
 	conn *sql.Conn
 	open map[string]row // see remember
-	// files are the database and its log as they were opened.
-	files []openFile
+	// newest is the number of the newest purchase that was inserted.
+	newest int64
+	// database and log are the files as they were opened.
+	database, log openFile
 	statements
 }
 
@@ -69,7 +71,7 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 			err = errors.Join(err, c.close())
 		}
 	}()
-	if err = c.hold(path); err != nil { // before it is opened: one that is exchanged meanwhile is noticed then
+	if c.database, err = hold(path); err != nil { // before it is opened: one that is exchanged meanwhile is noticed then
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	if c.conn, err = pool.Conn(ctx); err != nil {
@@ -106,25 +108,23 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, c.hold(place + "-wal")
+	c.log, err = hold(place + "-wal")
+	return c, err
 }
 
-func (c *connection) hold(path string) error {
+func hold(path string) (openFile, error) {
 	info, err := os.Stat(path) //nolint:gosec // the operator names the file
-	c.files = append(c.files, openFile{path, info})
-	return err
+	return openFile{path, info}, err
 }
 
-// inPlace fails if another process, started now, would not find the files that this one writes to.
-func (c *connection) inPlace() error {
-	for _, file := range c.files {
-		info, err := os.Stat(file.path)
-		if err != nil {
-			return fmt.Errorf("the file was taken away while it was in use: %w", err)
-		}
-		if !os.SameFile(info, file.info) {
-			return fmt.Errorf("%s was replaced by another file while it was in use", file.path)
-		}
+// inPlace fails if another process, started now, would not find this file, which this one has open.
+func (f openFile) inPlace() error {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return fmt.Errorf("the file was taken away while it was in use: %w", err)
+	}
+	if !os.SameFile(info, f.info) {
+		return fmt.Errorf("%s was replaced by another file while it was in use", f.path)
 	}
 	return nil
 }

@@ -69,80 +69,145 @@ func TestFileGone(t *testing.T) {
 // free. So nothing is written to it, what it holds is still read, and once it is back all is well.
 func TestFileTakenAway(t *testing.T) {
 	t.Parallel()
-	for _, suffix := range []string{"", "-wal"} {
-		t.Run("journal.db"+suffix, func(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := open(t, path, Options{})
+	kept := newClaim()
+	p, _, err := j.Claim(t.Context(), kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unusable := func(why string) {
+		t.Helper()
+		if _, _, err := j.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
+			t.Errorf("claim: err = %v, want ErrNotWritten", err)
+		}
+		if _, _, err := j.Record(t.Context(), kept.ID, sold(p)); !errors.Is(err, purchase.ErrNotWritten) {
+			t.Errorf("record: err = %v, want ErrNotWritten", err)
+		}
+		if err := j.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("ping: %v", err)
+		}
+		if _, err := j.Lookup(t.Context(), kept.Key); err != nil {
+			t.Errorf("look-up of what it holds: %v", err)
+		}
+	}
+	rename(t, path, path+".away")
+	unusable("taken away")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unusable("replaced")
+	rename(t, path+".away", path)
+	if _, _, err := j.Record(t.Context(), kept.ID, sold(p)); err != nil {
+		t.Errorf("with the file back: %v", err)
+	}
+}
+
+// TestFileTakenAwayMeanwhile: what was committed to a file that went away before is not called durable.
+func TestFileTakenAwayMeanwhile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := open(t, path, Options{})
+	beforeCommit(t, j, func() { rename(t, path, path+".away") })
+	claim := newClaim()
+	if _, _, err := j.Claim(t.Context(), claim); err == nil || errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("claim: err = %v, want one that promises nothing", err)
+	}
+	rename(t, path+".away", path)
+	if _, ours, err := j.Claim(t.Context(), claim); err != nil || !ours {
+		t.Errorf("asked again with the file back: ours = %t, err = %v", ours, err)
+	}
+}
+
+// TestLogTakenAway: the database file gets from the open log what it lacks, and has a new one.
+func TestLogTakenAway(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := open(t, path, Options{})
+	kept := newClaim()
+	p, _, err := j.Claim(t.Context(), kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path + "-wal"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := j.Record(t.Context(), kept.ID, sold(p)); !errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("record: err = %v, want ErrNotWritten", err)
+	}
+	if _, _, err := j.Record(t.Context(), kept.ID, sold(p)); err != nil {
+		t.Errorf("record, again: %v", err)
+	}
+	j = open(t, copyOf(t, path), Options{})
+	if got, err := j.Get(t.Context(), kept.ID); err != nil || got.State != purchase.Succeeded {
+		t.Errorf("after a kill: %s, %v", got.State, err)
+	}
+}
+
+// TestFileReplaced: a backup is not taken for the journal by a gateway that runs, however it came there.
+func TestFileReplaced(t *testing.T) {
+	t.Parallel()
+	for name, restore := range map[string]func(t *testing.T, backup, path string){
+		"renamed": rename,
+		"copied": func(t *testing.T, backup, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Error(err)
+			}
+			copyOver(t, backup, path)
+		},
+		"copied over": copyOver,
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "journal.db")
 			j := open(t, path, Options{})
+			if _, _, err := j.Claim(t.Context(), newClaim()); err != nil {
+				t.Fatal(err)
+			}
+			backup := copyOf(t, path)
 			kept := newClaim()
-			p, _, err := j.Claim(t.Context(), kept)
-			if err != nil {
+			if _, _, err := j.Claim(t.Context(), kept); err != nil {
 				t.Fatal(err)
 			}
-			unusable := func(why string) {
-				t.Helper()
-				if _, _, err := j.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
-					t.Errorf("claim: err = %v, want ErrNotWritten", err)
-				}
-				if _, _, err := j.Record(t.Context(), kept.ID, sold(p)); !errors.Is(err, purchase.ErrNotWritten) {
-					t.Errorf("record: err = %v, want ErrNotWritten", err)
-				}
-				if err := j.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), why) {
-					t.Errorf("ping: %v", err)
-				}
-				if _, err := j.Lookup(t.Context(), kept.Key); err != nil {
-					t.Errorf("look-up of what it holds: %v", err)
-				}
+			inWriter(t, j, func(*connection) {
+				j.fail(errLost)
+				restore(t, backup, path)
+			})
+			if _, err := j.Lookup(t.Context(), kept.Key); err == nil || errors.Is(err, purchase.ErrNotFound) {
+				t.Errorf("look-up: err = %v, which would let it be bought again", err)
 			}
-			if err := os.Rename(path+suffix, path+".away"); err != nil {
-				t.Fatal(err)
-			}
-			unusable("taken away")
-			if err := os.WriteFile(path+suffix, nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			unusable("replaced")
-			if err := os.Rename(path+".away", path+suffix); err != nil {
-				t.Fatal(err)
-			}
-			if _, _, err := j.Record(t.Context(), kept.ID, sold(p)); err != nil {
-				t.Errorf("with the file back: %v", err)
+			if err := j.Ping(t.Context()); !errors.Is(err, errForgetful) {
+				t.Errorf("ping: %v", err)
 			}
 		})
 	}
 }
 
-// TestFileReplaced: another file, like a backup, is not taken for the journal by a gateway that runs.
-func TestFileReplaced(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "journal.db")
-	j := open(t, path, Options{})
-	if err := j.Ping(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	backup := copyOf(t, path)
-	kept := newClaim()
-	if _, _, err := j.Claim(t.Context(), kept); err != nil {
-		t.Fatal(err)
-	}
-	loseCommit(t, j, true)
+// beforeCommit has something happen between the next group's writes and its commit.
+func beforeCommit(t *testing.T, j *Journal, happens func()) {
+	t.Helper()
 	inWriter(t, j, func(*connection) {
 		commit := j.commit
 		j.commit = func(c *connection) error {
-			err := commit(c)
-			if rename := os.Rename(backup, path); rename != nil {
-				t.Error(rename)
-			}
-			return err
+			j.commit = commit
+			happens()
+			return commit(c)
 		}
 	})
-	if err := j.Ping(t.Context()); !errors.Is(err, errLost) {
-		t.Fatal(err)
+}
+
+func rename(t *testing.T, from, to string) {
+	if err := os.Rename(from, to); err != nil {
+		t.Error(err)
 	}
-	if _, err := j.Lookup(t.Context(), kept.Key); err == nil || errors.Is(err, purchase.ErrNotFound) {
-		t.Errorf("look-up: err = %v, which would let it be bought again", err)
+}
+
+func copyOver(t *testing.T, from, to string) {
+	text, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, text, 0o600)
 	}
-	if err := j.Ping(t.Context()); !errors.Is(err, errReplaced) {
-		t.Errorf("ping: %v", err)
+	if err != nil {
+		t.Error(err)
 	}
 }

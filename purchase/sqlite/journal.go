@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"gigagate.internal/purchase"
@@ -27,7 +26,7 @@ import (
 // ErrInUse says that another process, or another journal of this one, has the file open.
 var ErrInUse = errors.New("the journal is in use by another process")
 
-var errReplaced = errors.New("another file is in its place than this gateway was started with: stop it, put the right one there, and start it again")
+var errForgetful = errors.New("the file lacks purchases that were in it: stop the gateway, put the right file in its place, and start it again")
 
 // defaultOpen bounds the memory that waiting outcomes can need to some 20 MB.
 const defaultOpen = 16_384
@@ -56,7 +55,7 @@ type Journal struct {
 	conn    *connection // nil while the file cannot be used
 	fault   error       // why not
 	away    bool        // the file is open, and not in its place
-	file    os.FileInfo // which one it is, for as long as this journal lives
+	newest  int64       // the number of the newest purchase that is durable
 	retryAt time.Time
 	began   time.Time // when the transaction began
 	commit  func(c *connection) error
@@ -92,7 +91,10 @@ func Open(ctx context.Context, path string, options Options) (*Journal, error) {
 	if j.conn, err = connect(ctx, path); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
-	j.file = j.conn.files[0].info
+	if err := j.conn.knows(0); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), j.conn.close())
+	}
+	j.newest = j.conn.newest
 	if err := j.conn.endLeases(ctx, j.time()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), j.conn.close())
 	}

@@ -78,6 +78,7 @@ func (c *connection) claim(claim purchase.Claim, order, personal []byte, now tim
 	if err != nil {
 		return row{}, err
 	}
+	c.newest = number
 	r := row{Purchase: p, number: number, events: 1}
 	if err := c.append(r, now, purchase.Claimed, purchase.Change{Attempt: 1, By: purchase.ByGateway}, noEvidence, purchase.Moves); err != nil {
 		return row{}, err

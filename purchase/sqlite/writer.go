@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"time"
 
@@ -127,6 +126,7 @@ func (j *Journal) transact(group []*operation) bool {
 			return true
 		}
 		clear(j.conn.open)
+		j.conn.newest = j.newest
 		if len(group) == 1 {
 			refuse(notWritten(err))
 		}
@@ -134,19 +134,31 @@ func (j *Journal) transact(group []*operation) bool {
 	}
 	if err := j.commit(j.conn); err != nil {
 		j.fail(err)
-		refuse(fmt.Errorf("it is not known whether it was written: %w", err))
+		refuse(unknown(err))
 		return true
 	}
+	// A file that was taken away meanwhile may be lost with this process, and what is in it with it.
+	if err := j.inPlace(); err != nil {
+		refuse(unknown(err))
+		return true
+	}
+	j.newest = j.conn.newest
 	for i, o := range group {
 		o.finish(results[i] == nil, results[i])
 	}
 	return true
 }
 
-// inPlace fails while the files are not where they were. They stay open: what they hold is still read, can be
-// rescued, and is written to again once it is back.
+// inPlace fails while the file is not where it was. It stays open: what it holds is still read, can be rescued, and is
+// written to again once it is back. Of a log that is gone, closing brings all to the database file.
 func (j *Journal) inPlace() error {
-	err := j.conn.inPlace()
+	err := j.conn.database.inPlace()
+	if err == nil {
+		if gone := j.conn.log.inPlace(); gone != nil {
+			j.fail(gone)
+			return gone
+		}
+	}
 	switch {
 	case err != nil && !j.away:
 		j.logger.ErrorContext(background, "the journal cannot be used", "path", j.path, "error", err.Error())
@@ -163,6 +175,8 @@ func leavesTransaction(err error) bool {
 	return err == nil || errors.Is(err, purchase.ErrNotFound) || errors.Is(err, purchase.ErrIllegal) ||
 		errors.Is(err, purchase.ErrItemTaken) || errors.Is(err, purchase.ErrNotWritten)
 }
+
+func unknown(err error) error { return fmt.Errorf("it is not known whether it was written: %w", err) }
 
 func notWritten(err error) error { return fmt.Errorf("%w: %w", purchase.ErrNotWritten, err) }
 
@@ -182,10 +196,7 @@ func (j *Journal) fail(err error) {
 func (j *Journal) reopen() {
 	c, err := connect(background, j.path)
 	if err == nil {
-		// One that was put there meanwhile, like a backup, knows less: everything since would be sold again.
-		if !os.SameFile(j.file, c.files[0].info) {
-			err = errReplaced
-		} else {
+		if err = c.knows(j.newest); err == nil {
 			err = c.probe(j.time())
 		}
 		if err == nil {
@@ -219,10 +230,23 @@ func (j *Journal) end() {
 	if j.conn == nil {
 		return // everybody was told
 	}
-	if err := errors.Join(j.conn.inPlace(), j.conn.close()); err != nil {
+	if err := errors.Join(j.conn.database.inPlace(), j.conn.close()); err != nil {
 		j.ended = fmt.Errorf("close the journal: %w", err)
 	}
 	j.conn, j.fault = nil, errClosed
+}
+
+// knows fails if the newest purchase is not there: a backup took the file's place, say, or a log was lost. All that is
+// missing would be sold again.
+func (c *connection) knows(newest int64) error {
+	var number int64
+	if err := c.conn.QueryRowContext(background, "SELECT coalesce(max(number), 0) FROM purchase").Scan(&number); err != nil {
+		return err
+	}
+	if c.newest = number; number < newest {
+		return errForgetful
+	}
+	return nil
 }
 
 // probe writes something that nobody reads.

@@ -247,6 +247,6 @@ var sabotages = []sabotage{
 		"purchase/sqlite/writer.go", "	if err := j.inPlace(); err != nil {\n", "	if err := j.inPlace(); false {\n",
 	}}, "./purchase/sqlite", "TestFileTakenAway"},
 	{"a backup put in place is the journal", []edit{{
-		"purchase/sqlite/writer.go", "		if !os.SameFile(j.file, c.files[0].info) {\n", "		if !os.SameFile(j.file, j.file) {\n",
+		"purchase/sqlite/writer.go", "	if c.newest = number; number < newest {\n", "	if c.newest = number; newest < 0 {\n",
 	}}, "./purchase/sqlite", "TestFileReplaced"},
 }
