@@ -151,21 +151,37 @@ func TestEffectsOfActivateFaults(t *testing.T) {
 	}
 }
 
-// Where the package cannot be read either, nobody knows; where it cannot be read before, nothing is done.
+// Where the package cannot be read either, nobody knows; where it cannot be read before, nothing is done,
+// and that says nothing of what an earlier call did.
 func TestActivateWithoutReads(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{timeout: time.Second})
+	unread := want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "NOT_STARTED", false, nil}
 	for _, d := range g.doors() {
-		item := g.sold(t, mode(onDemand)).GetActivatedItem().GetUid()
-		g.injectMany(t, pathItems+item, "5xx", 3, nil) // the client reads three times
-		d.call(t, t.Context(), ask(activate(item))).check(t, want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "NOT_APPLIED", true, nil})
+		for _, c := range []struct {
+			fault  string
+			params params
+			want   want
+			starts int
+		}{
+			{"commit_then_reset", nil, outcomeUnknown, 1},
+			{"refuse", params{"message": "words in no table"}, outcomeUnknown, 0},
+			{"unauthorized", nil, unread, 0},
+		} {
+			item := g.sold(t, mode(onDemand)).GetActivatedItem().GetUid()
+			unreadable := func() { g.injectMany(t, pathItems+item, "5xx", 3, nil) } // the client reads three times
+			unreadable()
+			d.call(t, t.Context(), ask(activate(item))).check(t, unread)
 
-		g.inject(t, pathItems+item, "slow_body", params{"interval": "1ms", "bytes": 512})
-		g.injectMany(t, pathItems+item, "5xx", 3, nil)
-		g.inject(t, pathItems+item+"/activate", "commit_then_reset", nil)
-		d.call(t, t.Context(), ask(activate(item))).check(t, outcomeUnknown)
-		if n := len(g.started(item)); n != 1 {
-			t.Errorf("started %d times", n)
+			g.inject(t, pathItems+item, "slow_body", params{"interval": "1ms", "bytes": 512})
+			unreadable()
+			g.inject(t, pathItems+item+"/activate", c.fault, c.params)
+			d.call(t, t.Context(), ask(activate(item))).check(t, c.want)
+			if n := len(g.started(item)); n != c.starts {
+				t.Errorf("%s: started %d times", c.fault, n)
+			}
+			unreadable()
+			d.call(t, t.Context(), ask(activate(item))).check(t, unread)
 		}
 	}
 }

@@ -110,7 +110,8 @@ func (a *activator) run(ctx context.Context, uid string) (started, error) {
 }
 
 // settle reads what the call left in doubt. A refusal leaves in doubt whether another replica was
-// first: in which words the vendor would say so is not known.
+// first, in which words the vendor would say so is not known; and a call that had no effect says
+// nothing of the one before it.
 func (a *activator) settle(ctx context.Context, uid string, callErr error) (started, error) {
 	vendor, _ := errors.AsType[*gigastore.Error](callErr)
 	after, err := a.vendor.ActivatedItem(ctx, uid)
@@ -118,11 +119,14 @@ func (a *activator) settle(ctx context.Context, uid string, callErr error) (star
 	switch {
 	case err == nil && hasStarted(after.ActivatedItem.Balance):
 		return started{item: after.ActivatedItem, already: refused}, nil
+	case err != nil && vendor != nil && vendor.Effect == gigastore.EffectNone:
+		return started{}, readFailure(err)
+	case err != nil:
 	case refused && vendor.Reason != gigastore.ReasonAlreadyActive:
 		return started{}, &failure{reason: refusalReason(vendor.Reason), cause: callErr}
 	case vendor != nil && vendor.Effect == gigastore.EffectNone:
 		return started{}, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_NEVER_SENT, cause: callErr}
-	case err == nil && vendor != nil && vendor.Reason == gigastore.ReasonAlreadyActive:
+	case vendor != nil && vendor.Reason == gigastore.ReasonAlreadyActive:
 		return started{}, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ALREADY_ACTIVE, cause: callErr}
 	}
 	return started{}, unknownActivation(errors.Join(callErr, err))

@@ -109,7 +109,7 @@ var situations = map[gigagatev1.ErrorReason]situation{
 		sentence: "the request may have taken effect: no conclusive answer came from the vendor",
 	},
 	gigagatev1.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE: {
-		code: codes.Unavailable, effect: gigagatev1.Effect_EFFECT_NOT_APPLIED, newIDSafe: true, retryDelay: time.Second,
+		code: codes.Unavailable, effect: gigagatev1.Effect_EFFECT_NOT_STARTED, retryDelay: time.Second,
 		sentence: "the vendor could not be read",
 	},
 	gigagatev1.ErrorReason_ERROR_REASON_DRAINING: {

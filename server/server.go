@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
@@ -32,7 +33,11 @@ import (
 	"gigagate.internal/purchase"
 )
 
-const doorGRPC = "grpc"
+const (
+	doorGRPC = "grpc"
+	// leastPing is how often gRPC callers may look whether their connection still stands.
+	leastPing = 3 * time.Second
+)
 
 // Config is what a Server is made of. All fields are required.
 type Config struct {
@@ -128,6 +133,9 @@ func (s *Server) newGRPC() *grpc.Server {
 		grpc.ChainStreamInterceptor(s.endWithDrain),
 		grpc.ForceServerCodecV2(newTolerantCodec()),
 		grpc.MaxRecvMsgSize(maxMessage),
+		// A purchase may wait for longer than a caller's pings do, and grpc-go would end the connection of
+		// one that pings more often than every five minutes, with all calls on it.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true}),
 	)
 	s.register(server, withDecodeFaults)
 	healthpb.RegisterHealthServer(server, s.health)

@@ -43,7 +43,7 @@ var situations = map[string]situation{
 	"OVERLOADED":                  {429, "NOT_STARTED", true},
 	"INTERNAL":                    {500, "INDETERMINATE", false},
 	"OUTCOME_UNKNOWN":             {503, "INDETERMINATE", true},
-	"VENDOR_UNAVAILABLE":          {503, "NOT_APPLIED", true},
+	"VENDOR_UNAVAILABLE":          {503, "NOT_STARTED", true},
 	"DRAINING":                    {503, "NOT_STARTED", true},
 	"JOURNAL_UNAVAILABLE":         {503, "NOT_STARTED", true},
 }
