@@ -89,9 +89,14 @@ func buy(conn grpc.ClientConnInterface, patience time.Duration, request *gigagat
 
 // whatNow says what to do after an error.
 func whatNow(outcome *gigagatev1.Outcome) string {
+	if outcome.GetReason() == gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED {
+		// The effect is that of the other order.
+		return "the request id stands for another order: this one was not bought"
+	}
 	switch outcome.GetEffect() {
 	case gigagatev1.Effect_EFFECT_NOT_STARTED:
-		return "this call started nothing: mend the request, or repeat it with the same request id"
+		return "this send started nothing, an earlier one may have bought: " +
+			"mend the request or repeat it, with the same request id"
 	case gigagatev1.Effect_EFFECT_NOT_APPLIED:
 		return "nothing was bought: " + outcome.GetReason().String()
 	case gigagatev1.Effect_EFFECT_APPLIED:

@@ -99,6 +99,16 @@ func TestOtherErrorsAreToldAtOnce(t *testing.T) {
 	}
 }
 
+// What a send before it may have bought, the caller is not told.
+func TestTheLastSendsErrorIsTold(t *testing.T) {
+	t.Parallel()
+	f := &fickle{codes: []codes.Code{codes.Unavailable, codes.ResourceExhausted}}
+	_, err := f.serve(t).Register(t.Context(), &gigagatev1.RegisterRequest{RequestId: "order-1"})
+	if status.Code(err) != codes.ResourceExhausted || len(f.requests) != 2 {
+		t.Errorf("%d requests, %v", len(f.requests), err)
+	}
+}
+
 func TestOutcomeOfWhatBearsNone(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{nil, context.Canceled, status.Error(codes.Unavailable, "a proxy's page")} {

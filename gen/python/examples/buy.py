@@ -79,6 +79,8 @@ def buy(
         outcome = gigagate.outcome_of(error)
         if outcome is None or outcome.effect != outcome_pb2.EFFECT_INDETERMINATE:
             raise
+        if outcome.reason == outcome_pb2.ERROR_REASON_REQUEST_ID_REUSED:
+            raise
         if not is_settled(channel, outcome.purchase_id):
             raise
     # The same request once more is told how the purchase ended: the sale, or why there was none.
@@ -105,9 +107,15 @@ def what_now(outcome: outcome_pb2.Outcome | None) -> str:
     unknown = "it may have been bought: keep the request id, and do not buy under a new one"
     if outcome is None:  # a broken connection, a deadline, a proxy's page
         return unknown
+    if outcome.reason == outcome_pb2.ERROR_REASON_REQUEST_ID_REUSED:
+        # The effect is that of the other order.
+        return "the request id stands for another order: this one was not bought"
     match outcome.effect:
         case outcome_pb2.EFFECT_NOT_STARTED:
-            return "this call started nothing: mend the request, or repeat it with the same id"
+            return (
+                "this send started nothing, an earlier one may have bought: "
+                "mend the request or repeat it, with the same id"
+            )
         case outcome_pb2.EFFECT_NOT_APPLIED:
             return f"nothing was bought: {name_of(outcome.reason)}"
         case outcome_pb2.EFFECT_APPLIED:

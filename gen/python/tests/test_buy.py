@@ -51,6 +51,18 @@ def test_a_refusal_names_its_reason(
     assert gateway.sales_of(request_id_in(output)) == 0
 
 
+def test_the_id_of_another_order_buys_nothing(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(gateway, monkeypatch) == 0
+    request_id = request_id_in(capsys.readouterr().out)
+    # The effect of this refusal is that the first order was sold.
+    assert run(gateway, monkeypatch, "--request-id", request_id, "--price", "8.99") == 1
+    output = capsys.readouterr().out
+    assert output.endswith("stands for another order: this one was not bought\n")
+    assert gateway.sales_of(request_id) == 1
+
+
 def test_an_unsettled_purchase_is_waited_for(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,12 +100,15 @@ def test_an_unsettled_purchase_is_waited_for(
         (None, "may have been bought"),
         (outcome_pb2.Outcome(), "may have been bought"),
         (outcome_pb2.Outcome(effect=outcome_pb2.EFFECT_INDETERMINATE), "may have been bought"),
-        (outcome_pb2.Outcome(effect=outcome_pb2.EFFECT_NOT_STARTED), "started nothing"),
+        (outcome_pb2.Outcome(effect=outcome_pb2.EFFECT_NOT_STARTED), "an earlier one may have"),
         (outcome_pb2.Outcome(effect=outcome_pb2.EFFECT_APPLIED), "it was bought"),
     ],
 )
 def test_every_effect_has_its_advice(outcome: outcome_pb2.Outcome | None, words: str) -> None:
     assert words in buy.what_now(outcome)
+    if outcome:
+        outcome.reason = outcome_pb2.ERROR_REASON_REQUEST_ID_REUSED
+        assert "this one was not bought" in buy.what_now(outcome)
 
 
 def test_a_reason_newer_than_the_stubs_is_no_fault() -> None:

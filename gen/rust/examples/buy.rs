@@ -141,9 +141,14 @@ fn pause_before_retry(error: &Status, backoff: Duration) -> Option<Duration> {
 fn what_now(outcome: Option<Outcome>) -> String {
     // No Outcome (a broken connection, a proxy's page) says as little as Indeterminate does.
     let outcome = outcome.unwrap_or_default();
+    if outcome.reason() == ErrorReason::RequestIdReused {
+        // The effect is that of the other order.
+        return "the request id stands for another order: this one was not bought".into();
+    }
     match outcome.effect() {
         Effect::NotStarted => {
-            "this call started nothing: mend the request, or repeat it with the same request id"
+            "this send started nothing, an earlier one may have bought: \
+             mend the request or repeat it, with the same request id"
                 .into()
         }
         Effect::NotApplied => format!("nothing was bought: {}", outcome.reason().as_str_name()),

@@ -26,5 +26,9 @@ export interface Gigagate {
  * A call that ends UNAVAILABLE is sent up to four times more, with the pauses that the gateway asks
  * for: the request, and so its request id, stays the same, so nothing is bought twice. All its
  * sends share one deadline: timeoutMs, at most and by default 100 s. Interceptors see each send.
+ *
+ * The error that the caller sees is the last send's. Effect.NOT_STARTED does not mean then that
+ * nothing was bought, for an earlier send may have: repeat with the same request id until a sale or
+ * another effect is told.
  */
 export declare function createGigagate(options: Omit<GrpcTransportOptions, "defaultTimeoutMs">): Gigagate;

@@ -100,9 +100,16 @@ async function settled(id) {
  * @param {import("@gigagate/client").Outcome | undefined} outcome
  */
 function whatNow(outcome) {
+  if (outcome?.reason === ErrorReason.REQUEST_ID_REUSED) {
+    // The effect is that of the other order.
+    return "the request id stands for another order: this one was not bought";
+  }
   switch (outcome?.effect) {
     case Effect.NOT_STARTED:
-      return "this call started nothing: mend the request, or repeat it with the same request id";
+      return (
+        "this send started nothing, an earlier one may have bought: " +
+        "mend the request or repeat it, with the same request id"
+      );
     case Effect.NOT_APPLIED:
       return `nothing was bought: ${ErrorReason[outcome.reason] ?? `reason ${outcome.reason}`}`;
     case Effect.APPLIED:

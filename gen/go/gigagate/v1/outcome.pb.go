@@ -28,7 +28,9 @@ type Effect int32
 const (
 	// Never sent.
 	Effect_EFFECT_UNSPECIFIED Effect = 0
-	// This call started nothing. It says nothing of an earlier call with the same request id.
+	// This call started nothing. It says nothing of an earlier call with the same request id. Each
+	// send of a call policy is such a call: where one may have been repeated, this does not mean that
+	// nothing was bought. Repeat with the same request id until a sale or another effect is told.
 	Effect_EFFECT_NOT_STARTED Effect = 1
 	// The intent came to its end without any effect: nothing was bought, nothing was activated.
 	Effect_EFFECT_NOT_APPLIED Effect = 2
@@ -99,7 +101,8 @@ const (
 	ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND ErrorReason = 3
 	// REST only: the path exists, but not with this method.
 	ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED ErrorReason = 4
-	// The request id stands for another order; field_violations name the fields that differ.
+	// The request id stands for another order; field_violations name the fields that differ. The
+	// order of this call was not bought.
 	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 5
 	// No inventory item has this id.
 	ErrorReason_ERROR_REASON_INVENTORY_ITEM_NOT_FOUND ErrorReason = 10
@@ -256,19 +259,22 @@ type Outcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What went wrong. The same text stands, without its prefix, in google.rpc.ErrorInfo.reason.
 	Reason ErrorReason `protobuf:"varint,1,opt,name=reason,proto3,enum=gigagate.v1.ErrorReason" json:"reason,omitempty"`
-	// What the call did to the reseller's credit, or to the package for Activate.
+	// What the call did to the reseller's credit, or to the package for Activate. For
+	// ERROR_REASON_REQUEST_ID_REUSED it is the effect of the other order, so read the reason first.
 	Effect Effect `protobuf:"varint,2,opt,name=effect,proto3,enum=gigagate.v1.Effect" json:"effect,omitempty"`
 	// The purchase concerned, a ULID; empty when there is none or it is not known.
 	PurchaseId string `protobuf:"bytes,3,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
 	// Whether a new request id may be used for the same intent without the risk of buying twice. With
 	// EFFECT_NOT_STARTED it tells that the journal, when this call read it, had no purchase under the
 	// request id: after an earlier call that ended EFFECT_INDETERMINATE, or without an answer, keep
-	// the same id all the same.
+	// the same id all the same. A call policy that repeats does not show how its earlier sends ended:
+	// keep the id there, too.
 	NewRequestIdSafe bool `protobuf:"varint,4,opt,name=new_request_id_safe,json=newRequestIdSafe,proto3" json:"new_request_id_safe,omitempty"`
 	// How long to wait before repeating the call. Unset: there is no reason to wait, or no reason
 	// to repeat.
 	RetryDelay *durationpb.Duration `protobuf:"bytes,5,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
-	// The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST.
+	// The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST; those
+	// that differ, for ERROR_REASON_REQUEST_ID_REUSED.
 	FieldViolations []*FieldViolation `protobuf:"bytes,6,rep,name=field_violations,json=fieldViolations,proto3" json:"field_violations,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache

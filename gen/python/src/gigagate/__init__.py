@@ -25,6 +25,10 @@ def connect(address: str) -> grpc.Channel:
     the pauses that the gateway asks for: the request, and so its request id, stays the same, so
     nothing is bought twice. A call has 100 s, which all its sends share, or its own timeout where
     that is shorter.
+
+    The error that is raised is the last send's. EFFECT_NOT_STARTED does not mean then that nothing
+    was bought, for an earlier send may have: repeat with the same request id until a sale or
+    another effect is told.
     """
     channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
     return grpc.intercept_channel(channel, _Deadline())

@@ -29,7 +29,10 @@ class _EffectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Effect.ValueTy
     EFFECT_UNSPECIFIED: _Effect.ValueType  # 0
     """Never sent."""
     EFFECT_NOT_STARTED: _Effect.ValueType  # 1
-    """This call started nothing. It says nothing of an earlier call with the same request id."""
+    """This call started nothing. It says nothing of an earlier call with the same request id. Each
+    send of a call policy is such a call: where one may have been repeated, this does not mean that
+    nothing was bought. Repeat with the same request id until a sale or another effect is told.
+    """
     EFFECT_NOT_APPLIED: _Effect.ValueType  # 2
     """The intent came to its end without any effect: nothing was bought, nothing was activated."""
     EFFECT_APPLIED: _Effect.ValueType  # 3
@@ -43,7 +46,10 @@ class Effect(_Effect, metaclass=_EffectEnumTypeWrapper):
 EFFECT_UNSPECIFIED: Effect.ValueType  # 0
 """Never sent."""
 EFFECT_NOT_STARTED: Effect.ValueType  # 1
-"""This call started nothing. It says nothing of an earlier call with the same request id."""
+"""This call started nothing. It says nothing of an earlier call with the same request id. Each
+send of a call policy is such a call: where one may have been repeated, this does not mean that
+nothing was bought. Repeat with the same request id until a sale or another effect is told.
+"""
 EFFECT_NOT_APPLIED: Effect.ValueType  # 2
 """The intent came to its end without any effect: nothing was bought, nothing was activated."""
 EFFECT_APPLIED: Effect.ValueType  # 3
@@ -71,7 +77,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 4
     """REST only: the path exists, but not with this method."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
-    """The request id stands for another order; field_violations name the fields that differ."""
+    """The request id stands for another order; field_violations name the fields that differ. The
+    order of this call was not bought.
+    """
     ERROR_REASON_INVENTORY_ITEM_NOT_FOUND: _ErrorReason.ValueType  # 10
     """No inventory item has this id."""
     ERROR_REASON_CUSTOMER_NOT_FOUND: _ErrorReason.ValueType  # 11
@@ -139,7 +147,9 @@ ERROR_REASON_ROUTE_NOT_FOUND: ErrorReason.ValueType  # 3
 ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 4
 """REST only: the path exists, but not with this method."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
-"""The request id stands for another order; field_violations name the fields that differ."""
+"""The request id stands for another order; field_violations name the fields that differ. The
+order of this call was not bought.
+"""
 ERROR_REASON_INVENTORY_ITEM_NOT_FOUND: ErrorReason.ValueType  # 10
 """No inventory item has this id."""
 ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 11
@@ -211,14 +221,17 @@ class Outcome(_message.Message):
     reason: Global___ErrorReason.ValueType
     """What went wrong. The same text stands, without its prefix, in google.rpc.ErrorInfo.reason."""
     effect: Global___Effect.ValueType
-    """What the call did to the reseller's credit, or to the package for Activate."""
+    """What the call did to the reseller's credit, or to the package for Activate. For
+    ERROR_REASON_REQUEST_ID_REUSED it is the effect of the other order, so read the reason first.
+    """
     purchase_id: _builtins.str
     """The purchase concerned, a ULID; empty when there is none or it is not known."""
     new_request_id_safe: _builtins.bool
     """Whether a new request id may be used for the same intent without the risk of buying twice. With
     EFFECT_NOT_STARTED it tells that the journal, when this call read it, had no purchase under the
     request id: after an earlier call that ended EFFECT_INDETERMINATE, or without an answer, keep
-    the same id all the same.
+    the same id all the same. A call policy that repeats does not show how its earlier sends ended:
+    keep the id there, too.
     """
     @_builtins.property
     def retry_delay(self) -> _duration_pb2.Duration:
@@ -228,7 +241,9 @@ class Outcome(_message.Message):
 
     @_builtins.property
     def field_violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldViolation]:
-        """The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST."""
+        """The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST; those
+        that differ, for ERROR_REASON_REQUEST_ID_REUSED.
+        """
 
     def __init__(
         self,

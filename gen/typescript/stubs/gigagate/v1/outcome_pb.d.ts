@@ -30,7 +30,8 @@ export declare type Outcome = Message<"gigagate.v1.Outcome"> & {
   reason: ErrorReason;
 
   /**
-   * What the call did to the reseller's credit, or to the package for Activate.
+   * What the call did to the reseller's credit, or to the package for Activate. For
+   * ERROR_REASON_REQUEST_ID_REUSED it is the effect of the other order, so read the reason first.
    *
    * @generated from field: gigagate.v1.Effect effect = 2;
    */
@@ -47,7 +48,8 @@ export declare type Outcome = Message<"gigagate.v1.Outcome"> & {
    * Whether a new request id may be used for the same intent without the risk of buying twice. With
    * EFFECT_NOT_STARTED it tells that the journal, when this call read it, had no purchase under the
    * request id: after an earlier call that ended EFFECT_INDETERMINATE, or without an answer, keep
-   * the same id all the same.
+   * the same id all the same. A call policy that repeats does not show how its earlier sends ended:
+   * keep the id there, too.
    *
    * @generated from field: bool new_request_id_safe = 4;
    */
@@ -62,7 +64,8 @@ export declare type Outcome = Message<"gigagate.v1.Outcome"> & {
   retryDelay?: Duration | undefined;
 
   /**
-   * The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST.
+   * The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST; those
+   * that differ, for ERROR_REASON_REQUEST_ID_REUSED.
    *
    * @generated from field: repeated gigagate.v1.FieldViolation field_violations = 6;
    */
@@ -116,7 +119,9 @@ export enum Effect {
   UNSPECIFIED = 0,
 
   /**
-   * This call started nothing. It says nothing of an earlier call with the same request id.
+   * This call started nothing. It says nothing of an earlier call with the same request id. Each
+   * send of a call policy is such a call: where one may have been repeated, this does not mean that
+   * nothing was bought. Repeat with the same request id until a sale or another effect is told.
    *
    * @generated from enum value: EFFECT_NOT_STARTED = 1;
    */
@@ -193,7 +198,8 @@ export enum ErrorReason {
   METHOD_NOT_ALLOWED = 4,
 
   /**
-   * The request id stands for another order; field_violations name the fields that differ.
+   * The request id stands for another order; field_violations name the fields that differ. The
+   * order of this call was not bought.
    *
    * @generated from enum value: ERROR_REASON_REQUEST_ID_REUSED = 5;
    */

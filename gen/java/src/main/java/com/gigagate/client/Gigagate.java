@@ -31,6 +31,10 @@ public final class Gigagate {
    * request, and so its request id, stays the same, so nothing is bought twice. A call has 100
    * seconds, which all its sends share, or its own deadline where that is shorter.
    *
+   * <p>The error that the caller sees is the last send's. {@code EFFECT_NOT_STARTED} does not mean
+   * then that nothing was bought, for an earlier send may have: repeat with the same request id
+   * until a sale or another effect is told.
+   *
    * @param target the gateway's gRPC address, such as {@code 127.0.0.1:9090}
    */
   public static ManagedChannelBuilder<?> channel(String target, ChannelCredentials credentials) {

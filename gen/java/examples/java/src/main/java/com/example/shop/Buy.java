@@ -109,11 +109,17 @@ public final class Buy {
   }
 
   private static String whatNow(Optional<Outcome> outcome) {
+    if (outcome.isPresent()
+        && outcome.get().getReason() == ErrorReason.ERROR_REASON_REQUEST_ID_REUSED) {
+      // The effect is that of the other order.
+      return "the request id stands for another order: this one was not bought";
+    }
     // No Outcome (a broken connection, a proxy's page) says as little as INDETERMINATE does.
     Effect effect = outcome.map(Outcome::getEffect).orElse(Effect.EFFECT_INDETERMINATE);
     return switch (effect) {
       case EFFECT_NOT_STARTED ->
-          "this call started nothing: mend the request, or repeat it with the same request id";
+          "this send started nothing, an earlier one may have bought: "
+              + "mend the request or repeat it, with the same request id";
       case EFFECT_NOT_APPLIED -> "nothing was bought: " + outcome.get().getReason();
       case EFFECT_APPLIED -> "it was bought, as purchase " + outcome.get().getPurchaseId();
       default -> "it may have been bought: keep the request id, and do not buy under a new one";

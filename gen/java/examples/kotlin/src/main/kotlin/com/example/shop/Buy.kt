@@ -101,12 +101,18 @@ private fun buy(channel: Channel, patience: Long, request: RegisterRequest): Reg
     }
 }
 
-private fun whatNow(outcome: Outcome?): String =
-    when (outcome?.effect) {
+private fun whatNow(outcome: Outcome?): String {
+    if (outcome?.reason == ErrorReason.ERROR_REASON_REQUEST_ID_REUSED) {
+        // The effect is that of the other order.
+        return "the request id stands for another order: this one was not bought"
+    }
+    return when (outcome?.effect) {
         Effect.EFFECT_NOT_STARTED ->
-            "this call started nothing: mend the request, or repeat it with the same request id"
+            "this send started nothing, an earlier one may have bought: " +
+                "mend the request or repeat it, with the same request id"
         Effect.EFFECT_NOT_APPLIED -> "nothing was bought: ${outcome.reason}"
         Effect.EFFECT_APPLIED -> "it was bought, as purchase ${outcome.purchaseId}"
         // INDETERMINATE, and every error without an Outcome: a broken connection, a proxy's page.
         else -> "it may have been bought: keep the request id, and do not buy under a new one"
     }
+}
