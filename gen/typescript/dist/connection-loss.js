@@ -1,7 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 /**
  * Tells whether the connection broke under a call. gRPC says UNAVAILABLE then; Connect on Node.js
- * says CANCELED or ABORTED, and INTERNAL of a call that a stopping gateway refused unread.
+ * says CANCELED or ABORTED, and INTERNAL of a call that a stopping gateway refused unread, or whose
+ * connection the gateway ended with an error, as it does after too many pings.
  */
 export function isConnectionLoss(error, signal) {
     if (error.metadata.has("grpc-status") || signal?.aborted) {
@@ -12,7 +13,8 @@ export function isConnectionLoss(error, signal) {
         case Code.Aborted:
             return true;
         case Code.Internal:
-            return error.rawMessage.includes("NGHTTP2_REFUSED_STREAM");
+            return (error.rawMessage.includes("NGHTTP2_REFUSED_STREAM") ||
+                error.rawMessage.startsWith("Session closed with error code"));
         default:
             return false;
     }

@@ -175,6 +175,12 @@ test("a connection that breaks under a call is UNAVAILABLE, and the call is repe
   assert.equal(gateway.refusedStreams, 1);
 });
 
+test("a connection that the gateway ends with an error is UNAVAILABLE, too", async (t) => {
+  const gateway = await serveScript(t, ["enhance your calm", "success"]);
+  await createGigagate(gateway).activations.register(request);
+  assert.equal(gateway.attempts.length, 2);
+});
+
 test("a gateway that does not answer is UNAVAILABLE, without an Outcome", async (t) => {
   const gateway = await serveScript(t, []);
   await gateway.stop();

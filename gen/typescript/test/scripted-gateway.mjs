@@ -4,9 +4,10 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { ActivationService } from "@gigagate/client";
 
 /**
- * One answer to Register: an error, a sale, a connection that breaks before the answer, a stream
- * refused before it is read, as a stopping server does, or none at all after a call of the function.
- * @typedef {"success" | "disconnect" | "refuse the stream"} AnswerWord
+ * One answer to Register: an error, a sale, a connection that breaks before the answer, one that is
+ * ended as after too many pings, a stream refused before it is read, as a stopping server does, or
+ * none at all after a call of the function.
+ * @typedef {"success" | "disconnect" | "enhance your calm" | "refuse the stream"} AnswerWord
  * @typedef {import("@connectrpc/connect").ConnectError | AnswerWord | (() => void)} Answer
  */
 
@@ -41,6 +42,11 @@ export async function serveScript(t, answers) {
         }
         if (answer === "disconnect") {
           destroySessions();
+        } else if (answer === "enhance your calm") {
+          for (const session of sessions) {
+            session.goaway(11); // ENHANCE_YOUR_CALM
+          }
+          await once(context.signal, "abort");
         } else if (answer !== "success") {
           throw answer;
         }
