@@ -8,7 +8,6 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use gigagate_client::outcome_of;
 use gigagate_client::tonic::transport::{Channel, Endpoint};
 use gigagate_client::tonic::{Code, Request, Status};
 use gigagate_client::v1::activation_service_client::ActivationServiceClient;
@@ -17,6 +16,7 @@ use gigagate_client::v1::{
     ActivationMode, Effect, ErrorReason, Money, Outcome, RegisterRequest, RegisterResponse,
     WaitPurchaseRequest,
 };
+use gigagate_client::{is_connection_loss, outcome_of};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -94,8 +94,9 @@ async fn buy(
     register(&mut activations, patience, &request).await
 }
 
-/// Sends the same request, and so the same request id, again while the gateway is unavailable. The
-/// numbers are those of the contract's service config, which tonic does not read.
+/// Sends the same request, and so the same request id, again while the gateway is unavailable, and
+/// when the connection breaks. The numbers are those of the contract's service config, which tonic
+/// does not read.
 async fn register(
     activations: &mut ActivationServiceClient<Channel>,
     patience: Duration,
@@ -105,7 +106,7 @@ async fn register(
     let mut backoff = Duration::from_millis(200);
     for _ in 1..5 {
         let error = match send(activations, deadline, request).await {
-            Err(error) if error.code() == Code::Unavailable => error,
+            Err(error) if error.code() == Code::Unavailable || is_connection_loss(&error) => error,
             settled => return settled,
         };
         let Some(pause) = pause_before_retry(&error, backoff) else {
@@ -146,11 +147,9 @@ fn what_now(outcome: Option<Outcome>) -> String {
         return "the request id stands for another order: this one was not bought".into();
     }
     match outcome.effect() {
-        Effect::NotStarted => {
-            "this send started nothing, an earlier one may have bought: \
+        Effect::NotStarted => "this send started nothing, an earlier one may have bought: \
              mend the request or repeat it, with the same request id"
-                .into()
-        }
+            .into(),
         Effect::NotApplied => format!("nothing was bought: {}", outcome.reason().as_str_name()),
         Effect::Applied => format!("it was bought, as purchase {}", outcome.purchase_id),
         Effect::Indeterminate | Effect::Unspecified => {

@@ -1,7 +1,10 @@
 //! Client stubs of Gigagate, generated from its contract, and what generation cannot give: how to
-//! find the [`v1::Outcome`] in an error.
+//! find the [`v1::Outcome`] in an error, and how to tell a broken connection.
 //!
 //! `examples/buy.rs` buys a package.
+
+use std::error::Error;
+use std::iter::successors;
 
 use prost::Message;
 
@@ -27,4 +30,16 @@ pub fn outcome_of(error: &tonic::Status) -> Option<v1::Outcome> {
         .iter()
         .find(|detail| detail.type_url.ends_with("/gigagate.v1.Outcome"))?;
     v1::Outcome::decode(detail.value.as_slice()).ok()
+}
+
+/// Tells whether a call was left without the gateway's answer because the connection broke, or was
+/// never made: repeat it with the same request id.
+///
+/// gRPC says `UNAVAILABLE` then; tonic does so only where no connection was made, and else mostly
+/// says [`Code::Unknown`](tonic::Code::Unknown).
+pub fn is_connection_loss(error: &tonic::Status) -> bool {
+    // What the gateway told has no source. What tonic tells has one, the call's own timeout too.
+    error.source().is_some()
+        && !successors(error.source(), |cause| (*cause).source())
+            .any(|cause| cause.is::<tonic::TimeoutExpired>())
 }
