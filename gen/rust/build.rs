@@ -1,5 +1,4 @@
-//! Generates the stubs. It needs no protoc: protox reads the contract, which stands beside this
-//! crate in the repository.
+//! Generates the stubs. It needs no protoc: protox reads the contract, of which this crate has a copy.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -8,7 +7,7 @@ use std::{env, fs};
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../proto");
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("proto");
     println!("cargo::rerun-if-changed={}", root.display());
 
     let mut files = fs::read_dir(root.join("gigagate/v1"))?
