@@ -137,60 +137,40 @@ func TestNoByteLeft(t *testing.T) {
 			t.Errorf("%d requests", requests)
 		}
 	})
-	t.Run("permit ran out while connecting", func(t *testing.T) {
-		vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testToken)) })
-		var offset atomic.Int64
-		dial := &net.Dialer{}
-		login := false
-		client := newTestClient(t, Config{
-			BaseURL: vendor.url(),
-			Now:     func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
-			Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				if login { // the second connection is the paid one
-					offset.Store(int64(2 * time.Minute))
-				}
-				login = true
-				return dial.DialContext(ctx, network, addr)
-			},
+	for name, late := range map[string]func(now time.Time) time.Time{
+		"permit ran out while connecting": func(now time.Time) time.Time { return now.Add(20 * time.Minute) },
+		// A machine that was suspended after its permit: its monotonic clock stood still, the wall clock went on.
+		"permit ran out while the machine slept": func(now time.Time) time.Time { return asleep(now, 20*time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testToken)) })
+			var isLate atomic.Bool
+			dial := &net.Dialer{}
+			login := false
+			client := newTestClient(t, Config{
+				BaseURL: vendor.url(),
+				Now: func() time.Time {
+					if isLate.Load() {
+						return late(time.Now())
+					}
+					return time.Now()
+				},
+				Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+					isLate.Store(login) // the second connection is the paid one
+					login = true
+					return dial.DialContext(ctx, network, addr)
+				},
+			})
+			_, err := client.Register(t.Context(), testPermit(), testRegister())
+			wantEffect(t, err, EffectNone)
+			if !errors.Is(err, errPermitExpired) {
+				t.Errorf("got %v", err)
+			}
+			if requests, _ := vendor.seen(); requests != 0 {
+				t.Errorf("%d requests", requests)
+			}
 		})
-		_, err := client.Register(t.Context(), testPermit(), testRegister())
-		wantEffect(t, err, EffectNone)
-		if !errors.Is(err, errPermitExpired) {
-			t.Errorf("got %v", err)
-		}
-		if requests, _ := vendor.seen(); requests != 0 {
-			t.Errorf("%d requests", requests)
-		}
-	})
-	// A machine that was suspended after its permit: its monotonic clock stood still, the wall clock went on.
-	t.Run("permit passed while the machine slept", func(t *testing.T) {
-		vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testToken)) })
-		var slept atomic.Bool
-		dial := &net.Dialer{}
-		login := false
-		client := newTestClient(t, Config{
-			BaseURL: vendor.url(),
-			Now: func() time.Time {
-				if slept.Load() {
-					return asleep(time.Now(), 20*time.Minute)
-				}
-				return time.Now()
-			},
-			Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				slept.Store(login) // the second connection is the paid one
-				login = true
-				return dial.DialContext(ctx, network, addr)
-			},
-		})
-		_, err := client.Register(t.Context(), testPermit(), testRegister())
-		wantEffect(t, err, EffectNone)
-		if !errors.Is(err, errPermitExpired) {
-			t.Errorf("got %v", err)
-		}
-		if requests, _ := vendor.seen(); requests != 0 {
-			t.Errorf("%d requests", requests)
-		}
-	})
+	}
 	t.Run("invalid permit or request", func(t *testing.T) {
 		vendor := newRawVendor(t, nil)
 		client := newTestClient(t, Config{BaseURL: vendor.url()})
