@@ -244,8 +244,15 @@ var sabotages = []sabotage{
 		"gigastore/wire.go", "	return now.After(limit) || now.Round(0).After(limit.Round(0))\n", "	return now.After(limit)\n",
 	}}, vendor, "TestNoByteLeft"},
 	{"a journal that was deleted is written to", []edit{{
-		"purchase/sqlite/writer.go", "	if err := j.inPlace(); err != nil {\n", "	if err := j.inPlace(); false {\n",
-	}}, "./purchase/sqlite", "TestFileTakenAway"},
+		"purchase/sqlite/writer.go",
+		"	if err := j.inPlace(); err != nil {\n		refuse(notWritten(err))\n",
+		"	if err := j.inPlace(); false {\n		refuse(notWritten(err))\n",
+	}}, "./purchase/sqlite", "TestFileTakenAway$"},
+	{"a commit to a journal that was deleted counts", []edit{{
+		"purchase/sqlite/writer.go",
+		"	if err := j.inPlace(); err != nil {\n		refuse(unknown(err))\n",
+		"	if err := j.inPlace(); false {\n		refuse(unknown(err))\n",
+	}}, "./purchase/sqlite", "TestFileTakenAwayMeanwhile"},
 	{"a backup put in place is the journal", []edit{{
 		"purchase/sqlite/writer.go", "	if c.newest = number; number < newest {\n", "	if c.newest = number; newest < 0 {\n",
 	}}, "./purchase/sqlite", "TestFileReplaced"},
