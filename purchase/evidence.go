@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"unicode/utf8"
 
 	"gigagate.internal/gigastore"
 )
@@ -88,11 +89,9 @@ func scrub(message string) string {
 	if len(text) <= maxMessage {
 		return text
 	}
-	// Runes are not cut in two.
-	for i := range text {
-		if i > maxMessage-4 {
-			return text[:i] + "…"
-		}
+	cut := maxMessage - len("…")
+	for cut > 0 && !utf8.RuneStart(text[cut]) { // no character is cut in two
+		cut--
 	}
-	return text
+	return text[:cut] + "…"
 }

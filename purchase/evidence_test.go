@@ -119,8 +119,12 @@ func TestScrub(t *testing.T) {
 			t.Errorf("scrub(%q) = %q: nothing in it is secret", plain, got)
 		}
 	}
-	if got := scrub(strings.Repeat("é ", 400)); len(got) > maxMessage || !utf8.ValidString(got) {
-		t.Errorf("%d bytes, valid %t", len(got), utf8.ValidString(got))
+	for _, before := range []string{"", "a", "aa", "aaa"} {
+		for _, words := range []string{"é ", "€ ", "😀 "} {
+			if got := scrub(before + strings.Repeat(words, 400)); len(got) > maxMessage || !utf8.ValidString(got) {
+				t.Errorf("%q, then %q: %d bytes, valid %t", before, words, len(got), utf8.ValidString(got))
+			}
+		}
 	}
 }
 
