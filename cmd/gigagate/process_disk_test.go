@@ -35,7 +35,7 @@ func TestFailingDisk(t *testing.T) {
 	restart(faulty)
 	const enough = 4 // of each kind
 	syncs, writes := 0, 0
-	for round := 0; (syncs < enough || writes < enough) && round < 40; round++ {
+	for round := 0; (syncs < enough || writes < enough) && round < mostRounds; round++ {
 		load.trouble()
 		load.more(perRound)
 		pause(t.Context(), 500*time.Millisecond)

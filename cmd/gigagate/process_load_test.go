@@ -32,7 +32,9 @@ type trial struct {
 const (
 	// perRound is how many new intents a kill is given.
 	perRound = 40
-	callers  = 16
+	// mostRounds is how many rounds there are at the most, but for -process.restarts.
+	mostRounds = 40
+	callers    = 16
 )
 
 func newTrial(t *testing.T, s *shop, replicas ...*replica) *trial {
@@ -43,7 +45,7 @@ func newTrial(t *testing.T, s *shop, replicas ...*replica) *trial {
 	}
 	t.Logf("-process.seed=%d", seed)
 	load := &trial{t: t, random: rand.New(rand.NewPCG(seed, 0)), seed: seed, shop: s, replicas: replicas}
-	load.free = make(chan *intent, 64+perRound**processRestarts)
+	load.free = make(chan *intent, 64+perRound*max(*processRestarts, mostRounds)) // room for all, or callers wait for each other
 	load.open()
 	ctx, cancel := context.WithCancel(t.Context())
 	load.stop = cancel

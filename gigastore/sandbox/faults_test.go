@@ -332,6 +332,7 @@ func TestRefusedLateCommitGivesItsKeyBack(t *testing.T) {
 		w := inMemory(t, replayed)
 		w.inject("commit_late", m{"answer": true})
 		w.refused(w.post(register, order("nothing", "a"), "idempotency-key", "k"), 404, sandbox.SentenceInventoryItemNotFound)
+		synctest.Wait() // it is answered before its key is given back
 		w.ok(w.post(register, order(sandbox.ItemWorldwide1GB, "a"), "idempotency-key", "k"))
 	})
 }
