@@ -107,7 +107,7 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, path, metatag st
 
 	// The token comes first: whatever fails here, no paid byte has left. Later than NotAfter it would be of no use.
 	now := c.now()
-	if isOver(p.NotAfter, now) {
+	if IsOver(p.NotAfter, now) {
 		return nil, notSent(operation, errPermitExpired)
 	}
 	bearer, err := c.tokenWithin(ctx, p.NotAfter.Sub(now))

@@ -23,9 +23,9 @@ type attempt struct {
 	inFlight int64 // bytes in a Write that has not returned
 }
 
-// isOver reports whether limit has passed by either of a machine's clocks. One that was suspended finds its monotonic
-// clock where it was; and only that one notices that a wall clock was set back.
-func isOver(limit, now time.Time) bool {
+// IsOver reports whether limit has passed by either of a machine's clocks, both of which times made on it have. One that
+// was suspended finds its monotonic clock where it was; and only that one notices that a wall clock was set back.
+func IsOver(limit, now time.Time) bool {
 	return now.After(limit) || now.Round(0).After(limit.Round(0))
 }
 
@@ -37,7 +37,7 @@ func (a *attempt) begin(conn *countedConn, n int) error {
 	switch {
 	case a.sealed:
 		return errSealed
-	case first && !a.notAfter.IsZero() && isOver(a.notAfter, a.now()):
+	case first && !a.notAfter.IsZero() && IsOver(a.notAfter, a.now()):
 		return errPermitExpired
 	case !first && a.conn != conn:
 		return errSecondSend

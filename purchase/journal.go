@@ -18,8 +18,9 @@ type Journal interface {
 	Lookup(ctx context.Context, key Key) (Purchase, error)
 	// Claim writes a new purchase in Sending, with its first permit; or finds that the key is taken,
 	// changes nothing, and returns the purchase that has it. It reports whether that is the claim's own,
-	// written now or by the same claim before. Of racing claims one wins. An error whose chain has ErrNotWritten is the promise that nothing was written; after
-	// any other error the claim may be there, and claiming again with the same purchase id tells.
+	// written now or by the same claim before. Of racing claims one wins. An error whose chain has
+	// ErrNotWritten is the promise that nothing was written; after any other error the claim may be
+	// there, and claiming again with the same purchase id tells.
 	Claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 	// Record applies one event as [Purchase.After] decides. It returns the purchase as it is now, and
 	// what the event meant; ErrIllegal where it meant nothing. Recording the same answer of the same
@@ -67,6 +68,21 @@ var (
 	// ErrItemTaken: the package is bound to another purchase of the account.
 	ErrItemTaken = errors.New("the activated item is bound to another purchase")
 )
+
+// Readable decodes the rows of a list as Watched returns it: what can be read, beside an error that
+// tells of the others.
+func Readable[R any](rows []R, decode func(R) (Purchase, error)) ([]Purchase, error) {
+	list := make([]Purchase, 0, len(rows))
+	var unreadable []error
+	for _, row := range rows {
+		if p, err := decode(row); err != nil {
+			unreadable = append(unreadable, err)
+		} else {
+			list = append(list, p)
+		}
+	}
+	return list, errors.Join(unreadable...)
+}
 
 // Claim is a new purchase.
 type Claim struct {

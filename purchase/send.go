@@ -154,7 +154,7 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 			return
 		}
 		// A token refused twice is refused for good; the window does not help.
-		if isOver(windowEnd, time.Now().Add(pause)) || turnedAway > 1 || !e.sleep(ctx, pause) {
+		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || turnedAway > 1 || !e.sleep(ctx, pause) {
 			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway})
 			return
 		}
@@ -164,12 +164,6 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 			return
 		}
 	}
-}
-
-// isOver reports whether limit has passed by either clock of the machine, like a permit's end: the monotonic one stands
-// still while it is suspended.
-func isOver(limit, now time.Time) bool {
-	return now.After(limit) || now.Round(0).After(limit.Round(0))
 }
 
 // send puts one paid request on the wire. There is no other place that does.

@@ -150,14 +150,17 @@ func (r *reconciler) scan(ctx context.Context, watched, open []Purchase) *sighti
 	for _, p := range open {
 		like := Likeness{Account: p.Account, Kind: p.Order.Kind, Mode: string(p.Order.EffectiveMode())}
 		witnesses := func(span Span) ([]Purchase, error) {
-			return bounded(ctx, journalBudget, func(ctx context.Context) ([]Purchase, error) {
+			list, err := bounded(ctx, journalBudget, func(ctx context.Context) ([]Purchase, error) {
 				return r.engine.journal.Witnesses(ctx, like, span, maxWitnesses)
 			})
+			if errors.Is(err, ErrUnreadableOrder) {
+				err = nil // those are missed as witnesses, and nothing else
+			}
+			return list, err
 		}
 		older, err1 := witnesses(Span{To: p.ClaimedAt})
 		younger, err2 := witnesses(Span{From: r.lastByte(p)})
-		// Those that this version cannot read are missed as witnesses, and nothing else.
-		if err := errors.Join(err1, err2); err != nil && !errors.Is(err, ErrUnreadableOrder) {
+		if err := errors.Join(err1, err2); err != nil {
 			r.engine.logger.WarnContext(ctx, "reconcile: the journal cannot be read", "error", err.Error())
 			s.unvouched[p.ID] = true
 			continue

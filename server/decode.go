@@ -24,8 +24,8 @@ type decoding struct {
 }
 
 // tolerantCodec is grpc-go's protobuf codec, but a request of the contract that cannot be decoded, or
-// is too large to be, is no error to grpc-go, which would answer INTERNAL by itself, before any interceptor and without
-// the contract's details.
+// is too large to be, is no error to grpc-go, which would answer INTERNAL by itself, before any
+// interceptor and without the contract's details.
 type tolerantCodec struct{ encoding.CodecV2 }
 
 func newTolerantCodec() tolerantCodec { return tolerantCodec{encoding.GetCodecV2(grpcproto.Name)} }

@@ -64,14 +64,14 @@ func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchas
 	for _, state := range filter.States {
 		states = append(states, state.String())
 	}
-	return purchasesOf(many(ctx, j, scanReadable, j.sql.list,
+	return readable(many(ctx, j, scanListed, j.sql.list,
 		orNull(filter.Caller), orNull(filter.RequestID), orNull(filter.CustomerUID), states,
 		orNull(filter.From), orNull(filter.To), orNull(page.After), page.Size))
 }
 
 // Watched lists what a read of the vendor's records is matched against, in the order of ids.
 func (j *Journal) Watched(ctx context.Context) ([]purchase.Purchase, error) {
-	return purchasesOf(many(ctx, j, scanReadable, j.sql.watched))
+	return readable(many(ctx, j, scanListed, j.sql.watched))
 }
 
 // Witnesses lists succeeded purchases that resemble like, the nearest to the inner end of span first:
@@ -83,7 +83,7 @@ func (j *Journal) Witnesses(
 	if span.To.IsZero() {
 		statement = j.sql.younger
 	}
-	return purchasesOf(many(ctx, j, scanReadable, statement,
+	return readable(many(ctx, j, scanListed, statement,
 		like.Account, string(like.Kind), like.Mode, orNull(span.From), orNull(span.To), limit))
 }
 

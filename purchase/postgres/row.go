@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,33 +10,40 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// row is a purchase as its table has it.
+// row is a purchase as its table has it, its order yet to be decoded.
 type row struct {
 	purchase.Purchase
 	revision int // entries in its history
+	order    []byte
+}
+
+// decoded is the purchase with its order. It fails if a later version wrote the order.
+func (r row) decoded() (purchase.Purchase, error) {
+	order, err := purchase.DecodeOrder(r.order)
+	if err != nil {
+		return purchase.Purchase{}, fmt.Errorf("purchase %s: %w", r.ID, err)
+	}
+	r.Order = order
+	return r.Purchase, nil
 }
 
 // scanRow reads columns, and what follows them into more.
 func scanRow(from pgx.CollectableRow, more ...any) (row, error) {
 	var (
 		r                      row
-		order                  []byte
 		state                  string
 		reason, item, customer *string
 		settled                *time.Time
 	)
 	p := &r.Purchase
 	if err := from.Scan(append([]any{
-		&p.ID, &p.Key.Caller, &p.Key.RequestID, &p.Account, &order, &state, &reason, &p.Attempt, &r.revision,
+		&p.ID, &p.Key.Caller, &p.Key.RequestID, &p.Account, &r.order, &state, &reason, &p.Attempt, &r.revision,
 		&p.ClaimedAt, &p.PermittedAt, &p.SendNotAfter, &p.LeaseUntil, &p.SuccessSeen, &p.Anomalies,
 		&item, &customer, &p.UpdatedAt, &settled,
 	}, more...)...); err != nil {
 		return row{}, err
 	}
 	var err error
-	if p.Order, err = purchase.DecodeOrder(order); err != nil {
-		return row{}, fmt.Errorf("purchase %s: %w", p.ID, err)
-	}
 	if p.State, err = purchase.ParseState(state); err != nil {
 		return row{}, fmt.Errorf("purchase %s: %w", p.ID, err)
 	}
@@ -54,39 +60,21 @@ func scanRow(from pgx.CollectableRow, more ...any) (row, error) {
 
 func scanPurchase(from pgx.CollectableRow) (purchase.Purchase, error) {
 	r, err := scanRow(from)
-	return r.Purchase, err
-}
-
-// scanReadable is scanPurchase for lists, in which orders that a later version wrote hide no others.
-func scanReadable(from pgx.CollectableRow) (readable, error) {
-	p, err := scanPurchase(from)
-	if errors.Is(err, purchase.ErrUnreadableOrder) {
-		return readable{err: err}, nil
+	if err != nil {
+		return purchase.Purchase{}, err
 	}
-	return readable{p, nil}, err
+	return r.decoded()
 }
 
-// readable is a purchase, or why it cannot be read.
-type readable struct {
-	purchase purchase.Purchase
-	err      error
-}
+// scanListed leaves the order as it is: see readable.
+func scanListed(from pgx.CollectableRow) (row, error) { return scanRow(from) }
 
-// purchasesOf returns what can be read, beside an error that tells of the others.
-func purchasesOf(list []readable, err error) ([]purchase.Purchase, error) {
+// readable is a list of rows, of which a later version may have written some.
+func readable(rows []row, err error) ([]purchase.Purchase, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := make([]purchase.Purchase, 0, len(list))
-	var unreadable []error
-	for _, r := range list {
-		if r.err != nil {
-			unreadable = append(unreadable, r.err)
-		} else {
-			found = append(found, r.purchase)
-		}
-	}
-	return found, errors.Join(unreadable...)
+	return purchase.Readable(rows, row.decoded)
 }
 
 func scanEntry(from pgx.CollectableRow) (purchase.Entry, error) {

@@ -177,13 +177,16 @@ func (j *Journal) readRecorded(ctx context.Context, id string, change purchase.C
 	var twice bool
 	read, err := one(ctx, j, func(from pgx.CollectableRow) (row, error) { return scanRow(from, &twice) },
 		j.sql.recorded, id, change.Event.String(), change.Attempt, orNull(itemOf(change)))
+	if err == nil {
+		read.Purchase, err = read.decoded()
+	}
 	return read, twice, err
 }
 
 // TakeLapsed makes every Sending whose lease is over Uncertain, and renews the lease of every Accepted
 // whose lease is over.
 func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purchase.Purchase, error) {
-	taken, err := purchasesOf(write(ctx, j, scanReadable, j.sql.takeLapsed, j.clock(), lease, purchase.ByGateway))
+	taken, err := readable(write(ctx, j, scanListed, j.sql.takeLapsed, j.clock(), lease, purchase.ByGateway))
 	if err != nil {
 		return taken, fmt.Errorf("take what has lapsed: %w", err)
 	}

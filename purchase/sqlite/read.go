@@ -166,7 +166,7 @@ func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchas
 		}
 		after = last
 	}
-	return decodeAll(list)
+	return purchase.Readable(list, row.decoded)
 }
 
 // behindAll sorts behind every purchase id.
@@ -242,7 +242,7 @@ func (j *Journal) Watched(ctx context.Context) ([]purchase.Purchase, error) {
 		}
 		list = append(list, found...)
 		if len(found) < watchAtOnce {
-			return decodeAll(list)
+			return purchase.Readable(list, row.decoded)
 		}
 		after = found[len(found)-1].number
 	}
@@ -272,7 +272,7 @@ func (j *Journal) Witnesses(
 	if err != nil {
 		return nil, err
 	}
-	return decodeAll(list)
+	return purchase.Readable(list, row.decoded)
 }
 
 // rowsOf reads a query's rows to their end.

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -62,20 +61,6 @@ func (r row) decoded() (purchase.Purchase, error) {
 	}
 	r.Order = order
 	return r.Purchase, nil
-}
-
-// decodeAll returns what can be read, beside an error that tells of the others.
-func decodeAll(rows []row) ([]purchase.Purchase, error) {
-	list := make([]purchase.Purchase, 0, len(rows))
-	var unreadable []error
-	for _, r := range rows {
-		if p, err := r.decoded(); err != nil {
-			unreadable = append(unreadable, err)
-		} else {
-			list = append(list, p)
-		}
-	}
-	return list, errors.Join(unreadable...)
 }
 
 func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

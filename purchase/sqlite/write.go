@@ -217,7 +217,7 @@ func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purcha
 	if err != nil {
 		return nil, err
 	}
-	return decodeAll(lapsed)
+	return purchase.Readable(lapsed, row.decoded)
 }
 
 func (c *connection) takeLapsed(lease time.Duration, now time.Time) ([]row, error) {

@@ -134,12 +134,12 @@ func (j *Journal) transact(group []*operation) bool {
 	}
 	if err := j.commit(j.conn); err != nil {
 		j.fail(err)
-		refuse(unknown(err))
+		refuse(inDoubt(err))
 		return true
 	}
 	// A file that was taken away meanwhile may be lost with this process, and what is in it with it.
 	if err := j.inPlace(); err != nil {
-		refuse(unknown(err))
+		refuse(inDoubt(err))
 		return true
 	}
 	j.newest = j.conn.newest
@@ -176,7 +176,7 @@ func leavesTransaction(err error) bool {
 		errors.Is(err, purchase.ErrItemTaken) || errors.Is(err, purchase.ErrNotWritten)
 }
 
-func unknown(err error) error { return fmt.Errorf("it is not known whether it was written: %w", err) }
+func inDoubt(err error) error { return fmt.Errorf("it is not known whether it was written: %w", err) }
 
 func notWritten(err error) error { return fmt.Errorf("%w: %w", purchase.ErrNotWritten, err) }
 

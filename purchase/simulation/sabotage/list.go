@@ -103,8 +103,8 @@ var sabotages = []sabotage{
 		"	work, cancel := endingWith(answer, e.life)\n",
 	}}, simulation, "TestCallerGone"},
 	{"a permit never runs out", []edit{
-		{"gigastore/paid.go", "	if isOver(p.NotAfter, now) {\n", "	if p.NotAfter = now.Add(time.Minute); false {\n"},
-		{"gigastore/wire.go", "	case first && !a.notAfter.IsZero() && isOver(a.notAfter, a.now()):\n", "	case false:\n"},
+		{"gigastore/paid.go", "	if IsOver(p.NotAfter, now) {\n", "	if p.NotAfter = now.Add(time.Minute); false {\n"},
+		{"gigastore/wire.go", "	case first && !a.notAfter.IsZero() && IsOver(a.notAfter, a.now()):\n", "	case false:\n"},
 	}, simulation, "TestPermitRunsOut"},
 	{"net/http may send again", []edit{
 		{"gigastore/exchange.go", "	req.GetBody = nil\n", ""},
@@ -167,7 +167,7 @@ var sabotages = []sabotage{
 		"purchase/reconcile.go", "later(r.lastByte(p), r.absences[p.ID].since).Add(r.config.Quiet)", "r.lastByte(p).Add(r.config.Quiet)",
 	}}, simulation, "TestQuietIsAlsoOurOwn"},
 	{"no older witness", []edit{{
-		"purchase/reconcile.go", "	case p.SuccessSeen || unexplained || !older:\n", "	case p.SuccessSeen || unexplained || !older && false:\n",
+		"purchase/settle.go", "	case p.SuccessSeen || unexplained || !older:\n", "	case p.SuccessSeen || unexplained || !older && false:\n",
 	}}, simulation, "TestNotPresumedAbsent"},
 	{"an older witness that was under way at the time", []edit{{
 		"purchase/sighting.go", "return w.SettledAt.After(p.ClaimedAt)", "return false",
@@ -177,29 +177,29 @@ var sabotages = []sabotage{
 		"		return p.Order.EffectiveMode() == gigastore.ModeNow || record", "		return true || record",
 	}}, simulation, "TestNotPresumedAbsent"},
 	{"no younger witness, and no wait", []edit{{
-		"purchase/reconcile.go", "	case younger || !scan.began", "	case true || younger || !scan.began",
+		"purchase/settle.go", "	case younger || !scan.began", "	case true || younger || !scan.began",
 	}}, simulation, "TestWaitStandsInForAYoungerOne"},
 	{"reads that show nothing count", []edit{{
-		"purchase/reconcile.go", "		a.unproven++\n", "		a.unproven++\n		a.reads++\n",
+		"purchase/settle.go", "		a.unproven++\n", "		a.unproven++\n		a.reads++\n",
 	}}, simulation, "TestReadsThatShowNothingDoNotCount"},
 	{"a list that breaks off is complete", []edit{{
 		"purchase/sighting.go", "\"error\", err.Error())\n			return s\n", "\"error\", err.Error())\n			break\n",
 	}}, simulation, "TestNotPresumedAbsent"},
 	{"a success that was seen is forgotten", []edit{
-		{"purchase/reconcile.go", "	case p.SuccessSeen || unexplained || !older:\n", "	case unexplained || !older:\n"},
-		{"purchase/reconcile.go", " && !p.SuccessSeen:\n", ":\n"},
+		{"purchase/settle.go", "	case p.SuccessSeen || unexplained || !older:\n", "	case unexplained || !older:\n"},
+		{"purchase/settle.go", " && !p.SuccessSeen:\n", ":\n"},
 	}, simulation, "TestNotPresumedAbsent"},
 	{"an absence settles what contradicts", []edit{{
 		"purchase/change.go", "p.State == NeedsOperator && !unreadable):", "p.State == NeedsOperator && p.Reason == \"\"):",
 	}}, "./purchase", "TestAfterRefinesNext"},
 	{"what is worse than unreadable is not taken", []edit{{
-		"purchase/reconcile.go", "	if p.State != Uncertain && !worse {\n", "	if p.State != Uncertain || worse {\n",
+		"purchase/settle.go", "	if p.State != Uncertain && !worse {\n", "	if p.State != Uncertain || worse {\n",
 	}}, simulation, "TestOutageThatHidWorse"},
 	{"a success seen meanwhile is presumed absent", []edit{{
 		"purchase/change.go", "(p.SuccessSeen || p.State == NeedsOperator", "(p.State == NeedsOperator",
 	}}, "./purchase/memory", "."},
 	{"an alarm is lost with its answer", []edit{{
-		"purchase/reconcile.go", "			_ = r.bind(ctx, p.ID, change)\n", "			_, _ = r.engine.bind(ctx, p.ID, change)\n",
+		"purchase/settle.go", "			_ = r.bind(ctx, p.ID, change)\n", "			_, _ = r.engine.bind(ctx, p.ID, change)\n",
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
 	{"an operator is not asked for what was journaled unheard", []edit{{
 		"purchase/send.go", "		if unknown && errors.Is(err, ErrIllegal) {\n", "		if unknown && errors.Is(err, ErrNotFound) {\n",
@@ -208,7 +208,7 @@ var sabotages = []sabotage{
 		"purchase/operate.go", "	if now.State == Failed && change.ItemUID != \"\" {\n", "	if now.State == Failed && change.ItemUID == \"\" {\n",
 	}}, simulation, "TestResolveMeetsAnAbsence"},
 	{"an outage that ends leaves work behind", []edit{{
-		"purchase/reconcile.go", "(p.State == Uncertain || p.Reason == Unreadable)", "p.State == Uncertain",
+		"purchase/settle.go", "(p.State == Uncertain || p.Reason == Unreadable)", "p.State == Uncertain",
 	}}, simulation, "TestOutageThatHidNothing"},
 	{"a package without a token is nobody's", []edit{{
 		"purchase/sighting.go", "			s.unexplained[p.ID] = true\n", "			s.unexplained[p.ID] = false\n",
@@ -217,10 +217,10 @@ var sabotages = []sabotage{
 		"purchase/reconcile.go", "		case p.Account == account:\n", "		case p.Account == account || true:\n",
 	}}, simulation, "TestAnotherAccount"},
 	{"of several packages the first is taken", []edit{{
-		"purchase/reconcile.go", "		if other.ActivatedItem.UID != record.ActivatedItem.UID {\n", "		if other.ActivatedItem.UID == \"\" {\n",
+		"purchase/settle.go", "		if other.ActivatedItem.UID != record.ActivatedItem.UID {\n", "		if other.ActivatedItem.UID == \"\" {\n",
 	}}, simulation, "TestSeveralFound"},
 	{"a package of another mode is taken", []edit{{
-		"purchase/reconcile.go", "	if !plausible(p, record) {\n", "	if false && !plausible(p, record) {\n",
+		"purchase/settle.go", "	if !plausible(p, record) {\n", "	if false && !plausible(p, record) {\n",
 	}}, simulation, "TestResolveWhatTheVendorMadeOfIt"},
 	{"an operator may name another purchase's package", []edit{{
 		"purchase/operate.go", "bearer != \"\" && bearer != p.ID || ", "",
@@ -250,8 +250,8 @@ var sabotages = []sabotage{
 	}}, "./purchase/sqlite", "TestFileTakenAway$"},
 	{"a commit to a journal that was deleted counts", []edit{{
 		"purchase/sqlite/writer.go",
-		"	if err := j.inPlace(); err != nil {\n		refuse(unknown(err))\n",
-		"	if err := j.inPlace(); false {\n		refuse(unknown(err))\n",
+		"	if err := j.inPlace(); err != nil {\n		refuse(inDoubt(err))\n",
+		"	if err := j.inPlace(); false {\n		refuse(inDoubt(err))\n",
 	}}, "./purchase/sqlite", "TestFileTakenAwayMeanwhile"},
 	{"a backup put in place is the journal", []edit{{
 		"purchase/sqlite/writer.go", "	if c.newest = number; number < newest {\n", "	if c.newest = number; newest < 0 {\n",

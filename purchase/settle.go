@@ -1,0 +1,147 @@
+package purchase
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gigagate.internal/gigastore"
+)
+
+// settleFound settles what records show, and returns what they do not.
+func (r *reconciler) settleFound(ctx context.Context, open []Purchase, seen *sighting) []Purchase {
+	var rest []Purchase
+	for _, p := range open {
+		records := seen.of(p.ID)
+		if len(records) == 0 || ctx.Err() != nil {
+			rest = append(rest, p)
+			continue
+		}
+		r.settle(ctx, p, records)
+	}
+	return rest
+}
+
+// settle binds a purchase to the one package found under its token, if it can be that package.
+func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore.ActivatedItemRecord) {
+	record := records[0]
+	for _, other := range records[1:] {
+		if other.ActivatedItem.UID != record.ActivatedItem.UID {
+			r.beyondEvidence(ctx, p, SeveralFound)
+			return
+		}
+	}
+	record, whole := r.complete(ctx, record)
+	if !whole && time.Now().Before(r.quietEnd(p)) {
+		return // the customer or the eSIM is not readable yet, and without them a sale is of little use
+	}
+	if !plausible(p, record) {
+		r.beyondEvidence(ctx, p, OtherFound)
+		return
+	}
+	change, err := found(p, record)
+	if err != nil {
+		r.engine.logger.ErrorContext(ctx, "reconcile: the record cannot be kept", "purchase_id", p.ID, "error", err.Error())
+		return
+	}
+	switch err := r.bind(ctx, p.ID, change); {
+	case err == nil:
+	case errors.Is(err, ErrItemTaken):
+		r.beyondEvidence(ctx, p, ItemTaken)
+	default:
+		r.engine.logger.WarnContext(ctx, "reconcile: a sale that was found is not journaled yet", "purchase_id", p.ID, "error", err.Error())
+	}
+}
+
+// complete reads the package by its uid, for the customer and the profile that lists may leave out,
+// and reports whether that could be read.
+func (r *reconciler) complete(ctx context.Context, record gigastore.ActivatedItemRecord) (gigastore.ActivatedItemRecord, bool) {
+	full, err := r.engine.vendor.ActivatedItem(ctx, record.ActivatedItem.UID)
+	if err != nil {
+		return record, false
+	}
+	if full.ActivatedItem.Metatag == "" {
+		full.ActivatedItem.Metatag = record.ActivatedItem.Metatag
+	}
+	if full.Customer.UID == "" {
+		full.Customer = record.Customer
+	}
+	return *full, true
+}
+
+// alarmAbsent tells of purchases that were called absent and show up after all: their callers were
+// told that nothing was sold.
+func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *sighting) {
+	for _, p := range watched {
+		records := seen.of(p.ID)
+		if p.State != Failed || p.Anomalies > 0 || len(records) == 0 || ctx.Err() != nil {
+			continue
+		}
+		if change, err := found(p, records[0]); err == nil {
+			_ = r.bind(ctx, p.ID, change)
+		}
+	}
+}
+
+// bind journals what was found. Where it is not known whether it was written it asks again: the same
+// event a second time adds nothing to the history, and an alarm goes with the answer. What was not
+// written is left to the next pass, and keeps no other purchase waiting.
+func (r *reconciler) bind(ctx context.Context, id string, change Change) error {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		_, err := r.engine.bind(ctx, id, change)
+		switch {
+		case err == nil, errors.Is(err, ErrNotWritten), errors.Is(err, ErrIllegal), errors.Is(err, ErrNotFound), errors.Is(err, ErrItemTaken):
+			return err
+		case !r.engine.sleep(ctx, pause):
+			return err
+		}
+	}
+}
+
+// weighAbsence decides what a read that lacks p means.
+func (r *reconciler) weighAbsence(ctx context.Context, p Purchase, scan *sighting) {
+	now := time.Now()
+	if !scan.complete {
+		if since := later(r.lastComplete, r.lastByte(p)); now.After(since.Add(r.config.GiveUp)) {
+			r.beyondEvidence(ctx, p, Unreadable)
+		}
+		return
+	}
+	a := r.absences[p.ID]
+	quietEnd := r.quietEnd(p)
+	if scan.unvouched[p.ID] || scan.began.Before(quietEnd) || scan.began.Before(a.last.Add(r.config.Quiet/4)) {
+		return
+	}
+	older, younger := scan.witnessed(p)
+	unexplained := scan.unexplained[p.ID]
+	switch {
+	case p.SuccessSeen || unexplained || !older:
+		a.unproven++
+	case younger || !scan.began.Before(quietEnd.Add(r.config.Wait)):
+		a.reads++
+	default:
+		return // a younger purchase, or the time that stands in for one, is still to come
+	}
+	a.last = scan.began
+	r.absences[p.ID] = a
+	switch {
+	case a.reads >= absentReads && (p.State == Uncertain || p.Reason == Unreadable) && !p.SuccessSeen:
+		r.engine.record(ctx, p.ID, Change{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: ByReconciler})
+	case a.unproven >= absentReads && p.SuccessSeen:
+		r.beyondEvidence(ctx, p, SuccessSeen)
+	case a.unproven >= absentReads && unexplained:
+		r.beyondEvidence(ctx, p, Unexplained)
+	case a.unproven >= absentReads:
+		r.beyondEvidence(ctx, p, NoWitness)
+	}
+}
+
+// beyondEvidence hands a purchase to an operator, once; or again, where records that could not be read
+// show something worse now that they can be.
+func (r *reconciler) beyondEvidence(ctx context.Context, p Purchase, reason Reason) {
+	worse := p.Reason == Unreadable && reason != Unreadable && reason != OtherAccount
+	if p.State != Uncertain && !worse {
+		return
+	}
+	r.engine.record(ctx, p.ID, Change{Event: BeyondEvidence, Attempt: p.Attempt, Reason: reason, By: ByReconciler})
+}
