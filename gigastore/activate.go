@@ -24,7 +24,7 @@ func (c *Client) Activate(ctx context.Context, itemUID string) (*ActivatedItem, 
 	if err != nil {
 		return nil, notSent(OpActivate, err)
 	}
-	a := c.exchange(ctx, c.freeTripper, call{
+	a := c.exchange(ctx, call{
 		operation: OpActivate, method: "POST",
 		path:   "/gigastore/activations/activated-items/" + url.PathEscape(itemUID) + "/activate",
 		bearer: bearer, limit: maxPaidAnswer,

@@ -100,7 +100,7 @@ func (c *Client) authenticate(ctx context.Context, id string, secret Secret) (to
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	a, err := c.tryRead(ctx, func() answer {
-		return c.exchange(ctx, c.freeTripper, call{
+		return c.exchange(ctx, call{
 			operation: OpAuthenticate, method: "POST", path: "/reseller/authenticate",
 			basic: &[2]Secret{Secret(id), secret}, limit: maxTokenAnswer,
 		})

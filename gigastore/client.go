@@ -56,9 +56,7 @@ type Client struct {
 	classifier classifier
 	now        func() time.Time
 	tokens     *tokenSource
-
-	paidTransport, freeTransport *http.Transport
-	paidTripper, freeTripper     http.RoundTripper // the transports, traced
+	tripper    http.RoundTripper // a transport, traced
 }
 
 // New checks cfg and returns a Client. It opens no connection. The error names the setting and holds no secret.
@@ -101,27 +99,18 @@ func newClient(cfg Config, roots *x509.CertPool) (*Client, error) {
 
 	account := sha256.Sum256([]byte(base + "\n" + cfg.ClientID))
 	c := &Client{
-		base:          base,
-		account:       hex.EncodeToString(account[:]),
-		userAgent:     cfg.UserAgent,
-		timeout:       cfg.Timeout,
-		classifier:    classifier{rules: cfg.Refusals, throttledHasNoEffect: cfg.ThrottledHasNoEffect},
-		now:           cfg.Now,
-		paidTransport: newTransport(cfg.Dial, roots, paidIdle, true),
-		freeTransport: newTransport(cfg.Dial, roots, freeIdle, false),
+		base:       base,
+		account:    hex.EncodeToString(account[:]),
+		userAgent:  cfg.UserAgent,
+		timeout:    cfg.Timeout,
+		classifier: classifier{rules: cfg.Refusals, throttledHasNoEffect: cfg.ThrottledHasNoEffect},
+		now:        cfg.Now,
+		tripper:    traced(newTransport(cfg.Dial, roots), cfg),
 	}
-	c.paidTripper = traced(c.paidTransport, cfg)
-	c.freeTripper = traced(c.freeTransport, cfg)
 	c.tokens = newTokenSource(cfg.Now, func(ctx context.Context) (token, error) {
 		return c.authenticate(ctx, cfg.ClientID, cfg.ClientSecret)
 	})
 	return c, nil
-}
-
-// Close closes idle connections. It ends nothing that is in flight.
-func (c *Client) Close() {
-	c.paidTransport.CloseIdleConnections()
-	c.freeTransport.CloseIdleConnections()
 }
 
 // Account identifies the account that is spent from: the SHA-256 of base URL and client id, in hex.

@@ -40,14 +40,13 @@ func TestConfigIsChecked(t *testing.T) {
 	} {
 		cfg := good
 		tc.change(&cfg)
-		c, err := New(cfg)
+		_, err := New(cfg)
 		switch {
 		case tc.setting == "":
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
 			}
-			c.Close()
 		case err == nil || !strings.Contains(err.Error(), tc.setting) || strings.Contains(err.Error(), "canary"):
 			t.Errorf("%s: %v", name, err)
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strconv"
@@ -55,8 +54,8 @@ type answer struct {
 }
 
 // exchange performs a call once and reads the answer.
-func (c *Client) exchange(ctx context.Context, rt http.RoundTripper, k call) answer {
-	resp, sending, err := c.open(ctx, rt, k)
+func (c *Client) exchange(ctx context.Context, k call) answer {
+	resp, sending, err := c.open(ctx, k)
 	a := answer{operation: k.operation, err: err}
 	if resp != nil {
 		a = answerHead(k.operation, resp)
@@ -65,21 +64,16 @@ func (c *Client) exchange(ctx context.Context, rt http.RoundTripper, k call) ans
 		}
 		_ = resp.Body.Close()
 	}
-	sending.seal()
 	a.evidence = sending.evidence(a.status)
 	return a
 }
 
 // open sends a call and returns the answer's head with the body unread, or an error. It calls the transport and not an
 // http.Client, which would follow redirects, keep cookies and put the URL into errors.
-func (c *Client) open(ctx context.Context, rt http.RoundTripper, k call) (*http.Response, *attempt, error) {
-	sending := &attempt{notAfter: k.notAfter, now: c.now}
+func (c *Client) open(ctx context.Context, k call) (*http.Response, *attempt, error) {
+	sending := &attempt{notAfter: k.notAfter, now: c.now, decides: isPaid(k.operation) || k.operation == OpActivate}
 	ctx = context.WithValue(ctx, operationKey{}, k.operation)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		if conn, ok := info.Conn.(*countedConn); ok { // newTransport makes no others
-			conn.attempt.Store(sending)
-		}
-	}})
+	ctx = context.WithValue(ctx, attemptKey{}, sending)
 	target := c.base + k.path
 	if len(k.query) > 0 {
 		target += "?" + k.query.Encode()
@@ -92,14 +86,12 @@ func (c *Client) open(ctx context.Context, rt http.RoundTripper, k call) (*http.
 	if err != nil {
 		return nil, sending, phrase("the request cannot be built")
 	}
-	// With GetBody, net/http sends a POST that bears an Idempotency-Key again when a reused connection dies after the
-	// request was written: two sales, one of them unseen.
-	req.GetBody = nil
+	req.GetBody = nil // nobody may be able to send it twice
+	req.Close = true
 	req.Header.Set("User-Agent", c.userAgent)
 	req.Header.Set("Accept", contentTypeJSON+", application/problem+json")
 	if k.body != nil {
 		req.Header.Set("Content-Type", contentTypeJSON)
-		// Only beside a body: net/http sends a body-less request with this header again whatever GetBody is.
 		if k.idempotencyKey != "" {
 			req.Header.Set("Idempotency-Key", k.idempotencyKey)
 		}
@@ -110,7 +102,7 @@ func (c *Client) open(ctx context.Context, rt http.RoundTripper, k call) (*http.
 	case k.bearer != "":
 		req.Header.Set("Authorization", "Bearer "+string(k.bearer))
 	}
-	resp, err := rt.RoundTrip(req)
+	resp, err := c.tripper.RoundTrip(req)
 	if err != nil {
 		return nil, sending, err
 	}
@@ -132,7 +124,7 @@ func answerHead(operation string, resp *http.Response) answer {
 // chunk, or, where the end of the connection is the end of the body, a complete JSON object or array.
 func readBody(resp *http.Response, limit int64) (body []byte, whole bool, err error) {
 	var read bytes.Buffer
-	read.Grow(usualAnswer) // larger than httpBuffer, so that a body is not read byte by byte
+	read.Grow(usualAnswer)
 	_, err = read.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	body = read.Bytes()
 	switch {

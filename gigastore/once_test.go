@@ -20,54 +20,53 @@ import (
 	"unsafe"
 )
 
-// net/http re-sends a POST that bears an Idempotency-Key and has a GetBody when a reused connection dies. Cure: GetBody
-// is nil. The connection count tells it apart from the second cure, which lets no second connection carry the request.
-func TestPaidCallIsNotSentAgainWhenReusedConnectionDies(t *testing.T) {
-	for name, die := range map[string]func(*rawConn){
+// A vendor that keeps its connections open, and one that lets them die, see each request on a connection of its own.
+func TestEachRequestHasItsOwnConnection(t *testing.T) {
+	for name, end := range map[string]func(*rawConn){
+		"kept":  func(c *rawConn) { c.answer(200, "application/json", saleJSON(testToken)) },
 		"reset": (*rawConn).reset,
 		"close": func(c *rawConn) { _ = c.Conn.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {
-				if c.served == 0 {
-					c.answer(200, "application/json", saleJSON(testToken))
-					return
+				if c.served > 0 {
+					t.Error("a connection carried two requests")
 				}
-				die(c)
+				end(c)
 			})
+			vendor.keeps = true
 			client := newTestClient(t, Config{BaseURL: vendor.url()})
-			if _, err := client.Register(t.Context(), testPermit(), testRegister()); err != nil {
-				t.Fatal(err)
+			for range 3 {
+				_, err := client.Register(t.Context(), testPermit(), testRegister())
+				if name == "kept" {
+					if err != nil {
+						t.Fatal(err)
+					}
+				} else if e := wantEffect(t, err, EffectUnknown); e.BytesWritten == 0 || e.Status != 0 {
+					t.Errorf("got %d bytes, status %d", e.BytesWritten, e.Status)
+				}
 			}
-			_, before := vendor.seen()
-			_, err := client.Register(t.Context(), testPermit(), testRegister())
-			e := wantEffect(t, err, EffectUnknown)
-			if e.BytesWritten == 0 || e.Status != 0 {
-				t.Errorf("got %d bytes, status %d", e.BytesWritten, e.Status)
-			}
-			if requests, conns := vendor.seen(); requests != 2 || conns != before {
-				t.Errorf("%d requests on %d connections, want 2 on %d", requests, conns, before)
+			// The login has one of its own as well.
+			if requests, conns := vendor.seen(); requests != 3 || conns != 4 {
+				t.Errorf("%d requests on %d connections, want 3 on 4", requests, conns)
 			}
 		})
 	}
 }
 
-// The second cure by itself: whatever sends a request again, its bytes do not reach a second connection.
-func TestAttemptUsesOneConnection(t *testing.T) {
-	a := &attempt{now: time.Now}
-	first, second := &countedConn{}, &countedConn{}
-	if err := a.begin(first, 10); err != nil {
+// The second cure by itself: whatever asks for a request to be written again, its bytes do not leave.
+func TestAttemptWritesOnce(t *testing.T) {
+	left, right := net.Pipe()
+	defer func() { _, _ = left.Close(), right.Close() }()
+	go func() { _, _ = io.Copy(io.Discard, right) }()
+	a, c := &attempt{now: time.Now}, &connection{Conn: left, raw: left}
+	if err := a.write(c, make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
-	a.end(10, 10)
-	if err := a.begin(first, 10); err != nil {
-		t.Errorf("same connection: %v", err)
+	if err := a.write(c, make([]byte, 10)); !errors.Is(err, errSecondSend) {
+		t.Errorf("the second time: %v", err)
 	}
-	a.end(10, 10)
-	if err := a.begin(second, 10); !errors.Is(err, errSecondSend) {
-		t.Errorf("second connection: %v", err)
-	}
-	if got := a.evidence(0).BytesWritten; got != 20 {
+	if got := a.evidence(0).BytesWritten; got != 10 {
 		t.Errorf("%d bytes", got)
 	}
 }
@@ -116,24 +115,22 @@ func TestNoByteLeft(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("reused connection was closed", func(t *testing.T) {
-		dead := make(chan struct{})
+	t.Run("connection broke before the first byte", func(t *testing.T) {
 		vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {
 			c.answer(200, "application/json", saleJSON(testToken))
 		})
 		dialer := &net.Dialer{}
-		var writes atomic.Int64
+		var dials atomic.Int64
 		client := newTestClient(t, Config{BaseURL: vendor.url(), Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, addr)
-			return &breakableConn{Conn: conn, broken: dead, writes: &writes}, err
+			if dials.Add(1) > 1 { // the first connection authenticates
+				conn = brokenConn{conn}
+			}
+			return conn, err
 		}})
-		if _, err := client.Register(t.Context(), testPermit(), testRegister()); err != nil {
-			t.Fatal(err)
-		}
-		close(dead)
 		_, err := client.Register(t.Context(), testPermit(), testRegister())
 		wantEffect(t, err, EffectNone)
-		if requests, _ := vendor.seen(); requests != 1 {
+		if requests, _ := vendor.seen(); requests != 0 {
 			t.Errorf("%d requests", requests)
 		}
 	})
@@ -216,26 +213,16 @@ func refuseAfterLogin() func(context.Context, string, string) (net.Conn, error) 
 	}
 }
 
-// breakableConn refuses every write once broken is closed, as a connection does that the peer has reset.
-type breakableConn struct {
-	net.Conn
-	broken chan struct{}
-	writes *atomic.Int64
-}
+// brokenConn refuses every write, as a connection does that the peer has reset.
+type brokenConn struct{ net.Conn }
 
-func (c *breakableConn) Write(p []byte) (int, error) {
-	select {
-	case <-c.broken:
-		return 0, syscall.EPIPE
-	default:
-		c.writes.Add(1)
-		return c.Conn.Write(p)
-	}
-}
+func (c brokenConn) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
 func TestBytesAreCountedAboveTLS(t *testing.T) {
 	var paid atomic.Int64
+	var resumed atomic.Bool // the newest connection's session
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		resumed.Store(r.TLS.DidResume)
 		if !authenticates(w, r) {
 			paid.Add(1)
 			writeJSON(w, 200, saleJSON(testToken))
@@ -257,7 +244,6 @@ func TestBytesAreCountedAboveTLS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(c.Close)
 		return c
 	}
 
@@ -269,6 +255,18 @@ func TestBytesAreCountedAboveTLS(t *testing.T) {
 		// One small request: a handshake below the count would add well over a kilobyte.
 		if n := sale.Evidence.BytesWritten; n < 300 || n > 900 {
 			t.Errorf("%d bytes", n)
+		}
+	})
+	t.Run("session resumed", func(t *testing.T) {
+		client := newTLS(t, roots, nil)
+		resumed.Store(false)
+		for range 3 {
+			if _, err := client.Register(t.Context(), testPermit(), testRegister()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !resumed.Load() {
+			t.Error("every connection had a whole handshake")
 		}
 	})
 	t.Run("certificate not accepted", func(t *testing.T) {
@@ -300,11 +298,10 @@ func TestBytesAreCountedAboveTLS(t *testing.T) {
 	t.Run("failed write counts whole", func(t *testing.T) {
 		left, right := net.Pipe()
 		_ = right.Close()
-		conn := newCountedConn(tls.Client(left, &tls.Config{ServerName: "x"}), true)
+		conn := &connection{Conn: tls.Client(left, &tls.Config{ServerName: "x"}), raw: left}
 		a := &attempt{now: time.Now}
-		conn.attempt.Store(a)
-		if n, err := conn.Write(make([]byte, 77)); n != 77 || err == nil {
-			t.Errorf("Write = %d, %v", n, err)
+		if err := a.write(conn, make([]byte, 77)); err == nil {
+			t.Error("the write did not fail")
 		}
 		if got := a.evidence(0).BytesWritten; got != 77 {
 			t.Errorf("%d bytes", got)
@@ -314,36 +311,33 @@ func TestBytesAreCountedAboveTLS(t *testing.T) {
 }
 
 // A call that is given up while its request is in Write must not report zero bytes.
-func TestSealCountsWhatIsInFlight(t *testing.T) {
+func TestWriteThatIsCutOffCounts(t *testing.T) {
 	left, right := net.Pipe()
 	defer func() { _ = right.Close() }()
-	conn := newCountedConn(left, false)
-	a := &attempt{now: time.Now}
-	conn.attempt.Store(a)
-	written := make(chan struct{})
-	go func() { defer close(written); _, _ = conn.Write(make([]byte, 50)) }()
+	a, c := &attempt{now: time.Now}, &connection{Conn: left, raw: left}
+	written := make(chan error)
+	go func() { written <- a.write(c, make([]byte, 50)) }()
 	if _, err := io.ReadFull(right, make([]byte, 1)); err != nil { // the rest of Write is still blocked
 		t.Fatal(err)
 	}
-	a.seal()
-	if got := a.evidence(0).BytesWritten; got != 50 {
-		t.Errorf("%d bytes in flight", got)
+	c.abort()
+	if err := <-written; err == nil {
+		t.Error("the write did not fail")
 	}
-	_ = left.Close()
-	<-written
-	if _, err := conn.Write([]byte("more")); !errors.Is(err, errSealed) {
-		t.Errorf("after seal: %v", err)
-	}
-	if got := a.evidence(0).BytesWritten; got != 50 {
-		t.Errorf("%d bytes afterwards", got)
+	if a.evidence(0).BytesWritten == 0 {
+		t.Error("no byte counted")
 	}
 }
 
-func TestUnboundConnectionWritesNothing(t *testing.T) {
-	left, right := net.Pipe()
-	defer func() { _, _ = left.Close(), right.Close() }()
-	if n, err := newCountedConn(left, false).Write([]byte("x")); n != 0 || !errors.Is(err, errUnbound) {
-		t.Errorf("Write = %d, %v", n, err)
+// Without an attempt there is no permit to look at and nothing that counts.
+func TestNothingLeavesWithoutAnAttempt(t *testing.T) {
+	vendor := newRawVendor(t, nil)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", vendor.url(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newTransport((&net.Dialer{}).DialContext, nil).RoundTrip(req); !errors.Is(err, errUnbound) { //nolint:bodyclose // there is none
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -115,7 +115,7 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, path, metatag st
 		return nil, notSent(operation, err)
 	}
 
-	a := c.exchange(ctx, c.paidTripper, call{
+	a := c.exchange(ctx, call{
 		operation: operation, method: "POST", path: path, body: body, limit: maxPaidAnswer,
 		bearer: bearer, idempotencyKey: p.IdempotencyKey, notAfter: p.NotAfter,
 	})

@@ -29,7 +29,6 @@ func open(t *testing.T, settings sandbox.Settings) (*gigastore.Client, *sandbox.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		client.Close()
 		world.Close()
 		server.Close()
 	})
@@ -282,6 +281,10 @@ func TestFaultsOnAPaidCall(t *testing.T) {
 		{fault{"redirect", map[string]any{"status": 302, "location": registerPath}}, false, false, gigastore.EffectUnknown, false},
 		{fault{"slow_body", map[string]any{"interval": "1ms", "bytes": 100}}, true, true, 0, false},
 		{fault{"early_hints", map[string]any{"n": 3}}, true, true, 0, false},
+		{fault{"surplus", nil}, true, true, 0, false},
+		{fault{"surplus", map[string]any{"place": "after", "code": 400, "split": true}}, true, true, 0, false},
+		{fault{"surplus", map[string]any{"place": "before"}}, true, false, gigastore.EffectUnknown, false},
+		{fault{"surplus", map[string]any{"place": "before", "code": 400, "split": true, "interval": "50ms"}}, true, false, gigastore.EffectUnknown, false},
 		{fault{"status", map[string]any{"code": 200}}, false, false, gigastore.EffectUnknown, false},
 		{fault{"status", map[string]any{"code": 408, "commit": true}}, true, false, gigastore.EffectUnknown, false},
 		{fault{"status", map[string]any{"code": 409, "commit": true, "body": `{"message":"x"}`, "contentType": "application/json"}}, true, false, gigastore.EffectUnknown, false},
@@ -333,7 +336,6 @@ func TestThrottledHasNoEffectWhereConfigured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
 	if err := world.Inject(sandbox.Fault{Path: registerPath, Fault: "throttle", Params: map[string]any{"retryAfter": 7}}); err != nil {
 		t.Fatal(err)
 	}

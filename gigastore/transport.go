@@ -1,214 +1,214 @@
 package gigastore
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
-	"syscall"
+	"net/url"
 	"time"
-
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
 )
 
 const (
 	dialTimeout      = 10 * time.Second
 	handshakeTimeout = 10 * time.Second
-	// The longer a connection idles, the likelier it is dead when a paid request is written to it.
-	paidIdle = 5 * time.Second
-	freeIdle = 30 * time.Second
-	// One host, many callers: net/http's default of 2 idle connections per host costs half as much CPU again.
-	maxIdle        = 256
-	maxHeaderBytes = 64 << 10
+	// firstLook is how long a new connection is watched for a byte that comes before the request. It is as short as a
+	// timer of the Go runtime can be relied on.
+	firstLook = time.Millisecond
+	// endTimeout is how long the vendor has to close the connection after an answer that needs it. RFC 9112 section 9.6
+	// has a server do it at once after "Connection: close".
+	endTimeout     = 5 * time.Second
+	maxHeaderBytes = 64 << 10 // all interim answers' heads and the answer's own
+	maxInterim     = 5        // answers 1xx before the true one, as net/http has it
+	readBuffer     = 4 << 10
+	tlsSessions    = 64
 )
 
 // dialFunc opens a connection, as net.Dialer.DialContext does.
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// newTransport returns a transport whose connections are all countedConns. Proxies of the environment are not used, and
-// nothing asks for compression, so that bytes received are bytes sent. With discard, closing a connection throws away what
-// the kernel has not sent yet: after a paid call is given up, no byte of it trickles out.
-func newTransport(dial dialFunc, roots *x509.CertPool, idle time.Duration, discard bool) *http.Transport {
-	open := func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, connectFailure(err)
-		}
-		if c, ok := conn.(interface{ SetLinger(sec int) error }); ok && discard {
-			_ = c.SetLinger(0)
-		}
-		return conn, nil
-	}
-	var http1 http.Protocols
-	http1.SetHTTP1(true)
-	return &http.Transport{
-		Proxy:     nil,
-		Protocols: &http1,
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := open(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			return newCountedConn(conn, false), nil
-		},
-		// The handshake is done here and not by net/http, so that the count can sit above it.
-		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := open(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			encrypted, err := handshake(ctx, conn, addr, roots)
-			if err != nil {
-				_ = conn.Close()
-				return nil, connectFailure(err)
-			}
-			return newCountedConn(encrypted, true), nil
-		},
-		DisableCompression:     true,
-		MaxIdleConns:           maxIdle,
-		MaxIdleConnsPerHost:    maxIdle,
-		IdleConnTimeout:        idle,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-		ReadBufferSize:         httpBuffer,
-	}
+// transport sends each request on a connection of its own, and closes it after the answer. So an answer can only belong to
+// the request that was sent. A kept connection does not give that: a vendor or a proxy that sends one answer too many
+// leaves it for the next request, and a refusal or a 401 bears nothing that shows whose it is.
+//
+// It never sends a request twice, follows no redirect, and uses no proxy of the environment. A TLS session is resumed
+// where the vendor allows it, which saves most of the cost of a handshake.
+type transport struct {
+	dial dialFunc
+	tls  *tls.Config
 }
 
-func handshake(ctx context.Context, conn net.Conn, addr string, roots *x509.CertPool) (*tls.Conn, error) {
-	host, _, err := net.SplitHostPort(addr)
+func newTransport(dial dialFunc, roots *x509.CertPool) *transport {
+	return &transport{dial: dial, tls: &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{"http/1.1"},
+		RootCAs:            roots,
+		ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions),
+	}}
+}
+
+// RoundTrip performs one exchange for the attempt in the request's context. The body of the answer ends with an error
+// where the answer cannot be believed; see answerBody.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	// One buffer and one Write: the request leaves as a whole, or the number of bytes that left is known.
+	var text bytes.Buffer
+	if err := req.Write(&text); err != nil { // closes the body
+		return nil, errCannotWrite
+	}
+	sending, ok := ctx.Value(attemptKey{}).(*attempt)
+	if !ok {
+		return nil, errUnbound
+	}
+	conn, err := t.connect(ctx, req.URL)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
-	defer cancel()
-	encrypted := tls.Client(conn, &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		ServerName: host,
-		NextProtos: []string{"http/1.1"},
-		RootCAs:    roots,
-	})
-	return encrypted, encrypted.HandshakeContext(ctx)
-}
-
-// traced gives rt a client span and metrics per request. The span ends when the body has been read. otelhttp copies the
-// text of errors into spans, so what reaches it has been through plainErrors.
-func traced(rt http.RoundTripper, cfg Config) http.RoundTripper {
-	options := []otelhttp.Option{
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
-			return "gigastore " + operationOf(r.Context())
-		}),
-	}
-	if cfg.TracerProvider != nil {
-		options = append(options, otelhttp.WithTracerProvider(cfg.TracerProvider))
-	}
-	if cfg.MeterProvider != nil {
-		options = append(options, otelhttp.WithMeterProvider(cfg.MeterProvider))
-	}
-	propagator := cfg.Propagator
-	if propagator == nil {
-		propagator = otel.GetTextMapPropagator()
-	}
-	options = append(options, otelhttp.WithPropagators(withoutTraceState{propagator}))
-	return otelhttp.NewTransport(plainErrors{rt}, options...)
-}
-
-// withoutTraceState is a propagator that leaves out a trace's state: our callers and their tracing wrote it, and the vendor
-// is a third party.
-type withoutTraceState struct{ propagation.TextMapPropagator }
-
-func (p withoutTraceState) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
-	span := trace.SpanContextFromContext(ctx).WithTraceState(trace.TraceState{})
-	p.TextMapPropagator.Inject(trace.ContextWithSpanContext(ctx, span), carrier)
-}
-
-type operationKey struct{}
-
-func operationOf(ctx context.Context) string {
-	operation, _ := ctx.Value(operationKey{}).(string)
-	return operation
-}
-
-// wireError is a failure to exchange bytes. Its text is a constant: net/http's own repeat what the vendor sent, for
-// instance in "malformed HTTP response".
-type wireError struct {
-	phrase string
-	cause  error // nil, or one whose text is constant as well
-}
-
-func (e *wireError) Error() string { return e.phrase }
-
-// Unwrap returns a context's error, io.EOF, io.ErrUnexpectedEOF, a syscall.Errno or nil.
-func (e *wireError) Unwrap() error { return e.cause }
-
-// connectFailure words an error of a dial or a handshake.
-func connectFailure(err error) error {
-	var number syscall.Errno
-	var dns *net.DNSError
-	var certificate *tls.CertificateVerificationError
-	var timeout net.Error
-	switch {
-	case errors.As(err, &number):
-		return &wireError{"could not connect", number}
-	case errors.As(err, &dns):
-		return &wireError{"could not connect: host name not resolved", nil}
-	case errors.As(err, &certificate):
-		return &wireError{"could not connect: TLS certificate not accepted", nil}
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return &wireError{"could not connect in time", nil}
-	default:
-		return &wireError{"could not connect", nil}
-	}
-}
-
-// wireFailure words any error of an exchange whose context is ctx.
-func wireFailure(ctx context.Context, err error) error {
-	var own *wireError
-	var ours phrase
-	var number syscall.Errno
-	switch {
-	case errors.As(err, &ours):
-		return ours
-	case ctx.Err() != nil:
-		return &wireError{ctx.Err().Error(), ctx.Err()}
-	case errors.As(err, &own):
-		return own
-	case errors.As(err, &number):
-		return &wireError{"connection broken", number}
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return &wireError{"connection closed within the answer", io.ErrUnexpectedEOF}
-	case errors.Is(err, io.EOF):
-		return &wireError{"connection closed before the answer", io.EOF}
-	default:
-		return &wireError{"no readable HTTP answer", nil}
-	}
-}
-
-// plainErrors passes on no error text but this package's.
-type plainErrors struct{ next http.RoundTripper }
-
-func (t plainErrors) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := t.next.RoundTrip(r)
+	stop := context.AfterFunc(ctx, conn.abort)
+	resp, err := conn.exchange(req, sending, text.Bytes())
 	if err != nil {
-		return nil, wireFailure(r.Context(), err)
+		stop()
+		conn.abort()
+		return nil, err
 	}
-	resp.Body = &plainErrorsBody{resp.Body, r.Context()}
+	resp.Body = &answerBody{
+		ReadCloser: resp.Body, conn: conn, stop: stop, ctx: ctx,
+		mustEnd: sending.decides && (resp.StatusCode < 200 || resp.StatusCode > 299),
+	}
 	return resp, nil
 }
 
-type plainErrorsBody struct {
-	io.ReadCloser
-	ctx context.Context //nolint:containedctx // the request's, for the wording of its errors
+// connect opens a connection that no request has used. Closing it throws away what the kernel has not sent yet: after a
+// paid call is given up, no byte of it trickles out.
+func (t *transport) connect(ctx context.Context, target *url.URL) (*connection, error) {
+	port := target.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[target.Scheme]
+	}
+	raw, err := t.dial(ctx, "tcp", net.JoinHostPort(target.Hostname(), port))
+	if err != nil {
+		return nil, connectFailure(err)
+	}
+	if c, ok := raw.(interface{ SetLinger(sec int) error }); ok {
+		_ = c.SetLinger(0)
+	}
+	c := &connection{raw: raw, Conn: raw}
+	if target.Scheme == "https" {
+		if c.Conn, err = t.handshake(ctx, raw, target.Hostname()); err != nil {
+			_ = raw.Close()
+			return nil, connectFailure(err)
+		}
+	}
+	c.received = &io.LimitedReader{R: c.Conn, N: maxHeaderBytes}
+	c.reader = bufio.NewReaderSize(c.received, readBuffer)
+	return c, nil
 }
 
-func (b *plainErrorsBody) Read(p []byte) (int, error) {
+func (t *transport) handshake(ctx context.Context, raw net.Conn, host string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	config := t.tls.Clone()
+	config.ServerName = host
+	encrypted := tls.Client(raw, config)
+	return encrypted, encrypted.HandshakeContext(ctx)
+}
+
+// connection carries one request and its answer.
+type connection struct {
+	net.Conn          // above TLS
+	raw      net.Conn // below it
+	received *io.LimitedReader
+	reader   *bufio.Reader // of received
+}
+
+// abort closes the connection without a word to the vendor. It ends a Read or Write that is under way.
+func (c *connection) abort() { _ = c.raw.Close() }
+
+// exchange writes the request and reads the head of its answer.
+func (c *connection) exchange(req *http.Request, sending *attempt, text []byte) (*http.Response, error) {
+	if sending.decides {
+		if err := c.unasked(); err != nil {
+			return nil, err
+		}
+	}
+	if err := sending.write(c, text); err != nil {
+		return nil, err
+	}
+	for range maxInterim + 1 {
+		resp, err := http.ReadResponse(c.reader, req)
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			c.received.N = math.MaxInt64 // whoever reads the body bounds it
+			return resp, nil
+		}
+	}
+	return nil, errManyInterim
+}
+
+// unasked looks for what the vendor sent before it was asked. It cannot be the answer to this request.
+func (c *connection) unasked() error {
+	_ = c.SetReadDeadline(time.Now().Add(firstLook))
+	_, err := c.reader.Peek(1)
+	switch {
+	case err == nil:
+		return errUnasked
+	case !isTimeout(err):
+		return err
+	}
+	return c.SetReadDeadline(time.Time{})
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// ended waits for the vendor to close the connection. An answer that is followed by anything else, or by nothing for too
+// long, may be one answer too many, with the true one behind it.
+func (c *connection) ended(ctx context.Context) error {
+	_ = c.SetReadDeadline(time.Now().Add(endTimeout))
+	_, err := c.reader.Peek(1)
+	switch {
+	case err == nil:
+		return errSurplus
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case isTimeout(err):
+		return errNotEnded
+	}
+	return nil
+}
+
+// answerBody is the body of an answer. Closing it closes the connection.
+type answerBody struct {
+	io.ReadCloser
+	conn    *connection
+	stop    func() bool
+	ctx     context.Context //nolint:containedctx // the request's, which bounds the wait for the connection's end
+	mustEnd bool            // it counts as whole only if the connection ends with it; a sale shows by itself whose it is
+}
+
+func (b *answerBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader returns io.EOF itself
-		err = wireFailure(b.ctx, err)
+	if err == io.EOF && b.mustEnd { //nolint:errorlint // io.Reader returns io.EOF itself
+		if doubt := b.conn.ended(b.ctx); doubt != nil {
+			err = doubt
+		}
+		b.mustEnd = err != io.EOF //nolint:errorlint // as above
 	}
 	return n, err
+}
+
+func (b *answerBody) Close() error {
+	b.stop()
+	b.conn.abort()
+	return nil
 }

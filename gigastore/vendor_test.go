@@ -31,6 +31,7 @@ type rawVendor struct {
 	listener net.Listener
 	script   func(c *rawConn, r *http.Request)
 	running  sync.WaitGroup
+	keeps    bool // connections open, whatever the client asks for
 
 	mu       sync.Mutex
 	conns    []net.Conn
@@ -103,7 +104,9 @@ func (v *rawVendor) serve(c *rawConn) {
 		v.bodies = append(v.bodies, string(body))
 		v.mu.Unlock()
 		v.script(c, r)
-		c.served++
+		if c.served++; r.Close && !v.keeps {
+			return
+		}
 	}
 }
 
@@ -138,7 +141,6 @@ func newTestClient(t *testing.T, cfg Config) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.Close)
 	return c
 }
 
@@ -227,7 +229,6 @@ func servePipe(t *testing.T, h http.Handler, cfg Config) *Client {
 	cfg.BaseURL, cfg.Dial = "http://127.0.0.1:1", network.dial
 	c := newTestClient(t, cfg)
 	t.Cleanup(func() {
-		c.Close()
 		_ = server.Close()
 		<-done
 	})

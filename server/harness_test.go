@@ -154,7 +154,6 @@ func open(t *testing.T, s setup) *gateway {
 		}
 		g.engine.Close()
 		vendorServer.Close()
-		g.vendor.Close()
 		if err := s.journal.Close(); err != nil {
 			t.Error(err)
 		}

@@ -125,7 +125,6 @@ func (s benchServer) serveGateway(ctx context.Context, listener net.Listener) (e
 	if err != nil {
 		return err
 	}
-	defer vendor.Close()
 	journal, err := s.openJournal(ctx)
 	if err != nil {
 		return err

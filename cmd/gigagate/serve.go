@@ -107,7 +107,6 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	if err != nil {
 		return err
 	}
-	defer vendor.Close()
 	journal, err := openJournal(ctx, c.Journal, telemetry.logger)
 	if err != nil {
 		return fmt.Errorf("--journal: %w", err)

@@ -80,6 +80,7 @@ var faultSpecs = []faultSpec{
 	{name: "redirect", params: []string{"status", "location", "commit"}, commits: "no, unless commit is true", seen: "a redirect (default 307 to https://sandbox.invalid/elsewhere)", play: playRedirect},
 	{name: "slow_body", params: []string{"interval", "bytes"}, commits: "yes", seen: "the true answer, bytes (default 16) every interval (default 100ms)", play: playSlowBody},
 	{name: "early_hints", params: []string{"n"}, commits: "yes", seen: "n (default 1) answers 103, then the true one", play: playEarlyHints},
+	{name: "surplus", params: []string{"place", "code", "body", "split", "interval"}, commits: "yes", seen: "the true answer and another one (default 401) before, with (default) or after it, in pieces with split, interval apart", play: playSurplus},
 	{name: "status", params: []string{"code", "body", "contentType", "commit"}, commits: "no, unless commit is true", seen: "code (required) and body (default empty)", play: playStatus},
 	{name: "list_lag", params: []string{"duration"}, on: readCall, commits: "reads only", seen: "nothing younger than duration (required, by the sandbox's clock)", tamper: tamperListLag},
 	{name: "list_cut", params: []string{"n"}, on: listCall, commits: "reads only", seen: "a well-formed list of the first n (default 0) elements", tamper: tamperListCut},
@@ -109,6 +110,8 @@ type faultParams struct {
 	N           *int        `json:"n"`
 	Code        *int        `json:"code"`
 	Body        string      `json:"body"`
+	Place       *string     `json:"place"`
+	Split       bool        `json:"split"`
 	ContentType string      `json:"contentType"`
 }
 
@@ -257,6 +260,8 @@ func (p *faultParams) check(fault string) error {
 		return errors.New("duration is required")
 	case fault == "slow_body" && p.Bytes != nil && *p.Bytes == 0:
 		return errors.New("bytes must be at least 1")
+	case p.Place != nil && !slices.Contains(places, *p.Place):
+		return fmt.Errorf("place is %q, allowed are %q", *p.Place, places)
 	case p.Shape != nil && !slices.Contains(errorShapes, *p.Shape):
 		return fmt.Errorf("shape is %q, allowed are %q", *p.Shape, errorShapes)
 	}

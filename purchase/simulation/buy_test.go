@@ -335,9 +335,9 @@ func TestAnswerLostAtRecord(t *testing.T) {
 	}
 }
 
-// TestReusedConnectionDies: net/http re-sends a request with an idempotency key when a connection
-// that carried one before dies, unless it is kept from it.
-func TestReusedConnectionDies(t *testing.T) {
+// TestConnectionDies: a paid request is not sent again when its connection dies. net/http would do that by itself for a
+// request with an idempotency key.
+func TestConnectionDies(t *testing.T) {
 	t.Parallel()
 	for _, do := range []string{doReset0Taken, doAnswerResets, doAnswerEnds, doResetWhole} {
 		stage(t, plan{faults: []fault{{step: stepSend, nth: 2, do: do}}}, func(t *testing.T, w *world) {

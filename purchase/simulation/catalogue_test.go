@@ -59,7 +59,7 @@ var catalogue = map[string][]string{
 	"metatag truncated":         {"send: vendor metatag_truncated", "setting: metatags of 20 bytes", "setting: metatags of 30 bytes"},
 	"metatag rewritten":         {"send: vendor metatag_rewritten"},
 	"gateway killed":            everyStep("kill before it, for 3m20s"),
-	"gateway stopped":           except(everyStep("stop before it, for 5m0s"), stepSend, stepResend), // beyond its lease
+	"gateway stopped":           except(everyStep("stop before it, for 5m0s"), stepSend), // beyond its lease
 	"journal refuses":           writes("refuse"),
 	"journal slow":              atJournal("slow by 20s"),
 	"journal full":              {"claim: full"},
@@ -85,7 +85,7 @@ func each(steps []string, dos ...string) []string {
 	return list
 }
 
-func everySend(dos ...string) []string { return each([]string{stepSend, stepResend}, dos...) }
+func everySend(dos ...string) []string { return each([]string{stepSend}, dos...) }
 func everyStep(do string) []string     { return each(allSteps(), do) }
 func atJournal(do string) []string     { return each(journalSteps, do) }
 

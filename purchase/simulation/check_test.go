@@ -47,6 +47,9 @@ func (w *world) check() []string {
 	}
 	w.mu.Lock()
 	answers := slices.Clone(w.answers)
+	if w.reused > 0 {
+		v.add("%d paid requests went over a connection that had carried another", w.reused)
+	}
 	w.mu.Unlock()
 	for _, a := range answers {
 		v.answer(a)

@@ -68,12 +68,6 @@ func scene(kind purchase.Kind, mode gigastore.ActivationMode, faults ...fault) p
 	p.settings.TokenLifetime = sandbox.Duration(40 * time.Second) // so that tokens are asked for again
 	p.older = []purchase.Order{order(kind, mode, "older-0")}
 	p.younger = []purchase.Order{order(kind, mode, "younger-0")}
-	for _, f := range faults {
-		if f.step == stepResend { // its connection is the one of a sale shortly before
-			before := order(kind, mode, "before")
-			p.calls = append(p.calls, call{key: "before", order: before, personal: personal(kind, false), tries: 1, at: 43 * time.Second})
-		}
-	}
 	c := call{key: "order-0", order: order(kind, mode, "order-0"), personal: personal(kind, true), tries: 4, at: 45 * time.Second}
 	again := c
 	again.at, again.replica, again.deadline = 46*time.Second, 1, 20*time.Second

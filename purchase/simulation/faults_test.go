@@ -102,12 +102,10 @@ var journalSteps = []string{
 	"record BEYOND_EVIDENCE", "take lapsed", "get", "secrets", "watched", "witnesses", "list",
 }
 
-// The steps on the network: a dial, a paid request's first byte, the same on a connection that has
-// carried one before, its answer's, a token's request, and any other read of the vendor's.
+// The steps on the network: a dial, a paid request's first byte, its answer's, a token's request, and any other read of the vendor's.
 const (
 	stepDial   = "dial"
 	stepSend   = "send"
-	stepResend = "send on a reused connection"
 	stepAnswer = "answer"
 	stepToken  = "token"
 	stepRead   = "read"
@@ -150,11 +148,6 @@ func faultsAt(step string) []fault {
 		add(5*time.Second, doDeliverLater)
 		add(100*time.Second, doDeliverLater)
 		list = append(list, vendorSendFaults...)
-	case stepResend:
-		connection()
-		add(time.Second, doKillInside)
-		add(5*time.Second, doDeliverLater)
-		list = append(list, vendorResets(stepResend)...)
 	case stepToken:
 		connection()
 		list = append(list, vendorTokenFaults...)
@@ -182,7 +175,7 @@ func faultsAt(step string) []fault {
 		switch step {
 		case stepDial, stepAnswer: // what is after them is another step
 			return f.do == doKillAfter || f.do == doStopAfter
-		case stepSend, stepResend:
+		case stepSend:
 			// Nobody can close the gap between looking at the clock and writing. A stop in it is the
 			// residual risk of every lease, and in a process it is some nanoseconds wide.
 			return stops
@@ -252,9 +245,6 @@ func (r *replica) onRequest(head []byte, reused bool) network.RequestFault {
 		step = stepSend
 	}
 	f, planned := r.world.visit(r.name, step)
-	if step == stepSend && reused && !planned {
-		f, planned = r.world.visit(r.name, stepResend)
-	}
 	fault := network.Intact()
 	if planned {
 		fault = r.spoilRequest(f, path, head)
@@ -276,9 +266,12 @@ func (w *world) sent(who string, head []byte, reused bool, fault network.Request
 		return
 	}
 	key := keySent(head)
-	w.note(who, "paid request on the wire, connection reused: %t", reused)
+	w.note(who, "paid request on the wire")
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if reused {
+		w.reused++
+	}
 	w.sends[key] = append(w.sends[key], time.Now())
 }
 

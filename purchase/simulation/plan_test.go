@@ -158,7 +158,7 @@ var settings = []setting{
 
 // allSteps are the steps that a plan can have faults at.
 func allSteps() []string {
-	return append(slices.Clone(journalSteps), stepDial, stepSend, stepResend, stepAnswer, stepToken, stepRead)
+	return append(slices.Clone(journalSteps), stepDial, stepSend, stepAnswer, stepToken, stepRead)
 }
 
 // draw makes the plan of a seed.

@@ -53,6 +53,16 @@ var vendorSendFaults = []fault{
 	vendor(stepSend, "slow_body", m{"bytes": 1, "interval": "1s"}),
 	vendor(stepSend, "slow_body", m{"bytes": 64, "interval": "1s"}),
 	vendor(stepSend, "early_hints", m{"n": 3}),
+	vendor(stepSend, "surplus", nil),
+	vendor(stepSend, "surplus", m{"place": "before"}),
+	vendor(stepSend, "surplus", m{"place": "before", "code": 400, "split": true, "interval": "1s"}),
+	vendor(stepSend, "surplus", m{"place": "before", "code": 402, "interval": "20s"}),
+	vendor(stepSend, "surplus", m{"place": "before", "code": 429, "split": true}),
+	vendor(stepSend, "surplus", m{"place": "before", "code": 200, "body": "{}"}),
+	vendor(stepSend, "surplus", m{"place": "with", "code": 400}),
+	vendor(stepSend, "surplus", m{"place": "with", "code": 503, "split": true, "interval": "1s"}),
+	vendor(stepSend, "surplus", m{"place": "after"}),
+	vendor(stepSend, "surplus", m{"place": "after", "code": 422, "split": true, "interval": "1s"}),
 	vendor(stepSend, "status", m{"code": 408}),
 	vendor(stepSend, "status", m{"code": 409, "body": `{"message":"conflict"}`, "contentType": "application/json", "commit": true}),
 	vendor(stepSend, "status", m{"code": 425}),
@@ -60,16 +70,6 @@ var vendorSendFaults = []fault{
 	vendor(stepSend, "status", m{"code": 403, "body": "<html>no</html>", "contentType": "text/html", "commit": true}),
 	vendor(stepSend, "status", m{"code": 204}),
 	vendor(stepSend, "status", m{"code": 200}),
-}
-
-// vendorResets are what net/http takes for a connection that died before it was used.
-func vendorResets(step string) []fault {
-	return []fault{
-		vendor(step, "reset_before", nil),
-		vendor(step, "reset_before", m{"afterBytes": "request"}),
-		vendor(step, "commit_then_reset", nil),
-		vendor(step, "commit_then_close", nil),
-	}
 }
 
 var vendorTokenFaults = []fault{

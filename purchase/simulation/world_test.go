@@ -64,6 +64,7 @@ type world struct {
 	played   map[string]int // faults, by what they are
 	replicas []*replica
 	sends    map[string][]time.Time // when paid requests were put on the wire, by idempotency key
+	reused   int                    // paid requests on a connection that had carried another
 	answers  []answer
 	trace    []traced
 }
@@ -287,7 +288,6 @@ func (r *replica) kill(restart time.Duration) {
 // sweep ends what runs of a process, and waits for it.
 func (r *replica) sweep() {
 	r.engine.Close()
-	r.client.Close()
 	r.way.close()
 }
 

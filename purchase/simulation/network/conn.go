@@ -27,11 +27,12 @@ type conn struct {
 
 var (
 	crlf          = []byte("\r\n")
+	endOfHead     = []byte("\r\n\r\n")
 	httpVersion   = []byte(" HTTP/1.1")            // ends the first line of a request
 	contentLength = []byte("\r\nContent-Length: ") // as net/http writes it
 )
 
-// request is one on its way. net/http writes its head and its body apart.
+// request is one on its way.
 type request struct {
 	fault     RequestFault
 	bytes     []byte // written so far
@@ -92,14 +93,19 @@ func (c *conn) begin(p []byte) {
 	c.requests++
 	c.awaiting = true
 	c.mu.Unlock()
-	r := &request{fault: Intact(), length: len(p)}
-	if _, after, found := bytes.Cut(p, contentLength); found {
+	// Head and body may come in one write or in two.
+	head := p
+	if i := bytes.Index(p, endOfHead); i >= 0 {
+		head = p[:i+len(endOfHead)]
+	}
+	r := &request{fault: Intact(), length: len(head)}
+	if _, after, found := bytes.Cut(head, contentLength); found {
 		length, _, _ := bytes.Cut(after, crlf)
 		body, _ := strconv.Atoi(string(length))
 		r.length += body
 	}
 	if c.host.OnRequest != nil {
-		r.fault = c.host.OnRequest(p, reused)
+		r.fault = c.host.OnRequest(head, reused)
 	}
 	c.mu.Lock()
 	c.request = r

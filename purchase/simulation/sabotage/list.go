@@ -104,17 +104,25 @@ var sabotages = []sabotage{
 	}}, simulation, "TestCallerGone"},
 	{"a permit never runs out", []edit{
 		{"gigastore/paid.go", "	if IsOver(p.NotAfter, now) {\n", "	if p.NotAfter = now.Add(time.Minute); false {\n"},
-		{"gigastore/wire.go", "	case first && !a.notAfter.IsZero() && IsOver(a.notAfter, a.now()):\n", "	case false:\n"},
+		{"gigastore/attempt.go", "	case !a.notAfter.IsZero() && IsOver(a.notAfter, a.now()):\n", "	case false:\n"},
 	}, simulation, "TestPermitRunsOut"},
-	{"net/http may send again", []edit{
-		{"gigastore/exchange.go", "	req.GetBody = nil\n", ""},
-		{"gigastore/wire.go", "	case !first && a.conn != conn:\n		return errSecondSend\n", ""},
-	}, simulation, "TestReusedConnectionDies"},
+	{"a request is written twice", []edit{{
+		"gigastore/attempt.go", "	case a.begun:\n		return errSecondSend\n", "",
+	}}, vendor, "TestAttemptWritesOnce"},
+	{"what the vendor says unasked is an answer", []edit{{
+		"gigastore/transport.go", "		if err := c.unasked(); err != nil {\n", "		if err := c.unasked(); false {\n",
+	}}, vendor, "TestVendorThatSpeaksFirst"},
+	{"a refusal is believed before its connection ends", []edit{{
+		"gigastore/transport.go", "	if err == io.EOF && b.mustEnd {", "	if err == io.EOF && b.mustEnd && false {",
+	}}, simulation, "TestEveryFaultAlone"},
+	{"a refusal is believed whose connection stays open", []edit{{
+		"gigastore/transport.go", "		return errNotEnded\n", "		return nil\n",
+	}}, vendor, "TestAnswerNeedsTheEndOfItsConnection"},
 	{"a 401 is sent again without end", []edit{{
 		"purchase/send.go", " || turnedAway > 1 || ", " || ",
 	}}, simulation, "TestTurnedAway"},
 	{"bytes of a write that failed have not left", []edit{{
-		"gigastore/wire.go", "	a.end(len(p), n)\n", "	if err != nil {\n		n = 0\n	}\n	a.end(len(p), n)\n",
+		"gigastore/attempt.go", "		n = len(text) //", "		n = 0 //",
 	}}, vendor, "."},
 	{"a 5xx had no effect", []edit{{
 		"gigastore/classify.go",
@@ -241,7 +249,7 @@ var sabotages = []sabotage{
 		"purchase/sighting.go", "context.WithTimeout(ctx, aroundBudget)", "context.WithCancel(ctx)",
 	}}, simulation, "TestHangingCustomersDoNotHideTheList"},
 	{"a machine that slept still sends", []edit{{
-		"gigastore/wire.go", "	return now.After(limit) || now.Round(0).After(limit.Round(0))\n", "	return now.After(limit)\n",
+		"gigastore/attempt.go", "	return now.After(limit) || now.Round(0).After(limit.Round(0))\n", "	return now.After(limit)\n",
 	}}, vendor, "TestNoByteLeft"},
 	{"a journal that was deleted is written to", []edit{{
 		"purchase/sqlite/writer.go",

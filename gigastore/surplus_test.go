@@ -1,0 +1,96 @@
+package gigastore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+const (
+	surplus401 = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+	surplus400 = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"message\":\"x\"}"
+)
+
+// What follows a refusal on its connection, or fails to, decides whether it is believed.
+func TestAnswerNeedsTheEndOfItsConnection(t *testing.T) {
+	truth := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		len(saleJSON(testToken)), saleJSON(testToken))
+	for name, tc := range map[string]struct {
+		packets []string
+		keeps   bool
+		effect  Effect
+		cause   error
+	}{
+		"401, then the end":                  {[]string{surplus401}, false, EffectNone, nil},
+		"400, then the end":                  {[]string{surplus400}, false, EffectRefused, nil},
+		"401, then a sale in one packet":     {[]string{surplus401 + truth}, false, EffectUnknown, errSurplus},
+		"401, then a sale":                   {[]string{surplus401, truth}, false, EffectUnknown, errSurplus},
+		"400, then one byte":                 {[]string{surplus400, "H"}, false, EffectUnknown, errSurplus},
+		"400, and the connection stays open": {[]string{surplus400}, true, EffectUnknown, errNotEnded},
+		"401, and the connection stays open": {[]string{surplus401}, true, EffectUnknown, errNotEnded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {
+				for _, packet := range tc.packets {
+					c.raw("%s", packet)
+				}
+			})
+			vendor.keeps = tc.keeps
+			client := newTestClient(t, Config{BaseURL: vendor.url(), Timeout: 20 * time.Second})
+			_, err := client.Register(t.Context(), testPermit(), testRegister())
+			wantEffect(t, err, tc.effect)
+			if tc.cause != nil && !errors.Is(err, tc.cause) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// A vendor that speaks first is sent nothing: what it says cannot be an answer.
+func TestVendorThatSpeaksFirst(t *testing.T) {
+	for range 100 { // the look can be missed where the machine is slower than it is long
+		conn := &spokenConn{unread: []byte(surplus400)}
+		client := newTestClient(t, Config{BaseURL: "http://127.0.0.1:1", Dial: conn.dial})
+		client.tokens.current, client.tokens.renewAt = "token", time.Now().Add(time.Hour)
+		_, err := client.Register(t.Context(), testPermit(), testRegister())
+		if errors.Is(err, errUnasked) {
+			if e := wantEffect(t, err, EffectNone); e.BytesWritten != 0 || conn.written {
+				t.Errorf("%d bytes counted, written: %t", e.BytesWritten, conn.written)
+			}
+			return
+		}
+	}
+	t.Error("a vendor that spoke first was not noticed")
+}
+
+// spokenConn is a connection on which the vendor has spoken already.
+type spokenConn struct {
+	net.Conn
+	unread  []byte
+	written bool
+}
+
+func (c *spokenConn) dial(context.Context, string, string) (net.Conn, error) { return c, nil }
+
+func (c *spokenConn) Read(p []byte) (int, error) {
+	n := copy(p, c.unread)
+	if c.unread = c.unread[n:]; n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (c *spokenConn) Write(p []byte) (int, error) {
+	c.written = true
+	return len(p), nil
+}
+
+func (c *spokenConn) SetReadDeadline(time.Time) error { return nil }
+
+func (c *spokenConn) Close() error { return nil }

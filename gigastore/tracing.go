@@ -1,0 +1,134 @@
+package gigastore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// traced gives rt a client span and metrics per request. The span ends when the body has been read. otelhttp copies the
+// text of errors into spans, so what reaches it has been through plainErrors.
+func traced(rt http.RoundTripper, cfg Config) http.RoundTripper {
+	options := []otelhttp.Option{
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
+			return "gigastore " + operationOf(r.Context())
+		}),
+	}
+	if cfg.TracerProvider != nil {
+		options = append(options, otelhttp.WithTracerProvider(cfg.TracerProvider))
+	}
+	if cfg.MeterProvider != nil {
+		options = append(options, otelhttp.WithMeterProvider(cfg.MeterProvider))
+	}
+	propagator := cfg.Propagator
+	if propagator == nil {
+		propagator = otel.GetTextMapPropagator()
+	}
+	options = append(options, otelhttp.WithPropagators(withoutTraceState{propagator}))
+	return otelhttp.NewTransport(plainErrors{rt}, options...)
+}
+
+// withoutTraceState is a propagator that leaves out a trace's state: our callers and their tracing wrote it, and the vendor
+// is a third party.
+type withoutTraceState struct{ propagation.TextMapPropagator }
+
+func (p withoutTraceState) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
+	span := trace.SpanContextFromContext(ctx).WithTraceState(trace.TraceState{})
+	p.TextMapPropagator.Inject(trace.ContextWithSpanContext(ctx, span), carrier)
+}
+
+type operationKey struct{}
+
+func operationOf(ctx context.Context) string {
+	operation, _ := ctx.Value(operationKey{}).(string)
+	return operation
+}
+
+// wireError is a failure to exchange bytes. Its text is a constant: net/http's own repeat what the vendor sent, for
+// instance in "malformed HTTP response".
+type wireError struct {
+	phrase string
+	cause  error // nil, or one whose text is constant as well
+}
+
+func (e *wireError) Error() string { return e.phrase }
+
+// Unwrap returns a context's error, io.EOF, io.ErrUnexpectedEOF, a syscall.Errno or nil.
+func (e *wireError) Unwrap() error { return e.cause }
+
+// connectFailure words an error of a dial or a handshake.
+func connectFailure(err error) error {
+	var number syscall.Errno
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &number):
+		return &wireError{"could not connect", number}
+	case errors.As(err, &dns):
+		return &wireError{"could not connect: host name not resolved", nil}
+	case errors.As(err, &certificate):
+		return &wireError{"could not connect: TLS certificate not accepted", nil}
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return &wireError{"could not connect in time", nil}
+	default:
+		return &wireError{"could not connect", nil}
+	}
+}
+
+// wireFailure words any error of an exchange whose context is ctx.
+func wireFailure(ctx context.Context, err error) error {
+	var own *wireError
+	var ours phrase
+	var number syscall.Errno
+	switch {
+	case errors.As(err, &ours):
+		return ours
+	case ctx.Err() != nil:
+		return &wireError{ctx.Err().Error(), ctx.Err()}
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &number):
+		return &wireError{"connection broken", number}
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &wireError{"connection closed within the answer", io.ErrUnexpectedEOF}
+	case errors.Is(err, io.EOF):
+		return &wireError{"connection closed before the answer", io.EOF}
+	default:
+		return &wireError{"no readable HTTP answer", nil}
+	}
+}
+
+// plainErrors passes on no error text but this package's.
+type plainErrors struct{ next http.RoundTripper }
+
+func (t plainErrors) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(r)
+	if err != nil {
+		return nil, wireFailure(r.Context(), err)
+	}
+	resp.Body = &plainErrorsBody{resp.Body, r.Context()}
+	return resp, nil
+}
+
+type plainErrorsBody struct {
+	io.ReadCloser
+	ctx context.Context //nolint:containedctx // the request's, for the wording of its errors
+}
+
+func (b *plainErrorsBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader returns io.EOF itself
+		err = wireFailure(b.ctx, err)
+	}
+	return n, err
+}
