@@ -1,6 +1,9 @@
 package gigastore
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // attempt is one request on its way. It decides whether its bytes may leave, and counts those that did.
 //
@@ -8,7 +11,8 @@ import "time"
 type attempt struct {
 	notAfter time.Time        // no first byte later; zero: no limit
 	now      func() time.Time // for notAfter
-	decides  bool             // its answer decides what becomes of a purchase or an activation; reads are repeated
+	confirm  func(context.Context) error
+	decides  bool // its answer decides what becomes of a purchase or an activation; reads are repeated
 	begun    bool
 	left     int64 // bytes that left, or may have, above TLS
 }
@@ -16,7 +20,12 @@ type attempt struct {
 type attemptKey struct{}
 
 // write writes the whole request. It does so once, whatever came of it.
-func (a *attempt) write(c *connection, text []byte) error {
+func (a *attempt) write(ctx context.Context, c *connection, text []byte) error {
+	if a.confirm != nil && !a.begun {
+		if err := a.confirm(ctx); err != nil {
+			return errNotConfirmed
+		}
+	}
 	switch {
 	case a.begun:
 		return errSecondSend

@@ -136,6 +136,7 @@ const (
 	errCutOff         = phrase("the answer was cut off")
 	errListIncomplete = phrase("the list does not come to its end")
 	errPermitExpired  = phrase("the permit had run out before the first byte")
+	errNotConfirmed   = phrase("the permit was not confirmed before the first byte")
 	errSecondSend     = phrase("a request that may not be sent twice was about to be")
 	errUnasked        = phrase("the vendor spoke before it was asked")
 	errSurplus        = phrase("more followed the answer on its connection")

@@ -36,7 +36,8 @@ type call struct {
 	bearer         Secret // "": no Authorization
 	basic          *[2]Secret
 	idempotencyKey string
-	notAfter       time.Time // no first byte later; zero: no limit
+	notAfter       time.Time                   // no first byte later; zero: no limit
+	confirm        func(context.Context) error // asked before the first byte; nil: not needed
 }
 
 // answer is what came of a call.
@@ -71,7 +72,10 @@ func (c *Client) exchange(ctx context.Context, k call) answer {
 // open sends a call and returns the answer's head with the body unread, or an error. It calls the transport and not an
 // http.Client, which would follow redirects, keep cookies and put the URL into errors.
 func (c *Client) open(ctx context.Context, k call) (*http.Response, *attempt, error) {
-	sending := &attempt{notAfter: k.notAfter, now: c.now, decides: isPaid(k.operation) || k.operation == OpActivate}
+	sending := &attempt{
+		notAfter: k.notAfter, now: c.now, confirm: k.confirm,
+		decides: isPaid(k.operation) || k.operation == OpActivate,
+	}
 	ctx = context.WithValue(ctx, operationKey{}, k.operation)
 	ctx = context.WithValue(ctx, attemptKey{}, sending)
 	target := c.base + k.path

@@ -60,10 +60,10 @@ func TestAttemptWritesOnce(t *testing.T) {
 	defer func() { _, _ = left.Close(), right.Close() }()
 	go func() { _, _ = io.Copy(io.Discard, right) }()
 	a, c := &attempt{now: time.Now}, &connection{Conn: left, raw: left}
-	if err := a.write(c, make([]byte, 10)); err != nil {
+	if err := a.write(t.Context(), c, make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.write(c, make([]byte, 10)); !errors.Is(err, errSecondSend) {
+	if err := a.write(t.Context(), c, make([]byte, 10)); !errors.Is(err, errSecondSend) {
 		t.Errorf("the second time: %v", err)
 	}
 	if got := a.evidence(0).BytesWritten; got != 10 {
@@ -300,7 +300,7 @@ func TestBytesAreCountedAboveTLS(t *testing.T) {
 		_ = right.Close()
 		conn := &connection{Conn: tls.Client(left, &tls.Config{ServerName: "x"}), raw: left}
 		a := &attempt{now: time.Now}
-		if err := a.write(conn, make([]byte, 77)); err == nil {
+		if err := a.write(t.Context(), conn, make([]byte, 77)); err == nil {
 			t.Error("the write did not fail")
 		}
 		if got := a.evidence(0).BytesWritten; got != 77 {
@@ -316,7 +316,7 @@ func TestWriteThatIsCutOffCounts(t *testing.T) {
 	defer func() { _ = right.Close() }()
 	a, c := &attempt{now: time.Now}, &connection{Conn: left, raw: left}
 	written := make(chan error)
-	go func() { written <- a.write(c, make([]byte, 50)) }()
+	go func() { written <- a.write(t.Context(), c, make([]byte, 50)) }()
 	if _, err := io.ReadFull(right, make([]byte, 1)); err != nil { // the rest of Write is still blocked
 		t.Fatal(err)
 	}

@@ -21,6 +21,10 @@ type Permit struct {
 	IdempotencyKey string
 	// NotAfter is the moment after which no first byte leaves.
 	NotAfter time.Time
+	// Confirm is asked on the open connection, right before the first byte. With an error nothing is sent. It may be nil.
+	// NotAfter is not enough where several machines share a journal: a machine that was paused with all its clocks does
+	// not see that its time has passed.
+	Confirm func(context.Context) error
 }
 
 func (p Permit) check(metatag string) error {
@@ -117,7 +121,7 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, path, metatag st
 
 	a := c.exchange(ctx, call{
 		operation: operation, method: "POST", path: path, body: body, limit: maxPaidAnswer,
-		bearer: bearer, idempotencyKey: p.IdempotencyKey, notAfter: p.NotAfter,
+		bearer: bearer, idempotencyKey: p.IdempotencyKey, notAfter: p.NotAfter, confirm: p.Confirm,
 	})
 	a.token = p.Token
 	if a.status == 401 {

@@ -137,7 +137,7 @@ func (c *connection) exchange(req *http.Request, sending *attempt, text []byte) 
 			return nil, err
 		}
 	}
-	if err := sending.write(c, text); err != nil {
+	if err := sending.write(req.Context(), c, text); err != nil {
 		return nil, err
 	}
 	for range maxInterim + 1 {

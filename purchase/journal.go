@@ -22,6 +22,11 @@ type Journal interface {
 	// ErrNotWritten is the promise that nothing was written; after any other error the claim may be
 	// there, and claiming again with the same purchase id tells.
 	Claim(ctx context.Context, claim Claim) (Purchase, bool, error)
+	// ConfirmPermit returns nil if the permit of an attempt stands: the purchase is in Sending, in this
+	// attempt, and the permit has not run out by the journal's own clock. Otherwise it returns
+	// ErrPermitOver. A journal that only one process can have open returns nil without a read, because
+	// nobody else can have given the purchase up.
+	ConfirmPermit(ctx context.Context, id string, attempt int) error
 	// Record applies one event as [Purchase.After] decides. It returns the purchase as it is now, and
 	// what the event meant; ErrIllegal where it meant nothing. Recording the same answer of the same
 	// attempt again changes nothing and adds nothing to the history.
@@ -55,6 +60,8 @@ type Journal interface {
 
 // Errors of a Journal.
 var (
+	// ErrPermitOver: the permit ran out, or the purchase has moved on without its owner.
+	ErrPermitOver = errors.New("the permit does not stand any more")
 	// ErrNotFound: there is no such purchase.
 	ErrNotFound = errors.New("no such purchase")
 	// ErrNotWritten: nothing was written, for certain.

@@ -170,7 +170,10 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 func (e *Engine) send(ctx context.Context, p Purchase, personal Personal, notAfter time.Time) (*gigastore.Sale, error) {
 	ctx, cancel := context.WithTimeout(ctx, permitLife+e.timeout)
 	defer cancel()
-	permit := gigastore.Permit{Token: p.Token(), IdempotencyKey: idempotencyKey(p.Key), NotAfter: notAfter}
+	permit := gigastore.Permit{
+		Token: p.Token(), IdempotencyKey: idempotencyKey(p.Key), NotAfter: notAfter,
+		Confirm: func(ctx context.Context) error { return e.confirm(ctx, p) },
+	}
 	metatag := p.Token() + " " + p.Order.Metatag
 	var price *gigastore.Price
 	if expected := p.Order.ExpectedPrice; expected != nil {
@@ -195,6 +198,15 @@ func (e *Engine) send(ctx context.Context, p Purchase, personal Personal, notAft
 			ExpectedPrice: price, ActivationMode: o.ActivationMode,
 		})
 	}
+}
+
+// confirm asks the journal whether the permit still stands. The owner of a purchase may have been paused with all the
+// clocks of its machine, and another replica may have given the purchase up meanwhile.
+func (e *Engine) confirm(ctx context.Context, p Purchase) error {
+	_, err := bounded(ctx, journalBudget, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, e.journal.ConfirmPermit(ctx, p.ID, p.Attempt)
+	})
+	return err
 }
 
 // recordAnswer journals what became of one send. A sale that cannot be bound, since its item is

@@ -92,6 +92,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Harness) {
 		{"ItemTaken", testItemTaken},
 		{"ItemTakenRace", testItemTakenRace},
 		{"History", testHistory},
+		{"ConfirmPermit", testConfirmPermit},
 		{"TakeLapsed", testTakeLapsed},
 		{"TakeLapsedRace", testTakeLapsedRace},
 		{"SecretsApart", testSecretsApart},

@@ -1,6 +1,7 @@
 package journaltest
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -8,6 +9,26 @@ import (
 
 	"gigagate.internal/purchase"
 )
+
+func testConfirmPermit(t *testing.T, s *subject) {
+	fresh, lapsed := s.claim(t, newClaim()), s.in(t, purchase.Accepted, newClaim())
+	if err := s.Journal.ConfirmPermit(t.Context(), fresh.ID, fresh.Attempt); err != nil {
+		t.Errorf("a permit that stands: %v", err)
+	}
+	if s.Replica == nil {
+		return // one process has the journal: nobody else can have given a purchase up
+	}
+	confirm := func(why string, p purchase.Purchase, attempt int) {
+		t.Helper()
+		if err := s.Journal.ConfirmPermit(t.Context(), p.ID, attempt); !errors.Is(err, purchase.ErrPermitOver) {
+			t.Errorf("%s: %v", why, err)
+		}
+	}
+	confirm("another attempt", fresh, fresh.Attempt+1)
+	confirm("no permit", lapsed, lapsed.Attempt)
+	s.clock.Advance(fresh.SendNotAfter.Sub(s.now()) + time.Second)
+	confirm("a permit that ran out", fresh, fresh.Attempt)
+}
 
 func testTakeLapsed(t *testing.T, s *subject) {
 	const renewed = 40 * time.Second

@@ -95,6 +95,23 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 	return r.purchase, true, nil
 }
 
+// ConfirmPermit implements [purchase.Journal].
+func (j *Journal) ConfirmPermit(ctx context.Context, id string, attempt int) error {
+	if err := j.enter(ctx); err != nil {
+		return err
+	}
+	defer j.mu.Unlock()
+	r, ok := j.byID[id]
+	if !ok {
+		return purchase.ErrNotFound
+	}
+	p := r.purchase
+	if p.State != purchase.Sending || p.Attempt != attempt || j.time().After(p.SendNotAfter) {
+		return purchase.ErrPermitOver
+	}
+	return nil
+}
+
 // Record implements [purchase.Journal].
 func (j *Journal) Record(
 	ctx context.Context, id string, change purchase.Change,

@@ -26,6 +26,15 @@ func (j *Journal) Get(ctx context.Context, id string) (purchase.Purchase, error)
 	return one(ctx, j, scanPurchase, j.sql.get, id)
 }
 
+// ConfirmPermit asks by the database's clock.
+func (j *Journal) ConfirmPermit(ctx context.Context, id string, attempt int) error {
+	stands, err := one(ctx, j, pgx.RowTo[bool], j.sql.confirm, id, attempt, j.clock())
+	if err == nil && !stands {
+		return purchase.ErrPermitOver
+	}
+	return err
+}
+
 // History lists what happened to a purchase, oldest first.
 func (j *Journal) History(ctx context.Context, id string) ([]purchase.Entry, error) {
 	if !storable(id) {

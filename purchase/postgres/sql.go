@@ -8,7 +8,7 @@ const columns = `id, caller, request_id, account, order_json, state, reason, att
 // statements are the SQL of one schema. $1 of every write is the injected clock's time; NULL is the
 // time at which the transaction began, which now() is.
 type statements struct {
-	ping, lookup, get, history, secrets, list, watched, older, younger string
+	ping, lookup, get, confirm, history, secrets, list, watched, older, younger string
 
 	claim, record, recorded, takeLapsed string
 }
@@ -19,6 +19,9 @@ func newStatements(schema string) statements {
 		ping:   q(ping),
 		lookup: q(`SELECT ` + columns + ` FROM gigagate.purchase WHERE caller = $1 AND request_id = $2`),
 		get:    q(`SELECT ` + columns + ` FROM gigagate.purchase WHERE id = $1`),
+		confirm: q(`
+SELECT state = 'SENDING' AND attempt = $2 AND coalesce($3::timestamptz, now()) <= send_not_after
+  FROM gigagate.purchase WHERE id = $1`),
 		history: q(`
 SELECT sequence, at, event, attempt, verdict, state, reason, evidence, by_whom
   FROM gigagate.purchase_event WHERE purchase_id = $1 ORDER BY sequence`),

@@ -371,6 +371,28 @@ func TestPermitRunsOut(t *testing.T) {
 	})
 }
 
+// TestPausedMachine: a machine is paused with all its clocks between the claim and the send. Another replica presumes the
+// purchase absent. The machine goes on, and by its own clocks its permit stands.
+func TestPausedMachine(t *testing.T) {
+	t.Parallel()
+	const long = 40 * time.Minute
+	p := plan{
+		replicas: 2, older: []purchase.Order{order(purchase.Register, "", "older-0")},
+		faults: []fault{{step: "claim", nth: 1, do: doStopAfter, d: long}},
+	}
+	stage(t, p, func(t *testing.T, w *world) {
+		w.replica(0).behind.Store(int64(long))
+		c := register("order-0", "")
+		c.deadline = 5 * time.Second
+		w.buy(w.replica(0), c) // a paused machine does not answer
+		w.becomes(t, "order-0", purchase.Failed, long-time.Minute)
+		pause(long)
+		if p, sales := w.of(t, "order-0"), w.salesOf(t, "order-0"); p.State != purchase.Failed || p.Anomalies > 0 || len(sales) > 0 {
+			t.Errorf("%s with %d anomalies, and %d sales", p.State, p.Anomalies, len(sales))
+		}
+	})
+}
+
 // TestItemTaken: a vendor that answers with a package which is bound to another purchase.
 func TestItemTaken(t *testing.T) {
 	t.Parallel()

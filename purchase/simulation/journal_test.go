@@ -285,6 +285,14 @@ func (j *journal) Get(ctx context.Context, id string) (p purchase.Purchase, err 
 	return p, err
 }
 
+// ConfirmPermit implements [purchase.Journal].
+func (j *journal) ConfirmPermit(ctx context.Context, id string, attempt int) (err error) {
+	if spoiled := j.do(ctx, "confirm", func(ctx context.Context) { err = j.Journal.ConfirmPermit(ctx, id, attempt) }); spoiled != nil {
+		return spoiled
+	}
+	return err
+}
+
 // Secrets implements [purchase.Journal].
 func (j *journal) Secrets(ctx context.Context, id string) (s purchase.Secrets, err error) {
 	if spoiled := j.do(ctx, "secrets", func(ctx context.Context) { s, err = j.Journal.Secrets(ctx, id) }); spoiled != nil {

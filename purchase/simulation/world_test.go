@@ -232,6 +232,8 @@ type replica struct {
 	handshake string        // what is wrong with the next one
 	// readOnly is until when the journal refuses what is written.
 	readOnly time.Time
+	// behind is how far the machine's clocks are behind the world's, after a pause in which they stood still.
+	behind atomic.Int64
 }
 
 func newReplica(w *world, name, account string) (*replica, error) {
@@ -247,6 +249,7 @@ func newReplica(w *world, name, account string) (*replica, error) {
 		TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
 		Propagator:           propagation.NewCompositeTextMapPropagator(),
 		ThrottledHasNoEffect: w.plan.throttledHasNoEffect,
+		Now:                  func() time.Time { return time.Now().Add(-time.Duration(r.behind.Load())) },
 	})
 	if err != nil {
 		panic(err) // a setting of this file

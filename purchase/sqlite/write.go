@@ -201,6 +201,9 @@ func (c *connection) update(r *row, change purchase.Change, evidence []byte, ver
 	return c.append(*r, now, change.Event.String(), change, evidence, verdict)
 }
 
+// ConfirmPermit implements [purchase.Journal]. The lock on the file proves that this process alone uses the journal.
+func (j *Journal) ConfirmPermit(ctx context.Context, _ string, _ int) error { return ctx.Err() }
+
 // TakeLapsed implements [purchase.Journal].
 func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purchase.Purchase, error) {
 	var lapsed []row

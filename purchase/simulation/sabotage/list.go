@@ -106,6 +106,9 @@ var sabotages = []sabotage{
 		{"gigastore/paid.go", "	if IsOver(p.NotAfter, now) {\n", "	if p.NotAfter = now.Add(time.Minute); false {\n"},
 		{"gigastore/attempt.go", "	case !a.notAfter.IsZero() && IsOver(a.notAfter, a.now()):\n", "	case false:\n"},
 	}, simulation, "TestPermitRunsOut"},
+	{"a permit is not confirmed before the first byte", []edit{{
+		"gigastore/attempt.go", "	if a.confirm != nil && !a.begun {\n", "	if a.confirm != nil && a.begun {\n",
+	}}, simulation, "TestPausedMachine"},
 	{"a request is written twice", []edit{{
 		"gigastore/attempt.go", "	case a.begun:\n		return errSecondSend\n", "",
 	}}, vendor, "TestAttemptWritesOnce"},
