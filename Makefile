@@ -62,8 +62,8 @@ scenarios: ## Play proto/scenarios in every language whose tools are here
 rest-docs: ## Check the REST documentation: a strict validator, schemathesis, a browser
 	.ci/rest-docs
 
-vuln: ## Look for known vulnerabilities (needs vuln.go.dev)
-	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
+vuln: ## Look for known vulnerabilities
+	.ci/vuln $(GOVULNCHECK_VERSION)
 
 build: ## Build bin/gigagate, static, as the container image has it
 	CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags="-s -w -X main.stamped=$(VERSION)" -o $(BIN)/gigagate ./cmd/gigagate
