@@ -99,7 +99,7 @@ const (
 var journalSteps = []string{
 	"lookup", "claim", "record ANSWERED_APPLIED", "record ANSWERED_REFUSED", "record ANSWERED_NO_EFFECT",
 	"record ANSWERED_UNKNOWN", "record PERMITTED", "record WINDOW_OVER", "record FOUND", "record PRESUMED_ABSENT",
-	"record BEYOND_EVIDENCE", "take lapsed", "get", "secrets", "watched", "witnesses", "list",
+	"record BEYOND_EVIDENCE", "record DISOWNED", "take lapsed", "get", "secrets", "watched", "witnesses", "list",
 }
 
 // The steps on the network: a dial, a paid request's first byte, the same on a connection that has

@@ -83,10 +83,15 @@ var sabotages = []sabotage{
 	{"not written now is never written", []edit{{
 		"purchase/send.go", "errors.Is(err, ErrNotWritten) && !unknown:", "errors.Is(err, ErrNotWritten) && (!unknown || true):",
 	}}, simulation, "TestClaimUnknown"},
+	{"a claim is disowned by two writes", []edit{{
+		"purchase/send.go",
+		"		e.record(e.life, id, Change{Event: Disowned, ",
+		"		e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: evidence})\n		e.record(e.life, id, Change{Event: WindowOver, ",
+	}}, simulation, "TestDisownedAndKilled"},
 	{"a claim that was disowned may be taken up", []edit{{
 		"purchase/send.go",
-		"		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: evidence}); ok {",
-		"		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Evidence: evidence}); !ok {",
+		"		e.record(e.life, id, Change{Event: Disowned, ",
+		"		e.record(e.life, id, Change{Event: AnsweredNoEffect, ",
 	}}, simulation, "TestClaimUnknown"},
 	{"a price limit is open when nothing can be read", []edit{{
 		"purchase/guard.go",
