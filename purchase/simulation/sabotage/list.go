@@ -248,6 +248,16 @@ var sabotages = []sabotage{
 	{"a machine that slept still sends", []edit{{
 		"gigastore/wire.go", "	return now.After(limit) || now.Round(0).After(limit.Round(0))\n", "	return now.After(limit)\n",
 	}}, vendor, "TestNoByteLeft"},
+	{"an empty file is a new journal", []edit{
+		{"purchase/sqlite/place.go", "	case err == nil && info.Size() == 0:\n", "	case false:\n"},
+		{"purchase/sqlite/connection.go", "	case version == 0:\n", "	case false:\n"},
+	}, "./purchase/sqlite", "TestJournalThatWasLost"},
+	{"a log without its journal is nothing", []edit{{
+		"purchase/sqlite/place.go", "os.Lstat(path + companion); err == nil {", "os.Lstat(path + companion); err == nil && path == \"\" {",
+	}}, "./purchase/sqlite", "TestJournalThatWasLost"},
+	{"a restored journal is read by anybody", []edit{{
+		"purchase/sqlite/place.go", "info.Mode().Perm() != 0o600 {", "info.Mode().Perm() == 0 {",
+	}}, "./purchase/sqlite", "TestPrivateHoweverItCame"},
 	{"a journal that was deleted is written to", []edit{{
 		"purchase/sqlite/writer.go",
 		"	if err := j.inPlace(); err != nil {\n		refuse(notWritten(err))\n",
