@@ -60,6 +60,9 @@ var sabotages = []sabotage{
 	}}, states, "TestAfterRefinesNext"},
 
 	// Looking up and claiming.
+	{"purchase ids can be foretold", []edit{{
+		"purchase/engine.go", "ulid.MustNew(ulid.Now(), entropy)", "ulid.MustNew(ulid.Now(), ulid.DefaultEntropy())",
+	}}, states, "TestIDsAreUnpredictable"},
 	{"orders of one id are not compared", []edit{{
 		"purchase/engine.go", "; len(fields) > 0 {", "; len(fields) > 100 {",
 	}}, simulation, "TestSameIDAnotherOrder"},
@@ -249,7 +252,7 @@ var sabotages = []sabotage{
 		"gigastore/wire.go", "	return now.After(limit) || now.Round(0).After(limit.Round(0))\n", "	return now.After(limit)\n",
 	}}, vendor, "TestNoByteLeft"},
 	{"an empty file is a new journal", []edit{
-		{"purchase/sqlite/place.go", "	case err == nil && info.Size() == 0:\n", "	case false:\n"},
+		{"purchase/sqlite/place.go", "	case err == nil && info.Size() == 0:\n", "	case err == nil && info.Size() < 0:\n"},
 		{"purchase/sqlite/connection.go", "	case version == 0:\n", "	case false:\n"},
 	}, "./purchase/sqlite", "TestJournalThatWasLost"},
 	{"a log without its journal is nothing", []edit{{
