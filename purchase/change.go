@@ -8,6 +8,7 @@ import "time"
 //   - An answer of an older attempt changes nothing, unless it tells of a sale: older attempts are
 //     known to have had no effect, or the newer one would not have been permitted.
 //   - Any other event must speak of the newest attempt.
+//   - Only a purchase that was never permitted again can be disowned: its owner sent nothing.
 //   - A purchase fails, and goes to an operator, for a reason.
 //   - A second package for one purchase contradicts the first.
 //   - What an operator was asked for can be presumed absent after all only where the vendor's records
@@ -58,7 +59,7 @@ func (p Purchase) judge(change Change) (State, Verdict) {
 		}
 		return p.State, Illegal
 	}
-	if change.Event.positive() && change.ItemUID == "" {
+	if change.Event.positive() && change.ItemUID == "" || change.Event == Disowned && change.Attempt != 1 {
 		return p.State, Illegal
 	}
 	switch unreadable := p.Reason == Unreadable; {

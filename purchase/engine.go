@@ -1,10 +1,13 @@
 package purchase
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -25,6 +28,8 @@ type Config struct {
 	Reconcile ReconcileConfig
 	// Instruments may be nil.
 	Instruments *Instruments
+	// Entropy is what purchase ids are made of, crypto/rand's by default.
+	Entropy io.Reader
 }
 
 const (
@@ -59,6 +64,7 @@ type Engine struct {
 	lease       time.Duration
 	reconciler  *reconciler
 	instruments *Instruments
+	entropy     io.Reader
 	watchers    watchers
 
 	// life ends when the engine is closed: work that outlives drain stops there.
@@ -84,9 +90,9 @@ func NewEngine(config Config) *Engine {
 		inventory: gigastore.NewInventoryCache(config.Vendor),
 		timeout:   config.Vendor.Timeout(), window: config.SendWindow,
 		lease:       config.SendWindow + permitLife + config.Vendor.Timeout() + leaseSlack,
-		instruments: config.Instruments,
-		watchers:    watchers{waiting: map[string]*settlement{}},
-		life:        life, end: end, waits: waits, endWaits: endWaits,
+		instruments: config.Instruments, entropy: cmp.Or[io.Reader](config.Entropy, rand.Reader),
+		watchers: watchers{waiting: map[string]*settlement{}},
+		life:     life, end: end, waits: waits, endWaits: endWaits,
 	}
 	e.reconciler = newReconciler(e, config.Reconcile)
 	return e
@@ -189,7 +195,7 @@ func (e *Engine) Buy(ctx context.Context, request Request) (Bought, error) {
 
 // buyNew makes a purchase that the journal has not seen, unless another call makes it first.
 func (e *Engine) buyNew(answer context.Context, request Request) (Bought, error) {
-	id := newID()
+	id := newID(e.entropy)
 	settlement := e.watchers.join(id)
 	defer e.watchers.leave(id, settlement)
 	claimed, err := e.start(answer, id, request)
@@ -310,5 +316,6 @@ func (e *Engine) tell(p Purchase, text []byte, replayed bool) (Bought, error) {
 	return Bought{Purchase: p, Sale: sale, Replayed: replayed}, nil
 }
 
-// newID makes the id of a purchase.
-func newID() string { return ulid.Make().String() }
+// newID makes the id of a purchase. Whoever knows some ids cannot tell the next one: ulid.Make could not
+// say so, since its entropy begins at the time of the process's start.
+func newID(entropy io.Reader) string { return ulid.MustNew(ulid.Now(), entropy).String() }

@@ -122,14 +122,13 @@ func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 }
 
 // disown writes down, as soon as the journal can be reached, that a claim which may have been
-// written was never followed by a send, and never will be: its caller is told that nothing was
-// started. The lease keeps others from taking the purchase up between the two.
+// written was never followed by a send, and never will be: its caller is told that it cannot be used.
+// It is one write. With two, a process that dies between them leaves a purchase that the next one may
+// take up and send.
 func (e *Engine) disown(id string) {
 	e.loops.Go(func() {
 		evidence := Evidence{Note: "claim not known durable, nothing sent"}
-		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: evidence}); ok {
-			e.record(e.life, id, Change{Event: WindowOver, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: evidence})
-		}
+		e.record(e.life, id, Change{Event: Disowned, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: evidence})
 	})
 }
 

@@ -82,13 +82,15 @@ const (
 	ResolvedApplied
 	// ResolvedAbsent: an operator said that nothing was sold.
 	ResolvedAbsent
+	// Disowned: the claim was not known to be durable in time, its caller was told so, and nothing was sent or ever will be.
+	Disowned
 )
 
 // Events lists every event.
 func Events() []Event {
 	return []Event{
 		Permitted, AnsweredApplied, AnsweredRefused, AnsweredNoEffect, AnsweredUnknown, Lost,
-		WindowOver, Found, PresumedAbsent, BeyondEvidence, ResolvedApplied, ResolvedAbsent,
+		WindowOver, Found, PresumedAbsent, BeyondEvidence, ResolvedApplied, ResolvedAbsent, Disowned,
 	}
 }
 
@@ -97,6 +99,7 @@ var eventNames = map[Event]string{
 	AnsweredNoEffect: "ANSWERED_NO_EFFECT", AnsweredUnknown: "ANSWERED_UNKNOWN", Lost: "LOST",
 	WindowOver: "WINDOW_OVER", Found: "FOUND", PresumedAbsent: "PRESUMED_ABSENT",
 	BeyondEvidence: "BEYOND_EVIDENCE", ResolvedApplied: "RESOLVED_APPLIED", ResolvedAbsent: "RESOLVED_ABSENT",
+	Disowned: "DISOWNED",
 }
 
 // String is the event's name in the history of a purchase.
@@ -176,6 +179,7 @@ func ParseVerdict(name string) (Verdict, error) {
 //	BEYOND_EVIDENCE    illegal        illegal        NEEDS_OPERATOR  NEEDS_OPERATOR  illegal      illegal
 //	RESOLVED_APPLIED   illegal        illegal        SUCCEEDED       SUCCEEDED       illegal      illegal
 //	RESOLVED_ABSENT    illegal        illegal        FAILED          FAILED          illegal      illegal
+//	DISOWNED           FAILED         FAILED         FAILED          stays           contradicts  stays
 //
 // The one rule shows in the first row: a send is permitted from ACCEPTED alone, and ACCEPTED is
 // entered by proof alone that the send before had no effect.
@@ -206,7 +210,7 @@ func fromSending(event Event) (State, Verdict) {
 	switch event {
 	case AnsweredApplied, Found:
 		return Succeeded, Moves
-	case AnsweredRefused:
+	case AnsweredRefused, Disowned:
 		return Failed, Moves
 	case AnsweredNoEffect:
 		return Accepted, Moves
@@ -220,7 +224,7 @@ func fromAccepted(event Event) (State, Verdict) {
 	switch event {
 	case Permitted:
 		return Sending, Moves
-	case WindowOver:
+	case WindowOver, Disowned:
 		return Failed, Moves
 	case AnsweredApplied, Found:
 		// The proof of no effect was wrong, and a sale is a sale.
@@ -237,7 +241,7 @@ func fromUncertain(event Event) (State, Verdict) {
 	switch event {
 	case AnsweredApplied, Found, ResolvedApplied:
 		return Succeeded, Moves
-	case AnsweredRefused, PresumedAbsent, ResolvedAbsent:
+	case AnsweredRefused, PresumedAbsent, ResolvedAbsent, Disowned:
 		return Failed, Moves
 	case AnsweredNoEffect:
 		return Accepted, Moves
@@ -257,7 +261,7 @@ func fromNeedsOperator(event Event) (State, Verdict) {
 		return Failed, Moves
 	case BeyondEvidence:
 		return NeedsOperator, Moves // to another reason
-	case AnsweredRefused, AnsweredNoEffect, AnsweredUnknown:
+	case AnsweredRefused, AnsweredNoEffect, AnsweredUnknown, Disowned:
 		return NeedsOperator, Stays
 	}
 	return NeedsOperator, Illegal
@@ -267,7 +271,7 @@ func fromSucceeded(event Event) (State, Verdict) {
 	switch event {
 	case AnsweredApplied, Found, AnsweredUnknown:
 		return Succeeded, Stays
-	case AnsweredRefused, AnsweredNoEffect:
+	case AnsweredRefused, AnsweredNoEffect, Disowned:
 		return Succeeded, Contradicts
 	}
 	return Succeeded, Illegal
@@ -278,7 +282,7 @@ func fromFailed(event Event) (State, Verdict) {
 	case AnsweredApplied, Found:
 		// The caller has been told that nothing was sold and may have bought again.
 		return Failed, Contradicts
-	case AnsweredRefused, AnsweredNoEffect, AnsweredUnknown:
+	case AnsweredRefused, AnsweredNoEffect, AnsweredUnknown, Disowned:
 		return Failed, Stays
 	}
 	return Failed, Illegal

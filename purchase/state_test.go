@@ -157,7 +157,7 @@ func (n node) all(want truth) bool { return strings.Trim(n.wire, string(want)) =
 // to it, and what people and the reconciler say of an absence. Everything else may come at any time.
 func (n node) canHappen(event purchase.Event, attempt int) bool {
 	switch event {
-	case purchase.AnsweredNoEffect, purchase.AnsweredRefused:
+	case purchase.AnsweredNoEffect, purchase.AnsweredRefused, purchase.Disowned:
 		return truth(n.wire[attempt-1]) == nothing
 	case purchase.AnsweredApplied:
 		return truth(n.wire[attempt-1]) == sold

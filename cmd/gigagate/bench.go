@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -53,7 +54,7 @@ func (c *benchCommand) Run(ctx context.Context, to console) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	load := &load{run: ulid.Make().String(), outcomes: map[string]int{}}
+	load := &load{run: ulid.MustNew(ulid.Now(), rand.Reader).String(), outcomes: map[string]int{}}
 	began := time.Now()
 	var workers, progress sync.WaitGroup
 	for i := range c.Concurrency {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -27,7 +28,7 @@ type saleSettings struct {
 // whatever happens next.
 func (s *saleSettings) announce(to console) {
 	if s.RequestID == "" {
-		s.RequestID = ulid.Make().String()
+		s.RequestID = ulid.MustNew(ulid.Now(), rand.Reader).String()
 	}
 	fmt.Fprintln(to.err, "request id:", s.RequestID)
 }

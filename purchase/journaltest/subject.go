@@ -80,7 +80,7 @@ func changeOf(p purchase.Purchase, event purchase.Event, attempt int) purchase.C
 		change.Sale = []byte(`{"activationCode":"LPA:1$sandbox.invalid$secret"}`)
 	case purchase.AnsweredRefused:
 		change.Reason = "VENDOR_REFUSED"
-	case purchase.WindowOver:
+	case purchase.WindowOver, purchase.Disowned:
 		change.Reason = purchase.NeverSent
 	case purchase.PresumedAbsent:
 		change.Reason = purchase.ReasonPresumedAbsent

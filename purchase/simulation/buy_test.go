@@ -320,6 +320,30 @@ func TestClaimUnknown(t *testing.T) {
 	}
 }
 
+// TestDisownedAndKilled: the process that told its caller that nothing was started dies at each of the
+// writes that say so in the journal. On SQLite the next process owns all at once, and it sends nothing.
+func TestDisownedAndKilled(t *testing.T) {
+	t.Parallel()
+	for _, do := range []string{doKillBefore, doKillAfter} {
+		faults := claimNotKnown()
+		for _, event := range purchase.Events() {
+			faults = append(faults, fault{step: "record " + event.String(), nth: 1, do: do, d: time.Second})
+		}
+		stageOn(t, openSQLite, plan{faults: faults}, func(t *testing.T, w *world) {
+			before := w.box.Ledger()
+			wants(t, w.buy(w.replica(0), register("order-0", "")), notStarted)
+			pause(5 * time.Minute)
+			if w.posts(before) != 0 || w.box.Ledger().CreditLeft != before.CreditLeft {
+				t.Errorf("%s: %d POSTs, and the caller was told that nothing was started", do, w.posts(before))
+			}
+			p := w.of(t, "order-0")
+			if p.Attempt != 1 || do == doKillAfter && p.State != purchase.Failed {
+				t.Errorf("%s: it is %s in attempt %d", do, p.State, p.Attempt)
+			}
+		})
+	}
+}
+
 // TestAnswerLostAtRecord: a record whose commit was lost is told as soon as it is known.
 func TestAnswerLostAtRecord(t *testing.T) {
 	t.Parallel()

@@ -48,12 +48,19 @@ func waysTo(step string) [][]fault {
 		return [][]fault{{at(1, soldUnseen)}}
 	case "record PRESUMED_ABSENT", "witnesses", "get":
 		return [][]fault{{at(1, unsoldUnseen)}}
+	case "record DISOWNED":
+		return [][]fault{claimNotKnown()}
 	case "record BEYOND_EVIDENCE":
 		return [][]fault{{at(1, rewritten)}}
 	case "watched", stepRead:
 		return [][]fault{{at(1, soldUnseen)}, {at(1, unsoldUnseen)}}
 	}
 	return [][]fault{nil}
+}
+
+// claimNotKnown are the faults by which a claim is written and its owner does not come to know it.
+func claimNotKnown() []fault {
+	return []fault{{step: "claim", nth: 1, do: doLoseAfter}, {step: "claim", nth: 2, do: doOutage, d: 4 * time.Second}}
 }
 
 // scene is a plan around one purchase: two replicas, witnesses on both sides, and a caller who comes

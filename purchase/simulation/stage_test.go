@@ -24,11 +24,17 @@ const (
 // stage sets up a world for one direct test. Planned faults play from the start of play on.
 func stage(t *testing.T, p plan, play func(t *testing.T, w *world)) {
 	t.Helper()
+	stageOn(t, openMemory, p, play)
+}
+
+// stageOn is stage with a journal of another kind.
+func stageOn(t *testing.T, open func(*testing.T, func() time.Time) store, p plan, play func(t *testing.T, w *world)) {
+	t.Helper()
 	if p.settings == (sandbox.Settings{}) {
 		p.settings = sandbox.DefaultSettings()
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, p, openMemory)
+		w := newWorld(t, p, open)
 		defer w.close()
 		w.setUp()
 		w.setFaulty(true)

@@ -7,8 +7,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 
@@ -58,10 +56,7 @@ type statements struct {
 // connect opens the file, alone, with every commit durable. What a commit that failed left in the
 // write-ahead log counts from here on: it is brought to the database file and synced.
 func connect(ctx context.Context, path string) (_ *connection, err error) {
-	// As a URI, so that no character of a path is taken for an option. It never makes a file: one that
-	// went missing must not come back empty, for everything would be sold again.
-	location := "file:" + (&url.URL{Path: path}).EscapedPath() + "?mode=rw"
-	pool, err := sql.Open("sqlite", location)
+	pool, err := sql.Open("sqlite", location(path))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -72,6 +67,9 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 		}
 	}()
 	if c.database, err = hold(path); err != nil { // before it is opened: one that is exchanged meanwhile is noticed then
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	if err = makePrivate(path); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	if c.conn, err = pool.Conn(ctx); err != nil {
@@ -144,20 +142,6 @@ func (c *connection) checkSettings(ctx context.Context) error {
 	return nil
 }
 
-// createPrivate makes a missing file readable for its owner alone, since it holds secrets. A file
-// that exists is not touched: closing any handle of it would drop the lock of a journal that this
-// process has open already (POSIX fcntl locks).
-func createPrivate(path string) (created bool, err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600) //nolint:gosec // the operator names the file
-	if errors.Is(err, fs.ErrExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return true, file.Close()
-}
-
 func inUse(path string, err error) error {
 	if code(err)&0xff == sqlite3.SQLITE_BUSY {
 		return fmt.Errorf("%s: %w", path, ErrInUse)
@@ -184,7 +168,14 @@ func (c *connection) migrate(ctx context.Context, path string) error {
 		return fmt.Errorf("%s has schema version %d, and this gigagate knows %d: it was used by a later one", path, version, len(migrations))
 	case version == 0 && tables > 0:
 		return fmt.Errorf("%s is another program's database", path)
+	case version == 0:
+		return fmt.Errorf("%s holds no journal: restore it, or remove the file yourself to begin with one that knows of no purchase", path)
 	}
+	return c.bringFrom(ctx, path, version)
+}
+
+// bringFrom brings the file from a version to the newest, and ends the transaction.
+func (c *connection) bringFrom(ctx context.Context, path string, version int) error {
 	for i, migration := range migrations[version:] {
 		if err := c.exec(ctx, migration); err != nil {
 			return fmt.Errorf("bring %s to schema version %d: %w", path, version+i+1, err)

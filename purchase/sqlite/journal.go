@@ -84,7 +84,7 @@ func Open(ctx context.Context, path string, options Options) (*Journal, error) {
 	if j.logger == nil {
 		j.logger = slog.New(slog.DiscardHandler)
 	}
-	created, err := createPrivate(path)
+	created, err := makeNew(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}

@@ -60,6 +60,9 @@ var sabotages = []sabotage{
 	}}, states, "TestAfterRefinesNext"},
 
 	// Looking up and claiming.
+	{"purchase ids can be foretold", []edit{{
+		"purchase/engine.go", "ulid.MustNew(ulid.Now(), entropy)", "ulid.MustNew(ulid.Now(), ulid.DefaultEntropy())",
+	}}, states, "TestIDsAreUnpredictable"},
 	{"orders of one id are not compared", []edit{{
 		"purchase/engine.go", "; len(fields) > 0 {", "; len(fields) > 100 {",
 	}}, simulation, "TestSameIDAnotherOrder"},
@@ -83,10 +86,15 @@ var sabotages = []sabotage{
 	{"not written now is never written", []edit{{
 		"purchase/send.go", "errors.Is(err, ErrNotWritten) && !unknown:", "errors.Is(err, ErrNotWritten) && (!unknown || true):",
 	}}, simulation, "TestClaimUnknown"},
+	{"a claim is disowned by two writes", []edit{{
+		"purchase/send.go",
+		"		e.record(e.life, id, Change{Event: Disowned, ",
+		"		e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: evidence})\n		e.record(e.life, id, Change{Event: WindowOver, ",
+	}}, simulation, "TestDisownedAndKilled"},
 	{"a claim that was disowned may be taken up", []edit{{
 		"purchase/send.go",
-		"		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: evidence}); ok {",
-		"		if _, ok := e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Evidence: evidence}); !ok {",
+		"		e.record(e.life, id, Change{Event: Disowned, ",
+		"		e.record(e.life, id, Change{Event: AnsweredNoEffect, ",
 	}}, simulation, "TestClaimUnknown"},
 	{"a price limit is open when nothing can be read", []edit{{
 		"purchase/guard.go",
@@ -254,6 +262,16 @@ var sabotages = []sabotage{
 	{"a machine that slept still sends", []edit{{
 		"gigastore/attempt.go", "	return now.After(limit) || now.Round(0).After(limit.Round(0))\n", "	return now.After(limit)\n",
 	}}, vendor, "TestNoByteLeft"},
+	{"an empty file is a new journal", []edit{
+		{"purchase/sqlite/place.go", "	case err == nil && info.Size() == 0:\n", "	case err == nil && info.Size() < 0:\n"},
+		{"purchase/sqlite/connection.go", "	case version == 0:\n", "	case false:\n"},
+	}, "./purchase/sqlite", "TestJournalThatWasLost"},
+	{"a log without its journal is nothing", []edit{{
+		"purchase/sqlite/place.go", "os.Lstat(path + companion); err == nil {", "os.Lstat(path + companion); err == nil && path == \"\" {",
+	}}, "./purchase/sqlite", "TestJournalThatWasLost"},
+	{"a restored journal is read by anybody", []edit{{
+		"purchase/sqlite/place.go", "info.Mode().Perm() != 0o600 {", "info.Mode().Perm() == 0 {",
+	}}, "./purchase/sqlite", "TestPrivateHoweverItCame"},
 	{"a journal that was deleted is written to", []edit{{
 		"purchase/sqlite/writer.go",
 		"	if err := j.inPlace(); err != nil {\n		refuse(notWritten(err))\n",
