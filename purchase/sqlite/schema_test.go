@@ -89,6 +89,7 @@ func TestQueryPlans(t *testing.T) {
 		"SELECT " + columns + " FROM purchase WHERE request_id = ? AND caller = ?": "purchase_key (request_id=? AND caller=?)",
 		selectLapsed:  "purchase_leased (lease_until<?)",
 		selectWatched: "purchase_watched (number>?)",
+		selectAbsent:  "purchase_absent (settled_at>?)",
 		selectWitnesses + " ORDER BY permitted_at DESC LIMIT ?": "purchase_witness (account=? AND kind=? AND mode=? AND permitted_at>? AND permitted_at<?)",
 		selectHistory:                 "PRIMARY KEY (purchase=?)",
 		list("id", ""):                "(id>? AND id<?)",
