@@ -19,6 +19,8 @@
 --
 -- Purging details of purchases settled more than 400 days ago. Their keys stay, so that no repeat of
 -- such a call ever buys again; replays of it lack the codes. Rows of unsettled purchases refuse it.
+-- Without the pragma, whose default differs, the text of deleted rows stays in the file.
+--   PRAGMA secure_delete = ON;
 --   DELETE FROM purchase_sale WHERE purchase IN
 --     (SELECT number FROM purchase WHERE settled_at < (unixepoch() - 400 * 86400) * 1000000);
 --   DELETE FROM purchase_personal WHERE purchase IN
