@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -64,7 +65,7 @@ type Engine struct {
 	lease       time.Duration
 	reconciler  *reconciler
 	instruments *Instruments
-	entropy     io.Reader
+	entropy     ulid.MonotonicReader
 	watchers    watchers
 
 	// life ends when the engine is closed: work that outlives drain stops there.
@@ -90,7 +91,7 @@ func NewEngine(config Config) *Engine {
 		inventory: gigastore.NewInventoryCache(config.Vendor),
 		timeout:   config.Vendor.Timeout(), window: config.SendWindow,
 		lease:       config.SendWindow + permitLife + config.Vendor.Timeout() + leaseSlack,
-		instruments: config.Instruments, entropy: cmp.Or[io.Reader](config.Entropy, rand.Reader),
+		instruments: config.Instruments, entropy: increasing(config.random()),
 		watchers: watchers{waiting: map[string]*settlement{}},
 		life:     life, end: end, waits: waits, endWaits: endWaits,
 	}
@@ -318,4 +319,21 @@ func (e *Engine) tell(p Purchase, text []byte, replayed bool) (Bought, error) {
 
 // newID makes the id of a purchase. Whoever knows some ids cannot tell the next one: ulid.Make could not
 // say so, since its entropy begins at the time of the process's start.
-func newID(entropy io.Reader) string { return ulid.MustNew(ulid.Now(), entropy).String() }
+func newID(entropy ulid.MonotonicReader) string {
+	for {
+		id, err := ulid.New(ulid.Now(), entropy)
+		switch {
+		case err == nil:
+			return id.String()
+		case !errors.Is(err, ulid.ErrMonotonicOverflow): // which begins anew
+			panic(err)
+		}
+	}
+}
+
+func (c Config) random() io.Reader { return cmp.Or[io.Reader](c.Entropy, rand.Reader) }
+
+// increasing has ids of one millisecond sort as they were made, each by 64 random bits behind the last.
+func increasing(random io.Reader) ulid.MonotonicReader {
+	return &ulid.LockedMonotonicReader{MonotonicReader: ulid.Monotonic(random, math.MaxUint64)}
+}

@@ -10,21 +10,45 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// TestIDsAreUnpredictable: all that is not the time comes from the reader, which is the system's.
+// counting counts what is read of the system's entropy.
+type counting struct{ read int }
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := rand.Read(p)
+	if c.read == 0 {
+		p[0] = 0 // far from where the ids of a millisecond overflow
+	}
+	c.read += n
+	return n, err
+}
+
+// TestIDsAreUnpredictable: ids take their bytes from the reader, which is the system's, and ids
+// of one millisecond are in the order that they were made in.
 func TestIDsAreUnpredictable(t *testing.T) {
 	t.Parallel()
-	entropy := []byte("0123456789abcdefghij")
-	source := bytes.NewReader(entropy)
-	for _, want := range [][]byte{entropy[:10], entropy[10:]} {
-		if id := ulid.MustParse(newID(source)); !bytes.Equal(id.Entropy(), want) {
-			t.Errorf("the id is of %q, want %q", id.Entropy(), want)
+	source := &counting{}
+	entropy := increasing(source)
+	const at = 1_700_000_000_000
+	last := ulid.ULID{}
+	for range 100 {
+		id := ulid.MustNew(at, entropy)
+		if id.Compare(last) <= 0 {
+			t.Fatalf("%s comes after %s", id, last)
 		}
+		last = id
+	}
+	if source.read < 800 {
+		t.Errorf("100 ids were made of %d random bytes", source.read)
 	}
 	vendor, err := gigastore.New(gigastore.Config{BaseURL: "http://127.0.0.1", ClientID: "client", ClientSecret: "secret"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e := NewEngine(Config{Vendor: vendor}); e.entropy != rand.Reader {
-		t.Errorf("by default ids are made of %T", e.entropy)
+	zeros := bytes.NewReader(make([]byte, 64))
+	if e := NewEngine(Config{Vendor: vendor, Entropy: zeros}); newID(e.entropy)[10:] != "0000000000000000" {
+		t.Error("an id is not made of the entropy that was given")
+	}
+	if (Config{}).random() != rand.Reader {
+		t.Error("by default ids are not made of the system's entropy")
 	}
 }

@@ -170,10 +170,11 @@ func (r *reconciler) aroundDue(open []Purchase) []Purchase {
 // scanPause is the constant's, or less where settings are quicker than that.
 func (r *reconciler) scanPause() time.Duration { return min(scanPause, r.config.Quiet/4) }
 
-// watched may take longer than other reads: what was presumed absent is kept for ever, and without this
-// read nothing is settled.
+// watched may take longer than other reads: without it nothing is settled.
 func (r *reconciler) watched(ctx context.Context) ([]Purchase, error) {
-	return bounded(ctx, watchedBudget, r.engine.journal.Watched)
+	return bounded(ctx, watchedBudget, func(ctx context.Context) ([]Purchase, error) {
+		return r.engine.journal.Watched(ctx, auditFor)
+	})
 }
 
 // scanDue reports whether a read of the vendor's whole list is worth its cost.

@@ -211,7 +211,7 @@ func testUnknownOrderField(t *testing.T, s *subject) {
 			t.Errorf("%s: %d purchases, err = %v; want the one that can be read", name, len(list), err)
 		}
 	}
-	watched, err := s.Journal.Watched(ctx)
+	watched, err := s.Journal.Watched(ctx, time.Hour)
 	readable("Watched", open, watched, err)
 	like := purchase.Likeness{Account: witness.Account, Kind: witness.Order.Kind, Mode: string(witness.Order.EffectiveMode())}
 	witnesses, err := s.Journal.Witnesses(ctx, like, purchase.Span{}, 10)

@@ -101,6 +101,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Harness) {
 		{"ListPages", testListPages},
 		{"ListPagesWhileClaiming", testListPagesWhileClaiming},
 		{"Watched", testWatched},
+		{"WatchedManyAndLong", testWatchedManyAndLong},
 		{"Witnesses", testWitnesses},
 		{"Restart", testRestart},
 		{"Killed", testKilled},

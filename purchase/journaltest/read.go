@@ -189,7 +189,7 @@ func testWatched(t *testing.T, s *subject) {
 	s.record(t, s.in(t, purchase.Accepted, newClaim()), purchase.WindowOver)
 	want = append(want, presumed.ID, operator.ID)
 
-	watched, err := s.Journal.Watched(t.Context())
+	watched, err := s.Journal.Watched(t.Context(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,6 +199,36 @@ func testWatched(t *testing.T, s *subject) {
 	for _, p := range watched {
 		equal(t, "a watched purchase", p, s.get(t, p.ID))
 	}
+}
+
+// testWatchedManyAndLong: more than a page of each, all of one instant; and what was called absent long ago is
+// read no more.
+func testWatchedManyAndLong(t *testing.T, s *subject) {
+	const each = 130
+	var open, absent []string
+	for range each {
+		open = append(open, s.record(t, s.claim(t, newClaim()), purchase.AnsweredUnknown).ID)
+		p := s.record(t, s.claim(t, newClaim()), purchase.AnsweredUnknown)
+		absent = append(absent, s.record(t, p, purchase.PresumedAbsent).ID)
+	}
+	watches := func(when string, want []string) {
+		t.Helper()
+		watched, err := s.Journal.Watched(t.Context(), time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ids(watched)
+		slices.Sort(got)
+		slices.Sort(want)
+		equal(t, when, got, want)
+	}
+	watches("within the hour", slices.Concat(open, absent))
+	s.clock.Advance(time.Hour - time.Microsecond)
+	watches("at its end", slices.Concat(open, absent))
+	s.clock.Advance(time.Microsecond)
+	watches("after it", open)
+	again := s.record(t, s.get(t, open[0]), purchase.PresumedAbsent)
+	watches("with a newer one", slices.Concat(open[1:], []string{again.ID}))
 }
 
 func testWitnesses(t *testing.T, s *subject) {

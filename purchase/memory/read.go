@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"gigagate.internal/purchase"
 )
@@ -79,14 +80,17 @@ func matches(filter purchase.Filter, p purchase.Purchase) bool {
 }
 
 // Watched implements [purchase.Journal].
-func (j *Journal) Watched(ctx context.Context) ([]purchase.Purchase, error) {
+func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purchase.Purchase, error) {
 	if err := j.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer j.mu.Unlock()
 	list := make([]purchase.Purchase, 0, len(j.watched))
+	since := j.time().Add(-absentFor)
 	for r := range j.watched {
-		list = append(list, r.purchase)
+		if p := r.purchase; !p.State.Settled() || p.SettledAt.After(since) {
+			list = append(list, p)
+		}
 	}
 	slices.SortFunc(list, func(a, b purchase.Purchase) int { return cmp.Compare(a.ID, b.ID) })
 	return list, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -78,9 +79,45 @@ func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchas
 		orNull(filter.From), orNull(filter.To), orNull(page.After), page.Size))
 }
 
-// Watched lists what a read of the vendor's records is matched against, in the order of ids.
-func (j *Journal) Watched(ctx context.Context) ([]purchase.Purchase, error) {
-	return readable(many(ctx, j, scanListed, j.sql.watched))
+// watchAtOnce is how many of the watched are read at a time.
+const watchAtOnce = 100
+
+// behindAll sorts behind every purchase id.
+const behindAll = "~"
+
+// Watched lists what a read of the vendor's records is matched against: what is open, then what was
+// called absent.
+func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purchase.Purchase, error) {
+	open, err := pages(row{}, func(after row) ([]row, error) {
+		return many(ctx, j, scanListed, j.sql.watched, after.ID, watchAtOnce)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var since row
+	since.ID = behindAll
+	absent, err := pages(since, func(after row) ([]row, error) {
+		return many(ctx, j, scanListed, j.sql.absent, j.clock(), absentFor, orNull(after.SettledAt), after.ID, watchAtOnce)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return readable(append(open, absent...), nil)
+}
+
+// pages reads a list to its end, each page behind the last row of the one before.
+func pages(after row, page func(after row) ([]row, error)) (list []row, err error) {
+	for {
+		found, err := page(after)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found...)
+		if len(found) < watchAtOnce {
+			return list, nil
+		}
+		after = found[len(found)-1]
+	}
 }
 
 // Witnesses lists succeeded purchases that resemble like, the nearest to the inner end of span first:

@@ -149,7 +149,8 @@ ANALYZE gigagate.purchase`)); err != nil {
 	}{
 		{"Lookup", q.lookup, []any{"shop", "order-7"}, []string{"purchase_key"}},
 		{"TakeLapsed", q.takeLapsed, []any{nil, "1 hour", "gateway"}, []string{"purchase_owned"}},
-		{"Watched", q.watched, nil, []string{"purchase_watched"}},
+		{"Watched, open", q.watched, []any{"", 100}, []string{"purchase_watched"}},
+		{"Watched, absent", q.absent, []any{nil, "48 hours", nil, "~", 100}, []string{"purchase_absent"}},
 		{"Witnesses, older", q.older, []any{"account", "register", "NOW", nil, "2026-01-01", 10}, []string{"purchase_witness"}},
 		{"Witnesses, younger", q.younger, []any{"account", "register", "NOW", "2026-01-01", nil, 10}, []string{"purchase_witness"}},
 		{"List", q.list, []any{none, none, none, nil, nil, nil, "00010000", 10}, []string{"purchase_pkey"}},

@@ -8,7 +8,7 @@ const columns = `id, caller, request_id, account, order_json, state, reason, att
 // statements are the SQL of one schema. $1 of every write is the injected clock's time; NULL is the
 // time at which the transaction began, which now() is.
 type statements struct {
-	ping, lookup, get, confirm, history, secrets, list, watched, older, younger string
+	ping, lookup, get, confirm, history, secrets, list, watched, absent, older, younger string
 
 	claim, record, recorded, takeLapsed string
 }
@@ -42,9 +42,15 @@ SELECT ` + columns + `
 		watched: q(`
 SELECT ` + columns + `
   FROM gigagate.purchase
- WHERE state IN ('UNCERTAIN', 'NEEDS_OPERATOR')
-    OR state = 'FAILED' AND reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR')
- ORDER BY id`),
+ WHERE state IN ('UNCERTAIN', 'NEEDS_OPERATOR') AND id > $1
+ ORDER BY id LIMIT $2`),
+		// The first page has no $3, and begins $2 before now.
+		absent: q(`
+SELECT ` + columns + `
+  FROM gigagate.purchase
+ WHERE state = 'FAILED' AND reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR')
+   AND (settled_at, id) > (coalesce($3::timestamptz, coalesce($1::timestamptz, now()) - $2::interval), $4)
+ ORDER BY settled_at, id LIMIT $5`),
 		older:      q(witnesses + `DESC LIMIT $6`),
 		younger:    q(witnesses + `ASC LIMIT $6`),
 		claim:      q(claim),

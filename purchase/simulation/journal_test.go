@@ -310,8 +310,8 @@ func (j *journal) List(ctx context.Context, filter purchase.Filter, page purchas
 }
 
 // Watched implements [purchase.Journal].
-func (j *journal) Watched(ctx context.Context) (list []purchase.Purchase, err error) {
-	if spoiled := j.do(ctx, "watched", func(ctx context.Context) { list, err = j.Journal.Watched(ctx) }); spoiled != nil {
+func (j *journal) Watched(ctx context.Context, absentFor time.Duration) (list []purchase.Purchase, err error) {
+	if spoiled := j.do(ctx, "watched", func(ctx context.Context) { list, err = j.Journal.Watched(ctx, absentFor) }); spoiled != nil {
 		return nil, spoiled
 	}
 	return list, errors.Join(err, j.replica.world.unreadable)

@@ -48,7 +48,8 @@ type statements struct {
 	updatePurchase, updateLease, updateProbe                *sql.Stmt
 
 	byKey, byID, history, personal, sale *sql.Stmt
-	lapsed, watched, witnessesBefore     *sql.Stmt
+	lapsed, watched, absent              *sql.Stmt
+	witnessesBefore                      *sql.Stmt
 	witnessesAfter                       *sql.Stmt
 	checkpoint, walFrames                *sql.Stmt
 }
@@ -209,6 +210,7 @@ func (c *connection) prepare(ctx context.Context) error {
 		{&c.sale, "SELECT sale FROM purchase_sale WHERE purchase = ?"},
 		{&c.lapsed, selectLapsed},
 		{&c.watched, selectWatched},
+		{&c.absent, selectAbsent},
 		{&c.witnessesBefore, selectWitnesses + " ORDER BY permitted_at DESC LIMIT ?"},
 		{&c.witnessesAfter, selectWitnesses + " ORDER BY permitted_at LIMIT ?"},
 		{&c.checkpoint, "PRAGMA wal_checkpoint(PASSIVE)"},
@@ -243,7 +245,7 @@ func (c *connection) close() error {
 	for _, stmt := range []*sql.Stmt{
 		s.begin, s.commit, s.rollback, s.insertPurchase, s.insertEvent, s.insertPersonal, s.insertSale,
 		s.updatePurchase, s.updateLease, s.updateProbe, s.byKey, s.byID, s.history, s.personal, s.sale,
-		s.lapsed, s.watched, s.witnessesBefore, s.witnessesAfter, s.checkpoint, s.walFrames,
+		s.lapsed, s.watched, s.absent, s.witnessesBefore, s.witnessesAfter, s.checkpoint, s.walFrames,
 	} {
 		if stmt != nil {
 			errs = append(errs, stmt.Close())

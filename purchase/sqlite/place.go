@@ -41,8 +41,7 @@ func makeNew(ctx context.Context, path string) (created bool, err error) {
 // publish makes a journal under another name first, so that a start that is cut off leaves no half of
 // one in its place, and two starts at a time do not meet in it.
 func publish(ctx context.Context, path string) (err error) {
-	folder := filepath.Dir(path)
-	draft, err := os.CreateTemp(folder, filepath.Base(path)+".new-*") // for its owner alone
+	draft, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // for its owner alone
 	if err != nil {
 		return err
 	}
@@ -59,11 +58,7 @@ func publish(ctx context.Context, path string) (err error) {
 			return err
 		}
 	}
-	opened, err := os.Open(folder) //nolint:gosec // the operator names the file
-	if err != nil {
-		return err
-	}
-	return errors.Join(opened.Sync(), opened.Close())
+	return nil // SQLite syncs the folder together with the first commit to the log that it makes there
 }
 
 // fill brings an empty file to the newest version, on the disk.

@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"gigagate.internal/purchase"
 )
@@ -18,10 +19,12 @@ const (
 	selectHistory = `SELECT sequence, at, event, attempt, verdict, state, reason, evidence, by
 		FROM purchase_event WHERE purchase = ? ORDER BY sequence`
 
-	// Its condition is that of the index purchase_watched, word for word.
+	// Their conditions are those of the indexes purchase_watched and purchase_absent, word for word.
 	selectWatched = "SELECT " + columns + ` FROM purchase
-		WHERE (state IN ('UNCERTAIN', 'NEEDS_OPERATOR') OR reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR'))
-		AND number > ? ORDER BY number LIMIT ?`
+		WHERE state IN ('UNCERTAIN', 'NEEDS_OPERATOR') AND number > ? ORDER BY number LIMIT ?`
+	selectAbsent = "SELECT " + columns + ` FROM purchase
+		WHERE reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR') AND (settled_at, number) > (?, ?)
+		ORDER BY settled_at, number LIMIT ?`
 
 	selectWitnesses = "SELECT " + columns + ` FROM purchase WHERE state = 'SUCCEEDED'
 		AND account = ? AND kind = ? AND mode = ? AND permitted_at >= ? AND permitted_at < ?`
@@ -30,7 +33,7 @@ const (
 	// over years of purchases.
 	scanAtOnce = 2000
 	// watchAtOnce is the same for the watched, which are found by an index.
-	watchAtOnce = 500
+	watchAtOnce = 100
 )
 
 // Lookup implements [purchase.Journal].
@@ -229,12 +232,30 @@ func conditionsOf(filter purchase.Filter) (conditions string, args []any) {
 }
 
 // Watched implements [purchase.Journal].
-func (j *Journal) Watched(ctx context.Context) ([]purchase.Purchase, error) {
-	var list []row
-	for after := int64(0); ; {
+func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purchase.Purchase, error) {
+	open, err := j.pages(ctx, row{}, func(c *connection, after row) ([]row, error) {
+		return rowsOf(c.watched.QueryContext(background, after.number, watchAtOnce))
+	})
+	if err != nil {
+		return nil, err
+	}
+	var since row
+	since.SettledAt, since.number = j.time().Add(-absentFor), math.MaxInt64
+	absent, err := j.pages(ctx, since, func(c *connection, after row) ([]row, error) {
+		return rowsOf(c.absent.QueryContext(background, micros(after.SettledAt), after.number, watchAtOnce))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return purchase.Readable(append(open, absent...), row.decoded)
+}
+
+// pages reads a list to its end, watchAtOnce rows at a time, each behind the last of those before.
+func (j *Journal) pages(ctx context.Context, after row, page func(c *connection, after row) ([]row, error)) (list []row, err error) {
+	for {
 		var found []row
 		err := j.read(ctx, func(c *connection) (err error) {
-			found, err = rowsOf(c.watched.QueryContext(background, after, watchAtOnce))
+			found, err = page(c, after)
 			return err
 		})
 		if err != nil {
@@ -242,9 +263,9 @@ func (j *Journal) Watched(ctx context.Context) ([]purchase.Purchase, error) {
 		}
 		list = append(list, found...)
 		if len(found) < watchAtOnce {
-			return purchase.Readable(list, row.decoded)
+			return list, nil
 		}
-		after = found[len(found)-1].number
+		after = found[len(found)-1]
 	}
 }
 

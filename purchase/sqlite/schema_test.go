@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -89,6 +91,7 @@ func TestQueryPlans(t *testing.T) {
 		"SELECT " + columns + " FROM purchase WHERE request_id = ? AND caller = ?": "purchase_key (request_id=? AND caller=?)",
 		selectLapsed:  "purchase_leased (lease_until<?)",
 		selectWatched: "purchase_watched (number>?)",
+		selectAbsent:  "purchase_absent (settled_at>?)",
 		selectWitnesses + " ORDER BY permitted_at DESC LIMIT ?": "purchase_witness (account=? AND kind=? AND mode=? AND permitted_at>? AND permitted_at<?)",
 		selectHistory:                 "PRIMARY KEY (purchase=?)",
 		list("id", ""):                "(id>? AND id<?)",
@@ -124,7 +127,8 @@ func TestQueryPlans(t *testing.T) {
 func TestDocumentedQueries(t *testing.T) {
 	t.Parallel()
 	day := time.Now()
-	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{Now: func() time.Time { return day }})
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := open(t, path, Options{Now: func() time.Time { return day }})
 	old := newClaim()
 	p, _, err := j.Claim(t.Context(), old)
 	if err != nil {
@@ -139,8 +143,8 @@ func TestDocumentedQueries(t *testing.T) {
 		t.Fatal(err)
 	}
 	queries := documented(t)
-	if len(queries) != 4 {
-		t.Fatalf("schema.sql documents %d statements, want 4", len(queries))
+	if len(queries) != 5 {
+		t.Fatalf("schema.sql documents %d statements, want 5", len(queries))
 	}
 	inWriter(t, j, func(c *connection) {
 		var id string
@@ -161,7 +165,10 @@ func TestDocumentedQueries(t *testing.T) {
 		if err := errors.Join(rows.Err(), rows.Close()); err != nil || events != 2 {
 			t.Errorf("what happened: %d events, err = %v", events, err)
 		}
-		for _, purge := range queries[2:] {
+		if _, err := c.copyLog(); err != nil { // what is purged is in the file
+			t.Error(err)
+		}
+		for _, purge := range append([]string{"PRAGMA secure_delete = OFF"}, queries[2:]...) { // as it may be built
 			if err := c.exec(background, purge); err != nil {
 				t.Errorf("%s: %v", purge, err)
 			}
@@ -172,6 +179,15 @@ func TestDocumentedQueries(t *testing.T) {
 			t.Errorf("%s: purged = %t, want %t, err = %v", id, secrets.Purged, purged, err)
 		}
 	}
+	inWriter(t, j, func(c *connection) {
+		if err := c.settleLog(background); err != nil {
+			t.Error(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || bytes.Contains(text, sale) {
+			t.Errorf("the file still has the sale that was purged, err = %v", err)
+		}
+	})
 }
 
 // documented is the statements in the comment at the head of schema.sql.

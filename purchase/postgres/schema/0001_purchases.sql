@@ -71,8 +71,9 @@ CREATE UNIQUE INDEX purchase_item ON gigagate.purchase (account, item_uid) WHERE
 CREATE INDEX purchase_owned ON gigagate.purchase (lease_until) WHERE state IN ('SENDING', 'ACCEPTED');
 -- What a read of the vendor's records is matched against.
 CREATE INDEX purchase_watched ON gigagate.purchase (id)
-    WHERE state IN ('UNCERTAIN', 'NEEDS_OPERATOR')
-       OR state = 'FAILED' AND reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR');
+    WHERE state IN ('UNCERTAIN', 'NEEDS_OPERATOR');
+CREATE INDEX purchase_absent ON gigagate.purchase (settled_at, id)
+    WHERE state = 'FAILED' AND reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR');
 -- Sales that show whether the vendor's records are complete.
 CREATE INDEX purchase_witness ON gigagate.purchase (account, kind, mode, permitted_at) WHERE state = 'SUCCEEDED';
 -- Lists by time and by customer. Lists of what is not settled are served above, others walk the primary key.

@@ -61,7 +61,7 @@ var sabotages = []sabotage{
 
 	// Looking up and claiming.
 	{"purchase ids can be foretold", []edit{{
-		"purchase/engine.go", "ulid.MustNew(ulid.Now(), entropy)", "ulid.MustNew(ulid.Now(), ulid.DefaultEntropy())",
+		"purchase/engine.go", "ulid.New(ulid.Now(), entropy)", "ulid.New(ulid.Now(), ulid.DefaultEntropy())",
 	}}, states, "TestIDsAreUnpredictable"},
 	{"orders of one id are not compared", []edit{{
 		"purchase/engine.go", "; len(fields) > 0 {", "; len(fields) > 100 {",
@@ -245,7 +245,7 @@ var sabotages = []sabotage{
 		"purchase/operate.go", "bearer != \"\" && bearer != p.ID || ", "",
 	}}, simulation, "TestResolve$"},
 	{"a journal that hangs keeps the reconciler", []edit{{
-		"purchase/reconcile.go", "bounded(ctx, watchedBudget, r.engine.journal.Watched)", "r.engine.journal.Watched(ctx)",
+		"purchase/reconcile.go", "bounded(ctx, watchedBudget, func(", "bounded(ctx, time.Hour, func(",
 	}}, simulation, "TestHungJournal"},
 	{"later reads do not look for what was called absent", []edit{{
 		"purchase/reconcile.go", "	r.alarmAbsent(ctx, watched, scan)\n", "",
@@ -253,6 +253,15 @@ var sabotages = []sabotage{
 	{"the order of a list is left to the vendor", []edit{{
 		"purchase/sighting.go", "ActivatedItems(ctx, newestFirst)", "ActivatedItems(ctx, gigastore.ActivatedItemsQuery{})",
 	}}, simulation, "TestCappedListIsReadNewestFirst"},
+	{"only a page of what is open is watched", []edit{{
+		"purchase/sqlite/read.go", "		if len(found) < watchAtOnce {\n", "		if len(found) <= watchAtOnce {\n",
+	}}, "./purchase/sqlite", "Journal/WatchedManyAndLong"},
+	{"what was called absent is watched for ever", []edit{{
+		"purchase/sqlite/read.go", "j.time().Add(-absentFor)", "j.time().Add(-9 * absentFor)",
+	}}, "./purchase/sqlite", "Journal/WatchedManyAndLong"},
+	{"only a page of what is open is watched, in SQL", []edit{{
+		"purchase/postgres/read.go", "		if len(found) < watchAtOnce {\n", "		if len(found) <= watchAtOnce {\n",
+	}}, "./purchase/postgres", "Journal/WatchedManyAndLong"},
 	{"an order of a later version stops all", []edit{{
 		"purchase/reconcile.go", "		if !errors.Is(err, ErrUnreadableOrder) {\n", "		if err != nil {\n",
 	}}, simulation, "TestOrderOfALaterVersion"},

@@ -351,7 +351,7 @@ type PurchaseEvent struct {
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
 	// What happened: CLAIMED, PERMITTED, ANSWERED_APPLIED, ANSWERED_REFUSED, ANSWERED_NO_EFFECT,
 	// ANSWERED_UNKNOWN, LOST, WINDOW_OVER, FOUND, PRESUMED_ABSENT, BEYOND_EVIDENCE,
-	// RESOLVED_APPLIED, RESOLVED_ABSENT.
+	// RESOLVED_APPLIED, RESOLVED_ABSENT, DISOWNED.
 	Event string `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
 	// The send it speaks of, from 1.
 	Attempt int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`

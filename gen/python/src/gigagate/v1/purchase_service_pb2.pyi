@@ -214,7 +214,7 @@ class PurchaseEvent(_message.Message):
     event: _builtins.str
     """What happened: CLAIMED, PERMITTED, ANSWERED_APPLIED, ANSWERED_REFUSED, ANSWERED_NO_EFFECT,
     ANSWERED_UNKNOWN, LOST, WINDOW_OVER, FOUND, PRESUMED_ABSENT, BEYOND_EVIDENCE,
-    RESOLVED_APPLIED, RESOLVED_ABSENT.
+    RESOLVED_APPLIED, RESOLVED_ABSENT, DISOWNED.
     """
     attempt: _builtins.int
     """The send it speaks of, from 1."""

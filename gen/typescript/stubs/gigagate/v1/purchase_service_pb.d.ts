@@ -162,7 +162,7 @@ export declare type PurchaseEvent = Message<"gigagate.v1.PurchaseEvent"> & {
   /**
    * What happened: CLAIMED, PERMITTED, ANSWERED_APPLIED, ANSWERED_REFUSED, ANSWERED_NO_EFFECT,
    * ANSWERED_UNKNOWN, LOST, WINDOW_OVER, FOUND, PRESUMED_ABSENT, BEYOND_EVIDENCE,
-   * RESOLVED_APPLIED, RESOLVED_ABSENT.
+   * RESOLVED_APPLIED, RESOLVED_ABSENT, DISOWNED.
    *
    * @generated from field: string event = 2;
    */
