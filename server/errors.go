@@ -36,7 +36,7 @@ type failure struct {
 	sentence string // empty: the row's
 	// retryDelay is zero: the row's.
 	retryDelay time.Duration
-	cause    error  // for the log, never for the caller
+	cause      error // for the log, never for the caller
 }
 
 // situation is one row of the contract's error table.
