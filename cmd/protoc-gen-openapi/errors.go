@@ -31,7 +31,7 @@ var situations = map[string]situation{
 	"PURCHASE_PRICE_UNREADABLE":   {400, "NOT_STARTED", false},
 	"NOT_RESOLVABLE":              {400, "NOT_STARTED", false},
 	"FOREIGN_ACTIVATED_ITEM":      {400, "NOT_STARTED", false},
-	"ABSENCE_NOT_SHOWN":           {400, "NOT_STARTED", true},
+	"ABSENCE_NOT_SHOWN":           {400, "NOT_STARTED", false},
 	"INVENTORY_ITEM_NOT_FOUND":    {404, "NOT_APPLIED", false},
 	"CUSTOMER_NOT_FOUND":          {404, "NOT_APPLIED", false},
 	"ACTIVATED_ITEM_NOT_FOUND":    {404, "NOT_APPLIED", false},
