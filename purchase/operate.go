@@ -50,6 +50,8 @@ type Resolution struct {
 	ItemUID string
 	// By names the operator, and Note says what the word rests on.
 	By, Note string
+	// Force says that nothing was sold before the vendor's records show it. It stays in the history.
+	Force bool
 }
 
 // Errors of Resolve beside the journal's.
@@ -76,7 +78,12 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 		if change, err = e.resolveApplied(ctx, p, resolution.ItemUID); err != nil {
 			return p, err
 		}
+	} else if !resolution.Force {
+		if err := e.reconciler.checkAbsent(ctx, p); err != nil {
+			return p, err
+		}
 	}
+	change.Evidence.Forced = resolution.Force && resolution.ItemUID == ""
 	change.By = resolution.By
 	change.Evidence.Note = resolution.Note
 	resolved, err := e.bind(ctx, id, change)

@@ -227,6 +227,8 @@ type Evidence struct {
 	Message      string `json:"message,omitempty"` // the vendor's text, scrubbed and bounded
 	ItemUID      string `json:"item_uid,omitempty"`
 	Note         string `json:"note,omitempty"` // ours
+	// Forced: an operator's word did not wait for the vendor's records.
+	Forced bool `json:"forced,omitempty"`
 }
 
 // Entry is one line of a purchase's history.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -52,6 +53,7 @@ type reconciler struct {
 
 	// What one process has seen so far. It is not journaled: after a restart the reads begin anew,
 	// which costs time and nothing else.
+	mu           sync.Mutex // of absences, for those who only ask
 	absences     map[string]absence
 	lastComplete time.Time
 	lastScan     time.Time // when the newest, complete or not, began
@@ -65,8 +67,10 @@ type absence struct {
 	since time.Time
 	// reads were shown to be readable around the attempt; unproven prove nothing, however many.
 	reads, unproven int
-	last            time.Time // when the newest of them began
-	around          time.Time // when it was last looked for by itself
+	// lacked counts the complete reads after the quiet time that did not show it, whatever they prove.
+	lacked int
+	last   time.Time // when the newest of them began
+	around time.Time // when it was last looked for by itself
 }
 
 func newReconciler(engine *Engine, config ReconcileConfig) *reconciler {
@@ -220,6 +224,8 @@ func (r *reconciler) keepOpen(open []Purchase) {
 		}
 		still[p.ID] = a
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.absences = still
 }
 

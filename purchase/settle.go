@@ -119,11 +119,11 @@ func (r *reconciler) weighAbsence(ctx context.Context, p Purchase, scan *sightin
 		a.unproven++
 	case younger || !scan.began.Before(quietEnd.Add(r.config.Wait)):
 		a.reads++
-	default:
-		return // a younger purchase, or the time that stands in for one, is still to come
+	default: // a younger purchase, or the time that stands in for one, is still to come
 	}
+	a.lacked++
 	a.last = scan.began
-	r.absences[p.ID] = a
+	r.keep(p.ID, a)
 	switch {
 	case a.reads >= absentReads && (p.State == Uncertain || p.Reason == Unreadable) && !p.SuccessSeen:
 		r.engine.record(ctx, p.ID, Change{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: ByReconciler})

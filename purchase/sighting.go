@@ -101,7 +101,7 @@ func (r *reconciler) readAround(ctx context.Context, near []Purchase) *sighting 
 		}
 		a := r.absences[p.ID]
 		a.around = time.Now()
-		r.absences[p.ID] = a
+		r.keep(p.ID, a)
 		if p.Order.Kind != Register {
 			if !read[p.Order.CustomerUID] {
 				read[p.Order.CustomerUID] = true

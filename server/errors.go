@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,9 @@ type failure struct {
 	// idUnused: the journal was read and has no purchase under the request id.
 	idUnused bool
 	sentence string // empty: the row's
-	cause    error  // for the log, never for the caller
+	// retryDelay is zero: the row's.
+	retryDelay time.Duration
+	cause      error // for the log, never for the caller
 }
 
 // situation is one row of the contract's error table.
@@ -148,6 +151,10 @@ var situations = map[gigagatev1.ErrorReason]situation{
 		code: codes.FailedPrecondition, effect: gigagatev1.Effect_EFFECT_NOT_STARTED,
 		sentence: "the named activated item cannot be this purchase's",
 	},
+	gigagatev1.ErrorReason_ERROR_REASON_ABSENCE_NOT_SHOWN: {
+		code: codes.FailedPrecondition, effect: gigagatev1.Effect_EFFECT_NOT_STARTED,
+		sentence: "the vendor's records do not show that nothing was sold",
+	},
 	gigagatev1.ErrorReason_ERROR_REASON_PRESUMED_ABSENT: {
 		code: codes.Aborted, effect: gigagatev1.Effect_EFFECT_NOT_APPLIED, newIDSafe: true,
 		sentence: "the vendor's records lack the purchase",
@@ -204,8 +211,8 @@ func (f *failure) outcome() *gigagatev1.Outcome {
 	out.NewRequestIdSafe = out.NewRequestIdSafe || f.idUnused
 	// What is settled stays as it is: the same request id is told the same whenever it is repeated.
 	settled := f.purchaseID != "" && out.GetEffect() == gigagatev1.Effect_EFFECT_NOT_APPLIED
-	if row.retryDelay > 0 && !settled {
-		out.RetryDelay = durationpb.New(row.retryDelay)
+	if delay := cmp.Or(f.retryDelay, row.retryDelay); delay > 0 && !settled {
+		out.RetryDelay = durationpb.New(delay)
 	}
 	return out
 }

@@ -91,7 +91,7 @@ func (s purchaseService) ResolvePurchase(ctx context.Context, req *gigagatev1.Re
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
 	p, err := s.engine.Resolve(ctx, req.GetId(), purchase.Resolution{
-		ItemUID: req.GetActivatedItemUid(), By: req.GetOperator(), Note: req.GetNote(),
+		ItemUID: req.GetActivatedItemUid(), By: req.GetOperator(), Note: req.GetNote(), Force: req.GetForce(),
 	})
 	if err != nil {
 		return nil, resolveFailure(req.GetId(), p, err)
@@ -109,7 +109,10 @@ func journalFailure(id string, err error) *failure {
 
 func resolveFailure(id string, p purchase.Purchase, err error) *failure {
 	f := &failure{purchaseID: id, effect: effectOfPurchase(p.State), cause: err}
+	absence, notShown := errors.AsType[*purchase.AbsenceError](err)
 	switch _, vendor := errors.AsType[*gigastore.Error](err); {
+	case notShown:
+		f.reason, f.sentence, f.retryDelay = gigagatev1.ErrorReason_ERROR_REASON_ABSENCE_NOT_SHOWN, absence.Error(), absence.Retry
 	case vendor:
 		f.reason = readFailure(err).reason
 	case errors.Is(err, purchase.ErrNotResolvable):
@@ -213,6 +216,7 @@ func entryToProto(entry purchase.Entry) *gigagatev1.PurchaseEvent {
 		VendorMessage:    entry.Evidence.Message,
 		ActivatedItemUid: entry.Evidence.ItemUID,
 		Note:             entry.Evidence.Note,
+		Forced:           entry.Evidence.Forced,
 	}
 }
 

@@ -29,7 +29,7 @@ func waitPurchase(id string, timeout time.Duration) *gigagatev1.WaitPurchaseRequ
 
 func nothingSold(id string) *gigagatev1.ResolvePurchaseRequest {
 	return &gigagatev1.ResolvePurchaseRequest{
-		Id: id, Resolution: &gigagatev1.ResolvePurchaseRequest_NothingSold{NothingSold: true}, Operator: "maria", Note: "ticket 17",
+		Id: id, Resolution: &gigagatev1.ResolvePurchaseRequest_NothingSold{NothingSold: true}, Operator: "maria", Note: "ticket 17", Force: true,
 	}
 }
 

@@ -94,6 +94,7 @@ type resolvePurchaseCommand struct {
 	ID          string `arg:"" name:"id" help:"The purchase."`
 	Item        string `placeholder:"UID" help:"The package that was sold; checked with the vendor."`
 	NothingSold bool   `name:"nothing-sold" help:"Nothing was sold."`
+	Force       bool   `help:"With --nothing-sold: do not wait until the vendor's records show it; kept in the history."`
 	Operator    string `required:"" placeholder:"NAME" help:"Who says so, for the history."`
 	Note        string `required:"" placeholder:"TEXT" help:"What it rests on, for the history."`
 	clientSettings
@@ -104,12 +105,15 @@ func (c *resolvePurchaseCommand) Validate() error {
 	if (c.Item == "") == !c.NothingSold {
 		return errors.New("give either --item or --nothing-sold")
 	}
+	if c.Force && !c.NothingSold {
+		return errors.New("--force goes with --nothing-sold: a named package is always checked")
+	}
 	return nil
 }
 
 // Run makes the call.
 func (c *resolvePurchaseCommand) Run(ctx context.Context, to console) error {
-	req := &gigagatev1.ResolvePurchaseRequest{Id: c.ID, Operator: c.Operator, Note: c.Note}
+	req := &gigagatev1.ResolvePurchaseRequest{Id: c.ID, Operator: c.Operator, Note: c.Note, Force: c.Force}
 	if c.NothingSold {
 		req.Resolution = &gigagatev1.ResolvePurchaseRequest_NothingSold{NothingSold: true}
 	} else {

@@ -80,6 +80,7 @@ func TestPurchasesCommands(t *testing.T) {
 		{"too long a page", []string{"list", "--page-size=501"}, exitFailed, "page_size"},
 		{"settled", []string{"resolve", id, "--nothing-sold", "--operator=maria", "--note=x"}, exitIndeterminate, "reason NOT_RESOLVABLE, effect APPLIED"},
 		{"no word", []string{"resolve", id, "--operator=maria", "--note=x"}, exitUsage, "give either --item or --nothing-sold"},
+		{"a forced package", []string{"resolve", id, "--operator=maria", "--note=x", "--item=u", "--force"}, exitUsage, "--force goes with --nothing-sold"},
 		{"two words", []string{"resolve", id, "--operator=maria", "--note=x", "--item=u", "--nothing-sold"}, exitUsage, "give either --item or --nothing-sold"},
 	} {
 		if got := g.purchases(t, test.args...); got.status != test.status || !strings.Contains(got.err, test.says) || got.out != "" {
@@ -127,7 +128,14 @@ func TestPurchasesResolve(t *testing.T) {
 		if nothing {
 			word, state, status = "--nothing-sold", gigagatev1.PurchaseState_PURCHASE_STATE_FAILED, exitFailed
 		}
-		resolved := decode(t, g.purchases(t, "resolve", id, word, "--operator=maria", "--note=portal, ticket 17"), &gigagatev1.ResolvePurchaseResponse{})
+		resolve := []string{"resolve", id, word, "--operator=maria", "--note=portal, ticket 17"}
+		if nothing {
+			if got := g.purchases(t, resolve...); got.status != exitIndeterminate || !strings.Contains(got.err, "ABSENCE_NOT_SHOWN") {
+				t.Errorf("nothing sold, too early: %+v", got)
+			}
+			resolve = append(resolve, "--force")
+		}
+		resolved := decode(t, g.purchases(t, resolve...), &gigagatev1.ResolvePurchaseResponse{})
 		if resolved.GetPurchase().GetState() != state {
 			t.Errorf("resolve: %v", resolved)
 		}

@@ -31,6 +31,7 @@ var situations = map[string]situation{
 	"PURCHASE_PRICE_UNREADABLE":   {400, "NOT_STARTED", false},
 	"NOT_RESOLVABLE":              {400, "NOT_STARTED", false},
 	"FOREIGN_ACTIVATED_ITEM":      {400, "NOT_STARTED", false},
+	"ABSENCE_NOT_SHOWN":           {400, "NOT_STARTED", false},
 	"INVENTORY_ITEM_NOT_FOUND":    {404, "NOT_APPLIED", false},
 	"CUSTOMER_NOT_FOUND":          {404, "NOT_APPLIED", false},
 	"ACTIVATED_ITEM_NOT_FOUND":    {404, "NOT_APPLIED", false},
@@ -61,6 +62,7 @@ var otherEffects = map[string]string{
 var otherEffectsOfResolving = map[string]string{
 	"NOT_RESOLVABLE":           "the effect is the purchase's",
 	"FOREIGN_ACTIVATED_ITEM":   "the effect is the purchase's",
+	"ABSENCE_NOT_SHOWN":        "the effect is the purchase's",
 	"VENDOR_REFUSED":           "the effect is the purchase's",
 	"VENDOR_UNAVAILABLE":       "the effect is the purchase's",
 	"ACTIVATED_ITEM_NOT_FOUND": "the effect is the purchase's",
@@ -90,7 +92,7 @@ var reasonsOf = map[string][]string{
 	"ListPurchases":      {"JOURNAL_UNAVAILABLE"},
 	"WaitPurchase":       {"PURCHASE_NOT_FOUND", "JOURNAL_UNAVAILABLE"},
 	"ResolvePurchase": {
-		"NOT_RESOLVABLE", "FOREIGN_ACTIVATED_ITEM", "VENDOR_REFUSED", "PURCHASE_NOT_FOUND", "ACTIVATED_ITEM_NOT_FOUND",
+		"NOT_RESOLVABLE", "FOREIGN_ACTIVATED_ITEM", "ABSENCE_NOT_SHOWN", "VENDOR_REFUSED", "PURCHASE_NOT_FOUND", "ACTIVATED_ITEM_NOT_FOUND",
 		"VENDOR_UNAVAILABLE", "JOURNAL_UNAVAILABLE",
 	},
 }

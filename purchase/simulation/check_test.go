@@ -220,7 +220,7 @@ func (v *verdict) resolve(r *replica, p purchase.Purchase) purchase.Purchase {
 	if p.Account != r.client.Account() {
 		return p
 	}
-	resolution := purchase.Resolution{By: "operator", Note: "seen in the portal"}
+	resolution := purchase.Resolution{By: "operator", Note: "seen in the portal", Force: true}
 	if sales := v.sales[p.Token()]; len(sales) == 1 {
 		resolution.ItemUID = sales[0].ItemUID
 	}

@@ -320,7 +320,7 @@ func TestAnotherAccount(t *testing.T) {
 		if err == nil {
 			t.Error("a package was named that this account cannot vouch for")
 		}
-		if _, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{By: "operator"}); err != nil {
+		if _, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{By: "operator", Force: true}); err != nil {
 			t.Errorf("an operator's word: %v", err)
 		}
 	})

@@ -30,7 +30,7 @@ func TestResolve(t *testing.T) {
 	stage(t, plan{}, func(t *testing.T, w *world) {
 		engine := w.replica(0).engine
 		resolve := func(key, uid string) (purchase.Purchase, error) {
-			return engine.Resolve(t.Context(), w.of(t, key).ID, purchase.Resolution{ItemUID: uid, By: "operator", Note: "portal"})
+			return engine.Resolve(t.Context(), w.of(t, key).ID, purchase.Resolution{ItemUID: uid, By: "operator", Note: "portal", Force: true})
 		}
 		if _, err := resolve("customer", ""); !errors.Is(err, purchase.ErrNotResolvable) {
 			t.Errorf("a settled purchase: %v", err)

@@ -244,6 +244,12 @@ var sabotages = []sabotage{
 	{"an operator may name another purchase's package", []edit{{
 		"purchase/operate.go", "bearer != \"\" && bearer != p.ID || ", "",
 	}}, simulation, "TestResolve$"},
+	{"a person's word waits for no read", []edit{{
+		"purchase/operate.go", "	} else if !resolution.Force {\n", "	} else if false {\n",
+	}}, simulation, "TestNothingSoldTooEarly"},
+	{"a person's word waits for one read alone", []edit{{
+		"purchase/absent.go", "	if a.lacked < absentReads-1 {\n", "	if a.lacked < 0 {\n",
+	}}, simulation, "TestNothingSoldOnceItIsShown"},
 	{"a journal that hangs keeps the reconciler", []edit{{
 		"purchase/reconcile.go", "bounded(ctx, watchedBudget, func(", "bounded(ctx, time.Hour, func(",
 	}}, simulation, "TestHungJournal"},

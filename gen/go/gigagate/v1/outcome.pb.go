@@ -132,6 +132,9 @@ const (
 	ErrorReason_ERROR_REASON_FOREIGN_ACTIVATED_ITEM ErrorReason = 28
 	// The vendor refused for a reason this contract has no name for.
 	ErrorReason_ERROR_REASON_VENDOR_REFUSED ErrorReason = 29
+	// The vendor's records do not show yet that nothing was sold; retry_delay says when they may.
+	// Without one no waiting helps.
+	ErrorReason_ERROR_REASON_ABSENCE_NOT_SHOWN ErrorReason = 30
 	// The request provably never reached the vendor.
 	ErrorReason_ERROR_REASON_NEVER_SENT ErrorReason = 40
 	// The vendor's records, shown to be readable around the attempt, lack the purchase.
@@ -177,6 +180,7 @@ var (
 		27: "ERROR_REASON_NOT_RESOLVABLE",
 		28: "ERROR_REASON_FOREIGN_ACTIVATED_ITEM",
 		29: "ERROR_REASON_VENDOR_REFUSED",
+		30: "ERROR_REASON_ABSENCE_NOT_SHOWN",
 		40: "ERROR_REASON_NEVER_SENT",
 		43: "ERROR_REASON_PRESUMED_ABSENT",
 		44: "ERROR_REASON_RESOLVED_BY_OPERATOR",
@@ -209,6 +213,7 @@ var (
 		"ERROR_REASON_NOT_RESOLVABLE":              27,
 		"ERROR_REASON_FOREIGN_ACTIVATED_ITEM":      28,
 		"ERROR_REASON_VENDOR_REFUSED":              29,
+		"ERROR_REASON_ABSENCE_NOT_SHOWN":           30,
 		"ERROR_REASON_NEVER_SENT":                  40,
 		"ERROR_REASON_PRESUMED_ABSENT":             43,
 		"ERROR_REASON_RESOLVED_BY_OPERATOR":        44,
@@ -429,7 +434,7 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x12EFFECT_NOT_STARTED\x10\x01\x12\x16\n" +
 	"\x12EFFECT_NOT_APPLIED\x10\x02\x12\x12\n" +
 	"\x0eEFFECT_APPLIED\x10\x03\x12\x18\n" +
-	"\x14EFFECT_INDETERMINATE\x10\x04*\xc7\b\n" +
+	"\x14EFFECT_INDETERMINATE\x10\x04*\xeb\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12\"\n" +
@@ -451,7 +456,8 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"&ERROR_REASON_PURCHASE_PRICE_UNREADABLE\x10\x1a\x12\x1f\n" +
 	"\x1bERROR_REASON_NOT_RESOLVABLE\x10\x1b\x12'\n" +
 	"#ERROR_REASON_FOREIGN_ACTIVATED_ITEM\x10\x1c\x12\x1f\n" +
-	"\x1bERROR_REASON_VENDOR_REFUSED\x10\x1d\x12\x1b\n" +
+	"\x1bERROR_REASON_VENDOR_REFUSED\x10\x1d\x12\"\n" +
+	"\x1eERROR_REASON_ABSENCE_NOT_SHOWN\x10\x1e\x12\x1b\n" +
 	"\x17ERROR_REASON_NEVER_SENT\x10(\x12 \n" +
 	"\x1cERROR_REASON_PRESUMED_ABSENT\x10+\x12%\n" +
 	"!ERROR_REASON_RESOLVED_BY_OPERATOR\x10,\x12 \n" +

@@ -372,7 +372,9 @@ type PurchaseEvent struct {
 	// The activated item it speaks of.
 	ActivatedItemUid string `protobuf:"bytes,11,opt,name=activated_item_uid,json=activatedItemUid,proto3" json:"activated_item_uid,omitempty"`
 	// A remark of the gateway or the operator.
-	Note          string `protobuf:"bytes,12,opt,name=note,proto3" json:"note,omitempty"`
+	Note string `protobuf:"bytes,12,opt,name=note,proto3" json:"note,omitempty"`
+	// Whether it is an operator's word that did not wait for the vendor's records.
+	Forced        bool `protobuf:"varint,13,opt,name=forced,proto3" json:"forced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -489,6 +491,13 @@ func (x *PurchaseEvent) GetNote() string {
 		return x.Note
 	}
 	return ""
+}
+
+func (x *PurchaseEvent) GetForced() bool {
+	if x != nil {
+		return x.Forced
+	}
+	return false
 }
 
 // GetPurchaseRequest names a purchase.
@@ -863,7 +872,10 @@ type ResolvePurchaseRequest struct {
 	// Who says so, for the history.
 	Operator string `protobuf:"bytes,4,opt,name=operator,proto3" json:"operator,omitempty"`
 	// What the word rests on (a ticket, a portal entry), for the history.
-	Note          string `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
+	Note string `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
+	// Whether nothing_sold counts at once, although the vendor's records do not show it. It stays in the
+	// history, and changes nothing for a named package.
+	Force         bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -944,6 +956,13 @@ func (x *ResolvePurchaseRequest) GetNote() string {
 	return ""
 }
 
+func (x *ResolvePurchaseRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
 type isResolvePurchaseRequest_Resolution interface {
 	isResolvePurchaseRequest_Resolution()
 }
@@ -954,7 +973,8 @@ type ResolvePurchaseRequest_ActivatedItemUid struct {
 }
 
 type ResolvePurchaseRequest_NothingSold struct {
-	// Nothing was sold. True, or not set at all.
+	// Nothing was sold. True, or not set at all. Unless it is forced it is refused with
+	// ERROR_REASON_ABSENCE_NOT_SHOWN until complete reads of the vendor's records show it.
 	NothingSold bool `protobuf:"varint,3,opt,name=nothing_sold,json=nothingSold,proto3,oneof"`
 }
 
@@ -1035,7 +1055,7 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\vupdate_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12;\n" +
 	"\vsettle_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"settleTime\"\x9e\x03\n" +
+	"settleTime\"\xb6\x03\n" +
 	"\rPurchaseEvent\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
 	"\x05event\x18\x02 \x01(\tR\x05event\x12\x18\n" +
@@ -1049,7 +1069,8 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\x0evendor_message\x18\n" +
 	" \x01(\tR\rvendorMessage\x12,\n" +
 	"\x12activated_item_uid\x18\v \x01(\tR\x10activatedItemUid\x12\x12\n" +
-	"\x04note\x18\f \x01(\tR\x04note\"P\n" +
+	"\x04note\x18\f \x01(\tR\x04note\x12\x16\n" +
+	"\x06forced\x18\r \x01(\bR\x06forced\"P\n" +
 	"\x12GetPurchaseRequest\x12:\n" +
 	"\x02id\x18\x01 \x01(\tB*\xe0A\x02\xbaH$\xc8\x01\x01r\x1f2\x1d^[0-7][0-9A-HJKMNP-TV-Z]{25}$R\x02id\"~\n" +
 	"\x13GetPurchaseResponse\x121\n" +
@@ -1073,13 +1094,14 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tB*\xe0A\x02\xbaH$\xc8\x01\x01r\x1f2\x1d^[0-7][0-9A-HJKMNP-TV-Z]{25}$R\x02id\x12A\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\atimeout\"I\n" +
 	"\x14WaitPurchaseResponse\x121\n" +
-	"\bpurchase\x18\x01 \x01(\v2\x15.gigagate.v1.PurchaseR\bpurchase\"\xd7\x02\n" +
+	"\bpurchase\x18\x01 \x01(\v2\x15.gigagate.v1.PurchaseR\bpurchase\"\xed\x02\n" +
 	"\x16ResolvePurchaseRequest\x12:\n" +
 	"\x02id\x18\x01 \x01(\tB*\xe0A\x02\xbaH$\xc8\x01\x01r\x1f2\x1d^[0-7][0-9A-HJKMNP-TV-Z]{25}$R\x02id\x12L\n" +
 	"\x12activated_item_uid\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\x10activatedItemUid\x12,\n" +
 	"\fnothing_sold\x18\x03 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\vnothingSold\x12?\n" +
 	"\boperator\x18\x04 \x01(\tB#\xe0A\x02\xbaH\x1d\xc8\x01\x01r\x182\x16^[A-Za-z0-9._-]{1,64}$R\boperator\x12/\n" +
-	"\x04note\x18\x05 \x01(\tB\x1b\xe0A\x02\xbaH\x15\xc8\x01\x01r\x10(\xac\x022\v^[^\\p{C}]*$R\x04noteB\x13\n" +
+	"\x04note\x18\x05 \x01(\tB\x1b\xe0A\x02\xbaH\x15\xc8\x01\x01r\x10(\xac\x022\v^[^\\p{C}]*$R\x04note\x12\x14\n" +
+	"\x05force\x18\x06 \x01(\bR\x05forceB\x13\n" +
 	"\n" +
 	"resolution\x12\x05\xbaH\x02\b\x01\"L\n" +
 	"\x17ResolvePurchaseResponse\x121\n" +

@@ -108,6 +108,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The named activated item cannot be this purchase's: it is another's, or another package."""
     ERROR_REASON_VENDOR_REFUSED: _ErrorReason.ValueType  # 29
     """The vendor refused for a reason this contract has no name for."""
+    ERROR_REASON_ABSENCE_NOT_SHOWN: _ErrorReason.ValueType  # 30
+    """The vendor's records do not show yet that nothing was sold; retry_delay says when they may.
+    Without one no waiting helps.
+    """
     ERROR_REASON_NEVER_SENT: _ErrorReason.ValueType  # 40
     """The request provably never reached the vendor."""
     ERROR_REASON_PRESUMED_ABSENT: _ErrorReason.ValueType  # 43
@@ -178,6 +182,10 @@ ERROR_REASON_FOREIGN_ACTIVATED_ITEM: ErrorReason.ValueType  # 28
 """The named activated item cannot be this purchase's: it is another's, or another package."""
 ERROR_REASON_VENDOR_REFUSED: ErrorReason.ValueType  # 29
 """The vendor refused for a reason this contract has no name for."""
+ERROR_REASON_ABSENCE_NOT_SHOWN: ErrorReason.ValueType  # 30
+"""The vendor's records do not show yet that nothing was sold; retry_delay says when they may.
+Without one no waiting helps.
+"""
 ERROR_REASON_NEVER_SENT: ErrorReason.ValueType  # 40
 """The request provably never reached the vendor."""
 ERROR_REASON_PRESUMED_ABSENT: ErrorReason.ValueType  # 43

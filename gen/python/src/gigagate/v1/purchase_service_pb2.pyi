@@ -211,6 +211,7 @@ class PurchaseEvent(_message.Message):
     VENDOR_MESSAGE_FIELD_NUMBER: _builtins.int
     ACTIVATED_ITEM_UID_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    FORCED_FIELD_NUMBER: _builtins.int
     event: _builtins.str
     """What happened: CLAIMED, PERMITTED, ANSWERED_APPLIED, ANSWERED_REFUSED, ANSWERED_NO_EFFECT,
     ANSWERED_UNKNOWN, LOST, WINDOW_OVER, FOUND, PRESUMED_ABSENT, BEYOND_EVIDENCE,
@@ -236,6 +237,8 @@ class PurchaseEvent(_message.Message):
     """The activated item it speaks of."""
     note: _builtins.str
     """A remark of the gateway or the operator."""
+    forced: _builtins.bool
+    """Whether it is an operator's word that did not wait for the vendor's records."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was journaled."""
@@ -255,10 +258,11 @@ class PurchaseEvent(_message.Message):
         vendor_message: _builtins.str = ...,
         activated_item_uid: _builtins.str = ...,
         note: _builtins.str = ...,
+        forced: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "attempt", b"attempt", "by", b"by", "bytes_written", b"bytes_written", "contradicts", b"contradicts", "event", b"event", "note", b"note", "reason", b"reason", "state", b"state", "time", b"time", "vendor_message", b"vendor_message", "vendor_status", b"vendor_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "attempt", b"attempt", "by", b"by", "bytes_written", b"bytes_written", "contradicts", b"contradicts", "event", b"event", "forced", b"forced", "note", b"note", "reason", b"reason", "state", b"state", "time", b"time", "vendor_message", b"vendor_message", "vendor_status", b"vendor_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -457,16 +461,23 @@ class ResolvePurchaseRequest(_message.Message):
     NOTHING_SOLD_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """ULID."""
     activated_item_uid: _builtins.str
     """The package that was sold, by its uid."""
     nothing_sold: _builtins.bool
-    """Nothing was sold. True, or not set at all."""
+    """Nothing was sold. True, or not set at all. Unless it is forced it is refused with
+    ERROR_REASON_ABSENCE_NOT_SHOWN until complete reads of the vendor's records show it.
+    """
     operator: _builtins.str
     """Who says so, for the history."""
     note: _builtins.str
     """What the word rests on (a ticket, a portal entry), for the history."""
+    force: _builtins.bool
+    """Whether nothing_sold counts at once, although the vendor's records do not show it. It stays in the
+    history, and changes nothing for a named package.
+    """
     def __init__(
         self,
         *,
@@ -475,10 +486,11 @@ class ResolvePurchaseRequest(_message.Message):
         nothing_sold: _builtins.bool = ...,
         operator: _builtins.str = ...,
         note: _builtins.str = ...,
+        force: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "nothing_sold", b"nothing_sold", "resolution", b"resolution"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "id", b"id", "note", b"note", "nothing_sold", b"nothing_sold", "operator", b"operator", "resolution", b"resolution"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "force", b"force", "id", b"id", "note", b"note", "nothing_sold", b"nothing_sold", "operator", b"operator", "resolution", b"resolution"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_resolution: _TypeAlias = _typing.Literal["activated_item_uid", "nothing_sold"]  # noqa: Y015
     _WhichOneofArgType_resolution: _TypeAlias = _typing.Literal["resolution", b"resolution"]  # noqa: Y015

@@ -304,6 +304,14 @@ export enum ErrorReason {
   VENDOR_REFUSED = 29,
 
   /**
+   * The vendor's records do not show yet that nothing was sold; retry_delay says when they may.
+   * Without one no waiting helps.
+   *
+   * @generated from enum value: ERROR_REASON_ABSENCE_NOT_SHOWN = 30;
+   */
+  ABSENCE_NOT_SHOWN = 30,
+
+  /**
    * The request provably never reached the vendor.
    *
    * @generated from enum value: ERROR_REASON_NEVER_SENT = 40;

@@ -237,6 +237,13 @@ export declare type PurchaseEvent = Message<"gigagate.v1.PurchaseEvent"> & {
    * @generated from field: string note = 12;
    */
   note: string;
+
+  /**
+   * Whether it is an operator's word that did not wait for the vendor's records.
+   *
+   * @generated from field: bool forced = 13;
+   */
+  forced: boolean;
 };
 
 /**
@@ -456,7 +463,8 @@ export declare type ResolvePurchaseRequest = Message<"gigagate.v1.ResolvePurchas
     case: "activatedItemUid";
   } | {
     /**
-     * Nothing was sold. True, or not set at all.
+     * Nothing was sold. True, or not set at all. Unless it is forced it is refused with
+     * ERROR_REASON_ABSENCE_NOT_SHOWN until complete reads of the vendor's records show it.
      *
      * @generated from field: bool nothing_sold = 3;
      */
@@ -477,6 +485,14 @@ export declare type ResolvePurchaseRequest = Message<"gigagate.v1.ResolvePurchas
    * @generated from field: string note = 5;
    */
   note: string;
+
+  /**
+   * Whether nothing_sold counts at once, although the vendor's records do not show it. It stays in the
+   * history, and changes nothing for a named package.
+   *
+   * @generated from field: bool force = 6;
+   */
+  force: boolean;
 };
 
 /**

@@ -1,0 +1,65 @@
+package purchase
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// AbsenceError says that the vendor's records do not show yet that nothing was sold. Only a forced
+// word settles the purchase before they do.
+type AbsenceError struct {
+	// Retry is how long from now the same word may be tried again; zero where no waiting helps.
+	Retry time.Duration
+	why   string
+}
+
+func (e *AbsenceError) Error() string { return "that nothing was sold is not shown: " + e.why }
+
+// checkAbsent asks of a person's word what is asked of the reconciler: that the vendor has had its
+// time to show a sale, and that complete reads since then lack it. The last of them is made here.
+func (r *reconciler) checkAbsent(ctx context.Context, p Purchase) error {
+	if p.Account != r.engine.vendor.Account() {
+		return &AbsenceError{why: "it was bought for another account, whose records cannot be read"}
+	}
+	quietEnd, a := r.seen(p)
+	if wait := time.Until(later(quietEnd, a.last.Add(r.config.Quiet/4))); wait > 0 {
+		return &AbsenceError{Retry: wait, why: "the vendor may not show a sale of that time yet"}
+	}
+	if a.lacked < absentReads-1 {
+		r.nudge() // each time somebody asks makes for one more read
+		return &AbsenceError{Retry: r.config.Quiet / 4, why: "too few complete reads of the vendor's list lack it"}
+	}
+	s := newSighting()
+	s.asked[p.ID] = true
+	for record, err := range r.engine.vendor.ActivatedItems(ctx, newestFirst) {
+		if err != nil {
+			return &AbsenceError{Retry: r.scanPause(), why: fmt.Sprintf("the vendor's list cannot be read (%T)", err)}
+		}
+		s.see(record)
+	}
+	if len(s.of(p.ID)) > 0 {
+		r.nudge() // the reconciler settles what is there
+		return &AbsenceError{why: "the vendor's list shows a package under its mark"}
+	}
+	return nil
+}
+
+// seen is what this process knows of an attempt: when the vendor must show a sale, and what reads lacked
+// it. A process that has not met the attempt begins now.
+func (r *reconciler) seen(p Purchase) (quietEnd time.Time, a absence) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, ok := r.absences[p.ID]
+	if !ok || a.attempt != p.Attempt {
+		a = absence{attempt: p.Attempt, since: time.Now()}
+	}
+	return later(r.lastByte(p), a.since).Add(r.config.Quiet), a
+}
+
+// keep replaces what is known of an attempt. The reconciler alone writes, and reads without the lock.
+func (r *reconciler) keep(id string, a absence) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.absences[id] = a
+}

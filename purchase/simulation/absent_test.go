@@ -1,0 +1,75 @@
+package simulation
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"gigagate.internal/purchase"
+)
+
+// nothingSold is an operator's word on a key's purchase, and how the gateway took it.
+func (w *world) nothingSold(t *testing.T, key string, force bool) (purchase.Purchase, *purchase.AbsenceError) {
+	t.Helper()
+	p, err := w.replica(0).engine.Resolve(t.Context(), w.of(t, key).ID, purchase.Resolution{By: "operator", Note: "portal", Force: force})
+	refused, ok := errors.AsType[*purchase.AbsenceError](err)
+	if err != nil && !ok {
+		t.Fatalf("%s: %v", key, err)
+	}
+	return p, refused
+}
+
+// TestNothingSoldTooEarly: a person looks into the portal a second after the answer was lost, and the
+// vendor shows its sale only later.
+func TestNothingSoldTooEarly(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		w.inject(t, listPath, "list_fail", 100000, nil)
+		p := w.sellUnseen(t, register("order-0", ""))
+		if _, refused := w.nothingSold(t, "order-0", false); refused == nil || refused.Retry < quiet/2 {
+			t.Errorf("%s sold, and the word that nothing was: %v", w.salesOf(t, "order-0")[0].ItemUID, refused)
+		}
+		pause(time.Until(quietEnd(p).Add(time.Minute)))
+		if _, refused := w.nothingSold(t, "order-0", false); refused == nil {
+			t.Error("the word was taken while nobody could read the vendor's list")
+		}
+		w.box.Disarm()
+		w.becomes(t, "order-0", purchase.Succeeded, time.Hour)
+	})
+}
+
+// TestNothingSoldOnceItIsShown: the reads that the reconciler asks of itself are enough for a person.
+func TestNothingSoldOnceItIsShown(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		p := w.lose(t, register("order-0", "FIRST_USE"))
+		for {
+			got, refused := w.nothingSold(t, "order-0", false)
+			if refused == nil {
+				if got.Reason != purchase.ReasonOperator || got.SettledAt.Before(quietEnd(p).Add(2*quiet/4)) || len(w.salesOf(t, "order-0")) != 0 {
+					t.Errorf("%s %s after %s", got.State, got.Reason, got.SettledAt.Sub(p.ClaimedAt))
+				}
+				return
+			}
+			if refused.Retry <= 0 || time.Since(w.began) > time.Hour {
+				t.Fatal(refused)
+			}
+			pause(refused.Retry + time.Second)
+		}
+	})
+}
+
+// TestNothingSoldForced stays in the history as what it is.
+func TestNothingSoldForced(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		p := w.lose(t, register("order-0", ""))
+		if got, refused := w.nothingSold(t, "order-0", true); refused != nil || got.Reason != purchase.ReasonOperator {
+			t.Errorf("%s %s, %v", got.State, got.Reason, refused)
+		}
+		history, err := w.store.journal().History(t.Context(), p.ID)
+		if last := history[len(history)-1]; err != nil || !last.Evidence.Forced || last.Evidence.Note != "portal" {
+			t.Errorf("the history ends in %+v, %v", last, err)
+		}
+	})
+}
