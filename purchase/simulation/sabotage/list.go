@@ -75,6 +75,12 @@ var sabotages = []sabotage{
 	{"one field of the contract is not sent", []edit{{
 		"purchase/send.go", "			Dedicated: o.Dedicated, CustomerProfileDomainID:", "			CustomerProfileDomainID:",
 	}}, doors, "TestEveryFieldOfAnOrderIsComparedAndSent"},
+	{"an id that could not be looked up was not started", []edit{{
+		"server/orders.go", "		if !journal.LookedUp {\n", "		if false {\n",
+	}}, doors, "TestJournalOutOfOrder"},
+	{"a broken rule says nothing of the request id", []edit{{
+		"server/interceptors.go", "s.tellOfRequestID, s.validate)", "s.validate)",
+	}}, doors, "TestRefusedOrdersSpeakOfTheirRequestID"},
 	{"look up after the guards", []edit{{
 		"purchase/engine.go",
 		"	kept, err := e.lookup(answer, request.Key)\n",
