@@ -32,8 +32,10 @@ type failure struct {
 	fields     []*gigagatev1.FieldViolation
 	// idUnused: the journal was read and has no purchase under the request id.
 	idUnused bool
-	sentence string // empty: the row's
-	cause    error  // for the log, never for the caller
+	// unsupported: HTTP tells it as 415.
+	unsupported bool
+	sentence    string // empty: the row's
+	cause       error  // for the log, never for the caller
 }
 
 // situation is one row of the contract's error table.
