@@ -222,6 +222,9 @@ func (e *Engine) lookup(answer context.Context, key Key) (Purchase, error) {
 	return bounded(context.WithoutCancel(answer), journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Lookup(ctx, key) })
 }
 
+// Known is the purchase that a key stands for, or ErrNotFound. It is for refusals that come before Buy.
+func (e *Engine) Known(ctx context.Context, key Key) (Purchase, error) { return e.lookup(ctx, key) }
+
 // get is journal.Get, bounded.
 func (e *Engine) get(ctx context.Context, id string) (Purchase, error) {
 	return bounded(ctx, journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })

@@ -33,7 +33,9 @@ type failure struct {
 	fields     []*gigagatev1.FieldViolation
 	// idUnused: the journal was read and has no purchase under the request id.
 	idUnused bool
-	sentence string // empty: the row's
+	// unsupported: HTTP tells it as 415.
+	unsupported bool
+	sentence    string // empty: the row's
 	// retryDelay is zero: the row's.
 	retryDelay time.Duration
 	cause      error // for the log, never for the caller

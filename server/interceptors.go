@@ -29,10 +29,11 @@ const traceIDKey = "x-trace-id"
 //   - mapErrors gives every error its details, a recovered panic's included;
 //   - recoverPanic comes next, so that all below it is covered;
 //   - the door's own interceptors complete the request from what that door carries beside it;
+//   - tellOfRequestID makes a refused order speak of what the journal has under its request id;
 //   - validate comes last, so that it sees the request as the handler will.
 func (s *Server) interceptors(door string, own ...grpc.UnaryServerInterceptor) []grpc.UnaryServerInterceptor {
 	chain := []grpc.UnaryServerInterceptor{s.observe(door), mapErrors, recoverPanic}
-	return append(append(chain, own...), s.validate)
+	return append(append(chain, own...), s.tellOfRequestID, s.validate)
 }
 
 // observe writes one log line per call and sets the trace id of the answer.

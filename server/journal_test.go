@@ -88,6 +88,9 @@ func journalUnavailable(safe bool) want {
 	return want{codes.Unavailable, http.StatusServiceUnavailable, "JOURNAL_UNAVAILABLE", "NOT_STARTED", safe, nil}
 }
 
+// idUnread: the journal did not say what the request id stands for, so an earlier call may have bought.
+var idUnread = want{codes.Unavailable, http.StatusServiceUnavailable, "JOURNAL_UNAVAILABLE", "INDETERMINATE", false, nil}
+
 var overloaded = want{codes.ResourceExhausted, http.StatusTooManyRequests, "OVERLOADED", "NOT_STARTED", true, nil}
 
 // Without the journal nothing is sent. A new request id is safe where the journal said, before it
@@ -106,7 +109,7 @@ func TestJournalOutOfOrder(t *testing.T) {
 		broke func(*faultyJournal)
 		want  want
 	}{
-		{"no look-up", func(j *faultyJournal) { j.lookup.Store(&errJournal) }, journalUnavailable(false)},
+		{"no look-up", func(j *faultyJournal) { j.lookup.Store(&errJournal) }, idUnread},
 		{"claim not written", func(j *faultyJournal) { refuse(j, notWritten) }, journalUnavailable(true)},
 		{"queue full", func(j *faultyJournal) { refuse(j, full) }, overloaded},
 	} {
@@ -167,7 +170,7 @@ func TestClaimWithoutAnAnswer(t *testing.T) {
 				}
 				return
 			}
-			a.check(t, journalUnavailable(false))
+			a.check(t, idUnread)
 			again := g.overGRPC(t, t.Context(), ask(message))
 			again.check(t, neverSent)
 			if sent := g.sends.of(message.GetRequestId()); sent != 0 {
@@ -211,8 +214,8 @@ func TestKnownPurchaseThatCannotBeCompared(t *testing.T) {
 	g.bought(t, message)
 	journal.secrets.Store(&errJournal)
 	for _, d := range g.doors() {
-		d.call(t, t.Context(), ask(message)).check(t, journalUnavailable(false))
-		d.call(t, t.Context(), ask(other(message, func(r *reg) { r.Metatag = "elsewhere" }))).check(t, journalUnavailable(false))
+		d.call(t, t.Context(), ask(message)).check(t, idUnread)
+		d.call(t, t.Context(), ask(other(message, func(r *reg) { r.Metatag = "elsewhere" }))).check(t, idUnread)
 	}
 }
 

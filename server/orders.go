@@ -86,6 +86,11 @@ func purchaseFailure(err error) (f *failure, replayed bool) {
 	}
 	if journal, ok := errors.AsType[*purchase.JournalError](err); ok {
 		f := &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, idUnused: journal.LookedUp, cause: err}
+		if !journal.LookedUp {
+			// The effect speaks of the request id, and an earlier call may have bought under it.
+			f.effect = gigagatev1.Effect_EFFECT_INDETERMINATE
+			f.sentence = "the journal cannot be used: this call sent nothing, what an earlier one did is not known"
+		}
 		if errors.Is(err, purchase.ErrQueueFull) {
 			f.reason = gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED
 		}

@@ -156,13 +156,17 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 			s.serveDocs(w, r)
 			return
 		}
-		if r.URL.Path != "/v1" && !strings.HasPrefix(r.URL.Path, "/v1/") {
+		// No id has a colon, so an escaped one is that of a verb, as in {id}%3Await.
+		r.URL.RawPath = escapedColon.Replace(r.URL.RawPath)
+		if strings.HasSuffix(r.URL.EscapedPath(), "/") || r.URL.Path != "/v1" && !strings.HasPrefix(r.URL.Path, "/v1/") {
 			s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND})
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
 }
+
+var escapedColon = strings.NewReplacer("%3A", ":", "%3a", ":")
 
 // restBody is a request body that remembers whose it is, for the decoder that reads it.
 type restBody struct {

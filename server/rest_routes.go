@@ -132,6 +132,11 @@ func checkEnvelope(r *http.Request, route *route) *failure {
 	if crossOrigin.Check(r) != nil {
 		return malformed("", "a web page of another origin may not make this call")
 	}
+	if len(r.Header.Values("Content-Encoding")) > 0 {
+		f := malformed("", "a Content-Encoding is not supported: send the body as it is")
+		f.unsupported = true
+		return f
+	}
 	if r.Method == http.MethodPost {
 		if r.URL.RawQuery != "" || r.URL.ForceQuery {
 			return malformed("", "a query is not allowed here: all fields stand in the body")

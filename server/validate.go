@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/purchase"
 )
 
 // validate refuses a request that breaks the contract's rules before a handler sees it.
@@ -34,6 +36,37 @@ func (s *Server) validate(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 	}
 	return next(ctx, req)
 }
+
+// tellOfRequestID makes a refusal of the contract's rules speak of the request id: an earlier call with
+// the same id may have bought, or may still. Where the journal cannot be read, nobody knows.
+func (s *Server) tellOfRequestID(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	resp, err := next(ctx, req)
+	f, ok := errors.AsType[*failure](err)
+	if !ok || f.reason != gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD {
+		return resp, err
+	}
+	var id string
+	switch r := req.(type) {
+	case *gigagatev1.RegisterRequest:
+		id = r.GetRequestId()
+	case *gigagatev1.TopUpRequest:
+		id = r.GetRequestId()
+	}
+	if !validRequestID.MatchString(id) {
+		return resp, err // no purchase has such an id
+	}
+	kept, lookupErr := s.engine.Known(ctx, purchase.Key{Caller: defaultCaller, RequestID: id})
+	switch {
+	case lookupErr == nil:
+		f.effect, f.purchaseID = effectOfPurchase(kept.State), kept.ID
+	case !errors.Is(lookupErr, purchase.ErrNotFound):
+		f.effect = gigagatev1.Effect_EFFECT_INDETERMINATE
+	}
+	return resp, err
+}
+
+// validRequestID is the contract's rule for request ids.
+var validRequestID = regexp.MustCompile(`^[!#-~]{1,64}$`)
 
 // violations is the failure of a request that broke rules of the contract. The rules' own texts
 // name no values.

@@ -18,6 +18,7 @@ const (
 	states     = "./purchase"
 	simulation = "./purchase/simulation"
 	vendor     = "./gigastore"
+	doors      = "./server"
 )
 
 // sabotages are the rules in the order of a purchase's life.
@@ -70,6 +71,19 @@ var sabotages = []sabotage{
 		"purchase/purchase.go",
 		"	differ(\"activation_mode\", kept.ActivationMode != asked.ActivationMode)\n", "",
 	}}, states, "TestDifferences"},
+	{"one field of the contract is not compared", []edit{{
+		"purchase/purchase.go",
+		"	differ(inProfile+\"dedicated\", !sameBool(kept.Dedicated, asked.Dedicated))\n", "",
+	}}, doors, "TestEveryFieldOfAnOrderIsComparedAndSent"},
+	{"one field of the contract is not sent", []edit{{
+		"purchase/send.go", "			Dedicated: o.Dedicated, CustomerProfileDomainID:", "			CustomerProfileDomainID:",
+	}}, doors, "TestEveryFieldOfAnOrderIsComparedAndSent"},
+	{"an id that could not be looked up was not started", []edit{{
+		"server/orders.go", "		if !journal.LookedUp {\n", "		if false {\n",
+	}}, doors, "TestJournalOutOfOrder"},
+	{"a broken rule says nothing of the request id", []edit{{
+		"server/interceptors.go", "s.tellOfRequestID, s.validate)", "s.validate)",
+	}}, doors, "TestRefusedOrdersSpeakOfTheirRequestID"},
 	{"look up after the guards", []edit{{
 		"purchase/engine.go",
 		"	kept, err := e.lookup(answer, request.Key)\n",

@@ -1,0 +1,44 @@
+package server_test
+
+import (
+	"net/http"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+)
+
+// A refusal of a broken rule speaks of the request id: of what an earlier call with it came to, or that
+// nobody knows. "Not started" beside a sale that may still come would have the caller buy twice.
+func TestRefusedOrdersSpeakOfTheirRequestID(t *testing.T) {
+	t.Parallel()
+	journal := newFaultyJournal()
+	held := newGate(t, pathTopUp)
+	g := open(t, setup{journal: journal, wrap: held.wrap})
+	message := register()
+	sold := g.overREST(t, t.Context(), ask(message))
+	sold.ok(t)
+	refused := topUp("nobody")
+	answers := make(chan answer, 1)
+	go func() { answers <- g.overGRPC(t, g.life, ask(refused)) }()
+	<-held.entered
+	broken := other(message, func(r *reg) { r.UserCountry = "nowhere" })
+	open := other(refused, func(r *top) { r.InventoryItemId = "?" })
+	invalidWith := func(effect string, field string) want {
+		return want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", effect, false, []string{field}}
+	}
+	for _, d := range g.doors() {
+		a := d.call(t, t.Context(), ask(broken))
+		a.check(t, invalidWith("APPLIED", "user_country"))
+		if a.purchaseID(t) != sold.purchaseID(t) {
+			t.Errorf("another purchase: %s", a.text)
+		}
+		d.call(t, t.Context(), ask(open)).check(t, invalidWith("INDETERMINATE", "inventory_item_id"))
+		fresh := register(func(r *reg) { r.UserCountry = "nowhere" })
+		d.call(t, t.Context(), ask(fresh)).check(t, invalidWith("NOT_STARTED", "user_country"))
+		journal.lookup.Store(&errJournal)
+		d.call(t, t.Context(), ask(fresh)).check(t, invalidWith("INDETERMINATE", "user_country"))
+		journal.lookup.Store(nil)
+	}
+	close(held.open)
+	<-answers
+}

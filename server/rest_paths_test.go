@@ -1,0 +1,24 @@
+package server_test
+
+import (
+	"net/http"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+// Clients escape what they like, and some compress: each is understood, or told what it did.
+func TestPathsAndCodings(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	id := g.bought(t, register())
+	for _, colon := range []string{":", "%3A", "%3a"} {
+		g.http(t, t.Context(), "GET", "/v1/purchases/"+id+colon+"wait", nil, nil, &gigagatev1.WaitPurchaseResponse{}).ok(t)
+	}
+	nothing := want{codes.NotFound, http.StatusNotFound, "ROUTE_NOT_FOUND", "NOT_STARTED", false, nil}
+	g.http(t, t.Context(), "GET", "/v1/purchases/", nil, nil, &gigagatev1.ListPurchasesResponse{}).check(t, nothing)
+	coded := want{codes.InvalidArgument, http.StatusUnsupportedMediaType, "MALFORMED_REQUEST", "NOT_STARTED", false, []string{""}}
+	g.http(t, t.Context(), "POST", restRegister, []byte("zipped"), http.Header{"Content-Encoding": {"gzip"}}, &gigagatev1.RegisterResponse{}).check(t, coded)
+}
