@@ -33,9 +33,9 @@ type failure struct {
 	fields     []*gigagatev1.FieldViolation
 	// idUnused: the journal was read and has no purchase under the request id.
 	idUnused bool
-	// unsupported: HTTP tells it as 415.
-	unsupported bool
-	sentence    string // empty: the row's
+	// httpStatus is zero: the one of the row's code.
+	httpStatus int
+	sentence   string // empty: the row's
 	// retryDelay is zero: the row's.
 	retryDelay time.Duration
 	cause      error // for the log, never for the caller

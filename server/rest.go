@@ -152,6 +152,13 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 		r.Header.Del("Grpc-Timeout")
 		r.Header.Del("TE")
 		r.Body = &restBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), call: restCallOf(r.Context())}
+		if s.knownHost != nil && !s.knownHost(r.Host) {
+			s.refuse(w, r, &failure{
+				reason: gigagatev1.ErrorReason_ERROR_REASON_MALFORMED_REQUEST, httpStatus: http.StatusMisdirectedRequest,
+				sentence: "this host name is not known here: --allowed-hosts adds names",
+			})
+			return
+		}
 		if s.isDocs(r) {
 			s.serveDocs(w, r)
 			return

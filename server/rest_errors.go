@@ -90,8 +90,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
 	code := runtime.HTTPStatusFromCode(situations[f.reason].code)
 	if f.reason == gigagatev1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED {
 		code = http.StatusMethodNotAllowed
-	} else if f.unsupported {
-		code = http.StatusUnsupportedMediaType
+	} else if f.httpStatus != 0 {
+		code = f.httpStatus
 	}
 	writeStatus(w, f.GRPCStatus(), code)
 }

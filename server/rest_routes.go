@@ -134,7 +134,7 @@ func checkEnvelope(r *http.Request, route *route) *failure {
 	}
 	if len(r.Header.Values("Content-Encoding")) > 0 {
 		f := malformed("", "a Content-Encoding is not supported: send the body as it is")
-		f.unsupported = true
+		f.httpStatus = http.StatusUnsupportedMediaType
 		return f
 	}
 	if r.Method == http.MethodPost {

@@ -57,6 +57,8 @@ type Config struct {
 	Now func() time.Time
 	// Docs says whether the REST door also serves its own documentation.
 	Docs bool
+	// KnownHost reports whether REST may be addressed by a Host header. nil: by every one.
+	KnownHost func(host string) bool
 }
 
 // Server is the gateway behind its listeners, which are the caller's: GRPC and REST serve on them.
@@ -69,6 +71,7 @@ type Server struct {
 	meterProvider  metric.MeterProvider
 	propagator     propagation.TextMapPropagator
 	now            func() time.Time
+	knownHost      func(host string) bool
 
 	validator protovalidate.Validator
 	activator *activator
@@ -106,6 +109,7 @@ func New(config Config) (*Server, error) {
 		meterProvider:  config.MeterProvider,
 		propagator:     config.Propagator,
 		now:            config.Now,
+		knownHost:      config.KnownHost,
 		validator:      validator,
 		activator:      newActivator(config.Vendor, config.Logger),
 		inventory:      gigastore.NewInventoryCache(config.Vendor),

@@ -20,9 +20,10 @@ import (
 
 // sandboxCommand runs the sandbox alone.
 type sandboxCommand struct {
-	SandboxListen       string `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"ADDR" help:"Where to listen (default ${default})."`
-	SandboxSeed         uint64 `name:"sandbox-seed" default:"1" help:"The same seed makes the same world (default ${default})."`
-	SandboxSettingsFile string `name:"sandbox-settings-file" placeholder:"FILE" help:"JSON object with settings to change: what is not known of the vendor."`
+	SandboxListen       string   `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"ADDR" help:"Where to listen (default ${default})."`
+	AllowedHosts        []string `name:"allowed-hosts" placeholder:"NAME,..." help:"Host names, beside localhost and the one listened on, by which it may be addressed."`
+	SandboxSeed         uint64   `name:"sandbox-seed" default:"1" help:"The same seed makes the same world (default ${default})."`
+	SandboxSettingsFile string   `name:"sandbox-settings-file" placeholder:"FILE" help:"JSON object with settings to change: what is not known of the vendor."`
 
 	logSettings
 }
@@ -61,7 +62,7 @@ func (c *sandboxCommand) Run(ctx context.Context, to console) error {
   the truth   http://%[1]s/_sandbox/ledger
 
 `, listener.Addr())
-	return serveUntil(ctx, newHTTPServer(world, 0), listener)
+	return serveUntil(ctx, newHTTPServer(knownHosts(c.AllowedHosts, c.SandboxListen).only(world), 0), listener)
 }
 
 // decodeSettings lays the members of one JSON object over settings. A name that no setting has is

@@ -18,12 +18,13 @@ import (
 
 // serveCommand runs the gateway.
 type serveCommand struct {
-	Sandbox       bool   `help:"Sell from a sandbox of its own, and need nothing else."`
-	GRPCListen    string `name:"grpc-listen" default:"127.0.0.1:9090" placeholder:"ADDR" help:"gRPC (default ${default})."`
-	HTTPListen    string `name:"http-listen" default:"127.0.0.1:8080" placeholder:"ADDR" help:"REST (default ${default})."`
-	AdminListen   string `name:"admin-listen" default:"127.0.0.1:9464" placeholder:"ADDR" help:"/healthz, /readyz, /metrics and pprof; never public (default ${default})."`
-	SandboxListen string `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"ADDR" help:"The sandbox, with --sandbox (default ${default})."`
-	Docs          *bool  `negatable:"" help:"Serve the documentation of REST at /docs/, with a form to try each call (default: with --sandbox only)."`
+	Sandbox       bool     `help:"Sell from a sandbox of its own, and need nothing else."`
+	GRPCListen    string   `name:"grpc-listen" default:"127.0.0.1:9090" placeholder:"ADDR" help:"gRPC (default ${default})."`
+	HTTPListen    string   `name:"http-listen" default:"127.0.0.1:8080" placeholder:"ADDR" help:"REST (default ${default})."`
+	AdminListen   string   `name:"admin-listen" default:"127.0.0.1:9464" placeholder:"ADDR" help:"/healthz, /readyz, /metrics and pprof; never public (default ${default})."`
+	SandboxListen string   `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"ADDR" help:"The sandbox, with --sandbox (default ${default})."`
+	AllowedHosts  []string `name:"allowed-hosts" placeholder:"NAME,..." help:"Host names, beside localhost and those listened on, by which the HTTP ports may be addressed."`
+	Docs          *bool    `negatable:"" help:"Serve the documentation of REST at /docs/, with a form to try each call (default: with --sandbox only)."`
 
 	Journal string `default:"sqlite:gigagate.db" placeholder:"WHERE" help:"Where purchases are kept: sqlite:FILE or postgres://… (default ${default})."`
 
@@ -127,12 +128,13 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 		Propagator:     telemetry.propagator,
 		Now:            now,
 		Docs:           c.docs(),
+		KnownHost:      knownHosts(c.AllowedHosts, c.HTTPListen).knows,
 	})
 	if err != nil {
 		return err
 	}
 	process.rest = newHTTPServer(process.gateway.REST(), process.gateway.AnswerWithin())
-	process.admin = newHTTPServer(newAdmin(process.ready(journal), telemetry.metrics), 0)
+	process.admin = newHTTPServer(knownHosts(c.AllowedHosts, c.AdminListen).only(newAdmin(process.ready(journal), telemetry.metrics)), 0)
 	engine.Start()
 	// The listeners are open: who calls before they are served waits in their queue.
 	process.setServing()
@@ -159,7 +161,7 @@ func (c *serveCommand) newSandbox(process *gatewayProcess, telemetry *telemetry)
 	if err != nil {
 		return nil, fmt.Errorf("set up the sandbox: %w", err)
 	}
-	process.sandbox = newHTTPServer(world, 0)
+	process.sandbox = newHTTPServer(knownHosts(c.AllowedHosts, c.SandboxListen).only(world), 0)
 	c.GigastoreURL = "http://" + reachable(process.sandboxOn.Addr())
 	c.GigastoreClientID, c.secret = fmt.Sprintf("sandbox-%x", seed), "sandbox"
 	return world, nil

@@ -55,6 +55,7 @@ var otherEffects = map[string]string{
 	"COUNTRY_SET_MISMATCH":        "`NOT_STARTED` where the gateway saw it before sending",
 	"ACTIVATION_MODE_NOT_OFFERED": "`NOT_STARTED` where the gateway saw it before sending",
 	"INVENTORY_ITEM_NOT_FOUND":    "`NOT_STARTED` where the gateway saw it before sending",
+	"JOURNAL_UNAVAILABLE":         "`INDETERMINATE` where the request id could not be looked up",
 }
 
 // otherEffectsOfResolving are the same for an operator's word, which is told what is known of the

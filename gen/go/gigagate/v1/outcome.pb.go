@@ -151,7 +151,8 @@ const (
 	ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT ErrorReason = 51
 	// The gateway is at its limit of concurrent calls.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 52
-	// The journal cannot be used, so nothing was started.
+	// The journal cannot be used, so this call sent nothing. EFFECT_INDETERMINATE where it could not be
+	// read: then it is not known what became of an earlier call with the same request id.
 	ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE ErrorReason = 53
 	// A fault of the gateway itself. The log line with the answer's trace id tells more.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 60

@@ -129,7 +129,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 52
     """The gateway is at its limit of concurrent calls."""
     ERROR_REASON_JOURNAL_UNAVAILABLE: _ErrorReason.ValueType  # 53
-    """The journal cannot be used, so nothing was started."""
+    """The journal cannot be used, so this call sent nothing. EFFECT_INDETERMINATE where it could not be
+    read: then it is not known what became of an earlier call with the same request id.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 60
     """A fault of the gateway itself. The log line with the answer's trace id tells more."""
 
@@ -203,7 +205,9 @@ ERROR_REASON_DEADLINE_TOO_SHORT: ErrorReason.ValueType  # 51
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 52
 """The gateway is at its limit of concurrent calls."""
 ERROR_REASON_JOURNAL_UNAVAILABLE: ErrorReason.ValueType  # 53
-"""The journal cannot be used, so nothing was started."""
+"""The journal cannot be used, so this call sent nothing. EFFECT_INDETERMINATE where it could not be
+read: then it is not known what became of an earlier call with the same request id.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 60
 """A fault of the gateway itself. The log line with the answer's trace id tells more."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

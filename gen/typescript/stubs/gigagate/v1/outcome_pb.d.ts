@@ -368,7 +368,8 @@ export enum ErrorReason {
   OVERLOADED = 52,
 
   /**
-   * The journal cannot be used, so nothing was started.
+   * The journal cannot be used, so this call sent nothing. EFFECT_INDETERMINATE where it could not be
+   * read: then it is not known what became of an earlier call with the same request id.
    *
    * @generated from enum value: ERROR_REASON_JOURNAL_UNAVAILABLE = 53;
    */

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// hosts are the names by which callers may address an HTTP port. A page in a browser can have its own name resolve to this
+// machine, and then its scripts reach a port on loopback as if it were the page's own server (DNS rebinding). The browser
+// still sends the page's name as the Host, so an unknown name is refused.
+type hosts []string
+
+// knows reports whether a Host header is an address, a name of loopback, or one of h. An address cannot be rebound: it is
+// not looked up.
+func (h hosts) knows(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return true
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || slices.Contains(h, host)
+}
+
+// knownHosts are the names that were allowed, and the one that an address to listen on has, if it has one.
+func knownHosts(allowed []string, listen string) hosts {
+	var h hosts
+	for _, name := range allowed {
+		h = append(h, strings.ToLower(strings.TrimSuffix(name, ".")))
+	}
+	if name, _, err := net.SplitHostPort(listen); err == nil && name != "" {
+		h = append(h, strings.ToLower(name))
+	}
+	return h
+}
+
+// only serves requests that name a known host, and refuses the others.
+func (h hosts) only(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !h.knows(r.Host) {
+			http.Error(w, "this host name is not known here: --allowed-hosts adds names", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
