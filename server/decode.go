@@ -13,10 +13,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// maxMessage is the largest message that grpc-go lets through to the codec. What is larger it refuses
-// by itself, without the contract's details; so it is far above maxBody, which is the limit.
-const maxMessage = 4 * maxBody
-
 // decoding is a request on its way through the gRPC door's codec: its message, or why it has none.
 type decoding struct {
 	message proto.Message

@@ -129,7 +129,7 @@ func invalidRequests() []invalid {
 	return slices.Concat(cases, invalidPurchaseRequests(), invalidUTF8(), hugeTexts())
 }
 
-// hugeTexts puts 2 MB into each text of each request, which must not keep a processor busy.
+// hugeTexts puts 60 KiB into each text of each request, which must not keep a processor busy.
 func hugeTexts() []invalid {
 	var cases []invalid
 	for _, message := range fullRequests() {
@@ -138,8 +138,8 @@ func hugeTexts() []invalid {
 				continue // REST has it in the URL, which net/http bounds
 			}
 			huge := proto.Clone(message)
-			set(huge, path, strings.Repeat("h", 2<<20))
-			cases = append(cases, invalid{name: "2 MB in " + string(message.ProtoReflect().Descriptor().Name()) + " " + path, message: huge, fields: []string{path}})
+			set(huge, path, strings.Repeat("h", 60<<10))
+			cases = append(cases, invalid{name: "60 KiB in " + string(message.ProtoReflect().Descriptor().Name()) + " " + path, message: huge, fields: []string{path}})
 		}
 	}
 	return cases
@@ -187,8 +187,8 @@ func TestInvalidFieldsOnBothDoors(t *testing.T) {
 				a := d.call(t, t.Context(), question{message: c.message, replace: c.replace})
 				a.check(t, want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", "NOT_STARTED", false, c.fields})
 				a.echoesNothingOf(t, c.message)
-				if strings.HasPrefix(c.name, "2 MB") && !strings.Contains(a.text, "at most 4096 bytes") {
-					t.Errorf("a rule's pattern was tried on 2 MB: %s", a.text)
+				if strings.HasPrefix(c.name, "60 KiB") && !strings.Contains(a.text, "at most 4096 bytes") {
+					t.Errorf("a rule's pattern was tried on 60 KiB: %s", a.text)
 				}
 			})
 		}
@@ -254,7 +254,7 @@ func TestUnknownProtobufFieldsAreRefused(t *testing.T) {
 		})
 	}
 	t.Run("more than can be a request", func(t *testing.T) {
-		for _, size := range []int{4 << 20, 15 << 20} {
+		for _, size := range []int{64 << 10, 200 << 10} {
 			huge := register(func(r *reg) { r.Metatag = strings.Repeat("h", size) })
 			a := g.overGRPC(t, t.Context(), ask(huge))
 			a.check(t, want{codes.InvalidArgument, 0, "INVALID_FIELD", "NOT_STARTED", false, []string{""}})

@@ -127,7 +127,7 @@ var situations = map[gigagatev1.ErrorReason]situation{
 	},
 	gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED: {
 		code: codes.ResourceExhausted, effect: gigagatev1.Effect_EFFECT_NOT_STARTED, retryDelay: time.Second,
-		sentence: "the gateway is at its limit of concurrent purchases",
+		sentence: "the gateway is at its limit of concurrent calls of this kind",
 	},
 	gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED: {
 		code: codes.AlreadyExists, effect: gigagatev1.Effect_EFFECT_INDETERMINATE,

@@ -33,7 +33,7 @@ const traceIDKey = "x-trace-id"
 //   - validate comes last, so that it sees the request as the handler will.
 func (s *Server) interceptors(door string, own ...grpc.UnaryServerInterceptor) []grpc.UnaryServerInterceptor {
 	chain := []grpc.UnaryServerInterceptor{s.observe(door), mapErrors, recoverPanic}
-	return append(append(chain, own...), s.tellOfRequestID, s.validate)
+	return append(append(chain, own...), s.tellOfRequestID, s.validate, s.limiter.limit)
 }
 
 // observe writes one log line per call and sets the trace id of the answer.

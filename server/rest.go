@@ -28,8 +28,6 @@ const (
 	idempotencyKeyMetadata = "gigagate-idempotency-key"
 	// replayedKey marks an answer that was recorded earlier.
 	replayedKey = "gigagate-replayed"
-	// maxBody is the largest request body, and the largest request of the other door.
-	maxBody = 4 << 20
 )
 
 // newREST makes the REST door: strict about what it reads, and otherwise nothing but a client of

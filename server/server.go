@@ -72,6 +72,7 @@ type Server struct {
 	propagator     propagation.TextMapPropagator
 	now            func() time.Time
 	knownHost      func(host string) bool
+	limiter        limiter
 
 	validator protovalidate.Validator
 	activator *activator
@@ -110,6 +111,7 @@ func New(config Config) (*Server, error) {
 		propagator:     config.Propagator,
 		now:            config.Now,
 		knownHost:      config.KnownHost,
+		limiter:        newLimiter(),
 		validator:      validator,
 		activator:      newActivator(config.Vendor, config.Logger),
 		inventory:      gigastore.NewInventoryCache(config.Vendor),
@@ -131,16 +133,15 @@ func New(config Config) (*Server, error) {
 
 // newGRPC makes the gRPC door.
 func (s *Server) newGRPC() *grpc.Server {
-	server := grpc.NewServer(
+	server := grpc.NewServer(append(transportLimits(s.AnswerWithin()),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(s.otelgrpcOptions()...)),
 		grpc.ChainUnaryInterceptor(s.interceptors(doorGRPC)...),
 		grpc.ChainStreamInterceptor(s.endWithDrain),
 		grpc.ForceServerCodecV2(newTolerantCodec()),
-		grpc.MaxRecvMsgSize(maxMessage),
 		// A purchase may wait for longer than a caller's pings do, and grpc-go would end the connection of
 		// one that pings more often than every five minutes, with all calls on it.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true}),
-	)
+	)...)
 	s.register(server, withDecodeFaults)
 	healthpb.RegisterHealthServer(server, s.health)
 	reflection.Register(server)

@@ -24,7 +24,22 @@ type gatewayProcess struct {
 	logger                             *slog.Logger
 	rest, admin, sandbox               *http.Server
 	grpcOn, restOn, adminOn, sandboxOn net.Listener
+	bounded                            []*boundedListener // those of callers
 	serving                            atomic.Bool
+}
+
+// bound bounds the connections of every port.
+func (p *gatewayProcess) bound() {
+	bind := func(listener *net.Listener, name string) *boundedListener {
+		l := bounded(*listener, name, maxConnections, p.logger)
+		*listener = l
+		return l
+	}
+	p.bounded = []*boundedListener{bind(&p.grpcOn, "grpc"), bind(&p.restOn, "http")}
+	bind(&p.adminOn, "admin")
+	if p.sandboxOn != nil {
+		bind(&p.sandboxOn, "sandbox")
+	}
 }
 
 // spareCollector lets the heap grow to five times what is live before it is collected, unless GOGC
@@ -78,6 +93,9 @@ func (p *gatewayProcess) run(ctx context.Context) error {
 func (p *gatewayProcess) stop(ctx context.Context) error {
 	p.logger.InfoContext(ctx, "draining; a second signal ends at once")
 	p.serving.Store(false)
+	for _, listener := range p.bounded {
+		listener.endSilent()
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.gateway.AnswerWithin())
 	defer cancel()
 	var group errgroup.Group

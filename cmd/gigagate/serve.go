@@ -94,6 +94,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	if open.err != nil {
 		return open.err
 	}
+	process.bound()
 	now := time.Now
 	if c.Sandbox {
 		world, sandboxErr := c.newSandbox(process, telemetry)

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// maxConnections is how many connections one port has. The admin port has its own, so that it can be asked why.
+	maxConnections = 2000
+	// spoken is how many bytes make a client: the preface of HTTP/2 and the head of its first frame (RFC 9113 section
+	// 3.4). A request of HTTP/1.1 is longer.
+	spoken = 24 + 9
+	// logAtMost is how often the log tells of refused connections.
+	logAtMost = 10 * time.Second
+)
+
+// boundedListener bounds the connections of a port, and knows which of them have not spoken yet: a drain must not wait
+// for those.
+type boundedListener struct {
+	net.Listener
+	name   string
+	most   int
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	open    map[*clientConn]struct{}
+	ending  bool
+	refused int
+	logged  time.Time
+}
+
+func bounded(listener net.Listener, name string, most int, logger *slog.Logger) *boundedListener {
+	return &boundedListener{Listener: listener, name: name, most: most, logger: logger, open: map[*clientConn]struct{}{}}
+}
+
+// Accept closes connections beyond the bound at once, for a client that waits in the system's queue learns nothing.
+func (l *boundedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			l.tell("connections cannot be accepted", "error", err.Error())
+			return nil, err
+		}
+		c := &clientConn{Conn: conn, listener: l}
+		if l.add(c) {
+			return c, nil
+		}
+		_ = conn.Close()
+	}
+}
+
+func (l *boundedListener) add(c *clientConn) bool {
+	l.mu.Lock()
+	full, ending := len(l.open) >= l.most, l.ending
+	if !full && !ending {
+		l.open[c] = struct{}{}
+	}
+	l.mu.Unlock()
+	if full {
+		l.tell("connection refused: the port has as many as it may", "limit", l.most)
+	}
+	return !full && !ending
+}
+
+// tell logs, but not at every connection: whoever fills the port would fill the log.
+func (l *boundedListener) tell(what string, more ...any) {
+	l.mu.Lock()
+	l.refused++
+	n, due := l.refused, time.Since(l.logged) >= logAtMost
+	if due {
+		l.refused, l.logged = 0, time.Now()
+	}
+	ending := l.ending
+	l.mu.Unlock()
+	if due && !ending {
+		l.logger.WarnContext(context.Background(), what, append([]any{"port", l.name, "times", n}, more...)...)
+	}
+}
+
+// endSilent closes the connections that have not spoken, and takes no further ones. grpc-go waits for them before it
+// tells its clients that it goes away.
+func (l *boundedListener) endSilent() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ending = true
+	for c := range l.open {
+		if c.heard < spoken {
+			_ = c.Conn.Close()
+		}
+	}
+}
+
+// clientConn is a connection that its listener counts.
+type clientConn struct {
+	net.Conn
+	listener *boundedListener
+	heard    int // bytes, up to spoken; under the listener's mu
+	told     bool
+	once     sync.Once
+}
+
+// Read counts what was heard until it is enough. Only one goroutine reads a connection.
+func (c *clientConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if !c.told {
+		c.listener.mu.Lock()
+		c.heard += n
+		c.told = c.heard >= spoken
+		c.listener.mu.Unlock()
+	}
+	return n, err
+}
+
+// Close gives the place back.
+func (c *clientConn) Close() error {
+	c.once.Do(func() {
+		c.listener.mu.Lock()
+		delete(c.listener.open, c)
+		c.listener.mu.Unlock()
+	})
+	return c.Conn.Close()
+}

@@ -1,0 +1,76 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/purchase"
+)
+
+// hungLists is a journal whose lists hang until they are let go.
+type hungLists struct {
+	purchase.Journal
+	entered chan struct{}
+	letGo   chan struct{}
+}
+
+func (j *hungLists) List(context.Context, purchase.Filter, purchase.Page) ([]purchase.Purchase, error) {
+	j.entered <- struct{}{}
+	<-j.letGo
+	return nil, nil
+}
+
+// Lists wait for a place and are refused beyond it; a purchase passes them all.
+func TestListsAreBounded(t *testing.T) {
+	t.Parallel()
+	const more = 20
+	j := &hungLists{newJournal(), make(chan struct{}, more), make(chan struct{})}
+	g := open(t, setup{journal: j})
+	list := &gigagatev1.ListPurchasesRequest{}
+	var lists sync.WaitGroup
+	answers := make(chan answer, more)
+	for range more {
+		lists.Go(func() { answers <- g.overGRPC(t, t.Context(), ask(list)) })
+	}
+	for range 8 { // the places there are
+		<-j.entered
+	}
+	began := time.Now()
+	g.overREST(t, t.Context(), ask(register())).ok(t)
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("a purchase took %s", took)
+	}
+	for range more - 8 {
+		(<-answers).check(t, want{codes.ResourceExhausted, http.StatusTooManyRequests, "OVERLOADED", "NOT_STARTED", false, nil})
+	}
+	close(j.letGo)
+	lists.Wait()
+	for range 8 {
+		(<-answers).ok(t)
+	}
+	if n := len(j.entered); n > 0 {
+		t.Errorf("%d lists more than there are places", n)
+	}
+}
+
+// A header list that is too large is refused by the transport, before anything of it is kept.
+func TestHeadersAreBounded(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "canary", strings.Repeat("h", 17<<10))
+	a := g.overGRPC(t, ctx, ask(register()))
+	if a.code == codes.OK {
+		t.Errorf("it was served: %s", a.text)
+	}
+	if sales := g.box.Ledger().Sales; len(sales) > 0 {
+		t.Errorf("%d sales", len(sales))
+	}
+}
