@@ -336,7 +336,7 @@ func TestNothingLeavesWithoutAnAttempt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newTransport((&net.Dialer{}).DialContext, nil).RoundTrip(req); !errors.Is(err, errUnbound) { //nolint:bodyclose // there is none
+	if _, err := newTransport((&net.Dialer{}).DialContext, nil).RoundTrip(req); !errors.Is(err, errUnbound) {
 		t.Errorf("got %v", err)
 	}
 }

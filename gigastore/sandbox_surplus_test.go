@@ -106,8 +106,7 @@ func TestSurplusAnswers(t *testing.T) {
 			for n := int(next.Add(1)) - 1; n < purchases; n = int(next.Add(1)) - 1 {
 				p := gigastore.Permit{Token: name(n), IdempotencyKey: name(n), NotAfter: time.Now().Add(time.Minute)}
 				_, err := client.Register(t.Context(), p, register(p, sandbox.ItemWorldwide1GB, gigastore.ModeNow))
-				var e *gigastore.Error
-				if errors.As(err, &e) {
+				if e, ok := errors.AsType[*gigastore.Error](err); ok {
 					told[n] = e.Effect
 				} else {
 					sold.Add(1)

@@ -128,17 +128,18 @@ func change(t *testing.T, message proto.Message, path string) {
 
 // valueAt is the first or the second value of a field.
 func valueAt(field protoreflect.FieldDescriptor, path string, which int) protoreflect.Value {
-	switch field.Kind() {
-	case protoreflect.BoolKind:
+	kind := field.Kind()
+	if kind == protoreflect.BoolKind {
 		return protoreflect.ValueOfBool(which == 0)
-	case protoreflect.EnumKind:
+	}
+	if kind == protoreflect.EnumKind {
 		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(which + 1))
-	case protoreflect.StringKind:
-		if values, ok := twoValues[path]; ok {
-			return protoreflect.ValueOfString(values[which])
-		}
-		if values, ok := twoValues[string(field.Name())]; ok {
-			return protoreflect.ValueOfString(values[which])
+	}
+	if kind == protoreflect.StringKind {
+		for _, name := range []string{path, string(field.Name())} {
+			if values, ok := twoValues[name]; ok {
+				return protoreflect.ValueOfString(values[which])
+			}
 		}
 		return protoreflect.ValueOfString([2]string{"one", "two"}[which])
 	}

@@ -23,7 +23,7 @@ func TestRefusedOrdersSpeakOfTheirRequestID(t *testing.T) {
 	<-held.entered
 	broken := other(message, func(r *reg) { r.UserCountry = "nowhere" })
 	open := other(refused, func(r *top) { r.InventoryItemId = "?" })
-	invalidWith := func(effect string, field string) want {
+	invalidWith := func(effect, field string) want {
 		return want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", effect, false, []string{field}}
 	}
 	for _, d := range g.doors() {

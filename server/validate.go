@@ -66,7 +66,7 @@ func (s *Server) tellOfRequestID(ctx context.Context, req any, _ *grpc.UnaryServ
 }
 
 // validRequestID is the contract's rule for request ids.
-var validRequestID = regexp.MustCompile(`^[!#-~]{1,64}$`)
+var validRequestID = regexp.MustCompile(`^[\x21\x23-\x7e]{1,64}$`)
 
 // violations is the failure of a request that broke rules of the contract. The rules' own texts
 // name no values.

@@ -42,7 +42,9 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
-			l.tell("connections cannot be accepted", "error", err.Error())
+			if n, due := l.toTell(); due {
+				l.logger.WarnContext(context.Background(), "connections cannot be accepted", "port", l.name, "times", n, "error", err.Error())
+			}
 			return nil, err
 		}
 		c := &clientConn{Conn: conn, listener: l}
@@ -61,24 +63,23 @@ func (l *boundedListener) add(c *clientConn) bool {
 	}
 	l.mu.Unlock()
 	if full {
-		l.tell("connection refused: the port has as many as it may", "limit", l.most)
+		if n, due := l.toTell(); due {
+			l.logger.WarnContext(context.Background(), "connection refused: the port has as many as it may", "port", l.name, "times", n, "limit", l.most)
+		}
 	}
 	return !full && !ending
 }
 
-// tell logs, but not at every connection: whoever fills the port would fill the log.
-func (l *boundedListener) tell(what string, more ...any) {
+// toTell counts what the log should tell of, and reports whether it is time to: whoever fills the port would fill the log.
+func (l *boundedListener) toTell() (times int, due bool) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.refused++
-	n, due := l.refused, time.Since(l.logged) >= logAtMost
-	if due {
-		l.refused, l.logged = 0, time.Now()
+	if l.ending || time.Since(l.logged) < logAtMost {
+		return 0, false
 	}
-	ending := l.ending
-	l.mu.Unlock()
-	if due && !ending {
-		l.logger.WarnContext(context.Background(), what, append([]any{"port", l.name, "times", n}, more...)...)
-	}
+	times, l.refused, l.logged = l.refused, 0, time.Now()
+	return times, true
 }
 
 // endSilent closes the connections that have not spoken, and takes no further ones. grpc-go waits for them before it

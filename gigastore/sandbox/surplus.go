@@ -37,7 +37,7 @@ func playSurplus(x *exchange, p *faultParams) {
 	var packets [][]byte
 	switch or(p.Place, placeWith) {
 	case placeBefore:
-		packets = append(extra, truth)
+		packets = append(slices.Clone(extra), truth)
 	case placeAfter:
 		packets = append([][]byte{truth}, extra...)
 	default:

@@ -30,7 +30,7 @@ func makeNew(ctx context.Context, path string) (created bool, err error) {
 		return false, err
 	}
 	for _, companion := range companions {
-		if _, err := os.Lstat(path + companion); err == nil {
+		if _, err := os.Lstat(path + companion); err == nil { //nolint:gosec // the operator names the file
 			return false, fmt.Errorf("%s is missing beside %s: the journal that was there is lost. "+
 				"Restore it; to begin with a journal that knows of no purchase, remove %[2]s yourself", path, path+companion)
 		}
@@ -46,7 +46,7 @@ func publish(ctx context.Context, path string) (err error) {
 		return err
 	}
 	name := draft.Name()
-	defer func() { err = errors.Join(err, os.Remove(name)) }()
+	defer func() { err = errors.Join(err, os.Remove(name)) }() //nolint:gosec // our own
 	if err := draft.Close(); err != nil {
 		return err
 	}
@@ -109,12 +109,12 @@ func makePrivate(path string) error {
 		return err
 	}
 	for _, companion := range append([]string{""}, companions...) {
-		info, err := os.Stat(place + companion)
+		info, err := os.Stat(place + companion) //nolint:gosec // the operator names the file
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err == nil && info.Mode().Perm() != 0o600 {
-			err = os.Chmod(place+companion, 0o600)
+			err = os.Chmod(place+companion, 0o600) //nolint:gosec // likewise
 		}
 		if err != nil {
 			return fmt.Errorf("keep %s from other users: %w", place+companion, err)

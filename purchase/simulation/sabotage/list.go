@@ -82,7 +82,7 @@ var sabotages = []sabotage{
 		"server/orders.go", "		if !journal.LookedUp {\n", "		if false {\n",
 	}}, doors, "TestJournalOutOfOrder"},
 	{"a broken rule says nothing of the request id", []edit{{
-		"server/interceptors.go", "s.tellOfRequestID, s.validate)", "s.validate)",
+		"server/interceptors.go", "s.tellOfRequestID, s.validate,", "s.validate,",
 	}}, doors, "TestRefusedOrdersSpeakOfTheirRequestID"},
 	{"look up after the guards", []edit{{
 		"purchase/engine.go",
