@@ -127,7 +127,7 @@ var sabotages = []sabotage{
 	{"a permit never runs out", []edit{
 		{"gigastore/paid.go", "	if IsOver(p.NotAfter, now) {\n", "	if p.NotAfter = now.Add(time.Minute); false {\n"},
 		{"gigastore/attempt.go", "	case !a.notAfter.IsZero() && IsOver(a.notAfter, a.now()):\n", "	case false:\n"},
-	}, simulation, "TestPermitRunsOut"},
+	}, vendor, "TestNoByteLeft"},
 	{"a permit is not confirmed before the first byte", []edit{{
 		"gigastore/attempt.go", "	if a.confirm != nil && !a.begun {\n", "	if a.confirm != nil && a.begun {\n",
 	}}, simulation, "TestPausedMachine"},
