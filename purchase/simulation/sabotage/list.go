@@ -283,7 +283,7 @@ var sabotages = []sabotage{
 		"purchase/postgres/read.go", "		if len(found) < watchAtOnce {\n", "		if len(found) <= watchAtOnce {\n",
 	}}, "./purchase/postgres", "Journal/WatchedManyAndLong"},
 	{"an order of a later version stops all", []edit{{
-		"purchase/reconcile.go", "		if !errors.Is(err, ErrUnreadableOrder) {\n", "		if err != nil {\n",
+		"purchase/reconcile.go", "		if !errors.Is(err, ErrUnreadableOrder) {\n", "		if err != nil || errors.Is(err, ErrUnreadableOrder) {\n",
 	}}, simulation, "TestOrderOfALaterVersion"},
 	{"a hanging customer hides the list", []edit{{
 		"purchase/sighting.go", "context.WithTimeout(ctx, aroundBudget)", "context.WithCancel(ctx)",
