@@ -56,9 +56,14 @@ var _ purchase.Journal = (*Journal)(nil)
 // "Connection Strings"). Errors do not repeat its password. A server that cannot be reached is an
 // error here; later the journal reconnects by itself.
 func Open(ctx context.Context, url string, options Options) (*Journal, error) {
+	if strayAt(url) {
+		return nil, errors.New("the journal's PostgreSQL URL: an @ in the user or password is written %40, and a / is written %2F")
+	}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("the journal's PostgreSQL URL: %w", err)
+		// The cause is left out: it quotes what it cannot read, which may be a part of the password.
+		return nil, errors.New("the journal's PostgreSQL URL cannot be read: it has the form postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…, " +
+			"and signs in the user or password are written as %XX")
 	}
 	j := &Journal{now: options.Now, logger: options.Logger, schema: options.Schema}
 	if j.logger == nil {
@@ -86,6 +91,20 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 		return nil, fmt.Errorf("migrate the PostgreSQL journal: %w", err)
 	}
 	return j, nil
+}
+
+// strayAt reports whether a URL has an @ that does not end its user and password. What follows a stray one in a password
+// would be read as the host or the database, whose names errors repeat.
+func strayAt(url string) bool {
+	_, rest, isURL := strings.Cut(url, "://")
+	if !isURL {
+		return false
+	}
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	return strings.Count(authority, "@") > 1 || strings.Count(rest, "@") > strings.Count(authority, "@")
 }
 
 // configure sets what url leaves open; pgx does not tell that from its own defaults.

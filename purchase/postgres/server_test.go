@@ -283,6 +283,13 @@ func TestPasswordIsNotTold(t *testing.T) {
 		"postgres://gigagate:hunter2@127.0.0.1:1/postgres?sslmode=disable",
 		"postgres://gigagate:hunter2@127.0.0.1:1/postgres?sslmode=never",
 		"host=127.0.0.1 port=nine password=hunter2",
+		"postgres://gigagate:x@hunter2@127.0.0.1/postgres",
+		"postgres://gigagate:x/hunter2@127.0.0.1/postgres",
+		"postgres://gigagate:12/hunter2@127.0.0.1/postgres",
+		"postgres://gigagate:x?hunter2@127.0.0.1/postgres",
+		"postgres://gigagate:x#hunter2@127.0.0.1/postgres",
+		"postgres://gigagate:%hunter2@127.0.0.1/postgres",
+		"postgres://gigagate:x hunter2@127.0.0.1/postgres",
 	} {
 		if _, err := postgres.Open(t.Context(), serverURL, postgres.Options{}); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("err = %v", err)
