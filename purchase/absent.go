@@ -2,7 +2,6 @@ package purchase
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -22,6 +21,9 @@ func (r *reconciler) checkAbsent(ctx context.Context, p Purchase) error {
 	if p.Account != r.engine.vendor.Account() {
 		return &AbsenceError{why: "it was bought for another account, whose records cannot be read"}
 	}
+	if p.SuccessSeen {
+		return &AbsenceError{why: "an answer of the vendor spoke of success"}
+	}
 	quietEnd, a := r.seen(p)
 	if wait := time.Until(later(quietEnd, a.last.Add(r.config.Quiet/4))); wait > 0 {
 		return &AbsenceError{Retry: wait, why: "the vendor may not show a sale of that time yet"}
@@ -34,7 +36,7 @@ func (r *reconciler) checkAbsent(ctx context.Context, p Purchase) error {
 	s.asked[p.ID] = true
 	for record, err := range r.engine.vendor.ActivatedItems(ctx, newestFirst) {
 		if err != nil {
-			return &AbsenceError{Retry: r.scanPause(), why: fmt.Sprintf("the vendor's list cannot be read (%T)", err)}
+			return &AbsenceError{Retry: r.scanPause(), why: "the vendor's list cannot be read"}
 		}
 		s.see(record)
 	}

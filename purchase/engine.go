@@ -67,6 +67,7 @@ type Engine struct {
 	instruments *Instruments
 	entropy     ulid.MonotonicReader
 	watchers    watchers
+	inFlight    inFlight
 
 	// life ends when the engine is closed: work that outlives drain stops there.
 	life context.Context
@@ -173,6 +174,15 @@ func (e *JournalError) Unwrap() error { return e.Err }
 // Buy makes the purchase that request's key stands for, or tells what became of it. It returns
 // AnswerMargin before ctx's deadline; the work goes on without the caller.
 func (e *Engine) Buy(ctx context.Context, request Request) (Bought, error) {
+	e.inFlight.enter(request.Key)
+	bought, err := e.buy(ctx, request)
+	if others := e.inFlight.leave(request.Key); others && err != nil && !tellsOfKey(err) {
+		return Bought{}, &UnsettledError{}
+	}
+	return bought, err
+}
+
+func (e *Engine) buy(ctx context.Context, request Request) (Bought, error) {
 	answer, cancel := answerContext(ctx, e.AnswerWithin())
 	defer cancel()
 	kept, err := e.lookup(answer, request.Key)
@@ -250,7 +260,8 @@ func (e *Engine) mayStart(answer context.Context) error {
 	if draining {
 		return ErrDraining
 	}
-	if deadline, _ := answer.Deadline(); time.Until(deadline) < LeastTime {
+	// A caller who is gone may be told of the same request id elsewhere, before a claim could be seen there.
+	if deadline, _ := answer.Deadline(); time.Until(deadline) < LeastTime || answer.Err() != nil {
 		return ErrDeadlineTooShort
 	}
 	return nil

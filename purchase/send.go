@@ -42,6 +42,7 @@ func (e *Engine) start(answer context.Context, id string, request Request) (clai
 	}
 	done := make(chan result, 1)
 	work, cancel := endingWith(context.WithoutCancel(answer), e.life)
+	e.inFlight.enter(request.Key)
 	go func() {
 		defer e.ownerDone()
 		defer cancel()
@@ -49,6 +50,7 @@ func (e *Engine) start(answer context.Context, id string, request Request) (clai
 		// The journal counts the permit's life from its own, later, start: ours ends first.
 		began := time.Now()
 		p, ours, err := e.claim(work, claim)
+		e.inFlight.leave(request.Key)
 		done <- result{claimed{p, ours}, err}
 		if err == nil && ours {
 			e.own(work, p, request.Personal, began)

@@ -59,6 +59,23 @@ func TestNothingSoldOnceItIsShown(t *testing.T) {
 	})
 }
 
+// TestNothingSoldAgainstASuccess: an answer that bore a success and could not be read, and records that show nothing.
+func TestNothingSoldAgainstASuccess(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		w.inject(t, listPath, "list_no_metatags", 100000, nil)
+		w.inject(t, registerPath, "garble", 1, nil)
+		c := register("order-0", "")
+		c.deadline = time.Second
+		wants(t, w.buy(w.replica(0), c), unsettled)
+		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		pause(time.Hour)
+		if _, refused := w.nothingSold(t, "order-0", false); refused == nil || refused.Retry != 0 {
+			t.Errorf("%d sold, and the word that nothing was: %v", len(w.salesOf(t, "order-0")), refused)
+		}
+	})
+}
+
 // TestNothingSoldForced stays in the history as what it is.
 func TestNothingSoldForced(t *testing.T) {
 	t.Parallel()

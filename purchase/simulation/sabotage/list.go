@@ -258,6 +258,15 @@ var sabotages = []sabotage{
 	{"an operator may name another purchase's package", []edit{{
 		"purchase/operate.go", "bearer != \"\" && bearer != p.ID || ", "",
 	}}, simulation, "TestResolve$"},
+	{"a claim under way is not seen by a call beside it", []edit{{
+		"purchase/engine.go", "; others && err != nil && !tellsOfKey(err) {", "; others && err == nil {",
+	}}, simulation, "TestRefusedBesideAClaim"},
+	{"a purchase is begun for a caller who is gone", []edit{{
+		"purchase/engine.go", " < LeastTime || answer.Err() != nil {", " < LeastTime {",
+	}}, simulation, "TestCallerGoneBeforeTheClaim"},
+	{"a person's word outweighs a success that was seen", []edit{{
+		"purchase/absent.go", "	if p.SuccessSeen {\n", "	if false {\n",
+	}}, simulation, "TestNothingSoldAgainstASuccess"},
 	{"a person's word waits for no read", []edit{{
 		"purchase/operate.go", "	} else if !resolution.Force {\n", "	} else if false {\n",
 	}}, simulation, "TestNothingSoldTooEarly"},

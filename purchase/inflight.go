@@ -1,0 +1,43 @@
+package purchase
+
+import (
+	"errors"
+	"sync"
+)
+
+// inFlight counts, by key, the calls and claims of this process that may still make a purchase which the journal does not
+// show yet. A refusal of one call must not say that nothing is under way while another call with the same key is.
+type inFlight struct {
+	mu    sync.Mutex
+	count map[Key]int
+}
+
+// enter counts one more.
+func (f *inFlight) enter(key Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.count == nil {
+		f.count = map[Key]int{}
+	}
+	f.count[key]++
+}
+
+// leave takes it back, and reports whether others are left.
+func (f *inFlight) leave(key Key) (others bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.count[key]--
+	if f.count[key] == 0 {
+		delete(f.count, key)
+		return false
+	}
+	return true
+}
+
+// tellsOfKey reports whether an error of Buy speaks of a purchase under the key. Any other says that there is none.
+func tellsOfKey(err error) bool {
+	_, mismatch := errors.AsType[*MismatchError](err)
+	_, failed := errors.AsType[*FailedError](err)
+	_, unsettled := errors.AsType[*UnsettledError](err)
+	return mismatch || failed || unsettled
+}

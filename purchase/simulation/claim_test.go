@@ -1,0 +1,256 @@
+package simulation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
+)
+
+// TestClaimUnknown: nothing is sent before the claim is known durable, and what its caller was told
+// not to be started never is.
+func TestClaimUnknown(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		faults   []fault
+		outcome  outcome
+		state    purchase.State
+		lookedUp bool
+	}{
+		{"answer lost once", []fault{{step: "claim", nth: 1, do: doLoseAfter}}, told, purchase.Succeeded, false},
+		{"lost before the commit", []fault{{step: "claim", nth: 1, do: doLoseBefore}}, told, purchase.Succeeded, false},
+		{"answer lost, then unreachable", []fault{
+			{step: "claim", nth: 1, do: doLoseAfter}, {step: "claim", nth: 2, do: doOutage, d: 12 * time.Second},
+		}, notStarted, purchase.Failed, false},
+		{"answer lost, then refused", []fault{
+			{step: "claim", nth: 1, do: doLoseAfter}, {step: "claim", nth: 2, do: doRefuse}, {step: "claim", nth: 3, do: doRefuse},
+		}, told, purchase.Succeeded, false},
+		{"full", []fault{{step: "claim", nth: 1, do: doFull}}, notStarted, 0, true},
+		{"unreachable", []fault{{step: "claim", nth: 1, do: doOutage, d: 12 * time.Second}}, notStarted, 0, false},
+		{"not looked up", []fault{{step: "lookup", nth: 1, do: doOutage, d: 12 * time.Second}}, notStarted, 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			stage(t, plan{replicas: 2, faults: c.faults}, func(t *testing.T, w *world) {
+				before := w.box.Ledger()
+				a := w.buy(w.replica(0), register("order-0", ""))
+				wants(t, a, c.outcome)
+				if broken, ok := errors.AsType[*purchase.JournalError](a.err); ok && broken.LookedUp != c.lookedUp {
+					t.Errorf("LookedUp is %t", broken.LookedUp)
+				}
+				pause(5 * time.Minute)
+				if c.outcome == notStarted && w.posts(before) != 0 {
+					t.Errorf("%d POSTs, and the caller was told that nothing was started", w.posts(before))
+				}
+				if c.state != 0 {
+					w.becomes(t, "order-0", c.state, 0)
+				} else if w.box.Ledger().CreditLeft != before.CreditLeft {
+					t.Error("credit was spent")
+				}
+			})
+		})
+	}
+}
+
+// TestDisownedAndKilled: the process that told its caller that nothing was started dies at each of the
+// writes that say so in the journal. On SQLite the next process owns all at once, and it sends nothing.
+func TestDisownedAndKilled(t *testing.T) {
+	t.Parallel()
+	for _, do := range []string{doKillBefore, doKillAfter} {
+		faults := claimNotKnown()
+		for _, event := range purchase.Events() {
+			faults = append(faults, fault{step: "record " + event.String(), nth: 1, do: do, d: time.Second})
+		}
+		stageOn(t, openSQLite, plan{faults: faults}, func(t *testing.T, w *world) {
+			before := w.box.Ledger()
+			wants(t, w.buy(w.replica(0), register("order-0", "")), notStarted)
+			pause(5 * time.Minute)
+			if w.posts(before) != 0 || w.box.Ledger().CreditLeft != before.CreditLeft {
+				t.Errorf("%s: %d POSTs, and the caller was told that nothing was started", do, w.posts(before))
+			}
+			p := w.of(t, "order-0")
+			if p.Attempt != 1 || do == doKillAfter && p.State != purchase.Failed {
+				t.Errorf("%s: it is %s in attempt %d", do, p.State, p.Attempt)
+			}
+		})
+	}
+}
+
+// TestAnswerLostAtRecord: a record whose commit was lost is told as soon as it is known.
+func TestAnswerLostAtRecord(t *testing.T) {
+	t.Parallel()
+	for _, do := range []string{doLoseAfter, doLoseBefore, doRefuse} {
+		p := plan{faults: []fault{{step: "record ANSWERED_APPLIED", nth: 1, do: do}}}
+		stage(t, p, func(t *testing.T, w *world) {
+			began := time.Now()
+			wants(t, w.buy(w.replica(0), register("order-0", "")), told)
+			if took := time.Since(began); took > 500*time.Millisecond {
+				t.Errorf("%s: the caller waited %s", do, took)
+			}
+		})
+	}
+}
+
+// TestConnectionDies: a paid request is not sent again when its connection dies. net/http would do that by itself for a
+// request with an idempotency key.
+func TestConnectionDies(t *testing.T) {
+	t.Parallel()
+	for _, do := range []string{doReset0Taken, doAnswerResets, doAnswerEnds, doResetWhole} {
+		stage(t, plan{faults: []fault{{step: stepSend, nth: 2, do: do}}}, func(t *testing.T, w *world) {
+			wants(t, w.buy(w.replica(0), register("first", "")), told)
+			c := register("second", "")
+			c.deadline = 5 * time.Second
+			w.buy(w.replica(0), c)
+			p := w.of(t, "second")
+			w.mu.Lock()
+			sends := len(w.sends[keyOf(p)])
+			w.mu.Unlock()
+			if sends != 1 || p.Attempt != 1 || len(w.salesOf(t, "second")) > 1 {
+				t.Errorf("%s: %d times on the wire under %d permits, %d sales", do, sends, p.Attempt, len(w.salesOf(t, "second")))
+			}
+		})
+	}
+}
+
+// TestPermitRunsOut: a process that stands still between the claim and the send does not send.
+func TestPermitRunsOut(t *testing.T) {
+	t.Parallel()
+	p := plan{faults: []fault{{step: "claim", nth: 1, do: doStopAfter, d: 20 * time.Second}}}
+	stage(t, p, func(t *testing.T, w *world) {
+		before := w.box.Ledger()
+		c := register("order-0", "")
+		a := w.buy(w.replica(0), c)
+		wants(t, a, told) // under a permit of its own, within the window
+		if p := w.of(t, "order-0"); p.Attempt != 2 || w.posts(before) != 1 {
+			t.Errorf("%d permits, %d POSTs", p.Attempt, w.posts(before))
+		}
+	})
+}
+
+// TestPausedMachine: a machine is paused with all its clocks between the claim and the send. Another replica presumes the
+// purchase absent. The machine goes on, and by its own clocks its permit stands.
+func TestPausedMachine(t *testing.T) {
+	t.Parallel()
+	const long = 40 * time.Minute
+	p := plan{
+		replicas: 2, older: []purchase.Order{order(purchase.Register, "", "older-0")},
+		faults: []fault{{step: "claim", nth: 1, do: doStopAfter, d: long}},
+	}
+	stage(t, p, func(t *testing.T, w *world) {
+		w.replica(0).behind.Store(int64(long))
+		c := register("order-0", "")
+		c.deadline = 5 * time.Second
+		w.buy(w.replica(0), c) // a paused machine does not answer
+		w.becomes(t, "order-0", purchase.Failed, long-time.Minute)
+		pause(long)
+		if p, sales := w.of(t, "order-0"), w.salesOf(t, "order-0"); p.State != purchase.Failed || p.Anomalies > 0 || len(sales) > 0 {
+			t.Errorf("%s with %d anomalies, and %d sales", p.State, p.Anomalies, len(sales))
+		}
+	})
+}
+
+// TestItemTaken: a vendor that answers with a package which is bound to another purchase.
+func TestItemTaken(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		taken := w.of(t, "customer").ItemUID
+		w.interceptWith(func(rw http.ResponseWriter, r *http.Request) bool {
+			if !isPaid(r.URL.Path) {
+				return false
+			}
+			body, _ := io.ReadAll(r.Body)
+			var sent struct{ Metatag string }
+			_ = json.Unmarshal(body, &sent)
+			_ = json.NewEncoder(rw).Encode(m{"status": "success", "activatedItem": m{"uid": taken, "metatag": sent.Metatag}, "customer": m{"uid": "c"}})
+			return true
+		})
+		c := register("order-0", "")
+		c.deadline = 5 * time.Second
+		wants(t, w.buy(w.replica(0), c), unsettled)
+		p, _ := w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		if !p.SuccessSeen || p.Anomalies != 1 {
+			t.Errorf("success seen: %t, %d anomalies", p.SuccessSeen, p.Anomalies)
+		}
+	})
+}
+
+// TestWait returns what is, settled or not.
+func TestWait(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		engine := w.replica(0).engine
+		w.inject(t, registerPath, "5xx", 1, nil)
+		w.running.Go(func() {
+			w.buy(w.replica(0), call{key: "open", order: order(purchase.Register, "", "open"), personal: personal(purchase.Register, false), deadline: time.Second})
+		})
+		w.inject(t, registerPath, "commit_late", 1, m{"delay": "5s", "answer": true})
+		pause(time.Second)
+		w.running.Go(func() { w.buy(w.replica(0), register("soon", "")) })
+		pause(time.Second)
+		began := time.Now()
+		p, err := engine.Wait(t.Context(), w.of(t, "soon").ID)
+		if err != nil || p.State != purchase.Succeeded || time.Since(began) > 6*time.Second {
+			t.Errorf("%s after %s, %v", p.State, time.Since(began), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		p, err = engine.Wait(ctx, w.of(t, "open").ID)
+		if err != nil || p.State != purchase.Uncertain {
+			t.Errorf("%s, %v", p.State, err)
+		}
+		if _, err := engine.Wait(t.Context(), strings.Repeat("0", 26)); !errors.Is(err, purchase.ErrNotFound) {
+			t.Errorf("an unknown purchase: %v", err)
+		}
+		// What becomes of it while somebody waits is told, though it is not settled.
+		w.inject(t, registerPath, "commit_late", 1, m{"delay": "200s"})
+		w.running.Go(func() { w.buy(w.replica(0), register("turns", "")) })
+		pause(time.Second)
+		ctx, cancel = context.WithTimeout(t.Context(), 65*time.Second)
+		defer cancel()
+		p, err = engine.Wait(ctx, w.of(t, "turns").ID)
+		if err != nil || p.State != purchase.Uncertain {
+			t.Errorf("%s, %v; want what it is by now", p.State, err)
+		}
+	})
+}
+
+// TestRefusedBesideAClaim: a call is refused while an earlier one with the same request id waits for its claim. Nothing is
+// found in the journal, and still it must not be told that another request id is safe.
+func TestRefusedBesideAClaim(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{faults: []fault{{step: "claim", nth: 1, do: doSlow, d: 5 * time.Second}}}, func(t *testing.T, w *world) {
+		c := register("order-0", "")
+		c.deadline = 2 * time.Second
+		wants(t, w.buy(w.replica(0), c), unsettled)
+		c.deadline = 100 * time.Millisecond
+		wants(t, w.buy(w.replica(0), c), unsettled)
+		pause(time.Minute)
+		if sales := len(w.salesOf(t, "order-0")); sales != 1 {
+			t.Errorf("%d sales", sales)
+		}
+	})
+}
+
+// TestCallerGoneBeforeTheClaim: a purchase that its caller does not wait for any more is not begun.
+func TestCallerGoneBeforeTheClaim(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		before := w.box.Ledger()
+		w.inject(t, inventoryPath, "hang", 1, m{"duration": "3s"})
+		c := register("order-0", gigastore.ModeOnDemand)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err := w.replica(0).engine.Buy(ctx, purchase.Request{Key: purchase.Key{Caller: "default", RequestID: c.key}, Order: c.order, Personal: c.personal})
+		if pause(time.Minute); err == nil || w.posts(before) != 0 {
+			t.Errorf("%v, %d POSTs for a caller who was gone before it began", err, w.posts(before))
+		}
+	})
+}
