@@ -30,7 +30,8 @@ const traceIDKey = "x-trace-id"
 //   - recoverPanic comes next, so that all below it is covered;
 //   - the door's own interceptors complete the request from what that door carries beside it;
 //   - tellOfRequestID makes a refused order speak of what the journal has under its request id;
-//   - validate comes last, so that it sees the request as the handler will.
+//   - validate sees the request as the handler will;
+//   - limit comes last: a request that is refused needs no place.
 func (s *Server) interceptors(door string, own ...grpc.UnaryServerInterceptor) []grpc.UnaryServerInterceptor {
 	chain := []grpc.UnaryServerInterceptor{s.observe(door), mapErrors, recoverPanic}
 	return append(append(chain, own...), s.tellOfRequestID, s.validate, s.limiter.limit)

@@ -10,7 +10,7 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// Everything that a caller can cause has a bound. docs/operations.md lists them, with what a caller sees at each.
+// The bounds of what a caller can cause. docs/operations.md says what a caller sees at each, and what has none yet.
 const (
 	// maxBody is the largest request, over REST and over gRPC. A purchase is under 10 KiB.
 	maxBody = 64 << 10
@@ -27,6 +27,9 @@ const (
 	// client is asked to open another, so that calls spread over new replicas.
 	connectionIdle = 5 * time.Minute
 	connectionAge  = 8 * time.Minute
+	// connectionGrace is how long the calls of an old connection have to end. It is longer than any wait for a purchase,
+	// whose caller would see a broken connection and not its outcome.
+	connectionGrace = 15 * time.Minute
 	// limitPatience is how long a call waits for a place below.
 	limitPatience = time.Second
 )
@@ -54,8 +57,8 @@ func newLimiter() limiter {
 	return l
 }
 
-// limit is an interceptor that serves so many calls of a method at once as it has places, and refuses those that
-// found none in limitPatience.
+// limit is an interceptor. It serves as many calls of a method at once as the method has places. A call that gets no place
+// within limitPatience is refused.
 func (l limiter) limit(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	taken, ok := l[info.FullMethod]
 	if !ok {
@@ -78,9 +81,8 @@ func (l limiter) limit(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	return next(ctx, req)
 }
 
-// transportLimits bound what a gRPC connection may do. answerWithin is the longest a call can take: a connection that is
-// replaced for its age is never closed under a purchase.
-func transportLimits(answerWithin time.Duration) []grpc.ServerOption {
+// transportLimits bound what a gRPC connection may do.
+func transportLimits() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxHeaderListSize(maxHeaders),
@@ -89,7 +91,7 @@ func transportLimits(answerWithin time.Duration) []grpc.ServerOption {
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle:     connectionIdle,
 			MaxConnectionAge:      connectionAge,
-			MaxConnectionAgeGrace: answerWithin,
+			MaxConnectionAgeGrace: connectionGrace,
 		}),
 	}
 }

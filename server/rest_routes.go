@@ -132,7 +132,7 @@ func checkEnvelope(r *http.Request, route *route) *failure {
 	if crossOrigin.Check(r) != nil {
 		return malformed("", "a web page of another origin may not make this call")
 	}
-	if len(r.Header.Values("Content-Encoding")) > 0 {
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
 		f := malformed("", "a Content-Encoding is not supported: send the body as it is")
 		f.httpStatus = http.StatusUnsupportedMediaType
 		return f

@@ -133,7 +133,7 @@ func New(config Config) (*Server, error) {
 
 // newGRPC makes the gRPC door.
 func (s *Server) newGRPC() *grpc.Server {
-	server := grpc.NewServer(append(transportLimits(s.AnswerWithin()),
+	server := grpc.NewServer(append(transportLimits(),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(s.otelgrpcOptions()...)),
 		grpc.ChainUnaryInterceptor(s.interceptors(doorGRPC)...),
 		grpc.ChainStreamInterceptor(s.endWithDrain),

@@ -5,18 +5,29 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
 const (
-	// maxConnections is how many connections one port has. The admin port has its own, so that it can be asked why.
+	// maxConnections is how many connections one port has at most.
 	maxConnections = 2000
-	// spoken is how many bytes make a client: the preface of HTTP/2 and the head of its first frame (RFC 9113 section
-	// 3.4). A request of HTTP/1.1 is longer.
+	// spoken is how many bytes a gRPC client sends at least: the preface of HTTP/2 and the head of its first frame (RFC
+	// 9113 section 3.4).
 	spoken = 24 + 9
 	// logAtMost is how often the log tells of refused connections.
 	logAtMost = 10 * time.Second
 )
+
+// connectionLimit is how many connections a port may have. Where the process may open few files it is a quarter of those:
+// gRPC and REST together leave half for the vendor, the journal and the admin port.
+func connectionLimit() int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return maxConnections
+	}
+	return int(min(maxConnections, files.Cur/4))
+}
 
 // boundedListener bounds the connections of a port, and knows which of them have not spoken yet: a drain must not wait
 // for those.
@@ -28,16 +39,17 @@ type boundedListener struct {
 
 	mu      sync.Mutex
 	open    map[*clientConn]struct{}
+	hosts   map[string]int // connections by the client's address, without its port
 	ending  bool
 	refused int
 	logged  time.Time
 }
 
 func bounded(listener net.Listener, name string, most int, logger *slog.Logger) *boundedListener {
-	return &boundedListener{Listener: listener, name: name, most: most, logger: logger, open: map[*clientConn]struct{}{}}
+	return &boundedListener{Listener: listener, name: name, most: most, logger: logger, open: map[*clientConn]struct{}{}, hosts: map[string]int{}}
 }
 
-// Accept closes connections beyond the bound at once, for a client that waits in the system's queue learns nothing.
+// Accept closes connections beyond the bound at once: a client that waited in the system's queue would learn nothing.
 func (l *boundedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -47,7 +59,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 			}
 			return nil, err
 		}
-		c := &clientConn{Conn: conn, listener: l}
+		c := &clientConn{Conn: conn, listener: l, host: hostOf(conn.RemoteAddr())}
 		if l.add(c) {
 			return c, nil
 		}
@@ -55,16 +67,18 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	}
 }
 
+// add counts a connection, unless the port is full. One client fills half of it at most, so that others still get in.
 func (l *boundedListener) add(c *clientConn) bool {
 	l.mu.Lock()
-	full, ending := len(l.open) >= l.most, l.ending
+	full, ending := len(l.open) >= l.most || l.hosts[c.host] >= max(1, l.most/2), l.ending
 	if !full && !ending {
 		l.open[c] = struct{}{}
+		l.hosts[c.host]++
 	}
 	l.mu.Unlock()
 	if full {
 		if n, due := l.toTell(); due {
-			l.logger.WarnContext(context.Background(), "connection refused: the port has as many as it may", "port", l.name, "times", n, "limit", l.most)
+			l.logger.WarnContext(context.Background(), "connection refused: the port, or this client, has as many as it may", "port", l.name, "times", n, "limit", l.most)
 		}
 	}
 	return !full && !ending
@@ -99,6 +113,7 @@ func (l *boundedListener) endSilent() {
 type clientConn struct {
 	net.Conn
 	listener *boundedListener
+	host     string
 	heard    int // bytes, up to spoken; under the listener's mu
 	told     bool
 	once     sync.Once
@@ -121,7 +136,19 @@ func (c *clientConn) Close() error {
 	c.once.Do(func() {
 		c.listener.mu.Lock()
 		delete(c.listener.open, c)
+		if c.listener.hosts[c.host]--; c.listener.hosts[c.host] == 0 {
+			delete(c.listener.hosts, c.host)
+		}
 		c.listener.mu.Unlock()
 	})
 	return c.Conn.Close()
+}
+
+// hostOf is an address without its port.
+func hostOf(address net.Addr) string {
+	host, _, err := net.SplitHostPort(address.String())
+	if err != nil {
+		return address.String()
+	}
+	return host
 }

@@ -24,18 +24,19 @@ type gatewayProcess struct {
 	logger                             *slog.Logger
 	rest, admin, sandbox               *http.Server
 	grpcOn, restOn, adminOn, sandboxOn net.Listener
-	bounded                            []*boundedListener // those of callers
+	callers                            *boundedListener // gRPC's
 	serving                            atomic.Bool
 }
 
 // bound bounds the connections of every port.
 func (p *gatewayProcess) bound() {
 	bind := func(listener *net.Listener, name string) *boundedListener {
-		l := bounded(*listener, name, maxConnections, p.logger)
+		l := bounded(*listener, name, connectionLimit(), p.logger)
 		*listener = l
 		return l
 	}
-	p.bounded = []*boundedListener{bind(&p.grpcOn, "grpc"), bind(&p.restOn, "http")}
+	p.callers = bind(&p.grpcOn, "grpc")
+	bind(&p.restOn, "http")
 	bind(&p.adminOn, "admin")
 	if p.sandboxOn != nil {
 		bind(&p.sandboxOn, "sandbox")
@@ -93,9 +94,7 @@ func (p *gatewayProcess) run(ctx context.Context) error {
 func (p *gatewayProcess) stop(ctx context.Context) error {
 	p.logger.InfoContext(ctx, "draining; a second signal ends at once")
 	p.serving.Store(false)
-	for _, listener := range p.bounded {
-		listener.endSilent()
-	}
+	p.callers.endSilent()
 	ctx, cancel := context.WithTimeout(ctx, p.gateway.AnswerWithin())
 	defer cancel()
 	var group errgroup.Group
