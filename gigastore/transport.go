@@ -21,8 +21,8 @@ const (
 	// firstLook is how long a new connection is watched for a byte that comes before the request. It is as short as a
 	// timer of the Go runtime can be relied on.
 	firstLook = time.Millisecond
-	// endTimeout is how long the vendor has to close the connection after an answer that needs it. RFC 9112 section 9.6
-	// has a server do it at once after "Connection: close".
+	// endTimeout is how long the vendor has to close the connection after a refusal. A server must do so at once after
+	// "Connection: close" (RFC 9112 section 9.6).
 	endTimeout     = 5 * time.Second
 	maxHeaderBytes = 64 << 10 // all interim answers' heads and the answer's own
 	maxInterim     = 5        // answers 1xx before the true one, as net/http has it
@@ -171,8 +171,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// ended waits for the vendor to close the connection. An answer that is followed by anything else, or by nothing for too
-// long, may be one answer too many, with the true one behind it.
+// ended waits for the vendor to close the connection. If more bytes follow the answer, or the connection stays open, the
+// answer may be a surplus one, and the true one may still come.
 func (c *connection) ended(ctx context.Context) error {
 	_ = c.SetReadDeadline(time.Now().Add(endTimeout))
 	_, err := c.reader.Peek(1)

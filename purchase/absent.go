@@ -15,8 +15,8 @@ type AbsenceError struct {
 
 func (e *AbsenceError) Error() string { return "that nothing was sold is not shown: " + e.why }
 
-// checkAbsent asks of a person's word what is asked of the reconciler: that the vendor has had its
-// time to show a sale, and that complete reads since then lack it. The last of them is made here.
+// checkAbsent holds a person's word to the reconciler's rules: the vendor has had its time to show a sale, and complete
+// reads of its list since then lack it. It makes the last of those reads itself.
 func (r *reconciler) checkAbsent(ctx context.Context, p Purchase) error {
 	if p.Account != r.engine.vendor.Account() {
 		return &AbsenceError{why: "it was bought for another account, whose records cannot be read"}
@@ -29,7 +29,7 @@ func (r *reconciler) checkAbsent(ctx context.Context, p Purchase) error {
 		return &AbsenceError{Retry: wait, why: "the vendor may not show a sale of that time yet"}
 	}
 	if a.lacked < absentReads-1 {
-		r.nudge() // each time somebody asks makes for one more read
+		r.nudge() // asks for one more read
 		return &AbsenceError{Retry: r.config.Quiet / 4, why: "too few complete reads of the vendor's list lack it"}
 	}
 	s := newSighting()
@@ -47,8 +47,8 @@ func (r *reconciler) checkAbsent(ctx context.Context, p Purchase) error {
 	return nil
 }
 
-// seen is what this process knows of an attempt: when the vendor must show a sale, and what reads lacked
-// it. A process that has not met the attempt begins now.
+// seen returns what this process knows of an attempt: the time by which the vendor must show a sale, and the reads that
+// lacked it. For a process that has not seen the attempt before, the time starts now.
 func (r *reconciler) seen(p Purchase) (quietEnd time.Time, a absence) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

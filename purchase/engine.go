@@ -331,8 +331,8 @@ func (e *Engine) tell(p Purchase, text []byte, replayed bool) (Bought, error) {
 	return Bought{Purchase: p, Sale: sale, Replayed: replayed}, nil
 }
 
-// newID makes the id of a purchase. Whoever knows some ids cannot tell the next one: ulid.Make could not
-// say so, since its entropy begins at the time of the process's start.
+// newID makes the id of a purchase. Nobody can compute the next id from earlier ones. ulid.Make does not give that: its
+// entropy is seeded with the time of the process's start.
 func newID(entropy ulid.MonotonicReader) string {
 	for {
 		id, err := ulid.New(ulid.Now(), entropy)
@@ -347,7 +347,8 @@ func newID(entropy ulid.MonotonicReader) string {
 
 func (c Config) random() io.Reader { return cmp.Or[io.Reader](c.Entropy, rand.Reader) }
 
-// increasing has ids of one millisecond sort as they were made, each by 64 random bits behind the last.
+// increasing makes ids of the same millisecond sort in the order they were made. Each adds up to 64 random bits to the one
+// before.
 func increasing(random io.Reader) ulid.MonotonicReader {
 	return &ulid.LockedMonotonicReader{MonotonicReader: ulid.Monotonic(random, math.MaxUint64)}
 }

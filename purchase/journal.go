@@ -43,11 +43,11 @@ type Journal interface {
 	Secrets(ctx context.Context, id string) (Secrets, error)
 	// List pages through purchases, newest claim first.
 	List(ctx context.Context, filter Filter, page Page) ([]Purchase, error)
-	// Watched lists what a read of the vendor's records is matched against: all that is Uncertain or
-	// NeedsOperator, and what Failed by presumption or by an operator's word less than absentFor ago. It
-	// reads no more than that, in pages: what failed is kept for ever. What moves meanwhile may be listed
-	// as it was and as it is. Where a later version wrote some of the orders, the others are returned beside an error whose chain has
-	// ErrUnreadableOrder: a release that was taken back has to settle what it can read.
+	// Watched lists the purchases that a read of the vendor's records is compared with. Those are all in
+	// Uncertain and NeedsOperator, and those that were called absent less than absentFor ago. It reads in
+	// pages. A purchase that changes state meanwhile may be listed twice. If a later version wrote some of
+	// the orders, the others are returned beside an error whose chain has ErrUnreadableOrder: a release
+	// that was rolled back still settles what it can read.
 	Watched(ctx context.Context, absentFor time.Duration) ([]Purchase, error)
 	// Witnesses lists up to limit succeeded purchases of one account, kind and effective mode whose
 	// newest permit was given inside the span, the nearest to its inner end first; like Watched.

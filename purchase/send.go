@@ -123,10 +123,9 @@ func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 	}
 }
 
-// disown writes down, as soon as the journal can be reached, that a claim which may have been
-// written was never followed by a send, and never will be: its caller is told that it cannot be used.
-// It is one write. With two, a process that dies between them leaves a purchase that the next one may
-// take up and send.
+// disown settles a claim that may have been written although its caller was told that the journal cannot be used. Nothing
+// was sent for it. It retries until the journal can be reached. It is one write: after the first of two, a process could
+// die, and the next process would take the purchase up and send it.
 func (e *Engine) disown(id string) {
 	e.loops.Go(func() {
 		evidence := Evidence{Note: "claim not known durable, nothing sent"}

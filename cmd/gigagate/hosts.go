@@ -26,7 +26,7 @@ func (h hosts) knows(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || slices.Contains(h, host)
 }
 
-// knownHosts are the names that were allowed, and the one that an address to listen on has, if it has one.
+// knownHosts returns the allowed names and the host name of the address to listen on.
 func knownHosts(allowed []string, listen string) hosts {
 	var h hosts
 	for _, name := range allowed {

@@ -101,8 +101,8 @@ func location(path string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?mode=rw"
 }
 
-// makePrivate has the file, however it came there, and what SQLite left beside it be their owner's alone:
-// they hold secrets. What SQLite makes beside it later gets the file's own mode.
+// makePrivate makes the file and its companions readable for their owner alone, because they hold secrets. Companions that
+// SQLite makes later get the mode of the file.
 func makePrivate(path string) error {
 	place, err := filepath.EvalSymlinks(path)
 	if err != nil {
