@@ -71,7 +71,10 @@ func TestDisownedAndKilled(t *testing.T) {
 		}
 		stageOn(t, openSQLite, plan{faults: faults}, func(t *testing.T, w *world) {
 			before := w.box.Ledger()
-			wants(t, w.buy(w.replica(0), register("order-0", "")), notStarted)
+			// The process may die before its answer leaves.
+			if a := w.buy(w.replica(0), register("order-0", "")); a.outcome != notStarted && a.outcome != noAnswer {
+				t.Errorf("%s: told %s", do, a)
+			}
 			pause(5 * time.Minute)
 			if w.posts(before) != 0 || w.box.Ledger().CreditLeft != before.CreditLeft {
 				t.Errorf("%s: %d POSTs, and the caller was told that nothing was started", do, w.posts(before))
@@ -226,7 +229,7 @@ func TestWait(t *testing.T) {
 // found in the journal, and still it must not be told that another request id is safe.
 func TestRefusedBesideAClaim(t *testing.T) {
 	t.Parallel()
-	stage(t, plan{faults: []fault{{step: "claim", nth: 1, do: doSlow, d: 5 * time.Second}}}, func(t *testing.T, w *world) {
+	stage(t, plan{faults: []fault{{step: "claim", nth: 1, do: doSlow, d: 4 * time.Second}}}, func(t *testing.T, w *world) {
 		c := register("order-0", "")
 		c.deadline = 2 * time.Second
 		wants(t, w.buy(w.replica(0), c), unsettled)

@@ -314,7 +314,7 @@ func (j *journal) Watched(ctx context.Context, absentFor time.Duration) (list []
 	if spoiled := j.do(ctx, "watched", func(ctx context.Context) { list, err = j.Journal.Watched(ctx, absentFor) }); spoiled != nil {
 		return nil, spoiled
 	}
-	return list, errors.Join(err, j.replica.world.unreadable)
+	return list, errors.Join(err, j.replica.world.leftOut())
 }
 
 // Witnesses implements [purchase.Journal].
@@ -324,5 +324,13 @@ func (j *journal) Witnesses(
 	if spoiled := j.do(ctx, "witnesses", func(ctx context.Context) { list, err = j.Journal.Witnesses(ctx, like, span, limit) }); spoiled != nil {
 		return nil, spoiled
 	}
-	return list, errors.Join(err, j.replica.world.unreadable)
+	return list, errors.Join(err, j.replica.world.leftOut())
+}
+
+// leftOut is what lists say of what they leave out.
+func (w *world) leftOut() error {
+	if w.unreadable.Load() {
+		return fmt.Errorf("purchase 1: %w", purchase.ErrUnreadableOrder)
+	}
+	return nil
 }

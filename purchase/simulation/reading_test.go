@@ -170,7 +170,7 @@ func TestOrderOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	older := []purchase.Order{order(purchase.Register, "", "older-0")}
 	stage(t, plan{older: older}, func(t *testing.T, w *world) {
-		w.unreadable = fmt.Errorf("purchase 1: %w", purchase.ErrUnreadableOrder)
+		w.unreadable.Store(true)
 		w.sellUnseen(t, register("order-0", ""))
 		w.becomes(t, "order-0", purchase.Succeeded, time.Minute)
 		w.lose(t, register("order-1", ""))

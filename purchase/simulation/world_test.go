@@ -49,8 +49,8 @@ type world struct {
 	vendorURL string
 	store     store
 	logs      safeBuffer
-	// unreadable, if set, is what the journal's lists say of what they leave out.
-	unreadable error
+	// unreadable says that the journal's lists leave out what a later version wrote.
+	unreadable atomic.Bool
 	callers    sync.WaitGroup // the planned ones
 	running    sync.WaitGroup // everything else that has to end
 	over       chan struct{}  // closed at the end: nothing starts again
