@@ -104,7 +104,8 @@ func newWorld(t *testing.T, p plan, open func(*testing.T, func() time.Time) stor
 		}
 		r, err := newReplica(w, fmt.Sprintf("r%d", i+1), account)
 		if err != nil {
-			t.Fatal(err)
+			w.close() // or the bubble's complaint about what still runs hides this one
+			t.Fatalf("replica %d: %v", i+1, err)
 		}
 		w.replicas = append(w.replicas, r)
 	}
