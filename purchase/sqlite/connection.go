@@ -70,9 +70,6 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 	if c.database, err = hold(path); err != nil { // before it is opened: one that is exchanged meanwhile is noticed then
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	if err = makePrivate(path); err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
 	if c.conn, err = pool.Conn(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -80,6 +77,7 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 		// Before the first access: so the lock is taken with it, and the index of the log lives in this
 		// process's memory instead of a shared file.
 		"locking_mode = EXCLUSIVE",
+		"schema_version", // reads the file: one that is no database stays as it is
 		"journal_mode = WAL",
 		"synchronous = FULL",
 		"foreign_keys = ON",
@@ -89,6 +87,11 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 	} {
 		if err = c.exec(ctx, "PRAGMA "+pragma); err != nil {
 			return nil, inUse(path, fmt.Errorf("open %s: %s: %w", path, pragma, err))
+		}
+		if pragma == "schema_version" {
+			if err = makePrivate(path); err != nil {
+				return nil, fmt.Errorf("open %s: %w", path, err)
+			}
 		}
 	}
 	if err = c.checkSettings(ctx); err != nil {

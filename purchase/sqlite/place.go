@@ -21,6 +21,8 @@ var companions = []string{"-wal", "-shm", "-journal"}
 func makeNew(ctx context.Context, path string) (created bool, err error) {
 	info, err := os.Stat(path) //nolint:gosec // the operator names the file
 	switch {
+	case err == nil && !info.Mode().IsRegular():
+		return false, fmt.Errorf("%s is not a file", path)
 	case err == nil && info.Size() == 0:
 		return false, fmt.Errorf("%s is empty: the journal that was there is lost. "+
 			"Restore it; to begin with a journal that knows of no purchase, remove the file yourself", path)

@@ -123,3 +123,30 @@ func TestPrivateHoweverItCame(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedPlaceStaysAsItIs: a journal is kept from other users. What is no journal keeps its mode, or a mistyped name
+// could take a folder away from everybody.
+func TestRefusedPlaceStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := filepath.Join(folder, "notes.txt")
+	if err := os.WriteFile(file, []byte(strings.Repeat("no database at all. ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range map[string]fs.FileMode{folder: 0o755, file: 0o644} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if j, err := Open(t.Context(), path, Options{}); err == nil {
+			_ = j.Close()
+			t.Errorf("%s opens", path)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != mode {
+			t.Errorf("%s has the mode %s", path, info.Mode().Perm())
+		}
+	}
+}
