@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,12 +27,14 @@ const (
 
 // Config is what a [Client] needs. BaseURL, ClientID and ClientSecret are required.
 type Config struct {
-	BaseURL      string        // https, or http on loopback only; scheme and host, nothing else
-	ClientID     string        // of the portal's API section (docs api-authentification)
-	ClientSecret Secret        // likewise
-	Timeout      time.Duration // one vendor call, whole, with every try and the token it may need; 0: 60 s
-	UserAgent    string        // "": gigagate
-	Refusals     []RefusalRule // nil: AssumedRefusals()
+	BaseURL      string // https, or http on loopback only; scheme and host, nothing else
+	ClientID     string // of the portal's API section (docs api-authentification)
+	ClientSecret Secret // likewise
+	// FormerClientIDs are ids that the account of ClientID had before, at the same BaseURL. Nothing is sent with them.
+	FormerClientIDs []string
+	Timeout         time.Duration // one vendor call, whole, with every try and the token it may need; 0: 60 s
+	UserAgent       string        // "": gigagate
+	Refusals        []RefusalRule // nil: AssumedRefusals()
 
 	// ThrottledHasNoEffect makes a whole 429 on a paid call count as no effect. Whether the vendor turns a call away
 	// before any charge is unknown, so it is off unless someone has found out.
@@ -49,8 +52,8 @@ type Config struct {
 
 // Client calls Gigastore for one account. It is safe for concurrent use.
 type Client struct {
-	base       string // scheme and host, pinned
-	account    string
+	base       string   // scheme and host, pinned
+	accounts   []string // the account by each of its client ids, the present one first
 	userAgent  string
 	timeout    time.Duration
 	classifier classifier
@@ -69,8 +72,10 @@ func newClient(cfg Config, roots *x509.CertPool) (*Client, error) {
 		return nil, err
 	}
 	switch {
-	case cfg.ClientID == "" || strings.Contains(cfg.ClientID, ":") || !isVisible(cfg.ClientID):
+	case !isClientID(cfg.ClientID):
 		return nil, errors.New("gigastore: ClientID must be visible ASCII text without a colon")
+	case !allClientIDs(cfg.FormerClientIDs):
+		return nil, errors.New("gigastore: FormerClientIDs must be visible ASCII texts without a colon")
 	case cfg.ClientSecret == "" || !isVisible(string(cfg.ClientSecret)):
 		return nil, errors.New("gigastore: ClientSecret must be visible ASCII text")
 	case cfg.Timeout < 0:
@@ -97,10 +102,9 @@ func newClient(cfg Config, roots *x509.CertPool) (*Client, error) {
 		cfg.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
 
-	account := sha256.Sum256([]byte(base + "\n" + cfg.ClientID))
 	c := &Client{
 		base:       base,
-		account:    hex.EncodeToString(account[:]),
+		accounts:   accountsOf(base, cfg.ClientID, cfg.FormerClientIDs),
 		userAgent:  cfg.UserAgent,
 		timeout:    cfg.Timeout,
 		classifier: classifier{rules: cfg.Refusals, throttledHasNoEffect: cfg.ThrottledHasNoEffect},
@@ -114,7 +118,21 @@ func newClient(cfg Config, roots *x509.CertPool) (*Client, error) {
 }
 
 // Account identifies the account that is spent from: the SHA-256 of base URL and client id, in hex.
-func (c *Client) Account() string { return c.account }
+func (c *Client) Account() string { return c.accounts[0] }
+
+// Accounts is what Account is, and was with each of the former client ids. The present one is the first.
+func (c *Client) Accounts() []string { return slices.Clone(c.accounts) }
+
+func accountsOf(base, clientID string, former []string) []string {
+	var accounts []string
+	for _, id := range append([]string{clientID}, former...) {
+		sum := sha256.Sum256([]byte(base + "\n" + id))
+		if account := hex.EncodeToString(sum[:]); !slices.Contains(accounts, account) {
+			accounts = append(accounts, account)
+		}
+	}
+	return accounts
+}
 
 // Timeout is how long one vendor call may take, whole.
 func (c *Client) Timeout() time.Duration { return c.timeout }
@@ -147,6 +165,12 @@ func isLoopback(host string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
+}
+
+func isClientID(s string) bool { return s != "" && !strings.Contains(s, ":") && isVisible(s) }
+
+func allClientIDs(ids []string) bool {
+	return !slices.ContainsFunc(ids, func(id string) bool { return !isClientID(id) })
 }
 
 func isVisible(s string) bool {

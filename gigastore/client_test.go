@@ -1,6 +1,7 @@
 package gigastore
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,8 @@ func TestConfigIsChecked(t *testing.T) {
 		"unparsable":            {func(c *Config) { c.BaseURL = "https://canary:canary@api\x7f" }, "BaseURL"},
 		"no id":                 {func(c *Config) { c.ClientID = "" }, "ClientID"},
 		"id with a colon":       {func(c *Config) { c.ClientID = "a:b" }, "ClientID"},
+		"former id":             {func(c *Config) { c.FormerClientIDs = []string{"id", "id-0"} }, ""},
+		"empty former id":       {func(c *Config) { c.FormerClientIDs = []string{"id-0", ""} }, "FormerClientIDs"},
 		"no secret":             {func(c *Config) { c.ClientSecret = "" }, "ClientSecret"},
 		"secret with newline":   {func(c *Config) { c.ClientSecret = "canary\n" }, "ClientSecret"},
 		"negative timeout":      {func(c *Config) { c.Timeout = -time.Second }, "Timeout"},
@@ -73,4 +76,22 @@ func TestAccount(t *testing.T) {
 	if account("https://api.giga.store:8443", "id") == same || account("https://api.giga.store", "id2") == same {
 		t.Error("another account is the same")
 	}
+}
+
+func TestAccounts(t *testing.T) {
+	accounts := func(id string, former ...string) []string {
+		c, err := New(Config{BaseURL: "https://api.giga.store", ClientID: id, FormerClientIDs: former, ClientSecret: "secret"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Account() != c.Accounts()[0] {
+			t.Error("the present account is not the first")
+		}
+		return c.Accounts()
+	}
+	a, b := accounts("a"), accounts("b")
+	if got := accounts("b", "a", "b", "a"); !slices.Equal(got, []string{b[0], a[0]}) || len(a) != 1 {
+		t.Errorf("%q of %q and %q", got, b, a)
+	}
+	accounts("b", "a")[0] = "changed" // is a copy
 }

@@ -18,8 +18,8 @@ func (e *AbsenceError) Error() string { return "that nothing was sold is not sho
 // checkAbsent holds a person's word to the reconciler's rules: the vendor has had its time to show a sale, and complete
 // reads of its list since then lack it. It makes the last of those reads itself.
 func (r *reconciler) checkAbsent(ctx context.Context, p Purchase) error {
-	if p.Account != r.engine.vendor.Account() {
-		return &AbsenceError{why: "it was bought for another account, whose records cannot be read"}
+	if !r.engine.owns(p.Account) {
+		return &AbsenceError{why: "it was bought with another client id, and the records read may be another account's; " + sameAccount}
 	}
 	if p.SuccessSeen {
 		return &AbsenceError{why: "an answer of the vendor spoke of success"}

@@ -12,8 +12,8 @@ import "time"
 //   - A purchase fails, and goes to an operator, for a reason.
 //   - A second package for one purchase contradicts the first.
 //   - What an operator was asked for can be presumed absent after all only where the vendor's records
-//     could not be read: an outage that ends leaves no work behind. What they show then that is worse
-//     takes the reason's place.
+//     could not be had, by an outage or another client id: once they can be, no work is left behind.
+//     What they show then that is worse takes the reason's place.
 //   - Nothing is presumed absent once a success was seen for it, be it while the records were read.
 //
 // With Illegal the purchase is unchanged. With Stays and Contradicts only its bookkeeping differs.
@@ -62,10 +62,10 @@ func (p Purchase) judge(change Change) (State, Verdict) {
 	if change.Event.positive() && change.ItemUID == "" || change.Event == Disowned && change.Attempt != 1 {
 		return p.State, Illegal
 	}
-	switch unreadable := p.Reason == Unreadable; {
-	case change.Event == PresumedAbsent && (p.SuccessSeen || p.State == NeedsOperator && !unreadable):
+	switch unread := p.Reason.unread(); {
+	case change.Event == PresumedAbsent && (p.SuccessSeen || p.State == NeedsOperator && !unread):
 		return p.State, Illegal
-	case change.Event == BeyondEvidence && p.State == NeedsOperator && (!unreadable || change.Reason == Unreadable):
+	case change.Event == BeyondEvidence && p.State == NeedsOperator && (!unread || change.Reason.unread()):
 		return p.State, Illegal
 	}
 	state, verdict := Next(p.State, change.Event)

@@ -151,6 +151,16 @@ func TestAfterRefinesNext(t *testing.T) {
 			purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent},
 			purchase.Failed, purchase.Moves,
 		},
+		{
+			"an absence where records were another client id's", forOperator(t, purchase.OtherAccount),
+			purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent},
+			purchase.Failed, purchase.Moves,
+		},
+		{
+			"unreadable records of another client id", forOperator(t, purchase.OtherAccount),
+			purchase.Change{Event: purchase.BeyondEvidence, Attempt: 1, Reason: purchase.Unreadable},
+			purchase.NeedsOperator, purchase.Illegal,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -73,7 +73,7 @@ var (
 	ErrIllegal = errors.New("illegal event for this purchase")
 	// ErrUnreadableOrder: an order is kept in a form that this version does not know.
 	ErrUnreadableOrder = errors.New("the order that is kept was written by a later version")
-	// ErrItemTaken: the package is bound to another purchase of the account.
+	// ErrItemTaken: the package is bound to another purchase of the account, or of an alias.
 	ErrItemTaken = errors.New("the activated item is bound to another purchase")
 )
 
@@ -124,6 +124,9 @@ type Change struct {
 	ItemUID     string
 	CustomerUID string
 	Sale        []byte
+	// Aliases are further names of the account in which ItemUID is. A purchase does not move to Succeeded
+	// with a package that is bound under one of them: see ErrItemTaken.
+	Aliases []string
 	// sold is what Sale is the text of, for those who wait in this process; nil where it is not at hand.
 	sold *gigastore.Sale
 	// PermitLife and Lease are those of the new permit, or of Accepted.

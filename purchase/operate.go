@@ -3,7 +3,10 @@ package purchase
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
+
+	"gigagate.internal/gigastore"
 )
 
 // Get reads a purchase, and has the reconciler look at it soon if it is open.
@@ -59,10 +62,26 @@ var (
 	// ErrNotResolvable: the purchase is settled, or still under way.
 	ErrNotResolvable = errors.New("only an uncertain purchase, or one that needs an operator, can be resolved")
 	// ErrForeignItem: the vendor knows the named package as that of another purchase, or it bears no
-	// token and was sold to another customer or in another mode; or it belongs to another account
-	// than the one that can be read.
+	// token and was sold to another customer or in another mode.
 	ErrForeignItem = errors.New("the named activated item cannot be this purchase's")
 )
+
+// OtherAccountError says that the present client id does not show that a package is that of a purchase
+// made with another one.
+type OtherAccountError struct {
+	// Err is what it would be for a purchase of the present client id: the vendor's refusal, or ErrForeignItem.
+	Err error
+	why string
+}
+
+func (e *OtherAccountError) Error() string {
+	return "the purchase was made with another client id, and the present one " + e.why + "; " + sameAccount
+}
+
+func (e *OtherAccountError) Unwrap() error { return e.Err }
+
+// sameAccount tells an operator what to do about a purchase of a former client id.
+const sameAccount = "if both ids are of one account, serve with the other in --gigastore-former-client-ids"
 
 // Resolve settles a purchase by an operator's word. A named package is checked with the vendor.
 func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) (Purchase, error) {
@@ -86,7 +105,7 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 	change.Evidence.Forced = resolution.Force && resolution.ItemUID == ""
 	change.By = resolution.By
 	change.Evidence.Note = resolution.Note
-	resolved, err := e.bind(ctx, id, change)
+	resolved, err := e.bind(ctx, p, change)
 	switch {
 	case errors.Is(err, ErrIllegal):
 		return e.resolvedTooLate(ctx, p, change), ErrNotResolvable
@@ -106,7 +125,7 @@ func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, change Change)
 	}
 	if now.State == Failed && change.ItemUID != "" {
 		change.Event = Found
-		if _, err := e.bind(ctx, p.ID, change); err != nil {
+		if _, err := e.bind(ctx, p, change); err != nil {
 			e.logger.ErrorContext(ctx, "an operator's word against an absence could not be kept", "purchase_id", p.ID, "error", err.Error())
 		}
 	}
@@ -115,18 +134,22 @@ func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, change Change)
 
 // resolveApplied checks the named package. Its metatag may have lost our token, which is why an
 // operator is asked; it must not bear another purchase's. One that bears this purchase's is what was
-// sold for it, whatever the vendor made of the order.
+// sold for it, whatever the vendor made of the order, and whichever client id it was sold with.
 func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Change, error) {
-	if p.Account != e.vendor.Account() {
-		return Change{}, ErrForeignItem
-	}
+	foreign := !e.owns(p.Account)
 	record, err := e.vendor.ActivatedItem(ctx, uid)
 	if err != nil {
+		if vendor, ok := errors.AsType[*gigastore.Error](err); ok && foreign && vendor.Effect == gigastore.EffectRefused {
+			err = &OtherAccountError{Err: err, why: "is not shown that package"}
+		}
 		return Change{}, err
 	}
 	bearer, _ := SplitMetatag(record.ActivatedItem.Metatag)
 	if bearer != "" && bearer != p.ID || bearer == "" && !plausible(p, *record) {
 		return Change{}, ErrForeignItem
+	}
+	if bearer == "" && foreign {
+		return Change{}, &OtherAccountError{Err: ErrForeignItem, why: "is shown that package without the purchase's mark"}
 	}
 	change, err := found(p, *record)
 	change.Event = ResolvedApplied
@@ -134,13 +157,23 @@ func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Ch
 }
 
 // bind journals a change once, and tells of it.
-func (e *Engine) bind(ctx context.Context, id string, change Change) (Purchase, error) {
-	p, verdict, err := e.recordOnce(ctx, id, change)
+func (e *Engine) bind(ctx context.Context, p Purchase, change Change) (Purchase, error) {
+	change.Aliases = e.aliases(p)
+	p, verdict, err := e.recordOnce(ctx, p.ID, change)
 	if err != nil {
 		return Purchase{}, err
 	}
 	e.recorded(ctx, p, change, verdict)
 	return p, nil
+}
+
+// owns reports whether an account is the one that can be read, by its present client id or a former one.
+func (e *Engine) owns(account string) bool { return slices.Contains(e.vendor.Accounts(), account) }
+
+// aliases are the names, beside p's own, of the account in which p's package is: the vendor shows it
+// there, whichever client id p was sent with.
+func (e *Engine) aliases(p Purchase) []string {
+	return slices.DeleteFunc(e.vendor.Accounts(), func(account string) bool { return account == p.Account })
 }
 
 // takeUpLapsed takes up what other processes, or an earlier life of this one, left unanswered.
@@ -182,6 +215,8 @@ func (e *Engine) takeUp(p Purchase) {
 			return
 		}
 		secrets, err := e.secrets(e.life, p.ID)
+		// A purchase is sent with one client id alone, so that p.Account tells who sold it even if an
+		// operator's word on former ids was wrong.
 		if err != nil || secrets.Purged || p.Account != e.vendor.Account() {
 			return // its lease lapses again, and then its window is over
 		}

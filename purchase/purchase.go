@@ -51,9 +51,13 @@ const (
 	Unexplained Reason = "UNEXPLAINED_PACKAGE_FOUND"
 	// Unreadable: the records could not be read for too long.
 	Unreadable Reason = "RECORDS_UNREADABLE"
-	// OtherAccount: it was bought for another vendor account than the one now configured.
+	// OtherAccount: it was bought with another client id, and the records shown to the present one lack it.
 	OtherAccount Reason = "OTHER_ACCOUNT"
 )
+
+// unread reports whether the reason is that the vendor's records could not be had. Once they can be,
+// they may still settle the purchase.
+func (r Reason) unread() bool { return r == Unreadable || r == OtherAccount }
 
 // Key identifies a purchase by who asked for it: the caller's stable name and the caller's own id.
 // Both are compared byte for byte.
@@ -175,7 +179,7 @@ func sameBool(a, b *bool) bool {
 type Purchase struct {
 	ID      string // ULID; behind "gg" it is the token
 	Key     Key
-	Account string // the vendor account it is bought for, see gigastore.Client.Account
+	Account string // the vendor account, by the client id of every send of it: see gigastore.Client.Account
 	Order   Order
 
 	State  State

@@ -129,18 +129,19 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 			return 1
 		}
 	}
-	open := r.ours(ctx, watched)
+	open, foreign := r.unsettled(watched)
 	r.engine.instruments.open(ctx, open)
 	r.keepOpen(open)
 	if near := r.aroundDue(open); len(near) > 0 {
 		open = r.settleFound(ctx, open, r.readAround(ctx, near))
 	}
-	if !r.scanDue(watched, open, asked) {
-		return len(open)
+	if !r.scanDue(watched, slices.Concat(open, foreign), asked) {
+		return len(open) + len(foreign)
 	}
 	r.lastScan = time.Now()
 	scan := r.scan(ctx, watched, open)
 	r.alarmAbsent(ctx, watched, scan)
+	foreign = r.settleForeign(ctx, foreign, scan)
 	open = r.settleFound(ctx, open, scan)
 	for _, p := range open {
 		if ctx.Err() != nil {
@@ -148,7 +149,7 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 		}
 		r.weighAbsence(ctx, p, scan)
 	}
-	return len(open)
+	return len(open) + len(foreign)
 }
 
 // aroundDue picks what is worth looking for by itself: what is uncertain before what operators own, and what was not
@@ -183,7 +184,9 @@ func (r *reconciler) watched(ctx context.Context) ([]Purchase, error) {
 
 // scanDue reports whether a read of the vendor's whole list is worth its cost.
 func (r *reconciler) scanDue(watched, open []Purchase, asked bool) bool {
-	readable := func(p Purchase) bool { return p.State == Uncertain || p.Reason == Unreadable }
+	readable := func(p Purchase) bool {
+		return p.State == Uncertain || p.Reason.unread() && r.engine.owns(p.Account)
+	}
 	late := func(p Purchase) bool {
 		return p.State == Failed && p.Anomalies == 0 && time.Since(p.SettledAt) < auditFor
 	}
@@ -198,20 +201,18 @@ func (r *reconciler) scanDue(watched, open []Purchase, asked bool) bool {
 	}
 }
 
-// ours picks what is open and was bought for the account that can be read.
-func (r *reconciler) ours(ctx context.Context, watched []Purchase) []Purchase {
-	account := r.engine.vendor.Account()
-	var open []Purchase
+// unsettled parts what is open by whether it was bought for the account that can be read.
+func (r *reconciler) unsettled(watched []Purchase) (open, foreign []Purchase) {
 	for _, p := range watched {
 		switch {
 		case p.State.Settled():
-		case p.Account == account:
+		case r.engine.owns(p.Account):
 			open = append(open, p)
-		case ctx.Err() == nil && time.Now().After(r.lastByte(p).Add(r.config.GiveUp)):
-			r.beyondEvidence(ctx, p, OtherAccount)
+		default:
+			foreign = append(foreign, p)
 		}
 	}
-	return open
+	return open, foreign
 }
 
 // keepOpen drops what was counted of attempts that are open no more, and begins with the new ones.

@@ -216,7 +216,7 @@ func (e *Engine) recordAnswer(ctx context.Context, p Purchase, sale *gigastore.S
 	if err != nil {
 		change = Change{Event: AnsweredUnknown, Attempt: p.Attempt, By: ByGateway, SuccessSeen: true, Evidence: Evidence{Note: "the answer could not be kept"}}
 	}
-	change.Lease = e.lease
+	change.Lease, change.Aliases = e.lease, e.aliases(p)
 	annotate(ctx, change)
 	return e.record(ctx, p.ID, change)
 }

@@ -22,6 +22,18 @@ func (r *reconciler) settleFound(ctx context.Context, open []Purchase, seen *sig
 	return rest
 }
 
+// settleForeign settles purchases of other client ids, as far as the records show them: a package under
+// the mark is theirs, whatever the id. An absence means nothing, since the records may be another account's.
+func (r *reconciler) settleForeign(ctx context.Context, foreign []Purchase, seen *sighting) []Purchase {
+	rest := r.settleFound(ctx, foreign, seen)
+	for _, p := range rest {
+		if ctx.Err() == nil && time.Now().After(r.lastByte(p).Add(r.config.GiveUp)) {
+			r.beyondEvidence(ctx, p, OtherAccount)
+		}
+	}
+	return rest
+}
+
 // settle binds a purchase to the one package found under its token, if it can be that package.
 func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore.ActivatedItemRecord) {
 	record := records[0]
@@ -44,7 +56,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 		r.engine.logger.ErrorContext(ctx, "reconcile: the record cannot be kept", "purchase_id", p.ID, "error", err.Error())
 		return
 	}
-	switch err := r.bind(ctx, p.ID, change); {
+	switch err := r.bind(ctx, p, change); {
 	case err == nil:
 	case errors.Is(err, ErrItemTaken):
 		r.beyondEvidence(ctx, p, ItemTaken)
@@ -78,7 +90,7 @@ func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *
 			continue
 		}
 		if change, err := found(p, records[0]); err == nil {
-			_ = r.bind(ctx, p.ID, change)
+			_ = r.bind(ctx, p, change)
 		}
 	}
 }
@@ -86,9 +98,9 @@ func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *
 // bind journals what was found. Where it is not known whether it was written it asks again: the same
 // event a second time adds nothing to the history, and an alarm goes with the answer. What was not
 // written is left to the next pass, and keeps no other purchase waiting.
-func (r *reconciler) bind(ctx context.Context, id string, change Change) error {
+func (r *reconciler) bind(ctx context.Context, p Purchase, change Change) error {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		_, err := r.engine.bind(ctx, id, change)
+		_, err := r.engine.bind(ctx, p, change)
 		switch {
 		case err == nil, errors.Is(err, ErrNotWritten), errors.Is(err, ErrIllegal), errors.Is(err, ErrNotFound), errors.Is(err, ErrItemTaken):
 			return err
@@ -125,7 +137,7 @@ func (r *reconciler) weighAbsence(ctx context.Context, p Purchase, scan *sightin
 	a.last = scan.began
 	r.keep(p.ID, a)
 	switch {
-	case a.reads >= absentReads && (p.State == Uncertain || p.Reason == Unreadable) && !p.SuccessSeen:
+	case a.reads >= absentReads && (p.State == Uncertain || p.Reason.unread()) && !p.SuccessSeen:
 		r.engine.record(ctx, p.ID, Change{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: ByReconciler})
 	case a.unproven >= absentReads && p.SuccessSeen:
 		r.beyondEvidence(ctx, p, SuccessSeen)
@@ -139,7 +151,7 @@ func (r *reconciler) weighAbsence(ctx context.Context, p Purchase, scan *sightin
 // beyondEvidence hands a purchase to an operator, once; or again, where records that could not be read
 // show something worse now that they can be.
 func (r *reconciler) beyondEvidence(ctx context.Context, p Purchase, reason Reason) {
-	worse := p.Reason == Unreadable && reason != Unreadable && reason != OtherAccount
+	worse := p.Reason.unread() && !reason.unread()
 	if p.State != Uncertain && !worse {
 		return
 	}

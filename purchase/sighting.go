@@ -148,18 +148,15 @@ func (r *reconciler) scan(ctx context.Context, watched, open []Purchase) *sighti
 		s.asked[p.ID] = true
 	}
 	for _, p := range open {
-		like := Likeness{Account: p.Account, Kind: p.Order.Kind, Mode: string(p.Order.EffectiveMode())}
-		witnesses := func(span Span) ([]Purchase, error) {
-			list, err := bounded(ctx, journalBudget, func(ctx context.Context) ([]Purchase, error) {
-				return r.engine.journal.Witnesses(ctx, like, span, maxWitnesses)
-			})
-			if errors.Is(err, ErrUnreadableOrder) {
-				err = nil // those are missed as witnesses, and nothing else
-			}
-			return list, err
+		accounts := r.engine.vendor.Accounts()
+		vouching := accounts
+		if p.Account != accounts[0] {
+			// That a former client id is of this account is an operator's word. A sale made with that id,
+			// shown to the present one, proves it.
+			vouching = []string{p.Account}
 		}
-		older, err1 := witnesses(Span{To: p.ClaimedAt})
-		younger, err2 := witnesses(Span{From: r.lastByte(p)})
+		older, err1 := r.witnesses(ctx, p, vouching, Span{To: p.ClaimedAt})
+		younger, err2 := r.witnesses(ctx, p, accounts, Span{From: r.lastByte(p)})
 		if err := errors.Join(err1, err2); err != nil {
 			r.engine.logger.WarnContext(ctx, "reconcile: the journal cannot be read", "error", err.Error())
 			s.unvouched[p.ID] = true
@@ -180,6 +177,21 @@ func (r *reconciler) scan(ctx context.Context, watched, open []Purchase) *sighti
 	s.complete = true
 	r.lastComplete = s.began
 	return s
+}
+
+// witnesses lists purchases like p that were bought for one of accounts.
+func (r *reconciler) witnesses(ctx context.Context, p Purchase, accounts []string, span Span) (list []Purchase, err error) {
+	for _, account := range accounts {
+		like := Likeness{Account: account, Kind: p.Order.Kind, Mode: string(p.Order.EffectiveMode())}
+		some, failed := bounded(ctx, journalBudget, func(ctx context.Context) ([]Purchase, error) {
+			return r.engine.journal.Witnesses(ctx, like, span, maxWitnesses)
+		})
+		if errors.Is(failed, ErrUnreadableOrder) {
+			failed = nil // those are missed as witnesses, and nothing else
+		}
+		list, err = append(list, some...), errors.Join(err, failed)
+	}
+	return list, err
 }
 
 // ask has the read keep what it shows of purchases, and returns their ids.

@@ -126,6 +126,9 @@ func resolveFailure(id string, p purchase.Purchase, err error) *failure {
 		f.reason, f.effect = gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, gigagatev1.Effect_EFFECT_INDETERMINATE
 		f.sentence = "the journal did not say whether the purchase is resolved"
 	}
+	if other, ok := errors.AsType[*purchase.OtherAccountError](err); ok {
+		f.sentence = other.Error()
+	}
 	return f
 }
 

@@ -21,6 +21,7 @@ const defaultVendorURL = "https://api.giga.store"
 type vendorSettings struct {
 	GigastoreURL              string        `name:"gigastore-url" placeholder:"URL" help:"The vendor's API (default https://api.giga.store)."`
 	GigastoreClientID         string        `name:"gigastore-client-id" placeholder:"ID" help:"Client id of the portal."`
+	GigastoreFormerClientIDs  []string      `name:"gigastore-former-client-ids" placeholder:"ID,..." help:"Client ids that the account had before: purchases open under them are settled with the present one."`
 	GigastoreClientSecretFile string        `name:"gigastore-client-secret-file" placeholder:"FILE" help:"File with the client secret; or set GIGAGATE_GIGASTORE_CLIENT_SECRET."`
 	GigastoreTimeout          time.Duration `name:"gigastore-timeout" default:"60s" help:"One vendor call, whole (default ${default})."`
 	GigastoreRefusalsFile     string        `name:"gigastore-refusals-file" placeholder:"FILE" help:"JSON list that replaces the assumed meanings of the vendor's refusals."`
@@ -33,7 +34,7 @@ type vendorSettings struct {
 func (s *vendorSettings) check(withSandbox bool) error {
 	fromEnvironment := os.Getenv(secretVariable)
 	if withSandbox {
-		if s.GigastoreURL != "" || s.GigastoreClientID != "" || s.GigastoreClientSecretFile != "" || fromEnvironment != "" {
+		if s.GigastoreURL != "" || s.GigastoreClientID != "" || len(s.GigastoreFormerClientIDs) > 0 || s.GigastoreClientSecretFile != "" || fromEnvironment != "" {
 			return errors.New("--sandbox has a vendor of its own: it goes with no --gigastore-url and no credentials")
 		}
 		return nil
@@ -76,12 +77,13 @@ func (s *vendorSettings) newVendor(telemetry *telemetry) (*gigastore.Client, err
 		}
 	}
 	return gigastore.New(gigastore.Config{
-		BaseURL:      s.GigastoreURL,
-		ClientID:     s.GigastoreClientID,
-		ClientSecret: s.secret,
-		Timeout:      s.GigastoreTimeout,
-		UserAgent:    "gigagate/" + version(),
-		Refusals:     refusals,
+		BaseURL:         s.GigastoreURL,
+		ClientID:        s.GigastoreClientID,
+		FormerClientIDs: s.GigastoreFormerClientIDs,
+		ClientSecret:    s.secret,
+		Timeout:         s.GigastoreTimeout,
+		UserAgent:       "gigagate/" + version(),
+		Refusals:        refusals,
 
 		ThrottledHasNoEffect: s.ThrottledHasNoEffect,
 		TracerProvider:       telemetry.tracerProvider,

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
 	"gigagate.internal/gigastore/sandbox"
 )
@@ -151,6 +152,9 @@ func TestServeRefusesBadVendorSettings(t *testing.T) {
 	}{
 		{"sandbox and a URL", []string{"--sandbox", url}, contradicts},
 		{"sandbox and an id", []string{"--sandbox", id}, contradicts},
+		{"sandbox and a former id", []string{"--sandbox", "--gigastore-former-client-ids=old"}, contradicts},
+		{"former id with a colon", []string{url, id, secret, "--gigastore-former-client-ids=old,a:b"}, "FormerClientIDs must be"},
+		{"empty former id", []string{url, id, secret, "--gigastore-former-client-ids="}, "FormerClientIDs must be"},
 		{"sandbox and a secret", []string{"--sandbox", secret}, contradicts},
 		{"no id", []string{url, secret}, "--gigastore-client-id is needed, or --sandbox"},
 		{"no secret", []string{url, id}, "--gigastore-client-secret-file or GIGAGATE_GIGASTORE_CLIENT_SECRET is needed, or --sandbox"},
@@ -202,6 +206,42 @@ func TestJournalSurvivesARestart(t *testing.T) {
 	file, err := os.Stat(strings.TrimPrefix(journal, "--journal=sqlite:"))
 	if err != nil || file.Mode().Perm() != 0o600 {
 		t.Errorf("the journal is not private: %v, %v", file, err)
+	}
+}
+
+// A purchase that is open when the client id changes is settled with the new one: by its mark, or once the
+// operator has said that both ids are of one account.
+func TestClientIDChanges(t *testing.T) {
+	t.Parallel()
+	v := startVendor(t)
+	journal := "--journal=sqlite:" + filepath.Join(t.TempDir(), "shop.db")
+	g := v.startGateway(t, journal)
+	g.inject(t, `{"path":"/gigastore/activations/register","fault":"metatag_rewritten"}`)
+	if got := g.sell(t, "order-1", "--timeout=2s"); got.status != exitIndeterminate {
+		t.Fatalf("%+v", got)
+	}
+	item := g.ledger(t).Sales[0].ItemUID
+	id := decode(t, g.purchases(t, "list", "--state=uncertain"), &gigagatev1.ListPurchasesResponse{}).GetPurchases()[0].GetId()
+	g.exit()
+
+	g = v.startGateway(t, journal, "--gigastore-client-id=shop-2")
+	for word, reason := range map[string]string{
+		"--item=" + item: "FOREIGN_ACTIVATED_ITEM", "--item=no-such-item": "ACTIVATED_ITEM_NOT_FOUND", "--nothing-sold": "ABSENCE_NOT_SHOWN",
+	} {
+		got := g.purchases(t, "resolve", id, word, "--operator=maria", "--note=portal")
+		if got.status != exitIndeterminate || !strings.Contains(got.err, reason) || !strings.Contains(got.err, "--gigastore-former-client-ids") {
+			t.Errorf("%s: %+v", word, got)
+		}
+	}
+	g.exit()
+
+	g = v.startGateway(t, journal, "--gigastore-client-id=shop-2", "--gigastore-former-client-ids=shop-0,shop")
+	resolved := decode(t, g.purchases(t, "resolve", id, "--item="+item, "--operator=maria", "--note=portal"), &gigagatev1.ResolvePurchaseResponse{})
+	if p := resolved.GetPurchase(); p.GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED || p.GetActivatedItemUid() != item {
+		t.Errorf("%v", p)
+	}
+	if got := g.sell(t, "order-1"); got.status != 0 || !strings.Contains(got.out, item) || len(g.ledger(t).Sales) != 1 {
+		t.Errorf("the same request id: %+v, %d sales", got, len(g.ledger(t).Sales))
 	}
 }
 

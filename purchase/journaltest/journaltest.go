@@ -90,6 +90,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Harness) {
 		{"RecordRace", testRecordRace},
 		{"RecordContest", testRecordContest},
 		{"ItemTaken", testItemTaken},
+		{"ItemTakenUnderAnAlias", testItemTakenUnderAnAlias},
 		{"ItemTakenRace", testItemTakenRace},
 		{"History", testHistory},
 		{"ConfirmPermit", testConfirmPermit},

@@ -139,7 +139,9 @@ func testPresumption(t *testing.T, s *subject) {
 		return s.recordChange(t, p, change, purchase.Moves)
 	}
 	t.Run("a success was seen", func(t *testing.T) {
-		for _, p := range []purchase.Purchase{s.in(t, purchase.Uncertain, newClaim()), operator(t, purchase.Unreadable)} {
+		for _, p := range []purchase.Purchase{
+			s.in(t, purchase.Uncertain, newClaim()), operator(t, purchase.Unreadable), operator(t, purchase.OtherAccount),
+		} {
 			seen := changeOf(p, purchase.AnsweredUnknown, p.Attempt)
 			seen.SuccessSeen = true
 			s.recordChange(t, p, seen, purchase.Stays)
@@ -149,7 +151,13 @@ func testPresumption(t *testing.T, s *subject) {
 		}
 	})
 	t.Run("worse than unreadable", func(t *testing.T) {
-		p := operator(t, purchase.Unreadable)
+		p := operator(t, purchase.OtherAccount)
+		out := changeOf(p, purchase.BeyondEvidence, p.Attempt)
+		out.Reason = purchase.Unreadable
+		if _, _, err := s.Journal.Record(t.Context(), p.ID, out); !errors.Is(err, purchase.ErrIllegal) {
+			t.Errorf("two replicas could take turns: err = %v", err)
+		}
+		p = operator(t, purchase.Unreadable)
 		worse := changeOf(p, purchase.BeyondEvidence, p.Attempt)
 		p = s.recordChange(t, p, worse, purchase.Moves)
 		if err := absent(t, p); p.Reason != worse.Reason || !errors.Is(err, purchase.ErrIllegal) {
@@ -162,11 +170,13 @@ func testPresumption(t *testing.T, s *subject) {
 		s.consistent(t, p.ID)
 	})
 	t.Run("unreadable", func(t *testing.T) {
-		p := operator(t, purchase.Unreadable)
-		if err := absent(t, p); err != nil {
-			t.Error(err)
+		for _, reason := range []purchase.Reason{purchase.Unreadable, purchase.OtherAccount} {
+			p := operator(t, reason)
+			if err := absent(t, p); err != nil {
+				t.Error(err)
+			}
+			s.consistent(t, p.ID)
 		}
-		s.consistent(t, p.ID)
 	})
 }
 
@@ -325,6 +335,31 @@ func testItemTaken(t *testing.T, s *subject) {
 	change := changeOf(p, purchase.AnsweredApplied, 1)
 	change.ItemUID, change.Evidence.ItemUID = first.ItemUID, first.ItemUID
 	s.recordChange(t, p, change, purchase.Moves)
+}
+
+// testItemTakenUnderAnAlias: a package is bound once, also where its account has had several names.
+func testItemTakenUnderAnAlias(t *testing.T, s *subject) {
+	first := s.in(t, purchase.Succeeded, newClaim())
+	for _, state := range []purchase.State{purchase.Sending, purchase.Uncertain} {
+		claim := newClaim()
+		claim.Account = "account-2"
+		p := s.in(t, state, claim)
+		change := changeOf(p, purchase.Found, p.Attempt)
+		change.Aliases = []string{"account-0", account}
+		change.ItemUID, change.Evidence.ItemUID = first.ItemUID, first.ItemUID
+		_, _, err := s.Journal.Record(t.Context(), p.ID, change)
+		isError(t, err, purchase.ErrItemTaken)
+		equal(t, "the row that wanted a taken item", s.get(t, p.ID), p)
+		change.ItemUID, change.Evidence.ItemUID = itemOf(p.ID), itemOf(p.ID)
+		s.recordChange(t, p, change, purchase.Moves) // with an item of its own it goes on
+		s.recordChange(t, p, change, purchase.Stays) // and is not in its own way
+	}
+	// What moves nothing is kept all the same: a contradiction has to be told.
+	failed := s.record(t, s.in(t, purchase.Uncertain, newClaim()), purchase.PresumedAbsent)
+	change := changeOf(failed, purchase.Found, failed.Attempt)
+	change.Aliases = []string{account}
+	change.ItemUID, change.Evidence.ItemUID = first.ItemUID, first.ItemUID
+	s.recordChange(t, failed, change, purchase.Contradicts)
 }
 
 func testItemTakenRace(t *testing.T, s *subject) {

@@ -134,11 +134,12 @@ func (j *Journal) Record(
 		return r.purchase, verdict, fmt.Errorf("%w: %s of attempt %d in %s of attempt %d",
 			purchase.ErrIllegal, change.Event, change.Attempt, r.purchase.State, r.purchase.Attempt)
 	case verdict == purchase.Moves && after.State == purchase.Succeeded:
-		sold := item{after.Account, after.ItemUID}
-		if _, taken := j.byItem[sold]; taken {
-			return r.purchase, verdict, purchase.ErrItemTaken
+		for _, account := range append([]string{after.Account}, change.Aliases...) {
+			if _, taken := j.byItem[item{account, after.ItemUID}]; taken {
+				return r.purchase, verdict, purchase.ErrItemTaken
+			}
 		}
-		j.byItem[sold] = r
+		j.byItem[item{after.Account, after.ItemUID}] = r
 		r.secrets.Sale = bytes.Clone(change.Sale)
 	case verdict != purchase.Moves && after.SuccessSeen == r.purchase.SuccessSeen && r.holds(change):
 		return r.purchase, verdict, nil

@@ -8,7 +8,7 @@ const columns = `id, caller, request_id, account, order_json, state, reason, att
 // statements are the SQL of one schema. $1 of every write is the injected clock's time; NULL is the
 // time at which the transaction began, which now() is.
 type statements struct {
-	ping, lookup, get, confirm, history, secrets, list, watched, absent, older, younger string
+	ping, lookup, get, confirm, history, secrets, list, watched, absent, older, younger, taken string
 
 	claim, record, recorded, takeLapsed string
 }
@@ -53,6 +53,7 @@ SELECT ` + columns + `
  ORDER BY settled_at, id LIMIT $5`),
 		older:      q(witnesses + `DESC LIMIT $6`),
 		younger:    q(witnesses + `ASC LIMIT $6`),
+		taken:      q(`SELECT EXISTS (SELECT FROM gigagate.purchase WHERE item_uid = $1 AND account = ANY ($2::text[]))`),
 		claim:      q(claim),
 		record:     q(record),
 		recorded:   q(recorded),

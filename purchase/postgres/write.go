@@ -53,7 +53,9 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 //
 // Events mostly find what they expect, so the first statement is sent without reading: it moves the
 // purchase if its attempt is the change's and its state is one that the event moves. Where it is
-// not, the row is read, judged, and written if it has stayed the same meanwhile.
+// not, the row is read, judged, and written if it has stayed the same meanwhile. So it is where the
+// account has aliases: no index keeps a package from being bound twice under different names. Replicas
+// that bind one package to two purchases at the same moment, under different names, are not kept from it.
 func (j *Journal) Record(ctx context.Context, id string, change purchase.Change) (purchase.Purchase, purchase.Verdict, error) {
 	fail := func(err error) (purchase.Purchase, purchase.Verdict, error) {
 		return purchase.Purchase{}, 0, fmt.Errorf("record %s: %w", change.Event, err)
@@ -65,7 +67,7 @@ func (j *Journal) Record(ctx context.Context, id string, change purchase.Change)
 	if err != nil {
 		return fail(notWritten(err))
 	}
-	if expected, after, states := expect(change); len(states) > 0 {
+	if expected, after, states := expect(change); len(states) > 0 && len(change.Aliases) == 0 {
 		changed, err := j.apply(ctx, id, change, evidence, guard{expected: expected, states: states}, after, purchase.Moves)
 		if err != nil {
 			return fail(err)
@@ -85,6 +87,15 @@ func (j *Journal) Record(ctx context.Context, id string, change purchase.Change)
 			return read.Purchase, verdict, fmt.Errorf("record %s of attempt %d in %s: %w", change.Event, change.Attempt, read.State, purchase.ErrIllegal)
 		case verdict != purchase.Moves && twice && (read.SuccessSeen || !change.SuccessSeen):
 			return read.Purchase, verdict, nil
+		}
+		if verdict == purchase.Moves && after.State == purchase.Succeeded && len(change.Aliases) > 0 {
+			taken, err := one(ctx, j, pgx.RowTo[bool], j.sql.taken, change.ItemUID, change.Aliases)
+			if err != nil {
+				return fail(err)
+			}
+			if taken {
+				return fail(purchase.ErrItemTaken)
+			}
 		}
 		changed, err := j.apply(ctx, id, change, evidence, guard{expected: read.Purchase, revision: &read.revision}, after, verdict)
 		if err != nil {

@@ -72,6 +72,7 @@ var catalogue = map[string][]string{
 	"caller gone":               {"circumstance: callers are gone"},
 	"deadline of 1 ms, none":    {"circumstance: callers have a millisecond", "circumstance: callers have for ever"},
 	"another account":           {"circumstance: another account after a restart", "circumstance: another account beside"},
+	"new client id":             {"circumstance: a new client id after a restart", "circumstance: a new client id beside"},
 	"killed inside of the body": everySend("kill inside of the request, for 1s"),
 }
 

@@ -217,7 +217,7 @@ func (v *verdict) alike(p purchase.Purchase, a answer) {
 
 // resolve settles a purchase as an operator does who looks into the vendor's portal.
 func (v *verdict) resolve(r *replica, p purchase.Purchase) purchase.Purchase {
-	if p.Account != r.client.Account() {
+	if !slices.Contains(r.client.Accounts(), p.Account) {
 		return p
 	}
 	resolution := purchase.Resolution{By: "operator", Note: "seen in the portal", Force: true}

@@ -160,29 +160,35 @@ func TestPausedMachine(t *testing.T) {
 	})
 }
 
-// TestItemTaken: a vendor that answers with a package which is bound to another purchase.
+// TestItemTaken: a vendor that answers with a package which is bound to another purchase, of the same
+// client id or of a former one.
 func TestItemTaken(t *testing.T) {
 	t.Parallel()
-	stage(t, plan{}, func(t *testing.T, w *world) {
-		taken := w.of(t, "customer").ItemUID
-		w.interceptWith(func(rw http.ResponseWriter, r *http.Request) bool {
-			if !isPaid(r.URL.Path) {
-				return false
+	for _, newID := range []bool{false, true} {
+		stage(t, plan{}, func(t *testing.T, w *world) {
+			taken := w.of(t, "customer").ItemUID
+			if newID {
+				w.newClientID(true)
 			}
-			body, _ := io.ReadAll(r.Body)
-			var sent struct{ Metatag string }
-			_ = json.Unmarshal(body, &sent)
-			_ = json.NewEncoder(rw).Encode(m{"status": "success", "activatedItem": m{"uid": taken, "metatag": sent.Metatag}, "customer": m{"uid": "c"}})
-			return true
+			w.interceptWith(func(rw http.ResponseWriter, r *http.Request) bool {
+				if !isPaid(r.URL.Path) {
+					return false
+				}
+				body, _ := io.ReadAll(r.Body)
+				var sent struct{ Metatag string }
+				_ = json.Unmarshal(body, &sent)
+				_ = json.NewEncoder(rw).Encode(m{"status": "success", "activatedItem": m{"uid": taken, "metatag": sent.Metatag}, "customer": m{"uid": "c"}})
+				return true
+			})
+			c := register("order-0", "")
+			c.deadline = 5 * time.Second
+			wants(t, w.buy(w.replica(0), c), unsettled)
+			p, _ := w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+			if !p.SuccessSeen || p.Anomalies != 1 {
+				t.Errorf("success seen: %t, %d anomalies", p.SuccessSeen, p.Anomalies)
+			}
 		})
-		c := register("order-0", "")
-		c.deadline = 5 * time.Second
-		wants(t, w.buy(w.replica(0), c), unsettled)
-		p, _ := w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
-		if !p.SuccessSeen || p.Anomalies != 1 {
-			t.Errorf("success seen: %t, %d anomalies", p.SuccessSeen, p.Anomalies)
-		}
-	})
+	}
 }
 
 // TestWait returns what is, settled or not.

@@ -24,6 +24,10 @@ type plan struct {
 	throttledHasNoEffect     bool
 	otherAccountAfterRestart bool
 	otherAccountBeside       bool // the second replica has it from the beginning
+	// accountsApart gives the other account records of its own. Otherwise both client ids are of one account.
+	accountsApart bool
+	// formerSaid: the gateways are told that both client ids are of one account.
+	formerSaid bool
 
 	// older are bought before anything goes wrong, and younger afterwards: they are the witnesses.
 	older, younger []purchase.Order

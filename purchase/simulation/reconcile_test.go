@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -306,7 +307,7 @@ func TestDetailsAreWaitedFor(t *testing.T) {
 // TestAnotherAccount: its records say nothing of ours, in either direction.
 func TestAnotherAccount(t *testing.T) {
 	t.Parallel()
-	stage(t, plan{otherAccountAfterRestart: true, older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
+	stage(t, plan{otherAccountAfterRestart: true, accountsApart: true, older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
 		w.inject(t, listPath, "list_fail", 1000, nil)
 		p := w.sellUnseen(t, register("order-0", ""))
 		w.replica(0).kill(time.Second)
@@ -317,8 +318,8 @@ func TestAnotherAccount(t *testing.T) {
 			t.Errorf("%s after %s", got.Reason, took)
 		}
 		_, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: w.salesOf(t, "order-0")[0].ItemUID, By: "operator"})
-		if err == nil {
-			t.Error("a package was named that this account cannot vouch for")
+		if other, ok := errors.AsType[*purchase.OtherAccountError](err); !ok || !strings.Contains(other.Error(), formerFlag) {
+			t.Errorf("a package was named that this account cannot vouch for: %v", err)
 		}
 		if _, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{By: "operator", Force: true}); err != nil {
 			t.Errorf("an operator's word: %v", err)

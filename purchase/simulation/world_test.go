@@ -43,6 +43,7 @@ type world struct {
 	began  time.Time
 	plan   plan
 	box    *sandbox.Sandbox
+	apart  *sandbox.Sandbox // the other account's, with accountsApart
 	net    *network.Network
 	server *http.Server
 	// vendorURL is where replicas reach it.
@@ -85,6 +86,11 @@ func newWorld(t *testing.T, p plan, open func(*testing.T, func() time.Time) stor
 		t.Fatal(err)
 	}
 	w := &world{began: time.Now(), plan: p, box: box, net: network.New(), over: make(chan struct{}), visits: map[string]int{}, played: map[string]int{}, sends: map[string][]time.Time{}}
+	if w.apart = box; p.accountsApart {
+		if w.apart, err = sandbox.New(sandbox.Config{Seed: p.seed + 1, Settings: p.settings}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w.server = &http.Server{
 		Handler: http.HandlerFunc(w.serve), ReadHeaderTimeout: time.Hour,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
@@ -118,9 +124,14 @@ func (w *world) interceptWith(intercept func(http.ResponseWriter, *http.Request)
 }
 
 func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
-	if intercept := w.intercept.Load(); intercept == nil || !(*intercept)(rw, r) {
-		w.box.ServeHTTP(rw, r)
+	if intercept := w.intercept.Load(); intercept != nil && (*intercept)(rw, r) {
+		return
 	}
+	if r.UserAgent() == otherAccount {
+		w.apart.ServeHTTP(rw, r)
+		return
+	}
+	w.box.ServeHTTP(rw, r)
 }
 
 // journalNow is the journal's clock, which differs from the replicas' as planned.
@@ -140,7 +151,7 @@ func (w *world) close() {
 	for _, r := range w.live() {
 		r.sweep()
 	}
-	_ = w.box.Close()
+	_, _ = w.box.Close(), w.apart.Close()
 	_ = w.server.Close()
 	_ = w.net.Listener().Close()
 	w.running.Wait()
@@ -245,8 +256,12 @@ func newReplica(w *world, name, account string) (*replica, error) {
 	r := &replica{world: w, name: name, account: account, way: opened}
 	r.life, r.end = context.WithCancel(context.Background())
 	r.host = &network.Host{Network: w.net, OnDial: r.onDial, OnRequest: r.onRequest, OnAnswer: r.onAnswer}
+	var former []string
+	if w.plan.formerSaid {
+		former = []string{mainAccount, otherAccount}
+	}
 	client, err := gigastore.New(gigastore.Config{
-		BaseURL: w.vendorURL, ClientID: account, ClientSecret: "secret", Timeout: w.span(vendorTimeout), Dial: r.dial,
+		BaseURL: w.vendorURL, ClientID: account, FormerClientIDs: former, UserAgent: account, ClientSecret: "secret", Timeout: w.span(vendorTimeout), Dial: r.dial,
 		TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
 		Propagator:           propagation.NewCompositeTextMapPropagator(),
 		ThrottledHasNoEffect: w.plan.throttledHasNoEffect,

@@ -159,6 +159,11 @@ func (c *connection) record(id string, change purchase.Change, evidence []byte, 
 			return before, verdict, err
 		}
 	}
+	if verdict == purchase.Moves && after.State == purchase.Succeeded {
+		if err := c.free(after.ItemUID, change.Aliases); err != nil {
+			return row{}, verdict, err
+		}
+	}
 	err := c.update(&after, change, evidence, verdict, now)
 	if err != nil {
 		return row{}, verdict, err
@@ -167,6 +172,21 @@ func (c *connection) record(id string, change purchase.Change, evidence []byte, 
 		_, err = c.insertSale.ExecContext(background, after.number, change.Sale)
 	}
 	return after, verdict, err
+}
+
+// free returns ErrItemTaken if a package is bound under one of accounts.
+func (c *connection) free(itemUID string, accounts []string) error {
+	for _, account := range accounts {
+		var taken bool
+		err := c.conn.QueryRowContext(background, "SELECT EXISTS (SELECT 1 FROM purchase WHERE item_uid = ? AND account = ?)", itemUID, account).Scan(&taken)
+		if err != nil {
+			return err
+		}
+		if taken {
+			return purchase.ErrItemTaken
+		}
+	}
+	return nil
 }
 
 // holds reports whether the history has change already.

@@ -223,7 +223,7 @@ var sabotages = []sabotage{
 		{"purchase/settle.go", " && !p.SuccessSeen:\n", ":\n"},
 	}, simulation, "TestNotPresumedAbsent"},
 	{"an absence settles what contradicts", []edit{{
-		"purchase/change.go", "p.State == NeedsOperator && !unreadable):", "p.State == NeedsOperator && p.Reason == \"\"):",
+		"purchase/change.go", "p.State == NeedsOperator && !unread):", "p.State == NeedsOperator && p.Reason == \"\"):",
 	}}, "./purchase", "TestAfterRefinesNext"},
 	{"what is worse than unreadable is not taken", []edit{{
 		"purchase/settle.go", "	if p.State != Uncertain && !worse {\n", "	if p.State != Uncertain || worse {\n",
@@ -232,7 +232,7 @@ var sabotages = []sabotage{
 		"purchase/change.go", "(p.SuccessSeen || p.State == NeedsOperator", "(p.State == NeedsOperator",
 	}}, "./purchase/memory", "."},
 	{"an alarm is lost with its answer", []edit{{
-		"purchase/settle.go", "			_ = r.bind(ctx, p.ID, change)\n", "			_, _ = r.engine.bind(ctx, p.ID, change)\n",
+		"purchase/settle.go", "			_ = r.bind(ctx, p, change)\n", "			_, _ = r.engine.bind(ctx, p, change)\n",
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
 	{"an operator is not asked for what was journaled unheard", []edit{{
 		"purchase/send.go", "		if unknown && errors.Is(err, ErrIllegal) {\n", "		if unknown && errors.Is(err, ErrNotFound) {\n",
@@ -241,14 +241,35 @@ var sabotages = []sabotage{
 		"purchase/operate.go", "	if now.State == Failed && change.ItemUID != \"\" {\n", "	if now.State == Failed && change.ItemUID == \"\" {\n",
 	}}, simulation, "TestResolveMeetsAnAbsence"},
 	{"an outage that ends leaves work behind", []edit{{
-		"purchase/settle.go", "(p.State == Uncertain || p.Reason == Unreadable)", "p.State == Uncertain",
+		"purchase/settle.go", "(p.State == Uncertain || p.Reason.unread())", "p.State == Uncertain",
 	}}, simulation, "TestOutageThatHidNothing"},
 	{"a package without a token is nobody's", []edit{{
 		"purchase/sighting.go", "			s.unexplained[p.ID] = true\n", "			s.unexplained[p.ID] = false\n",
 	}}, simulation, "TestNotPresumedAbsent"},
 	{"another account's records will do", []edit{{
-		"purchase/reconcile.go", "		case p.Account == account:\n", "		case p.Account == account || true:\n",
-	}}, simulation, "TestAnotherAccount"},
+		"purchase/reconcile.go", "		case r.engine.owns(p.Account):\n", "		case r.engine.owns(p.Account) || true:\n",
+	}}, simulation, "TestAnotherAccount|TestFormerClientIDSaidLate"},
+	{"any account's sale vouches for a former client id", []edit{{
+		"purchase/sighting.go", "		if p.Account != accounts[0] {\n", "		if false {\n",
+	}}, simulation, "TestFormerClientIDOfAnotherAccount"},
+	{"a person's word outweighs records of another account", []edit{{
+		"purchase/absent.go", "	if !r.engine.owns(p.Account) {\n", "	if false {\n",
+	}}, simulation, "TestFormerClientIDSaidLate"},
+	{"a package without a mark is another account's", []edit{{
+		"purchase/operate.go", "	if bearer == \"\" && foreign {\n", "	if false {\n",
+	}}, simulation, "TestNewClientIDAndANamedPackage"},
+	{"a package is bound once under each client id", []edit{{
+		"purchase/operate.go", "	change.Aliases = e.aliases(p)\n", "",
+	}}, simulation, "TestNewClientIDAndANamedPackage"},
+	{"an answer's package is bound once under each client id", []edit{{
+		"purchase/send.go", "change.Lease, change.Aliases = e.lease, e.aliases(p)\n", "change.Lease = e.lease\n",
+	}}, simulation, "TestItemTaken"},
+	{"a package is bound once under each name, in SQLite", []edit{{
+		"purchase/sqlite/write.go", "		if taken {\n", "		if false {\n",
+	}}, "./purchase/sqlite", "Journal/ItemTakenUnderAnAlias"},
+	{"a package is bound once under each name, in PostgreSQL", []edit{{
+		"purchase/postgres/write.go", "			if taken {\n", "			if taken && false {\n",
+	}}, "./purchase/postgres", "Journal/ItemTakenUnderAnAlias"},
 	{"of several packages the first is taken", []edit{{
 		"purchase/settle.go", "		if other.ActivatedItem.UID != record.ActivatedItem.UID {\n", "		if other.ActivatedItem.UID == \"\" {\n",
 	}}, simulation, "TestSeveralFound"},
