@@ -104,7 +104,8 @@ func run(ctx context.Context, args []string, to console) int {
 // own say.
 func (*commandLine) Validate(parsed *kong.Context) error {
 	for _, flag := range parsed.Flags() {
-		if flag.Set && flag.Enum == "" && flag.Target.Kind() == reflect.String && flag.Target.Len() == 0 {
+		kind := flag.Target.Kind()
+		if flag.Set && flag.Enum == "" && (kind == reflect.String || kind == reflect.Slice) && flag.Target.Len() == 0 {
 			return fmt.Errorf("--%s is given, and empty", flag.Name)
 		}
 	}
