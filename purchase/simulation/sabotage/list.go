@@ -255,7 +255,7 @@ var sabotages = []sabotage{
 	{"a person's word outweighs records of another account", []edit{{
 		"purchase/absent.go", "	if !r.engine.owns(p.Account) {\n", "	if false {\n",
 	}}, simulation, "TestFormerClientIDSaidLate"},
-	{"a package without a mark is another account's", []edit{{
+	{"a package without a mark is named for another account's purchase", []edit{{
 		"purchase/operate.go", "	if bearer == \"\" && foreign {\n", "	if false {\n",
 	}}, simulation, "TestNewClientIDAndANamedPackage"},
 	{"a package is bound once under each client id", []edit{{
