@@ -3,7 +3,6 @@ package gigastore
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"net/url"
 )
 
@@ -29,9 +28,7 @@ func (c *Client) Activate(ctx context.Context, itemUID string) (*ActivatedItem, 
 		path:   "/gigastore/activations/activated-items/" + url.PathEscape(itemUID) + "/activate",
 		bearer: bearer, limit: maxPaidAnswer,
 	})
-	if a.status == http.StatusUnauthorized {
-		c.tokens.invalidate(bearer)
-	}
+	c.answered(ctx, bearer, a.status)
 	v := c.classifier.classify(a)
 	if !v.applied {
 		return nil, a.failure(v)

@@ -2,6 +2,9 @@ package gigastore
 
 import (
 	"context"
+	"errors"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +34,7 @@ type tokenSource struct {
 	mu      sync.Mutex
 	current Secret
 	renewAt time.Time
+	refused int // tokens in a row that no call was taken with
 }
 
 func newTokenSource(now func() time.Time, fetch func(context.Context) (token, error)) *tokenSource {
@@ -84,27 +88,59 @@ func (s *tokenSource) valid() (Secret, bool) {
 	return s.current, s.current != "" && s.now().Before(s.renewAt)
 }
 
-// invalidate forgets value after the vendor has refused it. A newer token stays.
-func (s *tokenSource) invalidate(value Secret) {
+// invalidate forgets value after the vendor has refused it, and returns how many tokens in a row it has refused. A newer
+// token stays.
+func (s *tokenSource) invalidate(value Secret) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current == value {
 		s.current = ""
+		s.refused++
+	}
+	return s.refused
+}
+
+// taken notes that the vendor took a call with a token of ours.
+func (s *tokenSource) taken() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = 0
+}
+
+// answered notes what the status of an answer says of the token that the call bore. One refusal is nothing: the token
+// was old, or another gateway's took its place.
+func (c *Client) answered(ctx context.Context, bearer Secret, status int) {
+	switch {
+	case status == http.StatusUnauthorized:
+		if c.tokens.invalidate(bearer) > 1 {
+			c.problems.found(ctx, problemToken, "the vendor refuses the access tokens that it has just given")
+		}
+	case status >= 200 && status < 500:
+		c.tokens.taken()
+		c.problems.over(ctx, problemToken)
 	}
 }
+
+// credentialRefusals are what a vendor may answer to credentials that are wrong. Which one it is, is unknown (dossier 2.1).
+var credentialRefusals = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden}
 
 // authenticate fetches a token.
 //
 // POST /reseller/authenticate, docs api-authentification.
-func (c *Client) authenticate(ctx context.Context, id string, secret Secret) (token, error) {
+func (c *Client) authenticate(ctx context.Context) (token, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	secret := c.credentials.current(ctx)
 	a, err := c.tryRead(ctx, func() answer {
 		return c.exchange(ctx, call{
 			operation: OpAuthenticate, method: "POST", path: "/reseller/authenticate",
-			basic: &[2]Secret{Secret(id), secret}, limit: maxTokenAnswer,
+			basic: &[2]Secret{Secret(c.credentials.id), secret}, limit: maxTokenAnswer,
 		})
 	})
+	if refused, ok := errors.AsType[*Error](err); ok && slices.Contains(credentialRefusals, refused.Status) {
+		refused.Err = errCredentials
+		c.problems.found(ctx, problemCredentials, refused.Error())
+	}
 	if err != nil {
 		return token{}, err
 	}
@@ -112,6 +148,7 @@ func (c *Client) authenticate(ctx context.Context, id string, secret Secret) (to
 	if err != nil {
 		return token{}, &Error{Operation: OpAuthenticate, Status: a.status, BytesWritten: a.evidence.BytesWritten, Err: err}
 	}
+	c.problems.over(ctx, problemCredentials)
 	return t, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -32,13 +33,18 @@ type Config struct {
 	ClientSecret Secret // likewise
 	// FormerClientIDs are ids that the account of ClientID had before, at the same BaseURL. Nothing is sent with them.
 	FormerClientIDs []string
-	Timeout         time.Duration // one vendor call, whole, with every try and the token it may need; 0: 60 s
-	UserAgent       string        // "": gigagate
-	Refusals        []RefusalRule // nil: AssumedRefusals()
+	// ReadSecret reads the secret again, before each request for a token. Its error is logged, and must not hold a secret;
+	// the secret read before is used then. nil: ClientSecret stays.
+	ReadSecret func() (Secret, error)
+	Timeout    time.Duration // one vendor call, whole, with every try and the token it may need; 0: 60 s
+	UserAgent  string        // "": gigagate
+	Refusals   []RefusalRule // nil: AssumedRefusals()
 
 	// ThrottledHasNoEffect makes a whole 429 on a paid call count as no effect. Whether the vendor turns a call away
 	// before any charge is unknown, so it is off unless someone has found out.
 	ThrottledHasNoEffect bool
+
+	Logger *slog.Logger // nil: nothing is logged
 
 	// nil: OpenTelemetry's globals.
 	TracerProvider trace.TracerProvider
@@ -52,14 +58,16 @@ type Config struct {
 
 // Client calls Gigastore for one account. It is safe for concurrent use.
 type Client struct {
-	base       string   // scheme and host, pinned
-	accounts   []string // the account by each of its client ids, the present one first
-	userAgent  string
-	timeout    time.Duration
-	classifier classifier
-	now        func() time.Time
-	tokens     *tokenSource
-	tripper    http.RoundTripper // a transport, traced
+	base        string   // scheme and host, pinned
+	accounts    []string // the account by each of its client ids, the present one first
+	userAgent   string
+	timeout     time.Duration
+	classifier  classifier
+	now         func() time.Time
+	problems    *problems
+	credentials *credentials
+	tokens      *tokenSource
+	tripper     http.RoundTripper // a transport, traced
 }
 
 // New checks cfg and returns a Client. It opens no connection. The error names the setting and holds no secret.
@@ -76,7 +84,7 @@ func newClient(cfg Config, roots *x509.CertPool) (*Client, error) {
 		return nil, errors.New("gigastore: ClientID must be visible ASCII text without a colon")
 	case !allClientIDs(cfg.FormerClientIDs):
 		return nil, errors.New("gigastore: FormerClientIDs must be visible ASCII texts without a colon")
-	case cfg.ClientSecret == "" || !isVisible(string(cfg.ClientSecret)):
+	case !isUsable(cfg.ClientSecret):
 		return nil, errors.New("gigastore: ClientSecret must be visible ASCII text")
 	case cfg.Timeout < 0:
 		return nil, errors.New("gigastore: Timeout must not be negative")
@@ -102,18 +110,22 @@ func newClient(cfg Config, roots *x509.CertPool) (*Client, error) {
 		cfg.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
 
-	c := &Client{
-		base:       base,
-		accounts:   accountsOf(base, cfg.ClientID, cfg.FormerClientIDs),
-		userAgent:  cfg.UserAgent,
-		timeout:    cfg.Timeout,
-		classifier: classifier{rules: cfg.Refusals, throttledHasNoEffect: cfg.ThrottledHasNoEffect},
-		now:        cfg.Now,
-		tripper:    traced(newTransport(cfg.Dial, roots), cfg),
+	problems, err := newProblems(cfg.Logger, cfg.MeterProvider)
+	if err != nil {
+		return nil, err
 	}
-	c.tokens = newTokenSource(cfg.Now, func(ctx context.Context) (token, error) {
-		return c.authenticate(ctx, cfg.ClientID, cfg.ClientSecret)
-	})
+	c := &Client{
+		base:        base,
+		accounts:    accountsOf(base, cfg.ClientID, cfg.FormerClientIDs),
+		userAgent:   cfg.UserAgent,
+		timeout:     cfg.Timeout,
+		classifier:  classifier{rules: cfg.Refusals, throttledHasNoEffect: cfg.ThrottledHasNoEffect},
+		now:         cfg.Now,
+		problems:    problems,
+		credentials: &credentials{id: cfg.ClientID, secret: cfg.ClientSecret, read: cfg.ReadSecret, problems: problems},
+		tripper:     traced(newTransport(cfg.Dial, roots), cfg),
+	}
+	c.tokens = newTokenSource(cfg.Now, c.authenticate)
 	return c, nil
 }
 

@@ -107,9 +107,13 @@ func (c *Client) open(ctx context.Context, k call) (*http.Response, *attempt, er
 		req.Header.Set("Authorization", "Bearer "+string(k.bearer))
 	}
 	resp, err := c.tripper.RoundTrip(req)
+	if isCertificateFailure(err) {
+		c.problems.found(ctx, problemCertificate, err.Error())
+	}
 	if err != nil {
 		return nil, sending, err
 	}
+	c.problems.over(ctx, problemCertificate)
 	return resp, sending, nil
 }
 

@@ -124,9 +124,7 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, path, metatag st
 		bearer: bearer, idempotencyKey: p.IdempotencyKey, notAfter: p.NotAfter, confirm: p.Confirm,
 	})
 	a.token = p.Token
-	if a.status == 401 {
-		c.tokens.invalidate(bearer)
-	}
+	c.answered(ctx, bearer, a.status)
 	v := c.classifier.classify(a)
 	if !v.applied {
 		return nil, a.failure(v)

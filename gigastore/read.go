@@ -55,11 +55,8 @@ func (c *Client) authorized(ctx context.Context, operation string, renewed *bool
 			return answer{operation: operation, err: err}
 		}
 		a := send(bearer)
-		if a.status != http.StatusUnauthorized {
-			return a
-		}
-		c.tokens.invalidate(bearer)
-		if *renewed {
+		c.answered(ctx, bearer, a.status)
+		if a.status != http.StatusUnauthorized || *renewed {
 			return a
 		}
 		*renewed = true
@@ -100,8 +97,8 @@ func (c *Client) tryRead(ctx context.Context, send func() answer) (answer, error
 }
 
 func isRetryable(a answer) bool {
-	// A token that could not be had has been tried for already.
-	if _, ok := errors.AsType[*tokenError](a.err); ok || errors.Is(a.err, errTooLong) {
+	// A token that could not be had has been tried for already, and a certificate will be the same.
+	if _, ok := errors.AsType[*tokenError](a.err); ok || errors.Is(a.err, errTooLong) || isCertificateFailure(a.err) {
 		return false
 	}
 	return a.status == 0 || slices.Contains(retryableStatuses, a.status) || a.status >= 200 && a.status <= 299 && !a.whole

@@ -3,6 +3,7 @@ package gigastore
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -77,11 +78,29 @@ func connectFailure(err error) error {
 	case errors.As(err, &dns):
 		return &wireError{"could not connect: host name not resolved", nil}
 	case errors.As(err, &certificate):
-		return &wireError{"could not connect: TLS certificate not accepted", nil}
+		return certificateFailure(certificate.Err)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return &wireError{"could not connect in time", nil}
 	default:
 		return &wireError{"could not connect", nil}
+	}
+}
+
+// certificateFailure words why a certificate was not accepted, without what stands in it.
+func certificateFailure(err error) error {
+	var authority x509.UnknownAuthorityError
+	var noRoots x509.SystemRootsError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &authority), errors.As(err, &noRoots):
+		return errUnknownAuthority
+	case errors.As(err, &host):
+		return errOtherHost
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return errExpired
+	default:
+		return errCertificate
 	}
 }
 

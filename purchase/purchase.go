@@ -30,7 +30,7 @@ type Reason string
 
 // The reasons of our own.
 const (
-	// NeverSent: the send window passed without a send that could have had an effect.
+	// NeverSent: no send could have had an effect, and the send window passed, or another send would have changed nothing.
 	NeverSent Reason = "NEVER_SENT"
 	// ReasonPresumedAbsent: the vendor's records lack it, in reads shown to be complete around it.
 	ReasonPresumedAbsent Reason = "PRESUMED_ABSENT"

@@ -138,13 +138,14 @@ func (e *Engine) disown(id string) {
 // newest permit was asked for.
 func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began time.Time) {
 	windowEnd := began.Add(e.window)
-	turnedAway := 0
+	turnedAway, lasting := 0, false
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		if p.State == Sending {
 			sale, err := e.send(ctx, p, personal, began.Add(permitLife))
 			if vendor, ok := errors.AsType[*gigastore.Error](err); ok && vendor.Status == http.StatusUnauthorized {
 				turnedAway++
 			}
+			lasting = gigastore.IsLasting(err)
 			var ok bool
 			if p, ok = e.recordAnswer(ctx, p, sale, err); !ok {
 				return
@@ -153,8 +154,8 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 		if p.State != Accepted {
 			return
 		}
-		// A token refused twice is refused for good; the window does not help.
-		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || turnedAway > 1 || !e.sleep(ctx, pause) {
+		// A token refused twice is refused for good, and so are credentials and a certificate; the window does not help.
+		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || turnedAway > 1 || lasting || !e.sleep(ctx, pause) {
 			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway})
 			return
 		}

@@ -70,7 +70,7 @@ const (
 	AnsweredUnknown
 	// Lost: the owner of the send is gone or silent past its lease.
 	Lost
-	// WindowOver: the time in which a permit may be given has passed.
+	// WindowOver: no permit is given any more: the time for it has passed, or another send would change nothing.
 	WindowOver
 	// Found: the vendor's records show the package under this purchase's token.
 	Found

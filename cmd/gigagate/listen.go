@@ -82,7 +82,7 @@ func serveGRPC(server *grpc.Server, listener net.Listener) error {
 }
 
 // newAdmin answers what operators and orchestrators ask.
-func newAdmin(ready func(context.Context) error, metrics http.Handler) http.Handler {
+func newAdmin(ready func(context.Context) error, vendorProblems func() []string, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok " + version() + "\n"))
@@ -92,7 +92,12 @@ func newAdmin(ready func(context.Context) error, metrics http.Handler) http.Hand
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		_, _ = w.Write([]byte("ready\n"))
+		text := "ready\n"
+		// They are told and no more: every replica has them, and without any known purchases could not be told either.
+		for _, problem := range vendorProblems() {
+			text += "vendor problem: " + problem + "\n"
+		}
+		_, _ = w.Write([]byte(text))
 	})
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)

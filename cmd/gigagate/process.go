@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"gigagate.internal/gigastore"
 	"gigagate.internal/purchase"
 	"gigagate.internal/server"
 )
@@ -21,6 +22,7 @@ import (
 // sandbox and sandboxOn are nil.
 type gatewayProcess struct {
 	gateway                            *server.Server
+	vendor                             *gigastore.Client
 	logger                             *slog.Logger
 	rest, admin, sandbox               *http.Server
 	grpcOn, restOn, adminOn, sandboxOn net.Listener
@@ -76,6 +78,10 @@ func (p *gatewayProcess) setServing() {
 // run serves until ctx ends or a listener fails, and then stops in order.
 func (p *gatewayProcess) run(ctx context.Context) error {
 	group, failed := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		p.vendor.Watch(failed)
+		return nil
+	})
 	group.Go(func() error { return serveGRPC(p.gateway.GRPC(), p.grpcOn) })
 	group.Go(func() error { return serveHTTP(p.rest, p.restOn) })
 	group.Go(func() error { return serveHTTP(p.admin, p.adminOn) })

@@ -109,6 +109,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	if err != nil {
 		return err
 	}
+	process.vendor = vendor
 	journal, err := openJournal(ctx, c.Journal, telemetry.logger)
 	if err != nil {
 		return fmt.Errorf("--journal: %w", err)
@@ -135,7 +136,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 		return err
 	}
 	process.rest = newHTTPServer(process.gateway.REST(), process.gateway.AnswerWithin())
-	process.admin = newHTTPServer(knownHosts(c.AllowedHosts, c.AdminListen).only(newAdmin(process.ready(journal), telemetry.metrics)), 0)
+	process.admin = newHTTPServer(knownHosts(c.AllowedHosts, c.AdminListen).only(newAdmin(process.ready(journal), vendor.Problems, telemetry.metrics)), 0)
 	engine.Start()
 	// The listeners are open: who calls before they are served waits in their queue.
 	process.setServing()

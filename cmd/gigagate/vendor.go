@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -53,15 +54,45 @@ func (s *vendorSettings) check(withSandbox bool) error {
 		s.secret = gigastore.Secret(fromEnvironment)
 		return nil
 	}
-	text, err := os.ReadFile(s.GigastoreClientSecretFile)
+	var err error
+	s.secret, err = readSecret(s.GigastoreClientSecretFile)
+	return err
+}
+
+// maxSecret is how long a client secret may be, in bytes.
+const maxSecret = 4 << 10
+
+// readSecret reads the file of a secret. Its error never holds what is in the file.
+func readSecret(name string) (gigastore.Secret, error) {
+	file, err := os.Open(name)
 	if err != nil {
-		return fmt.Errorf("--gigastore-client-secret-file: %w", err)
+		return "", fmt.Errorf("--gigastore-client-secret-file: %w", err)
 	}
-	if text = bytes.TrimSpace(text); len(text) == 0 {
-		return fmt.Errorf("--gigastore-client-secret-file: %s is empty", s.GigastoreClientSecretFile)
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.LimitReader(file, maxSecret+1))
+	switch text = bytes.TrimSpace(text); {
+	case err != nil:
+		return "", fmt.Errorf("--gigastore-client-secret-file: %w", err)
+	case len(text) == 0:
+		return "", fmt.Errorf("--gigastore-client-secret-file: %s is empty", name)
+	case len(text) > maxSecret:
+		return "", fmt.Errorf("--gigastore-client-secret-file: %s is longer than %d bytes", name, maxSecret)
 	}
-	s.secret = gigastore.Secret(text)
-	return nil
+	return gigastore.Secret(text), nil
+}
+
+// rereadSecret is how a secret that was replaced is read again; nil where that cannot be. A pipe is read once.
+func (s *vendorSettings) rereadSecret() func() (gigastore.Secret, error) {
+	name := s.GigastoreClientSecretFile
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	return func() (gigastore.Secret, error) {
+		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // to open a pipe would wait for its writer
+			return "", fmt.Errorf("--gigastore-client-secret-file: %s is no regular file", name)
+		}
+		return readSecret(name)
+	}
 }
 
 // newVendor makes the client.
@@ -81,11 +112,13 @@ func (s *vendorSettings) newVendor(telemetry *telemetry) (*gigastore.Client, err
 		ClientID:        s.GigastoreClientID,
 		FormerClientIDs: s.GigastoreFormerClientIDs,
 		ClientSecret:    s.secret,
+		ReadSecret:      s.rereadSecret(),
 		Timeout:         s.GigastoreTimeout,
 		UserAgent:       "gigagate/" + version(),
 		Refusals:        refusals,
 
 		ThrottledHasNoEffect: s.ThrottledHasNoEffect,
+		Logger:               telemetry.logger,
 		TracerProvider:       telemetry.tracerProvider,
 		MeterProvider:        telemetry.meterProvider,
 		Propagator:           telemetry.propagator,
