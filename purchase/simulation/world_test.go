@@ -265,6 +265,7 @@ func newReplica(w *world, name, account string) (*replica, error) {
 		TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
 		Propagator:           propagation.NewCompositeTextMapPropagator(),
 		ThrottledHasNoEffect: w.plan.throttledHasNoEffect,
+		Logger:               slog.New(slog.NewTextHandler(&w.logs, nil)),
 		Now:                  func() time.Time { return time.Now().Add(-time.Duration(r.behind.Load())) },
 	})
 	if err != nil {

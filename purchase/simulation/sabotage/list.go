@@ -146,6 +146,15 @@ var sabotages = []sabotage{
 	{"a 401 is sent again without end", []edit{{
 		"purchase/send.go", " || turnedAway > 1 || ", " || ",
 	}}, simulation, "TestTurnedAway"},
+	{"refused credentials are waited for", []edit{{
+		"purchase/send.go", " || lasting || ", " || ",
+	}}, simulation, "TestRefusedCredentials"},
+	{"what the vendor says of a token for now is for good", []edit{{
+		"gigastore/auth.go", "slices.Contains(credentialRefusals, refused.Status)", "refused.Status != 0",
+	}}, simulation, "TestTokenComesWithinTheWindow"},
+	{"a secret that cannot be one is taken", []edit{{
+		"gigastore/credentials.go", "	if err == nil && !isUsable(secret) {\n", "	if err == nil && false {\n",
+	}}, vendor, "TestSecretIsReadAgain"},
 	{"bytes of a write that failed have not left", []edit{{
 		"gigastore/attempt.go", "		n = len(text) //", "		n = 0 //",
 	}}, vendor, "."},

@@ -1,0 +1,72 @@
+package simulation
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/purchase"
+)
+
+const tokenPath = "/reseller/authenticate"
+
+// tokenEnded is a world in which the next call needs a new token.
+func tokenEnded(t *testing.T, play func(t *testing.T, w *world)) {
+	t.Helper()
+	settings := sandbox.DefaultSettings()
+	settings.TokenLifetime = sandbox.Duration(30 * time.Second)
+	stage(t, plan{settings: settings}, func(t *testing.T, w *world) {
+		pause(time.Minute)
+		play(t, w)
+	})
+}
+
+// TestRefusedCredentials: a purchase that meets them ends at once, with nothing sent, and a later one is sold as soon as
+// the vendor takes them.
+func TestRefusedCredentials(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 401, 403} {
+		tokenEnded(t, func(t *testing.T, w *world) {
+			before := w.box.Ledger()
+			w.inject(t, tokenPath, "refuse", 1, m{"status": status, "message": "wrong credentials"})
+			began := time.Now()
+			a := w.buy(w.replica(0), register("order-0", ""))
+			wants(t, a, toldFailed)
+			if p, took := w.of(t, "order-0"), time.Since(began); p.Reason != purchase.NeverSent || p.Attempt != 1 || took > time.Second {
+				t.Errorf("%d: %s, attempt %d after %s", status, p.Reason, p.Attempt, took)
+			}
+			if w.posts(before) != 0 || len(w.box.Ledger().Sales) != len(before.Sales) {
+				t.Errorf("%d: %d requests arrived", status, w.posts(before))
+			}
+			if !strings.Contains(w.logs.String(), "vendor problem") {
+				t.Errorf("%d: the log is silent: %s", status, w.logs.String())
+			}
+			wants(t, w.buy(w.replica(0), register("order-0", "")), toldFailed) // as before, though it could be sold now
+			wants(t, w.buy(w.replica(0), register("order-1", "")), told)
+			if len(w.salesOf(t, "order-0")) != 0 || len(w.salesOf(t, "order-1")) != 1 {
+				t.Errorf("%d: %+v", status, w.box.Ledger().Sales)
+			}
+		})
+	}
+}
+
+// TestTokenComesWithinTheWindow: what a vendor recovers from by itself costs no purchase.
+func TestTokenComesWithinTheWindow(t *testing.T) {
+	t.Parallel()
+	for fault, params := range map[string]m{
+		"5xx":          nil,
+		"throttle":     {"retryAfter": 0},
+		"hang":         {"duration": "2s"},
+		"reset_before": nil,
+		"garble":       nil,
+	} {
+		tokenEnded(t, func(t *testing.T, w *world) {
+			w.inject(t, tokenPath, fault, 4, params)
+			wants(t, w.buy(w.replica(0), register("order-0", "")), told)
+			if sales := w.salesOf(t, "order-0"); len(sales) != 1 {
+				t.Errorf("%s: %+v", fault, sales)
+			}
+		})
+	}
+}
