@@ -147,10 +147,10 @@ var sabotages = []sabotage{
 		"purchase/send.go", " || turnedAway > 1 || ", " || ",
 	}}, simulation, "TestTurnedAway"},
 	{"refused credentials are waited for", []edit{{
-		"purchase/send.go", " || lasting || ", " || ",
+		"purchase/send.go", " || lasting || ", " || lasting && false || ",
 	}}, simulation, "TestRefusedCredentials"},
 	{"what the vendor says of a token for now is for good", []edit{{
-		"gigastore/auth.go", "slices.Contains(credentialRefusals, refused.Status)", "refused.Status != 0",
+		"gigastore/auth.go", "slices.Contains(credentialRefusals, refused.Status)", "(true || slices.Contains(credentialRefusals, refused.Status))",
 	}}, simulation, "TestTokenComesWithinTheWindow"},
 	{"a secret that cannot be one is taken", []edit{{
 		"gigastore/credentials.go", "	if err == nil && !isUsable(secret) {\n", "	if err == nil && false {\n",
