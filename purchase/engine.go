@@ -16,6 +16,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"gigagate.internal/gigastore"
+	"gigagate.internal/internal/fairshare"
 )
 
 // Config is what an Engine is made of.
@@ -76,9 +77,10 @@ type Engine struct {
 	waits    context.Context
 	endWaits context.CancelFunc
 
+	places *fairshare.Limit // for owners
+
 	mu       sync.Mutex
 	draining bool
-	owning   int
 	owners   sync.WaitGroup
 	loops    sync.WaitGroup
 }
@@ -94,6 +96,7 @@ func NewEngine(config Config) *Engine {
 		lease:       config.SendWindow + permitLife + config.Vendor.Timeout() + leaseSlack,
 		instruments: config.Instruments, entropy: increasing(config.random()),
 		watchers: watchers{waiting: map[string]*settlement{}},
+		places:   fairshare.New(maxOwners),
 		life:     life, end: end, waits: waits, endWaits: endWaits,
 	}
 	e.reconciler = newReconciler(e, config.Reconcile)
@@ -116,6 +119,8 @@ type Request struct {
 	Key      Key
 	Order    Order
 	Personal Personal
+	// Client is who shares the places for purchases under way with others. One client has half of them at most.
+	Client string
 }
 
 // Bought is a purchase that succeeded.

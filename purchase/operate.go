@@ -202,11 +202,11 @@ func (e *Engine) takeUp(p Purchase) {
 		e.recorded(e.life, p, Change{Event: Lost, Attempt: p.Attempt}, Moves)
 		return
 	}
-	if e.addOwner() != nil {
+	if e.addOwner("") != nil {
 		return // its lease lapses again
 	}
 	go func() {
-		defer e.ownerDone()
+		defer e.ownerDone("")
 		defer e.survive(e.life, p.ID)
 		// How much of the window is gone is known by the journal's clock alone, which gave the lease.
 		gone := p.LeaseUntil.Add(-e.lease).Sub(p.ClaimedAt)

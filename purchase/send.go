@@ -29,7 +29,7 @@ type claimed struct {
 // start claims the key and, if it is ours, leaves the purchase to an owner that runs on the
 // engine's own time. It returns once the claim is known durable, or the answer has to leave.
 func (e *Engine) start(answer context.Context, id string, request Request) (claimed, error) {
-	if err := e.addOwner(); err != nil {
+	if err := e.addOwner(request.Client); err != nil {
 		return claimed{}, err
 	}
 	claim := Claim{
@@ -44,7 +44,7 @@ func (e *Engine) start(answer context.Context, id string, request Request) (clai
 	work, cancel := endingWith(context.WithoutCancel(answer), e.life)
 	e.inFlight.enter(request.Key)
 	go func() {
-		defer e.ownerDone()
+		defer e.ownerDone(request.Client)
 		defer cancel()
 		defer e.survive(work, id)
 		// The journal counts the permit's life from its own, later, start: ours ends first.
@@ -66,17 +66,16 @@ func (e *Engine) start(answer context.Context, id string, request Request) (clai
 	}
 }
 
-// addOwner counts one more owner, which ownerDone takes back, unless the engine drains or is full.
-func (e *Engine) addOwner() error {
+// addOwner counts one more owner, which ownerDone takes back, unless the engine drains, or is full for this client.
+func (e *Engine) addOwner(client string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
 	case e.draining:
 		return ErrDraining
-	case e.owning >= maxOwners:
+	case !e.places.Take(client):
 		return ErrOverloaded
 	}
-	e.owning++
 	e.owners.Add(1)
 	return nil
 }
@@ -94,10 +93,8 @@ func panicked(value any) slog.Attr {
 	return slog.Group("panic", "type", fmt.Sprintf("%T", value), "stack", string(debug.Stack()))
 }
 
-func (e *Engine) ownerDone() {
-	e.mu.Lock()
-	e.owning--
-	e.mu.Unlock()
+func (e *Engine) ownerDone(client string) {
+	e.places.Release(client)
 	e.owners.Done()
 }
 

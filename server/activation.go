@@ -77,7 +77,7 @@ func (s activationService) buy(ctx context.Context, requestID string, order purc
 		return purchase.Bought{}, err
 	}
 	bought, err := s.engine.Buy(ctx, purchase.Request{
-		Key: purchase.Key{Caller: defaultCaller, RequestID: requestID}, Order: order, Personal: personal,
+		Key: purchase.Key{Caller: defaultCaller, RequestID: requestID}, Order: order, Personal: personal, Client: clientOf(ctx),
 	})
 	if err != nil {
 		f, replayed := purchaseFailure(err)

@@ -129,6 +129,7 @@ func open(t *testing.T, s setup) *gateway {
 	g.server.SetServing()
 	grpcAddr := g.serveGRPC(t)
 	rest := httptest.NewUnstartedServer(g.server.REST())
+	rest.Listener, rest.Config.ConnContext = server.Framed(rest.Listener), server.WithConnection
 	if s.restWriteTimeout != nil {
 		rest.Config.WriteTimeout = s.restWriteTimeout(g.server)
 	}

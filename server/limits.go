@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/fairshare"
 )
 
 // The bounds of what a caller can cause. docs/operations.md says what a caller sees at each, and what has none yet.
@@ -19,8 +20,20 @@ const (
 	maxMessage = 4 * maxBody
 	// maxHeaders is the largest header list of a call, as HTTP/2 counts it.
 	maxHeaders = 16 << 10
-	// maxStreams is how many calls one connection has under way.
-	maxStreams = 1000
+	// maxStreams is how many calls one connection has under way. A client's library waits beyond it.
+	maxStreams = 500
+	// maxCalls is how many calls the gRPC port has under way, over all connections. A call that stops short of the end of
+	// its message holds up to 64 KiB.
+	maxCalls = 2000
+	// messageTime is how long a call has to deliver its message.
+	messageTime = 10 * time.Second
+	// maxRefused is how many calls beyond maxCalls have refusalTime to deliver their message before they are refused.
+	maxRefused  = 200
+	refusalTime = time.Second
+	// floodPause slows down a connection that goes on beyond maxRefused.
+	floodPause = 25 * time.Millisecond
+	// readTime is how long a client may take to read an answer.
+	readTime = 30 * time.Second
 	// handshakeTime is how long a new connection has to speak HTTP/2.
 	handshakeTime = 10 * time.Second
 	// A connection that carries nothing for connectionIdle is closed. After connectionAge, give or take a tenth, its
@@ -34,56 +47,63 @@ const (
 	limitPatience = time.Second
 )
 
-// places is how many calls of a method are served at once. Purchases have a limit of their own in the engine. What is
-// here shares the journal or the vendor with them, and must not use it up.
+// places is how many calls of a method are served at once. What is here shares the journal or the vendor with purchases,
+// and must not use it up. Purchases have a limit of their own in the engine; the one here bounds the reads before it.
 var places = map[string]int{
+	gigagatev1.ActivationService_Register_FullMethodName:          maxCalls,
+	gigagatev1.ActivationService_TopUp_FullMethodName:             maxCalls,
+	gigagatev1.ActivationService_Activate_FullMethodName:          64,
 	gigagatev1.PurchaseService_ListPurchases_FullMethodName:       8,
 	gigagatev1.PurchaseService_GetPurchase_FullMethodName:         64,
 	gigagatev1.PurchaseService_WaitPurchase_FullMethodName:        1000,
 	gigagatev1.PurchaseService_ResolvePurchase_FullMethodName:     8,
 	gigagatev1.CustomerService_GetCustomer_FullMethodName:         64,
 	gigagatev1.InventoryService_ListInventoryItems_FullMethodName: 64,
-	gigagatev1.ActivationService_Activate_FullMethodName:          64,
 }
 
 // limiter gives out the places.
-type limiter map[string]chan struct{}
+type limiter map[string]*fairshare.Limit
 
 func newLimiter() limiter {
 	l := limiter{}
 	for method, n := range places {
-		l[method] = make(chan struct{}, n)
+		l[method] = fairshare.New(n)
 	}
 	return l
 }
 
-// limit is an interceptor. It serves as many calls of a method at once as the method has places. A call that gets no place
-// within limitPatience is refused.
+// limit is an interceptor. It serves as many calls of a method at once as the method has places, and of one client half as
+// many. A call that gets no place within limitPatience is refused. It keeps its place until its answer has been read.
 func (l limiter) limit(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	taken, ok := l[info.FullMethod]
+	if !begin(ctx) {
+		return nil, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED}
+	}
+	place, ok := l[info.FullMethod]
 	if !ok {
 		return next(ctx, req)
 	}
-	select {
-	case taken <- struct{}{}:
-	default:
-		patience := time.NewTimer(limitPatience)
-		defer patience.Stop()
-		select {
-		case taken <- struct{}{}:
-		case <-patience.C:
-			return nil, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED}
-		case <-ctx.Done():
-			return nil, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED, cause: ctx.Err()}
+	client := clientOf(ctx)
+	if !place.Take(client) {
+		patience, cancel := context.WithTimeout(ctx, limitPatience)
+		defer cancel()
+		if err := place.Wait(patience, client); err != nil {
+			return nil, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED, cause: err}
 		}
 	}
-	defer func() { <-taken }()
+	// A call has two ends, and each may come first: the caller leaves, or the handler is done.
+	ends := make(chan struct{})
+	defer close(ends)
+	context.AfterFunc(ctx, func() {
+		<-ends
+		place.Release(client)
+	})
 	return next(ctx, req)
 }
 
 // transportLimits bound what a gRPC connection may do.
-func transportLimits() []grpc.ServerOption {
+func (a *admission) transportLimits() []grpc.ServerOption {
 	return []grpc.ServerOption{
+		grpc.InTapHandle(a.admit),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxConcurrentStreams(maxStreams),

@@ -28,10 +28,10 @@ func (j *hungLists) List(context.Context, purchase.Filter, purchase.Page) ([]pur
 	return nil, nil
 }
 
-// Lists wait for a place and are refused beyond it; a purchase passes them all.
+// Lists wait for a place and are refused beyond it; a purchase passes them all. One client has half of the eight places.
 func TestListsAreBounded(t *testing.T) {
 	t.Parallel()
-	const more = 20
+	const places, more = 4, 20
 	j := &hungLists{newJournal(), make(chan struct{}, more), make(chan struct{})}
 	g := open(t, setup{journal: j})
 	list := &gigagatev1.ListPurchasesRequest{}
@@ -40,7 +40,7 @@ func TestListsAreBounded(t *testing.T) {
 	for range more {
 		lists.Go(func() { answers <- g.overGRPC(t, t.Context(), ask(list)) })
 	}
-	for range 8 { // the places there are
+	for range places {
 		<-j.entered
 	}
 	began := time.Now()
@@ -48,12 +48,12 @@ func TestListsAreBounded(t *testing.T) {
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("a purchase took %s", took)
 	}
-	for range more - 8 {
+	for range more - places {
 		(<-answers).check(t, want{codes.ResourceExhausted, http.StatusTooManyRequests, "OVERLOADED", "NOT_STARTED", false, nil})
 	}
 	close(j.letGo)
 	lists.Wait()
-	for range 8 {
+	for range places {
 		(<-answers).ok(t)
 	}
 	if n := len(j.entered); n > 0 {

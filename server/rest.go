@@ -149,7 +149,13 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 		// grpc-gateway would take a deadline from this header, and announce trailers for that one.
 		r.Header.Del("Grpc-Timeout")
 		r.Header.Del("TE")
-		r.Body = &restBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), call: restCallOf(r.Context())}
+		defer endOfRequest(r)
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if f := checkFraming(w, r); f != nil {
+			s.refuse(w, r, f)
+			return
+		}
+		r.Body = &restBody{ReadCloser: r.Body, call: restCallOf(r.Context())}
 		if s.knownHost != nil && !s.knownHost(r.Host) {
 			s.refuse(w, r, &failure{
 				reason: gigagatev1.ErrorReason_ERROR_REASON_MALFORMED_REQUEST, httpStatus: http.StatusMisdirectedRequest,
@@ -188,12 +194,13 @@ func replayedHeader(key string) (string, bool) {
 	return "", false
 }
 
-// restMetadata is all that crosses from HTTP headers to gRPC metadata: the trace, and the header
-// that may stand for the request id.
+// restMetadata is all that crosses from HTTP to gRPC metadata: the trace, the client's address, and the header that may
+// stand for the request id.
 func (s *Server) restMetadata(ctx context.Context, r *http.Request) metadata.MD {
 	carrier := propagation.MapCarrier{}
 	s.propagator.Inject(ctx, carrier)
 	md := metadata.New(carrier)
+	md.Set(clientMetadata, hostOf(r.RemoteAddr))
 	if values := r.Header.Values(idempotencyKeyHeader); len(values) == 1 {
 		md.Set(idempotencyKeyMetadata, values[0])
 	}

@@ -72,6 +72,7 @@ type Server struct {
 	propagator     propagation.TextMapPropagator
 	now            func() time.Time
 	knownHost      func(host string) bool
+	admission      *admission
 	limiter        limiter
 
 	validator protovalidate.Validator
@@ -111,6 +112,7 @@ func New(config Config) (*Server, error) {
 		propagator:     config.Propagator,
 		now:            config.Now,
 		knownHost:      config.KnownHost,
+		admission:      newAdmission(),
 		limiter:        newLimiter(),
 		validator:      validator,
 		activator:      newActivator(config.Vendor, config.Logger),
@@ -133,10 +135,10 @@ func New(config Config) (*Server, error) {
 
 // newGRPC makes the gRPC door.
 func (s *Server) newGRPC() *grpc.Server {
-	server := grpc.NewServer(append(transportLimits(),
-		grpc.StatsHandler(otelgrpc.NewServerHandler(s.otelgrpcOptions()...)),
+	server := grpc.NewServer(append(s.admission.transportLimits(),
+		grpc.StatsHandler(admissionStats{otelgrpc.NewServerHandler(s.otelgrpcOptions()...)}),
 		grpc.ChainUnaryInterceptor(s.interceptors(doorGRPC)...),
-		grpc.ChainStreamInterceptor(s.endWithDrain),
+		grpc.ChainStreamInterceptor(beginStream, s.endWithDrain),
 		grpc.ForceServerCodecV2(newTolerantCodec()),
 		// A purchase may wait for longer than a caller's pings do, and grpc-go would end the connection of
 		// one that pings more often than every five minutes, with all calls on it.
@@ -145,6 +147,7 @@ func (s *Server) newGRPC() *grpc.Server {
 	s.register(server, withDecodeFaults)
 	healthpb.RegisterHealthServer(server, s.health)
 	reflection.Register(server)
+	s.setLives(server.GetServiceInfo())
 	return server
 }
 
@@ -167,7 +170,7 @@ func (s *Server) endWithDrain(srv any, stream grpc.ServerStream, _ *grpc.StreamS
 func (s *Server) newInProcess() *inprocgrpc.Channel {
 	channel := (&inprocgrpc.Channel{}).
 		WithServerStatsHandler(timedStats{otelgrpc.NewServerHandler(s.otelgrpcOptions()...)}).
-		WithServerUnaryInterceptor(chain(s.interceptors(doorREST, requestIDFromHeader)))
+		WithServerUnaryInterceptor(chain(s.interceptors(doorREST, clientFromHTTP, requestIDFromHeader)))
 	// Requests come decoded: the REST door has read them.
 	s.register(channel, func(desc grpc.ServiceDesc) *grpc.ServiceDesc { return &desc })
 	return channel

@@ -37,12 +37,12 @@ func (s *Server) validate(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 	return next(ctx, req)
 }
 
-// tellOfRequestID makes a refusal of the contract's rules speak of the request id: an earlier call with
-// the same id may have bought, or may still. Where the journal cannot be read, nobody knows.
+// tellOfRequestID makes a refusal that came before the engine speak of the request id: an earlier call with the same id may
+// have bought, or may still. Where the journal cannot be read, nobody knows.
 func (s *Server) tellOfRequestID(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	resp, err := next(ctx, req)
 	f, ok := errors.AsType[*failure](err)
-	if !ok || f.reason != gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD {
+	if !ok || f.idUnused || f.reason != gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD && f.reason != gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED {
 		return resp, err
 	}
 	var id string

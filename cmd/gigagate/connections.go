@@ -2,11 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"sync"
 	"syscall"
 	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"gigagate.internal/internal/fairshare"
 )
 
 const (
@@ -34,25 +40,31 @@ func connectionLimit() int {
 type boundedListener struct {
 	net.Listener
 	name   string
-	most   int
+	places *fairshare.Limit // by the client's address, without its port
 	logger *slog.Logger
+	metric metric.Int64Counter
 
 	mu      sync.Mutex
 	open    map[*clientConn]struct{}
-	hosts   map[string]int // connections by the client's address, without its port
 	ending  bool
 	refused int
 	logged  time.Time
 }
 
-func bounded(listener net.Listener, name string, most int, logger *slog.Logger) *boundedListener {
-	return &boundedListener{Listener: listener, name: name, most: most, logger: logger, open: map[*clientConn]struct{}{}, hosts: map[string]int{}}
+func bounded(listener net.Listener, name string, most int, logger *slog.Logger, refused metric.Int64Counter) *boundedListener {
+	refused.Add(context.Background(), 0, metric.WithAttributes(attribute.String("port", name))) // so that the series is there
+	return &boundedListener{
+		Listener: listener, name: name, places: fairshare.New(most), logger: logger, metric: refused, open: map[*clientConn]struct{}{},
+	}
 }
 
 // Accept closes connections beyond the bound at once: a client that waited in the system's queue would learn nothing.
 func (l *boundedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil, err
+		}
 		if err != nil {
 			if n, due := l.toTell(); due {
 				l.logger.WarnContext(context.Background(), "connections cannot be accepted", "port", l.name, "times", n, "error", err.Error())
@@ -69,23 +81,25 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 
 // add counts a connection, unless the port is full. One client fills half of it at most, so that others still get in.
 func (l *boundedListener) add(c *clientConn) bool {
-	l.mu.Lock()
-	full, ending := len(l.open) >= l.most || l.hosts[c.host] >= max(1, l.most/2), l.ending
-	if !full && !ending {
-		l.open[c] = struct{}{}
-		l.hosts[c.host]++
-	}
-	l.mu.Unlock()
-	if full {
+	if !l.places.Take(c.host) {
 		if n, due := l.toTell(); due {
-			l.logger.WarnContext(context.Background(), "connection refused: the port, or this client, has as many as it may", "port", l.name, "times", n, "limit", l.most)
+			l.logger.WarnContext(context.Background(), "connection refused: the port, or this client, has as many as it may", "port", l.name, "times", n, "limit", l.places.Most())
 		}
+		return false
 	}
-	return !full && !ending
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ending {
+		l.places.Release(c.host)
+		return false
+	}
+	l.open[c] = struct{}{}
+	return true
 }
 
-// toTell counts what the log should tell of, and reports whether it is time to: whoever fills the port would fill the log.
+// toTell counts a connection that was not accepted, for the metric and for the log, and reports whether it is time to: whoever fills the port would fill the log.
 func (l *boundedListener) toTell() (times int, due bool) {
+	l.metric.Add(context.Background(), 1, metric.WithAttributes(attribute.String("port", l.name)))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refused++
@@ -135,11 +149,12 @@ func (c *clientConn) Read(p []byte) (int, error) {
 func (c *clientConn) Close() error {
 	c.once.Do(func() {
 		c.listener.mu.Lock()
+		_, counted := c.listener.open[c]
 		delete(c.listener.open, c)
-		if c.listener.hosts[c.host]--; c.listener.hosts[c.host] == 0 {
-			delete(c.listener.hosts, c.host)
-		}
 		c.listener.mu.Unlock()
+		if counted {
+			c.listener.places.Release(c.host)
+		}
 	})
 	return c.Conn.Close()
 }

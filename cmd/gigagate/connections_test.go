@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/metric/noop"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
@@ -84,7 +85,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	l := bounded(inner, "test", 4, slog.New(slog.NewJSONHandler(&log, nil)))
+	l := bounded(inner, "test", 4, slog.New(slog.NewJSONHandler(&log, nil)), noop.Int64Counter{})
 	accepted := make(chan net.Conn, 8)
 	done := make(chan struct{})
 	go func() {

@@ -3,14 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/sync/errgroup"
 
 	"gigagate.internal/gigastore"
@@ -31,9 +31,14 @@ type gatewayProcess struct {
 }
 
 // bound bounds the connections of every port.
-func (p *gatewayProcess) bound() {
+func (p *gatewayProcess) bound(meters metric.MeterProvider) error {
+	refused, err := meters.Meter("gigagate.internal/cmd/gigagate").Int64Counter("gigagate.connections.refused",
+		metric.WithDescription("Connections that were not accepted, by port."), metric.WithUnit("{connection}"))
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
 	bind := func(listener *net.Listener, name string) *boundedListener {
-		l := bounded(*listener, name, connectionLimit(), p.logger)
+		l := bounded(*listener, name, connectionLimit(), p.logger, refused)
 		*listener = l
 		return l
 	}
@@ -43,15 +48,7 @@ func (p *gatewayProcess) bound() {
 	if p.sandboxOn != nil {
 		bind(&p.sandboxOn, "sandbox")
 	}
-}
-
-// spareCollector lets the heap grow to five times what is live before it is collected, unless GOGC
-// says otherwise. A gateway's live heap is small and its garbage is not: at Go's default a seventh
-// of the CPU goes into collecting. GOMEMLIMIT bounds it all the same.
-func spareCollector() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
+	return nil
 }
 
 // ready tells whether new calls are welcome, and if not, why.
@@ -82,6 +79,7 @@ func (p *gatewayProcess) run(ctx context.Context) error {
 		p.vendor.Watch(failed)
 		return nil
 	})
+	group.Go(func() error { returnMemory(failed); return nil })
 	group.Go(func() error { return serveGRPC(p.gateway.GRPC(), p.grpcOn) })
 	group.Go(func() error { return serveHTTP(p.rest, p.restOn) })
 	group.Go(func() error { return serveHTTP(p.admin, p.adminOn) })

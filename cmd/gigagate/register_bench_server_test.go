@@ -114,7 +114,7 @@ func (s benchServer) serveGateway(ctx context.Context, listener net.Listener) (e
 			ReconcileGiveUp: 30 * time.Minute, MetatagMax: 255,
 		},
 	}
-	spareCollector()
+	tuneMemory()
 	background := context.WithoutCancel(ctx)
 	telemetry, err := newTelemetry(ctx, logSettings{LogLevel: 4, LogFormat: "json"}, io.Discard)
 	if err != nil {

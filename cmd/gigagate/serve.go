@@ -66,7 +66,7 @@ func (c *serveCommand) Validate() error {
 
 // Run serves until ctx ends, then drains.
 func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
-	spareCollector()
+	tuneMemory()
 	telemetry, err := newTelemetry(ctx, c.logSettings, to.err)
 	if err != nil {
 		return err
@@ -94,7 +94,9 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	if open.err != nil {
 		return open.err
 	}
-	process.bound()
+	if err := process.bound(telemetry.meterProvider); err != nil {
+		return err
+	}
 	now := time.Now
 	if c.Sandbox {
 		world, sandboxErr := c.newSandbox(process, telemetry)
@@ -136,6 +138,8 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 		return err
 	}
 	process.rest = newHTTPServer(process.gateway.REST(), process.gateway.AnswerWithin())
+	process.rest.ConnContext = server.WithConnection
+	process.restOn = server.Framed(process.restOn)
 	process.admin = newHTTPServer(knownHosts(c.AllowedHosts, c.AdminListen).only(newAdmin(process.ready(journal), vendor.Problems, telemetry.metrics)), 0)
 	engine.Start()
 	// The listeners are open: who calls before they are served waits in their queue.

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// raw is an HTTP/2 connection that keeps to no rule but those it is told to.
+type raw struct {
+	net.Conn
+	framer  *http2.Framer
+	block   bytes.Buffer
+	encoder *hpack.Encoder
+	next    uint32
+}
+
+// raw opens a connection. Whatever the gateway sends is read, and refused streams are counted, until ctx ends; then the
+// connection is closed. It is nil where the gateway refuses the connection.
+func (g *siege) raw(ctx context.Context, t *testing.T, settings ...http2.Setting) *raw {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", g.grpc)
+	if err != nil {
+		g.refused.Add(1)
+		return nil
+	}
+	r := &raw{Conn: conn, framer: http2.NewFramer(conn, conn), next: 1}
+	r.encoder = hpack.NewEncoder(&r.block)
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		return nil
+	}
+	if r.framer.WriteSettings(settings...) != nil {
+		g.refused.Add(1)
+		return nil
+	}
+	go func() {
+		reads := http2.NewFramer(io.Discard, conn)
+		reads.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+		for {
+			frame, err := reads.ReadFrame()
+			if err != nil {
+				if _, stream := err.(http2.StreamError); stream { //nolint:errorlint // never wrapped
+					continue
+				}
+				if ctx.Err() == nil {
+					g.refused.Add(1)
+				}
+				return
+			}
+			switch f := frame.(type) {
+			case *http2.RSTStreamFrame:
+				g.refused.Add(1)
+			case *http2.MetaHeadersFrame:
+				for _, field := range f.Fields {
+					if field.Name == "grpc-status" && field.Value != "0" {
+						g.refused.Add(1)
+					}
+				}
+			}
+		}
+	}()
+	return r
+}
+
+// headers begins a call. more is sent as it is, after the fields that every call has, in frames as large as they may be.
+func (r *raw) headers(method string, more []byte, fields ...hpack.HeaderField) error {
+	r.block.Reset()
+	for _, field := range append([]hpack.HeaderField{
+		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: method},
+		{Name: ":authority", Value: "gigagate"}, {Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"},
+	}, fields...) {
+		if err := r.encoder.WriteField(field); err != nil {
+			return err
+		}
+	}
+	block := append(r.block.Bytes(), more...)
+	id := r.next
+	r.next += 2
+	first := min(len(block), 16<<10)
+	err := r.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block[:first], EndHeaders: first == len(block)})
+	for block = block[first:]; err == nil && len(block) > 0; block = block[first:] {
+		first = min(len(block), 16<<10)
+		err = r.framer.WriteContinuation(id, first == len(block), block[:first])
+	}
+	return err
+}
+
+// message sends a part of a message of size bytes on the newest stream: as many zeros as given.
+func (r *raw) message(size, given int, end bool) error {
+	data := make([]byte, 5+given)
+	binary.BigEndian.PutUint32(data[1:], uint32(size)) //nolint:gosec // small
+	for len(data) > 16<<10 {
+		if err := r.framer.WriteData(r.next-2, false, data[:16<<10]); err != nil {
+			return err
+		}
+		data = data[16<<10:]
+	}
+	return r.framer.WriteData(r.next-2, end, data)
+}
+
+// whole sends one whole message on the newest stream.
+func (r *raw) whole(message []byte) error {
+	data := make([]byte, 5, 5+len(message))
+	binary.BigEndian.PutUint32(data[1:], uint32(len(message))) //nolint:gosec // small
+	return r.framer.WriteData(r.next-2, true, append(data, message...))
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore/sandbox"
+)
+
+// The tests in process_attack*_test.go are one client against a gateway in a process of its own, while another client
+// buys. They print what the attack cost: memory, the slowest purchase of the other client, and what was refused. CI runs
+// them once more by themselves, with -attack.within=1s.
+
+var (
+	attackFor    = flag.Duration("attack.for", 2*time.Second, "how long each attack is kept up")
+	attackWithin = flag.Duration("attack.within", 20*time.Second, "how long a purchase of another client may take under attack")
+)
+
+const (
+	// mostMemory is what the gateway may use under attack, in MiB.
+	mostMemory = 256
+	// leftOver is how much more it may use ten seconds later than before, in MiB.
+	leftOver = 48
+)
+
+// siege is a gateway that is attacked.
+type siege struct {
+	*program
+	shop       *shop
+	grpc, rest string
+	refused    atomic.Int64 // calls and connections of the attack that were refused
+}
+
+func newSiege(t *testing.T, flags ...string) *siege {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("memory is read from /proc")
+	}
+	s := newShop(t)
+	g := &siege{shop: s}
+	g.program = launch(t, nil, append([]string{
+		"serve", "--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0",
+		"--journal=sqlite:" + filepath.Join(t.TempDir(), "gigagate.db"), "--gigastore-url=" + s.url,
+		"--gigastore-client-id=reseller", "--log-level=warn",
+	}, flags...)...)
+	g.grpc = g.out.waitForOrLog(t, g.program, `gRPC +(\S+)`)
+	g.rest = g.out.waitForOrLog(t, g.program, `REST +http://(\S+)`)
+	return g
+}
+
+var memoryLine = regexp.MustCompile(`(?m)^(VmRSS|VmHWM):\s+(\d+) kB`)
+
+// memory is the resident memory of the gateway now, and the most since resetPeak, in MiB.
+func (g *siege) memory(t *testing.T) (now, peak int) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.command.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range memoryLine.FindAllSubmatch(text, -1) {
+		kib, _ := strconv.Atoi(string(line[2]))
+		if string(line[1]) == "VmHWM" {
+			peak = kib >> 10
+		} else {
+			now = kib >> 10
+		}
+	}
+	return now, peak
+}
+
+func (g *siege) resetPeak(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", g.command.Process.Pid), []byte("5"), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// otherHost is the address of the client that buys. The attacks come from 127.0.0.1.
+var otherHost = net.IPv4(127, 0, 0, 2)
+
+// customer buys from another address all the while, one purchase at a time, and keeps the slowest.
+func (g *siege) customer(ctx context.Context, t *testing.T, slowest *time.Duration) {
+	conn, err := grpc.NewClient(g.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: otherHost}}).DialContext(ctx, "tcp", address)
+		}))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	shop := gigagatev1.NewActivationServiceClient(conn)
+	for n := 0; ctx.Err() == nil; n++ {
+		began := time.Now()
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), soon)
+		_, err := shop.Register(call, &gigagatev1.RegisterRequest{
+			RequestId: fmt.Sprintf("customer-%d", n), InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "customer",
+			UserIp: "203.0.113.24", UserCountry: "GR", ActivationMode: gigagatev1.ActivationMode_ACTIVATION_MODE_NOW,
+		})
+		cancel()
+		*slowest = max(*slowest, time.Since(began))
+		if err != nil {
+			t.Errorf("purchase %d of another client, after %s: %v", n, time.Since(began), err)
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
+}
+
+// attack runs an attack beside a customer, and judges what it did. The attack ends when its context does.
+func (g *siege) attack(t *testing.T, attack func(ctx context.Context)) {
+	t.Helper() // so that the line of each attack is told
+	warm, stopWarm := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	var calm, slowest time.Duration
+	g.customer(warm, t, &calm)
+	stopWarm()
+	before, _ := g.memory(t)
+	g.resetPeak(t)
+
+	ctx, stop := context.WithTimeout(t.Context(), *attackFor)
+	defer stop()
+	var work sync.WaitGroup
+	work.Go(func() { g.customer(ctx, t, &slowest) })
+	attack(ctx)
+	work.Wait()
+
+	_, peak := g.memory(t)
+	settled := time.Now()
+	after, _ := g.memory(t)
+	for after > before+leftOver && time.Since(settled) < 10*time.Second {
+		pause(t.Context(), 100*time.Millisecond)
+		after, _ = g.memory(t)
+	}
+	t.Logf("memory %d MiB before, %d at most, %d after %.1f s; slowest purchase %d ms (%d ms in calm); %d refused",
+		before, peak, after, time.Since(settled).Seconds(), slowest.Milliseconds(), calm.Milliseconds(), g.refused.Load())
+	if peak > mostMemory {
+		t.Errorf("it used %d MiB", peak)
+	}
+	if after > before+leftOver {
+		t.Errorf("it still uses %d MiB", after)
+	}
+	if slowest > *attackWithin {
+		t.Errorf("a purchase of another client took %s", slowest)
+	}
+}
+
+// count counts what was refused of the attack's calls.
+func (g *siege) count(err error) {
+	if code := status.Code(err); code == codes.ResourceExhausted || code == codes.Unavailable || code == codes.Canceled {
+		g.refused.Add(1)
+	}
+}
+
+// attacker is a connection of the attack with the libraries a client has.
+func (g *siege) attacker(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(g.grpc, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}

@@ -1,0 +1,92 @@
+// Package fairshare bounds how much of something is in use at once, and how much of it one client may use.
+package fairshare
+
+import (
+	"container/list"
+	"context"
+	"sync"
+)
+
+// Limit gives out places. One client has half of them at most, so that no client can keep all others out. The client "" is
+// the gateway itself: only the number of places bounds it.
+type Limit struct {
+	most, each int
+
+	mu      sync.Mutex
+	taken   int
+	by      map[string]int
+	waiting list.List // of *waiter, the oldest first
+}
+
+// waiter is a call that waits for a place.
+type waiter struct {
+	client string
+	given  chan struct{} // closed once it has the place
+}
+
+// New makes a limit of most places.
+func New(most int) *Limit {
+	return &Limit{most: most, each: max(1, most/2), by: map[string]int{}}
+}
+
+// Most is the number of places.
+func (l *Limit) Most() int { return l.most }
+
+// Take takes a place for the client, and reports false where there is none for it. Release gives it back.
+func (l *Limit) Take(client string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.take(client)
+}
+
+func (l *Limit) take(client string) bool {
+	if l.taken >= l.most || client != "" && l.by[client] >= l.each {
+		return false
+	}
+	l.taken++
+	l.by[client]++
+	return true
+}
+
+// Wait is Take that waits for a place until ctx ends, whose error it returns then.
+func (l *Limit) Wait(ctx context.Context, client string) error {
+	l.mu.Lock()
+	if l.take(client) {
+		l.mu.Unlock()
+		return nil
+	}
+	w := &waiter{client: client, given: make(chan struct{})}
+	place := l.waiting.PushBack(w)
+	l.mu.Unlock()
+	select {
+	case <-w.given:
+		return nil
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-w.given: // at the last moment
+		return nil
+	default:
+		l.waiting.Remove(place)
+		return ctx.Err()
+	}
+}
+
+// Release gives a place back, to the call that waited longest among those whose client may have it.
+func (l *Limit) Release(client string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.taken--
+	if l.by[client]--; l.by[client] == 0 {
+		delete(l.by, client)
+	}
+	for place := l.waiting.Front(); place != nil; place = place.Next() {
+		if w, ok := place.Value.(*waiter); ok && l.take(w.client) {
+			l.waiting.Remove(place)
+			close(w.given)
+			return
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/tap"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/fairshare"
+)
+
+// admission bounds the calls of the gRPC port over all connections. It sees a call when its headers have arrived, before
+// the call has a goroutine. So it also bounds calls whose message never comes and calls whose answer is never read.
+type admission struct {
+	calls   *fairshare.Limit
+	refused *fairshare.Limit
+	// lives is how long a call of a method may take in all. Methods that are not in it, health watches for one, may take
+	// as long as their connection.
+	lives   map[string]time.Duration
+	longest time.Duration // no handler takes longer
+}
+
+func newAdmission() *admission {
+	return &admission{calls: fairshare.New(maxCalls), refused: fairshare.New(maxRefused)}
+}
+
+// admitted is what admission decided of a call.
+type admitted struct {
+	refused bool
+	end     *time.Timer   // ends the call
+	life    time.Duration // how long it may take once its message is there; 0: as long as its connection
+	// A call has its place until both its stream and its handler have ended. A client can reset streams faster than their
+	// handlers see it.
+	parts   atomic.Int32
+	release func()
+}
+
+type admittedKey struct{}
+
+// admit is a [tap.ServerInHandle]. A call beyond the bound is not refused here, since grpc-go would then never release its
+// deadline's timer. It gets refusalTime to deliver its message, so that it can be refused with an Outcome. Where even
+// that is too much the call ends at once, as CANCELLED, and its connection is slowed down.
+func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context, error) {
+	if ctx.Err() != nil {
+		return ctx, nil // grpc-go ends it
+	}
+	client := clientOf(ctx)
+	call := &admitted{life: a.lives[info.FullMethodName], release: func() {}}
+	ctx = context.WithValue(ctx, admittedKey{}, call)
+	limit, patience := a.calls, messageTime
+	if !limit.Take(client) {
+		call.refused = true
+		limit, patience = a.refused, refusalTime
+		if !limit.Take(client) {
+			time.Sleep(floodPause) // in the goroutine that reads this connection
+			return &endedContext{Context: ctx}, nil
+		}
+	}
+	call.release = sync.OnceFunc(func() { limit.Release(client) })
+	call.parts.Store(2)
+	ctx, cancel := context.WithCancel(ctx)
+	call.end = time.AfterFunc(patience, cancel)
+	context.AfterFunc(ctx, func() {
+		call.end.Stop()
+		cancel()
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			// It may have ended before grpc-go started its handler, and then it never does.
+			time.AfterFunc(a.longest, call.release)
+		}
+		call.partEnded()
+	})
+	return ctx, nil
+}
+
+// partEnded is for the end of the stream, and for that of the handler.
+func (c *admitted) partEnded() {
+	if c.parts.Add(-1) == 0 {
+		c.release()
+	}
+}
+
+// begin is for a call whose message is there. It reports whether the call may be served.
+func begin(ctx context.Context) bool {
+	call, ok := ctx.Value(admittedKey{}).(*admitted)
+	switch {
+	case !ok: // over REST
+		return true
+	case call.refused:
+		return false
+	case call.life > 0:
+		call.end.Reset(call.life)
+	default:
+		call.end.Stop()
+	}
+	return true
+}
+
+// admissionStats tells admission of handlers that have ended.
+type admissionStats struct{ stats.Handler }
+
+// HandleRPC implements [stats.Handler].
+func (h admissionStats) HandleRPC(ctx context.Context, event stats.RPCStats) {
+	h.Handler.HandleRPC(ctx, event)
+	if _, ok := event.(*stats.End); !ok {
+		return
+	}
+	if call, ok := ctx.Value(admittedKey{}).(*admitted); ok {
+		call.partEnded()
+	}
+}
+
+// endedContext is done from the start, but Err says so only the second time. grpc-go asks it once before it starts the
+// handler, and would drop the call there without releasing the timer of its deadline.
+type endedContext struct {
+	context.Context
+	asked atomic.Bool
+}
+
+var ended = func() chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}()
+
+// Done implements [context.Context].
+func (*endedContext) Done() <-chan struct{} { return ended }
+
+// Err implements [context.Context].
+func (c *endedContext) Err() error {
+	if c.asked.CompareAndSwap(false, true) {
+		return nil
+	}
+	return context.Canceled
+}
+
+// beginStream refuses streams beyond the bound of admission.
+func beginStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if !begin(stream.Context()) {
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED}
+	}
+	return next(srv, stream)
+}
+
+// setLives says how long calls may take: as long as an answer does, and then as long as a slow reader needs for it.
+func (s *Server) setLives(services map[string]grpc.ServiceInfo) {
+	s.admission.lives, s.admission.longest = map[string]time.Duration{}, s.AnswerWithin()+readTime
+	for name, service := range services {
+		for _, method := range service.Methods {
+			if !method.IsServerStream {
+				s.admission.lives["/"+name+"/"+method.Name] = s.admission.longest
+			}
+		}
+	}
+}
+
+// clientMetadata is how the address of a REST client travels to the interceptor that reads it.
+const clientMetadata = "gigagate-client"
+
+type clientKey struct{}
+
+// clientFromHTTP keeps the client of a REST call, which the in-process channel does not know. It runs on the REST door
+// alone. On the gRPC door this metadata would be the caller's own words.
+func clientFromHTTP(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if values := metadata.ValueFromIncomingContext(ctx, clientMetadata); len(values) == 1 {
+		ctx = context.WithValue(ctx, clientKey{}, values[0])
+	}
+	return next(ctx, req)
+}
+
+// clientOf is whose fair share a call counts in: the address it came from, without the port. Callers have no other identity
+// yet. Behind a proxy they are all one client.
+func clientOf(ctx context.Context) string {
+	if client, ok := ctx.Value(clientKey{}).(string); ok {
+		return client
+	}
+	if p, ok := peer.FromContext(ctx); ok {
+		return hostOf(p.Addr.String())
+	}
+	return "unknown"
+}
+
+// hostOf is an address without its port.
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
+}

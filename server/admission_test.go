@@ -1,0 +1,144 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/tap"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+// from is the context of a stream that a client opens, and ends.
+func from(t *testing.T, host string) (context.Context, context.CancelFunc) {
+	t.Helper()
+	address := &net.TCPAddr{IP: net.ParseIP(host), Port: 4711}
+	return context.WithCancel(peer.NewContext(t.Context(), &peer.Peer{Addr: address}))
+}
+
+var register = &tap.Info{FullMethodName: gigagatev1.ActivationService_Register_FullMethodName}
+
+type noStats struct{ stats.Handler }
+
+func (noStats) HandleRPC(context.Context, stats.RPCStats) {}
+
+// A client that opens more calls than its share is refused, another is served, and places come back when both the stream
+// and its handler have ended.
+func TestAdmission(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission()
+		handlers := admissionStats{noStats{}}
+		var contexts []context.Context
+		var leaves []context.CancelFunc
+		open := func(host string) context.Context {
+			ctx, leave := from(t, host)
+			admitted, err := a.admit(ctx, register)
+			if err != nil {
+				t.Fatal(err)
+			}
+			contexts, leaves = append(contexts, admitted), append(leaves, leave)
+			return admitted
+		}
+		for range maxCalls / 2 {
+			if !begin(open("10.0.0.1")) {
+				t.Fatal("refused before its share is used up")
+			}
+		}
+		for range maxRefused / 2 {
+			if begin(open("10.0.0.1")) {
+				t.Fatal("served beyond its share")
+			}
+		}
+		began := time.Now()
+		flood := open("10.0.0.1")
+		select {
+		case <-flood.Done():
+		default:
+			t.Error("a flood is served")
+		}
+		if first, second := flood.Err(), flood.Err(); first != nil || !errors.Is(second, context.Canceled) {
+			t.Errorf("grpc-go would be told %v, %v", first, second)
+		}
+		if time.Since(began) < floodPause {
+			t.Error("its connection is not slowed down")
+		}
+		if !begin(open("10.0.0.2")) {
+			t.Error("another client is refused")
+		}
+		// Streams that are reset keep their places as long as their handlers run.
+		for _, leave := range leaves {
+			leave()
+		}
+		synctest.Wait()
+		if begin(open("10.0.0.1")) {
+			t.Error("a reset stream whose handler runs counts no more")
+		}
+		for _, ctx := range contexts {
+			handlers.HandleRPC(ctx, &stats.End{})
+		}
+		if !begin(open("10.0.0.1")) {
+			t.Error("places were not given back")
+		}
+		for _, leave := range leaves {
+			leave()
+		}
+	})
+}
+
+// A call whose message does not come is ended. One whose message came has its time from then on.
+func TestCallsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission()
+		a.lives = map[string]time.Duration{register.FullMethodName: time.Minute}
+		ended := func(begins bool) time.Duration {
+			stream, leave := from(t, "10.0.0.1")
+			defer leave()
+			ctx, err := a.admit(stream, register)
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			if begins {
+				begin(ctx)
+			}
+			<-ctx.Done()
+			return time.Since(began)
+		}
+		if took := ended(false); took != messageTime {
+			t.Errorf("without a message it ended after %s", took)
+		}
+		if took := ended(true); took != time.Minute {
+			t.Errorf("with a message it ended after %s", took)
+		}
+	})
+}
+
+// grpc-go may find the deadline over before it starts the handler. The place comes back all the same.
+func TestCallThatNeverStarts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission()
+		a.longest = time.Minute
+		stream, leave := from(t, "10.0.0.1")
+		defer leave()
+		stream, late := context.WithTimeout(stream, time.Millisecond)
+		defer late()
+		for range maxCalls / 2 {
+			if _, err := a.admit(stream, register); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		if !a.calls.Take("10.0.0.1") {
+			t.Error("places were lost")
+		}
+	})
+}
