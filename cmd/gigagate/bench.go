@@ -149,7 +149,8 @@ func (l *load) report(w io.Writer, elapsed time.Duration, count int) error {
 		fmt.Fprintf(&text, "%8d  %s\n", l.outcomes[outcome], outcome)
 	}
 	if _, err := io.WriteString(w, text.String()); err != nil {
-		return effectError{fmt.Errorf("what came of it cannot be written: %w", err)}
+		return effectError{fmt.Errorf("%d of %d calls are known to have bought a package, with request ids from %s-1 on, and what came of it cannot be written: %w",
+			l.outcomes["OK"], count, l.run, err)}
 	}
 	if l.outcomes["OK"] == count {
 		return nil

@@ -46,9 +46,26 @@ func (s clientSettings) call(ctx context.Context, to console, invoke invocation)
 		return err
 	}
 	if err := printJSON(to.out, answer); err != nil {
-		return effectError{fmt.Errorf("it took effect, and the answer cannot be written: %w", err)}
+		return effectError{fmt.Errorf("it took effect%s, and the answer cannot be written: %w", subject(answer), err)}
 	}
 	return nil
+}
+
+// subject names what an answer is about, so that it can be found again.
+func subject(answer proto.Message) string {
+	text := ""
+	switch a := answer.(type) {
+	case interface{ GetPurchaseId() string }:
+		text = ": purchase " + a.GetPurchaseId()
+	case interface{ GetPurchase() *gigagatev1.Purchase }:
+		text = ": purchase " + a.GetPurchase().GetId()
+	}
+	if a, ok := answer.(interface {
+		GetActivatedItem() *gigagatev1.ActivatedItem
+	}); ok {
+		text += ": activated item " + a.GetActivatedItem().GetUid()
+	}
+	return text
 }
 
 // read makes a call that changes nothing, whatever comes of it, and prints the answer as JSON.
@@ -166,6 +183,9 @@ func (c *healthCommand) Run(ctx context.Context, to console) error {
 	if answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 		return errors.New("the gateway does not serve: " + answer.GetStatus().String())
 	}
-	_, err = fmt.Fprintln(to.out, "serving")
+	// The exit status says the same, so nothing is lost where nobody reads.
+	if _, err = fmt.Fprintln(to.out, "serving"); errors.Is(err, errOutputClosed) {
+		return nil
+	}
 	return err
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"reflect"
@@ -41,13 +40,13 @@ const (
 // effectError is an error of a command that had an effect, or may have had one.
 type effectError struct{ error }
 
-// console is where a command writes: results to out, everything said to a person or a log to err.
-type console struct {
-	out io.Writer
-	err io.Writer
-}
+// Unwrap is the error itself.
+func (e effectError) Unwrap() error { return e.error }
 
 func main() {
+	// A reader that is gone must not end the process by a signal: a sale may have been made that nobody
+	// is told of yet. Writing fails instead, and the exit status tells it.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, cancel := context.WithCancel(context.Background())
 	// Room for both signals that count: signal.NotifyContext would lose a second one that comes
 	// before it has stopped listening for the first.
@@ -60,21 +59,26 @@ func main() {
 			os.Exit(128 + int(second)) // as a shell reports a death by signal
 		}
 	}()
-	os.Exit(run(ctx, os.Args[1:], console{out: os.Stdout, err: os.Stderr}))
+	os.Exit(run(ctx, os.Args[1:], console{out: standardOutput(), err: os.Stderr}))
+}
+
+// newParser makes the parser that fills line. exited is called where an answer of its own, --help, is printed.
+func newParser(line *commandLine, to console, exited func(status int)) (*kong.Kong, error) {
+	return kong.New(line,
+		kong.Name("gigagate"),
+		kong.Description("The activation gateway in front of DENT Gigastore."),
+		kong.DefaultEnvars("GIGAGATE"),
+		kong.Writers(to.out, to.err),
+		kong.Exit(exited),
+		kong.UsageOnError(),
+	)
 }
 
 // run is the program; it returns the exit status.
 func run(ctx context.Context, args []string, to console) int {
 	var line commandLine
 	exited := -1
-	parser, err := kong.New(&line,
-		kong.Name("gigagate"),
-		kong.Description("The activation gateway in front of DENT Gigastore."),
-		kong.DefaultEnvars("GIGAGATE"),
-		kong.Writers(to.out, to.err),
-		kong.Exit(func(status int) { exited = status }),
-		kong.UsageOnError(),
-	)
+	parser, err := newParser(&line, to, func(status int) { exited = status })
 	if err != nil {
 		fmt.Fprintln(to.err, "gigagate:", err)
 		return exitFailed

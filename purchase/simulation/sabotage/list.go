@@ -19,6 +19,7 @@ const (
 	simulation = "./purchase/simulation"
 	vendor     = "./gigastore"
 	doors      = "./server"
+	program    = "./cmd/gigagate"
 )
 
 // sabotages are the rules in the order of a purchase's life.
@@ -353,4 +354,15 @@ var sabotages = []sabotage{
 	{"a backup put in place is the journal", []edit{{
 		"purchase/sqlite/writer.go", "	if c.newest = number; number < newest {\n", "	if c.newest = number; newest < 0 {\n",
 	}}, "./purchase/sqlite", "TestFileReplaced"},
+
+	// What the command line tells.
+	{"a sale that nobody reads ends by a signal", []edit{{
+		"cmd/gigagate/main.go", "	signal.Ignore(syscall.SIGPIPE)\n", "",
+	}}, program, "TestNobodyReads"},
+	{"an answer to a closed output counts as told", []edit{{
+		"cmd/gigagate/console.go", "make([]byte, 1)); errors.Is(err, io.EOF) {", "make([]byte, 1)); false && errors.Is(err, io.EOF) {",
+	}}, program, "TestNobodyReads"},
+	{"an answer that is lost does not name the purchase", []edit{{
+		"cmd/gigagate/client.go", "		text = \": purchase \" + a.GetPurchaseId()\n", "",
+	}}, program, "TestNobodyReadsWhatWasBought"},
 }
