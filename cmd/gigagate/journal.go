@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"gigagate.internal/purchase"
@@ -15,6 +16,13 @@ import (
 // must not repeat it.
 func openJournal(ctx context.Context, where string, logger *slog.Logger) (purchase.Journal, error) {
 	if file, ok := strings.CutPrefix(where, "sqlite:"); ok && file != "" {
+		// As a URL, sqlite://gigagate.db has a host and no file; as a path it is a file in the root folder.
+		if path, isURL := strings.CutPrefix(file, "//"); isURL {
+			if !strings.HasPrefix(path, "/") {
+				return nil, errors.New("sqlite://… names a host: write sqlite:FILE, or sqlite:///FOLDER/FILE with three slashes")
+			}
+			file = filepath.Clean(path) // SQLite would take two slashes that are left for another host
+		}
 		return sqlite.Open(ctx, file, sqlite.Options{Logger: logger})
 	}
 	if strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://") {

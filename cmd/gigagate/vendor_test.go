@@ -256,6 +256,24 @@ func sameJSON(t *testing.T, a, b string) bool {
 	return string(x) == string(y)
 }
 
+// A file can be named as a URL, too: it is the same one.
+func TestJournalAsAURL(t *testing.T) {
+	t.Parallel()
+	v := startVendor(t)
+	file := filepath.Join(t.TempDir(), "shop.db")
+	for i, journal := range []string{file, "//" + file, "///" + file} {
+		g := v.startGateway(t, "--journal=sqlite:"+journal)
+		got := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""))
+		if got.status != http.StatusOK || (got.header.Get("Gigagate-Replayed") == "true") != (i > 0) || len(g.ledger(t).Sales) != 1 {
+			t.Errorf("%s: %+v", journal, got)
+		}
+		g.exit()
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+}
+
 // Two gateways with one file would sell twice.
 func TestSecondGatewayOnAJournalRefusesToStart(t *testing.T) {
 	t.Parallel()
@@ -280,9 +298,19 @@ func TestSecondGatewayOnAJournalRefusesToStart(t *testing.T) {
 
 func TestServeRefusesBadJournals(t *testing.T) {
 	t.Parallel()
+	const unlikely = "gigagate-test-of-a-url.db"
+	t.Cleanup(func() {
+		left, err := filepath.Glob("/" + unlikely + "*")
+		if err != nil || len(left) > 0 {
+			t.Errorf("left in the root folder: %v, %v", left, err)
+		}
+	})
 	for _, test := range []struct{ name, journal, says string }{
 		{"no scheme", "gigagate.db", "must be sqlite:FILE or postgres://…"},
 		{"no file", "sqlite:", "must be sqlite:FILE or postgres://…"},
+		{"a URL with a host", "sqlite://" + unlikely, "sqlite://… names a host: write sqlite:FILE, or sqlite:///FOLDER/FILE"},
+		{"a URL with a host and a folder", "sqlite://" + unlikely + "/gigagate.db", "sqlite://… names a host"},
+		{"a URL of nothing", "sqlite://", "sqlite://… names a host"},
 		{"in memory", "memory:", "must be sqlite:FILE or postgres://…"},
 		{"another database", "mysql://u:s3cret-canary@127.0.0.1/db", "must be sqlite:FILE or postgres://…"},
 		{"no such folder", "sqlite:/nowhere/at/all.db", "no such file or directory"},
