@@ -23,14 +23,14 @@ import (
 
 // clientSettings are the flags of every command that calls a gateway.
 type clientSettings struct {
-	Address string        `default:"127.0.0.1:9090" placeholder:"ADDR" help:"The gateway's gRPC address (default ${default})."`
-	Timeout time.Duration `default:"100s" help:"How long to wait for the answer, retries included (default ${default})."`
+	Address gatewayAddress `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"The gateway's gRPC address (default ${default})."`
+	Timeout time.Duration  `default:"100s" help:"How long to wait for the answer, retries included (default ${default})."`
 }
 
 // dial makes a connection to the gateway. It connects when first used. It does not repeat calls by
 // itself: call tells the person of each time.
 func (s clientSettings) dial() (*grpc.ClientConn, error) {
-	return grpc.NewClient(s.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return grpc.NewClient(string(s.Address), grpc.WithTransportCredentials(insecure.NewCredentials()))
 }
 
 // invocation is one call of the contract.
@@ -163,8 +163,8 @@ func (e *callError) mayHaveEffect() bool {
 
 // healthCommand asks whether a gateway serves.
 type healthCommand struct {
-	Address string        `default:"127.0.0.1:9090" placeholder:"ADDR" help:"The gateway's gRPC address (default ${default})."`
-	Timeout time.Duration `default:"3s" help:"How long to wait (default ${default})."`
+	Address gatewayAddress `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"The gateway's gRPC address (default ${default})."`
+	Timeout time.Duration  `default:"3s" help:"How long to wait (default ${default})."`
 }
 
 // Run asks the standard gRPC health service.

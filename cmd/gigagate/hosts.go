@@ -27,12 +27,12 @@ func (h hosts) knows(host string) bool {
 }
 
 // knownHosts returns the allowed names and the host name of the address to listen on.
-func knownHosts(allowed []string, listen string) hosts {
+func knownHosts(allowed []string, listen listenAddress) hosts {
 	var h hosts
 	for _, name := range allowed {
 		h = append(h, strings.ToLower(strings.TrimSuffix(name, ".")))
 	}
-	if name, _, err := net.SplitHostPort(listen); err == nil && name != "" {
+	if name, _, err := net.SplitHostPort(string(listen)); err == nil && name != "" {
 		h = append(h, strings.ToLower(name))
 	}
 	return h

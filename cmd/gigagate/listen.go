@@ -12,15 +12,6 @@ import (
 	"google.golang.org/grpc"
 )
 
-// checkAddress refuses an address without a port, for which the system would choose one; that of ":"
-// would be open on every interface.
-func checkAddress(flag, address string) error {
-	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return fmt.Errorf("%s: %q is not HOST:PORT", flag, address)
-	}
-	return nil
-}
-
 // listeners opens addresses and remembers the first failure.
 type listeners struct {
 	all []net.Listener
@@ -28,11 +19,11 @@ type listeners struct {
 }
 
 // listen opens the address that a flag was given.
-func (l *listeners) listen(ctx context.Context, flag, address string) net.Listener {
+func (l *listeners) listen(ctx context.Context, flag string, address listenAddress) net.Listener {
 	if l.err != nil {
 		return nil
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", string(address))
 	if err != nil {
 		l.err = fmt.Errorf("%s: %w", flag, err)
 		return nil

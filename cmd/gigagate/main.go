@@ -105,12 +105,17 @@ func run(ctx context.Context, args []string, to console) int {
 
 // Validate refuses a flag that is given and empty, as an argument or a variable: a shell's unset
 // variable must not pass for a guard or a request id left out. A flag with a list of values has its
-// own say.
+// own say. Then it refuses what the type of a flag refuses.
 func (*commandLine) Validate(parsed *kong.Context) error {
 	for _, flag := range parsed.Flags() {
 		kind := flag.Target.Kind()
 		if flag.Set && flag.Enum == "" && (kind == reflect.String || kind == reflect.Slice) && flag.Target.Len() == 0 {
 			return fmt.Errorf("--%s is given, and empty", flag.Name)
+		}
+		if text, ok := flag.Target.Interface().(checkedText); ok {
+			if err := text.check(); err != nil {
+				return fmt.Errorf("--%s: %w", flag.Name, err)
+			}
 		}
 	}
 	return nil

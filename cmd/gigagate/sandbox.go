@@ -20,17 +20,12 @@ import (
 
 // sandboxCommand runs the sandbox alone.
 type sandboxCommand struct {
-	SandboxListen       string   `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"ADDR" help:"Where to listen (default ${default})."`
-	AllowedHosts        []string `name:"allowed-hosts" placeholder:"NAME,..." help:"Host names, beside localhost and the one listened on, by which it may be addressed."`
-	SandboxSeed         uint64   `name:"sandbox-seed" default:"1" help:"The same seed makes the same world (default ${default})."`
-	SandboxSettingsFile string   `name:"sandbox-settings-file" placeholder:"FILE" help:"JSON object with settings to change: what is not known of the vendor."`
+	SandboxListen       listenAddress `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"HOST:PORT" help:"Where to listen (default ${default})."`
+	AllowedHosts        []string      `name:"allowed-hosts" placeholder:"NAME,..." help:"Host names, beside localhost and the one listened on, by which it may be addressed."`
+	SandboxSeed         uint64        `name:"sandbox-seed" default:"1" help:"The same seed makes the same world (default ${default})."`
+	SandboxSettingsFile string        `name:"sandbox-settings-file" placeholder:"FILE" help:"JSON object with settings to change: what is not known of the vendor."`
 
 	logSettings
-}
-
-// Validate refuses what cannot be listened on.
-func (c *sandboxCommand) Validate() error {
-	return checkAddress("--sandbox-listen", c.SandboxListen)
 }
 
 // Run serves until ctx ends.

@@ -18,13 +18,13 @@ import (
 
 // serveCommand runs the gateway.
 type serveCommand struct {
-	Sandbox       bool     `help:"Sell from a sandbox of its own, and need nothing else."`
-	GRPCListen    string   `name:"grpc-listen" default:"127.0.0.1:9090" placeholder:"ADDR" help:"gRPC (default ${default})."`
-	HTTPListen    string   `name:"http-listen" default:"127.0.0.1:8080" placeholder:"ADDR" help:"REST (default ${default})."`
-	AdminListen   string   `name:"admin-listen" default:"127.0.0.1:9464" placeholder:"ADDR" help:"/healthz, /readyz, /metrics and pprof; never public (default ${default})."`
-	SandboxListen string   `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"ADDR" help:"The sandbox, with --sandbox (default ${default})."`
-	AllowedHosts  []string `name:"allowed-hosts" placeholder:"NAME,..." help:"Host names, beside localhost and those listened on, by which the HTTP ports may be addressed."`
-	Docs          *bool    `negatable:"" help:"Serve the documentation of REST at /docs/, with a form to try each call (default: with --sandbox only)."`
+	Sandbox       bool          `help:"Sell from a sandbox of its own, and need nothing else."`
+	GRPCListen    listenAddress `name:"grpc-listen" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"gRPC (default ${default})."`
+	HTTPListen    listenAddress `name:"http-listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"REST (default ${default})."`
+	AdminListen   listenAddress `name:"admin-listen" default:"127.0.0.1:9464" placeholder:"HOST:PORT" help:"/healthz, /readyz, /metrics and pprof; never public (default ${default})."`
+	SandboxListen listenAddress `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"HOST:PORT" help:"The sandbox, with --sandbox (default ${default})."`
+	AllowedHosts  []string      `name:"allowed-hosts" placeholder:"NAME,..." help:"Host names, beside localhost and those listened on, by which the HTTP ports may be addressed."`
+	Docs          *bool         `negatable:"" help:"Serve the documentation of REST at /docs/, with a form to try each call (default: with --sandbox only)."`
 
 	Journal string `default:"sqlite:gigagate.db" placeholder:"WHERE" help:"Where purchases are kept: sqlite:FILE or postgres://… (default ${default})."`
 
@@ -51,14 +51,6 @@ func (c *serveCommand) Validate() error {
 	} {
 		if d <= 0 {
 			return fmt.Errorf("%s must be more than zero", name)
-		}
-	}
-	for name, address := range map[string]string{
-		"--grpc-listen": c.GRPCListen, "--http-listen": c.HTTPListen,
-		"--admin-listen": c.AdminListen, "--sandbox-listen": c.SandboxListen,
-	} {
-		if err := checkAddress(name, address); err != nil {
-			return err
 		}
 	}
 	return c.vendorSettings.check(c.Sandbox)

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// words are a command as it is typed.
+func words(leaf *kong.Node) []string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(leaf.Path(), "gigagate "), " <")
+	return strings.Fields(name)
+}
+
+// eachFlag calls do with every flag of every command.
+func eachFlag(t *testing.T, do func(line []string, flag *kong.Flag)) {
+	t.Helper()
+	for _, leaf := range model(t).Leaves(true) {
+		for _, flags := range leaf.AllFlags(false) {
+			for _, flag := range flags {
+				do(words(leaf), flag)
+			}
+		}
+	}
+}
+
+// TestAddressesNeedAPort: every flag whose default is an address refuses one without a port, as an
+// argument and as a variable.
+func TestAddressesNeedAPort(t *testing.T) {
+	found := 0
+	eachFlag(t, func(line []string, flag *kong.Flag) {
+		if checkHostPort(flag.Default, flag.Default) != nil {
+			return
+		}
+		found++
+		for _, address := range []string{"localhost", "127.0.0.1", "127.0.0.1:", ":", "[::1]", "::1", "127.0.0.1:port", "127.0.0.1:65536", "unix", "http://127.0.0.1:9090"} {
+			says := "gigagate: --" + flag.Name + `: "` + address + `" is not HOST:PORT` + "\n"
+			if got := gigagate(t, append(line, "--"+flag.Name+"="+address)...); got != (command{exitUsage, "", says}) {
+				t.Errorf("%v --%s=%s: %+v", line, flag.Name, address, got)
+			}
+			t.Setenv(flag.Envs[0], address)
+			if got := gigagate(t, line...); got != (command{exitUsage, "", says}) {
+				t.Errorf("%v, %s=%s: %+v", line, flag.Envs[0], address, got)
+			}
+			t.Setenv(flag.Envs[0], flag.Default)
+		}
+	})
+	if found < 15 {
+		t.Errorf("%d flags with an address", found)
+	}
+}
+
+// TestTargetsOfGRPC: what gRPC understands goes on to be understood.
+func TestTargetsOfGRPC(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	for _, address := range []string{g.grpc, "dns:" + g.grpc, "dns:///" + g.grpc, "passthrough:///" + g.grpc} {
+		if got := gigagate(t, "health", "--address="+address); got.status != 0 {
+			t.Errorf("%s: %+v", address, got)
+		}
+	}
+	for _, address := range []string{"unix:/nowhere", "unix:///nowhere", "unix-abstract:nowhere"} {
+		if got := gigagate(t, "health", "--address="+address); got.status != exitFailed || !strings.Contains(got.err, "no answer from "+address) {
+			t.Errorf("%s: %+v", address, got)
+		}
+	}
+	for _, address := range []string{"dns:localhost", "dns:///localhost", "dns://127.0.0.1:53/localhost", "passthrough:///localhost"} {
+		if got := gigagate(t, "health", "--address="+address); got.status != exitUsage || !strings.Contains(got.err, "is not HOST:PORT") {
+			t.Errorf("%s: %+v", address, got)
+		}
+	}
+}
