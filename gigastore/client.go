@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -70,7 +69,15 @@ type Client struct {
 	tripper     http.RoundTripper // a transport, traced
 }
 
-// New checks cfg and returns a Client. It opens no connection. The error names the setting and holds no secret.
+// SettingError says which field of a [Config] is refused, and why. It does not repeat the value, which may be secret.
+type SettingError struct {
+	Setting string // the field's name
+	Problem string // continues a sentence that begins with the setting
+}
+
+func (e *SettingError) Error() string { return "gigastore: " + e.Setting + " " + e.Problem }
+
+// New checks cfg and returns a Client. It opens no connection. The error is a [SettingError].
 func New(cfg Config) (*Client, error) { return newClient(cfg, nil) }
 
 // newClient is New with the certificates to trust; nil: the system's.
@@ -81,18 +88,18 @@ func newClient(cfg Config, roots *x509.CertPool) (*Client, error) {
 	}
 	switch {
 	case !isClientID(cfg.ClientID):
-		return nil, errors.New("gigastore: ClientID must be visible ASCII text without a colon")
+		return nil, &SettingError{"ClientID", "must be visible ASCII text without a colon"}
 	case !allClientIDs(cfg.FormerClientIDs):
-		return nil, errors.New("gigastore: FormerClientIDs must be visible ASCII texts without a colon")
+		return nil, &SettingError{"FormerClientIDs", "must be visible ASCII texts without a colon"}
 	case !isUsable(cfg.ClientSecret):
-		return nil, errors.New("gigastore: ClientSecret must be visible ASCII text")
+		return nil, &SettingError{"ClientSecret", "must be visible ASCII text"}
 	case cfg.Timeout < 0:
-		return nil, errors.New("gigastore: Timeout must not be negative")
+		return nil, &SettingError{"Timeout", "must not be negative"}
 	case strings.ContainsFunc(cfg.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }):
-		return nil, errors.New("gigastore: UserAgent must be printable ASCII text")
+		return nil, &SettingError{"UserAgent", "must be printable ASCII text"}
 	}
 	if err := checkRefusals(cfg.Refusals); err != nil {
-		return nil, errors.New("gigastore: Refusals: " + err.Error())
+		return nil, &SettingError{"Refusals", "has a rule that is not valid: " + err.Error()}
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
@@ -154,15 +161,15 @@ func (c *Client) Timeout() time.Duration { return c.timeout }
 func pinnedBase(text string) (string, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" {
-		return "", errors.New("gigastore: BaseURL is not an absolute URL")
+		return "", &SettingError{"BaseURL", "is not an absolute URL"}
 	}
 	switch {
 	case u.User != nil:
-		return "", errors.New("gigastore: BaseURL must not hold a user or password")
+		return "", &SettingError{"BaseURL", "must not hold a user or password"}
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return "", errors.New("gigastore: BaseURL must be scheme and host only, without path, query or fragment")
+		return "", &SettingError{"BaseURL", "must be scheme and host only, without path, query or fragment"}
 	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
-		return "", errors.New("gigastore: BaseURL must be https, or http on loopback")
+		return "", &SettingError{"BaseURL", "must be https, or http on loopback"}
 	}
 	host := strings.ToLower(u.Host)
 	if port := u.Port(); port == "" || u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {

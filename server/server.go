@@ -35,6 +35,8 @@ import (
 
 const (
 	doorGRPC = "grpc"
+	// LeastMetatagMax is what Config.MetatagMax needs, to hold a token, a space and a text.
+	LeastMetatagMax = tokenLength + 2
 	// leastPing is how often gRPC callers may look whether their connection still stands.
 	leastPing = 3 * time.Second
 )
@@ -90,8 +92,8 @@ type Server struct {
 
 // New makes a Server that says it does not serve until SetServing is called.
 func New(config Config) (*Server, error) {
-	if least := tokenLength + 2; config.MetatagMax < least {
-		return nil, fmt.Errorf("the metatag limit must be at least %d bytes, to hold a token and a text", least)
+	if config.MetatagMax < LeastMetatagMax {
+		return nil, fmt.Errorf("the metatag limit must be at least %d bytes, to hold a token and a text", LeastMetatagMax)
 	}
 	validator, err := protovalidate.New(protovalidate.WithMessages(
 		&gigagatev1.RegisterRequest{}, &gigagatev1.TopUpRequest{}, &gigagatev1.ActivateRequest{},

@@ -16,12 +16,14 @@ import (
 
 // saleSettings are the flags that both paid commands share.
 type saleSettings struct {
-	RequestID      string `name:"request-id" placeholder:"ID" help:"Your id of this intent; a new one is made and printed if you give none."`
-	Item           string `required:"" placeholder:"ID" help:"The inventory item."`
-	Metatag        string `required:"" placeholder:"TEXT" help:"Your own text, kept by the vendor."`
-	Mode           string `enum:"default,now,first-use,on-demand" default:"default" help:"When the package starts: now, first-use, on-demand, or the vendor's default."`
-	ExpectedPrice  string `name:"expected-price" placeholder:"AMOUNT" help:"Refuse unless this is the retail price."`
-	ExpectCurrency string `name:"expected-currency" default:"USD" help:"Currency of --expected-price (default ${default})."`
+	RequestID        string `name:"request-id" field:"request_id" wants:"1 to 64 visible ASCII characters, and no quotation mark" placeholder:"ID" help:"Your id of this intent; a new one is made and printed if you give none."`
+	Item             string `field:"inventory_item_id" wants:"1 to 64 letters, digits, - and _" required:"" placeholder:"ID" help:"The inventory item."`
+	Metatag          string `field:"metatag" wants:"a text without control characters, and without a space at either end" required:"" placeholder:"TEXT" help:"Your own text, kept by the vendor."`
+	Mode             string `field:"activation_mode" enum:"default,now,first-use,on-demand" default:"default" help:"When the package starts: now, first-use, on-demand, or the vendor's default."`
+	ExpectedPrice    string `name:"expected-price" field:"expected_price,expected_price.amount" wants:"an amount such as 9.99" placeholder:"AMOUNT" help:"Refuse unless this is the retail price."`
+	ExpectedCurrency string `name:"expected-currency" field:"expected_price.currency_code" wants:"three capital letters, such as USD" default:"USD" help:"Currency of --expected-price (default ${default})."`
+	MaxPrice         string `name:"max-purchase-price" field:"max_purchase_price,max_purchase_price.amount" wants:"an amount such as 9.99" placeholder:"AMOUNT" help:"Refuse if the package costs the reseller more, or if that cannot be read."`
+	MaxCurrency      string `name:"max-purchase-currency" field:"max_purchase_price.currency_code" wants:"three capital letters, such as USD" default:"USD" help:"Currency of --max-purchase-price (default ${default})."`
 }
 
 // announce settles the request id and prints it before anything is sent, so that it is known
@@ -39,19 +41,20 @@ func (s *saleSettings) mode() gigagatev1.ActivationMode {
 	return gigagatev1.ActivationMode(gigagatev1.ActivationMode_value[name])
 }
 
-func (s *saleSettings) price() *gigagatev1.Money {
-	if s.ExpectedPrice == "" {
+// money is nil where no amount is given.
+func money(amount, currency string) *gigagatev1.Money {
+	if amount == "" {
 		return nil
 	}
-	return &gigagatev1.Money{CurrencyCode: s.ExpectCurrency, Amount: s.ExpectedPrice}
+	return &gigagatev1.Money{CurrencyCode: currency, Amount: amount}
 }
 
 // registerCommand sells a first package.
 type registerCommand struct {
 	saleSettings
-	IP      string `name:"ip" required:"" placeholder:"ADDR" help:"The end user's own address."`
-	Country string `required:"" placeholder:"CC" help:"The end user's country of residence, ISO 3166-1 alpha-2."`
-	Email   string `placeholder:"ADDR" help:"The end user's e-mail."`
+	IP      string `name:"ip" field:"user_ip" required:"" placeholder:"ADDR" help:"The end user's own address."`
+	Country string `field:"user_country" wants:"two capital letters, such as GR" required:"" placeholder:"CC" help:"The end user's country of residence, ISO 3166-1 alpha-2."`
+	Email   string `field:"customer_email" placeholder:"ADDR" help:"The end user's e-mail."`
 	clientSettings
 }
 
@@ -59,13 +62,14 @@ type registerCommand struct {
 func (c *registerCommand) Run(ctx context.Context, to console) error {
 	c.announce(to)
 	req := &gigagatev1.RegisterRequest{
-		RequestId:       c.RequestID,
-		InventoryItemId: c.Item,
-		Metatag:         c.Metatag,
-		UserIp:          c.IP,
-		UserCountry:     c.Country,
-		ExpectedPrice:   c.price(),
-		ActivationMode:  c.mode(),
+		RequestId:        c.RequestID,
+		InventoryItemId:  c.Item,
+		Metatag:          c.Metatag,
+		UserIp:           c.IP,
+		UserCountry:      c.Country,
+		ExpectedPrice:    money(c.ExpectedPrice, c.ExpectedCurrency),
+		MaxPurchasePrice: money(c.MaxPrice, c.MaxCurrency),
+		ActivationMode:   c.mode(),
 	}
 	if c.Email != "" {
 		req.CustomerEmail = &c.Email
@@ -78,11 +82,11 @@ func (c *registerCommand) Run(ctx context.Context, to console) error {
 // topUpCommand sells a further package.
 type topUpCommand struct {
 	saleSettings
-	Customer   string `required:"" placeholder:"UID" help:"The customer."`
-	NewProfile bool   `name:"new-profile" help:"Also issue another eSIM profile; needs --ip and --country."`
-	IP         string `name:"ip" placeholder:"ADDR" help:"The end user's own address, with --new-profile."`
-	Country    string `placeholder:"CC" help:"The end user's country of residence, with --new-profile."`
-	Dedicated  bool   `help:"Ask for a profile of its own domain, with --new-profile."`
+	Customer   string `field:"customer_uid" wants:"1 to 64 letters, digits, - and _" required:"" placeholder:"UID" help:"The customer."`
+	NewProfile bool   `name:"new-profile" field:"new_profile" help:"Also issue another eSIM profile; needs --ip and --country."`
+	IP         string `name:"ip" field:"new_profile.user_ip" placeholder:"ADDR" help:"The end user's own address, with --new-profile."`
+	Country    string `field:"new_profile.user_country" wants:"two capital letters, such as GR" placeholder:"CC" help:"The end user's country of residence, with --new-profile."`
+	Dedicated  bool   `field:"new_profile.dedicated" help:"Ask for a profile of its own domain, with --new-profile."`
 	clientSettings
 }
 
@@ -98,12 +102,13 @@ func (c *topUpCommand) Validate() error {
 func (c *topUpCommand) Run(ctx context.Context, to console) error {
 	c.announce(to)
 	req := &gigagatev1.TopUpRequest{
-		RequestId:       c.RequestID,
-		InventoryItemId: c.Item,
-		Metatag:         c.Metatag,
-		CustomerUid:     c.Customer,
-		ExpectedPrice:   c.price(),
-		ActivationMode:  c.mode(),
+		RequestId:        c.RequestID,
+		InventoryItemId:  c.Item,
+		Metatag:          c.Metatag,
+		CustomerUid:      c.Customer,
+		ExpectedPrice:    money(c.ExpectedPrice, c.ExpectedCurrency),
+		MaxPurchasePrice: money(c.MaxPrice, c.MaxCurrency),
+		ActivationMode:   c.mode(),
 	}
 	if c.NewProfile {
 		req.NewProfile = &gigagatev1.NewProfile{UserIp: c.IP, UserCountry: c.Country}
@@ -118,7 +123,7 @@ func (c *topUpCommand) Run(ctx context.Context, to console) error {
 
 // activateCommand starts a package.
 type activateCommand struct {
-	UID string `arg:"" name:"uid" help:"The activated item."`
+	UID string `arg:"" name:"uid" field:"uid" wants:"1 to 64 letters, digits, - and _" help:"The activated item."`
 	clientSettings
 }
 

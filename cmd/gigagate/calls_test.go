@@ -171,6 +171,7 @@ func TestUsage(t *testing.T) {
 		{"unknown command", []string{"purchase"}, "unexpected argument purchase"},
 		{"unknown flag", []string{"serve", "--sandbox", "--grpc-lisen=127.0.0.1:0"}, "unknown flag --grpc-lisen"},
 		{"unknown level", []string{"serve", "--sandbox", "--log-level=loud"}, "--log-level"},
+		{"no room for a metatag", serveLine(t, "--sandbox", "--metatag-max=29"), "--metatag-max must be at least 30 bytes"},
 		{"no sandbox and no credentials", []string{"serve"}, "--gigastore-client-id is needed, or --sandbox"},
 		{"no time to send in", []string{"serve", "--sandbox", "--send-window=0"}, "--send-window must be more than zero"},
 		{"negative quiet", []string{"serve", "--sandbox", "--absence-quiet=-1s"}, "--absence-quiet must be more than zero"},

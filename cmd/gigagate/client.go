@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -129,6 +131,8 @@ type callError struct {
 	outcome *gigagatev1.Outcome // nil: the answer bore none
 	read    bool                // the call changes nothing
 	earlier bool                // an earlier send of the same request may have had an effect
+
+	flags map[string]fieldFlag // that filled the fields which the gateway names
 }
 
 func newCallError(err error) *callError {
@@ -145,7 +149,38 @@ func (e *callError) Error() string {
 	if !e.read {
 		text += ", effect " + strings.TrimPrefix(effect.String(), "EFFECT_")
 	}
-	return text + ": " + e.status.Message()
+	return text + ": " + e.sentence()
+}
+
+// contractName is a field of the contract in a sentence. One of a single word cannot be told from a word.
+var contractName = regexp.MustCompile(`[a-z]+(?:_[a-z]+)+`)
+
+// sentence is the gateway's, with flags in place of the contract's fields.
+func (e *callError) sentence() string {
+	var theirs, ours []string
+	for _, violation := range e.outcome.GetFieldViolations() {
+		field, rule := violation.GetField(), violation.GetDescription()
+		if field == "" { // the request as a whole
+			theirs, ours = append(theirs, rule), append(ours, rule)
+			continue
+		}
+		theirs = append(theirs, field+": "+rule)
+		if flag, ok := e.flags[field]; ok {
+			field = flag.name
+			if flag.wants != "" && strings.Contains(rule, "regex pattern") {
+				rule = flag.wants
+			}
+		}
+		ours = append(ours, field+": "+rule)
+	}
+	text, listed := strings.CutSuffix(e.status.Message(), ": "+strings.Join(theirs, "; "))
+	text = contractName.ReplaceAllStringFunc(text, func(field string) string {
+		return cmp.Or(e.flags[field].name, field)
+	})
+	if listed && len(ours) > 0 {
+		text += ": " + strings.Join(ours, "; ")
+	}
+	return text
 }
 
 // mayHaveEffect reports whether credit was spent, or may have been. An answer that does not say has

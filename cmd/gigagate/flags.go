@@ -1,9 +1,17 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"gigagate.internal/gigastore"
 )
 
 // checkedText is a type of flags that refuses some texts. The error says what is wanted.
@@ -42,4 +50,58 @@ func checkHostPort(text, endpoint string) error {
 		}
 	}
 	return fmt.Errorf("%q is not HOST:PORT", text)
+}
+
+// fieldFlag is the flag or the argument that fills a field of a request or of a Config, by its tag field.
+type fieldFlag struct {
+	name  string // as it is typed
+	wants string // by its tag wants: the rule of the field, where the contract has it as a pattern
+}
+
+// fieldFlags are the flags and arguments of a command by the fields that they fill.
+func fieldFlags(command *kong.Node) map[string]fieldFlag {
+	flags := map[string]fieldFlag{}
+	add := func(tag *kong.Tag, name string) {
+		for field := range strings.SplitSeq(tag.Get("field"), ",") {
+			flags[field] = fieldFlag{name, tag.Get("wants")}
+		}
+	}
+	for _, group := range command.AllFlags(false) {
+		for _, flag := range group {
+			add(flag.Tag, "--"+flag.Name)
+		}
+	}
+	for _, argument := range command.Positional {
+		add(argument.Tag, "<"+argument.Name+">")
+	}
+	delete(flags, "") // of those without the tag
+	return flags
+}
+
+// nameFlags makes an error name the flags and arguments that were typed where it names the fields that they fill.
+func nameFlags(parsed *kong.Context, err error) error {
+	if told, ok := errors.AsType[*callError](err); ok {
+		told.flags = fieldFlags(parsed.Selected())
+	}
+	if refused, ok := errors.AsType[*gigastore.SettingError](err); ok {
+		if flag, known := fieldFlags(parsed.Selected())[refused.Setting]; known {
+			return errors.New(flag.name + " " + refused.Problem)
+		}
+	}
+	return err
+}
+
+// readJSON reads the file that a flag names. An error names the flag, and no type of Go.
+func readJSON(flag, file string, decode func(text []byte) error) error {
+	text, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err == nil {
+		err = decode(text)
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s: %s cannot be: %s", flag, cmp.Or(wrong.Field, "the whole"), wrong.Value)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	return nil
 }

@@ -93,7 +93,7 @@ func run(ctx context.Context, args []string, to console) int {
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	parsed.Bind(to)
-	if err := parsed.Run(); err != nil {
+	if err := nameFlags(parsed, parsed.Run()); err != nil {
 		fmt.Fprintln(to.err, "gigagate:", err)
 		if _, ok := errors.AsType[effectError](err); ok {
 			return exitIndeterminate

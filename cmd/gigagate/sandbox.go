@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,17 +31,15 @@ type sandboxCommand struct {
 func (c *sandboxCommand) Run(ctx context.Context, to console) error {
 	settings := sandbox.DefaultSettings()
 	if c.SandboxSettingsFile != "" {
-		text, err := os.ReadFile(c.SandboxSettingsFile)
-		if err != nil {
-			return fmt.Errorf("--sandbox-settings-file: %w", err)
-		}
-		if err := decodeSettings(text, &settings); err != nil {
-			return fmt.Errorf("--sandbox-settings-file: %w", err)
+		if err := readJSON("--sandbox-settings-file", c.SandboxSettingsFile, func(text []byte) error {
+			return decodeSettings(text, &settings)
+		}); err != nil {
+			return err
 		}
 	}
 	world, err := sandbox.New(sandbox.Config{Seed: c.SandboxSeed, Settings: settings, Logger: slog.New(c.newHandler(to.err))})
 	if err != nil {
-		return err
+		return fmt.Errorf("--sandbox-settings-file: %w", err) // the defaults are valid
 	}
 	defer func() { _ = world.Close() }()
 	var open listeners

@@ -53,6 +53,9 @@ func (c *serveCommand) Validate() error {
 			return fmt.Errorf("%s must be more than zero", name)
 		}
 	}
+	if c.MetatagMax < server.LeastMetatagMax {
+		return fmt.Errorf("--metatag-max must be at least %d bytes, to hold the gateway's token and a text", server.LeastMetatagMax)
+	}
 	return c.vendorSettings.check(c.Sandbox)
 }
 

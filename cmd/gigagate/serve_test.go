@@ -113,12 +113,14 @@ func TestServeRefusesBadSettings(t *testing.T) {
 	}{
 		{"refusals file missing", serveLine(t, "--sandbox", "--gigastore-refusals-file="+missing), "--gigastore-refusals-file: "},
 		{"refusals file with a typo", serveLine(t, "--sandbox", "--gigastore-refusals-file="+broken), "--gigastore-refusals-file: "},
-		{"metatag limit", serveLine(t, "--sandbox", "--metatag-max=29"), "the metatag limit must be at least"},
 		{"port in use", serveLine(t, "--sandbox", "--http-listen="+g.rest), "--http-listen: "},
 		{"settings file missing", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + missing}, "--sandbox-settings-file: "},
 		{"settings file with a typo", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + writeFile(t, `{"initialCredits":1}`)}, `"initialCredits"`},
 		{"settings file with two objects", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + writeFile(t, `{}{}`)}, "after the JSON object"},
-		{"setting without a meaning", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + writeFile(t, `{"errorShape":"haiku"}`)}, "errorShape"},
+		{"setting without a meaning", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + writeFile(t, `{"errorShape":"haiku"}`)}, `gigagate: --sandbox-settings-file: setting errorShape is "haiku"`},
+		{"setting of another type", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + writeFile(t, `{"listCap":"many"}`)}, "gigagate: --sandbox-settings-file: listCap cannot be: string"},
+		{"settings that are no object", []string{"sandbox", "--sandbox-listen=127.0.0.1:0", "--sandbox-settings-file=" + writeFile(t, `[]`)}, "gigagate: --sandbox-settings-file: the whole cannot be: array"},
+		{"refusals of another type", serveLine(t, "--sandbox", "--gigastore-refusals-file="+writeFile(t, `[{"statuses":"400"}]`)), "gigagate: --gigastore-refusals-file: statuses cannot be: string"},
 		{"sandbox port in use", []string{"sandbox", "--sandbox-listen=" + g.sandbox}, "--sandbox-listen: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {

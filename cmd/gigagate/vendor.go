@@ -18,15 +18,15 @@ const secretVariable = "GIGAGATE_GIGASTORE_CLIENT_SECRET"
 // defaultVendorURL is the vendor's only documented host (docs.giga.store, "API authentification").
 const defaultVendorURL = "https://api.giga.store"
 
-// vendorSettings are the flags of the vendor's API.
+// vendorSettings are the flags of the vendor's API; the tag field names the field of gigastore.Config that a flag fills.
 type vendorSettings struct {
-	GigastoreURL              string        `name:"gigastore-url" placeholder:"URL" help:"The vendor's API (default https://api.giga.store)."`
-	GigastoreClientID         string        `name:"gigastore-client-id" placeholder:"ID" help:"Client id of the portal."`
-	GigastoreFormerClientIDs  []string      `name:"gigastore-former-client-ids" placeholder:"ID,..." help:"Client ids that the account had before: purchases open under them are settled with the present one."`
-	GigastoreClientSecretFile string        `name:"gigastore-client-secret-file" placeholder:"FILE" help:"File with the client secret; or set GIGAGATE_GIGASTORE_CLIENT_SECRET."`
-	GigastoreTimeout          time.Duration `name:"gigastore-timeout" default:"60s" help:"One vendor call, whole (default ${default})."`
-	GigastoreRefusalsFile     string        `name:"gigastore-refusals-file" placeholder:"FILE" help:"JSON list that replaces the assumed meanings of the vendor's refusals."`
-	ThrottledHasNoEffect      bool          `name:"gigastore-throttled-has-no-effect" help:"A vendor's 429 is known to come before any charge, so that a throttled purchase is tried again."`
+	GigastoreURL              string        `name:"gigastore-url" field:"BaseURL" placeholder:"URL" help:"The vendor's API (default https://api.giga.store)."`
+	GigastoreClientID         string        `name:"gigastore-client-id" field:"ClientID" placeholder:"ID" help:"Client id of the portal."`
+	GigastoreFormerClientIDs  []string      `name:"gigastore-former-client-ids" field:"FormerClientIDs" placeholder:"ID,..." help:"Client ids that the account had before: purchases open under them are settled with the present one."`
+	GigastoreClientSecretFile string        `name:"gigastore-client-secret-file" field:"ClientSecret" placeholder:"FILE" help:"File with the client secret; or set GIGAGATE_GIGASTORE_CLIENT_SECRET."`
+	GigastoreTimeout          time.Duration `name:"gigastore-timeout" field:"Timeout" default:"60s" help:"One vendor call, whole (default ${default})."`
+	GigastoreRefusalsFile     string        `name:"gigastore-refusals-file" field:"Refusals" placeholder:"FILE" help:"JSON list that replaces the assumed meanings of the vendor's refusals."`
+	ThrottledHasNoEffect      bool          `name:"gigastore-throttled-has-no-effect" field:"ThrottledHasNoEffect" help:"A vendor's 429 is known to come before any charge, so that a throttled purchase is tried again."`
 
 	secret gigastore.Secret
 }
@@ -99,12 +99,11 @@ func (s *vendorSettings) rereadSecret() func() (gigastore.Secret, error) {
 func (s *vendorSettings) newVendor(telemetry *telemetry) (*gigastore.Client, error) {
 	var refusals []gigastore.RefusalRule
 	if s.GigastoreRefusalsFile != "" {
-		text, err := os.ReadFile(s.GigastoreRefusalsFile)
-		if err != nil {
-			return nil, fmt.Errorf("--gigastore-refusals-file: %w", err)
-		}
-		if refusals, err = gigastore.ParseRefusals(text); err != nil {
-			return nil, fmt.Errorf("--gigastore-refusals-file: %w", err)
+		if err := readJSON("--gigastore-refusals-file", s.GigastoreRefusalsFile, func(text []byte) (err error) {
+			refusals, err = gigastore.ParseRefusals(text)
+			return err
+		}); err != nil {
+			return nil, err
 		}
 	}
 	return gigastore.New(gigastore.Config{

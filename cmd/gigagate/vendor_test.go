@@ -160,11 +160,11 @@ func TestServeRefusesBadVendorSettings(t *testing.T) {
 		{"no secret", []string{url, id}, "--gigastore-client-secret-file or GIGAGATE_GIGASTORE_CLIENT_SECRET is needed, or --sandbox"},
 		{"secret file missing", []string{url, id, "--gigastore-client-secret-file=/nowhere/at/all"}, "--gigastore-client-secret-file: "},
 		{"empty secret", []string{url, id, "--gigastore-client-secret-file=" + writeFile(t, "\n")}, "file.json is empty"},
-		{"secret of two lines", []string{url, id, "--gigastore-client-secret-file=" + writeFile(t, "s3cret-canary\nmore")}, "ClientSecret must be"},
-		{"id with a colon", []string{url, "--gigastore-client-id=a:b", secret}, "ClientID must be"},
-		{"plain HTTP to another machine", []string{"--gigastore-url=http://api.giga.store", id, secret}, "BaseURL"},
-		{"URL with a path", []string{"--gigastore-url=https://api.giga.store/v2", id, secret}, "BaseURL"},
-		{"URL with a password", []string{"--gigastore-url=https://u:s3cret-canary@api.giga.store", id, secret}, "BaseURL"},
+		{"secret of two lines", []string{url, id, "--gigastore-client-secret-file=" + writeFile(t, "s3cret-canary\nmore")}, "gigagate: --gigastore-client-secret-file must be"},
+		{"id with a colon", []string{url, "--gigastore-client-id=a:b", secret}, "gigagate: --gigastore-client-id must be"},
+		{"plain HTTP to another machine", []string{"--gigastore-url=http://api.giga.store", id, secret}, "gigagate: --gigastore-url must"},
+		{"URL with a path", []string{"--gigastore-url=https://api.giga.store/v2", id, secret}, "gigagate: --gigastore-url must be"},
+		{"URL with a password", []string{"--gigastore-url=https://u:s3cret-canary@api.giga.store", id, secret}, "gigagate: --gigastore-url must"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore"
+	"gigagate.internal/gigastore/sandbox"
+)
+
+// requests are the commands that send a request which a person can get wrong.
+var requests = map[string]proto.Message{
+	"register":          &gigagatev1.RegisterRequest{},
+	"top-up":            &gigagatev1.TopUpRequest{},
+	"activate":          &gigagatev1.ActivateRequest{},
+	"inventory":         &gigagatev1.ListInventoryItemsRequest{},
+	"purchases get":     &gigagatev1.GetPurchaseRequest{},
+	"purchases list":    &gigagatev1.ListPurchasesRequest{},
+	"purchases wait":    &gigagatev1.WaitPurchaseRequest{},
+	"purchases resolve": &gigagatev1.ResolvePurchaseRequest{},
+}
+
+// withoutFlag are the fields that no command fills.
+var withoutFlag = map[string]bool{"from_time": true, "to_time": true, "new_profile.customer_profile_domain_id": true}
+
+// TestEveryFieldHasAFlag: an error of the gateway about any field names the flag that filled it, and says
+// in words what a pattern wants.
+func TestEveryFieldHasAFlag(t *testing.T) {
+	t.Parallel()
+	for _, leaf := range model(t).Leaves(true) {
+		name := strings.Join(words(leaf), " ")
+		request, ok := requests[name]
+		if !ok {
+			if name != "serve" && name != "sandbox" && name != "bench" && name != "health" && name != "version" {
+				t.Errorf("%s is not tested", name)
+			}
+			continue
+		}
+		flags, typed := fieldFlags(leaf), map[string]bool{}
+		for field, pattern := range fields(request.ProtoReflect().Descriptor(), "") {
+			flag, ok := flags[field]
+			if ok == withoutFlag[field] {
+				t.Errorf("%s: %s is filled by %q", name, field, flag.name)
+			}
+			if pattern && ok && flag.wants == "" {
+				t.Errorf("%s: %s does not say in words what it wants", name, flag.name)
+			}
+			typed[flag.name] = true
+			delete(flags, field)
+		}
+		for field, flag := range flags {
+			t.Errorf("%s: %s fills %s, which the request does not have", name, flag.name, field)
+		}
+		for _, group := range leaf.AllFlags(false) {
+			for _, flag := range group {
+				if !typed["--"+flag.Name] && flag.Name != "help" && flag.Name != "address" && flag.Name != "timeout" {
+					t.Errorf("%s: --%s names no field", name, flag.Name)
+				}
+			}
+		}
+		for _, argument := range leaf.Positional {
+			if !typed["<"+argument.Name+">"] {
+				t.Errorf("%s: <%s> names no field", name, argument.Name)
+			}
+		}
+	}
+}
+
+// fields are the paths of a request's fields, messages of the contract and what is in them, and whether
+// the rule is a pattern.
+func fields(message protoreflect.MessageDescriptor, prefix string) map[string]bool {
+	found := map[string]bool{}
+	for i := range message.Fields().Len() {
+		field := message.Fields().Get(i)
+		path := prefix + string(field.Name())
+		rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
+		found[path] = rules.GetString().GetPattern() != ""
+		if inner := field.Message(); inner != nil && inner.ParentFile().Package() == message.ParentFile().Package() {
+			for path, pattern := range fields(inner, path+".") {
+				found[path] = pattern
+			}
+		}
+	}
+	return found
+}
+
+// TestEverySettingOfTheVendorHasAFlag: so that an error about any of them names it.
+func TestEverySettingOfTheVendorHasAFlag(t *testing.T) {
+	t.Parallel()
+	ours := map[string]bool{"UserAgent": true, "TracerProvider": true, "MeterProvider": true, "Propagator": true, "Dial": true, "Now": true}
+	for _, leaf := range model(t).Leaves(true) {
+		if leaf.Name != "serve" {
+			continue
+		}
+		flags := fieldFlags(leaf)
+		config := reflect.TypeFor[gigastore.Config]()
+		for i := range config.NumField() {
+			setting := config.Field(i).Name
+			if _, ok := flags[setting]; ok == ours[setting] {
+				t.Errorf("%s: flag %q", setting, flags[setting].name)
+			}
+			delete(flags, setting)
+		}
+		if len(flags) > 0 {
+			t.Errorf("no such settings: %v", flags)
+		}
+		for _, group := range leaf.AllFlags(false) {
+			for _, flag := range group {
+				if strings.HasPrefix(flag.Name, "gigastore-") && flag.Tag.Get("field") == "" {
+					t.Errorf("--%s names no setting", flag.Name)
+				}
+			}
+		}
+	}
+}
+
+// TestErrorsOfTheGatewayNameFlags: what was typed, and not the contract's names or patterns.
+func TestErrorsOfTheGatewayNameFlags(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	sold := decode(t, g.sell(t, "order-1"), &gigagatev1.RegisterResponse{})
+	sale := func(more ...string) []string {
+		return append([]string{"register", "--item=" + sandbox.ItemWorldwide1GB, "--metatag=text", "--ip=203.0.113.24", "--country=GR"}, more...)
+	}
+	topUp := []string{"top-up", "--item=a b", "--metatag=text", "--customer=a b", "--new-profile", "--ip=here", "--country=Greece"}
+	const invalid, item = "gigagate: InvalidArgument, reason INVALID_FIELD, effect NOT_STARTED: a field of the request is not valid: ", "1 to 64 letters, digits, - and _"
+	for _, test := range []struct {
+		args []string
+		says string
+	}{
+		{sale("--country=gr"), invalid + "--country: two capital letters, such as GR\n"},
+		{sale("--ip=fe80::1%eth0"), invalid + "--ip: "},
+		{sale("--email=nobody"), invalid + "--email: must be a valid email address\n"},
+		{sale("--request-id=a b"), invalid + "--request-id: 1 to 64 visible ASCII characters, and no quotation mark\n"},
+		{sale("--metatag= a"), invalid + "--metatag: a text without control characters, and without a space at either end\n"},
+		{sale("--metatag=" + strings.Repeat("a", 300)), invalid + "--metatag: must be at most 226 bytes\n"},
+		{sale("--expected-price=a", "--expected-currency=usd"), invalid + "--expected-currency: three capital letters, such as USD; --expected-price: an amount such as 9.99\n"},
+		{sale("--max-purchase-price=a", "--max-purchase-currency=usd"), invalid + "--max-purchase-currency: three capital letters, such as USD; --max-purchase-price: an amount such as 9.99\n"},
+		{sale("--expected-price=1"), "PRICE_MISMATCH, effect NOT_APPLIED: --expected-price is not the retail price of the item\n"},
+		{sale("--max-purchase-price=4.19"), "MAX_PURCHASE_PRICE_EXCEEDED, effect NOT_STARTED: the item costs the reseller more than --max-purchase-price"},
+		{sale("--request-id=order-1", "--email=a@example.com", "--expected-price=9.99"), "effect APPLIED: the request id stands for another order: " +
+			"--email: differs from the purchase that this request id stands for; --expected-price: differs from the purchase that this request id stands for\n"},
+		{topUp, invalid + "--item: " + item + "; --customer: " + item + "; --ip: must be a valid IP address; --country: two capital letters, such as GR\n"},
+		{[]string{"activate", "a b"}, invalid + "<uid>: " + item + "\n"},
+		{[]string{"purchases", "get", "order-1"}, "<id>: the id of a purchase, 26 digits and capital letters\n"},
+		{[]string{"purchases", "wait", sold.GetPurchaseId(), "--for=2m"}, "--for: must be "},
+		{[]string{"purchases", "list", "--page-size=900", "--page-token=2", "--request-id=a b", "--customer=a b"}, "--request-id: 1 to 64 visible ASCII characters, and no quotation mark; " +
+			"--customer: " + item + "; --page-size: must be greater than or equal to 0 and less than or equal to 500; --page-token: nextPageToken of the page before\n"},
+		{[]string{"purchases", "resolve", sold.GetPurchaseId(), "--item=a b", "--operator=a b", "--note=\x01"}, "--item: " + item +
+			"; --operator: 1 to 64 letters, digits, ., _ and -; --note: a text without control characters\n"},
+	} {
+		got := gigagate(t, append(test.args, "--address="+g.grpc)...)
+		if got.status == 0 || !strings.Contains(got.err, test.says) || strings.Contains(got.err, "regex") || contractName.MatchString(got.err) {
+			t.Errorf("%q: %+v, want %q", test.args, got, test.says)
+		}
+	}
+	if sales := g.ledger(t).Sales; len(sales) != 1 {
+		t.Errorf("%d sales", len(sales))
+	}
+}
