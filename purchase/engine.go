@@ -28,6 +28,8 @@ type Config struct {
 	SendWindow time.Duration
 	// Reconcile is how uncertain purchases are settled.
 	Reconcile ReconcileConfig
+	// MaxPurchasePrice is the most that any purchase may cost the reseller, beside what its own order says. nil: any price.
+	MaxPurchasePrice *Price
 	// Instruments may be nil.
 	Instruments *Instruments
 	// Entropy is what purchase ids are made of, crypto/rand's by default.
@@ -64,6 +66,7 @@ type Engine struct {
 	timeout     time.Duration
 	window      time.Duration
 	lease       time.Duration
+	maxPrice    *Price // nil: any
 	reconciler  *reconciler
 	instruments *Instruments
 	entropy     ulid.MonotonicReader
@@ -94,6 +97,7 @@ func NewEngine(config Config) *Engine {
 		inventory: gigastore.NewInventoryCache(config.Vendor),
 		timeout:   config.Vendor.Timeout(), window: config.SendWindow,
 		lease:       config.SendWindow + permitLife + config.Vendor.Timeout() + leaseSlack,
+		maxPrice:    config.MaxPurchasePrice,
 		instruments: config.Instruments, entropy: increasing(config.random()),
 		watchers: watchers{waiting: map[string]*settlement{}},
 		places:   fairshare.New(maxOwners),

@@ -12,10 +12,10 @@ import (
 const maxMessage = 300
 
 // answered is the change that one send's answer makes to p.
-func answered(p Purchase, sale *gigastore.Sale, err error) (Change, error) {
+func answered(p Purchase, limits []Price, sale *gigastore.Sale, err error) (Change, error) {
 	change := Change{Attempt: p.Attempt, By: ByGateway}
 	if err == nil {
-		return applied(change, p, sale)
+		return applied(change, limits, sale)
 	}
 	change.Event = AnsweredUnknown
 	vendor, ok := errors.AsType[*gigastore.Error](err)
@@ -39,7 +39,7 @@ func answered(p Purchase, sale *gigastore.Sale, err error) (Change, error) {
 	return change, nil
 }
 
-func applied(change Change, p Purchase, sale *gigastore.Sale) (Change, error) {
+func applied(change Change, limits []Price, sale *gigastore.Sale) (Change, error) {
 	text, err := sale.Kept()
 	if err != nil {
 		return Change{}, fmt.Errorf("keep the vendor's answer: %w", err)
@@ -51,26 +51,25 @@ func applied(change Change, p Purchase, sale *gigastore.Sale) (Change, error) {
 	change.Evidence = Evidence{
 		BytesWritten: sale.Evidence.BytesWritten, HTTPStatus: sale.Evidence.HTTPStatus, ItemUID: sale.ActivatedItem.UID,
 	}
-	if note := priceAnomaly(p.Order, sale.ActivatedItem); note != "" {
+	if note := priceAnomaly(limits, sale.ActivatedItem); note != "" {
 		change.Anomaly, change.Evidence.Note = true, note
 	}
 	return change, nil
 }
 
-// priceAnomaly compares what the reseller paid with what the caller would have it pay at most. The
-// sale stands either way.
-func priceAnomaly(order Order, item gigastore.ActivatedItem) string {
-	limit, paid := order.MaxPurchasePrice, item.PurchasePrice
-	if limit == nil {
-		return ""
-	}
-	switch {
-	case paid == nil:
-		return "the vendor did not say what the reseller paid"
-	case paid.Currency != limit.Currency:
-		return "the reseller paid in another currency than max_purchase_price"
-	case paid.Value.Cmp(limit.Amount) > 0:
-		return "the reseller paid more than max_purchase_price"
+// priceAnomaly compares what the reseller paid with what the caller and the operator would have it pay
+// at most. The sale stands either way.
+func priceAnomaly(limits []Price, item gigastore.ActivatedItem) string {
+	paid := item.PurchasePrice
+	for _, limit := range limits {
+		switch {
+		case paid == nil:
+			return "the vendor did not say what the reseller paid"
+		case paid.Currency != limit.Currency:
+			return "the reseller paid in another currency than max_purchase_price"
+		case paid.Value.Cmp(limit.Amount) > 0:
+			return "the reseller paid more than max_purchase_price"
+		}
 	}
 	return ""
 }

@@ -18,9 +18,9 @@ func (e *GuardError) Error() string { return "a guard refused the purchase: " + 
 
 // Reasons of guards that the vendor has no refusal for.
 const (
-	// AbovePriceLimit: the item costs the reseller more than max_purchase_price.
+	// AbovePriceLimit: the item costs the reseller more than max_purchase_price, or than the gateway allows.
 	AbovePriceLimit Reason = "MAX_PURCHASE_PRICE_EXCEEDED"
-	// PriceUnreadable: max_purchase_price was given and the item's price could not be read.
+	// PriceUnreadable: there is such a limit and the item's price could not be read.
 	PriceUnreadable Reason = "PURCHASE_PRICE_UNREADABLE"
 )
 
@@ -37,11 +37,12 @@ const inventoryAge = 15 * time.Second
 // guardBudget is how long the guards may keep a caller waiting.
 const guardBudget = 5 * time.Second
 
-// guard refuses an order that a read of the inventory shows to be a mistake. Only the price limit
-// reads afresh, and is closed when nothing can be read: the caller asked for it. The others spare a
-// refusal that the vendor would give anyway.
+// guard refuses an order that a read of the inventory shows to be a mistake. Only a price limit
+// reads afresh, and is closed when nothing can be read: the caller or the operator asked for it. The
+// others spare a refusal that the vendor would give anyway.
 func (e *Engine) guard(ctx context.Context, order Order) error {
-	limited, onDemand := order.MaxPurchasePrice != nil, order.ActivationMode == gigastore.ModeOnDemand
+	limits := e.priceLimits(order)
+	limited, onDemand := len(limits) > 0, order.ActivationMode == gigastore.ModeOnDemand
 	if !limited && !onDemand && order.Kind == Register {
 		return nil
 	}
@@ -65,7 +66,7 @@ func (e *Engine) guard(ctx context.Context, order Order) error {
 		}
 		return nil
 	}
-	if err := guardItem(order, item); err != nil {
+	if err := guardItem(order, limits, item); err != nil {
 		return err
 	}
 	return e.guardCountrySet(ctx, order, item, inventory.Items)
@@ -98,8 +99,20 @@ func itemIn(items []gigastore.InventoryItem, id string) (gigastore.InventoryItem
 	return gigastore.InventoryItem{}, false
 }
 
-func guardItem(order Order, item gigastore.InventoryItem) error {
-	if limit := order.MaxPurchasePrice; limit != nil {
+// priceLimits are the most that an order may cost the reseller: the caller's limit and the gateway's. Both
+// hold, so the lower one decides.
+func (e *Engine) priceLimits(order Order) []Price {
+	var limits []Price
+	for _, limit := range []*Price{order.MaxPurchasePrice, e.maxPrice} {
+		if limit != nil {
+			limits = append(limits, *limit)
+		}
+	}
+	return limits
+}
+
+func guardItem(order Order, limits []Price, item gigastore.InventoryItem) error {
+	for _, limit := range limits {
 		price, ok := priceIn(item.Prices, limit.Currency)
 		switch {
 		case !ok:

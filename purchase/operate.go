@@ -151,7 +151,7 @@ func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Ch
 	if bearer == "" && foreign {
 		return Change{}, &OtherAccountError{Err: ErrForeignItem, why: "is shown that package without the purchase's mark"}
 	}
-	change, err := found(p, *record)
+	change, err := found(p, e.priceLimits(p.Order), *record)
 	change.Event = ResolvedApplied
 	return change, err
 }

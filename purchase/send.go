@@ -210,7 +210,7 @@ func (e *Engine) confirm(ctx context.Context, p Purchase) error {
 // recordAnswer journals what became of one send. A sale that cannot be bound, since its item is
 // bound already, is left to the reconciler.
 func (e *Engine) recordAnswer(ctx context.Context, p Purchase, sale *gigastore.Sale, sendErr error) (Purchase, bool) {
-	change, err := answered(p, sale, sendErr)
+	change, err := answered(p, e.priceLimits(p.Order), sale, sendErr)
 	if err != nil {
 		change = Change{Event: AnsweredUnknown, Attempt: p.Attempt, By: ByGateway, SuccessSeen: true, Evidence: Evidence{Note: "the answer could not be kept"}}
 	}

@@ -51,7 +51,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 		r.beyondEvidence(ctx, p, OtherFound)
 		return
 	}
-	change, err := found(p, record)
+	change, err := found(p, r.engine.priceLimits(p.Order), record)
 	if err != nil {
 		r.engine.logger.ErrorContext(ctx, "reconcile: the record cannot be kept", "purchase_id", p.ID, "error", err.Error())
 		return
@@ -89,7 +89,7 @@ func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *
 		if p.State != Failed || p.Anomalies > 0 || len(records) == 0 || ctx.Err() != nil {
 			continue
 		}
-		if change, err := found(p, records[0]); err == nil {
+		if change, err := found(p, r.engine.priceLimits(p.Order), records[0]); err == nil {
 			_ = r.bind(ctx, p, change)
 		}
 	}

@@ -221,7 +221,7 @@ func plausible(p Purchase, record gigastore.ActivatedItemRecord) bool {
 }
 
 // found is the change that a record makes to the purchase it was found for.
-func found(p Purchase, record gigastore.ActivatedItemRecord) (Change, error) {
+func found(p Purchase, limits []Price, record gigastore.ActivatedItemRecord) (Change, error) {
 	sale := gigastore.Sale{Status: "success", ActivatedItem: record.ActivatedItem, Customer: record.Customer}
 	if sale.Customer.UID == "" {
 		sale.Customer.UID = p.Order.CustomerUID
@@ -242,7 +242,7 @@ func found(p Purchase, record gigastore.ActivatedItemRecord) (Change, error) {
 		ItemUID: sale.ActivatedItem.UID, CustomerUID: sale.Customer.UID, Sale: text,
 		Evidence: Evidence{ItemUID: sale.ActivatedItem.UID, Note: note},
 	}
-	if excess := priceAnomaly(p.Order, sale.ActivatedItem); excess != "" {
+	if excess := priceAnomaly(limits, sale.ActivatedItem); excess != "" {
 		change.Anomaly, change.Evidence.Note = true, excess
 	}
 	return change, nil

@@ -139,11 +139,11 @@ var situations = map[gigagatev1.ErrorReason]situation{
 	},
 	gigagatev1.ErrorReason_ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED: {
 		code: codes.FailedPrecondition, effect: gigagatev1.Effect_EFFECT_NOT_STARTED,
-		sentence: "the item costs the reseller more than max_purchase_price",
+		sentence: "the item costs the reseller more than max_purchase_price, or than this gateway allows",
 	},
 	gigagatev1.ErrorReason_ERROR_REASON_PURCHASE_PRICE_UNREADABLE: {
 		code: codes.FailedPrecondition, effect: gigagatev1.Effect_EFFECT_NOT_STARTED,
-		sentence: "max_purchase_price is given and what the item costs the reseller cannot be read",
+		sentence: "max_purchase_price or this gateway limits what the item may cost the reseller, and its price cannot be read",
 	},
 	gigagatev1.ErrorReason_ERROR_REASON_NOT_RESOLVABLE: {
 		code: codes.FailedPrecondition, effect: gigagatev1.Effect_EFFECT_NOT_STARTED,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -50,6 +51,31 @@ func checkHostPort(text, endpoint string) error {
 		}
 	}
 	return fmt.Errorf("%q is not HOST:PORT", text)
+}
+
+// amount is an exact amount of money, empty where none is given.
+type amount string
+
+// validAmount is the contract's rule for amounts, without leading zeros: gigastore reads none.
+var validAmount = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$`)
+
+func (a amount) check() error {
+	if a != "" && !validAmount.MatchString(string(a)) {
+		return fmt.Errorf("%q is not an amount such as 9.99", string(a))
+	}
+	return nil
+}
+
+// currency is an ISO 4217 code.
+type currency string
+
+var validCurrency = regexp.MustCompile(`^[A-Z]{3}$`)
+
+func (c currency) check() error {
+	if !validCurrency.MatchString(string(c)) {
+		return fmt.Errorf("%q is not three capital letters, such as USD", string(c))
+	}
+	return nil
 }
 
 // fieldFlag is the flag or the argument that fills a field of a request or of a Config, by its tag field.

@@ -39,7 +39,21 @@ type purchaseSettings struct {
 	AbsenceQuiet    time.Duration `name:"absence-quiet" default:"120s" help:"How long the vendor's records have time to show a sale before its absence counts (default ${default})."`
 	AbsenceWait     time.Duration `name:"absence-wait" default:"15m" help:"What stands in for a younger purchase as a witness (default ${default})."`
 	ReconcileGiveUp time.Duration `name:"reconcile-give-up" default:"30m" help:"Records unreadable for so long need an operator (default ${default})."`
+	MaxPrice        amount        `name:"max-purchase-price" placeholder:"AMOUNT" help:"Refuse every purchase that costs the reseller more, or whose price cannot be read; a request's own limit holds as well (default: any price)."`
+	MaxCurrency     currency      `name:"max-purchase-currency" default:"USD" help:"Currency of --max-purchase-price (default ${default})."`
 	MetatagMax      int           `name:"metatag-max" default:"255" placeholder:"BYTES" help:"Longest metatag sent upstream, the gateway's token included (default ${default})."`
+}
+
+// maxPurchasePrice is nil where any price will do.
+func (s purchaseSettings) maxPurchasePrice() (*purchase.Price, error) {
+	if s.MaxPrice == "" {
+		return nil, nil
+	}
+	value, err := gigastore.ParseDecimal(string(s.MaxPrice))
+	if err != nil {
+		return nil, fmt.Errorf("--max-purchase-price: %w", err)
+	}
+	return &purchase.Price{Amount: value, Currency: string(s.MaxCurrency)}, nil
 }
 
 // Validate refuses settings that contradict each other, or would make the engine spend or judge too
@@ -182,13 +196,18 @@ func (c *serveCommand) newEngine(journal purchase.Journal, vendor *gigastore.Cli
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
+	limit, err := c.maxPurchasePrice()
+	if err != nil {
+		return nil, err
+	}
 	return purchase.NewEngine(purchase.Config{
-		Journal:     journal,
-		Vendor:      vendor,
-		Logger:      telemetry.logger,
-		SendWindow:  c.SendWindow,
-		Reconcile:   purchase.ReconcileConfig{Quiet: c.AbsenceQuiet, Wait: c.AbsenceWait, GiveUp: c.ReconcileGiveUp},
-		Instruments: instruments,
+		Journal:          journal,
+		Vendor:           vendor,
+		Logger:           telemetry.logger,
+		SendWindow:       c.SendWindow,
+		Reconcile:        purchase.ReconcileConfig{Quiet: c.AbsenceQuiet, Wait: c.AbsenceWait, GiveUp: c.ReconcileGiveUp},
+		MaxPurchasePrice: limit,
+		Instruments:      instruments,
 	}), nil
 }
 

@@ -85,16 +85,59 @@ func TestServeReadsTheEnvironment(t *testing.T) {
 // on every interface, or buy without the guard.
 func TestVariablesSetToNothing(t *testing.T) {
 	for name, line := range map[string][]string{
-		"ADMIN_LISTEN":   {"serve", "--sandbox", "--journal=sqlite:" + filepath.Join(t.TempDir(), "gigagate.db"), "--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0"},
-		"SANDBOX_LISTEN": {"sandbox"},
-		"EXPECTED_PRICE": {"register", "--address=127.0.0.1:1", "--item=a", "--metatag=b", "--ip=c", "--country=d"},
-		"REQUEST_ID":     {"top-up", "--address=127.0.0.1:1", "--item=a", "--metatag=b", "--customer=c"},
+		"ADMIN_LISTEN":       {"serve", "--sandbox", "--journal=sqlite:" + filepath.Join(t.TempDir(), "gigagate.db"), "--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0"},
+		"SANDBOX_LISTEN":     {"sandbox"},
+		"MAX_PURCHASE_PRICE": {"serve", "--sandbox"},
+		"EXPECTED_PRICE":     {"register", "--address=127.0.0.1:1", "--item=a", "--metatag=b", "--ip=c", "--country=d"},
+		"REQUEST_ID":         {"top-up", "--address=127.0.0.1:1", "--item=a", "--metatag=b", "--customer=c"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("GIGAGATE_"+name, "")
 			flag := "--" + strings.ToLower(strings.ReplaceAll(name, "_", "-"))
 			if got := gigagate(t, line...); got.status != exitUsage || !strings.Contains(got.err, flag+" is given, and empty") {
 				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// TestServeHasAPriceLimit: no request buys for more than the operator allows, and what was bought before
+// stays told.
+func TestServeHasAPriceLimit(t *testing.T) {
+	t.Parallel()
+	const cost = "4.2" // of the item, to the reseller
+	for _, test := range []struct {
+		name   string
+		flags  []string
+		more   []string // of the request
+		sold   bool
+		reason string
+	}{
+		{"at the limit", []string{"--max-purchase-price=" + cost}, nil, true, ""},
+		{"above the limit", []string{"--max-purchase-price=4.19"}, nil, false, "MAX_PURCHASE_PRICE_EXCEEDED"},
+		{"above the limit, below the request's", []string{"--max-purchase-price=4.19"}, []string{"--max-purchase-price=5"}, false, "MAX_PURCHASE_PRICE_EXCEEDED"},
+		{"below the limit, above the request's", []string{"--max-purchase-price=5"}, []string{"--max-purchase-price=4.19"}, false, "MAX_PURCHASE_PRICE_EXCEEDED"},
+		{"the request's in another currency", []string{"--max-purchase-price=5"}, []string{"--max-purchase-price=5", "--max-purchase-currency=EUR"}, false, "PURCHASE_PRICE_UNREADABLE"},
+		{"in another currency", []string{"--max-purchase-price=5", "--max-purchase-currency=EUR"}, nil, false, "PURCHASE_PRICE_UNREADABLE"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := startGateway(t, test.flags...)
+			got := g.sell(t, "order-1", test.more...)
+			ledger := g.ledger(t)
+			if !test.sold {
+				if got.status != exitFailed || !strings.Contains(got.err, "reason "+test.reason+", effect NOT_STARTED") || len(ledger.Sales) != 0 ||
+					ledger.Requests["/gigastore/activations/register"] != 0 {
+					t.Errorf("%+v, %d sales", got, len(ledger.Sales))
+				}
+				return
+			}
+			// What is sold is told again, also where no price can be read any more.
+			g.inject(t, `{"path":"/gigastore/products/inventory","fault":"5xx","count":100}`)
+			again, other := g.sell(t, "order-1", test.more...), g.sell(t, "order-2", test.more...)
+			if sales := g.ledger(t).Sales; got.status != 0 || again.out != got.out || other.status != exitFailed ||
+				!strings.Contains(other.err, "PURCHASE_PRICE_UNREADABLE") || len(sales) != 1 {
+				t.Errorf("%+v, again %+v, another %+v, %d sales", got, again, other, len(sales))
 			}
 		})
 	}

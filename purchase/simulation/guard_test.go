@@ -94,11 +94,69 @@ func TestGuards(t *testing.T) {
 	}
 }
 
+// TestGatewaysPriceLimit: no purchase costs more than the gateway allows, whatever its order says. Where the
+// price cannot be read nothing is bought.
+func TestGatewaysPriceLimit(t *testing.T) {
+	t.Parallel()
+	euro := usd(t, "100")
+	euro.Currency = "EUR"
+	const below, at, above = "1.50", "1.490", "1.48"
+	for _, c := range []struct {
+		name           string
+		gateway, order *purchase.Price
+		unreadable     bool
+		refused        purchase.Reason // empty: sold
+	}{
+		{"below the limit", usd(t, below), nil, false, ""},
+		{"at the limit", usd(t, at), nil, false, ""},
+		{"above the limit", usd(t, above), nil, false, purchase.AbovePriceLimit},
+		{"a limit of nothing", usd(t, "0"), nil, false, purchase.AbovePriceLimit},
+		{"in another currency", euro, nil, false, purchase.PriceUnreadable},
+		{"inventory unreadable", usd(t, "9"), nil, true, purchase.PriceUnreadable},
+		{"the order allows more", usd(t, above), usd(t, below), false, purchase.AbovePriceLimit},
+		{"the order allows less", usd(t, below), usd(t, above), false, purchase.AbovePriceLimit},
+		{"both allow it", usd(t, below), usd(t, at), false, ""},
+		{"the order allows it in another currency", usd(t, below), euro, false, purchase.PriceUnreadable},
+	} {
+		for _, kind := range []purchase.Kind{purchase.Register, purchase.TopUp, purchase.TopUpWithProfile} {
+			t.Run(c.name+", "+string(kind), func(t *testing.T) {
+				t.Parallel()
+				stage(t, plan{maxPurchasePrice: c.gateway}, func(t *testing.T, w *world) {
+					before := w.box.Ledger()
+					if c.unreadable {
+						w.inject(t, inventoryPath, "5xx", 100, nil)
+					}
+					o := order(kind, gigastore.ModeNow, "order-0")
+					o.MaxPurchasePrice = c.order
+					request := call{key: "order-0", order: w.forCustomer(o), personal: personal(kind, false), deadline: time.Minute}
+					a := w.buy(w.replica(0), request)
+					sold := len(w.box.Ledger().Sales) - len(before.Sales)
+					if c.refused == "" {
+						if wants(t, a, told); sold != 1 {
+							t.Errorf("%d sales", sold)
+						}
+						return
+					}
+					guarded, ok := errors.AsType[*purchase.GuardError](a.err)
+					if !ok || guarded.Reason != c.refused || w.posts(before) != 0 || sold != 0 {
+						t.Errorf("%s, %d POSTs, %d sales; want the guard's %s", a, w.posts(before), sold, c.refused)
+					}
+				})
+			})
+		}
+	}
+}
+
 // TestExcessAfterTheSale: the sale stands, and a human is told.
 func TestExcessAfterTheSale(t *testing.T) {
 	t.Parallel()
-	for _, lost := range []bool{false, true} {
-		stage(t, plan{}, func(t *testing.T, w *world) {
+	for i := range 4 {
+		lost, gateways := i%2 == 1, i/2 == 1
+		p := plan{}
+		if gateways {
+			p.maxPurchasePrice = usd(t, "1.20")
+		}
+		stage(t, p, func(t *testing.T, w *world) {
 			w.inject(t, inventoryPath, "status", 100, m{
 				"code": 200, "contentType": "application/json",
 				"body": `[{"id":"` + sandbox.ItemWorldwide50MB + `","countrySet":"WWW","prices":[{"priceValue":1.00,"currencyCode":"USD"}]}]`,
@@ -107,10 +165,12 @@ func TestExcessAfterTheSale(t *testing.T) {
 				w.inject(t, registerPath, "commit_then_reset", 1, nil)
 			}
 			c := register("order-0", "")
-			c.order.MaxPurchasePrice = usd(t, "1.20")
+			if !gateways {
+				c.order.MaxPurchasePrice = usd(t, "1.20")
+			}
 			wants(t, w.buy(w.replica(0), c), told)
 			if p := w.of(t, "order-0"); p.Anomalies != 1 || p.State != purchase.Succeeded {
-				t.Errorf("%s with %d anomalies, answer lost: %t", p.State, p.Anomalies, lost)
+				t.Errorf("%s with %d anomalies, answer lost: %t, the gateway's limit: %t", p.State, p.Anomalies, lost, gateways)
 			}
 		})
 	}

@@ -22,6 +22,7 @@ type plan struct {
 
 	tls                      bool // faults inside of requests do not play then
 	throttledHasNoEffect     bool
+	maxPurchasePrice         *purchase.Price // of the gateway
 	otherAccountAfterRestart bool
 	otherAccountBeside       bool // the second replica has it from the beginning
 	// accountsApart gives the other account records of its own. Otherwise both client ids are of one account.

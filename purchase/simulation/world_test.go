@@ -274,8 +274,8 @@ func newReplica(w *world, name, account string) (*replica, error) {
 	r.client = client
 	r.engine = purchase.NewEngine(purchase.Config{
 		Journal: &journal{Journal: r.way, replica: r}, Vendor: client, Logger: slog.New(slog.NewTextHandler(&w.logs, nil)),
-		SendWindow: w.span(sendWindow),
-		Reconcile:  purchase.ReconcileConfig{Quiet: w.span(quiet), Wait: w.span(absenceWait), GiveUp: w.span(giveUp)},
+		SendWindow: w.span(sendWindow), MaxPurchasePrice: w.plan.maxPurchasePrice,
+		Reconcile: purchase.ReconcileConfig{Quiet: w.span(quiet), Wait: w.span(absenceWait), GiveUp: w.span(giveUp)},
 	})
 	r.engine.Start()
 	return r, nil

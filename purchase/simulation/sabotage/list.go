@@ -115,6 +115,15 @@ var sabotages = []sabotage{
 		"purchase/guard.go",
 		"		if limited {\n			return &GuardError{Reason: PriceUnreadable}\n		}\n", "",
 	}}, simulation, "TestGuards$"},
+	{"the gateway's own price limit does not hold", []edit{{
+		"purchase/guard.go", "[]*Price{order.MaxPurchasePrice, e.maxPrice}", "[]*Price{order.MaxPurchasePrice}",
+	}}, simulation, "TestGatewaysPriceLimit"},
+	{"the gateway's own price limit gives way to the order's", []edit{{
+		"purchase/guard.go", "			limits = append(limits, *limit)\n", "			return []Price{*limit}\n",
+	}}, simulation, "TestGatewaysPriceLimit"},
+	{"the gateway's price limit is not passed on", []edit{{
+		"cmd/gigagate/serve.go", "		MaxPurchasePrice: limit,\n", "		MaxPurchasePrice: func(*purchase.Price) *purchase.Price { return nil }(limit),\n",
+	}}, program, "TestServeHasAPriceLimit"},
 	{"a paid price above the limit is nothing to speak of", []edit{{
 		"purchase/evidence.go", "	case paid.Value.Cmp(limit.Amount) > 0:\n", "	case false:\n",
 	}}, simulation, "TestExcessAfterTheSale"},
