@@ -53,6 +53,8 @@ const (
 	maxOwners = 2000
 	// LeastTime is what must be left beside the margin for anything to be started that cannot be undone.
 	LeastTime = 250 * time.Millisecond
+	// lapsedAtOnce is how many lapsed purchases one transaction takes up.
+	lapsedAtOnce = 100
 	// listBudget bounds a page of a list: a filter may pass over years of purchases.
 	listBudget = 30 * time.Second
 )

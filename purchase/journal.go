@@ -31,9 +31,10 @@ type Journal interface {
 	// what the event meant; ErrIllegal where it meant nothing. Recording the same answer of the same
 	// attempt again changes nothing and adds nothing to the history.
 	Record(ctx context.Context, id string, change Change) (Purchase, Verdict, error)
-	// TakeLapsed makes, by the event Lost, every Sending whose lease is over Uncertain, and takes over every Accepted
-	// whose lease is over by renewing its lease. It returns them, as lists are returned: see Watched.
-	TakeLapsed(ctx context.Context, lease time.Duration) ([]Purchase, error)
+	// TakeLapsed takes up to limit purchases whose lease is over, the longest over first. By the event Lost it makes a
+	// Sending Uncertain. It takes over an Accepted by renewing its lease. It returns them, as lists are returned: see
+	// Watched.
+	TakeLapsed(ctx context.Context, lease time.Duration, limit int) ([]Purchase, error)
 
 	// Get finds a purchase by its id.
 	Get(ctx context.Context, id string) (Purchase, error)

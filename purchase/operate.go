@@ -179,12 +179,7 @@ func (e *Engine) aliases(p Purchase) []string {
 // takeUpLapsed takes up what other processes, or an earlier life of this one, left unanswered.
 func (e *Engine) takeUpLapsed() {
 	for {
-		taken, err := e.takeLapsed()
-		if err != nil && e.life.Err() == nil {
-			e.logger.WarnContext(e.life, "lapsed purchases cannot be taken up", "error", err.Error())
-		}
-		for _, p := range taken {
-			e.takeUp(p)
+		for e.takeLapsed() { // nothing is taken twice, so it ends
 		}
 		if !e.sleep(e.life, min(e.lease/4, 15*time.Second)) {
 			return
@@ -192,8 +187,19 @@ func (e *Engine) takeUpLapsed() {
 	}
 }
 
-func (e *Engine) takeLapsed() ([]Purchase, error) {
-	return bounded(e.life, journalBudget, func(ctx context.Context) ([]Purchase, error) { return e.journal.TakeLapsed(ctx, e.lease) })
+// takeLapsed takes up one page of what has lapsed, and reports whether there may be another.
+func (e *Engine) takeLapsed() bool {
+	taken, err := bounded(e.life, journalBudget, func(ctx context.Context) ([]Purchase, error) {
+		return e.journal.TakeLapsed(ctx, e.lease, lapsedAtOnce)
+	})
+	if err != nil && e.life.Err() == nil {
+		e.logger.WarnContext(e.life, "lapsed purchases cannot be taken up", "error", err.Error())
+	}
+	for _, p := range taken {
+		e.takeUp(p)
+	}
+	// Where some orders cannot be read, the page may have been full of them.
+	return len(taken) == lapsedAtOnce || errors.Is(err, ErrUnreadableOrder)
 }
 
 func (e *Engine) takeUp(p Purchase) {

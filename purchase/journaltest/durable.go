@@ -217,7 +217,7 @@ func testUnknownOrderField(t *testing.T, s *subject) {
 	witnesses, err := s.Journal.Witnesses(ctx, like, purchase.Span{}, 10)
 	readable("Witnesses", witness, witnesses, err)
 	s.clock.Advance(lease + time.Second)
-	taken, err := s.Journal.TakeLapsed(ctx, lease)
+	taken, err := s.Journal.TakeLapsed(ctx, lease, 100)
 	readable("TakeLapsed", sending, taken, err)
 	s.record(t, s.claim(t, newClaim()), purchase.AnsweredApplied) // the others go on
 }

@@ -96,6 +96,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Harness) {
 		{"ConfirmPermit", testConfirmPermit},
 		{"TakeLapsed", testTakeLapsed},
 		{"TakeLapsedRace", testTakeLapsedRace},
+		{"TakeLapsedInPages", testTakeLapsedInPages},
 		{"SecretsApart", testSecretsApart},
 		{"Purge", testPurge},
 		{"ListFilters", testListFilters},

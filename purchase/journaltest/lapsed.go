@@ -37,14 +37,14 @@ func testTakeLapsed(t *testing.T, s *subject) {
 		p := s.in(t, state, newClaim())
 		states[p.ID] = p
 	}
-	taken, err := s.Journal.TakeLapsed(t.Context(), renewed)
+	taken, err := s.Journal.TakeLapsed(t.Context(), renewed, 100)
 	if err != nil || len(taken) != 0 {
 		t.Fatalf("%d taken before any lease is over, err = %v", len(taken), err)
 	}
 	s.clock.Advance(lease + time.Second)
 	fresh := s.claim(t, newClaim())
 
-	taken, err = s.Journal.TakeLapsed(t.Context(), renewed)
+	taken, err = s.Journal.TakeLapsed(t.Context(), renewed, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func testTakeLapsed(t *testing.T, s *subject) {
 	}
 	equal(t, "a purchase whose lease goes on", s.get(t, fresh.ID), fresh)
 
-	taken, err = s.Journal.TakeLapsed(t.Context(), renewed)
+	taken, err = s.Journal.TakeLapsed(t.Context(), renewed, 100)
 	if err != nil || len(taken) != 0 {
 		t.Errorf("%d taken again, err = %v", len(taken), err)
 	}
@@ -103,7 +103,7 @@ func testTakeLapsedRace(t *testing.T, s *subject) {
 	for i := range takers {
 		done.Go(func() {
 			var err error
-			if taken[i], err = journals[i%len(journals)].TakeLapsed(t.Context(), lease); err != nil {
+			if taken[i], err = journals[i%len(journals)].TakeLapsed(t.Context(), lease, 100); err != nil {
 				t.Errorf("take: %v", err)
 			}
 		})
@@ -112,6 +112,42 @@ func testTakeLapsedRace(t *testing.T, s *subject) {
 	got := ids(slices.Concat(taken[:]...))
 	slices.Sort(got)
 	equal(t, "what concurrent takers got, together", got, all)
+	for _, id := range all {
+		s.consistent(t, id)
+	}
+}
+
+// testTakeLapsedInPages: no call takes more than its limit, those whose leases were over first come first, and together
+// the calls take each purchase once.
+func testTakeLapsedInPages(t *testing.T, s *subject) {
+	const rows, limit = 23, 5
+	var all []string
+	for i := range rows {
+		p := s.claim(t, newClaim())
+		if i%2 == 0 {
+			s.record(t, p, purchase.AnsweredNoEffect)
+		}
+		all = append(all, p.ID)
+		s.clock.Advance(time.Millisecond)
+	}
+	s.clock.Advance(lease + time.Second)
+	var got []string
+	for {
+		taken, err := s.Journal.TakeLapsed(t.Context(), lease, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := min(limit, rows-len(got)); len(taken) != want {
+			t.Fatalf("%d are taken after %d, want %d", len(taken), len(got), want)
+		}
+		page := ids(taken)
+		slices.Sort(page)
+		got = append(got, page...)
+		if len(taken) < limit {
+			break
+		}
+	}
+	equal(t, "what all calls took, in the order of their leases", got, all)
 	for _, id := range all {
 		s.consistent(t, id)
 	}

@@ -80,7 +80,7 @@ func testLateEvidence(t *testing.T, s *subject) {
 	t.Run("of a lost owner", func(t *testing.T) {
 		p := s.claim(t, newClaim())
 		s.clock.Advance(lease + time.Second)
-		if _, err := s.Journal.TakeLapsed(t.Context(), lease); err != nil {
+		if _, err := s.Journal.TakeLapsed(t.Context(), lease, 100); err != nil {
 			t.Fatal(err)
 		}
 		p = s.recordChange(t, p, changeOf(p, purchase.AnsweredApplied, 1), purchase.Moves)

@@ -150,7 +150,7 @@ func (j *Journal) Record(
 }
 
 // TakeLapsed implements [purchase.Journal].
-func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purchase.Purchase, error) {
+func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int) ([]purchase.Purchase, error) {
 	if err := j.enter(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", purchase.ErrNotWritten, err)
 	}
@@ -163,7 +163,10 @@ func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purcha
 		}
 	}
 	// A map has no order; simulations replay.
-	slices.SortFunc(lapsed, func(a, b *row) int { return cmp.Compare(a.purchase.ID, b.purchase.ID) })
+	slices.SortFunc(lapsed, func(a, b *row) int {
+		return cmp.Or(a.purchase.LeaseUntil.Compare(b.purchase.LeaseUntil), cmp.Compare(a.purchase.ID, b.purchase.ID))
+	})
+	lapsed = lapsed[:min(len(lapsed), limit)]
 	taken := make([]purchase.Purchase, len(lapsed))
 	for i, r := range lapsed {
 		if r.purchase.State == purchase.Sending {

@@ -114,14 +114,14 @@ func TestDatabaseClock(t *testing.T) {
 	if _, _, err := journal.Record(t.Context(), accepted.ID, purchase.Change{Event: purchase.AnsweredNoEffect, Attempt: 1, By: "gateway"}); err != nil {
 		t.Fatal(err)
 	}
-	taken, err := journal.TakeLapsed(t.Context(), time.Hour)
+	taken, err := journal.TakeLapsed(t.Context(), time.Hour, 100)
 	if err != nil || len(taken) != 2 || taken[0].ID != lapsed.ID || taken[1].ID != accepted.ID {
 		t.Fatalf("taken: %+v, err = %v", taken, err)
 	}
 	if p := taken[1]; p.State != purchase.Accepted || p.LeaseUntil.Sub(p.UpdatedAt) != time.Hour {
 		t.Errorf("%s updated at %s, lease until %s", p.State, p.UpdatedAt, p.LeaseUntil)
 	}
-	if taken, err = journal.TakeLapsed(t.Context(), time.Hour); err != nil || len(taken) != 0 {
+	if taken, err = journal.TakeLapsed(t.Context(), time.Hour, 100); err != nil || len(taken) != 0 {
 		t.Errorf("taken again: %+v, err = %v", taken, err)
 	}
 }
@@ -194,13 +194,13 @@ func TestTakeLapsedPassesOverRowsInWork(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if taken, err := journal.TakeLapsed(ctx, time.Hour); err != nil || len(taken) != 0 {
+	if taken, err := journal.TakeLapsed(ctx, time.Hour, 100); err != nil || len(taken) != 0 {
 		t.Errorf("taken: %+v, err = %v", taken, err)
 	}
 	if _, err := owner.Exec(t.Context(), `COMMIT`); err != nil {
 		t.Fatal(err)
 	}
-	if taken, err := journal.TakeLapsed(t.Context(), time.Hour); err != nil || len(taken) != 1 {
+	if taken, err := journal.TakeLapsed(t.Context(), time.Hour, 100); err != nil || len(taken) != 1 {
 		t.Errorf("taken: %+v, err = %v", taken, err)
 	}
 }

@@ -148,7 +148,7 @@ ANALYZE gigagate.purchase`)); err != nil {
 		indexes         []string
 	}{
 		{"Lookup", q.lookup, []any{"shop", "order-7"}, []string{"purchase_key"}},
-		{"TakeLapsed", q.takeLapsed, []any{nil, "1 hour", "gateway"}, []string{"purchase_owned"}},
+		{"TakeLapsed", q.takeLapsed, []any{nil, "1 hour", "gateway", 100}, []string{"purchase_owned"}},
 		{"Watched, open", q.watched, []any{"", 100}, []string{"purchase_watched"}},
 		{"Watched, absent", q.absent, []any{nil, "48 hours", nil, "~", 100}, []string{"purchase_absent"}},
 		{"Witnesses, older", q.older, []any{"account", "register", "NOW", nil, "2026-01-01", 10}, []string{"purchase_witness"}},

@@ -171,7 +171,7 @@ func TestServerReadOnly(t *testing.T) {
 	if _, _, err := journal.Record(t.Context(), kept.ID, applied(kept.ID)); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("record: err = %v, want ErrNotWritten", err)
 	}
-	if _, err := journal.TakeLapsed(t.Context(), time.Hour); !errors.Is(err, purchase.ErrNotWritten) {
+	if _, err := journal.TakeLapsed(t.Context(), time.Hour, 100); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("take lapsed: err = %v, want ErrNotWritten", err)
 	}
 	if p, err := journal.Lookup(t.Context(), kept.Key); err != nil || p.State != purchase.Sending {

@@ -133,6 +133,7 @@ const takeLapsed = `
 WITH lapsed AS (
     SELECT id AS lapsed_id FROM gigagate.purchase
      WHERE state IN ('SENDING', 'ACCEPTED') AND lease_until <= coalesce($1::timestamptz, now())
+     ORDER BY lease_until LIMIT $4
        FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE gigagate.purchase SET

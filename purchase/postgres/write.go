@@ -194,10 +194,10 @@ func (j *Journal) readRecorded(ctx context.Context, id string, change purchase.C
 	return read, twice, err
 }
 
-// TakeLapsed makes every Sending whose lease is over Uncertain, and renews the lease of every Accepted
-// whose lease is over.
-func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purchase.Purchase, error) {
-	taken, err := readable(write(ctx, j, scanListed, j.sql.takeLapsed, j.clock(), lease, purchase.ByGateway))
+// TakeLapsed makes a Sending whose lease is over Uncertain, and renews the lease of an Accepted whose
+// lease is over.
+func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int) ([]purchase.Purchase, error) {
+	taken, err := readable(write(ctx, j, scanListed, j.sql.takeLapsed, j.clock(), lease, purchase.ByGateway, limit))
 	if err != nil {
 		return taken, fmt.Errorf("take what has lapsed: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"gigagate.internal/gigastore"
 	"gigagate.internal/gigastore/sandbox"
 	"gigagate.internal/purchase"
@@ -249,6 +251,35 @@ func TestAcceptedIsTakenUpWithinItsWindow(t *testing.T) {
 		got, _ := w.becomes(t, "order-0", purchase.Failed, time.Minute)
 		if got.Reason != purchase.NeverSent || got.Attempt != 1 || w.posts(before) != 1 {
 			t.Errorf("%s, %d permits, %d POSTs", got.Reason, got.Attempt, w.posts(before))
+		}
+	})
+}
+
+// TestManyLapsedAreTakenUpTogether: a dead process can leave more purchases than one transaction takes up. None of them
+// waits until somebody looks again.
+func TestManyLapsedAreTakenUpTogether(t *testing.T) {
+	t.Parallel()
+	const many = 250
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		before := w.box.Ledger()
+		for i := range many {
+			key := fmt.Sprintf("order-%d", i)
+			if _, _, err := w.store.journal().Claim(t.Context(), purchase.Claim{
+				ID: ulid.Make().String(), Key: purchase.Key{Caller: "default", RequestID: key}, Account: mainAccount,
+				Order: register(key, "").order, PermitLife: permitLife, // and no lease
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pause(16 * time.Second) // they are looked for every 15 seconds
+		left := 0
+		for i := range many {
+			if w.of(t, fmt.Sprintf("order-%d", i)).State == purchase.Sending {
+				left++
+			}
+		}
+		if left > 0 || w.posts(before) != 0 {
+			t.Errorf("%d of %d are still SENDING, %d POSTs", left, many, w.posts(before))
 		}
 	})
 }

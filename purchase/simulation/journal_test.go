@@ -261,10 +261,10 @@ func (j *journal) Record(ctx context.Context, id string, change purchase.Change)
 
 // TakeLapsed implements [purchase.Journal]. From the end of a lease the engine reckons when it was
 // given, by the length that it asked for.
-func (j *journal) TakeLapsed(ctx context.Context, lease time.Duration) (taken []purchase.Purchase, err error) {
+func (j *journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int) (taken []purchase.Purchase, err error) {
 	cut := j.replica.world.leaseCut()
 	if spoiled := j.do(ctx, "take lapsed", func(ctx context.Context) {
-		taken, err = j.Journal.TakeLapsed(ctx, lease-cut)
+		taken, err = j.Journal.TakeLapsed(ctx, lease-cut, limit)
 		for i := range taken {
 			taken[i].LeaseUntil = taken[i].LeaseUntil.Add(cut)
 		}

@@ -24,7 +24,7 @@ const (
 		WHERE number = ? AND events = ?`
 
 	selectLapsed = "SELECT " + columns + ` FROM purchase
-		WHERE state IN ('SENDING', 'ACCEPTED') AND lease_until <= ? ORDER BY lease_until, number`
+		WHERE state IN ('SENDING', 'ACCEPTED') AND lease_until <= ? ORDER BY lease_until, number LIMIT ?`
 )
 
 // Claim implements [purchase.Journal].
@@ -225,10 +225,10 @@ func (c *connection) update(r *row, change purchase.Change, evidence []byte, ver
 func (j *Journal) ConfirmPermit(ctx context.Context, _ string, _ int) error { return ctx.Err() }
 
 // TakeLapsed implements [purchase.Journal].
-func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purchase.Purchase, error) {
+func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int) ([]purchase.Purchase, error) {
 	var lapsed []row
 	err := j.write(ctx, true, func(c *connection) (err error) {
-		lapsed, err = c.takeLapsed(lease, j.began)
+		lapsed, err = c.takeLapsed(lease, limit, j.began)
 		return err
 	}, func(written bool) {
 		for _, r := range lapsed {
@@ -243,8 +243,8 @@ func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration) ([]purcha
 	return purchase.Readable(lapsed, row.decoded)
 }
 
-func (c *connection) takeLapsed(lease time.Duration, now time.Time) ([]row, error) {
-	lapsed, err := rowsOf(c.lapsed.QueryContext(background, micros(now)))
+func (c *connection) takeLapsed(lease time.Duration, limit int, now time.Time) ([]row, error) {
+	lapsed, err := rowsOf(c.lapsed.QueryContext(background, micros(now), limit))
 	if err != nil {
 		return nil, err
 	}

@@ -264,7 +264,7 @@ func TestLeasesEndWithTheirProcess(t *testing.T) {
 	if _, _, err := j.Record(t.Context(), accepted.ID, change); err != nil {
 		t.Fatal(err)
 	}
-	if taken, err := j.TakeLapsed(t.Context(), time.Hour); err != nil || len(taken) != 0 {
+	if taken, err := j.TakeLapsed(t.Context(), time.Hour, 100); err != nil || len(taken) != 0 {
 		t.Fatalf("%d are taken from their living owner, err = %v", len(taken), err)
 	}
 	if err := j.Close(); err != nil {
@@ -272,7 +272,7 @@ func TestLeasesEndWithTheirProcess(t *testing.T) {
 	}
 
 	j = open(t, path, Options{})
-	taken, err := j.TakeLapsed(t.Context(), time.Hour)
+	taken, err := j.TakeLapsed(t.Context(), time.Hour, 100)
 	if err != nil || len(taken) != 2 {
 		t.Fatalf("%d are taken after the restart, err = %v", len(taken), err)
 	}
@@ -290,7 +290,7 @@ func TestLeasesEndWithTheirProcess(t *testing.T) {
 	loseCommit(t, j, false)
 	_ = j.Ping(t.Context())
 	untilUsable(t, j)
-	if taken, err := j.TakeLapsed(t.Context(), time.Hour); err != nil || len(taken) != 0 {
+	if taken, err := j.TakeLapsed(t.Context(), time.Hour, 100); err != nil || len(taken) != 0 {
 		t.Errorf("%d are taken from a living owner, err = %v", len(taken), err)
 	}
 }
