@@ -373,3 +373,32 @@ func FuzzSplitMetatag(f *testing.F) {
 		}
 	})
 }
+
+// TestAttemptMovesFewTimes: without another permit a purchase moves four times at most, whatever happens. What does not
+// move it is kept once, see journaltest. So the send window, which bounds the permits, bounds the history.
+func TestAttemptMovesFewTimes(t *testing.T) {
+	t.Parallel()
+	const most = 4
+	longest := 0
+	var follow func(p purchase.Purchase, path []string)
+	follow = func(p purchase.Purchase, path []string) {
+		longest = max(longest, len(path))
+		if len(path) > most {
+			t.Fatalf("a purchase moved by %s", strings.Join(path, ", "))
+		}
+		for _, event := range purchase.Events() {
+			for _, reason := range []purchase.Reason{purchase.Unreadable, purchase.SeveralFound} {
+				for _, seen := range []bool{false, true} {
+					change := purchase.Change{Event: event, Attempt: 1, Reason: reason, SuccessSeen: seen, ItemUID: "item"}
+					if after, verdict := p.After(change, later); verdict == purchase.Moves && event != purchase.Permitted {
+						follow(after, append(slices.Clone(path), event.String()))
+					}
+				}
+			}
+		}
+	}
+	follow(claimed(), nil)
+	if longest != most {
+		t.Errorf("the longest way has %d moves, want %d", longest, most)
+	}
+}

@@ -38,7 +38,8 @@ type Journal interface {
 
 	// Get finds a purchase by its id.
 	Get(ctx context.Context, id string) (Purchase, error)
-	// History lists what happened to a purchase, oldest first.
+	// History lists what happened to a purchase, oldest first. It is read whole: the send window bounds the attempts, an
+	// attempt moves a purchase a few times, and what does not move it is kept once for each attempt.
 	History(ctx context.Context, id string) ([]Entry, error)
 	// Secrets reads what List and History never carry.
 	Secrets(ctx context.Context, id string) (Secrets, error)

@@ -233,6 +233,9 @@ func TestSendWindow(t *testing.T) {
 		if a.failed.Purchase.Attempt < 3 || w.posts(before) != 0 {
 			t.Errorf("%d permits, %d POSTs", a.failed.Purchase.Attempt, w.posts(before))
 		}
+		if entries, err := w.store.journal().History(t.Context(), a.failed.Purchase.ID); err != nil || len(entries) > maxHistory {
+			t.Errorf("its history has %d entries, want %d at most: %v", len(entries), maxHistory, err)
+		}
 	})
 }
 

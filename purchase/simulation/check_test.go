@@ -93,6 +93,10 @@ func (v *verdict) purchase(p purchase.Purchase) {
 	v.graph(p)
 }
 
+// maxHistory is how many entries a history can have. In a send window there are eleven permits at most, with two entries
+// each; the rest is for the last attempt.
+const maxHistory = 30
+
 // keyOf is the idempotency key of a purchase, as the design has it.
 func keyOf(p purchase.Purchase) string {
 	sum := sha256.Sum256([]byte(p.Key.Caller + "\x00" + p.Key.RequestID))
@@ -105,6 +109,9 @@ func (v *verdict) graph(p purchase.Purchase) {
 	if err != nil || len(entries) == 0 {
 		v.add("%s has no history: %v", p.ID, err)
 		return
+	}
+	if len(entries) > maxHistory {
+		v.add("the history of %s has %d entries", p.ID, len(entries))
 	}
 	now := purchase.New(purchase.Claim{ID: p.ID, Key: p.Key, Account: p.Account, Order: p.Order}, p.ClaimedAt)
 	for _, entry := range entries[1:] {
