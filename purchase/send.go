@@ -121,10 +121,13 @@ func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 }
 
 // disown settles a claim that may have been written although its caller was told that the journal cannot be used. Nothing
-// was sent for it. It retries until the journal can be reached. It is one write: after the first of two, a process could
-// die, and the next process would take the purchase up and send it.
+// was sent for it. It retries until the journal can be reached, and has the place of an owner until then: while a journal
+// takes no writes, callers must not add to what waits for it without end. It is one write: after the first of two, a
+// process could die, and the next process would take the purchase up and send it.
 func (e *Engine) disown(id string) {
+	e.places.Hold("")
 	e.loops.Go(func() {
+		defer e.places.Release("")
 		evidence := Evidence{Note: "claim not known durable, nothing sent"}
 		e.record(e.life, id, Change{Event: Disowned, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: evidence})
 	})

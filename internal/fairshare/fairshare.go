@@ -48,6 +48,14 @@ func (l *Limit) take(client string) bool {
 	return true
 }
 
+// Hold takes a place even where there is none, for what cannot be refused. Release gives it back.
+func (l *Limit) Hold(client string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.taken++
+	l.by[client]++
+}
+
 // Wait is Take that waits for a place until ctx ends, whose error it returns then.
 func (l *Limit) Wait(ctx context.Context, client string) error {
 	l.mu.Lock()

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,6 +87,34 @@ func TestDisownedAndKilled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDisownedKeepTheirPlaces: while the journal can be read and takes no writes, claims whose commit is not known pile up,
+// each to be disowned. As many as there are places, and then callers are refused before they claim.
+func TestDisownedKeepTheirPlaces(t *testing.T) {
+	t.Parallel()
+	const places, outage = 2000, 10 * time.Minute
+	var faults []fault
+	for nth := range places {
+		faults = append(faults, fault{step: "claim", nth: nth + 1, do: doLoseBefore})
+	}
+	faults = append(faults, fault{step: "claim", nth: places + 1, do: doReadOnly, d: outage})
+	stage(t, plan{faults: faults}, func(t *testing.T, w *world) {
+		before := w.box.Ledger()
+		var callers sync.WaitGroup
+		for i := range places {
+			callers.Go(func() { w.buy(w.replica(0), register(fmt.Sprintf("lost-%d", i), "")) })
+		}
+		callers.Wait()
+		if a := w.buy(w.replica(0), register("one-more", "")); !errors.Is(a.err, purchase.ErrOverloaded) {
+			t.Errorf("one more was told %v", a.err)
+		}
+		pause(outage)
+		wants(t, w.buy(w.replica(0), register("after", "")), told)
+		if n := w.posts(before); n != 1 {
+			t.Errorf("%d POSTs", n)
+		}
+	})
 }
 
 // TestAnswerLostAtRecord: a record whose commit was lost is told as soon as it is known.
