@@ -33,12 +33,7 @@ func (s activationService) Register(ctx context.Context, req *gigagatev1.Registe
 	if err != nil {
 		return nil, err
 	}
-	return &gigagatev1.RegisterResponse{
-		PurchaseId:    bought.Purchase.ID,
-		ActivatedItem: activatedItemFromVendor(bought.Sale.ActivatedItem, s.now()),
-		Customer:      customerFromVendor(bought.Sale.Customer),
-		EsimProfile:   esimFromVendor(bought.Sale.ESIMProfile),
-	}, nil
+	return registerFromVendor(bought.Purchase.ID, bought.Sale, s.now()), nil
 }
 
 // TopUp sells a further package, with another eSIM profile when new_profile is set.
@@ -51,12 +46,7 @@ func (s activationService) TopUp(ctx context.Context, req *gigagatev1.TopUpReque
 	if err != nil {
 		return nil, err
 	}
-	return &gigagatev1.TopUpResponse{
-		PurchaseId:    bought.Purchase.ID,
-		ActivatedItem: activatedItemFromVendor(bought.Sale.ActivatedItem, s.now()),
-		Customer:      customerFromVendor(bought.Sale.Customer),
-		EsimProfile:   esimFromVendor(bought.Sale.ESIMProfile),
-	}, nil
+	return topUpFromVendor(bought.Purchase.ID, bought.Sale, s.now()), nil
 }
 
 // Activate starts the clock of a package already bought.

@@ -54,6 +54,38 @@ func moneysFromVendor(prices []gigastore.Price) []*gigagatev1.Money {
 	return moneys
 }
 
+func registerFromVendor(purchaseID string, sale *gigastore.Sale, now time.Time) *gigagatev1.RegisterResponse {
+	return &gigagatev1.RegisterResponse{
+		PurchaseId:    purchaseID,
+		ActivatedItem: activatedItemFromVendor(sale.ActivatedItem, now),
+		Customer:      customerFromVendor(sale.Customer),
+		EsimProfile:   esimFromVendor(sale.ESIMProfile),
+	}
+}
+
+func topUpFromVendor(purchaseID string, sale *gigastore.Sale, now time.Time) *gigagatev1.TopUpResponse {
+	return &gigagatev1.TopUpResponse{
+		PurchaseId:    purchaseID,
+		ActivatedItem: activatedItemFromVendor(sale.ActivatedItem, now),
+		Customer:      customerFromVendor(sale.Customer),
+		EsimProfile:   esimFromVendor(sale.ESIMProfile),
+	}
+}
+
+func customerRecordFromVendor(record *gigastore.CustomerRecord, now time.Time) *gigagatev1.GetCustomerResponse {
+	resp := &gigagatev1.GetCustomerResponse{
+		Customer:              customerFromVendor(record.Customer),
+		TotalAvailableBalance: sizeFromVendor(record.TotalAvailableBalance),
+	}
+	for _, item := range record.ActivatedItems {
+		resp.ActivatedItems = append(resp.ActivatedItems, activatedItemFromVendor(item, now))
+	}
+	for _, profile := range record.RelatedESIMs {
+		resp.EsimProfiles = append(resp.EsimProfiles, esimFromVendor(&profile))
+	}
+	return resp
+}
+
 func activatedItemFromVendor(item gigastore.ActivatedItem, now time.Time) *gigagatev1.ActivatedItem {
 	purchaseID, metatag := purchase.SplitMetatag(item.Metatag)
 	return &gigagatev1.ActivatedItem{

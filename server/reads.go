@@ -48,17 +48,7 @@ func (s customerService) GetCustomer(ctx context.Context, req *gigagatev1.GetCus
 	if err != nil {
 		return nil, readFailure(err)
 	}
-	resp := &gigagatev1.GetCustomerResponse{
-		Customer:              customerFromVendor(record.Customer),
-		TotalAvailableBalance: sizeFromVendor(record.TotalAvailableBalance),
-	}
-	for _, item := range record.ActivatedItems {
-		resp.ActivatedItems = append(resp.ActivatedItems, activatedItemFromVendor(item, s.now()))
-	}
-	for _, profile := range record.RelatedESIMs {
-		resp.EsimProfiles = append(resp.EsimProfiles, esimFromVendor(&profile))
-	}
-	return resp, nil
+	return customerRecordFromVendor(record, s.now()), nil
 }
 
 // withMargin ends a read early enough for its error to reach the caller with its details. A caller in
