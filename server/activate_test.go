@@ -3,6 +3,8 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -254,6 +256,46 @@ func TestDrainingActivations(t *testing.T) {
 	if len(g.started(under)) != 1 || len(g.started(later)) != 0 {
 		t.Errorf("started %d times, and %d times", len(g.started(under)), len(g.started(later)))
 	}
+}
+
+// Callers come and go while the vendor hangs. What they began goes on, and so it is bounded.
+func TestActivationsAreBounded(t *testing.T) {
+	t.Parallel()
+	const most = 64
+	entered, letGo := make(chan struct{}), make(chan struct{})
+	g := open(t, setup{wrap: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, pathItems) {
+				select {
+				case entered <- struct{}{}:
+				case <-letGo:
+				}
+				<-letGo
+			}
+			next.ServeHTTP(w, r)
+		})
+	}})
+	end := sync.OnceFunc(func() { close(letGo) })
+	defer end()
+	for i := range most {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		go func() {
+			<-entered
+			cancel()
+		}()
+		if a := g.overGRPC(t, ctx, ask(activate(fmt.Sprintf("hung-%d", i)))); a.code != codes.Canceled {
+			t.Fatalf("activation %d: %s", i, a.text)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for _, d := range g.doors() {
+		d.call(t, ctx, ask(activate("one-more"))).check(t, want{codes.ResourceExhausted, 429, "OVERLOADED", "NOT_STARTED", false, nil})
+	}
+	end()
+	for g.overGRPC(t, t.Context(), ask(activate("one-more"))).info.GetReason() == "OVERLOADED" { // until one of them has ended
+	}
+	g.overGRPC(t, t.Context(), ask(activate("one-more"))).check(t, want{codes.NotFound, 404, "ACTIVATED_ITEM_NOT_FOUND", "NOT_APPLIED", true, nil})
 }
 
 // Activations that begin while a drain finds none under way do not end the process, and none begins

@@ -24,8 +24,10 @@ type activator struct {
 
 	mu       sync.Mutex
 	draining bool
-	// running counts the activations under way: they outlive their callers.
+	// running counts the activations under way, and under is how many there are: they outlive their callers, so the number
+	// of callers does not bound it.
 	running sync.WaitGroup
+	under   int
 
 	// flight joins concurrent calls for one package, so that they cannot race each other.
 	flight singleflight.Group
@@ -54,7 +56,7 @@ func (a *activator) activate(ctx context.Context, uid string) (started, error) {
 		if err := a.begin(); err != nil {
 			return nil, err
 		}
-		defer a.running.Done()
+		defer a.ended()
 		work, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.budget)
 		defer cancel()
 		return guarded(func() (started, error) { return a.run(work, uid) })
@@ -74,16 +76,27 @@ func (a *activator) activate(ctx context.Context, uid string) (started, error) {
 	}
 }
 
-// begin counts one more activation, unless the gateway drains: running must not rise from zero while
-// Drain waits for it.
+// begin counts one more activation, unless there are as many as may be or the gateway drains: running must not rise from
+// zero while Drain waits for it.
 func (a *activator) begin() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.draining {
 		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_DRAINING}
 	}
+	if a.under >= maxActivations {
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED}
+	}
+	a.under++
 	a.running.Add(1)
 	return nil
+}
+
+func (a *activator) ended() {
+	a.mu.Lock()
+	a.under--
+	a.mu.Unlock()
+	a.running.Done()
 }
 
 // refuseNew makes begin refuse from now on.

@@ -43,6 +43,8 @@ const (
 	// connectionGrace is how long the calls of an old connection have to end. It is longer than any wait for a purchase,
 	// whose caller would see a broken connection and not its outcome.
 	connectionGrace = 15 * time.Minute
+	// maxActivations is how many packages are being started at once, also for callers that have gone.
+	maxActivations = 64
 	// limitPatience is how long a call waits for a place below.
 	limitPatience = time.Second
 )
@@ -52,7 +54,7 @@ const (
 var places = map[string]int{
 	gigagatev1.ActivationService_Register_FullMethodName:          maxCalls,
 	gigagatev1.ActivationService_TopUp_FullMethodName:             maxCalls,
-	gigagatev1.ActivationService_Activate_FullMethodName:          64,
+	gigagatev1.ActivationService_Activate_FullMethodName:          maxActivations,
 	gigagatev1.PurchaseService_ListPurchases_FullMethodName:       8,
 	gigagatev1.PurchaseService_GetPurchase_FullMethodName:         64,
 	gigagatev1.PurchaseService_WaitPurchase_FullMethodName:        1000,
