@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -100,6 +101,9 @@ func (q *queue) add(list *[]*operation, o *operation) error {
 	defer q.mu.Unlock()
 	if q.closed {
 		return errClosed
+	}
+	if len(*list) == cap(*list) { // the writer may hang with the disk, and callers come and go
+		*list = slices.DeleteFunc(*list, func(o *operation) bool { return o.stand.Load() == abandoned })
 	}
 	*list = append(*list, o)
 	q.signal()

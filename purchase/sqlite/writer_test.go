@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -246,6 +247,34 @@ func TestQueueFull(t *testing.T) {
 	fourth := newClaim()
 	if _, _, err := j.Claim(ctx, fourth); !errors.Is(err, purchase.ErrQueueFull) {
 		t.Errorf("with none: err = %v", err)
+	}
+}
+
+// TestQueueForgetsWhoLeft: while the writer hangs, callers come and go. The queue holds those who still wait.
+func TestQueueForgetsWhoLeft(t *testing.T) {
+	t.Parallel()
+	q := newQueue(1)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, list := range map[string]*[]*operation{"reads": &q.reads, "writes": &q.writes} {
+		var waiting []*operation
+		for i := range 10_000 {
+			o := newOperation(nil)
+			if err := q.add(list, o); err != nil {
+				t.Fatal(err)
+			}
+			if i%1000 == 0 {
+				waiting = append(waiting, o)
+			} else if ran, err := o.wait(gone); ran || err == nil {
+				t.Fatalf("it ran: %t, err = %v", ran, err)
+			}
+		}
+		if len(*list) > 100 {
+			t.Errorf("%d %s are in the queue", len(*list), name)
+		}
+		if left := stillWanted(*list); !slices.Equal(left, waiting) {
+			t.Errorf("of %d %s that are waited for %d are left", len(waiting), name, len(left))
+		}
 	}
 }
 
