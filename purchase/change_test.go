@@ -2,6 +2,7 @@ package purchase_test
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -400,5 +401,24 @@ func TestAttemptMovesFewTimes(t *testing.T) {
 	follow(claimed(), nil)
 	if longest != most {
 		t.Errorf("the longest way has %d moves, want %d", longest, most)
+	}
+}
+
+// TestReadableTellsOfOne: the error of a list stays short, however many of its rows cannot be read.
+func TestReadableTellsOfOne(t *testing.T) {
+	t.Parallel()
+	decode := func(row int) (purchase.Purchase, error) {
+		if row%2 == 1 {
+			return purchase.Purchase{}, fmt.Errorf("purchase %d: %w", row, purchase.ErrUnreadableOrder)
+		}
+		return purchase.Purchase{Attempt: row}, nil
+	}
+	list, err := purchase.Readable([]int{0, 1, 2, 3, 4, 5}, decode)
+	if want := "3 of them, the first: purchase 1: " + purchase.ErrUnreadableOrder.Error(); len(list) != 3 || list[2].Attempt != 4 ||
+		!errors.Is(err, purchase.ErrUnreadableOrder) || err.Error() != want {
+		t.Errorf("%d are read, err = %v", len(list), err)
+	}
+	if _, err := purchase.Readable([]int{0, 2}, decode); err != nil {
+		t.Error(err)
 	}
 }

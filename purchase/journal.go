@@ -1,8 +1,10 @@
 package purchase
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"gigagate.internal/gigastore"
@@ -80,18 +82,24 @@ var (
 )
 
 // Readable decodes the rows of a list as Watched returns it: what can be read, beside an error that
-// tells of the others.
+// tells of one of the others and of their number. It is logged at each pass, and they can be many.
 func Readable[R any](rows []R, decode func(R) (Purchase, error)) ([]Purchase, error) {
 	list := make([]Purchase, 0, len(rows))
-	var unreadable []error
+	var first error
+	unreadable := 0
 	for _, row := range rows {
-		if p, err := decode(row); err != nil {
-			unreadable = append(unreadable, err)
-		} else {
-			list = append(list, p)
+		p, err := decode(row)
+		if err != nil {
+			unreadable++
+			first = cmp.Or(first, err)
+			continue
 		}
+		list = append(list, p)
 	}
-	return list, errors.Join(unreadable...)
+	if unreadable > 1 {
+		return list, fmt.Errorf("%d of them, the first: %w", unreadable, first)
+	}
+	return list, first
 }
 
 // Claim is a new purchase.
