@@ -93,7 +93,7 @@ func TestDisownedAndKilled(t *testing.T) {
 // each to be disowned. As many as there are places, and then callers are refused before they claim.
 func TestDisownedKeepTheirPlaces(t *testing.T) {
 	t.Parallel()
-	const places, outage = 2000, 10 * time.Minute
+	const places, outage = 2000, 15 * time.Second
 	var faults []fault
 	for nth := range places {
 		faults = append(faults, fault{step: "claim", nth: nth + 1, do: doLoseBefore})
