@@ -47,6 +47,7 @@ func main() {
 	// A reader that is gone must not end the process by a signal: a sale may have been made that nobody
 	// is told of yet. Writing fails instead, and the exit status tells it.
 	signal.Ignore(syscall.SIGPIPE)
+	takeOverGRPC()
 	ctx, cancel := context.WithCancel(context.Background())
 	// Room for both signals that count: signal.NotifyContext would lose a second one that comes
 	// before it has stopped listening for the first.

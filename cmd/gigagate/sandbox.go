@@ -37,7 +37,9 @@ func (c *sandboxCommand) Run(ctx context.Context, to console) error {
 			return err
 		}
 	}
-	world, err := sandbox.New(sandbox.Config{Seed: c.SandboxSeed, Settings: settings, Logger: slog.New(c.newHandler(to.err))})
+	logger := slog.New(c.newHandler(to.err))
+	takeOver(ctx, logger)
+	world, err := sandbox.New(sandbox.Config{Seed: c.SandboxSeed, Settings: settings, Logger: logger})
 	if err != nil {
 		return fmt.Errorf("--sandbox-settings-file: %w", err) // the defaults are valid
 	}

@@ -85,7 +85,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if unsent := telemetry.shutdown(flush); unsent != nil { // what the gateway is for has ended well without it
-			telemetry.logger.WarnContext(flush, "telemetry", "error", withoutSecrets(unsent))
+			telemetry.logger.WarnContext(flush, "telemetry", "error", withoutSecrets(unsent.Error()))
 		}
 	}()
 

@@ -8,15 +8,12 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"regexp"
 
-	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/contrib/bridges/otelslog"
 	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/contrib/instrumentation/runtime"
-	"go.opentelemetry.io/otel"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/propagation"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
@@ -98,87 +95,55 @@ type telemetry struct {
 // newTelemetry sets up traces, metrics and logs. Without OTEL_* variables nothing is exported;
 // traces still have ids, and /metrics still answers.
 func newTelemetry(ctx context.Context, settings logSettings, logTo io.Writer) (*telemetry, error) {
+	handler := settings.newHandler(logTo)
+	takeOver(ctx, slog.New(handler)) // before anything reads a setting that it could complain of
+	ignoreUnusable(ctx, slog.New(handler))
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(),
 		resource.WithAttributes(semconv.ServiceName("gigagate"), semconv.ServiceVersion(version())),
 		// After our own, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
 		resource.WithFromEnv())
 	if err != nil {
-		return nil, fmt.Errorf("telemetry resource: %w", err)
+		// What could be read of it is in res. The error is not logged, because it quotes the rest, and so that the providers
+		// do not log theirs, which quote it too, the variable is unset.
+		_ = os.Unsetenv("OTEL_RESOURCE_ATTRIBUTES")
+		slog.WarnContext(ctx, "telemetry", "error", "OTEL_RESOURCE_ATTRIBUTES cannot be read as a whole: it has the form NAME=VALUE,…")
 	}
 	t := &telemetry{
 		// Baggage is left out: it can hold anything, and would be passed on to the vendor. A trace's state
 		// stays with our own spans: gigastore does not send it.
 		propagator: propagation.TraceContext{},
 	}
-	handler := settings.newHandler(logTo)
-	otel.SetLogger(logr.New(complaints{slog.New(handler)}))
-	logErrors(ctx, slog.New(handler)) // of exporters that cannot read their settings, first
-	if err := t.setUpTraces(ctx, res); err != nil {
-		return nil, fmt.Errorf("traces: %w", err)
-	}
+	t.setUpTraces(ctx, res)
 	if err := t.setUpMetrics(ctx, res); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	if handler, err = t.setUpLogs(ctx, res, handler, settings.LogLevel); err != nil {
-		return nil, fmt.Errorf("logs: %w", err)
-	}
-	t.logger = slog.New(handler)
-	logErrors(ctx, t.logger)
+	t.logger = slog.New(t.setUpLogs(ctx, res, handler, settings.LogLevel))
+	takeOver(ctx, t.logger)
 	return t, nil
 }
 
-// logErrors has the errors of OpenTelemetry logged.
-func logErrors(ctx context.Context, logger *slog.Logger) {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		logger.WarnContext(ctx, "telemetry", "error", withoutSecrets(err))
-	}))
-}
-
-// Settings that cannot be read, and endpoints in an error: they may hold a password or a token.
-var (
-	refusedSetting = regexp.MustCompile(`(?s)^(invalid OTEL_\w+) value .*`)
-	userInfo       = regexp.MustCompile(`[^\s"]+@`)
-)
-
-// withoutSecrets is the text of an error of an exporter.
-func withoutSecrets(err error) string {
-	return userInfo.ReplaceAllString(refusedSetting.ReplaceAllString(err.Error(), "$1"), "…@")
-}
-
-// complaints is where OpenTelemetry says which setting it cannot read. It quotes the setting, which
-// may be secret, so only what it wants of it is logged.
-type complaints struct{ logger *slog.Logger }
-
-func (complaints) Init(logr.RuntimeInfo)                 {}
-func (complaints) Enabled(int) bool                      { return false }
-func (complaints) Info(int, string, ...any)              {}
-func (c complaints) Error(_ error, msg string, _ ...any) { c.logger.Warn("telemetry", "error", msg) }
-func (c complaints) WithValues(...any) logr.LogSink      { return c }
-func (c complaints) WithName(string) logr.LogSink        { return c }
-
-// exporterSet reports whether the standard variables ask for an exporter of a signal: by its name,
-// or by an OTLP endpoint, which nobody sets to export nothing.
-func exporterSet(signal string) bool {
-	if os.Getenv("OTEL_"+signal+"_EXPORTER") != "" {
-		return true
+// exporterOf makes the exporter of a signal, where the variables ask for one. One that cannot be made, as with a
+// certificate for an endpoint without TLS, is left out: the gateway sells without it.
+func exporterOf[T any](ctx context.Context, signal string, create func() (T, error)) (exporter T, ok bool) {
+	if !exporterSet(signal) {
+		return exporter, false
 	}
-	return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != ""
+	exporter, err := create()
+	if err != nil {
+		slog.WarnContext(ctx, "telemetry", "error", withoutSecrets("nothing is exported for OTEL_"+signal+"_EXPORTER: "+err.Error()))
+	}
+	return exporter, err == nil
 }
 
-func (t *telemetry) setUpTraces(ctx context.Context, res *resource.Resource) error {
+func (t *telemetry) setUpTraces(ctx context.Context, res *resource.Resource) {
 	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
-	if exporterSet("TRACES") {
-		exporter, err := autoexport.NewSpanExporter(ctx)
-		if err != nil {
-			return err
-		}
+	if exporter, ok := exporterOf(ctx, "TRACES", func() (sdktrace.SpanExporter, error) { return autoexport.NewSpanExporter(ctx) }); ok {
 		options = append(options, sdktrace.WithBatcher(exporter))
 	} else {
 		// Nobody will see the spans; their ids are in logs and answers all the same.
 		options = append(options, sdktrace.WithSampler(sdktrace.NeverSample()))
 	}
 	t.tracerProvider = sdktrace.NewTracerProvider(options...)
-	return nil
 }
 
 func (t *telemetry) setUpMetrics(ctx context.Context, res *resource.Resource) error {
@@ -188,11 +153,7 @@ func (t *telemetry) setUpMetrics(ctx context.Context, res *resource.Resource) er
 		return err
 	}
 	options := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(scrape)}
-	if exporterSet("METRICS") {
-		reader, err := autoexport.NewMetricReader(ctx)
-		if err != nil {
-			return err
-		}
+	if reader, ok := exporterOf(ctx, "METRICS", func() (sdkmetric.Reader, error) { return autoexport.NewMetricReader(ctx) }); ok {
 		options = append(options, sdkmetric.WithReader(reader))
 	}
 	t.meterProvider = sdkmetric.NewMeterProvider(options...)
@@ -201,17 +162,14 @@ func (t *telemetry) setUpMetrics(ctx context.Context, res *resource.Resource) er
 }
 
 // setUpLogs returns handler, joined by OpenTelemetry's where logs are exported.
-func (t *telemetry) setUpLogs(ctx context.Context, res *resource.Resource, handler slog.Handler, level slog.Level) (slog.Handler, error) {
-	if !exporterSet("LOGS") {
-		return handler, nil
-	}
-	exporter, err := autoexport.NewLogExporter(ctx)
-	if err != nil {
-		return nil, err
+func (t *telemetry) setUpLogs(ctx context.Context, res *resource.Resource, handler slog.Handler, level slog.Level) slog.Handler {
+	exporter, ok := exporterOf(ctx, "LOGS", func() (sdklog.Exporter, error) { return autoexport.NewLogExporter(ctx) })
+	if !ok {
+		return handler
 	}
 	t.loggerProvider = sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)))
 	exported := otelslog.NewHandler("gigagate", otelslog.WithLoggerProvider(t.loggerProvider))
-	return slog.NewMultiHandler(handler, levelHandler{exported, level}), nil
+	return slog.NewMultiHandler(handler, levelHandler{exported, level})
 }
 
 // shutdown sends what has been recorded and not yet exported.
