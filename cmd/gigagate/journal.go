@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"gigagate.internal/purchase"
@@ -12,10 +13,16 @@ import (
 	"gigagate.internal/purchase/sqlite"
 )
 
+// noFile is a connection string of PostgreSQL that was given as a file.
+var noFile = regexp.MustCompile(`(?is)://|:.*@|password\s*=`)
+
 // openJournal opens the journal that where names. A PostgreSQL URL can hold a password, so errors
-// must not repeat it.
+// must not repeat it. They do repeat the name of a file.
 func openJournal(ctx context.Context, where string, logger *slog.Logger) (purchase.Journal, error) {
 	if file, ok := strings.CutPrefix(where, "sqlite:"); ok && file != "" {
+		if noFile.MatchString(file) {
+			return nil, errors.New("sqlite: is followed by the name of a file, and this is a connection string: PostgreSQL's is postgres://…")
+		}
 		// As a URL, sqlite://gigagate.db has a host and no file; as a path it is a file in the root folder.
 		if path, isURL := strings.CutPrefix(file, "//"); isURL {
 			if !strings.HasPrefix(path, "/") {

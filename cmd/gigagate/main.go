@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"regexp"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -89,7 +90,7 @@ func run(ctx context.Context, args []string, to console) int {
 		return exited // --help has printed what was asked for
 	}
 	if err != nil {
-		fmt.Fprintln(to.err, "gigagate:", err)
+		fmt.Fprintln(to.err, "gigagate:", withoutArguments(err))
 		return exitUsage
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
@@ -102,6 +103,18 @@ func run(ctx context.Context, args []string, to console) int {
 		return exitFailed
 	}
 	return 0
+}
+
+// Arguments that the parser quotes. A password with a space that the shell was not told to keep together is two arguments.
+var (
+	unexpected = regexp.MustCompile(`(?s)unexpected (argument|token) .*?(, did you mean .*)?$`)
+	noString   = regexp.MustCompile(`(?s)expected string value but got .*`)
+)
+
+// withoutArguments is the text of a parser's error, without arguments that may be a part of a password.
+func withoutArguments(err error) string {
+	text := unexpected.ReplaceAllString(err.Error(), "unexpected $1, not shown as it may be part of a secret$2")
+	return noString.ReplaceAllString(text, "expected string value, and a value that begins with - is given as --FLAG=VALUE")
 }
 
 // Validate refuses a flag that is given and empty, as an argument or a variable: a shell's unset

@@ -49,7 +49,7 @@ var (
 )
 
 // secretVariables may hold a password or a token: exporters send it, and their errors may quote it.
-var secretVariables = regexp.MustCompile(`(?i)^(OTEL_EXPORTER_OTLP_(\w+_)?(HEADERS|ENDPOINT)|\w+_PROXY)$`)
+var secretVariables = regexp.MustCompile(`(?i)^(OTEL_EXPORTER_OTLP_(\w+_)?(HEADERS|ENDPOINT|CERTIFICATE|CLIENT_KEY)|\w+_PROXY)$`)
 
 // withoutSecrets is the text of an error of an exporter.
 func withoutSecrets(text string) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -65,8 +66,11 @@ const maxSecret = 4 << 10
 // readSecret reads the file of a secret. Its error never holds what is in the file.
 func readSecret(name string) (gigastore.Secret, error) {
 	file, err := os.Open(name)
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		err = failed.Err // the path is left out: it is the secret where the secret was given in its place
+	}
 	if err != nil {
-		return "", fmt.Errorf("--gigastore-client-secret-file: %w", err)
+		return "", fmt.Errorf("--gigastore-client-secret-file: the file cannot be read: %w", err)
 	}
 	defer func() { _ = file.Close() }()
 	text, err := io.ReadAll(io.LimitReader(file, maxSecret+1))

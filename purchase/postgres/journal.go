@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -65,6 +66,10 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 		return nil, errors.New("the journal's PostgreSQL URL cannot be read: it has the form postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…, " +
 			"and signs in the user or password are written as %XX")
 	}
+	// Errors repeat the user, the database and the hosts. A colon in them was meant to begin the password.
+	if strings.Contains(config.ConnConfig.User+config.ConnConfig.Database, ":") {
+		return nil, errors.New("the journal's PostgreSQL URL: its user or database has a colon in it; the form is postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+	}
 	j := &Journal{now: options.Now, logger: options.Logger, schema: options.Schema}
 	if j.logger == nil {
 		j.logger = slog.New(slog.DiscardHandler)
@@ -84,7 +89,7 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 	}
 	if err := j.checkSettings(ctx); err != nil {
 		j.pool.Close()
-		return nil, fmt.Errorf("open the PostgreSQL journal: %w", err)
+		return nil, fmt.Errorf("open the PostgreSQL journal: %w", withoutURL(err))
 	}
 	if err := j.migrate(ctx); err != nil {
 		j.pool.Close()
@@ -105,6 +110,18 @@ func strayAt(url string) bool {
 		authority = rest[:end]
 	}
 	return strings.Count(authority, "@") > 1 || strings.Count(rest, "@") > strings.Count(authority, "@")
+}
+
+// withoutURL returns the error of a first connection. Where the error quotes what was taken for a host or for a setting,
+// and can be a part of the password, another error stands in for it.
+func withoutURL(err error) error {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return errors.New("no host is found by the name in the URL; the name is not shown, as it may be the end of a password without an @ and a host after it")
+	}
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && (refused.Code == "42704" || refused.Code == "22023") {
+		return fmt.Errorf("the server refuses a setting in the URL, after the ? (SQLSTATE %s); it is not shown, as it may be the end of a password with an & in it, which is written %%26", refused.Code)
+	}
+	return err
 }
 
 // configure sets what url leaves open; pgx does not tell that from its own defaults.

@@ -279,6 +279,7 @@ DO $$ BEGIN EXECUTE format('COPY (SELECT) TO %L', current_setting('data_director
 // A URL's password is in no error.
 func TestPasswordIsNotTold(t *testing.T) {
 	t.Parallel()
+	server := postgrestest.Shared(t)
 	for _, serverURL := range []string{
 		"postgres://gigagate:hunter2@127.0.0.1:1/postgres?sslmode=disable",
 		"postgres://gigagate:hunter2@127.0.0.1:1/postgres?sslmode=never",
@@ -290,6 +291,12 @@ func TestPasswordIsNotTold(t *testing.T) {
 		"postgres://gigagate:x#hunter2@127.0.0.1/postgres",
 		"postgres://gigagate:%hunter2@127.0.0.1/postgres",
 		"postgres://gigagate:x hunter2@127.0.0.1/postgres",
+		"postgres://gigagate:x@hunter2.invalid/postgres",
+		"postgres://gigagate%3Ahunter2@127.0.0.1:1/postgres",
+		"postgres://127.0.0.1:1/gigagate:hunter2",
+		server.URL + "&password=x&hunter2",
+		server.URL + "&password=x&hunter2=",
+		server.URL + "&password=x&synchronous_commit=hunter2",
 	} {
 		if _, err := postgres.Open(t.Context(), serverURL, postgres.Options{}); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("err = %v", err)

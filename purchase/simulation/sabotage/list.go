@@ -374,4 +374,38 @@ var sabotages = []sabotage{
 	{"an answer that is lost does not name the purchase", []edit{{
 		"cmd/gigagate/client.go", "		text = \": purchase \" + a.GetPurchaseId()\n", "",
 	}}, program, "TestNobodyReadsWhatWasBought"},
+	// What is told of secrets.
+	{"a host that is the end of a password is told", []edit{{
+		"purchase/postgres/journal.go", "errors.AsType[*net.DNSError](err); ok {", "errors.AsType[*net.DNSError](err); ok && err == nil {",
+	}}, "./purchase/postgres", "TestPasswordIsNotTold"},
+	{"a setting that is the end of a password is told", []edit{{
+		"purchase/postgres/journal.go", "refused.Code == \"42704\" || refused.Code == \"22023\"", "refused.Code == \"\"",
+	}}, "./purchase/postgres", "TestPasswordIsNotTold"},
+	{"a user with a password in it is told", []edit{{
+		"purchase/postgres/journal.go", "config.ConnConfig.User+config.ConnConfig.Database, \":\"", "config.ConnConfig.User+config.ConnConfig.Database, \"::::\"",
+	}}, "./purchase/postgres", "TestPasswordIsNotTold"},
+	{"an @ in a password is read as its end", []edit{{
+		"purchase/postgres/journal.go", "	if strayAt(url) {\n", "	if false {\n",
+	}}, "./purchase/postgres", "TestPasswordIsNotTold"},
+	{"a connection string is taken for a file", []edit{{
+		"cmd/gigagate/journal.go", "noFile.MatchString(file)", "noFile.MatchString(\"\")",
+	}}, program, "TestStartTellsNoSecret"},
+	{"an argument with the end of a password is told", []edit{{
+		"cmd/gigagate/main.go", "unexpected.ReplaceAllString(err.Error(), \"unexpected $1, not shown as it may be part of a secret$2\")", "err.Error()",
+	}}, program, "TestStartTellsNoSecret"},
+	{"a secret given as a flag's value is told", []edit{{
+		"cmd/gigagate/main.go", "	return noString.ReplaceAllString(text, ", "	return regexp.MustCompile(`^$`).ReplaceAllString(text, ",
+	}}, program, "TestStartTellsNoSecret"},
+	{"a secret given in place of its file is told", []edit{{
+		"cmd/gigagate/vendor.go", "		err = failed.Err // ", "		err = failed // ",
+	}}, program, "TestStartTellsNoSecret"},
+	{"an exporter's error tells what it was given", []edit{{
+		"cmd/gigagate/telemetry_log.go", "		text = masked(text, value)\n", "",
+	}}, program, "TestTelemetryTellsNoSecret"},
+	{"an unreadable attribute of the resource is told", []edit{{
+		"cmd/gigagate/telemetry.go", "		_ = os.Unsetenv(\"OTEL_RESOURCE_ATTRIBUTES\")\n", "		_ = os.Getenv(\"OTEL_RESOURCE_ATTRIBUTES\")\n",
+	}}, program, "TestTelemetryTellsNoSecret"},
+	{"gRPC tells what it was given", []edit{{
+		"cmd/gigagate/main.go", "	takeOverGRPC()\n", "",
+	}}, program, "TestTelemetryTellsNoSecret"},
 }
