@@ -120,6 +120,7 @@ func TestStartTellsNoSecret(t *testing.T) {
 		{vendor, "https://127.0.0.1:1/?key=SECRET"},
 		{vendor, "https://127.0.0.1:1#SECRET"},
 		{"--gigastore-client-id", "shop:SECRET"},
+		{"--gigastore-client-id", "SECRET"},
 		{"--gigastore-client-secret-file", "SECRET"},
 		{"--gigastore-client-secret-file", "-SECRET"},
 		{"--gigastore-client-secret", "SECRET"},

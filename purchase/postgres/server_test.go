@@ -287,6 +287,7 @@ func TestPasswordIsNotTold(t *testing.T) {
 		"postgres://gigagate:x@hunter2@127.0.0.1/postgres",
 		"postgres://gigagate:x/hunter2@127.0.0.1/postgres",
 		"postgres://gigagate:12/hunter2@127.0.0.1/postgres",
+		"postgres://localhost:1/hunter2@127.0.0.1/postgres",
 		"postgres://gigagate:x?hunter2@127.0.0.1/postgres",
 		"postgres://gigagate:x#hunter2@127.0.0.1/postgres",
 		"postgres://gigagate:%hunter2@127.0.0.1/postgres",
