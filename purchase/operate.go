@@ -25,6 +25,9 @@ func (e *Engine) Get(ctx context.Context, id string) (Purchase, []Entry, error) 
 	return p, history, nil
 }
 
+// Reconciliation tells why a purchase is not settled yet; nil where it is, or is still under way.
+func (e *Engine) Reconciliation(p Purchase) *Reconciliation { return e.reconciler.reconciliation(p) }
+
 // List pages through purchases.
 func (e *Engine) List(ctx context.Context, filter Filter, page Page) ([]Purchase, error) {
 	return bounded(ctx, listBudget, func(ctx context.Context) ([]Purchase, error) { return e.journal.List(ctx, filter, page) })

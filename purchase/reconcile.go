@@ -56,7 +56,8 @@ type reconciler struct {
 	mu           sync.Mutex // of absences, for those who only ask
 	absences     map[string]absence
 	lastComplete time.Time
-	lastScan     time.Time // when the newest, complete or not, began
+	lastScan     time.Time // when the newest, complete or not, began; of mu, too
+	failedScans  int       // in a row
 }
 
 // absence is what complete reads said of a purchase that they lacked.
@@ -71,6 +72,7 @@ type absence struct {
 	lacked int
 	last   time.Time // when the newest of them began
 	around time.Time // when it was last looked for by itself
+	look   look
 }
 
 func newReconciler(engine *Engine, config ReconcileConfig) *reconciler {
@@ -138,7 +140,7 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	if !r.scanDue(watched, slices.Concat(open, foreign), asked) {
 		return len(open) + len(foreign)
 	}
-	r.lastScan = time.Now()
+	r.beganScan()
 	scan := r.scan(ctx, watched, open)
 	r.alarmAbsent(ctx, watched, scan)
 	foreign = r.settleForeign(ctx, foreign, scan)
@@ -148,8 +150,15 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 			break
 		}
 		r.weighAbsence(ctx, p, scan)
+		r.tellAbsent(p, scan)
 	}
 	return len(open) + len(foreign)
+}
+
+func (r *reconciler) beganScan() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lastScan = time.Now()
 }
 
 // aroundDue picks what is worth looking for by itself: what is uncertain before what operators own, and what was not

@@ -45,6 +45,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 	}
 	record, whole := r.complete(ctx, record)
 	if !whole && time.Now().Before(r.quietEnd(p)) {
+		r.tellFound(p, "its customer and its eSIM, which cannot be read yet")
 		return // the customer or the eSIM is not readable yet, and without them a sale is of little use
 	}
 	if !plausible(p, record) {
@@ -61,6 +62,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 	case errors.Is(err, ErrItemTaken):
 		r.beyondEvidence(ctx, p, ItemTaken)
 	default:
+		r.tellFound(p, "a write of this gateway's journal, which failed")
 		r.engine.logger.WarnContext(ctx, "reconcile: a sale that was found is not journaled yet", "purchase_id", p.ID, "error", err.Error())
 	}
 }

@@ -18,7 +18,8 @@ const maxWitnesses = 50
 // sighting is what one read of the vendor's records showed of the purchases it was asked for.
 type sighting struct {
 	began    time.Time
-	complete bool // the whole list was read, to its end
+	complete bool  // the whole list was read, to its end
+	err      error // why not
 	records  map[string][]gigastore.ActivatedItemRecord
 	// asked holds the ids worth keeping; a list can be long.
 	asked map[string]bool
@@ -169,14 +170,27 @@ func (r *reconciler) scan(ctx context.Context, watched, open []Purchase) *sighti
 	s.began = time.Now()
 	for record, err := range r.engine.vendor.ActivatedItems(ctx, newestFirst) {
 		if err != nil {
-			r.engine.logger.WarnContext(ctx, "reconcile: the vendor's list cannot be read", "error", err.Error())
+			r.failedScans++
+			s.err = err
+			r.engine.logger.WarnContext(ctx, "reconcile: the vendor's list cannot be read",
+				"error", err.Error(), "times", r.failedScans, "open", len(open), "purchase_ids", someIDs(open))
 			return s
 		}
 		s.see(record)
 	}
 	s.complete = true
+	r.failedScans = 0
 	r.lastComplete = s.began
 	return s
+}
+
+// someIDs are those that a log line has room for.
+func someIDs(purchases []Purchase) []string {
+	var ids []string
+	for _, p := range purchases[:min(len(purchases), 10)] {
+		ids = append(ids, p.ID)
+	}
+	return ids
 }
 
 // witnesses lists purchases like p that were bought for one of accounts.

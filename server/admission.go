@@ -26,7 +26,8 @@ type admission struct {
 	// lives is how long a call of a method may take in all. Methods that are not in it, health watches for one, may take
 	// as long as their connection.
 	lives   map[string]time.Duration
-	longest time.Duration // no handler takes longer
+	known   map[string]bool // every method there is
+	longest time.Duration   // no handler takes longer
 }
 
 func newAdmission() *admission {
@@ -104,8 +105,22 @@ func begin(ctx context.Context) bool {
 	return true
 }
 
-// admissionStats tells admission of handlers that have ended.
-type admissionStats struct{ stats.Handler }
+// admissionStats tells admission of handlers that have ended. It also keeps the names of methods that there are not, which
+// are the caller's own words, out of spans and metrics.
+type admissionStats struct {
+	stats.Handler
+	admission *admission
+}
+
+// TagRPC implements [stats.Handler].
+func (h admissionStats) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	if !h.admission.known[info.FullMethodName] {
+		other := *info
+		other.FullMethodName = "_OTHER" // OpenTelemetry's word for it
+		info = &other
+	}
+	return h.Handler.TagRPC(ctx, info)
+}
 
 // HandleRPC implements [stats.Handler].
 func (h admissionStats) HandleRPC(ctx context.Context, event stats.RPCStats) {
@@ -153,10 +168,13 @@ func beginStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, ne
 // setLives says how long calls may take: as long as an answer does, and then as long as a slow reader needs for it.
 func (s *Server) setLives(services map[string]grpc.ServiceInfo) {
 	s.admission.lives, s.admission.longest = map[string]time.Duration{}, s.AnswerWithin()+readTime
+	s.admission.known = map[string]bool{}
 	for name, service := range services {
 		for _, method := range service.Methods {
+			full := "/" + name + "/" + method.Name
+			s.admission.known[full] = true
 			if !method.IsServerStream {
-				s.admission.lives["/"+name+"/"+method.Name] = s.admission.longest
+				s.admission.lives[full] = s.admission.longest
 			}
 		}
 	}

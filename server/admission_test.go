@@ -34,7 +34,7 @@ func TestAdmission(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission()
-		handlers := admissionStats{noStats{}}
+		handlers := admissionStats{noStats{}, a}
 		var contexts []context.Context
 		var leaves []context.CancelFunc
 		open := func(host string) context.Context {

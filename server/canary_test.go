@@ -124,8 +124,11 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 		return a
 	}
 	for _, method := range []string{"/gigagate.v1.ActivationService/CANARY", "/CANARY.Service/Method"} {
-		if err := g.conn.Invoke(t.Context(), method, &reg{}, &reg{}); status.Code(err) != codes.Unimplemented {
-			t.Errorf("%s: %v", method, err)
+		err := g.conn.Invoke(t.Context(), method, &reg{}, &reg{})
+		var a answer
+		a.setStatus(status.Convert(err))
+		if a.code != codes.Unimplemented || a.outcome.GetReason() != gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND {
+			t.Errorf("%s: %v, %v", method, err, a.outcome)
 		}
 	}
 	sold := ""

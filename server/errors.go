@@ -36,6 +36,8 @@ type failure struct {
 	// httpStatus is zero: the one of the row's code.
 	httpStatus int
 	sentence   string // empty: the row's
+	// unknownMethod: gRPC has a code of its own for it.
+	unknownMethod bool
 	// retryDelay is zero: the row's.
 	retryDelay time.Duration
 	cause      error // for the log, never for the caller
@@ -245,10 +247,14 @@ func (f *failure) GRPCStatus() *status.Status {
 	if delay := outcome.GetRetryDelay(); delay != nil {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: delay})
 	}
-	st, err := status.New(row.code, f.publicSentence()).WithDetails(append(details, outcome)...)
+	code := row.code
+	if f.unknownMethod {
+		code = codes.Unimplemented
+	}
+	st, err := status.New(code, f.publicSentence()).WithDetails(append(details, outcome)...)
 	if err != nil {
 		// Only a message that cannot be marshalled gets here, and these can.
-		return status.New(row.code, f.publicSentence())
+		return status.New(code, f.publicSentence())
 	}
 	return st
 }

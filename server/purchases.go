@@ -33,7 +33,7 @@ func (s purchaseService) GetPurchase(ctx context.Context, req *gigagatev1.GetPur
 	if err != nil {
 		return nil, journalFailure(req.GetId(), err)
 	}
-	resp := &gigagatev1.GetPurchaseResponse{Purchase: purchaseToProto(p)}
+	resp := &gigagatev1.GetPurchaseResponse{Purchase: purchaseToProto(p), Reconciliation: reconciliationToProto(s.engine.Reconciliation(p))}
 	for _, entry := range history {
 		resp.History = append(resp.History, entryToProto(entry))
 	}
@@ -198,6 +198,20 @@ func purchaseToProto(p purchase.Purchase) *gigagatev1.Purchase {
 		CreateTime:       timestampOf(p.ClaimedAt),
 		UpdateTime:       timestampOf(p.UpdatedAt),
 		SettleTime:       timestampOf(p.SettledAt),
+	}
+}
+
+func reconciliationToProto(r *purchase.Reconciliation) *gigagatev1.Reconciliation {
+	if r == nil {
+		return nil
+	}
+	return &gigagatev1.Reconciliation{
+		LastReadTime: timestampOf(r.LastRead),
+		LastResult:   r.LastResult,
+		FailedReads:  int32(r.FailedReads), //nolint:gosec // one every few seconds
+		Missing:      r.Missing,
+		NextReadTime: timestampOf(r.NextRead),
+		OperatorTime: timestampOf(r.Operator),
 	}
 }
 

@@ -347,3 +347,23 @@ func TestInvalidFieldsOfListsOverGRPC(t *testing.T) {
 	a = g.overGRPC(t, t.Context(), ask(&gigagatev1.ListPurchasesRequest{State: 7}))
 	a.check(t, want{codes.InvalidArgument, 400, "INVALID_FIELD", "NOT_STARTED", false, []string{"state"}})
 }
+
+// Why a purchase is not settled is told on both doors, and of a settled one nothing.
+func TestReconciliationIsTold(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	g.inject(t, pathRegister, "commit_then_reset", nil)
+	g.injectMany(t, "/gigastore/activations/activated-items", "list_fail", 1000, nil)
+	id := g.overGRPC(t, t.Context(), ask(register())).purchaseID(t)
+	for _, d := range g.doors() {
+		read := g.read(t, d, id)
+		r := read.GetReconciliation()
+		if read.GetPurchase().GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_UNCERTAIN || r.GetMissing() == "" || r.GetNextReadTime() == nil {
+			t.Errorf("%s: %v", d.name, read)
+		}
+	}
+	settled := g.bought(t, register(mode(firstUse)))
+	if r := g.read(t, g.doors()[0], settled).GetReconciliation(); r != nil {
+		t.Errorf("of a settled purchase: %v", r)
+	}
+}

@@ -138,10 +138,11 @@ func New(config Config) (*Server, error) {
 // newGRPC makes the gRPC door.
 func (s *Server) newGRPC() *grpc.Server {
 	server := grpc.NewServer(append(s.admission.transportLimits(),
-		grpc.StatsHandler(admissionStats{otelgrpc.NewServerHandler(s.otelgrpcOptions()...)}),
+		grpc.StatsHandler(admissionStats{otelgrpc.NewServerHandler(s.otelgrpcOptions()...), s.admission}),
 		grpc.ChainUnaryInterceptor(s.interceptors(doorGRPC)...),
 		grpc.ChainStreamInterceptor(beginStream, s.endWithDrain),
 		grpc.ForceServerCodecV2(newTolerantCodec()),
+		grpc.UnknownServiceHandler(unknownMethod),
 		// A purchase may wait for longer than a caller's pings do, and grpc-go would end the connection of
 		// one that pings more often than every five minutes, with all calls on it.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true}),
@@ -165,6 +166,11 @@ func (s *Server) endWithDrain(srv any, stream grpc.ServerStream, _ *grpc.StreamS
 	case <-s.streams.Done():
 		return status.Error(codes.Unavailable, "the gateway is shutting down")
 	}
+}
+
+// unknownMethod answers calls of what there is not, in place of grpc-go, whose status has no Outcome.
+func unknownMethod(any, grpc.ServerStream) error {
+	return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND, unknownMethod: true}
 }
 
 // newInProcess makes the channel that the REST door calls the services through: no socket, and

@@ -35,7 +35,10 @@ var untoldMethods = map[string]string{
 	"Countries":       "the contract has no countries yet",
 	"Version":         "no source says what it holds",
 	"Account":         "of the client itself",
+	"Accounts":        "of the client itself",
 	"Timeout":         "of the client itself",
+	"Problems":        "operators are told, by the log, the metrics and /readyz",
+	"Watch":           "it returns nothing",
 }
 
 // untoldFields are the fields of what those methods return that callers are not told, and why. What no decoder knows

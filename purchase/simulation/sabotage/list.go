@@ -235,7 +235,7 @@ var sabotages = []sabotage{
 		"purchase/settle.go", "		a.unproven++\n", "		a.unproven++\n		a.reads++\n",
 	}}, simulation, "TestReadsThatShowNothingDoNotCount"},
 	{"a list that breaks off is complete", []edit{{
-		"purchase/sighting.go", "\"error\", err.Error())\n			return s\n", "\"error\", err.Error())\n			break\n",
+		"purchase/sighting.go", "someIDs(open))\n			return s\n", "someIDs(open))\n			break\n",
 	}}, simulation, "TestNotPresumedAbsent"},
 	{"a success that was seen is forgotten", []edit{
 		{"purchase/settle.go", "	case p.SuccessSeen || unexplained || !older:\n", "	case unexplained || !older:\n"},

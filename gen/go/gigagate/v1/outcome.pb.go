@@ -97,7 +97,7 @@ const (
 	// REST only: the request could not be read as this call (bad JSON, an unknown or repeated
 	// field, trailing data, a query where none belongs, more than one Idempotency-Key).
 	ErrorReason_ERROR_REASON_MALFORMED_REQUEST ErrorReason = 2
-	// REST only: there is nothing at this path.
+	// There is nothing at this path; gRPC: there is no such method (UNIMPLEMENTED).
 	ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND ErrorReason = 3
 	// REST only: the path exists, but not with this method.
 	ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED ErrorReason = 4
@@ -122,9 +122,10 @@ const (
 	ErrorReason_ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED ErrorReason = 23
 	// The vendor calls the package active already, but its record does not show it.
 	ErrorReason_ERROR_REASON_ALREADY_ACTIVE ErrorReason = 24
-	// The item costs the reseller more than max_purchase_price.
+	// The item costs the reseller more than max_purchase_price, or than this gateway allows.
 	ErrorReason_ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED ErrorReason = 25
-	// max_purchase_price was given, and what the item costs the reseller could not be read.
+	// max_purchase_price was given, or this gateway has a limit of its own, and what the item costs the
+	// reseller could not be read.
 	ErrorReason_ERROR_REASON_PURCHASE_PRICE_UNREADABLE ErrorReason = 26
 	// The purchase is settled already, or still under way: there is nothing to resolve.
 	ErrorReason_ERROR_REASON_NOT_RESOLVABLE ErrorReason = 27
@@ -259,8 +260,13 @@ func (ErrorReason) EnumDescriptor() ([]byte, []int) {
 //
 // It answers the three questions a caller has after an error: what went wrong (reason), whether
 // credit may have been spent (effect), and what to do next. Repeating a call with the same request
-// id is always safe. A status without this detail (a broken connection, a proxy's page) means
-// EFFECT_INDETERMINATE: repeat the same request id.
+// id is always safe.
+//
+// A status without this detail means EFFECT_INDETERMINATE: repeat the same request id. It comes from
+// what carries the call: a broken connection, a deadline that is over, a proxy's page. The gateway's
+// own transports send it too, where they refuse before they know which call it is: a message above
+// 256 KiB (RESOURCE_EXHAUSTED), a compression other than gzip (UNIMPLEMENTED), headers above 16 KiB, a
+// flood of calls (CANCELLED), and over REST what is no HTTP request.
 type Outcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What went wrong. The same text stands, without its prefix, in google.rpc.ErrorInfo.reason.

@@ -552,9 +552,11 @@ type GetPurchaseResponse struct {
 	// The purchase.
 	Purchase *Purchase `protobuf:"bytes,1,opt,name=purchase,proto3" json:"purchase,omitempty"`
 	// What happened to it, oldest first.
-	History       []*PurchaseEvent `protobuf:"bytes,2,rep,name=history,proto3" json:"history,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	History []*PurchaseEvent `protobuf:"bytes,2,rep,name=history,proto3" json:"history,omitempty"`
+	// Why it is not settled yet. Unset unless its state is UNCERTAIN or NEEDS_OPERATOR.
+	Reconciliation *Reconciliation `protobuf:"bytes,3,opt,name=reconciliation,proto3" json:"reconciliation,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetPurchaseResponse) Reset() {
@@ -601,6 +603,105 @@ func (x *GetPurchaseResponse) GetHistory() []*PurchaseEvent {
 	return nil
 }
 
+func (x *GetPurchaseResponse) GetReconciliation() *Reconciliation {
+	if x != nil {
+		return x.Reconciliation
+	}
+	return nil
+}
+
+// Reconciliation tells a person why a purchase is not settled yet, as the replica that answers sees it:
+// each replica reads the vendor's records by itself. Programs go by the purchase's state.
+type Reconciliation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the vendor's records were last read for it. Unset: not yet by this replica.
+	LastReadTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=last_read_time,json=lastReadTime,proto3" json:"last_read_time,omitempty"`
+	// What came of that.
+	LastResult string `protobuf:"bytes,2,opt,name=last_result,json=lastResult,proto3" json:"last_result,omitempty"`
+	// Reads in a row, up to the last one, that did not come to their end.
+	FailedReads int32 `protobuf:"varint,3,opt,name=failed_reads,json=failedReads,proto3" json:"failed_reads,omitempty"`
+	// What has to come before the purchase is settled.
+	Missing string `protobuf:"bytes,4,opt,name=missing,proto3" json:"missing,omitempty"`
+	// When the records are read again at the earliest.
+	NextReadTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=next_read_time,json=nextReadTime,proto3" json:"next_read_time,omitempty"`
+	// When an operator is asked if nothing changes. Unset: not known, or asked already.
+	OperatorTime  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=operator_time,json=operatorTime,proto3" json:"operator_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reconciliation) Reset() {
+	*x = Reconciliation{}
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reconciliation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reconciliation) ProtoMessage() {}
+
+func (x *Reconciliation) ProtoReflect() protoreflect.Message {
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reconciliation.ProtoReflect.Descriptor instead.
+func (*Reconciliation) Descriptor() ([]byte, []int) {
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Reconciliation) GetLastReadTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastReadTime
+	}
+	return nil
+}
+
+func (x *Reconciliation) GetLastResult() string {
+	if x != nil {
+		return x.LastResult
+	}
+	return ""
+}
+
+func (x *Reconciliation) GetFailedReads() int32 {
+	if x != nil {
+		return x.FailedReads
+	}
+	return 0
+}
+
+func (x *Reconciliation) GetMissing() string {
+	if x != nil {
+		return x.Missing
+	}
+	return ""
+}
+
+func (x *Reconciliation) GetNextReadTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextReadTime
+	}
+	return nil
+}
+
+func (x *Reconciliation) GetOperatorTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OperatorTime
+	}
+	return nil
+}
+
 // ListPurchasesRequest selects purchases. Unset filters do not filter.
 type ListPurchasesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -624,7 +725,7 @@ type ListPurchasesRequest struct {
 
 func (x *ListPurchasesRequest) Reset() {
 	*x = ListPurchasesRequest{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[4]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -636,7 +737,7 @@ func (x *ListPurchasesRequest) String() string {
 func (*ListPurchasesRequest) ProtoMessage() {}
 
 func (x *ListPurchasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[4]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -649,7 +750,7 @@ func (x *ListPurchasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPurchasesRequest.ProtoReflect.Descriptor instead.
 func (*ListPurchasesRequest) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{4}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListPurchasesRequest) GetState() PurchaseState {
@@ -714,7 +815,7 @@ type ListPurchasesResponse struct {
 
 func (x *ListPurchasesResponse) Reset() {
 	*x = ListPurchasesResponse{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[5]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -726,7 +827,7 @@ func (x *ListPurchasesResponse) String() string {
 func (*ListPurchasesResponse) ProtoMessage() {}
 
 func (x *ListPurchasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[5]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -739,7 +840,7 @@ func (x *ListPurchasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPurchasesResponse.ProtoReflect.Descriptor instead.
 func (*ListPurchasesResponse) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{5}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListPurchasesResponse) GetPurchases() []*Purchase {
@@ -769,7 +870,7 @@ type WaitPurchaseRequest struct {
 
 func (x *WaitPurchaseRequest) Reset() {
 	*x = WaitPurchaseRequest{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[6]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -781,7 +882,7 @@ func (x *WaitPurchaseRequest) String() string {
 func (*WaitPurchaseRequest) ProtoMessage() {}
 
 func (x *WaitPurchaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[6]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -794,7 +895,7 @@ func (x *WaitPurchaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitPurchaseRequest.ProtoReflect.Descriptor instead.
 func (*WaitPurchaseRequest) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{6}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WaitPurchaseRequest) GetId() string {
@@ -822,7 +923,7 @@ type WaitPurchaseResponse struct {
 
 func (x *WaitPurchaseResponse) Reset() {
 	*x = WaitPurchaseResponse{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[7]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -834,7 +935,7 @@ func (x *WaitPurchaseResponse) String() string {
 func (*WaitPurchaseResponse) ProtoMessage() {}
 
 func (x *WaitPurchaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[7]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -847,7 +948,7 @@ func (x *WaitPurchaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitPurchaseResponse.ProtoReflect.Descriptor instead.
 func (*WaitPurchaseResponse) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{7}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WaitPurchaseResponse) GetPurchase() *Purchase {
@@ -882,7 +983,7 @@ type ResolvePurchaseRequest struct {
 
 func (x *ResolvePurchaseRequest) Reset() {
 	*x = ResolvePurchaseRequest{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[8]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +995,7 @@ func (x *ResolvePurchaseRequest) String() string {
 func (*ResolvePurchaseRequest) ProtoMessage() {}
 
 func (x *ResolvePurchaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[8]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +1008,7 @@ func (x *ResolvePurchaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvePurchaseRequest.ProtoReflect.Descriptor instead.
 func (*ResolvePurchaseRequest) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{8}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ResolvePurchaseRequest) GetId() string {
@@ -993,7 +1094,7 @@ type ResolvePurchaseResponse struct {
 
 func (x *ResolvePurchaseResponse) Reset() {
 	*x = ResolvePurchaseResponse{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[9]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1106,7 @@ func (x *ResolvePurchaseResponse) String() string {
 func (*ResolvePurchaseResponse) ProtoMessage() {}
 
 func (x *ResolvePurchaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[9]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1119,7 @@ func (x *ResolvePurchaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvePurchaseResponse.ProtoReflect.Descriptor instead.
 func (*ResolvePurchaseResponse) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{9}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ResolvePurchaseResponse) GetPurchase() *Purchase {
@@ -1072,10 +1173,19 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\x04note\x18\f \x01(\tR\x04note\x12\x16\n" +
 	"\x06forced\x18\r \x01(\bR\x06forced\"P\n" +
 	"\x12GetPurchaseRequest\x12:\n" +
-	"\x02id\x18\x01 \x01(\tB*\xe0A\x02\xbaH$\xc8\x01\x01r\x1f2\x1d^[0-7][0-9A-HJKMNP-TV-Z]{25}$R\x02id\"~\n" +
+	"\x02id\x18\x01 \x01(\tB*\xe0A\x02\xbaH$\xc8\x01\x01r\x1f2\x1d^[0-7][0-9A-HJKMNP-TV-Z]{25}$R\x02id\"\xc3\x01\n" +
 	"\x13GetPurchaseResponse\x121\n" +
 	"\bpurchase\x18\x01 \x01(\v2\x15.gigagate.v1.PurchaseR\bpurchase\x124\n" +
-	"\ahistory\x18\x02 \x03(\v2\x1a.gigagate.v1.PurchaseEventR\ahistory\"\xae\x03\n" +
+	"\ahistory\x18\x02 \x03(\v2\x1a.gigagate.v1.PurchaseEventR\ahistory\x12C\n" +
+	"\x0ereconciliation\x18\x03 \x01(\v2\x1b.gigagate.v1.ReconciliationR\x0ereconciliation\"\xb3\x02\n" +
+	"\x0eReconciliation\x12@\n" +
+	"\x0elast_read_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\flastReadTime\x12\x1f\n" +
+	"\vlast_result\x18\x02 \x01(\tR\n" +
+	"lastResult\x12!\n" +
+	"\ffailed_reads\x18\x03 \x01(\x05R\vfailedReads\x12\x18\n" +
+	"\amissing\x18\x04 \x01(\tR\amissing\x12@\n" +
+	"\x0enext_read_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fnextReadTime\x12?\n" +
+	"\roperator_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\foperatorTime\"\xae\x03\n" +
 	"\x14ListPurchasesRequest\x12:\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1a.gigagate.v1.PurchaseStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x127\n" +
 	"\n" +
@@ -1139,7 +1249,7 @@ func file_gigagate_v1_purchase_service_proto_rawDescGZIP() []byte {
 }
 
 var file_gigagate_v1_purchase_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_gigagate_v1_purchase_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_gigagate_v1_purchase_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_gigagate_v1_purchase_service_proto_goTypes = []any{
 	(PurchaseState)(0),              // 0: gigagate.v1.PurchaseState
 	(PurchaseKind)(0),               // 1: gigagate.v1.PurchaseKind
@@ -1147,49 +1257,54 @@ var file_gigagate_v1_purchase_service_proto_goTypes = []any{
 	(*PurchaseEvent)(nil),           // 3: gigagate.v1.PurchaseEvent
 	(*GetPurchaseRequest)(nil),      // 4: gigagate.v1.GetPurchaseRequest
 	(*GetPurchaseResponse)(nil),     // 5: gigagate.v1.GetPurchaseResponse
-	(*ListPurchasesRequest)(nil),    // 6: gigagate.v1.ListPurchasesRequest
-	(*ListPurchasesResponse)(nil),   // 7: gigagate.v1.ListPurchasesResponse
-	(*WaitPurchaseRequest)(nil),     // 8: gigagate.v1.WaitPurchaseRequest
-	(*WaitPurchaseResponse)(nil),    // 9: gigagate.v1.WaitPurchaseResponse
-	(*ResolvePurchaseRequest)(nil),  // 10: gigagate.v1.ResolvePurchaseRequest
-	(*ResolvePurchaseResponse)(nil), // 11: gigagate.v1.ResolvePurchaseResponse
-	(Effect)(0),                     // 12: gigagate.v1.Effect
-	(ActivationMode)(0),             // 13: gigagate.v1.ActivationMode
-	(*timestamppb.Timestamp)(nil),   // 14: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 15: google.protobuf.Duration
+	(*Reconciliation)(nil),          // 6: gigagate.v1.Reconciliation
+	(*ListPurchasesRequest)(nil),    // 7: gigagate.v1.ListPurchasesRequest
+	(*ListPurchasesResponse)(nil),   // 8: gigagate.v1.ListPurchasesResponse
+	(*WaitPurchaseRequest)(nil),     // 9: gigagate.v1.WaitPurchaseRequest
+	(*WaitPurchaseResponse)(nil),    // 10: gigagate.v1.WaitPurchaseResponse
+	(*ResolvePurchaseRequest)(nil),  // 11: gigagate.v1.ResolvePurchaseRequest
+	(*ResolvePurchaseResponse)(nil), // 12: gigagate.v1.ResolvePurchaseResponse
+	(Effect)(0),                     // 13: gigagate.v1.Effect
+	(ActivationMode)(0),             // 14: gigagate.v1.ActivationMode
+	(*timestamppb.Timestamp)(nil),   // 15: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 16: google.protobuf.Duration
 }
 var file_gigagate_v1_purchase_service_proto_depIdxs = []int32{
 	1,  // 0: gigagate.v1.Purchase.kind:type_name -> gigagate.v1.PurchaseKind
 	0,  // 1: gigagate.v1.Purchase.state:type_name -> gigagate.v1.PurchaseState
-	12, // 2: gigagate.v1.Purchase.effect:type_name -> gigagate.v1.Effect
-	13, // 3: gigagate.v1.Purchase.activation_mode:type_name -> gigagate.v1.ActivationMode
-	14, // 4: gigagate.v1.Purchase.create_time:type_name -> google.protobuf.Timestamp
-	14, // 5: gigagate.v1.Purchase.update_time:type_name -> google.protobuf.Timestamp
-	14, // 6: gigagate.v1.Purchase.settle_time:type_name -> google.protobuf.Timestamp
-	14, // 7: gigagate.v1.PurchaseEvent.time:type_name -> google.protobuf.Timestamp
+	13, // 2: gigagate.v1.Purchase.effect:type_name -> gigagate.v1.Effect
+	14, // 3: gigagate.v1.Purchase.activation_mode:type_name -> gigagate.v1.ActivationMode
+	15, // 4: gigagate.v1.Purchase.create_time:type_name -> google.protobuf.Timestamp
+	15, // 5: gigagate.v1.Purchase.update_time:type_name -> google.protobuf.Timestamp
+	15, // 6: gigagate.v1.Purchase.settle_time:type_name -> google.protobuf.Timestamp
+	15, // 7: gigagate.v1.PurchaseEvent.time:type_name -> google.protobuf.Timestamp
 	0,  // 8: gigagate.v1.PurchaseEvent.state:type_name -> gigagate.v1.PurchaseState
 	2,  // 9: gigagate.v1.GetPurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
 	3,  // 10: gigagate.v1.GetPurchaseResponse.history:type_name -> gigagate.v1.PurchaseEvent
-	0,  // 11: gigagate.v1.ListPurchasesRequest.state:type_name -> gigagate.v1.PurchaseState
-	14, // 12: gigagate.v1.ListPurchasesRequest.from_time:type_name -> google.protobuf.Timestamp
-	14, // 13: gigagate.v1.ListPurchasesRequest.to_time:type_name -> google.protobuf.Timestamp
-	2,  // 14: gigagate.v1.ListPurchasesResponse.purchases:type_name -> gigagate.v1.Purchase
-	15, // 15: gigagate.v1.WaitPurchaseRequest.timeout:type_name -> google.protobuf.Duration
-	2,  // 16: gigagate.v1.WaitPurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
-	2,  // 17: gigagate.v1.ResolvePurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
-	4,  // 18: gigagate.v1.PurchaseService.GetPurchase:input_type -> gigagate.v1.GetPurchaseRequest
-	6,  // 19: gigagate.v1.PurchaseService.ListPurchases:input_type -> gigagate.v1.ListPurchasesRequest
-	8,  // 20: gigagate.v1.PurchaseService.WaitPurchase:input_type -> gigagate.v1.WaitPurchaseRequest
-	10, // 21: gigagate.v1.PurchaseService.ResolvePurchase:input_type -> gigagate.v1.ResolvePurchaseRequest
-	5,  // 22: gigagate.v1.PurchaseService.GetPurchase:output_type -> gigagate.v1.GetPurchaseResponse
-	7,  // 23: gigagate.v1.PurchaseService.ListPurchases:output_type -> gigagate.v1.ListPurchasesResponse
-	9,  // 24: gigagate.v1.PurchaseService.WaitPurchase:output_type -> gigagate.v1.WaitPurchaseResponse
-	11, // 25: gigagate.v1.PurchaseService.ResolvePurchase:output_type -> gigagate.v1.ResolvePurchaseResponse
-	22, // [22:26] is the sub-list for method output_type
-	18, // [18:22] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	6,  // 11: gigagate.v1.GetPurchaseResponse.reconciliation:type_name -> gigagate.v1.Reconciliation
+	15, // 12: gigagate.v1.Reconciliation.last_read_time:type_name -> google.protobuf.Timestamp
+	15, // 13: gigagate.v1.Reconciliation.next_read_time:type_name -> google.protobuf.Timestamp
+	15, // 14: gigagate.v1.Reconciliation.operator_time:type_name -> google.protobuf.Timestamp
+	0,  // 15: gigagate.v1.ListPurchasesRequest.state:type_name -> gigagate.v1.PurchaseState
+	15, // 16: gigagate.v1.ListPurchasesRequest.from_time:type_name -> google.protobuf.Timestamp
+	15, // 17: gigagate.v1.ListPurchasesRequest.to_time:type_name -> google.protobuf.Timestamp
+	2,  // 18: gigagate.v1.ListPurchasesResponse.purchases:type_name -> gigagate.v1.Purchase
+	16, // 19: gigagate.v1.WaitPurchaseRequest.timeout:type_name -> google.protobuf.Duration
+	2,  // 20: gigagate.v1.WaitPurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
+	2,  // 21: gigagate.v1.ResolvePurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
+	4,  // 22: gigagate.v1.PurchaseService.GetPurchase:input_type -> gigagate.v1.GetPurchaseRequest
+	7,  // 23: gigagate.v1.PurchaseService.ListPurchases:input_type -> gigagate.v1.ListPurchasesRequest
+	9,  // 24: gigagate.v1.PurchaseService.WaitPurchase:input_type -> gigagate.v1.WaitPurchaseRequest
+	11, // 25: gigagate.v1.PurchaseService.ResolvePurchase:input_type -> gigagate.v1.ResolvePurchaseRequest
+	5,  // 26: gigagate.v1.PurchaseService.GetPurchase:output_type -> gigagate.v1.GetPurchaseResponse
+	8,  // 27: gigagate.v1.PurchaseService.ListPurchases:output_type -> gigagate.v1.ListPurchasesResponse
+	10, // 28: gigagate.v1.PurchaseService.WaitPurchase:output_type -> gigagate.v1.WaitPurchaseResponse
+	12, // 29: gigagate.v1.PurchaseService.ResolvePurchase:output_type -> gigagate.v1.ResolvePurchaseResponse
+	26, // [26:30] is the sub-list for method output_type
+	22, // [22:26] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_gigagate_v1_purchase_service_proto_init() }
@@ -1199,7 +1314,7 @@ func file_gigagate_v1_purchase_service_proto_init() {
 	}
 	file_gigagate_v1_activated_item_proto_init()
 	file_gigagate_v1_outcome_proto_init()
-	file_gigagate_v1_purchase_service_proto_msgTypes[8].OneofWrappers = []any{
+	file_gigagate_v1_purchase_service_proto_msgTypes[9].OneofWrappers = []any{
 		(*ResolvePurchaseRequest_ActivatedItemUid)(nil),
 		(*ResolvePurchaseRequest_NothingSold)(nil),
 	}
@@ -1209,7 +1324,7 @@ func file_gigagate_v1_purchase_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gigagate_v1_purchase_service_proto_rawDesc), len(file_gigagate_v1_purchase_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

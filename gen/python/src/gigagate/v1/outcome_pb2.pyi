@@ -73,7 +73,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     field, trailing data, a query where none belongs, more than one Idempotency-Key).
     """
     ERROR_REASON_ROUTE_NOT_FOUND: _ErrorReason.ValueType  # 3
-    """REST only: there is nothing at this path."""
+    """There is nothing at this path; gRPC: there is no such method (UNIMPLEMENTED)."""
     ERROR_REASON_METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 4
     """REST only: the path exists, but not with this method."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
@@ -99,9 +99,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ALREADY_ACTIVE: _ErrorReason.ValueType  # 24
     """The vendor calls the package active already, but its record does not show it."""
     ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED: _ErrorReason.ValueType  # 25
-    """The item costs the reseller more than max_purchase_price."""
+    """The item costs the reseller more than max_purchase_price, or than this gateway allows."""
     ERROR_REASON_PURCHASE_PRICE_UNREADABLE: _ErrorReason.ValueType  # 26
-    """max_purchase_price was given, and what the item costs the reseller could not be read."""
+    """max_purchase_price was given, or this gateway has a limit of its own, and what the item costs the
+    reseller could not be read.
+    """
     ERROR_REASON_NOT_RESOLVABLE: _ErrorReason.ValueType  # 27
     """The purchase is settled already, or still under way: there is nothing to resolve."""
     ERROR_REASON_FOREIGN_ACTIVATED_ITEM: _ErrorReason.ValueType  # 28
@@ -149,7 +151,7 @@ ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 2
 field, trailing data, a query where none belongs, more than one Idempotency-Key).
 """
 ERROR_REASON_ROUTE_NOT_FOUND: ErrorReason.ValueType  # 3
-"""REST only: there is nothing at this path."""
+"""There is nothing at this path; gRPC: there is no such method (UNIMPLEMENTED)."""
 ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 4
 """REST only: the path exists, but not with this method."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
@@ -175,9 +177,11 @@ ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED: ErrorReason.ValueType  # 23
 ERROR_REASON_ALREADY_ACTIVE: ErrorReason.ValueType  # 24
 """The vendor calls the package active already, but its record does not show it."""
 ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED: ErrorReason.ValueType  # 25
-"""The item costs the reseller more than max_purchase_price."""
+"""The item costs the reseller more than max_purchase_price, or than this gateway allows."""
 ERROR_REASON_PURCHASE_PRICE_UNREADABLE: ErrorReason.ValueType  # 26
-"""max_purchase_price was given, and what the item costs the reseller could not be read."""
+"""max_purchase_price was given, or this gateway has a limit of its own, and what the item costs the
+reseller could not be read.
+"""
 ERROR_REASON_NOT_RESOLVABLE: ErrorReason.ValueType  # 27
 """The purchase is settled already, or still under way: there is nothing to resolve."""
 ERROR_REASON_FOREIGN_ACTIVATED_ITEM: ErrorReason.ValueType  # 28
@@ -218,8 +222,13 @@ class Outcome(_message.Message):
 
     It answers the three questions a caller has after an error: what went wrong (reason), whether
     credit may have been spent (effect), and what to do next. Repeating a call with the same request
-    id is always safe. A status without this detail (a broken connection, a proxy's page) means
-    EFFECT_INDETERMINATE: repeat the same request id.
+    id is always safe.
+
+    A status without this detail means EFFECT_INDETERMINATE: repeat the same request id. It comes from
+    what carries the call: a broken connection, a deadline that is over, a proxy's page. The gateway's
+    own transports send it too, where they refuse before they know which call it is: a message above
+    256 KiB (RESOURCE_EXHAUSTED), a compression other than gzip (UNIMPLEMENTED), headers above 16 KiB, a
+    flood of calls (CANCELLED), and over REST what is no HTTP request.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

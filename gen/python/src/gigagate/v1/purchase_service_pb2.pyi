@@ -298,6 +298,7 @@ class GetPurchaseResponse(_message.Message):
 
     PURCHASE_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
+    RECONCILIATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def purchase(self) -> Global___Purchase:
         """The purchase."""
@@ -306,19 +307,74 @@ class GetPurchaseResponse(_message.Message):
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___PurchaseEvent]:
         """What happened to it, oldest first."""
 
+    @_builtins.property
+    def reconciliation(self) -> Global___Reconciliation:
+        """Why it is not settled yet. Unset unless its state is UNCERTAIN or NEEDS_OPERATOR."""
+
     def __init__(
         self,
         *,
         purchase: Global___Purchase | None = ...,
         history: _abc.Iterable[Global___PurchaseEvent] | None = ...,
+        reconciliation: Global___Reconciliation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["purchase", b"purchase"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["purchase", b"purchase", "reconciliation", b"reconciliation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "purchase", b"purchase"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "purchase", b"purchase", "reconciliation", b"reconciliation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetPurchaseResponse: _TypeAlias = GetPurchaseResponse  # noqa: Y015
+
+@_typing.final
+class Reconciliation(_message.Message):
+    """Reconciliation tells a person why a purchase is not settled yet, as the replica that answers sees it:
+    each replica reads the vendor's records by itself. Programs go by the purchase's state.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAST_READ_TIME_FIELD_NUMBER: _builtins.int
+    LAST_RESULT_FIELD_NUMBER: _builtins.int
+    FAILED_READS_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    NEXT_READ_TIME_FIELD_NUMBER: _builtins.int
+    OPERATOR_TIME_FIELD_NUMBER: _builtins.int
+    last_result: _builtins.str
+    """What came of that."""
+    failed_reads: _builtins.int
+    """Reads in a row, up to the last one, that did not come to their end."""
+    missing: _builtins.str
+    """What has to come before the purchase is settled."""
+    @_builtins.property
+    def last_read_time(self) -> _timestamp_pb2.Timestamp:
+        """When the vendor's records were last read for it. Unset: not yet by this replica."""
+
+    @_builtins.property
+    def next_read_time(self) -> _timestamp_pb2.Timestamp:
+        """When the records are read again at the earliest."""
+
+    @_builtins.property
+    def operator_time(self) -> _timestamp_pb2.Timestamp:
+        """When an operator is asked if nothing changes. Unset: not known, or asked already."""
+
+    def __init__(
+        self,
+        *,
+        last_read_time: _timestamp_pb2.Timestamp | None = ...,
+        last_result: _builtins.str = ...,
+        failed_reads: _builtins.int = ...,
+        missing: _builtins.str = ...,
+        next_read_time: _timestamp_pb2.Timestamp | None = ...,
+        operator_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_read_time", b"last_read_time", "next_read_time", b"next_read_time", "operator_time", b"operator_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_reads", b"failed_reads", "last_read_time", b"last_read_time", "last_result", b"last_result", "missing", b"missing", "next_read_time", b"next_read_time", "operator_time", b"operator_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reconciliation: _TypeAlias = Reconciliation  # noqa: Y015
 
 @_typing.final
 class ListPurchasesRequest(_message.Message):

@@ -16,8 +16,13 @@ export declare const file_gigagate_v1_outcome: GenFile;
  *
  * It answers the three questions a caller has after an error: what went wrong (reason), whether
  * credit may have been spent (effect), and what to do next. Repeating a call with the same request
- * id is always safe. A status without this detail (a broken connection, a proxy's page) means
- * EFFECT_INDETERMINATE: repeat the same request id.
+ * id is always safe.
+ *
+ * A status without this detail means EFFECT_INDETERMINATE: repeat the same request id. It comes from
+ * what carries the call: a broken connection, a deadline that is over, a proxy's page. The gateway's
+ * own transports send it too, where they refuse before they know which call it is: a message above
+ * 256 KiB (RESOURCE_EXHAUSTED), a compression other than gzip (UNIMPLEMENTED), headers above 16 KiB, a
+ * flood of calls (CANCELLED), and over REST what is no HTTP request.
  *
  * @generated from message gigagate.v1.Outcome
  */
@@ -184,7 +189,7 @@ export enum ErrorReason {
   MALFORMED_REQUEST = 2,
 
   /**
-   * REST only: there is nothing at this path.
+   * There is nothing at this path; gRPC: there is no such method (UNIMPLEMENTED).
    *
    * @generated from enum value: ERROR_REASON_ROUTE_NOT_FOUND = 3;
    */
@@ -269,14 +274,15 @@ export enum ErrorReason {
   ALREADY_ACTIVE = 24,
 
   /**
-   * The item costs the reseller more than max_purchase_price.
+   * The item costs the reseller more than max_purchase_price, or than this gateway allows.
    *
    * @generated from enum value: ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED = 25;
    */
   MAX_PURCHASE_PRICE_EXCEEDED = 25,
 
   /**
-   * max_purchase_price was given, and what the item costs the reseller could not be read.
+   * max_purchase_price was given, or this gateway has a limit of its own, and what the item costs the
+   * reseller could not be read.
    *
    * @generated from enum value: ERROR_REASON_PURCHASE_PRICE_UNREADABLE = 26;
    */

@@ -291,6 +291,13 @@ export declare type GetPurchaseResponse = Message<"gigagate.v1.GetPurchaseRespon
    * @generated from field: repeated gigagate.v1.PurchaseEvent history = 2;
    */
   history: PurchaseEvent[];
+
+  /**
+   * Why it is not settled yet. Unset unless its state is UNCERTAIN or NEEDS_OPERATOR.
+   *
+   * @generated from field: gigagate.v1.Reconciliation reconciliation = 3;
+   */
+  reconciliation?: Reconciliation | undefined;
 };
 
 /**
@@ -298,6 +305,62 @@ export declare type GetPurchaseResponse = Message<"gigagate.v1.GetPurchaseRespon
  * Use `create(GetPurchaseResponseSchema)` to create a new message.
  */
 export declare const GetPurchaseResponseSchema: GenMessage<GetPurchaseResponse>;
+
+/**
+ * Reconciliation tells a person why a purchase is not settled yet, as the replica that answers sees it:
+ * each replica reads the vendor's records by itself. Programs go by the purchase's state.
+ *
+ * @generated from message gigagate.v1.Reconciliation
+ */
+export declare type Reconciliation = Message<"gigagate.v1.Reconciliation"> & {
+  /**
+   * When the vendor's records were last read for it. Unset: not yet by this replica.
+   *
+   * @generated from field: google.protobuf.Timestamp last_read_time = 1;
+   */
+  lastReadTime?: Timestamp | undefined;
+
+  /**
+   * What came of that.
+   *
+   * @generated from field: string last_result = 2;
+   */
+  lastResult: string;
+
+  /**
+   * Reads in a row, up to the last one, that did not come to their end.
+   *
+   * @generated from field: int32 failed_reads = 3;
+   */
+  failedReads: number;
+
+  /**
+   * What has to come before the purchase is settled.
+   *
+   * @generated from field: string missing = 4;
+   */
+  missing: string;
+
+  /**
+   * When the records are read again at the earliest.
+   *
+   * @generated from field: google.protobuf.Timestamp next_read_time = 5;
+   */
+  nextReadTime?: Timestamp | undefined;
+
+  /**
+   * When an operator is asked if nothing changes. Unset: not known, or asked already.
+   *
+   * @generated from field: google.protobuf.Timestamp operator_time = 6;
+   */
+  operatorTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message gigagate.v1.Reconciliation.
+ * Use `create(ReconciliationSchema)` to create a new message.
+ */
+export declare const ReconciliationSchema: GenMessage<Reconciliation>;
 
 /**
  * ListPurchasesRequest selects purchases. Unset filters do not filter.

@@ -1,0 +1,113 @@
+package purchase
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"gigagate.internal/gigastore"
+)
+
+// Reconciliation tells a person why a purchase is not settled yet, as this process sees it: every replica reads the vendor's
+// records by itself.
+type Reconciliation struct {
+	// LastRead is when the vendor's records were last read for it; zero: not yet by this process.
+	LastRead time.Time
+	// LastResult is what came of that, and Missing what has to come before the purchase is settled: sentences for a person.
+	LastResult, Missing string
+	// FailedReads is how many reads in a row, up to the last one, did not come to their end.
+	FailedReads int
+	// NextRead is when the records are read again at the earliest.
+	NextRead time.Time
+	// Operator is when an operator is asked if nothing changes; zero: not known, or already.
+	Operator time.Time
+}
+
+// look is what the newest read of the vendor's records meant for one purchase.
+type look struct {
+	at              time.Time
+	result, missing string
+	failed          int
+	operator        time.Time
+}
+
+// reconciliation is what there is to tell of p; nil where it waits for no record.
+func (r *reconciler) reconciliation(p Purchase) *Reconciliation {
+	if p.State != Uncertain && p.State != NeedsOperator {
+		return nil
+	}
+	quietEnd, a := r.seen(p)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	told := &Reconciliation{
+		LastRead: a.look.at, LastResult: a.look.result, Missing: a.look.missing, FailedReads: a.look.failed,
+		NextRead: later(time.Now(), r.lastScan.Add(r.scanPause())), Operator: a.look.operator,
+	}
+	switch {
+	case !r.engine.owns(p.Account):
+		told.Missing = "its package under its mark: it was bought with another client id, and the records read may be another account's; " + sameAccount
+		told.Operator = r.lastByte(p).Add(r.config.GiveUp)
+	case told.Missing == "":
+		told.Missing = missingTime(quietEnd)
+	}
+	if p.State == NeedsOperator {
+		told.Operator = time.Time{}
+		told.Missing += "; or an operator's word"
+	}
+	return told
+}
+
+func missingTime(quietEnd time.Time) string {
+	return "time: the vendor may not show a sale of that time before " + quietEnd.UTC().Format(time.RFC3339)
+}
+
+// tell keeps what a read meant for a purchase that it did not settle.
+func (r *reconciler) tell(p Purchase, l look) {
+	a := r.absences[p.ID]
+	a.look = l
+	r.keep(p.ID, a)
+}
+
+// tellFound is for a package that was found, and could not be bound yet.
+func (r *reconciler) tellFound(p Purchase, missing string) {
+	r.tell(p, look{at: time.Now(), result: "the vendor's records show a package under its mark", missing: missing})
+}
+
+// tellAbsent is for a read that lacked p. Its cases are those of weighAbsence.
+func (r *reconciler) tellAbsent(p Purchase, scan *sighting) {
+	l := look{at: scan.began, result: "the vendor's list lacks it"}
+	a, quietEnd := r.absences[p.ID], r.quietEnd(p)
+	older, younger := scan.witnessed(p)
+	// unproven reads go to an operator after absentReads of them.
+	inVain := later(quietEnd, scan.began).Add(time.Duration(max(0, absentReads-a.unproven)) * r.config.Quiet / 4)
+	switch {
+	case !scan.complete:
+		l.failed = r.failedScans
+		l.result = fmt.Sprintf("the vendor's list could not be read (time %d in a row): %s", l.failed, scan.failure())
+		l.missing = "a complete read of the vendor's list"
+		l.operator = later(r.lastComplete, r.lastByte(p)).Add(r.config.GiveUp)
+	case scan.unvouched[p.ID]:
+		l.missing = "a read of this gateway's journal, which failed, for purchases like it"
+	case scan.began.Before(quietEnd):
+		l.missing = missingTime(quietEnd)
+	case p.SuccessSeen:
+		l.missing, l.operator = "the package: an answer of the vendor spoke of success, so that no absence counts", inVain
+	case scan.unexplained[p.ID]:
+		l.missing, l.operator = "whose a package is that bears no mark: it may be this purchase's", inVain
+	case !older:
+		l.missing, l.operator = "an older purchase of the same kind and mode in the vendor's list, which would show that the list is readable that far back", inVain
+	case !younger && scan.began.Before(quietEnd.Add(r.config.Wait)):
+		l.missing = "a younger purchase of the same kind and mode in the vendor's list, or the time until " + quietEnd.Add(r.config.Wait).UTC().Format(time.RFC3339)
+	default:
+		l.missing = fmt.Sprintf("%d more complete reads of the vendor's list that lack it", max(1, absentReads-a.reads))
+	}
+	r.tell(p, l)
+}
+
+// failure is why a read did not come to its end, without anything of the vendor's data.
+func (s *sighting) failure() string {
+	if vendor, ok := errors.AsType[*gigastore.Error](s.err); ok {
+		return vendor.Error()
+	}
+	return fmt.Sprintf("%T", s.err)
+}

@@ -1,0 +1,80 @@
+package simulation
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"gigagate.internal/gigastore"
+	"gigagate.internal/purchase"
+)
+
+// TestWhyUncertain: a person who asks after an uncertain purchase is told what was seen, what is missing, and what comes next.
+func TestWhyUncertain(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		why := func(result, missing string) *purchase.Reconciliation {
+			t.Helper()
+			told := w.replica(0).engine.Reconciliation(w.of(t, "order-0"))
+			if told == nil {
+				t.Fatal("nothing is told")
+			}
+			if !strings.Contains(told.LastResult, result) || !strings.Contains(told.Missing, missing) {
+				t.Errorf("told %q, missing %q; want %q, %q", told.LastResult, told.Missing, result, missing)
+			}
+			if told.NextRead.Before(time.Now()) || told.NextRead.After(time.Now().Add(time.Minute)) {
+				t.Errorf("the next read is at %s", told.NextRead)
+			}
+			return told
+		}
+		w.inject(t, listPath, "list_fail", 9, nil) // a read tries three times
+		w.lose(t, register("order-0", gigastore.ModeOnDemand))
+		why("", "time: the vendor may not show a sale of that time before ")
+
+		pause(10 * time.Second)
+		failing := why("could not be read (time 2 in a row): ", "a complete read of the vendor's list")
+		if failing.FailedReads != 2 || !strings.Contains(failing.LastResult, "500") || failing.LastRead.IsZero() {
+			t.Errorf("%+v", failing)
+		}
+		if until := time.Until(failing.Operator); until < giveUp/2 || until > giveUp+lastByteAfter {
+			t.Errorf("an operator is asked in %s", until)
+		}
+
+		pause(40 * time.Second)
+		why("the vendor's list lacks it", "time: the vendor may not show")
+
+		pause(lastByteAfter + quiet)
+		alone := why("the vendor's list lacks it", "an older purchase of the same kind and mode")
+		if !alone.Operator.After(time.Now()) {
+			t.Errorf("an operator is asked at %s", alone.Operator)
+		}
+
+		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		if told := why("the vendor's list lacks it", "; or an operator's word"); !told.Operator.IsZero() {
+			t.Errorf("an operator is asked at %s", told.Operator)
+		}
+		w.nothingSold(t, "order-0", true)
+		if told := w.replica(0).engine.Reconciliation(w.of(t, "order-0")); told != nil {
+			t.Errorf("a settled purchase: %+v", told)
+		}
+	})
+}
+
+// TestWhyUncertainWithWitnesses: with an older purchase in the list, what is missing is a younger one, and then more reads.
+func TestWhyUncertainWithWitnesses(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
+		w.lose(t, register("order-0", ""))
+		pause(lastByteAfter + quiet + 30*time.Second)
+		missing := func() string { return w.replica(0).engine.Reconciliation(w.of(t, "order-0")).Missing }
+		if text := missing(); !strings.HasPrefix(text, "a younger purchase of the same kind and mode") {
+			t.Error(text)
+		}
+		wants(t, w.buy(w.replica(0), register("younger", "")), told)
+		pause(quiet / 3)
+		if text := missing(); !strings.Contains(text, "more complete reads of the vendor's list that lack it") {
+			t.Error(text)
+		}
+		w.becomes(t, "order-0", purchase.Failed, time.Hour)
+	})
+}
