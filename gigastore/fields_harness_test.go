@@ -91,12 +91,12 @@ func decodedAs(t *testing.T, decode func([]byte) (any, error), value any) any {
 func setAll(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
-		if d, ok := v.Addr().Interface().(*Decimal); ok {
+		if d, ok := reflect.TypeAssert[*Decimal](v.Addr()); ok {
 			d.text = "1"
 			return
 		}
-		for i := range v.NumField() {
-			setAll(v.Field(i))
+		for _, field := range v.Fields() {
+			setAll(field)
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
@@ -105,6 +105,7 @@ func setAll(v reflect.Value) {
 		v.SetString("text")
 	case reflect.Int:
 		v.SetInt(1)
+	default: // a request has no others
 	}
 }
 

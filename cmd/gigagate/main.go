@@ -126,7 +126,7 @@ func (*commandLine) Validate(parsed *kong.Context) error {
 		if flag.Set && flag.Enum == "" && (kind == reflect.String || kind == reflect.Slice) && flag.Target.Len() == 0 {
 			return fmt.Errorf("--%s is given, and empty", flag.Name)
 		}
-		if text, ok := flag.Target.Interface().(checkedText); ok {
+		if text, ok := reflect.TypeAssert[checkedText](flag.Target); ok {
 			if err := text.check(); err != nil {
 				return fmt.Errorf("--%s: %w", flag.Name, err)
 			}

@@ -130,7 +130,7 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 	// Waits for a purchase that does not end.
 	"waits": func(ctx context.Context, t *testing.T, g *siege) {
 		g.shop.inject(t, registerPath, "hang", 1, map[string]any{"duration": "1m"})
-		go g.buy(ctx, g.attacker(t), "hanging") //nolint:errcheck // it hangs
+		go g.buy(ctx, g.attacker(t), "hanging")
 		id := g.idOf(t, "hanging")
 		ask, _ := proto.Marshal(&gigagatev1.WaitPurchaseRequest{Id: id})
 		g.streams(ctx, t, 20, 1000, func(r *raw) error {

@@ -73,8 +73,12 @@ func (g *siege) raw(ctx context.Context, t *testing.T, settings ...http2.Setting
 func (r *raw) headers(method string, more []byte, fields ...hpack.HeaderField) error {
 	r.block.Reset()
 	for _, field := range append([]hpack.HeaderField{
-		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: method},
-		{Name: ":authority", Value: "gigagate"}, {Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"},
+		{Name: ":method", Value: "POST"},
+		{Name: ":scheme", Value: "http"},
+		{Name: ":path", Value: method},
+		{Name: ":authority", Value: "gigagate"},
+		{Name: "content-type", Value: "application/grpc"},
+		{Name: "te", Value: "trailers"},
 	}, fields...) {
 		if err := r.encoder.WriteField(field); err != nil {
 			return err
@@ -95,7 +99,7 @@ func (r *raw) headers(method string, more []byte, fields ...hpack.HeaderField) e
 // message sends a part of a message of size bytes on the newest stream: as many zeros as given.
 func (r *raw) message(size, given int, end bool) error {
 	data := make([]byte, 5+given)
-	binary.BigEndian.PutUint32(data[1:], uint32(size)) //nolint:gosec // small
+	binary.BigEndian.PutUint32(data[1:], uint32(size))
 	for len(data) > 16<<10 {
 		if err := r.framer.WriteData(r.next-2, false, data[:16<<10]); err != nil {
 			return err
@@ -108,6 +112,6 @@ func (r *raw) message(size, given int, end bool) error {
 // whole sends one whole message on the newest stream.
 func (r *raw) whole(message []byte) error {
 	data := make([]byte, 5, 5+len(message))
-	binary.BigEndian.PutUint32(data[1:], uint32(len(message))) //nolint:gosec // small
+	binary.BigEndian.PutUint32(data[1:], uint32(len(message)))
 	return r.framer.WriteData(r.next-2, true, append(data, message...))
 }
