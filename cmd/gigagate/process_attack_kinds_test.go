@@ -244,8 +244,10 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 }
 
 func TestAttacks(t *testing.T) {
+	t.Parallel()
 	for name, attack := range attacks {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g := newSiege(t)
 			g.attack(t, func(ctx context.Context) { attack(ctx, t, g) })
 		})

@@ -26,7 +26,7 @@ import (
 
 // The tests in process_attack*_test.go are one client against a gateway in a process of its own, while another client
 // buys. They print what the attack cost: memory, the slowest purchase of the other client, and what was refused. CI runs
-// them once more by themselves, with -attack.within=1s.
+// them once more, one after the other.
 
 var (
 	attackFor    = flag.Duration("attack.for", 2*time.Second, "how long each attack is kept up")
