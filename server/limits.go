@@ -31,7 +31,7 @@ const (
 	maxRefused  = 200
 	refusalTime = time.Second
 	// floodPause slows down a connection that goes on beyond maxRefused.
-	floodPause = 25 * time.Millisecond
+	floodPause = 5 * time.Millisecond
 	// readTime is how long a client may take to read an answer.
 	readTime = 30 * time.Second
 	// handshakeTime is how long a new connection has to speak HTTP/2.

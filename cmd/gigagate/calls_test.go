@@ -168,7 +168,7 @@ func TestUsage(t *testing.T) {
 		says string
 	}{
 		{"nothing", nil, "expected one of"},
-		{"unknown command", []string{"purchase"}, "unexpected argument purchase"},
+		{"unknown command", []string{"purchase"}, `did you mean "purchases"?`},
 		{"unknown flag", []string{"serve", "--sandbox", "--grpc-lisen=127.0.0.1:0"}, "unknown flag --grpc-lisen"},
 		{"unknown level", []string{"serve", "--sandbox", "--log-level=loud"}, "--log-level"},
 		{"a limit that is no amount", serveLine(t, "--sandbox", "--max-purchase-price=-1"), `gigagate: --max-purchase-price: "-1" is not an amount such as 9.99`},

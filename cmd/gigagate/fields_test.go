@@ -92,7 +92,7 @@ func fields(message protoreflect.MessageDescriptor, prefix string) map[string]bo
 // TestEverySettingOfTheVendorHasAFlag: so that an error about any of them names it.
 func TestEverySettingOfTheVendorHasAFlag(t *testing.T) {
 	t.Parallel()
-	ours := map[string]bool{"UserAgent": true, "TracerProvider": true, "MeterProvider": true, "Propagator": true, "Dial": true, "Now": true}
+	ours := map[string]bool{"UserAgent": true, "TracerProvider": true, "MeterProvider": true, "Propagator": true, "Dial": true, "Now": true, "Logger": true, "ReadSecret": true}
 	for _, leaf := range model(t).Leaves(true) {
 		if leaf.Name != "serve" {
 			continue

@@ -109,14 +109,19 @@ func TestStoppedPastItsLease(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.New(t)
 	s := newShop(t)
-	sleeper, other := newReplica(t, s, server.URL).start(t), newReplica(t, s, server.URL).start(t)
+	other := newReplica(t, s, server.URL).start(t)
+	// The sleeper gets no token at its start, so that its first call needs one.
+	s.inject(t, tokenPath, "5xx", 1000, nil)
+	sleeper := newReplica(t, s, server.URL).start(t)
+	sleeper.process().log.waitFor(t, sleeper.process().ended, "the vendor could not be asked about the credentials")
+	s.disarm(t)
 	conns := connect(t, sleeper, other)
 	older := newRegister("older") // the witness of an absence
 	if a := older.buyWithin(t.Context(), conns[1], soon); a.sold == nil {
 		t.Fatal(a)
 	}
 
-	// The sleeper's first call needs a token first. It comes byte by byte, and the paid request after it.
+	// The token comes byte by byte, and the paid request after it.
 	tokens := s.ledger(t).Calls["POST "+tokenPath]
 	s.inject(t, tokenPath, "slow_body", 1, map[string]any{"bytes": 8, "interval": "100ms"})
 	unsent, unsentTold := newRegister("unsent"), make(chan told, 1)

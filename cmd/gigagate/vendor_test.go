@@ -153,7 +153,7 @@ func TestServeRefusesBadVendorSettings(t *testing.T) {
 		{"sandbox and a URL", []string{"--sandbox", url}, contradicts},
 		{"sandbox and an id", []string{"--sandbox", id}, contradicts},
 		{"sandbox and a former id", []string{"--sandbox", "--gigastore-former-client-ids=old"}, contradicts},
-		{"former id with a colon", []string{url, id, secret, "--gigastore-former-client-ids=old,a:b"}, "FormerClientIDs must be"},
+		{"former id with a colon", []string{url, id, secret, "--gigastore-former-client-ids=old,a:b"}, "gigagate: --gigastore-former-client-ids must be"},
 		{"empty former id", []string{url, id, secret, "--gigastore-former-client-ids="}, "--gigastore-former-client-ids is given, and empty"},
 		{"sandbox and a secret", []string{"--sandbox", secret}, contradicts},
 		{"no id", []string{url, secret}, "--gigastore-client-id is needed, or --sandbox"},

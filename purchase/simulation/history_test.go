@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,6 +131,9 @@ func run(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) (*
 		c.order = w.forCustomer(c.order)
 		w.callers.Go(func() { w.callRepeatedly(c) })
 	}
+	for _, o := range w.plan.operators {
+		w.callers.Go(func() { w.lookIntoPortal(o) })
+	}
 	pause(w.span(95 * time.Second)) // the longest call's start, and then some
 	for i, o := range p.younger {
 		w.callers.Go(func() {
@@ -175,6 +179,37 @@ func (w *world) callRepeatedly(c call) {
 			return
 		}
 		pause(w.span(time.Duration(try+1) * 2 * time.Second))
+	}
+}
+
+// portalLag is how old a sale is before the portal shows it.
+const portalLag = 30 * time.Second
+
+// lookIntoPortal is an operator's word that nothing was sold, where the portal shows nothing at that time. The gateway takes it
+// only if that cannot be too early.
+func (w *world) lookIntoPortal(o operator) {
+	pause(w.span(o.at))
+	r := w.replica(o.replica)
+	p, err := w.store.journal().Lookup(context.Background(), purchase.Key{Caller: "default", RequestID: o.key})
+	if err != nil || p.State.Settled() || r.isDead() {
+		return
+	}
+	for _, sale := range w.box.Ledger().Sales {
+		if strings.HasPrefix(sale.Metatag, p.Token()) && time.Since(sale.Time) > w.span(portalLag) {
+			return
+		}
+	}
+	ctx, cancel := context.WithCancel(r.life)
+	defer cancel()
+	done := make(chan struct{})
+	w.running.Go(func() {
+		defer close(done)
+		resolved, err := r.engine.Resolve(ctx, p.ID, purchase.Resolution{By: "operator", Note: "nothing in the portal"})
+		w.note(r.name, "an operator says that nothing was sold for %s: %s, %v", o.key, resolved.State, err)
+	})
+	select {
+	case <-done:
+	case <-r.life.Done():
 	}
 }
 

@@ -33,6 +33,7 @@ type plan struct {
 	// older are bought before anything goes wrong, and younger afterwards: they are the witnesses.
 	older, younger []purchase.Order
 	calls          []call
+	operators      []operator
 	faults         []fault
 	jumps          []jump
 	// healAfter is when all faults end.
@@ -56,6 +57,13 @@ type call struct {
 	tries    int
 }
 
+// operator is a person who looks into the vendor's portal, finds no sale for a key, and says so: too early, maybe.
+type operator struct {
+	key     string
+	at      time.Duration
+	replica int
+}
+
 // jump sets the journal's clock forward or back.
 type jump struct{ at, by time.Duration }
 
@@ -67,6 +75,9 @@ func (p plan) String() string {
 	for _, c := range p.calls {
 		fmt.Fprintf(&text, "  at %s on replica %d: %s %s %s, deadline %s, gone after %s, %d tries\n",
 			c.at, c.replica+1, c.key, c.order.Kind, c.order.ActivationMode, c.deadline, c.gone, c.tries)
+	}
+	for _, o := range p.operators {
+		fmt.Fprintf(&text, "  at %s on replica %d: an operator looks for %s\n", o.at, o.replica+1, o.key)
 	}
 	for _, f := range p.faults {
 		fmt.Fprintf(&text, "  %s\n", f)
@@ -232,6 +243,12 @@ func draw(seed uint64) plan {
 	if r.IntN(12) == 0 {
 		p.jumps = append(p.jumps, jump{
 			at: pick(r, 0, time.Second, 30*time.Second, 90*time.Second), by: pick(r, -50*time.Minute, -time.Minute, time.Minute, 20*time.Minute, 50*time.Minute),
+		})
+	}
+	for range pick(r, 0, 0, 1, 3) {
+		p.operators = append(p.operators, operator{
+			key: fmt.Sprintf("order-%d", r.IntN(keys)), replica: r.IntN(3),
+			at: pick(r, time.Second, 3*time.Second, 12*time.Second, 45*time.Second, 100*time.Second, 3*time.Minute, 5*time.Minute, 9*time.Minute),
 		})
 	}
 	return p
