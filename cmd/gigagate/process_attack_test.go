@@ -147,8 +147,8 @@ func (g *siege) attack(t *testing.T, attack func(ctx context.Context)) {
 		pause(t.Context(), 100*time.Millisecond)
 		after, _ = g.memory(t)
 	}
-	t.Logf("memory %d MiB before, %d at most, %d after %.1f s; slowest purchase %d ms (%d ms in calm); %d refused",
-		before, peak, after, time.Since(settled).Seconds(), slowest.Milliseconds(), calm.Milliseconds(), g.refused.Load())
+	t.Logf("%s: memory %d MiB before, %d at most, %d after %.1f s; slowest purchase %d ms (%d ms in calm); %d refused",
+		t.Name(), before, peak, after, time.Since(settled).Seconds(), slowest.Milliseconds(), calm.Milliseconds(), g.refused.Load())
 	if peak > mostMemory {
 		t.Errorf("it used %d MiB", peak)
 	}
