@@ -147,7 +147,9 @@ func (w *world) journalNow() time.Time {
 
 // close ends everything and waits for it.
 func (w *world) close() {
-	close(w.over)
+	w.mu.Lock()
+	close(w.over) // no replica is added from here on
+	w.mu.Unlock()
 	for _, r := range w.live() {
 		r.sweep()
 	}
@@ -325,7 +327,13 @@ func (w *world) restart(r *replica) {
 	w.note(next.name, "started, account %s", account)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.replicas[slices.Index(w.replicas, r)] = next
+	select {
+	case <-w.over: // at this very instant
+		next.end()
+		w.running.Go(next.sweep)
+	default:
+		w.replicas[slices.Index(w.replicas, r)] = next
+	}
 }
 
 // stop makes the process stand still for a while, as SIGSTOP does.
