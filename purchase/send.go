@@ -51,6 +51,12 @@ func (e *Engine) start(answer context.Context, id string, request Request) (clai
 		began := time.Now()
 		p, ours, err := e.claim(work, claim)
 		e.inFlight.leave(request.Key)
+		if err == nil && ours && isOver(answer) {
+			// Its caller may have asked again elsewhere, where the claim could not be seen yet, and have been told that
+			// nothing was started.
+			e.disown(p.ID, "the caller had gone before the claim was durable, nothing sent")
+			err = &UnsettledError{}
+		}
 		done <- result{claimed{p, ours}, err}
 		if err == nil && ours {
 			e.own(work, p, request.Personal, began)
@@ -64,6 +70,12 @@ func (e *Engine) start(answer context.Context, id string, request Request) (clai
 		// and that reads as if nothing would ever come of it.
 		return claimed{}, &UnsettledError{}
 	}
+}
+
+// isOver reports whether a caller waits no more. After a pause of the whole process the clock may know it first.
+func isOver(answer context.Context) bool {
+	deadline, ok := answer.Deadline()
+	return answer.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // addOwner counts one more owner, which ownerDone takes back, unless the engine drains, or is full for this client.
@@ -113,23 +125,22 @@ func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 		case errors.Is(err, ErrNotWritten) && !unknown:
 			return Purchase{}, false, &JournalError{LookedUp: true, Err: err}
 		case !e.sleep(ctx, pause):
-			e.disown(claim.ID)
+			e.disown(claim.ID, "claim not known durable, nothing sent")
 			return Purchase{}, false, &JournalError{Err: err}
 		}
 		unknown = true
 	}
 }
 
-// disown settles a claim that may have been written although its caller was told that the journal cannot be used. Nothing
-// was sent for it. It retries until the journal can be reached, and has the place of an owner until then: while a journal
+// disown settles a claim that may have been written although its caller was told otherwise, or waits no more. Nothing was sent
+// for it. It retries until the journal can be reached, and has the place of an owner until then: while a journal
 // takes no writes, callers must not add to what waits for it without end. It is one write: after the first of two, a
 // process could die, and the next process would take the purchase up and send it.
-func (e *Engine) disown(id string) {
+func (e *Engine) disown(id, why string) {
 	e.places.Hold("")
 	e.loops.Go(func() {
 		defer e.places.Release("")
-		evidence := Evidence{Note: "claim not known durable, nothing sent"}
-		e.record(e.life, id, Change{Event: Disowned, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: evidence})
+		e.record(e.life, id, Change{Event: Disowned, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: Evidence{Note: why}})
 	})
 }
 

@@ -82,7 +82,7 @@ const (
 	ResolvedApplied
 	// ResolvedAbsent: an operator said that nothing was sold.
 	ResolvedAbsent
-	// Disowned: the claim was not known to be durable in time, its caller was told so, and nothing was sent or ever will be.
+	// Disowned: the claim was not known to be durable while its caller waited. Nothing was sent, and nothing ever will be.
 	Disowned
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,6 +56,7 @@ func (w *world) check() []string {
 		v.answer(a)
 	}
 	v.notStarted(answers)
+	v.lastWord(answers)
 	v.replays(answers)
 	v.privacy()
 	return v.wrong
@@ -171,6 +173,32 @@ func (v *verdict) notStarted(answers []answer) {
 	for _, p := range v.byID {
 		if len(v.sales[p.Token()]) > 0 && !started[p.Key.RequestID] {
 			v.add("UNTRUE: every caller of %s was told that nothing was started, the ledger has a sale", p.Key.RequestID)
+		}
+	}
+}
+
+// lastWord: where the last send of a key began after all others had ended, and was told that nothing was started, nothing was
+// sold, whatever the others were told and wherever they went.
+func (v *verdict) lastWord(answers []answer) {
+	last := map[string]int{}
+	for i, a := range answers {
+		if l, ok := last[a.call.key]; !ok || a.began.After(answers[l].began) {
+			last[a.call.key] = i
+		}
+	}
+	for i, a := range answers {
+		if l, ok := last[a.call.key]; ok && i != l && !a.ended.Before(answers[l].began) {
+			delete(last, a.call.key) // they overlap
+		}
+	}
+	for key, i := range last {
+		a := answers[i]
+		journal, broken := errors.AsType[*purchase.JournalError](a.err)
+		if a.outcome != notStarted || broken && !journal.LookedUp {
+			continue
+		}
+		if p, ok := v.byKey[key]; ok && len(v.sales[p.Token()]) > 0 {
+			v.add("UNTRUE: the last send for %s was told that nothing was started (%v), the ledger has a sale", key, a.err)
 		}
 	}
 }

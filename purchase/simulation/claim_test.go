@@ -271,11 +271,41 @@ func TestRefusedBesideAClaim(t *testing.T) {
 		wants(t, w.buy(w.replica(0), c), unsettled)
 		c.deadline = 100 * time.Millisecond
 		wants(t, w.buy(w.replica(0), c), unsettled)
-		pause(time.Minute)
-		if sales := len(w.salesOf(t, "order-0")); sales != 1 {
-			t.Errorf("%d sales", sales)
+		pause(4 * time.Second) // its caller did not wait for the claim
+		if p, _ := w.becomes(t, "order-0", purchase.Failed, time.Minute); p.Reason != purchase.NeverSent {
+			t.Errorf("it failed: %s", p.Reason)
 		}
 	})
+}
+
+// TestRefusedElsewhereDuringAClaim: a caller leaves before its claim is durable, asks again at another replica, which cannot see
+// the claim, and is told that nothing was started. That stays true.
+func TestRefusedElsewhereDuringAClaim(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]call{
+		"deadline": {deadline: time.Second},
+		"hangs up": {gone: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			faults := []fault{{step: "claim", nth: 1, do: doSlow, d: 4 * time.Second}}
+			stage(t, plan{replicas: 2, faults: faults}, func(t *testing.T, w *world) {
+				before := w.box.Ledger()
+				c := register("order-0", "")
+				c.deadline, c.gone = leave.deadline, leave.gone
+				wants(t, w.buy(w.replica(0), c), unsettled)
+				c.deadline, c.gone = 100*time.Millisecond, 0
+				wants(t, w.buy(w.replica(1), c), notStarted)
+				pause(4 * time.Second)
+				w.becomes(t, "order-0", purchase.Failed, time.Minute)
+				if n := w.posts(before); n != 0 {
+					t.Errorf("%d POSTs, and the caller was told that nothing was started", n)
+				}
+				c.deadline = 0
+				wants(t, w.buy(w.replica(1), c), toldFailed)
+			})
+		})
+	}
 }
 
 // TestCallerGoneBeforeTheClaim: a purchase that its caller does not wait for any more is not begun.

@@ -32,6 +32,8 @@ type answer struct {
 	bought  purchase.Bought
 	failed  *purchase.FailedError
 	err     error
+	// began and ended are when the caller began to wait, and waited no more.
+	began, ended time.Time
 }
 
 // classify sorts what Buy returns by what it claims.
@@ -74,6 +76,7 @@ func (a answer) String() string {
 
 // buy makes one call on a replica, and gets no answer if that dies.
 func (w *world) buy(r *replica, c call) answer {
+	began := time.Now()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if c.deadline > 0 {
@@ -103,7 +106,7 @@ func (w *world) buy(r *replica, c call) answer {
 	if r.isDead() {
 		a = answer{outcome: noAnswer}
 	}
-	a.call = c
+	a.call, a.began, a.ended = c, began, time.Now()
 	w.note(r.name, "answer for %s: %s", c.key, a)
 	w.mu.Lock()
 	defer w.mu.Unlock()

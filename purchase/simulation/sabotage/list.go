@@ -92,8 +92,8 @@ var sabotages = []sabotage{
 	}}, simulation, "TestGuards$"},
 	{"send before the claim is known durable", []edit{{
 		"purchase/send.go",
-		"		case !e.sleep(ctx, pause):\n			e.disown(claim.ID)\n",
-		"		case err != nil:\n			return New(claim, time.Now()), true, nil\n		case !e.sleep(ctx, pause):\n			e.disown(claim.ID)\n",
+		"		case !e.sleep(ctx, pause):\n			e.disown(claim.ID, \"claim not known durable, nothing sent\")\n",
+		"		case err != nil:\n			return New(claim, time.Now()), true, nil\n		case !e.sleep(ctx, pause):\n			e.disown(claim.ID, \"claim not known durable, nothing sent\")\n",
 	}}, simulation, "TestClaimUnknown"},
 	{"a claim whose answer was lost is somebody else's", []edit{{
 		"purchase/send.go", "			return p, p.ID == claim.ID, nil\n", "			return p, p.ID == claim.ID && !unknown, nil\n",
@@ -234,6 +234,9 @@ var sabotages = []sabotage{
 	{"reads that show nothing count", []edit{{
 		"purchase/settle.go", "		a.unproven++\n", "		a.unproven++\n		a.reads++\n",
 	}}, simulation, "TestReadsThatShowNothingDoNotCount"},
+	{"a claim whose caller has gone is sent", []edit{{
+		"purchase/send.go", "if err == nil && ours && isOver(answer) {", "if err == nil && ours && answer == nil {",
+	}}, simulation, "TestRefusedElsewhereDuringAClaim"},
 	{"a list that breaks off is complete", []edit{{
 		"purchase/sighting.go", "someIDs(open))\n			return s\n", "someIDs(open))\n			break\n",
 	}}, simulation, "TestNotPresumedAbsent"},
