@@ -243,8 +243,20 @@ func (e *Engine) lookup(answer context.Context, key Key) (Purchase, error) {
 	return bounded(context.WithoutCancel(answer), journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Lookup(ctx, key) })
 }
 
-// Known is the purchase that a key stands for, or ErrNotFound. It is for refusals that come before Buy.
-func (e *Engine) Known(ctx context.Context, key Key) (Purchase, error) { return e.lookup(ctx, key) }
+// errInFlight: a call of this process may still make a purchase under the key.
+var errInFlight = errors.New("another call with the same key is under way")
+
+// Known is the purchase that a key stands for, or ErrNotFound where there is none and none is under way. It is for refusals
+// that come before Buy.
+func (e *Engine) Known(ctx context.Context, key Key) (Purchase, error) {
+	// In this order: a call that ends in between has its purchase in the journal by then.
+	others := e.inFlight.has(key)
+	p, err := e.lookup(ctx, key)
+	if errors.Is(err, ErrNotFound) && others {
+		err = errInFlight
+	}
+	return p, err
+}
 
 // get is journal.Get, bounded.
 func (e *Engine) get(ctx context.Context, id string) (Purchase, error) {

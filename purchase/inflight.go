@@ -22,6 +22,13 @@ func (f *inFlight) enter(key Key) {
 	f.count[key]++
 }
 
+// has reports whether there are any.
+func (f *inFlight) has(key Key) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.count[key] > 0
+}
+
 // leave takes it back, and reports whether others are left.
 func (f *inFlight) leave(key Key) (others bool) {
 	f.mu.Lock()

@@ -271,6 +271,9 @@ func TestRefusedBesideAClaim(t *testing.T) {
 		wants(t, w.buy(w.replica(0), c), unsettled)
 		c.deadline = 100 * time.Millisecond
 		wants(t, w.buy(w.replica(0), c), unsettled)
+		if p, err := w.replica(0).engine.Known(t.Context(), purchase.Key{Caller: "default", RequestID: c.key}); err == nil || errors.Is(err, purchase.ErrNotFound) {
+			t.Errorf("a refusal before the engine is told %s, %v", p.State, err)
+		}
 		pause(4 * time.Second) // its caller did not wait for the claim
 		if p, _ := w.becomes(t, "order-0", purchase.Failed, time.Minute); p.Reason != purchase.NeverSent {
 			t.Errorf("it failed: %s", p.Reason)

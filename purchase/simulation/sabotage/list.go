@@ -234,6 +234,9 @@ var sabotages = []sabotage{
 	{"reads that show nothing count", []edit{{
 		"purchase/settle.go", "		a.unproven++\n", "		a.unproven++\n		a.reads++\n",
 	}}, simulation, "TestReadsThatShowNothingDoNotCount"},
+	{"a call under way is not seen by a refusal before the engine", []edit{{
+		"purchase/engine.go", "errors.Is(err, ErrNotFound) && others {", "errors.Is(err, ErrNotFound) && others && err == nil {",
+	}}, simulation, "TestRefusedBesideAClaim"},
 	{"a claim whose caller has gone is sent", []edit{{
 		"purchase/send.go", "if err == nil && ours && isOver(answer) {", "if err == nil && ours && answer == nil {",
 	}}, simulation, "TestRefusedElsewhereDuringAClaim"},
