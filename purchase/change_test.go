@@ -38,7 +38,7 @@ func through(t *testing.T, events ...purchase.Event) purchase.Purchase {
 		}
 		var verdict purchase.Verdict
 		if p, verdict = p.After(change, claimedAt); verdict != purchase.Moves {
-			t.Fatalf("%s in %s: verdict %d", event, p.State, verdict)
+			t.Fatalf("%s in %s: verdict %s", event, p.State, verdict)
 		}
 	}
 	return p
@@ -167,7 +167,7 @@ func TestAfterRefinesNext(t *testing.T) {
 			t.Parallel()
 			after, verdict := c.p.After(c.change, later)
 			if after.State != c.state || verdict != c.verdict {
-				t.Fatalf("got %s, verdict %d; want %s, verdict %d", after.State, verdict, c.state, c.verdict)
+				t.Fatalf("got %s, verdict %s; want %s, verdict %s", after.State, verdict, c.state, c.verdict)
 			}
 			switch verdict {
 			case purchase.Illegal:
@@ -200,7 +200,7 @@ func TestSuccessSeenIsNeverForgotten(t *testing.T) {
 	}
 	marked, verdict := claimed().After(purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item", Anomaly: true}, later)
 	if verdict != purchase.Moves || marked.Anomalies != 1 {
-		t.Errorf("an anomaly that moves: verdict %d, %d anomalies", verdict, marked.Anomalies)
+		t.Errorf("an anomaly that moves: verdict %s, %d anomalies", verdict, marked.Anomalies)
 	}
 }
 
@@ -392,7 +392,7 @@ func TestAttemptMovesFewTimes(t *testing.T) {
 				for _, seen := range []bool{false, true} {
 					change := purchase.Change{Event: event, Attempt: 1, Reason: reason, SuccessSeen: seen, ItemUID: "item"}
 					if after, verdict := p.After(change, later); verdict == purchase.Moves && event != purchase.Permitted {
-						follow(after, append(slices.Clone(path), event.String()))
+						follow(after, append(slices.Clone(path), string(event)))
 					}
 				}
 			}

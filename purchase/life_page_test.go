@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +30,7 @@ func TestLifePageIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	parts := map[string]string{
-		"diagram": diagram(), "transitions": transitions(), "events": events(t), "reasons": reasons(t),
+		"diagram": diagram(), "transitions": transitions(), "events": events(), "reasons": reasons(),
 	}
 	want := generated.ReplaceAllFunc(page, func(part []byte) []byte {
 		match := generated.FindSubmatch(part)
@@ -69,7 +65,7 @@ func diagram() string {
 			var by []string
 			for _, event := range purchase.Events() {
 				if next, verdict := purchase.Next(from, event); verdict == purchase.Moves && next == to {
-					by = append(by, event.String())
+					by = append(by, string(event))
 				}
 			}
 			if len(by) > 0 {
@@ -115,81 +111,24 @@ func transitions() string {
 	return text.String()
 }
 
-// events tells what each event is, in the words of its comment.
-func events(t *testing.T) string {
-	t.Helper()
+// events tells what each event is.
+func events() string {
 	var text strings.Builder
 	text.WriteString("| event | what happened |\n|---|---|\n")
-	comments := constants(t, "state.go", "Event")
-	for _, event := range purchase.Events() {
-		told := ""
-		for _, c := range comments {
-			if strings.ReplaceAll(event.String(), "_", "") == strings.ToUpper(c.name) {
-				told = c.meaning
-			}
-		}
-		if told == "" {
-			t.Errorf("%s has no comment", event)
-		}
-		fmt.Fprintf(&text, "| `%s` | %s |\n", event, told)
+	for _, known := range purchase.EventMeanings() {
+		fmt.Fprintf(&text, "| `%s` | %s |\n", known.Event, known.Meaning)
 	}
 	return text.String()
 }
 
 // reasons tells what each reason of our own is, and which state it is a reason for.
-func reasons(t *testing.T) string {
-	t.Helper()
+func reasons() string {
 	var text strings.Builder
 	text.WriteString("| reason | of | meaning |\n|---|---|---|\n")
-	for _, c := range constants(t, "purchase.go", "Reason") {
-		state := purchase.NeedsOperator
-		if slices.Contains([]purchase.Reason{purchase.NeverSent, purchase.ReasonPresumedAbsent, purchase.ReasonOperator}, purchase.Reason(c.value)) {
-			state = purchase.Failed
-		}
-		fmt.Fprintf(&text, "| `%s` | `%s` | %s |\n", c.value, state, c.meaning)
+	for _, known := range purchase.ReasonMeanings() {
+		fmt.Fprintf(&text, "| `%s` | `%s` | %s |\n", known.Reason, known.Of, known.Meaning)
 	}
 	return text.String()
-}
-
-// constant is a constant and its comment behind "Name: ".
-type constant struct{ name, value, meaning string }
-
-// constants lists those of a type in a file, in their order.
-func constants(t *testing.T, file, kind string) []constant {
-	t.Helper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []constant
-	for _, decl := range parsed.Decls {
-		group, ok := decl.(*ast.GenDecl)
-		if !ok || group.Tok != token.CONST {
-			continue
-		}
-		of := ""
-		for _, spec := range group.Specs {
-			value, _ := spec.(*ast.ValueSpec)
-			if named, ok := value.Type.(*ast.Ident); ok {
-				of = named.Name // an iota's type is said once
-			}
-			if of != kind {
-				continue
-			}
-			c := constant{name: value.Names[0].Name}
-			if len(value.Values) > 0 {
-				if literal, ok := value.Values[0].(*ast.BasicLit); ok {
-					c.value = strings.Trim(literal.Value, `"`)
-				}
-			}
-			_, c.meaning, _ = strings.Cut(strings.Join(strings.Fields(value.Doc.Text()), " "), ": ")
-			if c.meaning == "" {
-				t.Errorf("%s in %s has no comment of the form \"Name: …\"", c.name, file)
-			}
-			found = append(found, c)
-		}
-	}
-	return found
 }
 
 // TestLifePageIsWhatAfterDoes: for a change that is complete and speaks of the newest send, After does
@@ -210,7 +149,7 @@ func TestLifePageIsWhatAfterDoes(t *testing.T) {
 			to, verdict := purchase.Next(from, event)
 			after, told := p.After(change, time.Unix(0, 0))
 			if after.State != to || told != verdict {
-				t.Errorf("%s in %s: the table says %s (%d), After %s (%d)", event, from, to, verdict, after.State, told)
+				t.Errorf("%s in %s: the table says %s (%s), After %s (%s)", event, from, to, verdict, after.State, told)
 			}
 		}
 	}

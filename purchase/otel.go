@@ -35,10 +35,10 @@ func (i *Instruments) event(ctx context.Context, p Purchase, change Change, verd
 		return
 	}
 	i.events.Add(ctx, 1, metric.WithAttributes(
-		attribute.String("event", change.Event.String()), attribute.String("state", p.State.String()),
+		attribute.String("event", string(change.Event)), attribute.String("state", string(p.State)),
 		attribute.String("reason", string(p.Reason)), attribute.String("kind", string(p.Order.Kind))))
 	if verdict == Contradicts || change.Anomaly {
-		i.anomalies.Add(ctx, 1, metric.WithAttributes(attribute.String("event", change.Event.String())))
+		i.anomalies.Add(ctx, 1, metric.WithAttributes(attribute.String("event", string(change.Event))))
 	}
 }
 
@@ -51,7 +51,7 @@ func (i *Instruments) open(ctx context.Context, open []Purchase) {
 		counts[p.State]++
 	}
 	for state, count := range counts {
-		i.openNow.Record(ctx, count, metric.WithAttributes(attribute.String("state", state.String())))
+		i.openNow.Record(ctx, count, metric.WithAttributes(attribute.String("state", string(state))))
 	}
 }
 

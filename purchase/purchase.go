@@ -28,32 +28,44 @@ const (
 // vendor client's reason ([gigastore.Reason]).
 type Reason string
 
-// The reasons of our own.
+// The reasons of our own. [ReasonMeanings] says what each is.
 const (
-	// NeverSent: no send could have had an effect, and the send window passed, or another send would have changed nothing.
-	NeverSent Reason = "NEVER_SENT"
-	// ReasonPresumedAbsent: the vendor's records lack it, in reads shown to be complete around it.
+	NeverSent            Reason = "NEVER_SENT"
 	ReasonPresumedAbsent Reason = "PRESUMED_ABSENT"
-	// ReasonOperator: an operator said that nothing was sold.
-	ReasonOperator Reason = "RESOLVED_BY_OPERATOR"
-
-	// SeveralFound: the vendor's records show more than one package under the token.
-	SeveralFound Reason = "SEVERAL_FOUND"
-	// OtherFound: the package found is not the one ordered.
-	OtherFound Reason = "OTHER_PACKAGE_FOUND"
-	// ItemTaken: the package is bound to another purchase already.
-	ItemTaken Reason = "ITEM_BOUND_TO_OTHER_PURCHASE"
-	// SuccessSeen: the vendor once answered success, and its records do not show the package.
-	SuccessSeen Reason = "SUCCESS_SEEN_BUT_NOT_FOUND"
-	// NoWitness: the records show no older purchase of ours, so an absence in them proves nothing.
-	NoWitness Reason = "NO_OLDER_WITNESS"
-	// Unexplained: the records show a package of that time that bears no token, and may be it.
-	Unexplained Reason = "UNEXPLAINED_PACKAGE_FOUND"
-	// Unreadable: the records could not be read for too long.
-	Unreadable Reason = "RECORDS_UNREADABLE"
-	// OtherAccount: it was bought with another client id, and the records shown to the present one lack it.
-	OtherAccount Reason = "OTHER_ACCOUNT"
+	ReasonOperator       Reason = "RESOLVED_BY_OPERATOR"
+	SeveralFound         Reason = "SEVERAL_FOUND"
+	OtherFound           Reason = "OTHER_PACKAGE_FOUND"
+	ItemTaken            Reason = "ITEM_BOUND_TO_OTHER_PURCHASE"
+	SuccessSeen          Reason = "SUCCESS_SEEN_BUT_NOT_FOUND"
+	NoWitness            Reason = "NO_OLDER_WITNESS"
+	Unexplained          Reason = "UNEXPLAINED_PACKAGE_FOUND"
+	Unreadable           Reason = "RECORDS_UNREADABLE"
+	OtherAccount         Reason = "OTHER_ACCOUNT"
 )
+
+// ReasonMeaning is a reason of our own, the state that it is a reason for, and what it means, for documentation.
+type ReasonMeaning struct {
+	Reason  Reason
+	Of      State
+	Meaning string
+}
+
+// ReasonMeanings has every reason of our own.
+func ReasonMeanings() []ReasonMeaning {
+	return []ReasonMeaning{
+		{NeverSent, Failed, "no send could have had an effect, and the send window passed, or another send would have changed nothing."},
+		{ReasonPresumedAbsent, Failed, "the vendor's records lack it, in reads shown to be complete around it."},
+		{ReasonOperator, Failed, "an operator said that nothing was sold."},
+		{SeveralFound, NeedsOperator, "the vendor's records show more than one package under the token."},
+		{OtherFound, NeedsOperator, "the package found is not the one ordered."},
+		{ItemTaken, NeedsOperator, "the package is bound to another purchase already."},
+		{SuccessSeen, NeedsOperator, "the vendor once answered success, and its records do not show the package."},
+		{NoWitness, NeedsOperator, "the records show no older purchase of ours, so an absence in them proves nothing."},
+		{Unexplained, NeedsOperator, "the records show a package of that time that bears no token, and may be it."},
+		{Unreadable, NeedsOperator, "the records could not be read for too long."},
+		{OtherAccount, NeedsOperator, "it was bought with another client id, and the records shown to the present one lack it."},
+	}
+}
 
 // unread reports whether the reason is that the vendor's records could not be had. Once they can be,
 // they may still settle the purchase.

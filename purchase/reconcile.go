@@ -175,7 +175,7 @@ func (r *reconciler) aroundDue(open []Purchase) []Purchase {
 		}
 	}
 	slices.SortStableFunc(due, func(p, q Purchase) int {
-		uncertainFirst := cmp.Compare(p.State, q.State)
+		uncertainFirst := -cmp.Compare(p.State, q.State) // NEEDS_OPERATOR, UNCERTAIN
 		return cmp.Or(uncertainFirst, r.absences[p.ID].around.Compare(r.absences[q.ID].around))
 	})
 	return due[:min(len(due), maxReadAround)]

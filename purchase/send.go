@@ -255,10 +255,10 @@ func (e *Engine) record(ctx context.Context, id string, change Change) (Purchase
 			}
 			continue
 		case errors.Is(err, ErrIllegal), errors.Is(err, ErrNotFound), errors.Is(err, ErrItemTaken):
-			e.logger.WarnContext(ctx, "purchase event not taken", "purchase_id", id, "event", change.Event.String(), "error", err.Error())
+			e.logger.WarnContext(ctx, "purchase event not taken", "purchase_id", id, "event", string(change.Event), "error", err.Error())
 			return Purchase{}, false
 		}
-		e.logger.ErrorContext(ctx, "purchase event not journaled yet", "purchase_id", id, "event", change.Event.String(), "error", err.Error())
+		e.logger.ErrorContext(ctx, "purchase event not journaled yet", "purchase_id", id, "event", string(change.Event), "error", err.Error())
 		if !e.sleep(ctx, pause) {
 			return Purchase{}, false
 		}
@@ -276,7 +276,7 @@ func (e *Engine) recordOnce(ctx context.Context, id string, change Change) (Purc
 func (e *Engine) recordedBefore(ctx context.Context, id string, change Change, illegal error) (Purchase, Verdict, error) {
 	p, err := e.get(context.WithoutCancel(ctx), id)
 	if err != nil || p.Attempt != change.Attempt || p.Reason == "" || p.Reason != change.Reason {
-		return Purchase{}, 0, illegal
+		return Purchase{}, "", illegal
 	}
 	return p, Moves, nil
 }
@@ -291,7 +291,7 @@ func (e *Engine) recorded(ctx context.Context, p Purchase, change Change, verdic
 			note = "" // an operator's own words, which may speak of anybody
 		}
 		e.logger.ErrorContext(ctx, "purchase anomaly: a human has to look at it",
-			"purchase_id", p.ID, "event", change.Event.String(), "state", p.State.String(), "note", note)
+			"purchase_id", p.ID, "event", string(change.Event), "state", string(p.State), "note", note)
 	}
 	if verdict != Moves {
 		if p.State.Settled() { // by a try whose answer was lost, or by another replica

@@ -58,7 +58,7 @@ func (j *faultyJournal) Claim(ctx context.Context, claim purchase.Claim) (purcha
 
 func (j *faultyJournal) Record(ctx context.Context, id string, change purchase.Change) (purchase.Purchase, purchase.Verdict, error) {
 	if err := failing(&j.record); err != nil {
-		return purchase.Purchase{}, 0, err
+		return purchase.Purchase{}, "", err
 	}
 	return j.Journal.Record(ctx, id, change)
 }

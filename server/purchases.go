@@ -166,7 +166,7 @@ var statesFromProto = map[gigagatev1.PurchaseState]purchase.State{
 }
 
 func stateToProto(state purchase.State) gigagatev1.PurchaseState {
-	return gigagatev1.PurchaseState(gigagatev1.PurchaseState_value["PURCHASE_STATE_"+state.String()])
+	return gigagatev1.PurchaseState(gigagatev1.PurchaseState_value["PURCHASE_STATE_"+string(state)])
 }
 
 var kindsToProto = map[purchase.Kind]gigagatev1.PurchaseKind{
@@ -217,8 +217,8 @@ func reconciliationToProto(r *purchase.Reconciliation) *gigagatev1.Reconciliatio
 
 func entryToProto(entry purchase.Entry) *gigagatev1.PurchaseEvent {
 	event := purchase.Claimed
-	if entry.Event != 0 {
-		event = entry.Event.String()
+	if entry.Event != "" {
+		event = string(entry.Event)
 	}
 	return &gigagatev1.PurchaseEvent{
 		Time:             timestampOf(entry.At),

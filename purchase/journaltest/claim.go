@@ -120,7 +120,7 @@ func testClaimManyKeys(t *testing.T, s *subject) {
 				}
 				p, verdict, err := s.Journal.Record(t.Context(), p.ID, changeOf(p, purchase.AnsweredApplied, 1))
 				if err != nil || verdict != purchase.Moves {
-					t.Errorf("record: verdict = %d, err = %v", verdict, err)
+					t.Errorf("record: verdict = %s, err = %v", verdict, err)
 				}
 				if p.ID != claim.ID || p.Key != claim.Key || p.ItemUID != itemOf(claim.ID) {
 					t.Errorf("got another's row: %+v", p)

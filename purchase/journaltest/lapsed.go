@@ -72,7 +72,7 @@ func testTakeLapsed(t *testing.T, s *subject) {
 			equal(t, "the lapsed Accepted, returned", got[id], want)
 			equal(t, "the lapsed Accepted", now, want)
 		default:
-			equal(t, "a purchase without a lease, in "+before.State.String(), now, before)
+			equal(t, "a purchase without a lease, in "+string(before.State), now, before)
 		}
 		s.consistent(t, id)
 	}

@@ -49,7 +49,7 @@ func (s *subject) checkAgainstAfter(t *testing.T, p purchase.Purchase, change pu
 	}
 	if err == nil {
 		if gotVerdict != verdict {
-			t.Errorf("%s: verdict = %d, want %d", what, gotVerdict, verdict)
+			t.Errorf("%s: verdict = %s, want %s", what, gotVerdict, verdict)
 		}
 		equal(t, what+": the answer", got, want)
 	}
@@ -219,8 +219,8 @@ func testRecordTwice(t *testing.T, s *subject) {
 		first := s.record(t, p, event)
 		s.clock.Advance(time.Second)
 		again := s.recordChange(t, p, changeOf(p, event, 1), purchase.Stays)
-		equal(t, event.String()+" again", again, first)
-		equal(t, event.String()+" again: the row", s.get(t, p.ID), first)
+		equal(t, string(event)+" again", again, first)
+		equal(t, string(event)+" again: the row", s.get(t, p.ID), first)
 		if entries := s.history(t, p.ID); len(entries) != 2 {
 			t.Errorf("%s twice: %d entries, want 2", event, len(entries))
 		}

@@ -114,7 +114,7 @@ func (s *subject) recordChange(
 	t.Helper()
 	now, verdict, err := s.Journal.Record(t.Context(), p.ID, change)
 	if err != nil || verdict != want {
-		t.Fatalf("record %s of attempt %d in %s: verdict = %d, want %d, err = %v",
+		t.Fatalf("record %s of attempt %d in %s: verdict = %s, want %s, err = %v",
 			change.Event, change.Attempt, p.State, verdict, want, err)
 	}
 	return now
@@ -185,7 +185,7 @@ func ids(purchases []purchase.Purchase) []string {
 func (s *subject) consistent(t *testing.T, id string) {
 	t.Helper()
 	row, entries := s.get(t, id), s.history(t, id)
-	if len(entries) == 0 || entries[0].Event != 0 || entries[0].State != purchase.Sending {
+	if len(entries) == 0 || entries[0].Event != "" || entries[0].State != purchase.Sending {
 		t.Fatalf("the history of %s does not begin with its claim: %+v", id, entries)
 	}
 	told := purchase.Purchase{ID: id, State: purchase.Sending, Attempt: 1}
@@ -193,14 +193,14 @@ func (s *subject) consistent(t *testing.T, id string) {
 		if entry.Sequence != i+1 {
 			t.Errorf("entry %d of %s has sequence %d", i+1, id, entry.Sequence)
 		}
-		if entry.Event == 0 {
+		if entry.Event == "" {
 			continue
 		}
 		after, verdict := told.After(purchase.Change{
 			Event: entry.Event, Attempt: entry.Attempt, Reason: entry.Reason, ItemUID: entry.Evidence.ItemUID,
 		}, entry.At)
 		if verdict != entry.Verdict || after.State != entry.State {
-			t.Errorf("entry %d of %s, %s: verdict %d to %s is kept, but it means %d, to %s",
+			t.Errorf("entry %d of %s, %s: verdict %s to %s is kept, but it means %s, to %s",
 				i+1, id, entry.Event, entry.Verdict, entry.State, verdict, after.State)
 		}
 		told = after

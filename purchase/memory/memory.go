@@ -117,12 +117,12 @@ func (j *Journal) Record(
 	ctx context.Context, id string, change purchase.Change,
 ) (purchase.Purchase, purchase.Verdict, error) {
 	if err := j.enter(ctx); err != nil {
-		return purchase.Purchase{}, 0, fmt.Errorf("%w: %w", purchase.ErrNotWritten, err)
+		return purchase.Purchase{}, "", fmt.Errorf("%w: %w", purchase.ErrNotWritten, err)
 	}
 	defer j.mu.Unlock()
 	r, ok := j.byID[id]
 	if !ok {
-		return purchase.Purchase{}, 0, purchase.ErrNotFound
+		return purchase.Purchase{}, "", purchase.ErrNotFound
 	}
 	if change.ItemUID != "" {
 		change.Evidence.ItemUID = change.ItemUID

@@ -102,7 +102,7 @@ GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA s TO writer`))
 		t.Error(err)
 	}
 	if _, verdict, err := journal.Record(t.Context(), claim.ID, applied(claim.ID)); err != nil || verdict != purchase.Moves {
-		t.Errorf("verdict = %d, err = %v", verdict, err)
+		t.Errorf("verdict = %s, err = %v", verdict, err)
 	}
 	if err := journal.Ping(t.Context()); err != nil {
 		t.Error(err)

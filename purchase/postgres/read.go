@@ -72,7 +72,7 @@ func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchas
 	}
 	var states []string
 	for _, state := range filter.States {
-		states = append(states, state.String())
+		states = append(states, string(state))
 	}
 	return readable(many(ctx, j, scanListed, j.sql.list,
 		orNull(filter.Caller), orNull(filter.RequestID), orNull(filter.CustomerUID), states,

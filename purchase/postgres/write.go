@@ -31,7 +31,7 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 	}
 	rows, err := write(ctx, j, scanPurchase, j.sql.claim, j.clock(),
 		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, string(c.Order.Kind), string(c.Order.EffectiveMode()),
-		orNull(c.Order.CustomerUID), order, purchase.Sending.String(), c.PermitLife, c.Lease,
+		orNull(c.Order.CustomerUID), order, string(purchase.Sending), c.PermitLife, c.Lease,
 		purchase.ByGateway, orNull(c.Personal.CustomerEmail), orNull(c.Personal.UserIP))
 	if err != nil {
 		return purchase.Purchase{}, false, fmt.Errorf("claim: %w", err)
@@ -58,7 +58,7 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 // that bind one package to two purchases at the same moment, under different names, are not kept from it.
 func (j *Journal) Record(ctx context.Context, id string, change purchase.Change) (purchase.Purchase, purchase.Verdict, error) {
 	fail := func(err error) (purchase.Purchase, purchase.Verdict, error) {
-		return purchase.Purchase{}, 0, fmt.Errorf("record %s: %w", change.Event, err)
+		return purchase.Purchase{}, "", fmt.Errorf("record %s: %w", change.Event, err)
 	}
 	if !storable(id) {
 		return fail(purchase.ErrNotFound)
@@ -130,7 +130,7 @@ func expect(change purchase.Change) (expected, after purchase.Purchase, states [
 		}
 		if moved, verdict := p.After(change, began); verdict == purchase.Moves {
 			expected, after = p, moved
-			states = append(states, state.String())
+			states = append(states, string(state))
 		}
 	}
 	return expected, after, states
@@ -167,10 +167,10 @@ func (j *Journal) apply(
 	}
 	changed, err := write(ctx, j, scanPurchase, j.sql.record, j.clock(),
 		id, guard.expected.Attempt, guard.revision, guard.states,
-		after.State.String(), orNull(string(after.Reason)), after.Attempt,
+		string(after.State), orNull(string(after.Reason)), after.Attempt,
 		after.SuccessSeen, after.Anomalies-guard.expected.Anomalies, permitLife, lease,
 		orNull(after.ItemUID), orNull(after.CustomerUID), !after.SettledAt.IsZero(),
-		change.Event.String(), change.Attempt, verdict.String(), orNull(string(change.Reason)),
+		string(change.Event), change.Attempt, string(verdict), orNull(string(change.Reason)),
 		orNull(itemOf(change)), evidence, change.By, sale)
 	if isUnique(err, "purchase_item") {
 		return nil, purchase.ErrItemTaken
@@ -187,7 +187,7 @@ func itemOf(change purchase.Change) string {
 func (j *Journal) readRecorded(ctx context.Context, id string, change purchase.Change) (row, bool, error) {
 	var twice bool
 	read, err := one(ctx, j, func(from pgx.CollectableRow) (row, error) { return scanRow(from, &twice) },
-		j.sql.recorded, id, change.Event.String(), change.Attempt, orNull(itemOf(change)))
+		j.sql.recorded, id, string(change.Event), change.Attempt, orNull(itemOf(change)))
 	if err == nil {
 		read.Purchase, err = read.decoded()
 	}

@@ -70,10 +70,10 @@ func TestExpectAgreesWithAfter(t *testing.T) {
 						SuccessSeen: i >= len(purchase.States()),
 					}
 					want, verdict := timeless(met).After(change, began)
-					guessed := slices.Contains(states, state.String())
+					guessed := slices.Contains(states, string(state))
 					// What depends on more than the state is never guessed.
 					if moves := verdict == purchase.Moves; moves != guessed && (guessed || event != purchase.PresumedAbsent) {
-						t.Errorf("%s of attempt %d in %s: verdict %d, and the guard is %v", event, attempt, state, verdict, states)
+						t.Errorf("%s of attempt %d in %s: verdict %s, and the guard is %v", event, attempt, state, verdict, states)
 						continue
 					} else if !guessed {
 						continue

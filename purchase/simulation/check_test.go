@@ -121,7 +121,7 @@ func (v *verdict) graph(p purchase.Purchase) {
 			Event: entry.Event, Attempt: entry.Attempt, Reason: entry.Reason, ItemUID: entry.Evidence.ItemUID,
 		}, entry.At)
 		if verdict != entry.Verdict || after.State != entry.State {
-			v.add("%s left the graph: %s in %s became %s, verdict %d", p.ID, entry.Event, now.State, entry.State, entry.Verdict)
+			v.add("%s left the graph: %s in %s became %s, verdict %s", p.ID, entry.Event, now.State, entry.State, entry.Verdict)
 		}
 		now = after
 		if text := entry.Evidence.Message + entry.Evidence.Note; leaks(text) {

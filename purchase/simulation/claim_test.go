@@ -35,9 +35,9 @@ func TestClaimUnknown(t *testing.T) {
 		{"answer lost, then refused", []fault{
 			{step: "claim", nth: 1, do: doLoseAfter}, {step: "claim", nth: 2, do: doRefuse}, {step: "claim", nth: 3, do: doRefuse},
 		}, told, purchase.Succeeded, false},
-		{"full", []fault{{step: "claim", nth: 1, do: doFull}}, notStarted, 0, true},
-		{"unreachable", []fault{{step: "claim", nth: 1, do: doOutage, d: 12 * time.Second}}, notStarted, 0, false},
-		{"not looked up", []fault{{step: "lookup", nth: 1, do: doOutage, d: 12 * time.Second}}, notStarted, 0, false},
+		{"full", []fault{{step: "claim", nth: 1, do: doFull}}, notStarted, "", true},
+		{"unreachable", []fault{{step: "claim", nth: 1, do: doOutage, d: 12 * time.Second}}, notStarted, "", false},
+		{"not looked up", []fault{{step: "lookup", nth: 1, do: doOutage, d: 12 * time.Second}}, notStarted, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -52,7 +52,7 @@ func TestClaimUnknown(t *testing.T) {
 				if c.outcome == notStarted && w.posts(before) != 0 {
 					t.Errorf("%d POSTs, and the caller was told that nothing was started", w.posts(before))
 				}
-				if c.state != 0 {
+				if c.state != "" {
 					w.becomes(t, "order-0", c.state, 0)
 				} else if w.box.Ledger().CreditLeft != before.CreditLeft {
 					t.Error("credit was spent")
@@ -69,7 +69,7 @@ func TestDisownedAndKilled(t *testing.T) {
 	for _, do := range []string{doKillBefore, doKillAfter} {
 		faults := claimNotKnown()
 		for _, event := range purchase.Events() {
-			faults = append(faults, fault{step: "record " + event.String(), nth: 1, do: do, d: time.Second})
+			faults = append(faults, fault{step: "record " + string(event), nth: 1, do: do, d: time.Second})
 		}
 		stageOn(t, openSQLite, plan{faults: faults}, func(t *testing.T, w *world) {
 			before := w.box.Ledger()

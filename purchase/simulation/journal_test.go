@@ -247,13 +247,13 @@ func (j *journal) Record(ctx context.Context, id string, change purchase.Change)
 		change.Lease -= j.replica.world.leaseCut()
 	}
 	done := make(chan result, 1)
-	if spoiled := j.do(ctx, "record "+change.Event.String(), func(ctx context.Context) {
+	if spoiled := j.do(ctx, "record "+string(change.Event), func(ctx context.Context) {
 		p, verdict, err := j.Journal.Record(ctx, id, change)
-		j.replica.world.note(j.replica.name, "record %s of attempt %d for %s: %s, verdict %d, error %v (%s %s)",
+		j.replica.world.note(j.replica.name, "record %s of attempt %d for %s: %s, verdict %s, error %v (%s %s)",
 			change.Event, change.Attempt, id, p.State, verdict, err, change.Reason, change.Evidence.Note)
 		done <- result{p, verdict, err}
 	}); spoiled != nil {
-		return purchase.Purchase{}, 0, spoiled
+		return purchase.Purchase{}, "", spoiled
 	}
 	r := <-done
 	return r.p, r.verdict, r.err

@@ -218,7 +218,7 @@ func conditionsOf(filter purchase.Filter) (conditions string, args []any) {
 	if len(filter.States) > 0 {
 		names := make([]any, len(filter.States))
 		for i, state := range filter.States {
-			names[i] = state.String()
+			names[i] = string(state)
 		}
 		and("state IN (?"+strings.Repeat(", ?", len(names)-1)+")", names...)
 	}

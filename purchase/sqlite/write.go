@@ -104,7 +104,7 @@ var noEvidence = []byte("{}")
 // append adds the newest entry, whose sequence is r.events, to the history of r. evidence is that of change, as JSON.
 func (c *connection) append(r row, now time.Time, event string, change purchase.Change, evidence []byte, verdict purchase.Verdict) error {
 	_, err := c.insertEvent.ExecContext(background, r.number, r.events, micros(now), event, change.Attempt,
-		verdict.String(), r.State.String(), text(change.Reason), string(evidence), change.By)
+		string(verdict), string(r.State), text(change.Reason), string(evidence), change.By)
 	return err
 }
 
@@ -117,7 +117,7 @@ func (j *Journal) Record(
 	}
 	evidence, err := json.Marshal(change.Evidence)
 	if err != nil {
-		return purchase.Purchase{}, 0, fmt.Errorf("%w: encode evidence: %w", purchase.ErrNotWritten, err)
+		return purchase.Purchase{}, "", fmt.Errorf("%w: encode evidence: %w", purchase.ErrNotWritten, err)
 	}
 	var found struct {
 		row     row
@@ -132,7 +132,7 @@ func (j *Journal) Record(
 		}
 	})
 	if err != nil {
-		return purchase.Purchase{}, 0, err
+		return purchase.Purchase{}, "", err
 	}
 	p, err := found.row.decoded()
 	return p, found.verdict, err
@@ -144,7 +144,7 @@ func (c *connection) record(id string, change purchase.Change, evidence []byte, 
 	if !known {
 		var err error
 		if before, err = c.get(id); err != nil {
-			return row{}, 0, err
+			return row{}, "", err
 		}
 	}
 	after := before
@@ -203,7 +203,7 @@ func (c *connection) holds(r row, change purchase.Change) (bool, error) {
 // update writes a changed row and the entry of its change.
 func (c *connection) update(r *row, change purchase.Change, evidence []byte, verdict purchase.Verdict, now time.Time) error {
 	r.events++
-	result, err := c.updatePurchase.ExecContext(background, r.State.String(), text(r.Reason), r.Attempt, r.events, r.Anomalies,
+	result, err := c.updatePurchase.ExecContext(background, string(r.State), text(r.Reason), r.Attempt, r.events, r.Anomalies,
 		r.SuccessSeen, micros(r.PermittedAt), micros(r.SendNotAfter), micros(r.LeaseUntil), micros(r.UpdatedAt),
 		micros(r.SettledAt), text(r.ItemUID), text(r.CustomerUID), r.number, r.events-1)
 	if isTaken(err) {
@@ -218,7 +218,7 @@ func (c *connection) update(r *row, change purchase.Change, evidence []byte, ver
 		return fmt.Errorf("purchase %s was changed by somebody else than the journal's writer", r.ID)
 	}
 	c.remember(*r)
-	return c.append(*r, now, change.Event.String(), change, evidence, verdict)
+	return c.append(*r, now, string(change.Event), change, evidence, verdict)
 }
 
 // ConfirmPermit implements [purchase.Journal]. The lock on the file proves that this process alone uses the journal.

@@ -27,13 +27,13 @@ var sabotages = []sabotage{
 	// Which send may follow which.
 	{"a lost send may be sent again", []edit{{
 		"purchase/state.go",
-		"	case AnsweredUnknown, Lost:\n		return Uncertain, Moves\n",
-		"	case AnsweredUnknown:\n		return Uncertain, Moves\n	case Lost:\n		return Accepted, Moves\n",
+		"		Lost:             moves(Uncertain),\n",
+		"		Lost:             moves(Accepted),\n",
 	}}, states, "TestNoSecondSendWithoutProof"},
 	{"an unknown answer may be sent again", []edit{{
 		"purchase/state.go",
-		"	case BeyondEvidence:\n		return NeedsOperator, Moves\n",
-		"	case BeyondEvidence:\n		return NeedsOperator, Moves\n	case Permitted:\n		return Sending, Moves\n",
+		"		BeyondEvidence:   moves(NeedsOperator),\n",
+		"		BeyondEvidence:   moves(NeedsOperator),\n		Permitted:        moves(Sending),\n",
 	}}, states, "TestNoSecondSendWithoutProof"},
 	{"a stale answer speaks of the newest send", []edit{{
 		"purchase/change.go",
@@ -47,13 +47,13 @@ var sabotages = []sabotage{
 	}}, states, "TestPositiveEvidenceSettles"},
 	{"a late 4xx is final where an operator is asked", []edit{{
 		"purchase/state.go",
-		"	case BeyondEvidence:\n		return NeedsOperator, Moves // to another reason\n	case AnsweredRefused, ",
-		"	case BeyondEvidence:\n		return NeedsOperator, Moves // to another reason\n	case AnsweredRefused:\n		return Failed, Moves\n	case ",
-	}}, states, "TestNextIsItsTable"},
+		"		AnsweredRefused:  stays,\n		AnsweredNoEffect: stays,\n		AnsweredUnknown:  stays,\n		Found:            moves(Succeeded),\n",
+		"		AnsweredRefused:  moves(Failed),\n		AnsweredNoEffect: stays,\n		AnsweredUnknown:  stays,\n		Found:            moves(Succeeded),\n",
+	}}, states, "TestLifePageIsCurrent"},
 	{"a sale after FAILED is nothing to speak of", []edit{{
 		"purchase/state.go",
-		"		// The caller has been told that nothing was sold and may have bought again.\n		return Failed, Contradicts\n",
-		"		return Failed, Stays\n",
+		"		AnsweredApplied:  contradicts, // the caller was told that nothing was sold, and may have bought again\n",
+		"		AnsweredApplied:  stays,\n",
 	}}, states, "TestPositiveEvidenceSettles"},
 	{"a second package for one purchase is accepted", []edit{{
 		"purchase/change.go",
