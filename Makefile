@@ -21,21 +21,21 @@ GOLANGCI_LINT = "$$(.ci/linter $(GOLANGCI_LINT_VERSION) $(BIN))"
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-generate: ## Make gen/ from proto/, and the generated parts of docs/ (needs Python and Node.js)
+generate: ## Make what is generated in gen/, clients/ and docs/ (needs Python and Node.js)
 	go generate ./...
-	$(MAKE) -C gen/python generate
-	npm ci --no-fund --no-audit --prefix gen/typescript
-	npm run generate --prefix gen/typescript
+	$(MAKE) -C clients/python generate
+	npm ci --no-fund --no-audit --prefix clients/typescript
+	npm run generate --prefix clients/typescript
 
-check-generate: generate ## Fail if gen/ and docs/ are not what their sources say
-	git diff --exit-code -- gen docs
-	@test -z "$$(git ls-files --others --exclude-standard -- gen docs)" || { echo "gen/ or docs/ has files that are not in git" >&2; exit 1; }
+check-generate: generate ## Fail if what is generated is not what its sources say
+	git diff --exit-code -- gen clients docs
+	@test -z "$$(git ls-files --others --exclude-standard -- gen clients docs)" || { echo "gen/, clients/ or docs/ has files that are not in git" >&2; exit 1; }
 
 lint: ## Check formatting, lint rules, import directions and the contract's style
 	go vet ./...
 	$(GOLANGCI_LINT) fmt --diff
 	$(GOLANGCI_LINT) run ./...
-	test -d .protodeps || go run ./cmd/protodeps
+	test -d .protodeps || go run ./internal/protodeps
 	go tool buf lint
 
 fmt: ## Format the Go code
@@ -51,13 +51,13 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s)
 	.ci/fuzz $(FUZZTIME)
 
 sabotage: ## Remove each safety rule in turn, and see a test notice
-	go run ./purchase/simulation/sabotage
+	go run ./internal/sabotage
 
 bench: ## Measure whole registers on each journal, ROUNDS times (7): wants the machine for itself
 	go test ./cmd/gigagate -run '^$$' -bench '^BenchmarkRegister$$' -args -register.rounds $(ROUNDS)
 
 scenarios: ## Play proto/scenarios in every language whose tools are here
-	go run ./cmd/scenarios
+	go run ./internal/scenarios
 
 rest-docs: ## Check the REST documentation: a strict validator, schemathesis, a browser
 	.ci/rest-docs
@@ -72,7 +72,7 @@ run: ## Serve with a sandbox
 	go run ./cmd/gigagate serve --sandbox
 
 breaking: ## Check proto/ for breaking changes against AGAINST (origin/main)
-	go run ./cmd/protodeps -against $(AGAINST)
+	go run ./internal/protodeps -against $(AGAINST)
 
 ci: ## Run everything, as CI does
 	.ci/run

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"gigagate.internal/gen/go/client"
+	"gigagate.internal/clients/go/client"
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 

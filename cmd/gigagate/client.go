@@ -19,7 +19,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"gigagate.internal/gen/go/client"
+	"gigagate.internal/clients/go/client"
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 

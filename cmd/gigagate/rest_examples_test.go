@@ -22,7 +22,7 @@ import (
 )
 
 // examplesFile is where the OpenAPI document has its examples from.
-const examplesFile = "../protoc-gen-openapi/examples.json"
+const examplesFile = "../../internal/protoc-gen-openapi/examples.json"
 
 var updateExamples = flag.Bool("openapi.update", false, "write what the gateway answered to "+examplesFile)
 

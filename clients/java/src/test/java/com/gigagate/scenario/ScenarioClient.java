@@ -1,0 +1,151 @@
+package com.gigagate.scenario;
+
+import com.gigagate.client.Gigagate;
+import com.gigagate.v1.ActivateRequest;
+import com.gigagate.v1.ActivationServiceGrpc;
+import com.gigagate.v1.ActivationServiceGrpc.ActivationServiceBlockingStub;
+import com.gigagate.v1.CustomerServiceGrpc;
+import com.gigagate.v1.CustomerServiceGrpc.CustomerServiceBlockingStub;
+import com.gigagate.v1.GetCustomerRequest;
+import com.gigagate.v1.GetPurchaseRequest;
+import com.gigagate.v1.InventoryServiceGrpc;
+import com.gigagate.v1.InventoryServiceGrpc.InventoryServiceBlockingStub;
+import com.gigagate.v1.ListInventoryItemsRequest;
+import com.gigagate.v1.ListPurchasesRequest;
+import com.gigagate.v1.Outcome;
+import com.gigagate.v1.PurchaseServiceGrpc;
+import com.gigagate.v1.PurchaseServiceGrpc.PurchaseServiceBlockingStub;
+import com.gigagate.v1.RegisterRequest;
+import com.gigagate.v1.ResolvePurchaseRequest;
+import com.gigagate.v1.TopUpRequest;
+import com.gigagate.v1.WaitPurchaseRequest;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonNull;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.protobuf.Message;
+import com.google.protobuf.util.JsonFormat;
+import io.grpc.Channel;
+import io.grpc.ClientInterceptors;
+import io.grpc.Grpc;
+import io.grpc.InsecureChannelCredentials;
+import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
+import io.grpc.StatusRuntimeException;
+import io.grpc.stub.AbstractStub;
+import io.grpc.stub.MetadataUtils;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+
+/**
+ * Makes the calls that {@code internal/scenarios} asks for, one JSON object a line, as
+ * proto/scenarios/README.md describes.
+ */
+public final class ScenarioClient {
+  private static final Metadata.Key<String> REPLAYED =
+      Metadata.Key.of("gigagate-replayed", Metadata.ASCII_STRING_MARSHALLER);
+  private static final JsonFormat.Printer PRINTER =
+      JsonFormat.printer().omittingInsignificantWhitespace();
+
+  private final AtomicReference<Metadata> headers = new AtomicReference<>();
+  private final ActivationServiceBlockingStub activations;
+  private final CustomerServiceBlockingStub customers;
+  private final InventoryServiceBlockingStub inventory;
+  private final PurchaseServiceBlockingStub purchases;
+
+  private ScenarioClient(Channel plain) {
+    Channel channel =
+        ClientInterceptors.intercept(
+            plain,
+            MetadataUtils.newCaptureMetadataInterceptor(headers, new AtomicReference<>()));
+    activations = ActivationServiceGrpc.newBlockingStub(channel);
+    customers = CustomerServiceGrpc.newBlockingStub(channel);
+    inventory = InventoryServiceGrpc.newBlockingStub(channel);
+    purchases = PurchaseServiceGrpc.newBlockingStub(channel);
+  }
+
+  public static void main(String[] args) throws IOException {
+    // A scenario counts on seeing every answer, so this channel repeats nothing.
+    ManagedChannel channel =
+        Grpc.newChannelBuilder(args[0], InsecureChannelCredentials.create())
+            .disableRetry()
+            .build();
+    ScenarioClient client = new ScenarioClient(channel);
+    BufferedReader lines =
+        new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    PrintStream answers = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+    for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+      answers.println(client.answer(JsonParser.parseString(line).getAsJsonObject()));
+    }
+    channel.shutdownNow();
+  }
+
+  private JsonObject answer(JsonObject asked) throws InvalidProtocolBufferException {
+    JsonObject answer = new JsonObject();
+    headers.set(new Metadata());
+    try {
+      answer.add("response", json(call(asked)));
+      answer.addProperty("replayed", "true".equals(headers.get().get(REPLAYED)));
+    } catch (StatusRuntimeException e) {
+      JsonObject error = new JsonObject();
+      error.addProperty("code", e.getStatus().getCode().name());
+      error.addProperty("message", e.getStatus().getDescription());
+      Outcome outcome = Gigagate.outcomeOf(e).orElse(null);
+      error.add("outcome", outcome == null ? JsonNull.INSTANCE : json(outcome));
+      answer.add("error", error);
+    }
+    return answer;
+  }
+
+  private Message call(JsonObject asked) throws InvalidProtocolBufferException {
+    String method = asked.get("method").getAsString();
+    return switch (method) {
+      case "gigagate.v1.ActivationService/Register" ->
+          timed(activations, asked).register(read(asked, RegisterRequest.newBuilder()).build());
+      case "gigagate.v1.ActivationService/TopUp" ->
+          timed(activations, asked).topUp(read(asked, TopUpRequest.newBuilder()).build());
+      case "gigagate.v1.ActivationService/Activate" ->
+          timed(activations, asked).activate(read(asked, ActivateRequest.newBuilder()).build());
+      case "gigagate.v1.CustomerService/GetCustomer" ->
+          timed(customers, asked).getCustomer(read(asked, GetCustomerRequest.newBuilder()).build());
+      case "gigagate.v1.InventoryService/ListInventoryItems" ->
+          timed(inventory, asked)
+              .listInventoryItems(read(asked, ListInventoryItemsRequest.newBuilder()).build());
+      case "gigagate.v1.PurchaseService/GetPurchase" ->
+          timed(purchases, asked).getPurchase(read(asked, GetPurchaseRequest.newBuilder()).build());
+      case "gigagate.v1.PurchaseService/ListPurchases" ->
+          timed(purchases, asked)
+              .listPurchases(read(asked, ListPurchasesRequest.newBuilder()).build());
+      case "gigagate.v1.PurchaseService/WaitPurchase" ->
+          timed(purchases, asked)
+              .waitPurchase(read(asked, WaitPurchaseRequest.newBuilder()).build());
+      case "gigagate.v1.PurchaseService/ResolvePurchase" ->
+          timed(purchases, asked)
+              .resolvePurchase(read(asked, ResolvePurchaseRequest.newBuilder()).build());
+      default -> throw new IllegalArgumentException("no such method: " + method);
+    };
+  }
+
+  private static <S extends AbstractStub<S>> S timed(S stub, JsonObject asked) {
+    JsonElement deadline = asked.get("deadlineMs");
+    return deadline == null
+        ? stub
+        : stub.withDeadlineAfter(deadline.getAsLong(), TimeUnit.MILLISECONDS);
+  }
+
+  private static <B extends Message.Builder> B read(JsonObject asked, B builder)
+      throws InvalidProtocolBufferException {
+    JsonFormat.parser().merge(asked.get("request").toString(), builder);
+    return builder;
+  }
+
+  private static JsonElement json(Message message) throws InvalidProtocolBufferException {
+    return JsonParser.parseString(PRINTER.print(message));
+  }
+}

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Runs every shell block of clients/LANGUAGE/README.md, in order and in an empty folder, against a
+# gateway of its own, and looks for what the blocks are said to show and for what they quote:
+#
+#   clients/readme-test.sh java
+#
+# The README may clone the repository: it gets it as it stands here, committed or not, but without
+# what git ignores. Cargo builds in the repository's own target folder, to compile crates once.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+readme=$root/clients/${1:?the folder of a language}/README.md
+work=$(mktemp -d)
+gateway=
+
+finish() {
+  if [ -n "$gateway" ]; then
+    kill "$gateway"
+    wait "$gateway" || true
+  fi
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+fail() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+
+snapshot() {
+  mkdir "$1"
+  (cd "$root" && git ls-files -z --cached --others --exclude-standard |
+    tar -c --null --ignore-failed-read --warning=no-failed-read -T -) | tar -x -C "$1"
+  git -C "$1" init -q
+  git -C "$1" add --all
+  git -C "$1" -c user.name=test -c user.email=test@example.com commit -q -m snapshot
+}
+
+# It sets $gateway, and $grpc and $sandbox to where it listens.
+start() {
+  go -C "$root" build -o "$work/gigagate" ./cmd/gigagate
+  exec 3< <(exec "$work/gigagate" serve --sandbox "--journal=sqlite:$work/g.db" --grpc-listen=127.0.0.1:0 \
+    --http-listen=127.0.0.1:0 --admin-listen=127.0.0.1:0 --sandbox-listen=127.0.0.1:0 2>"$work/log")
+  gateway=$!
+  while read -r name address _ <&3; do
+    case $name in
+      gRPC) grpc=$address ;;
+      sandbox)
+        sandbox=${address#http://}
+        sandbox=${sandbox%%/*}
+        return
+        ;;
+    esac
+  done
+  cat "$work/log" >&2
+  fail "the gateway did not start"
+}
+
+# Writes the commands of each shell block to $work/N.sh and what it is said to show to $work/N.shows,
+# N being its line.
+split() {
+  awk -v work="$work" '
+    /^<!-- not run here: / { skip = 1 }
+    /^<!-- shows: / { sub(/^<!-- shows: /, ""); sub(/ -->$/, ""); shows = shows $0 "\n"; next }
+    /^```sh$/ && !skip { block = work "/" NR; printf "%s", shows > (block ".shows"); shows = ""; next }
+    /^```/ { block = skip = "" }
+    block { print > (block ".sh") }' "$readme"
+}
+
+snapshot "$work/repository"
+start
+split
+blocks=$(find "$work" -maxdepth 1 -name '*.sh' -printf '%f\n' | sed 's/\.sh$//' | sort -n)
+[ -n "$blocks" ] || fail "$readme has no commands"
+export GIGAGATE_ADDRESS=$grpc GIGAGATE_REPOSITORY=file://$work/repository CARGO_TARGET_DIR=$root/clients/rust/target
+mkdir "$work/empty"
+for block in $blocks; do
+  echo "=== $readme:$block"
+  sed -i "s/127\.0\.0\.1:8089/$sandbox/" "$work/$block.sh"
+  (cd "$work/empty" && sh -eu "$work/$block.sh") 2>&1 | tee "$work/output"
+  [ -s "$work/$block.shows" ] || fail "nothing is said of what the block at line $block shows"
+  while read -r pattern; do
+    grep -Eq -- "$pattern" "$work/output" || fail "the block at line $block does not show $pattern"
+  done <"$work/$block.shows"
+done
+
+while read -r file; do
+  quoted=$(awk -v from="<!-- from: $file -->" '$0 == from { getline; inside = 1; next } /^```/ { inside = 0 } inside' "$readme")
+  case $(cat "$root/$file") in
+    *"$quoted"*) ;;
+    *) fail "what is quoted is not what $file says" ;;
+  esac
+done < <(sed -n 's/^<!-- from: \(.*\) -->$/\1/p' "$readme")

@@ -1,0 +1,130 @@
+//! Makes the calls that `internal/scenarios` asks for, one JSON object a line, as
+//! `proto/scenarios/README.md` describes.
+
+use std::error::Error;
+use std::io::{BufRead, Write, stdin, stdout};
+use std::time::Duration;
+
+use gigagate_client::outcome_of;
+use gigagate_client::v1::activation_service_client::ActivationServiceClient;
+use gigagate_client::v1::customer_service_client::CustomerServiceClient;
+use gigagate_client::v1::inventory_service_client::InventoryServiceClient;
+use gigagate_client::v1::purchase_service_client::PurchaseServiceClient;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked {
+    method: String,
+    request: Value,
+    deadline_ms: Option<u64>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let address = std::env::args().nth(1).ok_or("no address given")?;
+    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_lazy();
+    let contract =
+        DescriptorPool::decode(tonic::include_file_descriptor_set!("gigagate").as_ref())?;
+    for line in stdin().lock().lines() {
+        let answer = answer(&contract, &channel, serde_json::from_str(&line?)?).await?;
+        let mut out = stdout().lock();
+        writeln!(out, "{answer}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+async fn answer(contract: &DescriptorPool, channel: &Channel, asked: Asked) -> Result<Value> {
+    let method = contract
+        .services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+        .find(|method| {
+            format!("{}/{}", method.parent_service().full_name(), method.name()) == asked.method
+        })
+        .ok_or("no such method")?;
+    macro_rules! call {
+        ($client:ident, $method:ident) => {
+            exchange(&method, &asked, async |request| {
+                $client::new(channel.clone()).$method(request).await
+            })
+            .await
+        };
+    }
+    match method.full_name() {
+        "gigagate.v1.ActivationService.Register" => call!(ActivationServiceClient, register),
+        "gigagate.v1.ActivationService.TopUp" => call!(ActivationServiceClient, top_up),
+        "gigagate.v1.ActivationService.Activate" => call!(ActivationServiceClient, activate),
+        "gigagate.v1.CustomerService.GetCustomer" => call!(CustomerServiceClient, get_customer),
+        "gigagate.v1.InventoryService.ListInventoryItems" => {
+            call!(InventoryServiceClient, list_inventory_items)
+        }
+        "gigagate.v1.PurchaseService.GetPurchase" => call!(PurchaseServiceClient, get_purchase),
+        "gigagate.v1.PurchaseService.ListPurchases" => call!(PurchaseServiceClient, list_purchases),
+        "gigagate.v1.PurchaseService.WaitPurchase" => call!(PurchaseServiceClient, wait_purchase),
+        "gigagate.v1.PurchaseService.ResolvePurchase" => {
+            call!(PurchaseServiceClient, resolve_purchase)
+        }
+        other => Err(format!("this program cannot call {other}").into()),
+    }
+}
+
+async fn exchange<Q, A>(
+    method: &MethodDescriptor,
+    asked: &Asked,
+    send: impl AsyncFnOnce(Request<Q>) -> std::result::Result<Response<A>, Status>,
+) -> Result<Value>
+where
+    Q: prost::Message + Default,
+    A: prost::Message,
+{
+    let message = DynamicMessage::deserialize(method.input(), &asked.request)?;
+    let mut request = Request::new(message.transcode_to::<Q>()?);
+    if let Some(milliseconds) = asked.deadline_ms {
+        request.set_timeout(Duration::from_millis(milliseconds));
+    }
+    match send(request).await {
+        Ok(response) => Ok(json!({
+            "replayed": response.metadata().get("gigagate-replayed").is_some_and(|v| v == "true"),
+            "response": to_json(method.output(), response.get_ref())?,
+        })),
+        Err(error) => {
+            let descriptor = method
+                .parent_pool()
+                .get_message_by_name("gigagate.v1.Outcome")
+                .ok_or("the contract has no Outcome")?;
+            let outcome = outcome_of(&error)
+                .map(|outcome| to_json(descriptor, &outcome))
+                .transpose()?;
+            Ok(json!({"error": {
+                "code": canonical_name(error.code()),
+                "message": error.message(),
+                "outcome": outcome,
+            }}))
+        }
+    }
+}
+
+fn to_json(descriptor: MessageDescriptor, message: &impl prost::Message) -> Result<Value> {
+    let mut dynamic = DynamicMessage::new(descriptor);
+    dynamic.transcode_from(message)?;
+    Ok(serde_json::to_value(dynamic)?)
+}
+
+/// `FailedPrecondition` is `FAILED_PRECONDITION`.
+fn canonical_name(code: Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}

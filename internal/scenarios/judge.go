@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/scenarios/protocol"
+)
+
+// contract is the package that the names of calls leave out.
+const contract = "gigagate.v1."
+
+// normalised reads an answer by the contract and writes it in one way, defaults included, so that
+// languages may print the same message differently.
+func normalised(method string, answer protocol.Answer) (map[string]any, error) {
+	if answer.Error == nil {
+		message, err := responseOf(method)
+		if err != nil {
+			return nil, err
+		}
+		response, err := canonical(answer.Response, message)
+		if err != nil {
+			return nil, fmt.Errorf("the response is not what %s answers: %w", method, err)
+		}
+		return map[string]any{"response": response, "replayed": answer.Replayed}, nil
+	}
+	if _, ok := code.Code_value[answer.Error.Code]; !ok {
+		return nil, fmt.Errorf("the error's code is %q", answer.Error.Code)
+	}
+	told := map[string]any{"code": answer.Error.Code, "message": answer.Error.Message, "outcome": nil}
+	if text := string(answer.Error.Outcome); text != "" && text != "null" {
+		outcome, err := canonical(answer.Error.Outcome, &gigagatev1.Outcome{})
+		if err != nil {
+			return nil, fmt.Errorf("the outcome is no Outcome: %w", err)
+		}
+		told["outcome"] = outcome
+	}
+	return map[string]any{"error": told}, nil
+}
+
+// responseOf makes an empty response of a method.
+func responseOf(method string) (proto.Message, error) {
+	descriptor, err := protocol.MethodNamed(method)
+	if err != nil {
+		return nil, err
+	}
+	message, err := protoregistry.GlobalTypes.FindMessageByName(descriptor.Output().FullName())
+	if err != nil {
+		return nil, err
+	}
+	return message.New().Interface(), nil
+}
+
+func canonical(text []byte, into proto.Message) (any, error) {
+	if err := protojson.Unmarshal(text, into); err != nil {
+		return nil, err
+	}
+	written, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(into)
+	if err != nil {
+		return nil, err
+	}
+	var value any
+	return value, json.Unmarshal(written, &value)
+}
+
+// differences says where got is not what want says. An object wants its members and allows others,
+// a list wants as many elements; null wants nothing to be there, "*" something, and "/…/" a text
+// that matches.
+func differences(path string, want, got any) []string {
+	differs := func() []string { return []string{fmt.Sprintf("%s: want %s, got %s", path, inJSON(want), inJSON(got))} }
+	switch want := want.(type) {
+	case map[string]any:
+		object, ok := got.(map[string]any)
+		if !ok {
+			return differs()
+		}
+		var all []string
+		for _, name := range slices.Sorted(maps.Keys(want)) {
+			all = append(all, differences(path+"."+name, want[name], object[name])...)
+		}
+		return all
+	case []any:
+		list, ok := got.([]any)
+		if !ok || len(list) != len(want) {
+			return differs()
+		}
+		var all []string
+		for i := range want {
+			all = append(all, differences(fmt.Sprintf("%s[%d]", path, i), want[i], list[i])...)
+		}
+		return all
+	case string:
+		if want == "*" {
+			if got == nil || got == "" {
+				return differs()
+			}
+			return nil
+		}
+		if pattern, ok := patternIn(want); ok {
+			expression, err := regexp.Compile(pattern)
+			if err != nil {
+				return []string{fmt.Sprintf("%s: %v", path, err)}
+			}
+			if text, isText := got.(string); !isText || !expression.MatchString(text) {
+				return differs()
+			}
+			return nil
+		}
+	}
+	if !reflect.DeepEqual(want, got) {
+		return differs()
+	}
+	return nil
+}
+
+// patternIn finds the regular expression in "/…/".
+func patternIn(want string) (string, bool) {
+	if len(want) < 2 || !strings.HasPrefix(want, "/") || !strings.HasSuffix(want, "/") {
+		return "", false
+	}
+	return want[1 : len(want)-1], true
+}
+
+// inJSON is for people: < and > stay what they are.
+func inJSON(value any) string {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(text.String())
+}

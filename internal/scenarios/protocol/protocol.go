@@ -1,0 +1,122 @@
+// Package protocol is what internal/scenarios and the client programs say to each other over standard
+// input and output: one JSON object a line, a request and then its answer. proto/scenarios/README.md
+// describes it for programs in other languages.
+package protocol
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+// Request is one call to make.
+type Request struct {
+	// Method is package, service and method: gigagate.v1.ActivationService/Register.
+	Method string `json:"method"`
+	// Request is the request message in proto JSON.
+	Request json.RawMessage `json:"request"`
+	// DeadlineMs is how long the call may take, in milliseconds; 0: no deadline.
+	DeadlineMs int64 `json:"deadlineMs,omitempty"`
+}
+
+// MethodNamed finds a method of the contract by the name that a request gives it.
+func MethodNamed(name string) (protoreflect.MethodDescriptor, error) {
+	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(strings.Replace(name, "/", ".", 1)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	method, ok := found.(protoreflect.MethodDescriptor)
+	if !ok {
+		return nil, fmt.Errorf("%s is no method", name)
+	}
+	return method, nil
+}
+
+// Answer is what came of a call: a response, or an error.
+type Answer struct {
+	// Response is the response message in proto JSON.
+	Response json.RawMessage `json:"response,omitempty"`
+	// Replayed is whether the response bore gigagate-replayed: true.
+	Replayed bool   `json:"replayed,omitempty"`
+	Error    *Error `json:"error,omitempty"`
+}
+
+// Error is the status of a call that failed.
+type Error struct {
+	// Code is the canonical name, such as FAILED_PRECONDITION.
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	// Outcome is the gigagate.v1.Outcome of the error in proto JSON, or null where it bears none.
+	Outcome json.RawMessage `json:"outcome"`
+}
+
+// maxLine bounds a line.
+const maxLine = 1 << 20
+
+// Lines reads lines of the protocol.
+func Lines(r io.Reader) *bufio.Scanner {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLine)
+	return lines
+}
+
+// Serve answers requests with call until there are no more.
+func Serve(in io.Reader, out io.Writer, call func(context.Context, Request) (Answer, error)) error {
+	lines, answers := Lines(in), json.NewEncoder(out)
+	for lines.Scan() {
+		var request Request
+		if err := json.Unmarshal(lines.Bytes(), &request); err != nil {
+			return err
+		}
+		answer, err := serveOne(request, call)
+		if err != nil {
+			return err
+		}
+		if err := answers.Encode(answer); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+func serveOne(request Request, call func(context.Context, Request) (Answer, error)) (Answer, error) {
+	ctx := context.Background()
+	if request.DeadlineMs > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(request.DeadlineMs)*time.Millisecond)
+		defer cancel()
+	}
+	return call(ctx, request)
+}
+
+// Responded is the answer of a call that succeeded.
+func Responded(response proto.Message, replayed bool) (Answer, error) {
+	text, err := protojson.Marshal(response)
+	return Answer{Response: text, Replayed: replayed}, err
+}
+
+// Failed is the answer of a call that did not; outcome is nil where the error bore none.
+func Failed(failed codes.Code, message string, outcome *gigagatev1.Outcome) (Answer, error) {
+	told := &Error{Code: code.Code(failed).String(), Message: message} //nolint:gosec // 17 codes
+	if outcome != nil {
+		text, err := protojson.Marshal(outcome)
+		if err != nil {
+			return Answer{}, err
+		}
+		told.Outcome = text
+	}
+	return Answer{Error: told}, nil
+}
