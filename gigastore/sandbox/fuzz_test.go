@@ -29,7 +29,7 @@ func played(box *sandbox.Sandbox, path, token string, body []byte) *httptest.Res
 // refusal that spends nothing.
 func FuzzRegister(f *testing.F) {
 	for _, name := range []string{"register-request", "top-up-request", "top-up-with-profile-request"} {
-		data, err := os.ReadFile("testdata/" + name + ".json")
+		data, err := os.ReadFile("../testdata/" + name + ".json")
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -342,7 +342,7 @@ func metatags(ledger sandbox.Ledger) string {
 
 func fixture(t *testing.T, name string) any {
 	t.Helper()
-	data, err := os.ReadFile("testdata/" + name + ".json")
+	data, err := os.ReadFile("../testdata/" + name + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}

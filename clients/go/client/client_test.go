@@ -129,7 +129,7 @@ func TestCallPolicyIsTheContracts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(contract) != string(embedded) {
-		t.Error("service_config.json is not the contract's: run go generate ./client")
+		t.Error("service_config.json is not the contract's: run go generate ./clients/go/client")
 	}
 
 	var policy struct {
