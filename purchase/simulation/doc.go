@@ -6,7 +6,7 @@
 //	go test ./purchase/simulation -run Histories -histories 100000 -sqlite-histories 2000 -postgres-histories 500 -timeout 30m
 //	go test ./purchase/simulation -run Histories$ -seed 7 one history; with -v -story also its trace
 //	go test ./purchase/simulation -run Pairs -all -timeout 1h   all pairs of faults, or a number of them with -pairs
-//	go run  ./internal/sabotage                removes each safety rule and expects a test to fail
+//	go run ./internal/sabotage                            removes each safety rule and expects a test to fail
 //
 // A journal in PostgreSQL is one in a server of the test's own. Its histories are played twice: in
 // bubbles of virtual time, where the plans are those of the other journals and a statement takes no
