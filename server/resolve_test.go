@@ -186,3 +186,27 @@ func TestNotResolvable(t *testing.T) {
 func notResolvable(effect string) want {
 	return want{codes.FailedPrecondition, 400, "NOT_RESOLVABLE", effect, false, nil}
 }
+
+// That nothing was sold is taken once the vendor's records show it, or by force. Until then both doors say when to try again.
+func TestNothingSoldIsNotShownYet(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	g.injectMany(t, "/gigastore/activations/activated-items", "list_fail", 1000, nil)
+	g.inject(t, pathRegister, "reset_before", params{"afterBytes": "request"})
+	id := g.overGRPC(t, t.Context(), ask(register())).purchaseID(t)
+	word := nothingSold(id)
+	word.Force = false
+	for _, d := range g.doors() {
+		a := d.call(t, t.Context(), ask(word))
+		a.check(t, want{codes.FailedPrecondition, 400, "ABSENCE_NOT_SHOWN", "INDETERMINATE", false, nil})
+		if delay := a.outcome.GetRetryDelay().AsDuration(); delay <= 0 || a.outcome.GetPurchaseId() != id {
+			t.Errorf("%s: %v", d.name, a.outcome)
+		}
+	}
+	word.Force = true
+	g.overREST(t, t.Context(), ask(word)).ok(t)
+	history := g.read(t, g.doors()[0], id).GetHistory()
+	if last := history[len(history)-1]; last.GetEvent() != "RESOLVED_ABSENT" || !last.GetForced() || last.GetBy() != word.GetOperator() {
+		t.Errorf("the history ends with %v", last)
+	}
+}
