@@ -33,22 +33,6 @@ func (e Effect) String() string {
 	}
 }
 
-// Reason says why the vendor refused. The values are the tails of the contract's reasons. "" is no reason.
-type Reason string
-
-// The reasons of an EffectRefused. ReasonVendorRefused is a refusal whose words no [RefusalRule] knows.
-const (
-	ReasonPriceMismatch         Reason = "PRICE_MISMATCH"
-	ReasonInsufficientCredit    Reason = "INSUFFICIENT_CREDIT"
-	ReasonCountrySetMismatch    Reason = "COUNTRY_SET_MISMATCH"
-	ReasonModeNotOffered        Reason = "ACTIVATION_MODE_NOT_OFFERED"
-	ReasonInventoryItemNotFound Reason = "INVENTORY_ITEM_NOT_FOUND"
-	ReasonCustomerNotFound      Reason = "CUSTOMER_NOT_FOUND"
-	ReasonActivatedItemNotFound Reason = "ACTIVATED_ITEM_NOT_FOUND"
-	ReasonAlreadyActive         Reason = "ALREADY_ACTIVE"
-	ReasonVendorRefused         Reason = "VENDOR_REFUSED"
-)
-
 // The values of [Error.Operation]; spans are called "gigastore <operation>".
 const (
 	OpAuthenticate     = "authenticate"

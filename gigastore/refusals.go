@@ -9,6 +9,32 @@ import (
 	"strings"
 )
 
+// Reason says why the vendor refused. The words are this package's own. They stand in journals and in files of
+// rules, so they never change. "" is no reason.
+type Reason string
+
+// The reasons of an EffectRefused. ReasonVendorRefused is a refusal whose words no [RefusalRule] knows.
+const (
+	ReasonPriceMismatch         Reason = "PRICE_MISMATCH"
+	ReasonInsufficientCredit    Reason = "INSUFFICIENT_CREDIT"
+	ReasonCountrySetMismatch    Reason = "COUNTRY_SET_MISMATCH"
+	ReasonModeNotOffered        Reason = "ACTIVATION_MODE_NOT_OFFERED"
+	ReasonInventoryItemNotFound Reason = "INVENTORY_ITEM_NOT_FOUND"
+	ReasonCustomerNotFound      Reason = "CUSTOMER_NOT_FOUND"
+	ReasonActivatedItemNotFound Reason = "ACTIVATED_ITEM_NOT_FOUND"
+	ReasonAlreadyActive         Reason = "ALREADY_ACTIVE"
+	ReasonVendorRefused         Reason = "VENDOR_REFUSED"
+)
+
+// Reasons returns all of them.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonPriceMismatch, ReasonInsufficientCredit, ReasonCountrySetMismatch, ReasonModeNotOffered,
+		ReasonInventoryItemNotFound, ReasonCustomerNotFound, ReasonActivatedItemNotFound, ReasonAlreadyActive,
+		ReasonVendorRefused,
+	}
+}
+
 // RefusalRule says which refusal means which [Reason]. The rules decide only the reason of an answer that is already
 // known to be a refusal, so a wrong rule can mislead a reader and never spend money.
 type RefusalRule struct {
@@ -95,11 +121,7 @@ func checkRefusals(rules []RefusalRule) error {
 		if slices.Contains(r.Contains, "") {
 			return fmt.Errorf("refusal rules: rule %d: empty text in contains", i)
 		}
-		switch r.Reason {
-		case ReasonPriceMismatch, ReasonInsufficientCredit, ReasonCountrySetMismatch, ReasonModeNotOffered,
-			ReasonInventoryItemNotFound, ReasonCustomerNotFound, ReasonActivatedItemNotFound, ReasonAlreadyActive,
-			ReasonVendorRefused:
-		default:
+		if !slices.Contains(Reasons(), r.Reason) {
 			return fmt.Errorf("refusal rules: rule %d: unknown reason %q", i, r.Reason)
 		}
 	}

@@ -123,7 +123,7 @@ type Change struct {
 	Attempt  int
 	Reason   Reason
 	Evidence Evidence
-	By       string
+	By       Actor
 	// SuccessSeen is kept for ever once true.
 	SuccessSeen bool
 	// Anomaly counts the event as one, also where it moves the purchase: it is true, and a human

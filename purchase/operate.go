@@ -106,7 +106,7 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 		}
 	}
 	change.Evidence.Forced = resolution.Force && resolution.ItemUID == ""
-	change.By = resolution.By
+	change.By = ByOperator(resolution.By)
 	change.Evidence.Note = resolution.Note
 	resolved, err := e.bind(ctx, p, change)
 	switch {

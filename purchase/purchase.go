@@ -67,6 +67,19 @@ func ReasonMeanings() []ReasonMeaning {
 	}
 }
 
+// Reasons returns the reasons of our own: those that a purchase fails for, those that it needs an operator
+// for, and those of guards.
+func Reasons() (failed, operator, guards []Reason) {
+	for _, known := range ReasonMeanings() {
+		if known.Of == Failed {
+			failed = append(failed, known.Reason)
+		} else {
+			operator = append(operator, known.Reason)
+		}
+	}
+	return failed, operator, []Reason{AbovePriceLimit, PriceUnreadable}
+}
+
 // unread reports whether the reason is that the vendor's records could not be had. Once they can be,
 // they may still settle the purchase.
 func (r Reason) unread() bool { return r == Unreadable || r == OtherAccount }
@@ -235,36 +248,3 @@ func SplitMetatag(metatag string) (id, text string) {
 	}
 	return id, text
 }
-
-// Evidence is what an event rests on. It holds nothing secret and nothing of the end user.
-type Evidence struct {
-	BytesWritten int64  `json:"bytes_written,omitempty"`
-	HTTPStatus   int    `json:"http_status,omitempty"`
-	Message      string `json:"message,omitempty"` // the vendor's text, scrubbed and bounded
-	ItemUID      string `json:"item_uid,omitempty"`
-	Note         string `json:"note,omitempty"` // ours
-	// Forced: an operator's word did not wait for the vendor's records.
-	Forced bool `json:"forced,omitempty"`
-}
-
-// Entry is one line of a purchase's history.
-type Entry struct {
-	Sequence int
-	At       time.Time
-	Event    Event // 0: the claim
-	Attempt  int   // which send it speaks of
-	Verdict  Verdict
-	State    State // after it
-	Reason   Reason
-	Evidence Evidence
-	By       string // ByGateway, ByReconciler, or an operator's name
-}
-
-// Who causes events beside operators.
-const (
-	ByGateway    = "gateway"
-	ByReconciler = "reconciler"
-)
-
-// Claimed is the name of a history's first entry, which no event made.
-const Claimed = "CLAIMED"

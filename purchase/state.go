@@ -86,7 +86,7 @@ func EventMeanings() []EventMeaning {
 	}
 }
 
-// Events lists every event.
+// Events lists every event that can happen.
 func Events() []Event {
 	var all []Event
 	for _, known := range EventMeanings() {

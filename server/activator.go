@@ -136,7 +136,7 @@ func (a *activator) settle(ctx context.Context, uid string, callErr error) (star
 		return started{}, readFailure(err)
 	case err != nil:
 	case refused && vendor.Reason != gigastore.ReasonAlreadyActive:
-		return started{}, &failure{reason: refusalReason(vendor.Reason), cause: callErr}
+		return started{}, &failure{reason: reasonOf(purchase.Reason(vendor.Reason)), cause: callErr}
 	case vendor != nil && vendor.Effect == gigastore.EffectNone:
 		return started{}, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_NEVER_SENT, cause: callErr}
 	case vendor != nil && vendor.Reason == gigastore.ReasonAlreadyActive:

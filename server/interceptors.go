@@ -87,7 +87,7 @@ func (s *Server) logCall(ctx context.Context, c logged, err error) {
 			attrs = append(attrs, slog.String("purchase_id", f.purchaseID))
 		}
 		attrs = append(attrs, causeAttributes(ctx, f.cause)...)
-		if code := situations[f.reason].code; code == codes.Unavailable || code == codes.Internal {
+		if code := codeOf(f.reason); code == codes.Unavailable || code == codes.Internal {
 			level = slog.LevelWarn
 		}
 	}
@@ -105,7 +105,7 @@ func (s *Server) logCall(ctx context.Context, c logged, err error) {
 // elsewhere.
 func requestAttribute(message proto.Message, err error) slog.Attr {
 	f, ok := errors.AsType[*failure](err)
-	if !ok || situations[f.reason].code != codes.InvalidArgument {
+	if !ok || codeOf(f.reason) != codes.InvalidArgument {
 		return slog.Any("request", redacted{message})
 	}
 	fields := make([]string, 0, len(f.fields))

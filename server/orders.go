@@ -71,7 +71,7 @@ func priceToOrder(field string, money *gigagatev1.Money) (*purchase.Price, error
 // tells of something recorded earlier.
 func purchaseFailure(err error) (f *failure, replayed bool) {
 	if failed, ok := errors.AsType[*purchase.FailedError](err); ok {
-		return &failure{reason: refusalReason(gigastore.Reason(failed.Purchase.Reason)), purchaseID: failed.Purchase.ID}, failed.Replayed
+		return &failure{reason: reasonOf(failed.Purchase.Reason), purchaseID: failed.Purchase.ID}, failed.Replayed
 	}
 	if mismatch, ok := errors.AsType[*purchase.MismatchError](err); ok {
 		return mismatchFailure(mismatch), false
@@ -81,7 +81,7 @@ func purchaseFailure(err error) (f *failure, replayed bool) {
 	}
 	if guard, ok := errors.AsType[*purchase.GuardError](err); ok {
 		return &failure{
-			reason: refusalReason(gigastore.Reason(guard.Reason)), effect: gigagatev1.Effect_EFFECT_NOT_STARTED, idUnused: true,
+			reason: reasonOf(guard.Reason), effect: gigagatev1.Effect_EFFECT_NOT_STARTED, idUnused: true,
 		}, false
 	}
 	if journal, ok := errors.AsType[*purchase.JournalError](err); ok {

@@ -186,7 +186,8 @@ func purchaseToProto(p purchase.Purchase) *gigagatev1.Purchase {
 		RequestId:        p.Key.RequestID,
 		Kind:             kindsToProto[p.Order.Kind],
 		State:            stateToProto(p.State),
-		Reason:           string(p.Reason),
+		Reason:           reasons[p.Reason],
+		OperatorReason:   operatorReasons[p.Reason],
 		Effect:           effectOfPurchase(p.State),
 		InventoryItemId:  p.Order.InventoryItemID,
 		ActivationMode:   modeFromVendor(p.Order.ActivationMode),
@@ -212,28 +213,6 @@ func reconciliationToProto(r *purchase.Reconciliation) *gigagatev1.Reconciliatio
 		Missing:      r.Missing,
 		NextReadTime: timestampOf(r.NextRead),
 		OperatorTime: timestampOf(r.Operator),
-	}
-}
-
-func entryToProto(entry purchase.Entry) *gigagatev1.PurchaseEvent {
-	event := purchase.Claimed
-	if entry.Event != "" {
-		event = string(entry.Event)
-	}
-	return &gigagatev1.PurchaseEvent{
-		Time:             timestampOf(entry.At),
-		Event:            event,
-		Attempt:          int32(entry.Attempt), //nolint:gosec // a few
-		State:            stateToProto(entry.State),
-		Reason:           string(entry.Reason),
-		Contradicts:      entry.Verdict == purchase.Contradicts,
-		By:               entry.By,
-		BytesWritten:     entry.Evidence.BytesWritten,
-		VendorStatus:     int32(entry.Evidence.HTTPStatus), //nolint:gosec // three digits
-		VendorMessage:    entry.Evidence.Message,
-		ActivatedItemUid: entry.Evidence.ItemUID,
-		Note:             entry.Evidence.Note,
-		Forced:           entry.Evidence.Forced,
 	}
 }
 

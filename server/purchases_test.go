@@ -59,10 +59,19 @@ func (g *gateway) list(t *testing.T, d door, request *gigagatev1.ListPurchasesRe
 func events(history []*gigagatev1.PurchaseEvent) string {
 	var b strings.Builder
 	for _, e := range history {
-		fmt.Fprintf(&b, "%d %s %s %s %d %s\n", e.GetAttempt(), e.GetEvent(),
-			strings.TrimPrefix(e.GetState().String(), "PURCHASE_STATE_"), e.GetReason(), e.GetVendorStatus(), e.GetBy())
+		who := strings.ToLower(strings.TrimPrefix(e.GetActor().GetType().String(), "ACTOR_TYPE_"))
+		fmt.Fprintf(&b, "%d %s %s %s %d %s\n", e.GetAttempt(), strings.TrimPrefix(e.GetEvent().String(), "PURCHASE_EVENT_TYPE_"),
+			strings.TrimPrefix(e.GetState().String(), "PURCHASE_STATE_"), reasonWord(e.GetReason()), e.GetVendorStatus(), who)
 	}
 	return b.String()
+}
+
+// reasonWord is a reason without the enum's prefix, empty for none.
+func reasonWord(reason gigagatev1.ErrorReason) string {
+	if reason == gigagatev1.ErrorReason_ERROR_REASON_UNSPECIFIED {
+		return ""
+	}
+	return strings.TrimPrefix(reason.String(), "ERROR_REASON_")
 }
 
 // A purchase tells what was ordered, what became of it, and every step with its evidence, alike on
@@ -86,25 +95,25 @@ func TestPurchasesAndTheirHistory(t *testing.T) {
 		order   proto.Message
 		kind    gigagatev1.PurchaseKind
 		state   gigagatev1.PurchaseState
-		reason  string
+		reason  gigagatev1.ErrorReason
 		effect  gigagatev1.Effect
 		sends   int32
 		history string
 	}{
 		{
-			"sold", sale, gigagatev1.PurchaseKind_PURCHASE_KIND_REGISTER, gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, "", gigagatev1.Effect_EFFECT_APPLIED, 1,
+			"sold", sale, gigagatev1.PurchaseKind_PURCHASE_KIND_REGISTER, gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, 0, gigagatev1.Effect_EFFECT_APPLIED, 1,
 			"1 CLAIMED SENDING  0 gateway\n1 ANSWERED_APPLIED SUCCEEDED  200 gateway\n",
 		},
 		{
-			"refused", refused, gigagatev1.PurchaseKind_PURCHASE_KIND_TOP_UP, gigagatev1.PurchaseState_PURCHASE_STATE_FAILED, "PRICE_MISMATCH", gigagatev1.Effect_EFFECT_NOT_APPLIED, 1,
+			"refused", refused, gigagatev1.PurchaseKind_PURCHASE_KIND_TOP_UP, gigagatev1.PurchaseState_PURCHASE_STATE_FAILED, gigagatev1.ErrorReason_ERROR_REASON_PRICE_MISMATCH, gigagatev1.Effect_EFFECT_NOT_APPLIED, 1,
 			"1 CLAIMED SENDING  0 gateway\n1 ANSWERED_REFUSED FAILED PRICE_MISMATCH 400 gateway\n",
 		},
 		{
-			"retried", retried, gigagatev1.PurchaseKind_PURCHASE_KIND_TOP_UP_WITH_PROFILE, gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, "", gigagatev1.Effect_EFFECT_APPLIED, 2,
+			"retried", retried, gigagatev1.PurchaseKind_PURCHASE_KIND_TOP_UP_WITH_PROFILE, gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, 0, gigagatev1.Effect_EFFECT_APPLIED, 2,
 			"1 CLAIMED SENDING  0 gateway\n1 ANSWERED_NO_EFFECT ACCEPTED  401 gateway\n1 PERMITTED SENDING  0 gateway\n2 ANSWERED_APPLIED SUCCEEDED  200 gateway\n",
 		},
 		{
-			"found", found, gigagatev1.PurchaseKind_PURCHASE_KIND_REGISTER, gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, "", gigagatev1.Effect_EFFECT_APPLIED, 1,
+			"found", found, gigagatev1.PurchaseKind_PURCHASE_KIND_REGISTER, gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, 0, gigagatev1.Effect_EFFECT_APPLIED, 1,
 			"1 CLAIMED SENDING  0 gateway\n1 ANSWERED_UNKNOWN UNCERTAIN  502 gateway\n1 FOUND SUCCEEDED  0 reconciler\n",
 		},
 	} {

@@ -91,7 +91,8 @@ func TestResolveWithAnItem(t *testing.T) {
 					t.Errorf("%v", p)
 				}
 				history := g.read(t, d, id).GetHistory()
-				if last := history[len(history)-1]; last.GetEvent() != "RESOLVED_APPLIED" || last.GetBy() != "maria" || last.GetNote() != "ticket 17" || last.GetActivatedItemUid() != item {
+				if last := history[len(history)-1]; last.GetEvent() != gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_APPLIED ||
+					!proto.Equal(last.GetActor(), &gigagatev1.Actor{Type: gigagatev1.ActorType_ACTOR_TYPE_OPERATOR, Operator: "maria"}) || last.GetNote() != "ticket 17" || last.GetActivatedItemUid() != item {
 					t.Errorf("%v", last)
 				}
 				for _, again := range []proto.Message{itemSold(id, item), nothingSold(id)} {
@@ -143,7 +144,7 @@ func TestResolveWithNothingSold(t *testing.T) {
 		a := d.call(t, t.Context(), ask(nothingSold(id)))
 		a.ok(t)
 		p := a.reply.(*gigagatev1.ResolvePurchaseResponse).GetPurchase()
-		if p.GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_FAILED || p.GetReason() != "RESOLVED_BY_OPERATOR" || p.GetEffect() != gigagatev1.Effect_EFFECT_NOT_APPLIED {
+		if p.GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_FAILED || reasonWord(p.GetReason()) != "RESOLVED_BY_OPERATOR" || p.GetEffect() != gigagatev1.Effect_EFFECT_NOT_APPLIED {
 			t.Errorf("%v", p)
 		}
 		if after := g.box.Ledger().Calls; !sameCalls(calls, after) {
@@ -206,7 +207,8 @@ func TestNothingSoldIsNotShownYet(t *testing.T) {
 	word.Force = true
 	g.overREST(t, t.Context(), ask(word)).ok(t)
 	history := g.read(t, g.doors()[0], id).GetHistory()
-	if last := history[len(history)-1]; last.GetEvent() != "RESOLVED_ABSENT" || !last.GetForced() || last.GetBy() != word.GetOperator() {
+	if last := history[len(history)-1]; last.GetEvent() != gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_ABSENT || !last.GetForced() ||
+		last.GetActor().GetOperator() != word.GetOperator() {
 		t.Errorf("the history ends with %v", last)
 	}
 }

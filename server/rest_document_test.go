@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gen/openapi"
@@ -55,8 +54,8 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 
 var reasonLine = regexp.MustCompile("(?m)^- `([A-Z_]+)`, effect `([A-Z_]+)`: ")
 
-// What the document says of errors is what the table says that answers are made from.
-func TestDocumentAgreesWithTheErrorTable(t *testing.T) {
+// What the document says of errors is what answers are made from.
+func TestDocumentAgreesWithTheReasons(t *testing.T) {
 	t.Parallel()
 	seen := map[gigagatev1.ErrorReason]bool{
 		// A deadline cannot be sent to this door, and what is refused for its method is no documented call.
@@ -75,12 +74,12 @@ func TestDocumentAgreesWithTheErrorTable(t *testing.T) {
 				delays := false
 				for _, line := range lines {
 					reason := gigagatev1.ErrorReason(gigagatev1.ErrorReason_value["ERROR_REASON_"+line[1]])
-					row, ok := situations[reason]
-					if !ok || strconv.Itoa(runtime.HTTPStatusFromCode(row.code)) != status || effectText(row.effect) != line[2] {
-						t.Errorf("%s: %s with effect %s, the table has %v and %s", at, line[1], line[2], row.code, effectText(row.effect))
+					spec := specs[reason]
+					if strconv.Itoa(httpStatusOf(reason)) != status || effectText(spec.GetEffect()) != line[2] {
+						t.Errorf("%s: %s with effect %s, the contract has %v", at, line[1], line[2], spec)
 					}
 					seen[reason] = true
-					delays = delays || row.retryDelay > 0
+					delays = delays || spec.GetRetryDelay() != nil
 				}
 				if _, ok := response.Value.Headers["Retry-After"]; ok != delays {
 					t.Errorf("%s: that there is a Retry-After is %v", at, ok)

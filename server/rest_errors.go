@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -27,7 +28,7 @@ func (s *Server) restError(
 				w.Header().Set(replayedKey, values[0])
 			}
 		}
-		writeStatus(w, st, runtime.HTTPStatusFromCode(st.Code()))
+		writeStatus(w, st, httpStatusOf(outcomeOf(st).GetReason()))
 		return
 	}
 	call := restCallOf(r.Context())
@@ -39,7 +40,7 @@ func (s *Server) restError(
 		// The in-process channel answers for the server when the caller has gone. The call's line in the
 		// log is that of the interceptors, which the call still goes through.
 		f := brokenOff(call.route, err)
-		writeStatus(w, f.GRPCStatus(), runtime.HTTPStatusFromCode(situations[f.reason].code))
+		writeStatus(w, f.GRPCStatus(), httpStatusOf(f.reason))
 		return
 	}
 	if _, ok := errors.AsType[*runtime.HTTPStatusError](err); ok || status.Code(err) == codes.InvalidArgument {
@@ -87,13 +88,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
 		method = call.route.rpc
 	}
 	s.logCall(r.Context(), logged{door: doorREST, method: method, start: call.start}, f)
-	code := runtime.HTTPStatusFromCode(situations[f.reason].code)
-	if f.reason == gigagatev1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED {
-		code = http.StatusMethodNotAllowed
-	} else if f.httpStatus != 0 {
-		code = f.httpStatus
-	}
-	writeStatus(w, f.GRPCStatus(), code)
+	writeStatus(w, f.GRPCStatus(), cmp.Or(f.httpStatus, httpStatusOf(f.reason)))
 }
 
 // writeStatus writes a google.rpc.Status as JSON.

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
@@ -34,34 +37,114 @@ func TestEveryBindingIsARoute(t *testing.T) {
 	}
 }
 
-// Every reason of the contract has a row that says everything, and every reason of the vendor's
-// client has its own.
-func TestEveryReasonHasARow(t *testing.T) {
+// Every reason of the contract says what is answered with it. The status is the usual one of the code, but for
+// a method that HTTP has a status of its own for.
+func TestEveryReasonHasASpec(t *testing.T) {
 	t.Parallel()
 	for number, name := range gigagatev1.ErrorReason_name {
-		row, ok := situations[gigagatev1.ErrorReason(number)]
-		switch {
-		case number == 0 && !ok:
-		case !ok || row.sentence == "" || row.code == 0 || row.effect == gigagatev1.Effect_EFFECT_UNSPECIFIED:
-			t.Errorf("%s: %+v", name, row)
-		case row.newIDSafe != (row.effect == gigagatev1.Effect_EFFECT_NOT_APPLIED):
-			// A new id is safe for sure only where the intent came to nothing; what the journal was asked is
-			// the failure's own to say.
-			t.Errorf("%s: a new id is safe: %v, effect %v", name, row.newIDSafe, row.effect)
+		reason := gigagatev1.ErrorReason(number)
+		usual := runtime.HTTPStatusFromCode(codeOf(reason))
+		if reason == gigagatev1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED {
+			usual = http.StatusMethodNotAllowed
+		}
+		switch spec := specs[reason]; {
+		case number == 0 && spec == nil:
+		case spec.GetSentence() == "" || codeOf(reason) == 0 || spec.GetEffect() == 0 || httpStatusOf(reason) != usual:
+			t.Errorf("%s: %v", name, spec)
 		}
 	}
-	for _, reason := range []gigastore.Reason{
-		gigastore.ReasonPriceMismatch, gigastore.ReasonInsufficientCredit, gigastore.ReasonCountrySetMismatch,
-		gigastore.ReasonModeNotOffered, gigastore.ReasonInventoryItemNotFound, gigastore.ReasonCustomerNotFound,
-		gigastore.ReasonActivatedItemNotFound, gigastore.ReasonAlreadyActive, gigastore.ReasonVendorRefused,
-	} {
-		if got := reasonText(refusalReason(reason)); got != string(reason) {
-			t.Errorf("%s became %s", reason, got)
+}
+
+// A new request id is safe for sure only where the intent came to nothing; what the journal was asked is the
+// failure's own to say. An effect that is not the reason's own may be another order's.
+func TestANewIDIsSafeWhereTheIntentCameToNothing(t *testing.T) {
+	t.Parallel()
+	for reason, spec := range specs {
+		for number := range gigagatev1.Effect_name {
+			effect := gigagatev1.Effect(number)
+			told := (&failure{reason: reason, effect: effect}).outcome()
+			want := told.GetEffect() == gigagatev1.Effect_EFFECT_NOT_APPLIED && spec.GetEffect() == told.GetEffect()
+			if told.GetNewRequestIdSafe() != want || effect != 0 && told.GetEffect() != effect {
+				t.Errorf("%s with %s: %v", reason, effect, told)
+			}
 		}
 	}
-	for _, reason := range []gigastore.Reason{"", "UNSPECIFIED?", "NEW_WORD"} {
-		if got := reasonText(refusalReason(reason)); got != "VENDOR_REFUSED" {
+	reused := &failure{
+		reason: gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED, effect: gigagatev1.Effect_EFFECT_NOT_APPLIED,
+	}
+	if reused.outcome().GetNewRequestIdSafe() {
+		t.Error("the other order came to nothing, and a new id is called safe for this one")
+	}
+}
+
+// Every reason that a caller can meet has a name in the contract, its own.
+func TestEveryReasonHasAName(t *testing.T) {
+	t.Parallel()
+	var met []purchase.Reason
+	for _, reason := range gigastore.Reasons() {
+		met = append(met, purchase.Reason(reason))
+	}
+	failed, _, guards := purchase.Reasons()
+	met = append(append(met, failed...), guards...)
+	named := map[gigagatev1.ErrorReason]bool{}
+	for _, reason := range met {
+		if _, ok := reasons[reason]; !ok || named[reasonOf(reason)] {
+			t.Errorf("%s became %s", reason, reasonOf(reason))
+		}
+		named[reasonOf(reason)] = true
+	}
+	if len(reasons) != len(met) {
+		t.Errorf("%d names for %d reasons", len(reasons), len(met))
+	}
+	for _, reason := range []purchase.Reason{"", "UNSPECIFIED?", "NEW_WORD"} {
+		if got := reasonText(reasonOf(reason)); got != "VENDOR_REFUSED" {
 			t.Errorf("%q became %s", reason, got)
+		}
+	}
+}
+
+// Every word of a history has a name in the contract, its own, and what a later version kept has none.
+func TestEveryWordOfAHistoryHasAName(t *testing.T) {
+	t.Parallel()
+	types := map[gigagatev1.PurchaseEventType]bool{}
+	for _, event := range append(purchase.Events(), "") {
+		types[eventTypes[event]] = true
+	}
+	_, operator, _ := purchase.Reasons()
+	named := map[gigagatev1.OperatorReason]bool{}
+	for _, reason := range operator {
+		named[operatorReasons[reason]] = true
+	}
+	for number, name := range gigagatev1.PurchaseEventType_name {
+		if types[gigagatev1.PurchaseEventType(number)] != (number != 0) {
+			t.Errorf("%s: %v", name, types)
+		}
+	}
+	for number, name := range gigagatev1.OperatorReason_name {
+		if named[gigagatev1.OperatorReason(number)] != (number != 0) {
+			t.Errorf("%s: %v", name, named)
+		}
+	}
+	later := entryToProto(purchase.Entry{Attempt: 1, Event: purchase.UnknownEvent, Reason: "SHREDDED", By: "console"})
+	if want := (&gigagatev1.PurchaseEvent{Attempt: 1, Actor: &gigagatev1.Actor{}}); !proto.Equal(later, want) {
+		t.Errorf("a later version's entry is %v", later)
+	}
+	if later := purchaseToProto(purchase.Purchase{Reason: "SHREDDED"}); later.GetReason() != 0 || later.GetOperatorReason() != 0 {
+		t.Errorf("a later version's purchase is %v", later)
+	}
+}
+
+// Whatever an operator is called, he is one.
+func TestActors(t *testing.T) {
+	t.Parallel()
+	for by, want := range map[purchase.Actor]*gigagatev1.Actor{
+		purchase.ByGateway:             {Type: gigagatev1.ActorType_ACTOR_TYPE_GATEWAY},
+		purchase.ByReconciler:          {Type: gigagatev1.ActorType_ACTOR_TYPE_RECONCILER},
+		purchase.ByOperator("maria"):   {Type: gigagatev1.ActorType_ACTOR_TYPE_OPERATOR, Operator: "maria"},
+		purchase.ByOperator("gateway"): {Type: gigagatev1.ActorType_ACTOR_TYPE_OPERATOR, Operator: "gateway"},
+	} {
+		if got := actorToProto(by); !proto.Equal(got, want) {
+			t.Errorf("%q is %v", by, got)
 		}
 	}
 }

@@ -191,7 +191,7 @@ func waitForState(t *testing.T, r *replica, requestID string, state gigagatev1.P
 	}
 	var events []string
 	for _, event := range got.GetHistory() {
-		events = append(events, event.GetEvent()+" by "+event.GetBy())
+		events = append(events, fmt.Sprintf("%s by %v", event.GetEvent(), event.GetActor()))
 	}
 	t.Logf("%s: %s", requestID, strings.Join(events, ", "))
 }

@@ -96,11 +96,11 @@ func (t truth) wrongState(p *gigagatev1.Purchase) []string {
 		if len(sales) > 0 {
 			return []string{fmt.Sprintf("FAILED (%s), the ledger has %v", p.GetReason(), sales)}
 		}
-		if p.GetReason() == "" {
+		if p.GetReason() == 0 {
 			return []string{"FAILED without a reason"}
 		}
 	case "NEEDS_OPERATOR":
-		if p.GetReason() == "" {
+		if p.GetOperatorReason() == 0 {
 			return []string{"NEEDS_OPERATOR without a reason"}
 		}
 	default:
@@ -169,9 +169,9 @@ func (l *trial) report(purchases []*gigagatev1.Purchase, sales, violations int) 
 	states, events, answers := map[string]int{}, map[string]int{}, map[string]int{}
 	anomalies := 0
 	for _, p := range purchases {
-		states[strings.TrimSpace(strings.TrimPrefix(p.GetState().String(), "PURCHASE_STATE_")+" "+p.GetReason())]++
+		states[fmt.Sprint(p.GetState(), p.GetReason(), p.GetOperatorReason())]++
 		for _, event := range l.history(p) {
-			events[event.GetEvent()]++
+			events[event.GetEvent().String()]++
 		}
 		if p.GetAnomalies() > 0 {
 			anomalies++

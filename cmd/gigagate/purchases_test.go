@@ -42,7 +42,7 @@ func TestPurchasesCommands(t *testing.T) {
 	id := sold.GetPurchaseId()
 
 	got := decode(t, g.purchases(t, "get", id), &gigagatev1.GetPurchaseResponse{})
-	if got.GetPurchase().GetRequestId() != "order-1" || len(got.GetHistory()) != 2 || got.GetHistory()[1].GetEvent() != "ANSWERED_APPLIED" {
+	if got.GetPurchase().GetRequestId() != "order-1" || len(got.GetHistory()) != 2 || got.GetHistory()[1].GetEvent() != gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_APPLIED {
 		t.Errorf("get: %v", got)
 	}
 	waited := decode(t, g.purchases(t, "wait", id, "--for=1s"), &gigagatev1.WaitPurchaseResponse{})

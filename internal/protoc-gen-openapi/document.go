@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
 )
 
 // introduction is what a reader has to know of all calls.
@@ -18,21 +19,22 @@ var introduction string
 
 // document is what the making of the document remembers.
 type document struct {
-	schemas       map[string]object
-	answered      map[protoreflect.FullName]bool // messages that answers can hold
-	fields        []*protogen.Field              // of the contract
-	reasonOrder   map[string]protoreflect.EnumNumber
-	reasonComment map[string]string
+	schemas  map[string]object
+	answered map[protoreflect.FullName]bool // messages that answers can hold
+	fields   []*protogen.Field              // of the contract
+	specs    []spec                         // of all reasons, in the order of their numbers
 }
 
-func documentOf(files []*protogen.File) (object, error) {
-	d := &document{
-		schemas: map[string]object{}, answered: map[protoreflect.FullName]bool{}, fields: fieldsIn(files),
-		reasonOrder: map[string]protoreflect.EnumNumber{}, reasonComment: map[string]string{},
-	}
+func documentOf(files []*protogen.File, types *dynamicpb.Types) (object, error) {
+	d := &document{schemas: map[string]object{}, answered: map[protoreflect.FullName]bool{}, fields: fieldsIn(files)}
 	d.addStatusSchemas()
-	d.readOutcome(files)
+	if err := d.readOutcome(files, types); err != nil {
+		return nil, err
+	}
 	services := servicesIn(files)
+	if err := checkCalls(d.specs, services); err != nil {
+		return nil, err
+	}
 	for _, service := range services {
 		for _, method := range service.Methods {
 			answeredIn(method.Output, d.answered)
@@ -47,10 +49,7 @@ func documentOf(files []*protogen.File) (object, error) {
 			if err != nil {
 				return nil, err
 			}
-			described, err := d.operationObject(o)
-			if err != nil {
-				return nil, err
-			}
+			described := d.operationObject(o)
 			if paths.get(o.path) != nil {
 				return nil, fmt.Errorf("%s: a second call with the path %s has no place in the document yet", o.name(), o.path)
 			}
@@ -88,8 +87,8 @@ func servicesIn(files []*protogen.File) []*protogen.Service {
 	return services
 }
 
-// readOutcome finds the detail of every error, and what each reason means.
-func (d *document) readOutcome(files []*protogen.File) {
+// readOutcome finds the detail of every error, and the spec of each reason.
+func (d *document) readOutcome(files []*protogen.File, types *dynamicpb.Types) error {
 	for _, file := range files {
 		for _, message := range file.Messages {
 			if message.Desc.FullName() == "gigagate.v1.Outcome" {
@@ -97,14 +96,15 @@ func (d *document) readOutcome(files []*protogen.File) {
 			}
 		}
 		for _, enum := range file.Enums {
-			for _, value := range enum.Values {
-				if name, ok := strings.CutPrefix(string(value.Desc.Name()), "ERROR_REASON_"); ok {
-					d.reasonOrder[name] = value.Desc.Number()
-					d.reasonComment[name] = d.commentOf(value.Comments)
-				}
+			if enum.Desc.FullName() != "gigagate.v1.ErrorReason" {
+				continue
+			}
+			if err := d.readSpecs(enum, types); err != nil {
+				return err
 			}
 		}
 	}
+	return nil
 }
 
 func (d *document) idempotencyKey() object {

@@ -1,9 +1,9 @@
 // Command protoc-gen-openapi is a Protobuf compiler plugin that writes the REST form of the
 // contract as one OpenAPI 3.1 document, and a Go package that embeds it.
 //
-// What the contract says comes from proto/: messages, HTTP bindings, comments and validation rules.
-// What it does not say comes from this folder: which call answers with which errors (errors.go) and
-// the examples (examples.json), which a test sends to a real gateway. The generators there are
+// What the contract says comes from proto/: messages, HTTP bindings, comments, validation rules and the
+// errors of each call. What it does not say comes from this folder: the examples (examples.json), which a
+// test sends to a real gateway. The generators there are
 // know neither the rules nor what the gateway answers on errors.
 package main
 
@@ -26,7 +26,11 @@ func main() {
 }
 
 func generate(plugin *protogen.Plugin) error {
-	document, err := documentOf(plugin.Files)
+	types, err := typesIn(plugin)
+	if err != nil {
+		return err
+	}
+	document, err := documentOf(plugin.Files, types)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func operationOf(method *protogen.Method) (*operation, error) {
 }
 
 // operationObject is the OpenAPI form of a call.
-func (d *document) operationObject(o *operation) (object, error) {
+func (d *document) operationObject(o *operation) object {
 	comment := d.commentOf(o.method.Comments)
 	described := object{
 		{"operationId", strings.ToLower(o.name()[:1]) + o.name()[1:]},
@@ -82,8 +82,7 @@ func (d *document) operationObject(o *operation) (object, error) {
 		success = success.with("links", links)
 	}
 	responses := object{{"200", success}}
-	errors, err := d.errorResponses(o)
-	return described.with("responses", append(responses, errors...)), err
+	return described.with("responses", append(responses, d.errorResponses(o)...))
 }
 
 // parameters are the fields in the path and, of a GET, all others in the query.

@@ -24,6 +24,7 @@ import (
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"github.com/jhump/protoreflect/v2/protoprint"
 	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -35,6 +36,7 @@ var roots = []protoreflect.FileDescriptor{
 	validate.File_buf_validate_validate_proto,
 	annotations.File_google_api_annotations_proto,
 	annotations.File_google_api_field_behavior_proto,
+	code.File_google_rpc_code_proto,
 }
 
 const depsDir = ".protodeps"

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	_ "google.golang.org/protobuf/types/known/timestamppb" // imported by the contract
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
 // contract is what the page tells, in the order of the files and their declarations. Files with a
@@ -54,6 +56,35 @@ type enum struct {
 type value struct {
 	Name, Comment string
 	Number        int
+	Error         *answer // of an ErrorReason
+}
+
+// answer is what the gateway answers with an error's reason: the option error_spec.
+type answer struct {
+	Reason   string // without the enum's prefix
+	Code     string
+	Status   int32
+	Effect   string // with what else it can be
+	Pause    string // "" where there is none
+	Sentence string
+}
+
+// Answers are the errors of the contract.
+func (c contract) Answers() []answer {
+	var answers []answer
+	for _, e := range c.Enums {
+		for _, v := range e.Values {
+			if v.Error != nil {
+				answers = append(answers, *v.Error)
+			}
+		}
+	}
+	return answers
+}
+
+// HasAnswers reports whether it is the enum of the errors' reasons.
+func (e enum) HasAnswers() bool {
+	return slices.ContainsFunc(e.Values, func(v value) bool { return v.Error != nil })
 }
 
 func describe(files linker.Files) contract {
@@ -66,6 +97,9 @@ func describe(files linker.Files) contract {
 			c.Services = append(c.Services, describeService(s))
 		}
 		for m := range all(file.Messages()) {
+			if isOption(m, file) {
+				continue // callers do not have it
+			}
 			described := message{Name: string(m.Name()), Comment: comment(m)}
 			for f := range all(m.Fields()) {
 				described.Fields = append(described.Fields, describeField(f))
@@ -75,13 +109,43 @@ func describe(files linker.Files) contract {
 		for e := range all(file.Enums()) {
 			described := enum{Name: string(e.Name()), Comment: comment(e)}
 			for v := range all(e.Values()) {
-				described.Values = append(described.Values, value{string(v.Name()), comment(v), int(v.Number())})
+				described.Values = append(described.Values, value{string(v.Name()), comment(v), int(v.Number()), describeError(v)})
 			}
 			slices.SortFunc(described.Values, func(a, b value) int { return a.Number - b.Number })
 			c.Enums = append(c.Enums, described)
 		}
 	}
 	return c
+}
+
+// isOption reports whether a message is the value of one of the file's own options.
+func isOption(m protoreflect.MessageDescriptor, file linker.File) bool {
+	for option := range all(file.Extensions()) {
+		if option.Message() == m {
+			return true
+		}
+	}
+	return false
+}
+
+func describeError(v protoreflect.EnumValueDescriptor) *answer {
+	spec, ok := extension(v.Options(), &descriptorpb.EnumValueOptions{}, gigagatev1.E_ErrorSpec).(*gigagatev1.ErrorSpec)
+	if !ok {
+		return nil
+	}
+	described := &answer{
+		Reason: strings.TrimPrefix(string(v.Name()), "ERROR_REASON_"),
+		Code:   spec.GetCode().String(), Status: spec.GetHttpStatus(),
+		Effect:   "`" + strings.TrimPrefix(spec.GetEffect().String(), "EFFECT_") + "`",
+		Sentence: spec.GetSentence(),
+	}
+	if spec.GetOtherEffect() != "" {
+		described.Effect += " (" + spec.GetOtherEffect() + ")"
+	}
+	if spec.GetRetryDelay() != nil {
+		described.Pause = fmt.Sprintf("%vs", spec.GetRetryDelay().AsDuration().Seconds())
+	}
+	return described
 }
 
 func describeService(s protoreflect.ServiceDescriptor) service {

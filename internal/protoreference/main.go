@@ -1,14 +1,14 @@
-// Command protoreference writes docs/reference.md, the contract's reference, from proto/ and its
-// comments.
+// Command protoreference writes docs/reference.md, the contract's reference, and the README's table of
+// errors, from proto/ and its comments.
 //
-// It compiles the files itself, against the third-party descriptors that its own imports link, so it
-// needs neither buf nor anything generated.
+// It compiles the files itself, against the descriptors that its own imports link, so it needs no buf.
 package main
 
 import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -29,31 +29,70 @@ var page string
 
 const output = "docs/reference.md"
 
+// pages are what is written: each from the contract and the page as it was.
+var pages = map[string]func(contract, []byte) ([]byte, error){output: reference, "README.md": withErrors}
+
+// The table of errors stands between these lines of the README.
+const (
+	tableStart = "<!-- generated: errors -->\n"
+	tableEnd   = "<!-- end of errors -->\n"
+)
+
 func main() {
 	root := flag.String("root", ".", "the repository's root")
 	flag.Parse()
-	text, err := reference(context.Background(), *root)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(*root, output), text, 0o644) //nolint:gosec // a page for everyone
-	}
-	if err != nil {
+	if err := run(context.Background(), *root); err != nil {
 		fmt.Fprintln(os.Stderr, "protoreference:", err)
 		os.Exit(1)
 	}
 }
 
-// reference is the page for the contract below root.
-func reference(ctx context.Context, root string) ([]byte, error) {
+func run(ctx context.Context, root string) error {
 	files, err := compile(ctx, filepath.Join(root, "proto"))
 	if err != nil {
-		return nil, fmt.Errorf("compile the contract: %w", err)
+		return fmt.Errorf("compile the contract: %w", err)
 	}
+	c := describe(files)
+	for name, write := range pages {
+		name = filepath.Join(root, name)
+		old, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		page, err := write(c, old)
+		if err == nil {
+			err = os.WriteFile(name, page, 0o644) //nolint:gosec // a page for everyone
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// withErrors is the README with the contract's errors in its table.
+func withErrors(c contract, page []byte) ([]byte, error) {
+	before, rest, ok1 := strings.Cut(string(page), tableStart)
+	_, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok1 || !ok2 {
+		return nil, errors.New("the lines around the table of errors are missing")
+	}
+	var table strings.Builder
+	table.WriteString("| reason | message | gRPC | REST | effect |\n|---|---|---|---|---|\n")
+	for _, a := range c.Answers() {
+		fmt.Fprintf(&table, "| `%s` | %s | `%s` | %d | %s |\n", a.Reason, cell(a.Sentence), a.Code, a.Status, a.Effect)
+	}
+	return []byte(before + tableStart + table.String() + tableEnd + after), nil
+}
+
+// reference is the page for the contract. It takes nothing from the old one.
+func reference(c contract, _ []byte) ([]byte, error) {
 	tmpl, err := template.New(output).Funcs(template.FuncMap{"prose": prose, "cell": cell, "short": short, "anchor": strings.ToLower}).Parse(page)
 	if err != nil {
 		return nil, err
 	}
 	var text bytes.Buffer
-	if err := tmpl.Execute(&text, describe(files)); err != nil {
+	if err := tmpl.Execute(&text, c); err != nil {
 		return nil, err
 	}
 	return text.Bytes(), nil

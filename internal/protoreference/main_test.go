@@ -9,19 +9,49 @@ import (
 
 const root = "../.."
 
-// TestReferenceIsCurrent keeps the page what the contract says.
-func TestReferenceIsCurrent(t *testing.T) {
+// contractIn is the contract below folder.
+func contractIn(t *testing.T, folder string) contract {
+	t.Helper()
+	files, err := compile(t.Context(), filepath.Join(folder, "proto"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return describe(files)
+}
+
+// TestPagesAreCurrent keeps the pages what the contract says.
+func TestPagesAreCurrent(t *testing.T) {
 	t.Parallel()
-	want, err := reference(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
+	c := contractIn(t, root)
+	for name, write := range pages {
+		got, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := write(c, got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != string(want) {
+			t.Errorf("%s is not what proto/ says: run go generate ./internal/protoreference", name)
+		}
 	}
-	got, err := os.ReadFile(filepath.Join(root, output))
-	if err != nil {
-		t.Fatal(err)
+}
+
+// TestTableOfErrorsIsReplaced: what stands around it stays, and a page without a place for it is an error.
+func TestTableOfErrorsIsReplaced(t *testing.T) {
+	t.Parallel()
+	c := contract{Enums: []enum{{Values: []value{{Name: "A_UNSPECIFIED"}, {Error: &answer{
+		Reason: "GONE", Code: "NOT_FOUND", Status: 404, Effect: "`NONE`", Sentence: "it is|gone",
+	}}}}}}
+	page, err := withErrors(c, []byte("before\n"+tableStart+"old\n"+tableEnd+"after\n"))
+	want := "before\n" + tableStart + "| reason | message | gRPC | REST | effect |\n|---|---|---|---|---|\n" +
+		"| `GONE` | it is\\|gone | `NOT_FOUND` | 404 | `NONE` |\n" + tableEnd + "after\n"
+	if err != nil || string(page) != want {
+		t.Errorf("%v: %s", err, page)
 	}
-	if string(got) != string(want) {
-		t.Errorf("%s is not what proto/ says: run go generate ./internal/protoreference", output)
+	if _, err := withErrors(c, []byte("before\n"+tableStart)); err == nil {
+		t.Error("no end, and no error")
 	}
 }
 
@@ -36,7 +66,7 @@ func TestReferenceTells(t *testing.T) {
 	if err := os.WriteFile(name, []byte(example), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	page, err := reference(t.Context(), folder)
+	page, err := reference(contractIn(t, folder), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,10 +80,15 @@ func TestReferenceTells(t *testing.T) {
 		"| `wait` | google.protobuf.Duration | How long. | one of `how`; gte 0.5s; lte 60s |\n",
 		"| `no` | bool | Not. | one of `how`; const `true` |\n",
 		"| `COLOUR_UNSPECIFIED` | 0 | None. |\n| `COLOUR_RED` | 3 | Red. |\n",
+		"| `ERROR_REASON_UNSPECIFIED` | 0 | None. | | | | | |\n",
+		"| `ERROR_REASON_GONE` | 4 | It is gone. | `NOT_FOUND` | 404 | `APPLIED` (or not) | 5s | it\\|gone |\n",
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("no %q", want)
 		}
+	}
+	if strings.Contains(string(page), "ErrorSpec") {
+		t.Error("an option's message is told")
 	}
 	if t.Failed() {
 		t.Logf("%s", page)
@@ -64,7 +99,9 @@ const example = `syntax = "proto3";
 package gigagate.v1;
 import "buf/validate/validate.proto";
 import "google/api/annotations.proto";
+import "google/protobuf/descriptor.proto";
 import "google/protobuf/duration.proto";
+import "google/rpc/code.proto";
 
 // Colour is a colour.
 enum Colour {
@@ -72,6 +109,50 @@ enum Colour {
   COLOUR_UNSPECIFIED = 0;
   // Red.
   COLOUR_RED = 3;
+}
+
+// ErrorReason tells what is wrong.
+enum ErrorReason {
+  // None.
+  ERROR_REASON_UNSPECIFIED = 0;
+  // It is gone.
+  ERROR_REASON_GONE = 4 [(error_spec) = {
+    code: NOT_FOUND
+    http_status: 404
+    effect: EFFECT_APPLIED
+    other_effect: "or not"
+    retry_delay: {seconds: 5}
+    sentence: "it|gone"
+  }];
+}
+
+// Effect is an effect.
+enum Effect {
+  // None.
+  EFFECT_UNSPECIFIED = 0;
+  // All.
+  EFFECT_APPLIED = 3;
+}
+
+extend google.protobuf.EnumValueOptions {
+  // An option.
+  ErrorSpec error_spec = 50001;
+}
+
+// ErrorSpec is not told.
+message ErrorSpec {
+  // A code.
+  google.rpc.Code code = 1;
+  // A status.
+  int32 http_status = 2;
+  // An effect.
+  Effect effect = 3;
+  // Another.
+  string other_effect = 4;
+  // A delay.
+  google.protobuf.Duration retry_delay = 5;
+  // A sentence.
+  string sentence = 6;
 }
 
 // Shop sells.

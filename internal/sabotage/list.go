@@ -85,6 +85,9 @@ var sabotages = []sabotage{
 	{"a broken rule says nothing of the request id", []edit{{
 		"server/interceptors.go", "s.tellOfRequestID, s.validate,", "s.validate,",
 	}}, doors, "TestRefusedOrdersSpeakOfTheirRequestID"},
+	{"a new id is safe where another order came to nothing", []edit{{
+		"server/errors.go", " && spec.GetEffect() == notApplied\n", "\n",
+	}}, doors, "TestANewIDIsSafeWhereTheIntentCameToNothing"},
 	{"look up after the guards", []edit{{
 		"purchase/engine.go",
 		"	kept, err := e.lookup(answer, request.Key)\n",
@@ -262,6 +265,9 @@ var sabotages = []sabotage{
 	{"an operator is not asked for what was journaled unheard", []edit{{
 		"purchase/send.go", "		if unknown && errors.Is(err, ErrIllegal) {\n", "		if unknown && errors.Is(err, ErrNotFound) {\n",
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
+	{"an operator called gateway is the gateway", []edit{{
+		"purchase/operate.go", "change.By = ByOperator(resolution.By)", "change.By = Actor(resolution.By)",
+	}}, simulation, "TestResolveMeetsAnAbsence"},
 	{"an operator's word that came late is nothing", []edit{{
 		"purchase/operate.go", "	if now.State == Failed && change.ItemUID != \"\" {\n", "	if now.State == Failed && change.ItemUID == \"\" {\n",
 	}}, simulation, "TestResolveMeetsAnAbsence"},

@@ -87,7 +87,7 @@ func changeOf(p purchase.Purchase, event purchase.Event, attempt int) purchase.C
 	case purchase.BeyondEvidence:
 		change.Reason = purchase.SeveralFound
 	case purchase.ResolvedAbsent:
-		change.Reason, change.By = purchase.ReasonOperator, "an operator"
+		change.Reason, change.By = purchase.ReasonOperator, purchase.ByOperator("gateway")
 	default:
 	}
 	return change

@@ -205,6 +205,29 @@ func TestTakeLapsedPassesOverRowsInWork(t *testing.T) {
 	}
 }
 
+// An event and an actor that only a later version knows hide nothing else.
+func TestHistoryOfALaterVersion(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Shared(t)
+	schema := server.Schema(t)
+	journal := open(t, server.URL, postgres.Options{Schema: schema})
+	claim := newClaim()
+	if _, _, err := journal.Claim(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := journal.Record(t.Context(), claim.ID, applied(claim.ID)); err != nil {
+		t.Fatal(err)
+	}
+	later := `UPDATE ` + schema + `.purchase_event SET event = 'SHREDDED', by_whom = 'console' WHERE sequence = 2`
+	if _, err := connect(t, server).Exec(t.Context(), later); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := journal.History(t.Context(), claim.ID)
+	if err != nil || len(entries) != 2 || entries[1].Event != purchase.UnknownEvent || entries[1].By != "console" || entries[1].State != purchase.Succeeded {
+		t.Errorf("%+v, err = %v", entries, err)
+	}
+}
+
 // What an operator has purged stays so, even if it was purged too early.
 func TestPurgedTooEarly(t *testing.T) {
 	t.Parallel()

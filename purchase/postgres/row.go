@@ -90,17 +90,7 @@ func scanEntry(from pgx.CollectableRow) (purchase.Entry, error) {
 	}
 	entry.At = entry.At.UTC()
 	entry.Reason = purchase.Reason(orEmpty(reason))
-	if event != purchase.Claimed {
-		if entry.Event, err = purchase.ParseEvent(event); err != nil {
-			return purchase.Entry{}, err
-		}
-	}
-	if entry.State, err = purchase.ParseState(state); err != nil {
-		return purchase.Entry{}, err
-	}
-	if entry.Verdict, err = purchase.ParseVerdict(verdict); err != nil {
-		return purchase.Entry{}, err
-	}
+	entry.SetWords(event, verdict, state)
 	// Unlike an order's, an evidence's unknown fields are left out: nothing is decided by it.
 	if err := json.Unmarshal(evidence, &entry.Evidence); err != nil {
 		return purchase.Entry{}, fmt.Errorf("decode kept evidence: %w", err)

@@ -71,7 +71,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("a package that is bound: %v", err)
 		}
 		history, err := w.store.journal().History(t.Context(), w.of(t, "cut").ID)
-		if last := history[len(history)-1]; err != nil || last.By != "operator" || last.Evidence.Note != "portal" || last.Event != purchase.ResolvedApplied {
+		if last := history[len(history)-1]; err != nil || last.By != purchase.ByOperator("operator") || last.Evidence.Note != "portal" || last.Event != purchase.ResolvedApplied {
 			t.Errorf("the history ends in %+v", last)
 		}
 	})
@@ -102,7 +102,8 @@ func TestResolveWhatTheVendorMadeOfIt(t *testing.T) {
 	})
 }
 
-// TestResolveMeetsAnAbsence: a package that the vendor showed to an operator, whose word came a moment late.
+// TestResolveMeetsAnAbsence: a package that the vendor showed to an operator, whose word came a moment late. His
+// note is not logged, even if he is called like the gateway.
 func TestResolveMeetsAnAbsence(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -120,7 +121,7 @@ func TestResolveMeetsAnAbsence(t *testing.T) {
 			_, _ = io.WriteString(rw, `{"uid":"package-1","metatag":"cut off"}`)
 			return true
 		})
-		told, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: "package-1", By: "operator", Note: "CANARY"})
+		told, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: "package-1", By: "gateway", Note: "CANARY"})
 		if !errors.Is(err, purchase.ErrNotResolvable) || told.State != purchase.Failed {
 			t.Errorf("the operator was told %s, %v", told.State, err)
 		}

@@ -92,19 +92,8 @@ func scanEntry(from scanner) (purchase.Entry, error) {
 	if err := from.Scan(&e.Sequence, &at, &event, &e.Attempt, &verdict, &state, &reason, &evidence, &e.By); err != nil {
 		return purchase.Entry{}, err
 	}
-	var err error
-	if event != purchase.Claimed {
-		if e.Event, err = purchase.ParseEvent(event); err != nil {
-			return purchase.Entry{}, err
-		}
-	}
-	if e.Verdict, err = purchase.ParseVerdict(verdict); err != nil {
-		return purchase.Entry{}, err
-	}
-	if e.State, err = purchase.ParseState(state); err != nil {
-		return purchase.Entry{}, err
-	}
-	if err = json.Unmarshal(evidence, &e.Evidence); err != nil {
+	e.SetWords(event, verdict, state)
+	if err := json.Unmarshal(evidence, &e.Evidence); err != nil {
 		return purchase.Entry{}, fmt.Errorf("read evidence: %w", err)
 	}
 	e.At, e.Reason = fromMicros(at), purchase.Reason(reason.String)

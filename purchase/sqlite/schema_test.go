@@ -78,6 +78,26 @@ func TestImpossibleRows(t *testing.T) {
 	}
 }
 
+// TestHistoryOfALaterVersion: an event and an actor that only a later version knows hide nothing else.
+func TestHistoryOfALaterVersion(t *testing.T) {
+	t.Parallel()
+	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
+	claim := newClaim()
+	if _, _, err := j.Claim(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.write(t.Context(), false, func(c *connection) error {
+		_, err := c.conn.ExecContext(background, "INSERT INTO purchase_event VALUES (1,2,1,'SHREDDED',1,'STAYS','SENDING',NULL,'{}','console')")
+		return err
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := j.History(t.Context(), claim.ID)
+	if err != nil || len(entries) != 2 || entries[1].Event != purchase.UnknownEvent || entries[1].By != "console" || entries[1].State != purchase.Sending {
+		t.Errorf("%+v, err = %v", entries, err)
+	}
+}
+
 // TestQueryPlans: what runs between two transactions never reads a whole table.
 func TestQueryPlans(t *testing.T) {
 	t.Parallel()

@@ -7,8 +7,10 @@
 package gigagatev1
 
 import (
+	code "google.golang.org/genproto/googleapis/rpc/code"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	descriptorpb "google.golang.org/protobuf/types/descriptorpb"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
@@ -90,7 +92,7 @@ func (Effect) EnumDescriptor() ([]byte, []int) {
 type ErrorReason int32
 
 const (
-	// Never sent.
+	// In a purchase: it has none, or one that this version does not know. Never in an Outcome.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
 	// A field breaks its rule; see field_violations.
 	ErrorReason_ERROR_REASON_INVALID_FIELD ErrorReason = 1
@@ -419,11 +421,131 @@ func (x *FieldViolation) GetDescription() string {
 	return ""
 }
 
+// ErrorSpec is what the gateway answers with one ErrorReason. The gateway, the OpenAPI document,
+// docs/reference.md and the README's table read it, so it is written down here alone.
+type ErrorSpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The gRPC code.
+	Code code.Code `protobuf:"varint,1,opt,name=code,proto3,enum=google.rpc.Code" json:"code,omitempty"`
+	// The HTTP status over REST.
+	HttpStatus int32 `protobuf:"varint,2,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
+	// The effect, unless the gateway knows better. With EFFECT_NOT_APPLIED a new request id is safe.
+	Effect Effect `protobuf:"varint,3,opt,name=effect,proto3,enum=gigagate.v1.Effect" json:"effect,omitempty"`
+	// When the effect is another one, for the documentation. Unset: never.
+	OtherEffect string `protobuf:"bytes,4,opt,name=other_effect,json=otherEffect,proto3" json:"other_effect,omitempty"`
+	// How long to wait before repeating the call. Unset: repeating it does not help, or needs no pause.
+	RetryDelay *durationpb.Duration `protobuf:"bytes,5,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
+	// The message of the error, for people.
+	Sentence string `protobuf:"bytes,6,opt,name=sentence,proto3" json:"sentence,omitempty"`
+	// The calls that can fail so over REST, for the OpenAPI document; "*" is every call.
+	Calls         []string `protobuf:"bytes,7,rep,name=calls,proto3" json:"calls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErrorSpec) Reset() {
+	*x = ErrorSpec{}
+	mi := &file_gigagate_v1_outcome_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErrorSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErrorSpec) ProtoMessage() {}
+
+func (x *ErrorSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_gigagate_v1_outcome_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErrorSpec.ProtoReflect.Descriptor instead.
+func (*ErrorSpec) Descriptor() ([]byte, []int) {
+	return file_gigagate_v1_outcome_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ErrorSpec) GetCode() code.Code {
+	if x != nil {
+		return x.Code
+	}
+	return code.Code(0)
+}
+
+func (x *ErrorSpec) GetHttpStatus() int32 {
+	if x != nil {
+		return x.HttpStatus
+	}
+	return 0
+}
+
+func (x *ErrorSpec) GetEffect() Effect {
+	if x != nil {
+		return x.Effect
+	}
+	return Effect_EFFECT_UNSPECIFIED
+}
+
+func (x *ErrorSpec) GetOtherEffect() string {
+	if x != nil {
+		return x.OtherEffect
+	}
+	return ""
+}
+
+func (x *ErrorSpec) GetRetryDelay() *durationpb.Duration {
+	if x != nil {
+		return x.RetryDelay
+	}
+	return nil
+}
+
+func (x *ErrorSpec) GetSentence() string {
+	if x != nil {
+		return x.Sentence
+	}
+	return ""
+}
+
+func (x *ErrorSpec) GetCalls() []string {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+var file_gigagate_v1_outcome_proto_extTypes = []protoimpl.ExtensionInfo{
+	{
+		ExtendedType:  (*descriptorpb.EnumValueOptions)(nil),
+		ExtensionType: (*ErrorSpec)(nil),
+		Field:         50001,
+		Name:          "gigagate.v1.error_spec",
+		Tag:           "bytes,50001,opt,name=error_spec",
+		Filename:      "gigagate/v1/outcome.proto",
+	},
+}
+
+// Extension fields to descriptorpb.EnumValueOptions.
+var (
+	// What the gateway answers with this ErrorReason. The callers' copies of the contract do not have it.
+	//
+	// optional gigagate.v1.ErrorSpec error_spec = 50001;
+	E_ErrorSpec = &file_gigagate_v1_outcome_proto_extTypes[0]
+)
+
 var File_gigagate_v1_outcome_proto protoreflect.FileDescriptor
 
 const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\n" +
-	"\x19gigagate/v1/outcome.proto\x12\vgigagate.v1\x1a\x1egoogle/protobuf/duration.proto\"\xbc\x02\n" +
+	"\x19gigagate/v1/outcome.proto\x12\vgigagate.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\xbc\x02\n" +
 	"\aOutcome\x120\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x18.gigagate.v1.ErrorReasonR\x06reason\x12+\n" +
 	"\x06effect\x18\x02 \x01(\x0e2\x13.gigagate.v1.EffectR\x06effect\x12\x1f\n" +
@@ -435,46 +557,61 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x10field_violations\x18\x06 \x03(\v2\x1b.gigagate.v1.FieldViolationR\x0ffieldViolations\"H\n" +
 	"\x0eFieldViolation\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12 \n" +
-	"\vdescription\x18\x02 \x01(\tR\vdescription*~\n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\"\x90\x02\n" +
+	"\tErrorSpec\x12$\n" +
+	"\x04code\x18\x01 \x01(\x0e2\x10.google.rpc.CodeR\x04code\x12\x1f\n" +
+	"\vhttp_status\x18\x02 \x01(\x05R\n" +
+	"httpStatus\x12+\n" +
+	"\x06effect\x18\x03 \x01(\x0e2\x13.gigagate.v1.EffectR\x06effect\x12!\n" +
+	"\fother_effect\x18\x04 \x01(\tR\votherEffect\x12:\n" +
+	"\vretry_delay\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"retryDelay\x12\x1a\n" +
+	"\bsentence\x18\x06 \x01(\tR\bsentence\x12\x14\n" +
+	"\x05calls\x18\a \x03(\tR\x05calls*~\n" +
 	"\x06Effect\x12\x16\n" +
 	"\x12EFFECT_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12EFFECT_NOT_STARTED\x10\x01\x12\x16\n" +
 	"\x12EFFECT_NOT_APPLIED\x10\x02\x12\x12\n" +
 	"\x0eEFFECT_APPLIED\x10\x03\x12\x18\n" +
-	"\x14EFFECT_INDETERMINATE\x10\x04*\xeb\b\n" +
+	"\x14EFFECT_INDETERMINATE\x10\x04*\x85!\n" +
 	"\vErrorReason\x12\x1c\n" +
-	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
-	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12\"\n" +
-	"\x1eERROR_REASON_MALFORMED_REQUEST\x10\x02\x12 \n" +
-	"\x1cERROR_REASON_ROUTE_NOT_FOUND\x10\x03\x12#\n" +
-	"\x1fERROR_REASON_METHOD_NOT_ALLOWED\x10\x04\x12\"\n" +
-	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x05\x12)\n" +
+	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x7f\n" +
+	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x1a_\x8a\xb5\x18[\b\x03\x10\x90\x03\x18\x01\"*of a sale, what is known of its request id2#a field of the request is not valid:\x01*\x12Q\n" +
+	"\x1eERROR_REASON_MALFORMED_REQUEST\x10\x02\x1a-\x8a\xb5\x18)\b\x03\x10\x90\x03\x18\x012\x1dthe request could not be read:\x01*\x12L\n" +
+	"\x1cERROR_REASON_ROUTE_NOT_FOUND\x10\x03\x1a*\x8a\xb5\x18&\b\x05\x10\x94\x03\x18\x012\x1dthere is nothing at this path\x12U\n" +
+	"\x1fERROR_REASON_METHOD_NOT_ALLOWED\x10\x04\x1a0\x8a\xb5\x18,\b\f\x10\x95\x03\x18\x012#this path does not take this method\x12\x8d\x01\n" +
+	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x05\x1ai\x8a\xb5\x18e\b\x06\x10\x99\x03\x18\x04\"\"the effect is the other purchase's2'the request id stands for another order:\bRegister:\x05TopUp\x12\xb1\x01\n" +
 	"%ERROR_REASON_INVENTORY_ITEM_NOT_FOUND\x10\n" +
-	"\x12#\n" +
-	"\x1fERROR_REASON_CUSTOMER_NOT_FOUND\x10\v\x12)\n" +
-	"%ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND\x10\f\x12#\n" +
-	"\x1fERROR_REASON_PURCHASE_NOT_FOUND\x10\r\x12\x1f\n" +
-	"\x1bERROR_REASON_PRICE_MISMATCH\x10\x14\x12$\n" +
-	" ERROR_REASON_INSUFFICIENT_CREDIT\x10\x15\x12%\n" +
-	"!ERROR_REASON_COUNTRY_SET_MISMATCH\x10\x16\x12,\n" +
-	"(ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED\x10\x17\x12\x1f\n" +
-	"\x1bERROR_REASON_ALREADY_ACTIVE\x10\x18\x12,\n" +
-	"(ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED\x10\x19\x12*\n" +
-	"&ERROR_REASON_PURCHASE_PRICE_UNREADABLE\x10\x1a\x12\x1f\n" +
-	"\x1bERROR_REASON_NOT_RESOLVABLE\x10\x1b\x12'\n" +
-	"#ERROR_REASON_FOREIGN_ACTIVATED_ITEM\x10\x1c\x12\x1f\n" +
-	"\x1bERROR_REASON_VENDOR_REFUSED\x10\x1d\x12\"\n" +
-	"\x1eERROR_REASON_ABSENCE_NOT_SHOWN\x10\x1e\x12\x1b\n" +
-	"\x17ERROR_REASON_NEVER_SENT\x10(\x12 \n" +
-	"\x1cERROR_REASON_PRESUMED_ABSENT\x10+\x12%\n" +
-	"!ERROR_REASON_RESOLVED_BY_OPERATOR\x10,\x12 \n" +
-	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x10)\x12#\n" +
-	"\x1fERROR_REASON_VENDOR_UNAVAILABLE\x10*\x12\x19\n" +
-	"\x15ERROR_REASON_DRAINING\x102\x12#\n" +
-	"\x1fERROR_REASON_DEADLINE_TOO_SHORT\x103\x12\x1b\n" +
-	"\x17ERROR_REASON_OVERLOADED\x104\x12$\n" +
-	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10<B\x9d\x01\n" +
+	"\x1a\x85\x01\x8a\xb5\x18\x80\x01\b\x05\x10\x94\x03\x18\x02\"5`NOT_STARTED` where the gateway saw it before sending2/the vendor knows no inventory item with this id:\bRegister:\x05TopUp\x12p\n" +
+	"\x1fERROR_REASON_CUSTOMER_NOT_FOUND\x10\v\x1aK\x8a\xb5\x18G\b\x05\x10\x94\x03\x18\x022*the vendor knows no customer with this uid:\x05TopUp:\vGetCustomer\x12\x83\x01\n" +
+	"%ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND\x10\f\x1aX\x8a\xb5\x18T\b\x05\x10\x94\x03\x18\x0220the vendor knows no activated item with this uid:\bActivate:\x0fResolvePurchase\x12u\n" +
+	"\x1fERROR_REASON_PURCHASE_NOT_FOUND\x10\r\x1aP\x8a\xb5\x18L\b\x05\x10\x94\x03\x18\x022\x17no purchase has this id:\vGetPurchase:\fWaitPurchase:\x0fResolvePurchase\x12q\n" +
+	"\x1bERROR_REASON_PRICE_MISMATCH\x10\x14\x1aP\x8a\xb5\x18L\b\t\x10\x90\x03\x18\x0222expected_price is not the retail price of the item:\bRegister:\x05TopUp\x12}\n" +
+	" ERROR_REASON_INSUFFICIENT_CREDIT\x10\x15\x1aW\x8a\xb5\x18S\b\t\x10\x90\x03\x18\x0229the reseller's prepaid credit does not cover the purchase:\bRegister:\x05TopUp\x12\xa9\x01\n" +
+	"!ERROR_REASON_COUNTRY_SET_MISMATCH\x10\x16\x1a\x81\x01\x8a\xb5\x18}\b\t\x10\x90\x03\x18\x02\"5`NOT_STARTED` where the gateway saw it before sending2,the item's country set is not the customer's:\bRegister:\x05TopUp\x12\xb4\x01\n" +
+	"(ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED\x10\x17\x1a\x85\x01\x8a\xb5\x18\x80\x01\b\t\x10\x90\x03\x18\x02\"5`NOT_STARTED` where the gateway saw it before sending2/the item is not offered in this activation mode:\bRegister:\x05TopUp\x12\x84\x01\n" +
+	"\x1bERROR_REASON_ALREADY_ACTIVE\x10\x18\x1ac\x8a\xb5\x18_\b\t\x10\x90\x03\x18\x022Lthe vendor calls the package active already, but its record does not show it:\bActivate\x12\xa1\x01\n" +
+	"(ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED\x10\x19\x1as\x8a\xb5\x18o\b\t\x10\x90\x03\x18\x012Uthe item costs the reseller more than max_purchase_price, or than this gateway allows:\bRegister:\x05TopUp\x12\xb7\x01\n" +
+	"&ERROR_REASON_PURCHASE_PRICE_UNREADABLE\x10\x1a\x1a\x8a\x01\x8a\xb5\x18\x85\x01\b\t\x10\x90\x03\x18\x012kmax_purchase_price or this gateway limits what the item may cost the reseller, and its price cannot be read:\bRegister:\x05TopUp\x12\x90\x01\n" +
+	"\x1bERROR_REASON_NOT_RESOLVABLE\x10\x1b\x1ao\x8a\xb5\x18k\b\t\x10\x90\x03\x18\x01\"\x1cthe effect is the purchase's23the purchase is settled already, or still under way:\x0fResolvePurchase\x12\x97\x01\n" +
+	"#ERROR_REASON_FOREIGN_ACTIVATED_ITEM\x10\x1c\x1an\x8a\xb5\x18j\b\t\x10\x90\x03\x18\x01\"\x1cthe effect is the purchase's22the named activated item cannot be this purchase's:\x0fResolvePurchase\x12\xb9\x01\n" +
+	"\x1bERROR_REASON_VENDOR_REFUSED\x10\x1d\x1a\x97\x01\x8a\xb5\x18\x92\x01\b\t\x10\x90\x03\x18\x022<the vendor refused for a reason this gateway has no name for:\bRegister:\x05TopUp:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12\x96\x01\n" +
+	"\x1eERROR_REASON_ABSENCE_NOT_SHOWN\x10\x1e\x1ar\x8a\xb5\x18n\b\t\x10\x90\x03\x18\x01\"\x1cthe effect is the purchase's26the vendor's records do not show that nothing was sold:\x0fResolvePurchase\x12|\n" +
+	"\x17ERROR_REASON_NEVER_SENT\x10(\x1a_\x8a\xb5\x18[\b\n" +
+	"\x10\x99\x03\x18\x02*\x02\b\x0123the request had no effect: the vendor never took it:\bRegister:\x05TopUp:\bActivate\x12f\n" +
+	"\x1cERROR_REASON_PRESUMED_ABSENT\x10+\x1aD\x8a\xb5\x18@\b\n" +
+	"\x10\x99\x03\x18\x022&the vendor's records lack the purchase:\bRegister:\x05TopUp\x12l\n" +
+	"!ERROR_REASON_RESOLVED_BY_OPERATOR\x10,\x1aE\x8a\xb5\x18A\b\n" +
+	"\x10\x99\x03\x18\x022'an operator found that nothing was sold:\bRegister:\x05TopUp\x12\x9a\x01\n" +
+	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x10)\x1ax\x8a\xb5\x18t\b\x0e\x10\xf7\x03\x18\x04*\x02\b\x052Lthe request may have taken effect: no conclusive answer came from the vendor:\bRegister:\x05TopUp:\bActivate\x12\x8e\x01\n" +
+	"\x1fERROR_REASON_VENDOR_UNAVAILABLE\x10*\x1ai\x8a\xb5\x18e\b\x0e\x10\xf7\x03\x18\x01*\x02\b\x012\x1cthe vendor could not be read:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12p\n" +
+	"\x15ERROR_REASON_DRAINING\x102\x1aU\x8a\xb5\x18Q\b\x0e\x10\xf7\x03\x18\x01*\x02\b\x0123the gateway is shutting down and starts nothing new:\bRegister:\x05TopUp\x12b\n" +
+	"\x1fERROR_REASON_DEADLINE_TOO_SHORT\x103\x1a=\x8a\xb5\x189\b\x0e\x10\xf7\x03\x18\x0120too little of the deadline is left to start this\x12\xa9\x01\n" +
+	"\x17ERROR_REASON_OVERLOADED\x104\x1a\x8b\x01\x8a\xb5\x18\x86\x01\b\b\x10\xad\x03\x18\x01\"*of a sale, what is known of its request id*\x02\b\x012<the gateway is at its limit of concurrent calls of this kind:\bRegister:\x05TopUp\x12\xf4\x01\n" +
+	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x1a\xcd\x01\x8a\xb5\x18\xc8\x01\b\x0e\x10\xf7\x03\x18\x01\";`INDETERMINATE` where the request id could not be looked up*\x02\b\x0122the journal cannot be used, so nothing was started:\bRegister:\x05TopUp:\vGetPurchase:\rListPurchases:\fWaitPurchase:\x0fResolvePurchase\x12u\n" +
+	"\x15ERROR_REASON_INTERNAL\x10<\x1aZ\x8a\xb5\x18V\b\r\x10\xf4\x03\x18\x042Ja fault of the gateway; its log has more under the trace id of this answer:\x01*:Z\n" +
+	"\n" +
+	"error_spec\x12!.google.protobuf.EnumValueOptions\x18ц\x03 \x01(\v2\x16.gigagate.v1.ErrorSpecR\terrorSpecB\x9d\x01\n" +
 	"\x0fcom.gigagate.v1B\fOutcomeProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xa2\x02\x03GXX\xaa\x02\vGigagate.V1\xca\x02\vGigagate\\V1\xe2\x02\x17Gigagate\\V1\\GPBMetadata\xea\x02\fGigagate::V1b\x06proto3"
 
 var (
@@ -490,24 +627,32 @@ func file_gigagate_v1_outcome_proto_rawDescGZIP() []byte {
 }
 
 var file_gigagate_v1_outcome_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_gigagate_v1_outcome_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_gigagate_v1_outcome_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_gigagate_v1_outcome_proto_goTypes = []any{
-	(Effect)(0),                 // 0: gigagate.v1.Effect
-	(ErrorReason)(0),            // 1: gigagate.v1.ErrorReason
-	(*Outcome)(nil),             // 2: gigagate.v1.Outcome
-	(*FieldViolation)(nil),      // 3: gigagate.v1.FieldViolation
-	(*durationpb.Duration)(nil), // 4: google.protobuf.Duration
+	(Effect)(0),                           // 0: gigagate.v1.Effect
+	(ErrorReason)(0),                      // 1: gigagate.v1.ErrorReason
+	(*Outcome)(nil),                       // 2: gigagate.v1.Outcome
+	(*FieldViolation)(nil),                // 3: gigagate.v1.FieldViolation
+	(*ErrorSpec)(nil),                     // 4: gigagate.v1.ErrorSpec
+	(*durationpb.Duration)(nil),           // 5: google.protobuf.Duration
+	(code.Code)(0),                        // 6: google.rpc.Code
+	(*descriptorpb.EnumValueOptions)(nil), // 7: google.protobuf.EnumValueOptions
 }
 var file_gigagate_v1_outcome_proto_depIdxs = []int32{
 	1, // 0: gigagate.v1.Outcome.reason:type_name -> gigagate.v1.ErrorReason
 	0, // 1: gigagate.v1.Outcome.effect:type_name -> gigagate.v1.Effect
-	4, // 2: gigagate.v1.Outcome.retry_delay:type_name -> google.protobuf.Duration
+	5, // 2: gigagate.v1.Outcome.retry_delay:type_name -> google.protobuf.Duration
 	3, // 3: gigagate.v1.Outcome.field_violations:type_name -> gigagate.v1.FieldViolation
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 4: gigagate.v1.ErrorSpec.code:type_name -> google.rpc.Code
+	0, // 5: gigagate.v1.ErrorSpec.effect:type_name -> gigagate.v1.Effect
+	5, // 6: gigagate.v1.ErrorSpec.retry_delay:type_name -> google.protobuf.Duration
+	7, // 7: gigagate.v1.error_spec:extendee -> google.protobuf.EnumValueOptions
+	4, // 8: gigagate.v1.error_spec:type_name -> gigagate.v1.ErrorSpec
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	8, // [8:9] is the sub-list for extension type_name
+	7, // [7:8] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_gigagate_v1_outcome_proto_init() }
@@ -521,14 +666,15 @@ func file_gigagate_v1_outcome_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gigagate_v1_outcome_proto_rawDesc), len(file_gigagate_v1_outcome_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   2,
-			NumExtensions: 0,
+			NumMessages:   3,
+			NumExtensions: 1,
 			NumServices:   0,
 		},
 		GoTypes:           file_gigagate_v1_outcome_proto_goTypes,
 		DependencyIndexes: file_gigagate_v1_outcome_proto_depIdxs,
 		EnumInfos:         file_gigagate_v1_outcome_proto_enumTypes,
 		MessageInfos:      file_gigagate_v1_outcome_proto_msgTypes,
+		ExtensionInfos:    file_gigagate_v1_outcome_proto_extTypes,
 	}.Build()
 	File_gigagate_v1_outcome_proto = out.File
 	file_gigagate_v1_outcome_proto_goTypes = nil

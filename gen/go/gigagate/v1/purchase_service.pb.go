@@ -29,7 +29,7 @@ const (
 type PurchaseState int32
 
 const (
-	// Never sent in an answer; in a filter, no state.
+	// In a history, one that this version does not know; in a filter, no state.
 	PurchaseState_PURCHASE_STATE_UNSPECIFIED PurchaseState = 0
 	// A send is permitted or under way. Credit may have moved.
 	PurchaseState_PURCHASE_STATE_SENDING PurchaseState = 1
@@ -153,6 +153,296 @@ func (PurchaseKind) EnumDescriptor() ([]byte, []int) {
 	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{1}
 }
 
+// OperatorReason is why a purchase needs an operator. Values are added.
+type OperatorReason int32
+
+const (
+	// It needs none, or for a reason that this version does not know.
+	OperatorReason_OPERATOR_REASON_UNSPECIFIED OperatorReason = 0
+	// The vendor's records show more than one package with the purchase's mark.
+	OperatorReason_OPERATOR_REASON_SEVERAL_FOUND OperatorReason = 1
+	// The package found is not the one ordered.
+	OperatorReason_OPERATOR_REASON_OTHER_PACKAGE_FOUND OperatorReason = 2
+	// The package is bound to another purchase already.
+	OperatorReason_OPERATOR_REASON_ITEM_BOUND_TO_OTHER_PURCHASE OperatorReason = 3
+	// The vendor once answered success, and its records do not show the package.
+	OperatorReason_OPERATOR_REASON_SUCCESS_SEEN_BUT_NOT_FOUND OperatorReason = 4
+	// The records show no older purchase of ours, so an absence in them proves nothing.
+	OperatorReason_OPERATOR_REASON_NO_OLDER_WITNESS OperatorReason = 5
+	// The records show a package of that time without a mark, which may be it.
+	OperatorReason_OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND OperatorReason = 6
+	// The records could not be read for too long.
+	OperatorReason_OPERATOR_REASON_RECORDS_UNREADABLE OperatorReason = 7
+	// It was bought with another client id, and the records shown to the present one lack it.
+	OperatorReason_OPERATOR_REASON_OTHER_ACCOUNT OperatorReason = 8
+)
+
+// Enum value maps for OperatorReason.
+var (
+	OperatorReason_name = map[int32]string{
+		0: "OPERATOR_REASON_UNSPECIFIED",
+		1: "OPERATOR_REASON_SEVERAL_FOUND",
+		2: "OPERATOR_REASON_OTHER_PACKAGE_FOUND",
+		3: "OPERATOR_REASON_ITEM_BOUND_TO_OTHER_PURCHASE",
+		4: "OPERATOR_REASON_SUCCESS_SEEN_BUT_NOT_FOUND",
+		5: "OPERATOR_REASON_NO_OLDER_WITNESS",
+		6: "OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND",
+		7: "OPERATOR_REASON_RECORDS_UNREADABLE",
+		8: "OPERATOR_REASON_OTHER_ACCOUNT",
+	}
+	OperatorReason_value = map[string]int32{
+		"OPERATOR_REASON_UNSPECIFIED":                  0,
+		"OPERATOR_REASON_SEVERAL_FOUND":                1,
+		"OPERATOR_REASON_OTHER_PACKAGE_FOUND":          2,
+		"OPERATOR_REASON_ITEM_BOUND_TO_OTHER_PURCHASE": 3,
+		"OPERATOR_REASON_SUCCESS_SEEN_BUT_NOT_FOUND":   4,
+		"OPERATOR_REASON_NO_OLDER_WITNESS":             5,
+		"OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND":    6,
+		"OPERATOR_REASON_RECORDS_UNREADABLE":           7,
+		"OPERATOR_REASON_OTHER_ACCOUNT":                8,
+	}
+)
+
+func (x OperatorReason) Enum() *OperatorReason {
+	p := new(OperatorReason)
+	*p = x
+	return p
+}
+
+func (x OperatorReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OperatorReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_gigagate_v1_purchase_service_proto_enumTypes[2].Descriptor()
+}
+
+func (OperatorReason) Type() protoreflect.EnumType {
+	return &file_gigagate_v1_purchase_service_proto_enumTypes[2]
+}
+
+func (x OperatorReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OperatorReason.Descriptor instead.
+func (OperatorReason) EnumDescriptor() ([]byte, []int) {
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{2}
+}
+
+// PurchaseEventType is what happened to a purchase. Values are added.
+type PurchaseEventType int32
+
+const (
+	// Something that this version does not know.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_UNSPECIFIED PurchaseEventType = 0
+	// It was written down, with the permit of its first send.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_CLAIMED PurchaseEventType = 1
+	// One more send is allowed. It needs proof that every earlier one had no effect.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_PERMITTED PurchaseEventType = 2
+	// The vendor's whole answer says that the package is sold.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_APPLIED PurchaseEventType = 3
+	// The vendor's whole answer says that it is not, and never will be by this send.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_REFUSED PurchaseEventType = 4
+	// The send provably had no effect (nothing left, or a whole 401).
+	PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT PurchaseEventType = 5
+	// Bytes may have left and no conclusive answer came.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN PurchaseEventType = 6
+	// The process that sent is gone, or was silent for too long.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_LOST PurchaseEventType = 7
+	// No further send is permitted: the time for it has passed, or it would change nothing.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_WINDOW_OVER PurchaseEventType = 8
+	// The vendor's records show the package with the purchase's mark.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_FOUND PurchaseEventType = 9
+	// The vendor's records, shown to be readable around the attempt, lack it.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_PRESUMED_ABSENT PurchaseEventType = 10
+	// The vendor's records are contradictory, or cannot be read: an operator is needed.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE PurchaseEventType = 11
+	// An operator named the package that was sold.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_APPLIED PurchaseEventType = 12
+	// An operator said that nothing was sold.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_ABSENT PurchaseEventType = 13
+	// It was not known to be durable in time. Its caller was told so, and nothing was or ever will be sent.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_DISOWNED PurchaseEventType = 14
+)
+
+// Enum value maps for PurchaseEventType.
+var (
+	PurchaseEventType_name = map[int32]string{
+		0:  "PURCHASE_EVENT_TYPE_UNSPECIFIED",
+		1:  "PURCHASE_EVENT_TYPE_CLAIMED",
+		2:  "PURCHASE_EVENT_TYPE_PERMITTED",
+		3:  "PURCHASE_EVENT_TYPE_ANSWERED_APPLIED",
+		4:  "PURCHASE_EVENT_TYPE_ANSWERED_REFUSED",
+		5:  "PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT",
+		6:  "PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN",
+		7:  "PURCHASE_EVENT_TYPE_LOST",
+		8:  "PURCHASE_EVENT_TYPE_WINDOW_OVER",
+		9:  "PURCHASE_EVENT_TYPE_FOUND",
+		10: "PURCHASE_EVENT_TYPE_PRESUMED_ABSENT",
+		11: "PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE",
+		12: "PURCHASE_EVENT_TYPE_RESOLVED_APPLIED",
+		13: "PURCHASE_EVENT_TYPE_RESOLVED_ABSENT",
+		14: "PURCHASE_EVENT_TYPE_DISOWNED",
+	}
+	PurchaseEventType_value = map[string]int32{
+		"PURCHASE_EVENT_TYPE_UNSPECIFIED":        0,
+		"PURCHASE_EVENT_TYPE_CLAIMED":            1,
+		"PURCHASE_EVENT_TYPE_PERMITTED":          2,
+		"PURCHASE_EVENT_TYPE_ANSWERED_APPLIED":   3,
+		"PURCHASE_EVENT_TYPE_ANSWERED_REFUSED":   4,
+		"PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT": 5,
+		"PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN":   6,
+		"PURCHASE_EVENT_TYPE_LOST":               7,
+		"PURCHASE_EVENT_TYPE_WINDOW_OVER":        8,
+		"PURCHASE_EVENT_TYPE_FOUND":              9,
+		"PURCHASE_EVENT_TYPE_PRESUMED_ABSENT":    10,
+		"PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE":    11,
+		"PURCHASE_EVENT_TYPE_RESOLVED_APPLIED":   12,
+		"PURCHASE_EVENT_TYPE_RESOLVED_ABSENT":    13,
+		"PURCHASE_EVENT_TYPE_DISOWNED":           14,
+	}
+)
+
+func (x PurchaseEventType) Enum() *PurchaseEventType {
+	p := new(PurchaseEventType)
+	*p = x
+	return p
+}
+
+func (x PurchaseEventType) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PurchaseEventType) Descriptor() protoreflect.EnumDescriptor {
+	return file_gigagate_v1_purchase_service_proto_enumTypes[3].Descriptor()
+}
+
+func (PurchaseEventType) Type() protoreflect.EnumType {
+	return &file_gigagate_v1_purchase_service_proto_enumTypes[3]
+}
+
+func (x PurchaseEventType) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PurchaseEventType.Descriptor instead.
+func (PurchaseEventType) EnumDescriptor() ([]byte, []int) {
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{3}
+}
+
+// ActorType is a kind of actor. Values are added.
+type ActorType int32
+
+const (
+	// One that this version does not know.
+	ActorType_ACTOR_TYPE_UNSPECIFIED ActorType = 0
+	// The gateway, about a send.
+	ActorType_ACTOR_TYPE_GATEWAY ActorType = 1
+	// The gateway, about the vendor's records.
+	ActorType_ACTOR_TYPE_RECONCILER ActorType = 2
+	// A human, by ResolvePurchase.
+	ActorType_ACTOR_TYPE_OPERATOR ActorType = 3
+)
+
+// Enum value maps for ActorType.
+var (
+	ActorType_name = map[int32]string{
+		0: "ACTOR_TYPE_UNSPECIFIED",
+		1: "ACTOR_TYPE_GATEWAY",
+		2: "ACTOR_TYPE_RECONCILER",
+		3: "ACTOR_TYPE_OPERATOR",
+	}
+	ActorType_value = map[string]int32{
+		"ACTOR_TYPE_UNSPECIFIED": 0,
+		"ACTOR_TYPE_GATEWAY":     1,
+		"ACTOR_TYPE_RECONCILER":  2,
+		"ACTOR_TYPE_OPERATOR":    3,
+	}
+)
+
+func (x ActorType) Enum() *ActorType {
+	p := new(ActorType)
+	*p = x
+	return p
+}
+
+func (x ActorType) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ActorType) Descriptor() protoreflect.EnumDescriptor {
+	return file_gigagate_v1_purchase_service_proto_enumTypes[4].Descriptor()
+}
+
+func (ActorType) Type() protoreflect.EnumType {
+	return &file_gigagate_v1_purchase_service_proto_enumTypes[4]
+}
+
+func (x ActorType) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ActorType.Descriptor instead.
+func (ActorType) EnumDescriptor() ([]byte, []int) {
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{4}
+}
+
+// Actor is who wrote a line of a history.
+type Actor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What kind it is.
+	Type ActorType `protobuf:"varint,1,opt,name=type,proto3,enum=gigagate.v1.ActorType" json:"type,omitempty"`
+	// The operator's name. Set exactly when the type is OPERATOR.
+	Operator      string `protobuf:"bytes,2,opt,name=operator,proto3" json:"operator,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Actor) Reset() {
+	*x = Actor{}
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Actor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Actor) ProtoMessage() {}
+
+func (x *Actor) ProtoReflect() protoreflect.Message {
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Actor.ProtoReflect.Descriptor instead.
+func (*Actor) Descriptor() ([]byte, []int) {
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Actor) GetType() ActorType {
+	if x != nil {
+		return x.Type
+	}
+	return ActorType_ACTOR_TYPE_UNSPECIFIED
+}
+
+func (x *Actor) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
 // Purchase is one intended sale, without anything secret and without the end user's data.
 type Purchase struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -166,9 +456,8 @@ type Purchase struct {
 	Kind PurchaseKind `protobuf:"varint,4,opt,name=kind,proto3,enum=gigagate.v1.PurchaseKind" json:"kind,omitempty"`
 	// Where it stands.
 	State PurchaseState `protobuf:"varint,5,opt,name=state,proto3,enum=gigagate.v1.PurchaseState" json:"state,omitempty"`
-	// Why it failed or needs an operator, as a word in capitals: a reason of ErrorReason without the
-	// prefix, or one that only operators meet, such as SEVERAL_FOUND. Empty otherwise.
-	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why it failed: what its caller is told. Unspecified unless the state is FAILED.
+	Reason ErrorReason `protobuf:"varint,6,opt,name=reason,proto3,enum=gigagate.v1.ErrorReason" json:"reason,omitempty"`
 	// What the state means for the caller.
 	Effect Effect `protobuf:"varint,7,opt,name=effect,proto3,enum=gigagate.v1.Effect" json:"effect,omitempty"`
 	// The item ordered.
@@ -190,14 +479,16 @@ type Purchase struct {
 	// When it last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// When it was settled. Unset while it is not.
-	SettleTime    *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=settle_time,json=settleTime,proto3" json:"settle_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	SettleTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=settle_time,json=settleTime,proto3" json:"settle_time,omitempty"`
+	// Why it needs an operator. Unspecified unless the state is NEEDS_OPERATOR.
+	OperatorReason OperatorReason `protobuf:"varint,18,opt,name=operator_reason,json=operatorReason,proto3,enum=gigagate.v1.OperatorReason" json:"operator_reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Purchase) Reset() {
 	*x = Purchase{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[0]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -209,7 +500,7 @@ func (x *Purchase) String() string {
 func (*Purchase) ProtoMessage() {}
 
 func (x *Purchase) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[0]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -222,7 +513,7 @@ func (x *Purchase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Purchase.ProtoReflect.Descriptor instead.
 func (*Purchase) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{0}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Purchase) GetId() string {
@@ -260,11 +551,11 @@ func (x *Purchase) GetState() PurchaseState {
 	return PurchaseState_PURCHASE_STATE_UNSPECIFIED
 }
 
-func (x *Purchase) GetReason() string {
+func (x *Purchase) GetReason() ErrorReason {
 	if x != nil {
 		return x.Reason
 	}
-	return ""
+	return ErrorReason_ERROR_REASON_UNSPECIFIED
 }
 
 func (x *Purchase) GetEffect() Effect {
@@ -344,25 +635,30 @@ func (x *Purchase) GetSettleTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Purchase) GetOperatorReason() OperatorReason {
+	if x != nil {
+		return x.OperatorReason
+	}
+	return OperatorReason_OPERATOR_REASON_UNSPECIFIED
+}
+
 // PurchaseEvent is one line of a purchase's history.
 type PurchaseEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When it was journaled.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
-	// What happened: CLAIMED, PERMITTED, ANSWERED_APPLIED, ANSWERED_REFUSED, ANSWERED_NO_EFFECT,
-	// ANSWERED_UNKNOWN, LOST, WINDOW_OVER, FOUND, PRESUMED_ABSENT, BEYOND_EVIDENCE,
-	// RESOLVED_APPLIED, RESOLVED_ABSENT, DISOWNED.
-	Event string `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
+	// What happened.
+	Event PurchaseEventType `protobuf:"varint,2,opt,name=event,proto3,enum=gigagate.v1.PurchaseEventType" json:"event,omitempty"`
 	// The send it speaks of, from 1.
 	Attempt int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// The state after it.
 	State PurchaseState `protobuf:"varint,4,opt,name=state,proto3,enum=gigagate.v1.PurchaseState" json:"state,omitempty"`
-	// The reason it gave the state, if any.
-	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why the purchase failed, if this made it fail.
+	Reason ErrorReason `protobuf:"varint,5,opt,name=reason,proto3,enum=gigagate.v1.ErrorReason" json:"reason,omitempty"`
 	// It could not be true together with what was journaled. The state stands; a human has to look.
 	Contradicts bool `protobuf:"varint,6,opt,name=contradicts,proto3" json:"contradicts,omitempty"`
-	// Who wrote it: gateway, reconciler, or an operator's name.
-	By string `protobuf:"bytes,7,opt,name=by,proto3" json:"by,omitempty"`
+	// Who wrote it.
+	Actor *Actor `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
 	// Bytes of the request that left or may have left.
 	BytesWritten int64 `protobuf:"varint,8,opt,name=bytes_written,json=bytesWritten,proto3" json:"bytes_written,omitempty"`
 	// The vendor's HTTP status; 0 where no answer came.
@@ -374,14 +670,16 @@ type PurchaseEvent struct {
 	// A remark of the gateway or the operator.
 	Note string `protobuf:"bytes,12,opt,name=note,proto3" json:"note,omitempty"`
 	// Whether it is an operator's word that did not wait for the vendor's records.
-	Forced        bool `protobuf:"varint,13,opt,name=forced,proto3" json:"forced,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Forced bool `protobuf:"varint,13,opt,name=forced,proto3" json:"forced,omitempty"`
+	// Why the purchase needs an operator, if this made it need one.
+	OperatorReason OperatorReason `protobuf:"varint,14,opt,name=operator_reason,json=operatorReason,proto3,enum=gigagate.v1.OperatorReason" json:"operator_reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *PurchaseEvent) Reset() {
 	*x = PurchaseEvent{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[1]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -393,7 +691,7 @@ func (x *PurchaseEvent) String() string {
 func (*PurchaseEvent) ProtoMessage() {}
 
 func (x *PurchaseEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[1]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -406,7 +704,7 @@ func (x *PurchaseEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurchaseEvent.ProtoReflect.Descriptor instead.
 func (*PurchaseEvent) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{1}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *PurchaseEvent) GetTime() *timestamppb.Timestamp {
@@ -416,11 +714,11 @@ func (x *PurchaseEvent) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *PurchaseEvent) GetEvent() string {
+func (x *PurchaseEvent) GetEvent() PurchaseEventType {
 	if x != nil {
 		return x.Event
 	}
-	return ""
+	return PurchaseEventType_PURCHASE_EVENT_TYPE_UNSPECIFIED
 }
 
 func (x *PurchaseEvent) GetAttempt() int32 {
@@ -437,11 +735,11 @@ func (x *PurchaseEvent) GetState() PurchaseState {
 	return PurchaseState_PURCHASE_STATE_UNSPECIFIED
 }
 
-func (x *PurchaseEvent) GetReason() string {
+func (x *PurchaseEvent) GetReason() ErrorReason {
 	if x != nil {
 		return x.Reason
 	}
-	return ""
+	return ErrorReason_ERROR_REASON_UNSPECIFIED
 }
 
 func (x *PurchaseEvent) GetContradicts() bool {
@@ -451,11 +749,11 @@ func (x *PurchaseEvent) GetContradicts() bool {
 	return false
 }
 
-func (x *PurchaseEvent) GetBy() string {
+func (x *PurchaseEvent) GetActor() *Actor {
 	if x != nil {
-		return x.By
+		return x.Actor
 	}
-	return ""
+	return nil
 }
 
 func (x *PurchaseEvent) GetBytesWritten() int64 {
@@ -500,6 +798,13 @@ func (x *PurchaseEvent) GetForced() bool {
 	return false
 }
 
+func (x *PurchaseEvent) GetOperatorReason() OperatorReason {
+	if x != nil {
+		return x.OperatorReason
+	}
+	return OperatorReason_OPERATOR_REASON_UNSPECIFIED
+}
+
 // GetPurchaseRequest names a purchase.
 type GetPurchaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -511,7 +816,7 @@ type GetPurchaseRequest struct {
 
 func (x *GetPurchaseRequest) Reset() {
 	*x = GetPurchaseRequest{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[2]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -523,7 +828,7 @@ func (x *GetPurchaseRequest) String() string {
 func (*GetPurchaseRequest) ProtoMessage() {}
 
 func (x *GetPurchaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[2]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -536,7 +841,7 @@ func (x *GetPurchaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPurchaseRequest.ProtoReflect.Descriptor instead.
 func (*GetPurchaseRequest) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{2}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetPurchaseRequest) GetId() string {
@@ -561,7 +866,7 @@ type GetPurchaseResponse struct {
 
 func (x *GetPurchaseResponse) Reset() {
 	*x = GetPurchaseResponse{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[3]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -573,7 +878,7 @@ func (x *GetPurchaseResponse) String() string {
 func (*GetPurchaseResponse) ProtoMessage() {}
 
 func (x *GetPurchaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[3]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -586,7 +891,7 @@ func (x *GetPurchaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPurchaseResponse.ProtoReflect.Descriptor instead.
 func (*GetPurchaseResponse) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{3}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetPurchaseResponse) GetPurchase() *Purchase {
@@ -632,7 +937,7 @@ type Reconciliation struct {
 
 func (x *Reconciliation) Reset() {
 	*x = Reconciliation{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[4]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -644,7 +949,7 @@ func (x *Reconciliation) String() string {
 func (*Reconciliation) ProtoMessage() {}
 
 func (x *Reconciliation) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[4]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -657,7 +962,7 @@ func (x *Reconciliation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reconciliation.ProtoReflect.Descriptor instead.
 func (*Reconciliation) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{4}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Reconciliation) GetLastReadTime() *timestamppb.Timestamp {
@@ -725,7 +1030,7 @@ type ListPurchasesRequest struct {
 
 func (x *ListPurchasesRequest) Reset() {
 	*x = ListPurchasesRequest{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[5]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +1042,7 @@ func (x *ListPurchasesRequest) String() string {
 func (*ListPurchasesRequest) ProtoMessage() {}
 
 func (x *ListPurchasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[5]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +1055,7 @@ func (x *ListPurchasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPurchasesRequest.ProtoReflect.Descriptor instead.
 func (*ListPurchasesRequest) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{5}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListPurchasesRequest) GetState() PurchaseState {
@@ -815,7 +1120,7 @@ type ListPurchasesResponse struct {
 
 func (x *ListPurchasesResponse) Reset() {
 	*x = ListPurchasesResponse{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[6]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +1132,7 @@ func (x *ListPurchasesResponse) String() string {
 func (*ListPurchasesResponse) ProtoMessage() {}
 
 func (x *ListPurchasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[6]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +1145,7 @@ func (x *ListPurchasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPurchasesResponse.ProtoReflect.Descriptor instead.
 func (*ListPurchasesResponse) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{6}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListPurchasesResponse) GetPurchases() []*Purchase {
@@ -870,7 +1175,7 @@ type WaitPurchaseRequest struct {
 
 func (x *WaitPurchaseRequest) Reset() {
 	*x = WaitPurchaseRequest{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[7]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +1187,7 @@ func (x *WaitPurchaseRequest) String() string {
 func (*WaitPurchaseRequest) ProtoMessage() {}
 
 func (x *WaitPurchaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[7]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +1200,7 @@ func (x *WaitPurchaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitPurchaseRequest.ProtoReflect.Descriptor instead.
 func (*WaitPurchaseRequest) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{7}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WaitPurchaseRequest) GetId() string {
@@ -923,7 +1228,7 @@ type WaitPurchaseResponse struct {
 
 func (x *WaitPurchaseResponse) Reset() {
 	*x = WaitPurchaseResponse{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[8]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -935,7 +1240,7 @@ func (x *WaitPurchaseResponse) String() string {
 func (*WaitPurchaseResponse) ProtoMessage() {}
 
 func (x *WaitPurchaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[8]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -948,7 +1253,7 @@ func (x *WaitPurchaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitPurchaseResponse.ProtoReflect.Descriptor instead.
 func (*WaitPurchaseResponse) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{8}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WaitPurchaseResponse) GetPurchase() *Purchase {
@@ -983,7 +1288,7 @@ type ResolvePurchaseRequest struct {
 
 func (x *ResolvePurchaseRequest) Reset() {
 	*x = ResolvePurchaseRequest{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[9]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1300,7 @@ func (x *ResolvePurchaseRequest) String() string {
 func (*ResolvePurchaseRequest) ProtoMessage() {}
 
 func (x *ResolvePurchaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[9]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1313,7 @@ func (x *ResolvePurchaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvePurchaseRequest.ProtoReflect.Descriptor instead.
 func (*ResolvePurchaseRequest) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{9}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ResolvePurchaseRequest) GetId() string {
@@ -1094,7 +1399,7 @@ type ResolvePurchaseResponse struct {
 
 func (x *ResolvePurchaseResponse) Reset() {
 	*x = ResolvePurchaseResponse{}
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[10]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1411,7 @@ func (x *ResolvePurchaseResponse) String() string {
 func (*ResolvePurchaseResponse) ProtoMessage() {}
 
 func (x *ResolvePurchaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[10]
+	mi := &file_gigagate_v1_purchase_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1424,7 @@ func (x *ResolvePurchaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvePurchaseResponse.ProtoReflect.Descriptor instead.
 func (*ResolvePurchaseResponse) Descriptor() ([]byte, []int) {
-	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{10}
+	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ResolvePurchaseResponse) GetPurchase() *Purchase {
@@ -1133,15 +1438,18 @@ var File_gigagate_v1_purchase_service_proto protoreflect.FileDescriptor
 
 const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\n" +
-	"\"gigagate/v1/purchase_service.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a gigagate/v1/activated_item.proto\x1a\x19gigagate/v1/outcome.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x05\n" +
+	"\"gigagate/v1/purchase_service.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a gigagate/v1/activated_item.proto\x1a\x19gigagate/v1/outcome.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"O\n" +
+	"\x05Actor\x12*\n" +
+	"\x04type\x18\x01 \x01(\x0e2\x16.gigagate.v1.ActorTypeR\x04type\x12\x1a\n" +
+	"\boperator\x18\x02 \x01(\tR\boperator\"\xa5\x06\n" +
 	"\bPurchase\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06caller\x18\x02 \x01(\tR\x06caller\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12-\n" +
 	"\x04kind\x18\x04 \x01(\x0e2\x19.gigagate.v1.PurchaseKindR\x04kind\x120\n" +
-	"\x05state\x18\x05 \x01(\x0e2\x1a.gigagate.v1.PurchaseStateR\x05state\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\x12+\n" +
+	"\x05state\x18\x05 \x01(\x0e2\x1a.gigagate.v1.PurchaseStateR\x05state\x120\n" +
+	"\x06reason\x18\x06 \x01(\x0e2\x18.gigagate.v1.ErrorReasonR\x06reason\x12+\n" +
 	"\x06effect\x18\a \x01(\x0e2\x13.gigagate.v1.EffectR\x06effect\x12*\n" +
 	"\x11inventory_item_id\x18\b \x01(\tR\x0finventoryItemId\x12D\n" +
 	"\x0factivation_mode\x18\t \x01(\x0e2\x1b.gigagate.v1.ActivationModeR\x0eactivationMode\x12\x18\n" +
@@ -1156,22 +1464,24 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\vupdate_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12;\n" +
 	"\vsettle_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"settleTime\"\xb6\x03\n" +
+	"settleTime\x12D\n" +
+	"\x0foperator_reason\x18\x12 \x01(\x0e2\x1b.gigagate.v1.OperatorReasonR\x0eoperatorReason\"\xd0\x04\n" +
 	"\rPurchaseEvent\x12.\n" +
-	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
-	"\x05event\x18\x02 \x01(\tR\x05event\x12\x18\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x124\n" +
+	"\x05event\x18\x02 \x01(\x0e2\x1e.gigagate.v1.PurchaseEventTypeR\x05event\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\x05R\aattempt\x120\n" +
-	"\x05state\x18\x04 \x01(\x0e2\x1a.gigagate.v1.PurchaseStateR\x05state\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\x12 \n" +
-	"\vcontradicts\x18\x06 \x01(\bR\vcontradicts\x12\x0e\n" +
-	"\x02by\x18\a \x01(\tR\x02by\x12#\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x1a.gigagate.v1.PurchaseStateR\x05state\x120\n" +
+	"\x06reason\x18\x05 \x01(\x0e2\x18.gigagate.v1.ErrorReasonR\x06reason\x12 \n" +
+	"\vcontradicts\x18\x06 \x01(\bR\vcontradicts\x12(\n" +
+	"\x05actor\x18\a \x01(\v2\x12.gigagate.v1.ActorR\x05actor\x12#\n" +
 	"\rbytes_written\x18\b \x01(\x03R\fbytesWritten\x12#\n" +
 	"\rvendor_status\x18\t \x01(\x05R\fvendorStatus\x12%\n" +
 	"\x0evendor_message\x18\n" +
 	" \x01(\tR\rvendorMessage\x12,\n" +
 	"\x12activated_item_uid\x18\v \x01(\tR\x10activatedItemUid\x12\x12\n" +
 	"\x04note\x18\f \x01(\tR\x04note\x12\x16\n" +
-	"\x06forced\x18\r \x01(\bR\x06forced\"P\n" +
+	"\x06forced\x18\r \x01(\bR\x06forced\x12D\n" +
+	"\x0foperator_reason\x18\x0e \x01(\x0e2\x1b.gigagate.v1.OperatorReasonR\x0eoperatorReason\"P\n" +
 	"\x12GetPurchaseRequest\x12:\n" +
 	"\x02id\x18\x01 \x01(\tB*\xe0A\x02\xbaH$\xc8\x01\x01r\x1f2\x1d^[0-7][0-9A-HJKMNP-TV-Z]{25}$R\x02id\"\xc3\x01\n" +
 	"\x13GetPurchaseResponse\x121\n" +
@@ -1228,7 +1538,39 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\x19PURCHASE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16PURCHASE_KIND_REGISTER\x10\x01\x12\x18\n" +
 	"\x14PURCHASE_KIND_TOP_UP\x10\x02\x12%\n" +
-	"!PURCHASE_KIND_TOP_UP_WITH_PROFILE\x10\x032\xea\x03\n" +
+	"!PURCHASE_KIND_TOP_UP_WITH_PROFILE\x10\x03*\xff\x02\n" +
+	"\x0eOperatorReason\x12\x1f\n" +
+	"\x1bOPERATOR_REASON_UNSPECIFIED\x10\x00\x12!\n" +
+	"\x1dOPERATOR_REASON_SEVERAL_FOUND\x10\x01\x12'\n" +
+	"#OPERATOR_REASON_OTHER_PACKAGE_FOUND\x10\x02\x120\n" +
+	",OPERATOR_REASON_ITEM_BOUND_TO_OTHER_PURCHASE\x10\x03\x12.\n" +
+	"*OPERATOR_REASON_SUCCESS_SEEN_BUT_NOT_FOUND\x10\x04\x12$\n" +
+	" OPERATOR_REASON_NO_OLDER_WITNESS\x10\x05\x12-\n" +
+	")OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND\x10\x06\x12&\n" +
+	"\"OPERATOR_REASON_RECORDS_UNREADABLE\x10\a\x12!\n" +
+	"\x1dOPERATOR_REASON_OTHER_ACCOUNT\x10\b*\xcf\x04\n" +
+	"\x11PurchaseEventType\x12#\n" +
+	"\x1fPURCHASE_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bPURCHASE_EVENT_TYPE_CLAIMED\x10\x01\x12!\n" +
+	"\x1dPURCHASE_EVENT_TYPE_PERMITTED\x10\x02\x12(\n" +
+	"$PURCHASE_EVENT_TYPE_ANSWERED_APPLIED\x10\x03\x12(\n" +
+	"$PURCHASE_EVENT_TYPE_ANSWERED_REFUSED\x10\x04\x12*\n" +
+	"&PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT\x10\x05\x12(\n" +
+	"$PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN\x10\x06\x12\x1c\n" +
+	"\x18PURCHASE_EVENT_TYPE_LOST\x10\a\x12#\n" +
+	"\x1fPURCHASE_EVENT_TYPE_WINDOW_OVER\x10\b\x12\x1d\n" +
+	"\x19PURCHASE_EVENT_TYPE_FOUND\x10\t\x12'\n" +
+	"#PURCHASE_EVENT_TYPE_PRESUMED_ABSENT\x10\n" +
+	"\x12'\n" +
+	"#PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE\x10\v\x12(\n" +
+	"$PURCHASE_EVENT_TYPE_RESOLVED_APPLIED\x10\f\x12'\n" +
+	"#PURCHASE_EVENT_TYPE_RESOLVED_ABSENT\x10\r\x12 \n" +
+	"\x1cPURCHASE_EVENT_TYPE_DISOWNED\x10\x0e*s\n" +
+	"\tActorType\x12\x1a\n" +
+	"\x16ACTOR_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12ACTOR_TYPE_GATEWAY\x10\x01\x12\x19\n" +
+	"\x15ACTOR_TYPE_RECONCILER\x10\x02\x12\x17\n" +
+	"\x13ACTOR_TYPE_OPERATOR\x10\x032\xea\x03\n" +
 	"\x0fPurchaseService\x12l\n" +
 	"\vGetPurchase\x12\x1f.gigagate.v1.GetPurchaseRequest\x1a .gigagate.v1.GetPurchaseResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/purchases/{id}\x12m\n" +
 	"\rListPurchases\x12!.gigagate.v1.ListPurchasesRequest\x1a\".gigagate.v1.ListPurchasesResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/purchases\x12t\n" +
@@ -1248,63 +1590,75 @@ func file_gigagate_v1_purchase_service_proto_rawDescGZIP() []byte {
 	return file_gigagate_v1_purchase_service_proto_rawDescData
 }
 
-var file_gigagate_v1_purchase_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_gigagate_v1_purchase_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_gigagate_v1_purchase_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_gigagate_v1_purchase_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_gigagate_v1_purchase_service_proto_goTypes = []any{
 	(PurchaseState)(0),              // 0: gigagate.v1.PurchaseState
 	(PurchaseKind)(0),               // 1: gigagate.v1.PurchaseKind
-	(*Purchase)(nil),                // 2: gigagate.v1.Purchase
-	(*PurchaseEvent)(nil),           // 3: gigagate.v1.PurchaseEvent
-	(*GetPurchaseRequest)(nil),      // 4: gigagate.v1.GetPurchaseRequest
-	(*GetPurchaseResponse)(nil),     // 5: gigagate.v1.GetPurchaseResponse
-	(*Reconciliation)(nil),          // 6: gigagate.v1.Reconciliation
-	(*ListPurchasesRequest)(nil),    // 7: gigagate.v1.ListPurchasesRequest
-	(*ListPurchasesResponse)(nil),   // 8: gigagate.v1.ListPurchasesResponse
-	(*WaitPurchaseRequest)(nil),     // 9: gigagate.v1.WaitPurchaseRequest
-	(*WaitPurchaseResponse)(nil),    // 10: gigagate.v1.WaitPurchaseResponse
-	(*ResolvePurchaseRequest)(nil),  // 11: gigagate.v1.ResolvePurchaseRequest
-	(*ResolvePurchaseResponse)(nil), // 12: gigagate.v1.ResolvePurchaseResponse
-	(Effect)(0),                     // 13: gigagate.v1.Effect
-	(ActivationMode)(0),             // 14: gigagate.v1.ActivationMode
-	(*timestamppb.Timestamp)(nil),   // 15: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 16: google.protobuf.Duration
+	(OperatorReason)(0),             // 2: gigagate.v1.OperatorReason
+	(PurchaseEventType)(0),          // 3: gigagate.v1.PurchaseEventType
+	(ActorType)(0),                  // 4: gigagate.v1.ActorType
+	(*Actor)(nil),                   // 5: gigagate.v1.Actor
+	(*Purchase)(nil),                // 6: gigagate.v1.Purchase
+	(*PurchaseEvent)(nil),           // 7: gigagate.v1.PurchaseEvent
+	(*GetPurchaseRequest)(nil),      // 8: gigagate.v1.GetPurchaseRequest
+	(*GetPurchaseResponse)(nil),     // 9: gigagate.v1.GetPurchaseResponse
+	(*Reconciliation)(nil),          // 10: gigagate.v1.Reconciliation
+	(*ListPurchasesRequest)(nil),    // 11: gigagate.v1.ListPurchasesRequest
+	(*ListPurchasesResponse)(nil),   // 12: gigagate.v1.ListPurchasesResponse
+	(*WaitPurchaseRequest)(nil),     // 13: gigagate.v1.WaitPurchaseRequest
+	(*WaitPurchaseResponse)(nil),    // 14: gigagate.v1.WaitPurchaseResponse
+	(*ResolvePurchaseRequest)(nil),  // 15: gigagate.v1.ResolvePurchaseRequest
+	(*ResolvePurchaseResponse)(nil), // 16: gigagate.v1.ResolvePurchaseResponse
+	(ErrorReason)(0),                // 17: gigagate.v1.ErrorReason
+	(Effect)(0),                     // 18: gigagate.v1.Effect
+	(ActivationMode)(0),             // 19: gigagate.v1.ActivationMode
+	(*timestamppb.Timestamp)(nil),   // 20: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 21: google.protobuf.Duration
 }
 var file_gigagate_v1_purchase_service_proto_depIdxs = []int32{
-	1,  // 0: gigagate.v1.Purchase.kind:type_name -> gigagate.v1.PurchaseKind
-	0,  // 1: gigagate.v1.Purchase.state:type_name -> gigagate.v1.PurchaseState
-	13, // 2: gigagate.v1.Purchase.effect:type_name -> gigagate.v1.Effect
-	14, // 3: gigagate.v1.Purchase.activation_mode:type_name -> gigagate.v1.ActivationMode
-	15, // 4: gigagate.v1.Purchase.create_time:type_name -> google.protobuf.Timestamp
-	15, // 5: gigagate.v1.Purchase.update_time:type_name -> google.protobuf.Timestamp
-	15, // 6: gigagate.v1.Purchase.settle_time:type_name -> google.protobuf.Timestamp
-	15, // 7: gigagate.v1.PurchaseEvent.time:type_name -> google.protobuf.Timestamp
-	0,  // 8: gigagate.v1.PurchaseEvent.state:type_name -> gigagate.v1.PurchaseState
-	2,  // 9: gigagate.v1.GetPurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
-	3,  // 10: gigagate.v1.GetPurchaseResponse.history:type_name -> gigagate.v1.PurchaseEvent
-	6,  // 11: gigagate.v1.GetPurchaseResponse.reconciliation:type_name -> gigagate.v1.Reconciliation
-	15, // 12: gigagate.v1.Reconciliation.last_read_time:type_name -> google.protobuf.Timestamp
-	15, // 13: gigagate.v1.Reconciliation.next_read_time:type_name -> google.protobuf.Timestamp
-	15, // 14: gigagate.v1.Reconciliation.operator_time:type_name -> google.protobuf.Timestamp
-	0,  // 15: gigagate.v1.ListPurchasesRequest.state:type_name -> gigagate.v1.PurchaseState
-	15, // 16: gigagate.v1.ListPurchasesRequest.from_time:type_name -> google.protobuf.Timestamp
-	15, // 17: gigagate.v1.ListPurchasesRequest.to_time:type_name -> google.protobuf.Timestamp
-	2,  // 18: gigagate.v1.ListPurchasesResponse.purchases:type_name -> gigagate.v1.Purchase
-	16, // 19: gigagate.v1.WaitPurchaseRequest.timeout:type_name -> google.protobuf.Duration
-	2,  // 20: gigagate.v1.WaitPurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
-	2,  // 21: gigagate.v1.ResolvePurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
-	4,  // 22: gigagate.v1.PurchaseService.GetPurchase:input_type -> gigagate.v1.GetPurchaseRequest
-	7,  // 23: gigagate.v1.PurchaseService.ListPurchases:input_type -> gigagate.v1.ListPurchasesRequest
-	9,  // 24: gigagate.v1.PurchaseService.WaitPurchase:input_type -> gigagate.v1.WaitPurchaseRequest
-	11, // 25: gigagate.v1.PurchaseService.ResolvePurchase:input_type -> gigagate.v1.ResolvePurchaseRequest
-	5,  // 26: gigagate.v1.PurchaseService.GetPurchase:output_type -> gigagate.v1.GetPurchaseResponse
-	8,  // 27: gigagate.v1.PurchaseService.ListPurchases:output_type -> gigagate.v1.ListPurchasesResponse
-	10, // 28: gigagate.v1.PurchaseService.WaitPurchase:output_type -> gigagate.v1.WaitPurchaseResponse
-	12, // 29: gigagate.v1.PurchaseService.ResolvePurchase:output_type -> gigagate.v1.ResolvePurchaseResponse
-	26, // [26:30] is the sub-list for method output_type
-	22, // [22:26] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	4,  // 0: gigagate.v1.Actor.type:type_name -> gigagate.v1.ActorType
+	1,  // 1: gigagate.v1.Purchase.kind:type_name -> gigagate.v1.PurchaseKind
+	0,  // 2: gigagate.v1.Purchase.state:type_name -> gigagate.v1.PurchaseState
+	17, // 3: gigagate.v1.Purchase.reason:type_name -> gigagate.v1.ErrorReason
+	18, // 4: gigagate.v1.Purchase.effect:type_name -> gigagate.v1.Effect
+	19, // 5: gigagate.v1.Purchase.activation_mode:type_name -> gigagate.v1.ActivationMode
+	20, // 6: gigagate.v1.Purchase.create_time:type_name -> google.protobuf.Timestamp
+	20, // 7: gigagate.v1.Purchase.update_time:type_name -> google.protobuf.Timestamp
+	20, // 8: gigagate.v1.Purchase.settle_time:type_name -> google.protobuf.Timestamp
+	2,  // 9: gigagate.v1.Purchase.operator_reason:type_name -> gigagate.v1.OperatorReason
+	20, // 10: gigagate.v1.PurchaseEvent.time:type_name -> google.protobuf.Timestamp
+	3,  // 11: gigagate.v1.PurchaseEvent.event:type_name -> gigagate.v1.PurchaseEventType
+	0,  // 12: gigagate.v1.PurchaseEvent.state:type_name -> gigagate.v1.PurchaseState
+	17, // 13: gigagate.v1.PurchaseEvent.reason:type_name -> gigagate.v1.ErrorReason
+	5,  // 14: gigagate.v1.PurchaseEvent.actor:type_name -> gigagate.v1.Actor
+	2,  // 15: gigagate.v1.PurchaseEvent.operator_reason:type_name -> gigagate.v1.OperatorReason
+	6,  // 16: gigagate.v1.GetPurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
+	7,  // 17: gigagate.v1.GetPurchaseResponse.history:type_name -> gigagate.v1.PurchaseEvent
+	10, // 18: gigagate.v1.GetPurchaseResponse.reconciliation:type_name -> gigagate.v1.Reconciliation
+	20, // 19: gigagate.v1.Reconciliation.last_read_time:type_name -> google.protobuf.Timestamp
+	20, // 20: gigagate.v1.Reconciliation.next_read_time:type_name -> google.protobuf.Timestamp
+	20, // 21: gigagate.v1.Reconciliation.operator_time:type_name -> google.protobuf.Timestamp
+	0,  // 22: gigagate.v1.ListPurchasesRequest.state:type_name -> gigagate.v1.PurchaseState
+	20, // 23: gigagate.v1.ListPurchasesRequest.from_time:type_name -> google.protobuf.Timestamp
+	20, // 24: gigagate.v1.ListPurchasesRequest.to_time:type_name -> google.protobuf.Timestamp
+	6,  // 25: gigagate.v1.ListPurchasesResponse.purchases:type_name -> gigagate.v1.Purchase
+	21, // 26: gigagate.v1.WaitPurchaseRequest.timeout:type_name -> google.protobuf.Duration
+	6,  // 27: gigagate.v1.WaitPurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
+	6,  // 28: gigagate.v1.ResolvePurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
+	8,  // 29: gigagate.v1.PurchaseService.GetPurchase:input_type -> gigagate.v1.GetPurchaseRequest
+	11, // 30: gigagate.v1.PurchaseService.ListPurchases:input_type -> gigagate.v1.ListPurchasesRequest
+	13, // 31: gigagate.v1.PurchaseService.WaitPurchase:input_type -> gigagate.v1.WaitPurchaseRequest
+	15, // 32: gigagate.v1.PurchaseService.ResolvePurchase:input_type -> gigagate.v1.ResolvePurchaseRequest
+	9,  // 33: gigagate.v1.PurchaseService.GetPurchase:output_type -> gigagate.v1.GetPurchaseResponse
+	12, // 34: gigagate.v1.PurchaseService.ListPurchases:output_type -> gigagate.v1.ListPurchasesResponse
+	14, // 35: gigagate.v1.PurchaseService.WaitPurchase:output_type -> gigagate.v1.WaitPurchaseResponse
+	16, // 36: gigagate.v1.PurchaseService.ResolvePurchase:output_type -> gigagate.v1.ResolvePurchaseResponse
+	33, // [33:37] is the sub-list for method output_type
+	29, // [29:33] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_gigagate_v1_purchase_service_proto_init() }
@@ -1314,7 +1668,7 @@ func file_gigagate_v1_purchase_service_proto_init() {
 	}
 	file_gigagate_v1_activated_item_proto_init()
 	file_gigagate_v1_outcome_proto_init()
-	file_gigagate_v1_purchase_service_proto_msgTypes[9].OneofWrappers = []any{
+	file_gigagate_v1_purchase_service_proto_msgTypes[10].OneofWrappers = []any{
 		(*ResolvePurchaseRequest_ActivatedItemUid)(nil),
 		(*ResolvePurchaseRequest_NothingSold)(nil),
 	}
@@ -1323,8 +1677,8 @@ func file_gigagate_v1_purchase_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gigagate_v1_purchase_service_proto_rawDesc), len(file_gigagate_v1_purchase_service_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   11,
+			NumEnums:      5,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

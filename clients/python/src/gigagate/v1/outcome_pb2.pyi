@@ -65,7 +65,7 @@ class _ErrorReason:
 class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReason.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
-    """Never sent."""
+    """In a purchase: it has none, or one that this version does not know. Never in an Outcome."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
     """A field breaks its rule; see field_violations."""
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 2
@@ -143,7 +143,7 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
-"""Never sent."""
+"""In a purchase: it has none, or one that this version does not know. Never in an Outcome."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
 """A field breaks its rule; see field_violations."""
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 2

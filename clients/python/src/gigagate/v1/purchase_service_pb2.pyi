@@ -30,7 +30,7 @@ class _PurchaseState:
 class _PurchaseStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PurchaseState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PURCHASE_STATE_UNSPECIFIED: _PurchaseState.ValueType  # 0
-    """Never sent in an answer; in a filter, no state."""
+    """In a history, one that this version does not know; in a filter, no state."""
     PURCHASE_STATE_SENDING: _PurchaseState.ValueType  # 1
     """A send is permitted or under way. Credit may have moved."""
     PURCHASE_STATE_ACCEPTED: _PurchaseState.ValueType  # 2
@@ -52,7 +52,7 @@ class PurchaseState(_PurchaseState, metaclass=_PurchaseStateEnumTypeWrapper):
     """PurchaseState is where a purchase stands."""
 
 PURCHASE_STATE_UNSPECIFIED: PurchaseState.ValueType  # 0
-"""Never sent in an answer; in a filter, no state."""
+"""In a history, one that this version does not know; in a filter, no state."""
 PURCHASE_STATE_SENDING: PurchaseState.ValueType  # 1
 """A send is permitted or under way. Credit may have moved."""
 PURCHASE_STATE_ACCEPTED: PurchaseState.ValueType  # 2
@@ -99,6 +99,180 @@ PURCHASE_KIND_TOP_UP_WITH_PROFILE: PurchaseKind.ValueType  # 3
 """A further package with another eSIM."""
 Global___PurchaseKind: _TypeAlias = PurchaseKind  # noqa: Y015
 
+class _OperatorReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OperatorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OperatorReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OPERATOR_REASON_UNSPECIFIED: _OperatorReason.ValueType  # 0
+    """It needs none, or for a reason that this version does not know."""
+    OPERATOR_REASON_SEVERAL_FOUND: _OperatorReason.ValueType  # 1
+    """The vendor's records show more than one package with the purchase's mark."""
+    OPERATOR_REASON_OTHER_PACKAGE_FOUND: _OperatorReason.ValueType  # 2
+    """The package found is not the one ordered."""
+    OPERATOR_REASON_ITEM_BOUND_TO_OTHER_PURCHASE: _OperatorReason.ValueType  # 3
+    """The package is bound to another purchase already."""
+    OPERATOR_REASON_SUCCESS_SEEN_BUT_NOT_FOUND: _OperatorReason.ValueType  # 4
+    """The vendor once answered success, and its records do not show the package."""
+    OPERATOR_REASON_NO_OLDER_WITNESS: _OperatorReason.ValueType  # 5
+    """The records show no older purchase of ours, so an absence in them proves nothing."""
+    OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND: _OperatorReason.ValueType  # 6
+    """The records show a package of that time without a mark, which may be it."""
+    OPERATOR_REASON_RECORDS_UNREADABLE: _OperatorReason.ValueType  # 7
+    """The records could not be read for too long."""
+    OPERATOR_REASON_OTHER_ACCOUNT: _OperatorReason.ValueType  # 8
+    """It was bought with another client id, and the records shown to the present one lack it."""
+
+class OperatorReason(_OperatorReason, metaclass=_OperatorReasonEnumTypeWrapper):
+    """OperatorReason is why a purchase needs an operator. Values are added."""
+
+OPERATOR_REASON_UNSPECIFIED: OperatorReason.ValueType  # 0
+"""It needs none, or for a reason that this version does not know."""
+OPERATOR_REASON_SEVERAL_FOUND: OperatorReason.ValueType  # 1
+"""The vendor's records show more than one package with the purchase's mark."""
+OPERATOR_REASON_OTHER_PACKAGE_FOUND: OperatorReason.ValueType  # 2
+"""The package found is not the one ordered."""
+OPERATOR_REASON_ITEM_BOUND_TO_OTHER_PURCHASE: OperatorReason.ValueType  # 3
+"""The package is bound to another purchase already."""
+OPERATOR_REASON_SUCCESS_SEEN_BUT_NOT_FOUND: OperatorReason.ValueType  # 4
+"""The vendor once answered success, and its records do not show the package."""
+OPERATOR_REASON_NO_OLDER_WITNESS: OperatorReason.ValueType  # 5
+"""The records show no older purchase of ours, so an absence in them proves nothing."""
+OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND: OperatorReason.ValueType  # 6
+"""The records show a package of that time without a mark, which may be it."""
+OPERATOR_REASON_RECORDS_UNREADABLE: OperatorReason.ValueType  # 7
+"""The records could not be read for too long."""
+OPERATOR_REASON_OTHER_ACCOUNT: OperatorReason.ValueType  # 8
+"""It was bought with another client id, and the records shown to the present one lack it."""
+Global___OperatorReason: _TypeAlias = OperatorReason  # noqa: Y015
+
+class _PurchaseEventType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PurchaseEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PurchaseEventType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PURCHASE_EVENT_TYPE_UNSPECIFIED: _PurchaseEventType.ValueType  # 0
+    """Something that this version does not know."""
+    PURCHASE_EVENT_TYPE_CLAIMED: _PurchaseEventType.ValueType  # 1
+    """It was written down, with the permit of its first send."""
+    PURCHASE_EVENT_TYPE_PERMITTED: _PurchaseEventType.ValueType  # 2
+    """One more send is allowed. It needs proof that every earlier one had no effect."""
+    PURCHASE_EVENT_TYPE_ANSWERED_APPLIED: _PurchaseEventType.ValueType  # 3
+    """The vendor's whole answer says that the package is sold."""
+    PURCHASE_EVENT_TYPE_ANSWERED_REFUSED: _PurchaseEventType.ValueType  # 4
+    """The vendor's whole answer says that it is not, and never will be by this send."""
+    PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT: _PurchaseEventType.ValueType  # 5
+    """The send provably had no effect (nothing left, or a whole 401)."""
+    PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN: _PurchaseEventType.ValueType  # 6
+    """Bytes may have left and no conclusive answer came."""
+    PURCHASE_EVENT_TYPE_LOST: _PurchaseEventType.ValueType  # 7
+    """The process that sent is gone, or was silent for too long."""
+    PURCHASE_EVENT_TYPE_WINDOW_OVER: _PurchaseEventType.ValueType  # 8
+    """No further send is permitted: the time for it has passed, or it would change nothing."""
+    PURCHASE_EVENT_TYPE_FOUND: _PurchaseEventType.ValueType  # 9
+    """The vendor's records show the package with the purchase's mark."""
+    PURCHASE_EVENT_TYPE_PRESUMED_ABSENT: _PurchaseEventType.ValueType  # 10
+    """The vendor's records, shown to be readable around the attempt, lack it."""
+    PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE: _PurchaseEventType.ValueType  # 11
+    """The vendor's records are contradictory, or cannot be read: an operator is needed."""
+    PURCHASE_EVENT_TYPE_RESOLVED_APPLIED: _PurchaseEventType.ValueType  # 12
+    """An operator named the package that was sold."""
+    PURCHASE_EVENT_TYPE_RESOLVED_ABSENT: _PurchaseEventType.ValueType  # 13
+    """An operator said that nothing was sold."""
+    PURCHASE_EVENT_TYPE_DISOWNED: _PurchaseEventType.ValueType  # 14
+    """It was not known to be durable in time. Its caller was told so, and nothing was or ever will be sent."""
+
+class PurchaseEventType(_PurchaseEventType, metaclass=_PurchaseEventTypeEnumTypeWrapper):
+    """PurchaseEventType is what happened to a purchase. Values are added."""
+
+PURCHASE_EVENT_TYPE_UNSPECIFIED: PurchaseEventType.ValueType  # 0
+"""Something that this version does not know."""
+PURCHASE_EVENT_TYPE_CLAIMED: PurchaseEventType.ValueType  # 1
+"""It was written down, with the permit of its first send."""
+PURCHASE_EVENT_TYPE_PERMITTED: PurchaseEventType.ValueType  # 2
+"""One more send is allowed. It needs proof that every earlier one had no effect."""
+PURCHASE_EVENT_TYPE_ANSWERED_APPLIED: PurchaseEventType.ValueType  # 3
+"""The vendor's whole answer says that the package is sold."""
+PURCHASE_EVENT_TYPE_ANSWERED_REFUSED: PurchaseEventType.ValueType  # 4
+"""The vendor's whole answer says that it is not, and never will be by this send."""
+PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT: PurchaseEventType.ValueType  # 5
+"""The send provably had no effect (nothing left, or a whole 401)."""
+PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN: PurchaseEventType.ValueType  # 6
+"""Bytes may have left and no conclusive answer came."""
+PURCHASE_EVENT_TYPE_LOST: PurchaseEventType.ValueType  # 7
+"""The process that sent is gone, or was silent for too long."""
+PURCHASE_EVENT_TYPE_WINDOW_OVER: PurchaseEventType.ValueType  # 8
+"""No further send is permitted: the time for it has passed, or it would change nothing."""
+PURCHASE_EVENT_TYPE_FOUND: PurchaseEventType.ValueType  # 9
+"""The vendor's records show the package with the purchase's mark."""
+PURCHASE_EVENT_TYPE_PRESUMED_ABSENT: PurchaseEventType.ValueType  # 10
+"""The vendor's records, shown to be readable around the attempt, lack it."""
+PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE: PurchaseEventType.ValueType  # 11
+"""The vendor's records are contradictory, or cannot be read: an operator is needed."""
+PURCHASE_EVENT_TYPE_RESOLVED_APPLIED: PurchaseEventType.ValueType  # 12
+"""An operator named the package that was sold."""
+PURCHASE_EVENT_TYPE_RESOLVED_ABSENT: PurchaseEventType.ValueType  # 13
+"""An operator said that nothing was sold."""
+PURCHASE_EVENT_TYPE_DISOWNED: PurchaseEventType.ValueType  # 14
+"""It was not known to be durable in time. Its caller was told so, and nothing was or ever will be sent."""
+Global___PurchaseEventType: _TypeAlias = PurchaseEventType  # noqa: Y015
+
+class _ActorType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ActorTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActorType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACTOR_TYPE_UNSPECIFIED: _ActorType.ValueType  # 0
+    """One that this version does not know."""
+    ACTOR_TYPE_GATEWAY: _ActorType.ValueType  # 1
+    """The gateway, about a send."""
+    ACTOR_TYPE_RECONCILER: _ActorType.ValueType  # 2
+    """The gateway, about the vendor's records."""
+    ACTOR_TYPE_OPERATOR: _ActorType.ValueType  # 3
+    """A human, by ResolvePurchase."""
+
+class ActorType(_ActorType, metaclass=_ActorTypeEnumTypeWrapper):
+    """ActorType is a kind of actor. Values are added."""
+
+ACTOR_TYPE_UNSPECIFIED: ActorType.ValueType  # 0
+"""One that this version does not know."""
+ACTOR_TYPE_GATEWAY: ActorType.ValueType  # 1
+"""The gateway, about a send."""
+ACTOR_TYPE_RECONCILER: ActorType.ValueType  # 2
+"""The gateway, about the vendor's records."""
+ACTOR_TYPE_OPERATOR: ActorType.ValueType  # 3
+"""A human, by ResolvePurchase."""
+Global___ActorType: _TypeAlias = ActorType  # noqa: Y015
+
+@_typing.final
+class Actor(_message.Message):
+    """Actor is who wrote a line of a history."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    type: Global___ActorType.ValueType
+    """What kind it is."""
+    operator: _builtins.str
+    """The operator's name. Set exactly when the type is OPERATOR."""
+    def __init__(
+        self,
+        *,
+        type: Global___ActorType.ValueType = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator", b"operator", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Actor: _TypeAlias = Actor  # noqa: Y015
+
 @_typing.final
 class Purchase(_message.Message):
     """Purchase is one intended sale, without anything secret and without the end user's data."""
@@ -122,6 +296,7 @@ class Purchase(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     SETTLE_TIME_FIELD_NUMBER: _builtins.int
+    OPERATOR_REASON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """ULID. Ids sort by the time of the purchase."""
     caller: _builtins.str
@@ -132,10 +307,8 @@ class Purchase(_message.Message):
     """Which call it makes."""
     state: Global___PurchaseState.ValueType
     """Where it stands."""
-    reason: _builtins.str
-    """Why it failed or needs an operator, as a word in capitals: a reason of ErrorReason without the
-    prefix, or one that only operators meet, such as SEVERAL_FOUND. Empty otherwise.
-    """
+    reason: _outcome_pb2.ErrorReason.ValueType
+    """Why it failed: what its caller is told. Unspecified unless the state is FAILED."""
     effect: _outcome_pb2.Effect.ValueType
     """What the state means for the caller."""
     inventory_item_id: _builtins.str
@@ -152,6 +325,8 @@ class Purchase(_message.Message):
     """Sends permitted so far. More than one means that every earlier one had no effect."""
     anomalies: _builtins.int
     """Contradictions in its history, each of which a human has to look at."""
+    operator_reason: Global___OperatorReason.ValueType
+    """Why it needs an operator. Unspecified unless the state is NEEDS_OPERATOR."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was written down, before anything was sent."""
@@ -172,7 +347,7 @@ class Purchase(_message.Message):
         request_id: _builtins.str = ...,
         kind: Global___PurchaseKind.ValueType = ...,
         state: Global___PurchaseState.ValueType = ...,
-        reason: _builtins.str = ...,
+        reason: _outcome_pb2.ErrorReason.ValueType = ...,
         effect: _outcome_pb2.Effect.ValueType = ...,
         inventory_item_id: _builtins.str = ...,
         activation_mode: _activated_item_pb2.ActivationMode.ValueType = ...,
@@ -184,10 +359,11 @@ class Purchase(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         settle_time: _timestamp_pb2.Timestamp | None = ...,
+        operator_reason: Global___OperatorReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "settle_time", b"settle_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "activation_mode", b"activation_mode", "anomalies", b"anomalies", "attempts", b"attempts", "caller", b"caller", "create_time", b"create_time", "customer_uid", b"customer_uid", "effect", b"effect", "id", b"id", "inventory_item_id", b"inventory_item_id", "kind", b"kind", "metatag", b"metatag", "reason", b"reason", "request_id", b"request_id", "settle_time", b"settle_time", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "activation_mode", b"activation_mode", "anomalies", b"anomalies", "attempts", b"attempts", "caller", b"caller", "create_time", b"create_time", "customer_uid", b"customer_uid", "effect", b"effect", "id", b"id", "inventory_item_id", b"inventory_item_id", "kind", b"kind", "metatag", b"metatag", "operator_reason", b"operator_reason", "reason", b"reason", "request_id", b"request_id", "settle_time", b"settle_time", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -205,28 +381,24 @@ class PurchaseEvent(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     CONTRADICTS_FIELD_NUMBER: _builtins.int
-    BY_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     BYTES_WRITTEN_FIELD_NUMBER: _builtins.int
     VENDOR_STATUS_FIELD_NUMBER: _builtins.int
     VENDOR_MESSAGE_FIELD_NUMBER: _builtins.int
     ACTIVATED_ITEM_UID_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     FORCED_FIELD_NUMBER: _builtins.int
-    event: _builtins.str
-    """What happened: CLAIMED, PERMITTED, ANSWERED_APPLIED, ANSWERED_REFUSED, ANSWERED_NO_EFFECT,
-    ANSWERED_UNKNOWN, LOST, WINDOW_OVER, FOUND, PRESUMED_ABSENT, BEYOND_EVIDENCE,
-    RESOLVED_APPLIED, RESOLVED_ABSENT, DISOWNED.
-    """
+    OPERATOR_REASON_FIELD_NUMBER: _builtins.int
+    event: Global___PurchaseEventType.ValueType
+    """What happened."""
     attempt: _builtins.int
     """The send it speaks of, from 1."""
     state: Global___PurchaseState.ValueType
     """The state after it."""
-    reason: _builtins.str
-    """The reason it gave the state, if any."""
+    reason: _outcome_pb2.ErrorReason.ValueType
+    """Why the purchase failed, if this made it fail."""
     contradicts: _builtins.bool
     """It could not be true together with what was journaled. The state stands; a human has to look."""
-    by: _builtins.str
-    """Who wrote it: gateway, reconciler, or an operator's name."""
     bytes_written: _builtins.int
     """Bytes of the request that left or may have left."""
     vendor_status: _builtins.int
@@ -239,30 +411,37 @@ class PurchaseEvent(_message.Message):
     """A remark of the gateway or the operator."""
     forced: _builtins.bool
     """Whether it is an operator's word that did not wait for the vendor's records."""
+    operator_reason: Global___OperatorReason.ValueType
+    """Why the purchase needs an operator, if this made it need one."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was journaled."""
+
+    @_builtins.property
+    def actor(self) -> Global___Actor:
+        """Who wrote it."""
 
     def __init__(
         self,
         *,
         time: _timestamp_pb2.Timestamp | None = ...,
-        event: _builtins.str = ...,
+        event: Global___PurchaseEventType.ValueType = ...,
         attempt: _builtins.int = ...,
         state: Global___PurchaseState.ValueType = ...,
-        reason: _builtins.str = ...,
+        reason: _outcome_pb2.ErrorReason.ValueType = ...,
         contradicts: _builtins.bool = ...,
-        by: _builtins.str = ...,
+        actor: Global___Actor | None = ...,
         bytes_written: _builtins.int = ...,
         vendor_status: _builtins.int = ...,
         vendor_message: _builtins.str = ...,
         activated_item_uid: _builtins.str = ...,
         note: _builtins.str = ...,
         forced: _builtins.bool = ...,
+        operator_reason: Global___OperatorReason.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "attempt", b"attempt", "by", b"by", "bytes_written", b"bytes_written", "contradicts", b"contradicts", "event", b"event", "forced", b"forced", "note", b"note", "reason", b"reason", "state", b"state", "time", b"time", "vendor_message", b"vendor_message", "vendor_status", b"vendor_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "actor", b"actor", "attempt", b"attempt", "bytes_written", b"bytes_written", "contradicts", b"contradicts", "event", b"event", "forced", b"forced", "note", b"note", "operator_reason", b"operator_reason", "reason", b"reason", "state", b"state", "time", b"time", "vendor_message", b"vendor_message", "vendor_status", b"vendor_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -167,7 +167,7 @@ export declare const EffectSchema: GenEnum<Effect>;
  */
 export enum ErrorReason {
   /**
-   * Never sent.
+   * In a purchase: it has none, or one that this version does not know. Never in an Outcome.
    *
    * @generated from enum value: ERROR_REASON_UNSPECIFIED = 0;
    */

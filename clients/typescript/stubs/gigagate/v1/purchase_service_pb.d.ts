@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Effect } from "./outcome_pb.js";
+import type { Effect, ErrorReason } from "./outcome_pb.js";
 import type { ActivationMode } from "./activated_item_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
@@ -12,6 +12,33 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
  * Describes the file gigagate/v1/purchase_service.proto.
  */
 export declare const file_gigagate_v1_purchase_service: GenFile;
+
+/**
+ * Actor is who wrote a line of a history.
+ *
+ * @generated from message gigagate.v1.Actor
+ */
+export declare type Actor = Message<"gigagate.v1.Actor"> & {
+  /**
+   * What kind it is.
+   *
+   * @generated from field: gigagate.v1.ActorType type = 1;
+   */
+  type: ActorType;
+
+  /**
+   * The operator's name. Set exactly when the type is OPERATOR.
+   *
+   * @generated from field: string operator = 2;
+   */
+  operator: string;
+};
+
+/**
+ * Describes the message gigagate.v1.Actor.
+ * Use `create(ActorSchema)` to create a new message.
+ */
+export declare const ActorSchema: GenMessage<Actor>;
 
 /**
  * Purchase is one intended sale, without anything secret and without the end user's data.
@@ -55,12 +82,11 @@ export declare type Purchase = Message<"gigagate.v1.Purchase"> & {
   state: PurchaseState;
 
   /**
-   * Why it failed or needs an operator, as a word in capitals: a reason of ErrorReason without the
-   * prefix, or one that only operators meet, such as SEVERAL_FOUND. Empty otherwise.
+   * Why it failed: what its caller is told. Unspecified unless the state is FAILED.
    *
-   * @generated from field: string reason = 6;
+   * @generated from field: gigagate.v1.ErrorReason reason = 6;
    */
-  reason: string;
+  reason: ErrorReason;
 
   /**
    * What the state means for the caller.
@@ -138,6 +164,13 @@ export declare type Purchase = Message<"gigagate.v1.Purchase"> & {
    * @generated from field: google.protobuf.Timestamp settle_time = 17;
    */
   settleTime?: Timestamp | undefined;
+
+  /**
+   * Why it needs an operator. Unspecified unless the state is NEEDS_OPERATOR.
+   *
+   * @generated from field: gigagate.v1.OperatorReason operator_reason = 18;
+   */
+  operatorReason: OperatorReason;
 };
 
 /**
@@ -160,13 +193,11 @@ export declare type PurchaseEvent = Message<"gigagate.v1.PurchaseEvent"> & {
   time?: Timestamp | undefined;
 
   /**
-   * What happened: CLAIMED, PERMITTED, ANSWERED_APPLIED, ANSWERED_REFUSED, ANSWERED_NO_EFFECT,
-   * ANSWERED_UNKNOWN, LOST, WINDOW_OVER, FOUND, PRESUMED_ABSENT, BEYOND_EVIDENCE,
-   * RESOLVED_APPLIED, RESOLVED_ABSENT, DISOWNED.
+   * What happened.
    *
-   * @generated from field: string event = 2;
+   * @generated from field: gigagate.v1.PurchaseEventType event = 2;
    */
-  event: string;
+  event: PurchaseEventType;
 
   /**
    * The send it speaks of, from 1.
@@ -183,11 +214,11 @@ export declare type PurchaseEvent = Message<"gigagate.v1.PurchaseEvent"> & {
   state: PurchaseState;
 
   /**
-   * The reason it gave the state, if any.
+   * Why the purchase failed, if this made it fail.
    *
-   * @generated from field: string reason = 5;
+   * @generated from field: gigagate.v1.ErrorReason reason = 5;
    */
-  reason: string;
+  reason: ErrorReason;
 
   /**
    * It could not be true together with what was journaled. The state stands; a human has to look.
@@ -197,11 +228,11 @@ export declare type PurchaseEvent = Message<"gigagate.v1.PurchaseEvent"> & {
   contradicts: boolean;
 
   /**
-   * Who wrote it: gateway, reconciler, or an operator's name.
+   * Who wrote it.
    *
-   * @generated from field: string by = 7;
+   * @generated from field: gigagate.v1.Actor actor = 7;
    */
-  by: string;
+  actor?: Actor | undefined;
 
   /**
    * Bytes of the request that left or may have left.
@@ -244,6 +275,13 @@ export declare type PurchaseEvent = Message<"gigagate.v1.PurchaseEvent"> & {
    * @generated from field: bool forced = 13;
    */
   forced: boolean;
+
+  /**
+   * Why the purchase needs an operator, if this made it need one.
+   *
+   * @generated from field: gigagate.v1.OperatorReason operator_reason = 14;
+   */
+  operatorReason: OperatorReason;
 };
 
 /**
@@ -591,7 +629,7 @@ export declare const ResolvePurchaseResponseSchema: GenMessage<ResolvePurchaseRe
  */
 export enum PurchaseState {
   /**
-   * Never sent in an answer; in a filter, no state.
+   * In a history, one that this version does not know; in a filter, no state.
    *
    * @generated from enum value: PURCHASE_STATE_UNSPECIFIED = 0;
    */
@@ -686,6 +724,238 @@ export enum PurchaseKind {
  * Describes the enum gigagate.v1.PurchaseKind.
  */
 export declare const PurchaseKindSchema: GenEnum<PurchaseKind>;
+
+/**
+ * OperatorReason is why a purchase needs an operator. Values are added.
+ *
+ * @generated from enum gigagate.v1.OperatorReason
+ */
+export enum OperatorReason {
+  /**
+   * It needs none, or for a reason that this version does not know.
+   *
+   * @generated from enum value: OPERATOR_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The vendor's records show more than one package with the purchase's mark.
+   *
+   * @generated from enum value: OPERATOR_REASON_SEVERAL_FOUND = 1;
+   */
+  SEVERAL_FOUND = 1,
+
+  /**
+   * The package found is not the one ordered.
+   *
+   * @generated from enum value: OPERATOR_REASON_OTHER_PACKAGE_FOUND = 2;
+   */
+  OTHER_PACKAGE_FOUND = 2,
+
+  /**
+   * The package is bound to another purchase already.
+   *
+   * @generated from enum value: OPERATOR_REASON_ITEM_BOUND_TO_OTHER_PURCHASE = 3;
+   */
+  ITEM_BOUND_TO_OTHER_PURCHASE = 3,
+
+  /**
+   * The vendor once answered success, and its records do not show the package.
+   *
+   * @generated from enum value: OPERATOR_REASON_SUCCESS_SEEN_BUT_NOT_FOUND = 4;
+   */
+  SUCCESS_SEEN_BUT_NOT_FOUND = 4,
+
+  /**
+   * The records show no older purchase of ours, so an absence in them proves nothing.
+   *
+   * @generated from enum value: OPERATOR_REASON_NO_OLDER_WITNESS = 5;
+   */
+  NO_OLDER_WITNESS = 5,
+
+  /**
+   * The records show a package of that time without a mark, which may be it.
+   *
+   * @generated from enum value: OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND = 6;
+   */
+  UNEXPLAINED_PACKAGE_FOUND = 6,
+
+  /**
+   * The records could not be read for too long.
+   *
+   * @generated from enum value: OPERATOR_REASON_RECORDS_UNREADABLE = 7;
+   */
+  RECORDS_UNREADABLE = 7,
+
+  /**
+   * It was bought with another client id, and the records shown to the present one lack it.
+   *
+   * @generated from enum value: OPERATOR_REASON_OTHER_ACCOUNT = 8;
+   */
+  OTHER_ACCOUNT = 8,
+}
+
+/**
+ * Describes the enum gigagate.v1.OperatorReason.
+ */
+export declare const OperatorReasonSchema: GenEnum<OperatorReason>;
+
+/**
+ * PurchaseEventType is what happened to a purchase. Values are added.
+ *
+ * @generated from enum gigagate.v1.PurchaseEventType
+ */
+export enum PurchaseEventType {
+  /**
+   * Something that this version does not know.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It was written down, with the permit of its first send.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_CLAIMED = 1;
+   */
+  CLAIMED = 1,
+
+  /**
+   * One more send is allowed. It needs proof that every earlier one had no effect.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_PERMITTED = 2;
+   */
+  PERMITTED = 2,
+
+  /**
+   * The vendor's whole answer says that the package is sold.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_ANSWERED_APPLIED = 3;
+   */
+  ANSWERED_APPLIED = 3,
+
+  /**
+   * The vendor's whole answer says that it is not, and never will be by this send.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_ANSWERED_REFUSED = 4;
+   */
+  ANSWERED_REFUSED = 4,
+
+  /**
+   * The send provably had no effect (nothing left, or a whole 401).
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT = 5;
+   */
+  ANSWERED_NO_EFFECT = 5,
+
+  /**
+   * Bytes may have left and no conclusive answer came.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN = 6;
+   */
+  ANSWERED_UNKNOWN = 6,
+
+  /**
+   * The process that sent is gone, or was silent for too long.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_LOST = 7;
+   */
+  LOST = 7,
+
+  /**
+   * No further send is permitted: the time for it has passed, or it would change nothing.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_WINDOW_OVER = 8;
+   */
+  WINDOW_OVER = 8,
+
+  /**
+   * The vendor's records show the package with the purchase's mark.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_FOUND = 9;
+   */
+  FOUND = 9,
+
+  /**
+   * The vendor's records, shown to be readable around the attempt, lack it.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_PRESUMED_ABSENT = 10;
+   */
+  PRESUMED_ABSENT = 10,
+
+  /**
+   * The vendor's records are contradictory, or cannot be read: an operator is needed.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE = 11;
+   */
+  BEYOND_EVIDENCE = 11,
+
+  /**
+   * An operator named the package that was sold.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_RESOLVED_APPLIED = 12;
+   */
+  RESOLVED_APPLIED = 12,
+
+  /**
+   * An operator said that nothing was sold.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_RESOLVED_ABSENT = 13;
+   */
+  RESOLVED_ABSENT = 13,
+
+  /**
+   * It was not known to be durable in time. Its caller was told so, and nothing was or ever will be sent.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_DISOWNED = 14;
+   */
+  DISOWNED = 14,
+}
+
+/**
+ * Describes the enum gigagate.v1.PurchaseEventType.
+ */
+export declare const PurchaseEventTypeSchema: GenEnum<PurchaseEventType>;
+
+/**
+ * ActorType is a kind of actor. Values are added.
+ *
+ * @generated from enum gigagate.v1.ActorType
+ */
+export enum ActorType {
+  /**
+   * One that this version does not know.
+   *
+   * @generated from enum value: ACTOR_TYPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The gateway, about a send.
+   *
+   * @generated from enum value: ACTOR_TYPE_GATEWAY = 1;
+   */
+  GATEWAY = 1,
+
+  /**
+   * The gateway, about the vendor's records.
+   *
+   * @generated from enum value: ACTOR_TYPE_RECONCILER = 2;
+   */
+  RECONCILER = 2,
+
+  /**
+   * A human, by ResolvePurchase.
+   *
+   * @generated from enum value: ACTOR_TYPE_OPERATOR = 3;
+   */
+  OPERATOR = 3,
+}
+
+/**
+ * Describes the enum gigagate.v1.ActorType.
+ */
+export declare const ActorTypeSchema: GenEnum<ActorType>;
 
 /**
  * PurchaseService tells what became of purchases, from the gateway's own journal. It spends
