@@ -28,7 +28,7 @@ func (s activationService) Register(ctx context.Context, req *gigagatev1.Registe
 		return nil, err
 	}
 	bought, err := s.buy(ctx, req.GetRequestId(), order, purchase.Personal{
-		CustomerEmail: req.GetCustomerEmail(), UserIP: req.GetUserIp(),
+		CustomerEmail: req.GetCustomerEmail(), UserIP: canonicalIP(req.GetUserIp()),
 	})
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (s activationService) TopUp(ctx context.Context, req *gigagatev1.TopUpReque
 	if err != nil {
 		return nil, err
 	}
-	bought, err := s.buy(ctx, req.GetRequestId(), order, purchase.Personal{UserIP: req.GetNewProfile().GetUserIp()})
+	bought, err := s.buy(ctx, req.GetRequestId(), order, purchase.Personal{UserIP: canonicalIP(req.GetNewProfile().GetUserIp())})
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
@@ -13,8 +14,10 @@ import (
 )
 
 const (
-	defaultPageSize = 50
-	defaultWait     = 30 * time.Second
+	// usualPurchases and mostPurchases are the contract's rules for ListPurchasesRequest.page_size.
+	usualPurchases = 50
+	mostPurchases  = 500
+	defaultWait    = 30 * time.Second
 	// maxWait is the contract's rule for WaitPurchaseRequest.timeout.
 	maxWait = 60 * time.Second
 )
@@ -44,23 +47,27 @@ func (s purchaseService) GetPurchase(ctx context.Context, req *gigagatev1.GetPur
 func (s purchaseService) ListPurchases(ctx context.Context, req *gigagatev1.ListPurchasesRequest) (*gigagatev1.ListPurchasesResponse, error) {
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
-	size := int(req.GetPageSize())
-	if size == 0 {
-		size = defaultPageSize
+	size := pageSize(req, usualPurchases, mostPurchases)
+	after, err := pageCursor(req)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ulid.ParseStrict(after); after != "" && err != nil {
+		return nil, errPageToken()
 	}
 	filter, err := filterFromProto(req)
 	if err != nil {
 		return nil, err
 	}
 	// One more than the page tells whether there is another.
-	found, err := s.engine.List(ctx, filter, purchase.Page{Size: size + 1, After: req.GetPageToken()})
+	found, err := s.engine.List(ctx, filter, purchase.Page{Size: size + 1, After: after})
 	if err != nil {
 		return nil, journalFailure("", err)
 	}
 	resp := &gigagatev1.ListPurchasesResponse{}
 	if len(found) > size {
 		found = found[:size]
-		resp.NextPageToken = found[size-1].ID
+		resp.NextPageToken = pageToken(req, found[size-1].ID)
 	}
 	for _, p := range found {
 		resp.Purchases = append(resp.Purchases, purchaseToProto(p))

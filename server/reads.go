@@ -1,17 +1,24 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore"
 	"gigagate.internal/purchase"
 )
 
-// inventoryLife is how old a listed inventory can be.
-const inventoryLife = 15 * time.Second
+const (
+	// inventoryLife is how old a listed inventory can be.
+	inventoryLife = 15 * time.Second
+	// mostItems is the contract's rule for ListInventoryItemsRequest.page_size.
+	mostItems = 1000
+)
 
 // inventoryService tells what can be sold.
 type inventoryService struct {
@@ -19,16 +26,29 @@ type inventoryService struct {
 	*Server
 }
 
-// ListInventoryItems lists what can be sold, from a cache.
-func (s inventoryService) ListInventoryItems(ctx context.Context, _ *gigagatev1.ListInventoryItemsRequest) (*gigagatev1.ListInventoryItemsResponse, error) {
+// ListInventoryItems pages through what can be sold, from a cache. The vendor has no paging of it.
+func (s inventoryService) ListInventoryItems(ctx context.Context, req *gigagatev1.ListInventoryItemsRequest) (*gigagatev1.ListInventoryItemsResponse, error) {
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
+	after, err := pageCursor(req)
+	if err != nil {
+		return nil, err
+	}
 	read, err := s.inventory.Within(ctx, inventoryLife)
 	if err != nil {
 		return nil, readFailure(err)
 	}
+	// Other calls have the same items: what sorts and cuts them needs a copy.
+	items := slices.DeleteFunc(slices.Clone(read.Items), func(item gigastore.InventoryItem) bool {
+		return after != "" && item.ID <= after
+	})
+	slices.SortStableFunc(items, func(a, b gigastore.InventoryItem) int { return cmp.Compare(a.ID, b.ID) })
 	resp := &gigagatev1.ListInventoryItemsResponse{ReadTime: timestamppb.New(read.At)}
-	for _, item := range read.Items {
+	if size := pageSize(req, mostItems, mostItems); len(items) > size {
+		items = items[:size]
+		resp.NextPageToken = pageToken(req, items[size-1].ID)
+	}
+	for _, item := range items {
 		resp.Items = append(resp.Items, inventoryItemFromVendor(item))
 	}
 	return resp, nil

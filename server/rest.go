@@ -207,9 +207,9 @@ func (s *Server) restMetadata(ctx context.Context, r *http.Request) metadata.MD 
 	return md
 }
 
-// requestIDFromHeader takes the request id of a purchase from the Idempotency-Key header, verbatim. It
-// runs on the REST door alone and before validation, which then sees one request id wherever it
-// stood. To other calls the header says nothing: one that lists purchases would find that one alone.
+// requestIDFromHeader takes the request id of a purchase from the Idempotency-Key header. It runs on the
+// REST door alone and before validation, which then sees one request id wherever it stood. To other
+// calls the header says nothing: one that lists purchases would find that one alone.
 func requestIDFromHeader(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	values := metadata.ValueFromIncomingContext(ctx, idempotencyKeyMetadata)
 	if len(values) != 1 {
@@ -224,14 +224,33 @@ func requestIDFromHeader(ctx context.Context, req any, _ *grpc.UnaryServerInfo, 
 	default:
 		return next(ctx, req)
 	}
+	key, f := unquoted(values[0])
+	if f != nil {
+		return nil, f
+	}
 	switch *id {
 	case "":
-		*id = values[0]
-	case values[0]:
+		*id = key
+	case key:
 	default:
 		return nil, malformed("request_id", "differs from the Idempotency-Key header")
 	}
 	return next(ctx, req)
+}
+
+// unquoted takes one pair of quotation marks off an Idempotency-Key: RFC 8941's form of a string, which
+// the IETF draft of the header wants. There a backslash begins an escape, and an id with one would be
+// another id than it looks like. What else is wrong in it breaks the rule of request ids.
+func unquoted(key string) (string, *failure) {
+	inner, opened := strings.CutPrefix(key, `"`)
+	inner, closed := strings.CutSuffix(inner, `"`)
+	if !opened || !closed {
+		return key, nil
+	}
+	if strings.Contains(inner, `\`) {
+		return "", malformed("request_id", "a quoted Idempotency-Key must not have a backslash")
+	}
+	return inner, nil
 }
 
 // malformed is the failure of a request that could not be read as a call. An empty field stands

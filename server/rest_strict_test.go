@@ -137,7 +137,7 @@ var strictCases = []strictCase{
 	{name: "query on a resolution", path: restPurchase + ":resolve?nothingSold=true", body: `{}`, fields: whole},
 	{name: "unknown verb of a purchase", verb: "GET", path: restPurchase + ":CANARY", fields: []string{"id"}, reason: "INVALID_FIELD"},
 	{name: "too long a wait", verb: "GET", path: restPurchase + ":wait?timeout=61s", fields: []string{"timeout"}, reason: "INVALID_FIELD"},
-	{name: "too long a page", verb: "GET", path: "/v1/purchases?pageSize=501", fields: []string{"page_size"}, reason: "INVALID_FIELD"},
+	{name: "a page of less than nothing", verb: "GET", path: "/v1/purchases?pageSize=-1", fields: []string{"page_size"}, reason: "INVALID_FIELD"},
 	{name: "no UTF-8 in a query", verb: "GET", path: "/v1/purchases?requestId=%ffCANARY", fields: []string{"request_id"}, reason: "INVALID_FIELD"},
 
 	{name: "no content type", header: http.Header{"Content-Type": nil}, body: validJSON + "}", fields: whole},
@@ -156,7 +156,18 @@ var strictCases = []strictCase{
 	{name: "idempotency key with a space", header: http.Header{"Idempotency-Key": {"CANARY 1"}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
 	{name: "idempotency key in UTF-8", header: http.Header{"Idempotency-Key": {"CANÄRY"}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
 	{name: "idempotency key in Latin-1", header: http.Header{"Idempotency-Key": {"CAN\xc4RY"}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
-	{name: "quoted idempotency key", header: http.Header{"Idempotency-Key": {`"CANARY"`}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "idempotency key quoted twice", header: http.Header{"Idempotency-Key": {`""CANARY""`}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "half a quoted idempotency key", header: http.Header{"Idempotency-Key": {`"CANARY`}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "the other half", header: http.Header{"Idempotency-Key": {`CANARY"`}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "quotation mark for an idempotency key", header: http.Header{"Idempotency-Key": {`"`}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "quotes with nothing between", header: http.Header{"Idempotency-Key": {`""`}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "quotes with nothing between beside a request id", header: http.Header{"Idempotency-Key": {`""`}}, body: validJSON + "}", fields: []string{"request_id"}},
+	{name: "quoted idempotency key with a space", header: http.Header{"Idempotency-Key": {`"CANARY 1"`}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "quoted idempotency key with a parameter", header: http.Header{"Idempotency-Key": {`"CANARY";a=1`}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "two quoted idempotency keys in one header", header: http.Header{"Idempotency-Key": {`"CANARY","b"`}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
+	{name: "quoted idempotency key with an escape", header: http.Header{"Idempotency-Key": {`"CAN\\ARY"`}}, body: withoutID, fields: []string{"request_id"}},
+	{name: "quoted idempotency key with an escaped quote", header: http.Header{"Idempotency-Key": {`"CAN\"ARY"`}}, body: withoutID, fields: []string{"request_id"}},
+	{name: "other quoted idempotency key", header: http.Header{"Idempotency-Key": {`"CANARY"`}}, body: validJSON + "}", fields: []string{"request_id"}},
 	{name: "empty idempotency key alone", header: http.Header{"Idempotency-Key": {""}}, body: withoutID, fields: []string{"request_id"}, reason: "INVALID_FIELD"},
 
 	{name: "no body", fields: []string{"request_id", "inventory_item_id", "metatag", "user_ip", "user_country"}, reason: "INVALID_FIELD"},
@@ -236,6 +247,39 @@ func TestIdempotencyKeyHeader(t *testing.T) {
 	}
 	message := register(func(r *reg) { r.RequestId, r.Metatag = key, "m" })
 	g.checkReplay(t, g.doors()[0], message, first)
+	if sales := g.box.Ledger().Sales; len(sales) != 1 || g.sends.of(key) != 1 {
+		t.Errorf("%d sales", len(sales))
+	}
+}
+
+// One pair of quotation marks makes no other request id. The header of RFC 8941's form is what the IETF
+// draft wants.
+func TestQuotedIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	const key = "a,b;c='~#%2F"
+	quoted := http.Header{"Idempotency-Key": {`"` + key + `"`}}
+	inBody := strings.Replace(validJSON+"}", "r-1", key, 1)
+	var first answer
+	for i, c := range []struct {
+		name, body string
+		header     http.Header
+	}{
+		{"quoted", withoutID, quoted},
+		{"quoted again", withoutID, quoted},
+		{"quoted beside the same id", inBody, quoted},
+		{"bare", withoutID, http.Header{"Idempotency-Key": {key}}},
+		{"in the body", inBody, nil},
+	} {
+		a := g.http(t, t.Context(), "POST", restRegister, []byte(c.body), c.header, &gigagatev1.RegisterResponse{})
+		a.ok(t)
+		if i == 0 {
+			first = a
+		} else if a.replayed != "true" || a.purchaseID(t) != first.purchaseID(t) {
+			t.Errorf("%s is another purchase: %s", c.name, a.text)
+		}
+	}
+	g.checkReplay(t, g.doors()[0], register(func(r *reg) { r.RequestId, r.Metatag = key, "m" }), first)
 	if sales := g.box.Ledger().Sales; len(sales) != 1 || g.sends.of(key) != 1 {
 		t.Errorf("%d sales", len(sales))
 	}

@@ -31,8 +31,12 @@ func (s *Server) validate(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 	if path := overlongText(message.ProtoReflect()); path != "" {
 		return nil, invalidField(path, fmt.Sprintf("must be at most %d bytes", maxText))
 	}
-	if err := s.validator.Validate(message); err != nil {
-		return nil, violations(err)
+	broken := &protovalidate.ValidationError{}
+	if err := s.validator.Validate(message); err != nil && !errors.As(err, &broken) {
+		return nil, err
+	}
+	if fields := violations(broken, req); len(fields) > 0 {
+		return nil, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD, fields: fields}
 	}
 	return next(ctx, req)
 }
@@ -68,35 +72,66 @@ func (s *Server) tellOfRequestID(ctx context.Context, req any, _ *grpc.UnaryServ
 // validRequestID is the contract's rule for request ids.
 var validRequestID = regexp.MustCompile(`^[\x21\x23-\x7e]{1,64}$`)
 
-// violations is the failure of a request that broke rules of the contract. The rules' own texts
-// name no values.
-func violations(err error) error {
-	broken, ok := errors.AsType[*protovalidate.ValidationError](err)
-	if !ok {
-		return err
-	}
-	f := &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD}
+// violations are the fields of req that break a rule: those of the contract, and those that need a table
+// or a parser. No text names a value.
+func violations(broken *protovalidate.ValidationError, req any) []*gigagatev1.FieldViolation {
+	var fields []*gigagatev1.FieldViolation
 	seen := map[string]bool{}
-	for _, violation := range broken.Violations {
-		field := protovalidate.FieldPathString(violation.Proto.GetField())
+	refuse := func(field, text string) {
 		if seen[field] {
 			// One rule a field is enough to mend it by, and rules on one field repeat each other.
-			continue
+			return
 		}
 		seen[field] = true
-		f.fields = append(f.fields, &gigagatev1.FieldViolation{
-			Field: field, Description: ruleText(violation),
-		})
+		fields = append(fields, &gigagatev1.FieldViolation{Field: field, Description: text})
 	}
-	return f
+	for _, violation := range broken.Violations {
+		refuse(protovalidate.FieldPathString(violation.Proto.GetField()), ruleText(violation))
+	}
+	if user, path := endUserOf(req); user != nil {
+		if !isOfEndUser(user.GetUserIp()) {
+			refuse(joinPath(path, "user_ip"), notOfEndUser)
+		}
+		if !countries[user.GetUserCountry()] {
+			refuse(joinPath(path, "user_country"), noCountry)
+		}
+	}
+	return fields
 }
 
 func ruleText(violation *protovalidate.Violation) string {
+	if violation.Proto.GetRuleId() == "string.pattern" {
+		if sentence, ok := patternSentences[violation.RuleValue.String()]; ok {
+			return sentence
+		}
+	}
 	if text := violation.Proto.GetMessage(); text != "" {
 		return text
 	}
 	return "breaks the rule " + violation.Proto.GetRuleId()
 }
+
+// patternSentences say in words what the patterns of the contract want.
+var patternSentences = map[string]string{
+	`^[!#-~]{1,64}$`:                aRequestID,
+	`^([!#-~]{1,64})?$`:             aRequestID,
+	`^[A-Za-z0-9_-]{1,64}$`:         anID,
+	`^([A-Za-z0-9_-]{1,64})?$`:      anID,
+	`^[0-7][0-9A-HJKMNP-TV-Z]{25}$`: "must be the id of a purchase: 26 digits and capital letters",
+	`^[A-Za-z0-9_-]*$`:              aPageToken,
+	`^[A-Za-z0-9._-]{1,64}$`:        "must be 1 to 64 letters, digits, ., _ and -",
+	`^[A-Z]{2}$`:                    noCountry,
+	`^[A-Z]{3}$`:                    "must be three capital letters, such as USD",
+	`^[0-9]{1,9}(\.[0-9]{1,9})?$`:   "must be an amount such as 9.99",
+	`^[^\p{Cc}\p{Z}\x{200B}\x{202D}\x{202E}\x{FEFF}]([^\p{Cc}\p{Zl}\p{Zp}\x{202D}\x{202E}]*[^\p{Cc}\p{Z}\x{200B}\x{202D}\x{202E}\x{FEFF}])?$`: "must be a text without control characters, line separators and direction overrides, and without a space at either end",
+	`^[^\p{Cc}\p{Zl}\p{Zp}\x{202D}\x{202E}]*$`: "must be a text without control characters, line separators and direction overrides",
+}
+
+const (
+	aRequestID = "must be 1 to 64 visible ASCII characters, and no quotation mark"
+	anID       = "must be 1 to 64 letters, digits, - and _"
+	aPageToken = "must be the token that the page before gave for the next one, with the same filters"
+)
 
 // hasUnknownFields reports whether message or any message in it bears fields that this program's
 // contract does not have.

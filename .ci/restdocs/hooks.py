@@ -9,6 +9,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 
 ITEM = "6513270e-269e-4d37-b2a7-4de452e6b438"  # the sandbox sells it
 CUSTOMER = os.environ["RESTDOCS_CUSTOMER"]  # has bought it
+SPACES = "".join(c for c in map(chr, range(0x10000)) if c.isspace()) + "\u200b\ufeff"
 ITEM_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -30,10 +31,15 @@ def before_call(ctx, case, kwargs):
         (case.headers or {}).pop("Idempotency-Key", None)
         order = hashlib.sha256(repr(sorted(body.items())).encode()).hexdigest()
         body["requestId"] = body.get("requestId", "")[:32] + order[:32]
-        # Invisible characters beyond Latin-1 are refused, and so is what exceeds the gateway's own limit.
-        body["metatag"] = body["metatag"].encode("latin-1", "replace").decode("latin-1")[:100]
+        # What exceeds the gateway's own limit is refused, and so is a space at the end.
+        body["metatag"] = body["metatag"].encode(errors="replace")[:100].decode(errors="ignore").rstrip(SPACES)
+        for user in (body, body.get("newProfile")):
+            if isinstance(user, dict) and "userCountry" in user:
+                # A table has the countries, and some addresses are nobody's.
+                user["userCountry"], user["userIp"] = "GR", "203.0.113.24"
     if isinstance(body, dict) and "note" in body:
-        body["note"] = body["note"].encode("latin-1", "replace").decode("latin-1")[:100]
+        body["note"] = body["note"].encode(errors="replace")[:100].decode(errors="ignore")
+    (case.query or {}).pop("pageToken", None)  # only a list gives one
     if float((case.query or {}).get("timeout", "0s").rstrip("s")) > 1:
         case.query["timeout"] = "1s"  # at most 60s, and this run has other things to do
 

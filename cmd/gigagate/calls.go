@@ -16,14 +16,14 @@ import (
 
 // saleSettings are the flags that both paid commands share.
 type saleSettings struct {
-	RequestID        string `name:"request-id" field:"request_id" wants:"1 to 64 visible ASCII characters, and no quotation mark" placeholder:"ID" help:"Your id of this intent; a new one is made and printed if you give none."`
-	Item             string `field:"inventory_item_id" wants:"1 to 64 letters, digits, - and _" required:"" placeholder:"ID" help:"The inventory item."`
-	Metatag          string `field:"metatag" wants:"a text without control characters, and without a space at either end" required:"" placeholder:"TEXT" help:"Your own text, kept by the vendor."`
+	RequestID        string `name:"request-id" field:"request_id" placeholder:"ID" help:"Your id of this intent; a new one is made and printed if you give none."`
+	Item             string `field:"inventory_item_id" required:"" placeholder:"ID" help:"The inventory item."`
+	Metatag          string `field:"metatag" required:"" placeholder:"TEXT" help:"Your own text, kept by the vendor."`
 	Mode             string `field:"activation_mode" enum:"default,now,first-use,on-demand" default:"default" help:"When the package starts: now, first-use, on-demand, or the vendor's default."`
-	ExpectedPrice    string `name:"expected-price" field:"expected_price,expected_price.amount" wants:"an amount such as 9.99" placeholder:"AMOUNT" help:"Refuse unless this is the retail price."`
-	ExpectedCurrency string `name:"expected-currency" field:"expected_price.currency_code" wants:"three capital letters, such as USD" default:"USD" help:"Currency of --expected-price (default ${default})."`
-	MaxPrice         string `name:"max-purchase-price" field:"max_purchase_price,max_purchase_price.amount" wants:"an amount such as 9.99" placeholder:"AMOUNT" help:"Refuse if the package costs the reseller more, or if that cannot be read."`
-	MaxCurrency      string `name:"max-purchase-currency" field:"max_purchase_price.currency_code" wants:"three capital letters, such as USD" default:"USD" help:"Currency of --max-purchase-price (default ${default})."`
+	ExpectedPrice    string `name:"expected-price" field:"expected_price,expected_price.amount" placeholder:"AMOUNT" help:"Refuse unless this is the retail price."`
+	ExpectedCurrency string `name:"expected-currency" field:"expected_price.currency_code" default:"USD" help:"Currency of --expected-price (default ${default})."`
+	MaxPrice         string `name:"max-purchase-price" field:"max_purchase_price,max_purchase_price.amount" placeholder:"AMOUNT" help:"Refuse if the package costs the reseller more, or if that cannot be read."`
+	MaxCurrency      string `name:"max-purchase-currency" field:"max_purchase_price.currency_code" default:"USD" help:"Currency of --max-purchase-price (default ${default})."`
 }
 
 // announce settles the request id and prints it before anything is sent, so that it is known
@@ -53,7 +53,7 @@ func money(amount, currency string) *gigagatev1.Money {
 type registerCommand struct {
 	saleSettings
 	IP      string `name:"ip" field:"user_ip" required:"" placeholder:"ADDR" help:"The end user's own address."`
-	Country string `field:"user_country" wants:"two capital letters, such as GR" required:"" placeholder:"CC" help:"The end user's country of residence, ISO 3166-1 alpha-2."`
+	Country string `field:"user_country" required:"" placeholder:"CC" help:"The end user's country of residence, ISO 3166-1 alpha-2."`
 	Email   string `field:"customer_email" placeholder:"ADDR" help:"The end user's e-mail."`
 	clientSettings
 }
@@ -82,10 +82,10 @@ func (c *registerCommand) Run(ctx context.Context, to console) error {
 // topUpCommand sells a further package.
 type topUpCommand struct {
 	saleSettings
-	Customer   string `field:"customer_uid" wants:"1 to 64 letters, digits, - and _" required:"" placeholder:"UID" help:"The customer."`
+	Customer   string `field:"customer_uid" required:"" placeholder:"UID" help:"The customer."`
 	NewProfile bool   `name:"new-profile" field:"new_profile" help:"Also issue another eSIM profile; needs --ip and --country."`
 	IP         string `name:"ip" field:"new_profile.user_ip" placeholder:"ADDR" help:"The end user's own address, with --new-profile."`
-	Country    string `field:"new_profile.user_country" wants:"two capital letters, such as GR" placeholder:"CC" help:"The end user's country of residence, with --new-profile."`
+	Country    string `field:"new_profile.user_country" placeholder:"CC" help:"The end user's country of residence, with --new-profile."`
 	Dedicated  bool   `field:"new_profile.dedicated" help:"Ask for a profile of its own domain, with --new-profile."`
 	clientSettings
 }
@@ -123,7 +123,7 @@ func (c *topUpCommand) Run(ctx context.Context, to console) error {
 
 // activateCommand starts a package.
 type activateCommand struct {
-	UID string `arg:"" name:"uid" field:"uid" wants:"1 to 64 letters, digits, - and _" help:"The activated item."`
+	UID string `arg:"" name:"uid" field:"uid" help:"The activated item."`
 	clientSettings
 }
 
@@ -135,11 +135,17 @@ func (c *activateCommand) Run(ctx context.Context, to console) error {
 }
 
 // inventoryCommand lists what can be sold.
-type inventoryCommand struct{ clientSettings }
+type inventoryCommand struct {
+	PageSize  int32  `name:"page-size" field:"page_size" default:"1000" help:"At most so many (default ${default}, which is the most)."`
+	PageToken string `name:"page-token" field:"page_token" placeholder:"TOKEN" help:"nextPageToken of the page before."`
+	clientSettings
+}
 
 // Run makes the call.
 func (c *inventoryCommand) Run(ctx context.Context, to console) error {
 	return c.read(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
-		return gigagatev1.NewInventoryServiceClient(conn).ListInventoryItems(ctx, &gigagatev1.ListInventoryItemsRequest{})
+		return gigagatev1.NewInventoryServiceClient(conn).ListInventoryItems(ctx, &gigagatev1.ListInventoryItemsRequest{
+			PageSize: c.PageSize, PageToken: c.PageToken,
+		})
 	})
 }

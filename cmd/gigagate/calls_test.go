@@ -74,8 +74,13 @@ func TestInventoryListsWhatCanBeSold(t *testing.T) {
 	g := startGateway(t)
 	listed := gigagate(t, "inventory", "--address="+g.grpc)
 	items := decode(t, listed, &gigagatev1.ListInventoryItemsResponse{}).GetItems()
-	if len(items) != 5 || items[0].GetId() != sandbox.ItemWorldwide1GB {
+	if len(items) != 5 || items[1].GetId() != sandbox.ItemWorldwide1GB {
 		t.Errorf("inventory: %v", items)
+	}
+	first := decode(t, gigagate(t, "inventory", "--page-size=4", "--address="+g.grpc), &gigagatev1.ListInventoryItemsResponse{})
+	second := decode(t, gigagate(t, "inventory", "--page-token="+first.GetNextPageToken(), "--address="+g.grpc), &gigagatev1.ListInventoryItemsResponse{})
+	if len(first.GetItems()) != 4 || len(second.GetItems()) != 1 || second.GetItems()[0].GetId() != items[4].GetId() {
+		t.Errorf("pages: %v, %v", first, second)
 	}
 	if again := gigagate(t, "inventory", "--address="+g.grpc); !strings.Contains(again.out, `"readTime": "`) {
 		t.Errorf("the layout is not encoding/json's: %s", again.out)

@@ -132,7 +132,7 @@ type callError struct {
 	read    bool                // the call changes nothing
 	earlier bool                // an earlier send of the same request may have had an effect
 
-	flags map[string]fieldFlag // that filled the fields which the gateway names
+	flags map[string]string // that filled the fields which the gateway names
 }
 
 func newCallError(err error) *callError {
@@ -166,16 +166,13 @@ func (e *callError) sentence() string {
 		}
 		theirs = append(theirs, field+": "+rule)
 		if flag, ok := e.flags[field]; ok {
-			field = flag.name
-			if flag.wants != "" && strings.Contains(rule, "regex pattern") {
-				rule = flag.wants
-			}
+			field = flag
 		}
 		ours = append(ours, field+": "+rule)
 	}
 	text, listed := strings.CutSuffix(e.status.Message(), ": "+strings.Join(theirs, "; "))
 	text = contractName.ReplaceAllStringFunc(text, func(field string) string {
-		return cmp.Or(e.flags[field].name, field)
+		return cmp.Or(e.flags[field], field)
 	})
 	if listed && len(ours) > 0 {
 		text += ": " + strings.Join(ours, "; ")

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"maps"
 	"reflect"
 	"strings"
 	"testing"
 
-	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -30,8 +28,7 @@ var requests = map[string]proto.Message{
 // withoutFlag are the fields that no command fills.
 var withoutFlag = map[string]bool{"from_time": true, "to_time": true, "new_profile.customer_profile_domain_id": true}
 
-// TestEveryFieldHasAFlag: an error of the gateway about any field names the flag that filled it, and says
-// in words what a pattern wants.
+// TestEveryFieldHasAFlag: an error of the gateway about any field names the flag that filled it.
 func TestEveryFieldHasAFlag(t *testing.T) {
 	t.Parallel()
 	for _, leaf := range model(t).Leaves(true) {
@@ -44,19 +41,16 @@ func TestEveryFieldHasAFlag(t *testing.T) {
 			continue
 		}
 		flags, typed := fieldFlags(leaf), map[string]bool{}
-		for field, pattern := range fields(request.ProtoReflect().Descriptor(), "") {
+		for _, field := range fields(request.ProtoReflect().Descriptor(), "") {
 			flag, ok := flags[field]
 			if ok == withoutFlag[field] {
-				t.Errorf("%s: %s is filled by %q", name, field, flag.name)
+				t.Errorf("%s: %s is filled by %q", name, field, flag)
 			}
-			if pattern && ok && flag.wants == "" {
-				t.Errorf("%s: %s does not say in words what it wants", name, flag.name)
-			}
-			typed[flag.name] = true
+			typed[flag] = true
 			delete(flags, field)
 		}
 		for field, flag := range flags {
-			t.Errorf("%s: %s fills %s, which the request does not have", name, flag.name, field)
+			t.Errorf("%s: %s fills %s, which the request does not have", name, flag, field)
 		}
 		for _, group := range leaf.AllFlags(false) {
 			for _, flag := range group {
@@ -73,20 +67,17 @@ func TestEveryFieldHasAFlag(t *testing.T) {
 	}
 }
 
-// fields are the paths of a request's fields, messages of the contract and what is in them, and whether
-// the rule is a pattern.
-func fields(message protoreflect.MessageDescriptor, prefix string) map[string]bool {
-	found := map[string]bool{}
+// fields are the paths of a request's fields, of messages of the contract and of what is in them.
+func fields(message protoreflect.MessageDescriptor, prefix string) (paths []string) {
 	for i := range message.Fields().Len() {
 		field := message.Fields().Get(i)
 		path := prefix + string(field.Name())
-		rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
-		found[path] = rules.GetString().GetPattern() != ""
+		paths = append(paths, path)
 		if inner := field.Message(); inner != nil && inner.ParentFile().Package() == message.ParentFile().Package() {
-			maps.Copy(found, fields(inner, path+"."))
+			paths = append(paths, fields(inner, path+".")...)
 		}
 	}
-	return found
+	return paths
 }
 
 // TestEverySettingOfTheVendorHasAFlag: so that an error about any of them names it.
@@ -102,7 +93,7 @@ func TestEverySettingOfTheVendorHasAFlag(t *testing.T) {
 		for field := range config.Fields() {
 			setting := field.Name
 			if _, ok := flags[setting]; ok == ours[setting] {
-				t.Errorf("%s: flag %q", setting, flags[setting].name)
+				t.Errorf("%s: flag %q", setting, flags[setting])
 			}
 			delete(flags, setting)
 		}
@@ -128,31 +119,31 @@ func TestErrorsOfTheGatewayNameFlags(t *testing.T) {
 		return append([]string{"register", "--item=" + sandbox.ItemWorldwide1GB, "--metatag=text", "--ip=203.0.113.24", "--country=GR"}, more...)
 	}
 	topUp := []string{"top-up", "--item=a b", "--metatag=text", "--customer=a b", "--new-profile", "--ip=here", "--country=Greece"}
-	const invalid, item = "gigagate: InvalidArgument, reason INVALID_FIELD, effect NOT_STARTED: a field of the request is not valid: ", "1 to 64 letters, digits, - and _"
+	const invalid, item = "gigagate: InvalidArgument, reason INVALID_FIELD, effect NOT_STARTED: a field of the request is not valid: ", "must be 1 to 64 letters, digits, - and _"
 	for _, test := range []struct {
 		args []string
 		says string
 	}{
-		{sale("--country=gr"), invalid + "--country: two capital letters, such as GR\n"},
+		{sale("--country=gr"), invalid + "--country: must be two capital letters of ISO 3166-1, such as GR for Greece or GB for the United Kingdom\n"},
 		{sale("--ip=fe80::1%eth0"), invalid + "--ip: "},
 		{sale("--email=nobody"), invalid + "--email: must be a valid email address\n"},
-		{sale("--request-id=a b"), invalid + "--request-id: 1 to 64 visible ASCII characters, and no quotation mark\n"},
-		{sale("--metatag= a"), invalid + "--metatag: a text without control characters, and without a space at either end\n"},
+		{sale("--request-id=a b"), invalid + "--request-id: must be 1 to 64 visible ASCII characters, and no quotation mark\n"},
+		{sale("--metatag= a"), invalid + "--metatag: must be a text without control characters, line separators and direction overrides, and without a space at either end\n"},
 		{sale("--metatag=" + strings.Repeat("a", 300)), invalid + "--metatag: must be at most 226 bytes\n"},
-		{sale("--expected-price=a", "--expected-currency=usd"), invalid + "--expected-currency: three capital letters, such as USD; --expected-price: an amount such as 9.99\n"},
-		{sale("--max-purchase-price=a", "--max-purchase-currency=usd"), invalid + "--max-purchase-currency: three capital letters, such as USD; --max-purchase-price: an amount such as 9.99\n"},
+		{sale("--expected-price=a", "--expected-currency=usd"), invalid + "--expected-currency: must be three capital letters, such as USD; --expected-price: must be an amount such as 9.99\n"},
+		{sale("--max-purchase-price=a", "--max-purchase-currency=usd"), invalid + "--max-purchase-currency: must be three capital letters, such as USD; --max-purchase-price: must be an amount such as 9.99\n"},
 		{sale("--expected-price=1"), "PRICE_MISMATCH, effect NOT_APPLIED: --expected-price is not the retail price of the item\n"},
 		{sale("--max-purchase-price=4.19"), "MAX_PURCHASE_PRICE_EXCEEDED, effect NOT_STARTED: the item costs the reseller more than --max-purchase-price"},
 		{sale("--request-id=order-1", "--email=a@example.com", "--expected-price=9.99"), "effect APPLIED: the request id stands for another order: " +
 			"--email: differs from the purchase that this request id stands for; --expected-price: differs from the purchase that this request id stands for\n"},
-		{topUp, invalid + "--item: " + item + "; --customer: " + item + "; --ip: must be a valid IP address; --country: two capital letters, such as GR\n"},
+		{topUp, invalid + "--item: " + item + "; --customer: " + item + "; --ip: must be a valid IP address; --country: must be two capital letters of ISO 3166-1, such as GR for Greece or GB for the United Kingdom\n"},
 		{[]string{"activate", "a b"}, invalid + "<uid>: " + item + "\n"},
-		{[]string{"purchases", "get", "order-1"}, "<id>: the id of a purchase, 26 digits and capital letters\n"},
+		{[]string{"purchases", "get", "order-1"}, "<id>: must be the id of a purchase: 26 digits and capital letters\n"},
 		{[]string{"purchases", "wait", sold.GetPurchaseId(), "--for=2m"}, "--for: must be "},
-		{[]string{"purchases", "list", "--page-size=900", "--page-token=2", "--request-id=a b", "--customer=a b"}, "--request-id: 1 to 64 visible ASCII characters, and no quotation mark; " +
-			"--customer: " + item + "; --page-size: must be greater than or equal to 0 and less than or equal to 500; --page-token: nextPageToken of the page before\n"},
+		{[]string{"purchases", "list", "--page-size=-1", "--page-token=2+2", "--request-id=a b", "--customer=a b"}, "--request-id: must be 1 to 64 visible ASCII characters, and no quotation mark; " +
+			"--customer: " + item + "; --page-size: must be greater than or equal to 0; --page-token: must be the token that the page before gave for the next one, with the same filters\n"},
 		{[]string{"purchases", "resolve", sold.GetPurchaseId(), "--item=a b", "--operator=a b", "--note=\x01"}, "--item: " + item +
-			"; --operator: 1 to 64 letters, digits, ., _ and -; --note: a text without control characters\n"},
+			"; --operator: must be 1 to 64 letters, digits, ., _ and -; --note: must be a text without control characters, line separators and direction overrides\n"},
 	} {
 		got := gigagate(t, append(test.args, "--address="+g.grpc)...)
 		if got.status == 0 || !strings.Contains(got.err, test.says) || strings.Contains(got.err, "regex") || contractName.MatchString(got.err) {

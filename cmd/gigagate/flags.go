@@ -79,18 +79,13 @@ func (c currency) check() error {
 	return nil
 }
 
-// fieldFlag is the flag or the argument that fills a field of a request or of a Config, by its tag field.
-type fieldFlag struct {
-	name  string // as it is typed
-	wants string // by its tag wants: the rule of the field, where the contract has it as a pattern
-}
-
-// fieldFlags are the flags and arguments of a command by the fields that they fill.
-func fieldFlags(command *kong.Node) map[string]fieldFlag {
-	flags := map[string]fieldFlag{}
+// fieldFlags are the flags and arguments of a command, as they are typed, by the fields of a request or of
+// a Config that they fill. The tag field names these.
+func fieldFlags(command *kong.Node) map[string]string {
+	flags := map[string]string{}
 	add := func(tag *kong.Tag, name string) {
 		for field := range strings.SplitSeq(tag.Get("field"), ",") {
-			flags[field] = fieldFlag{name, tag.Get("wants")}
+			flags[field] = name
 		}
 	}
 	for _, group := range command.AllFlags(false) {
@@ -112,7 +107,7 @@ func nameFlags(parsed *kong.Context, err error) error {
 	}
 	if refused, ok := errors.AsType[*gigastore.SettingError](err); ok {
 		if flag, known := fieldFlags(parsed.Selected())[refused.Setting]; known {
-			return errors.New(flag.name + " " + refused.Problem)
+			return errors.New(flag + " " + refused.Problem)
 		}
 	}
 	return err

@@ -23,7 +23,7 @@ type purchasesCommand struct {
 
 // getPurchaseCommand shows one purchase.
 type getPurchaseCommand struct {
-	ID string `arg:"" name:"id" field:"id" wants:"the id of a purchase, 26 digits and capital letters" help:"The purchase."`
+	ID string `arg:"" name:"id" field:"id" help:"The purchase."`
 	clientSettings
 }
 
@@ -37,10 +37,10 @@ func (c *getPurchaseCommand) Run(ctx context.Context, to console) error {
 // listPurchasesCommand lists purchases.
 type listPurchasesCommand struct {
 	State     string `field:"state" enum:",sending,accepted,uncertain,needs-operator,succeeded,failed" default:"" help:"Only those in this state: sending, accepted, uncertain, needs-operator, succeeded, failed."`
-	RequestID string `name:"request-id" field:"request_id" wants:"1 to 64 visible ASCII characters, and no quotation mark" placeholder:"ID" help:"Only the one with this request id."`
-	Customer  string `field:"customer_uid" wants:"1 to 64 letters, digits, - and _" placeholder:"UID" help:"Only those of this customer."`
+	RequestID string `name:"request-id" field:"request_id" placeholder:"ID" help:"Only the one with this request id."`
+	Customer  string `field:"customer_uid" placeholder:"UID" help:"Only those of this customer."`
 	PageSize  int32  `name:"page-size" field:"page_size" default:"50" help:"At most so many (default ${default})."`
-	PageToken string `name:"page-token" field:"page_token" wants:"nextPageToken of the page before" placeholder:"TOKEN" help:"nextPageToken of the page before."`
+	PageToken string `name:"page-token" field:"page_token" placeholder:"TOKEN" help:"nextPageToken of the page before."`
 	clientSettings
 }
 
@@ -61,7 +61,7 @@ func (c *listPurchasesCommand) Run(ctx context.Context, to console) error {
 
 // waitPurchaseCommand waits for a purchase.
 type waitPurchaseCommand struct {
-	ID  string        `arg:"" name:"id" field:"id" wants:"the id of a purchase, 26 digits and capital letters" help:"The purchase."`
+	ID  string        `arg:"" name:"id" field:"id" help:"The purchase."`
 	For time.Duration `field:"timeout" default:"30s" help:"How long to wait, up to 60s (default ${default})."`
 	clientSettings
 }
@@ -91,12 +91,12 @@ func (c *waitPurchaseCommand) Run(ctx context.Context, to console) error {
 
 // resolvePurchaseCommand settles a purchase.
 type resolvePurchaseCommand struct {
-	ID          string `arg:"" name:"id" field:"id" wants:"the id of a purchase, 26 digits and capital letters" help:"The purchase."`
-	Item        string `field:"activated_item_uid" wants:"1 to 64 letters, digits, - and _" placeholder:"UID" help:"The package that was sold; checked with the vendor."`
+	ID          string `arg:"" name:"id" field:"id" help:"The purchase."`
+	Item        string `field:"activated_item_uid" placeholder:"UID" help:"The package that was sold; checked with the vendor."`
 	NothingSold bool   `name:"nothing-sold" field:"nothing_sold" help:"Nothing was sold."`
 	Force       bool   `field:"force" help:"With --nothing-sold: do not wait until the vendor's records show it; kept in the history."`
-	Operator    string `field:"operator" wants:"1 to 64 letters, digits, ., _ and -" required:"" placeholder:"NAME" help:"Who says so, for the history."`
-	Note        string `field:"note" wants:"a text without control characters" required:"" placeholder:"TEXT" help:"What it rests on, for the history."`
+	Operator    string `field:"operator" required:"" placeholder:"NAME" help:"Who says so, for the history."`
+	Note        string `field:"note" required:"" placeholder:"TEXT" help:"What it rests on, for the history."`
 	clientSettings
 }
 

@@ -108,11 +108,13 @@ func (d *document) readOutcome(files []*protogen.File, types *dynamicpb.Types) e
 }
 
 func (d *document) idempotencyKey() object {
+	rule, _ := d.schemas["RegisterRequest"].get("properties").(object).get("requestId").(object).get("pattern").(string)
+	id := strings.Trim(rule, "^$")
 	return object{
 		{"name", "Idempotency-Key"},
 		{"in", "header"},
-		{"description", "May stand for `requestId`, which can be left out then. One of the two must be there; if both are, they must be the same."},
-		{"schema", d.schemas["RegisterRequest"].get("properties").(object).get("requestId").(object).only("type", "pattern")},
+		{"description", "May stand for `requestId`, which can be left out then. One of the two must be there; if both are, they must be the same. One pair of quotation marks around it is taken off; there must be no backslash between them."},
+		{"schema", typed("string").with("pattern", `^(`+id+`|"`+id+`")$`)},
 	}
 }
 
@@ -141,11 +143,6 @@ func (o object) get(key string) any {
 		}
 	}
 	return nil
-}
-
-// only returns the members named.
-func (o object) only(keys ...string) object {
-	return slices.DeleteFunc(slices.Clone(o), func(m member) bool { return !slices.Contains(keys, m.key) })
 }
 
 func sorted(schemas map[string]object) object {

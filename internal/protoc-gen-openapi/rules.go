@@ -50,10 +50,13 @@ func stringSchema(field *protogen.Field, in direction) object {
 	return schema.withText("pattern", portable.Replace(text.GetPattern()))
 }
 
-// portable says in every dialect what RE2 says in its own: ECMAScript's \s is more than ASCII, and
-// Python, which strict validators are written in, has no \p. Of \p{C} it has the control
-// and invisible ones of Latin-1; those beyond are refused all the same.
-var portable = strings.NewReplacer(`\s`, ` \t\n\f\r`, `\p{C}`, `\x00-\x1f\x7f-\x9f\xad`)
+// portable says in every dialect what RE2 says in its own: Python, which strict validators are written
+// in, has no \p, and ECMAScript writes a code point as \u.
+var portable = strings.NewReplacer(
+	`\p{Cc}`, `\x00-\x1f\x7f-\x9f`, `\p{Zl}\p{Zp}`, `\u2028\u2029`,
+	`\p{Z}`, ` \xa0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000`,
+	`\x{200B}`, `\u200B`, `\x{202D}`, `\u202D`, `\x{202E}`, `\u202E`, `\x{FEFF}`, `\uFEFF`,
+)
 
 func boolSchema(field *protogen.Field, in direction) object {
 	schema := typed("boolean")

@@ -55,7 +55,7 @@ func TestScenariosFail(t *testing.T) {
 		"other-text": {inventory, `{"response": {"items": [{"countrySet": "EU"}, {}, {}, {}, {}]}}`, `items[0].countrySet: want "EU", got "WWW"`},
 		"too-few":    {inventory, `{"response": {"items": [{}]}}`, `items: want [{}], got [`},
 		"absent":     {sale, `{"response": {"activatedItem": {"balance": {"expiresAt": null}}}}`, `expiresAt: want null, got "2`},
-		"not-there":  {inventory, `{"response": {"nextPageToken": "*"}}`, `nextPageToken: want "*", got null`},
+		"not-there":  {inventory, `{"response": {"totalSize": "*"}}`, `totalSize: want "*", got null`},
 		"no-match":   {sale, `{"response": {"purchaseId": "/^[a-z]+$/"}}`, `purchaseId: want "/^[a-z]+$/", got "01`},
 		"error":      {inventory, `{"error": {"code": "UNAVAILABLE"}}`, `answer.error: want {"code":"UNAVAILABLE"}, got null`},
 		"replayed":   {sale, `{"response": {}, "replayed": true}`, `answer.replayed: want true, got false`},

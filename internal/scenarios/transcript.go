@@ -27,6 +27,10 @@ func (m masks) apply(value any) any {
 	case map[string]any:
 		hidden := make(map[string]any, len(value))
 		for _, name := range slices.Sorted(maps.Keys(value)) { // in one order, as it numbers what it meets
+			if token, ok := value[name].(string); ok && name == "nextPageToken" && token != "" {
+				hidden[name] = m.name(token) // it holds an id, in a form of its own
+				continue
+			}
 			hidden[name] = m.apply(value[name])
 		}
 		return hidden

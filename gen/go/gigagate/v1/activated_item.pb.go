@@ -8,6 +8,7 @@ package gigagatev1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -705,10 +706,11 @@ func (x *EsimProfile) GetActive() bool {
 // call; its fields are known from clients alone.
 type NewProfile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The end user's own address, IPv4 or IPv6 without zone, asked for regional compliance. Not
-	// compared when a request is repeated: phones roam.
+	// The end user's own address, by the rules of RegisterRequest. Not compared when a request is
+	// repeated: phones roam.
 	UserIp string `protobuf:"bytes,1,opt,name=user_ip,json=userIp,proto3" json:"user_ip,omitempty"`
-	// The end user's country of residence, ISO 3166-1 alpha-2, two capital letters.
+	// The end user's country of residence, ISO 3166-1 alpha-2, two capital letters, such as GR. A
+	// code that ISO 3166-1 does not have (UK, EL, XK) is refused.
 	UserCountry string `protobuf:"bytes,2,opt,name=user_country,json=userCountry,proto3" json:"user_country,omitempty"`
 	// Asks for a profile of its own domain, probably so that the package serves only that profile.
 	// Its meaning is not documented. Unset: not sent.
@@ -782,7 +784,7 @@ var File_gigagate_v1_activated_item_proto protoreflect.FileDescriptor
 
 const file_gigagate_v1_activated_item_proto_rawDesc = "" +
 	"\n" +
-	" gigagate/v1/activated_item.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a\x17gigagate/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n" +
+	" gigagate/v1/activated_item.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a\x17gigagate/v1/money.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n" +
 	"\x04Size\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\x01R\x05value\x12\x12\n" +
 	"\x04unit\x18\x02 \x01(\tR\x04unit\"4\n" +
@@ -830,14 +832,14 @@ const file_gigagate_v1_activated_item_proto_rawDesc = "" +
 	"\x05state\x18\t \x01(\tR\x05state\x12\x1b\n" +
 	"\x06active\x18\n" +
 	" \x01(\bH\x00R\x06active\x88\x01\x01B\t\n" +
-	"\a_active\"\xa1\x02\n" +
+	"\a_active\"\xaf\x02\n" +
 	"\n" +
-	"NewProfile\x12*\n" +
-	"\auser_ip\x18\x01 \x01(\tB\x11\xbaH\v\xc8\x01\x01r\x06\xba\x01\x01%p\x01\x80\x01\x01R\x06userIp\x127\n" +
-	"\fuser_country\x18\x02 \x01(\tB\x14\xbaH\x11\xc8\x01\x01r\f2\n" +
-	"^[A-Z]{2}$R\vuserCountry\x12!\n" +
-	"\tdedicated\x18\x03 \x01(\bH\x00R\tdedicated\x88\x01\x01\x12^\n" +
-	"\x1acustomer_profile_domain_id\x18\x04 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x01R\x17customerProfileDomainId\x88\x01\x01B\f\n" +
+	"NewProfile\x12-\n" +
+	"\auser_ip\x18\x01 \x01(\tB\x14\xe0A\x02\xbaH\v\xc8\x01\x01r\x06\xba\x01\x01%p\x01\x80\x01\x01R\x06userIp\x12:\n" +
+	"\fuser_country\x18\x02 \x01(\tB\x17\xe0A\x02\xbaH\x11\xc8\x01\x01r\f2\n" +
+	"^[A-Z]{2}$R\vuserCountry\x12&\n" +
+	"\tdedicated\x18\x03 \x01(\bB\x03\xe0A\x01H\x00R\tdedicated\x88\x01\x01\x12a\n" +
+	"\x1acustomer_profile_domain_id\x18\x04 \x01(\tB\x1f\xe0A\x01\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x01R\x17customerProfileDomainId\x88\x01\x01B\f\n" +
 	"\n" +
 	"_dedicatedB\x1d\n" +
 	"\x1b_customer_profile_domain_id*\x88\x01\n" +

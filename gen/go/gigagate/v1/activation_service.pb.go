@@ -30,21 +30,25 @@ const (
 type RegisterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's own id of this intent (an order or payment id), 1 to 64 printable ASCII
-	// characters without space and quotation mark. On REST the header Idempotency-Key may carry it instead. It
-	// never expires: the same id stands for the same purchase for ever.
+	// characters without space and quotation mark. On REST the header Idempotency-Key may carry it
+	// instead, bare or in one pair of quotation marks. It never expires: the same id stands for the same purchase for ever.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The inventory item to sell; see InventoryService.
 	InventoryItemId string `protobuf:"bytes,2,opt,name=inventory_item_id,json=inventoryItemId,proto3" json:"inventory_item_id,omitempty"`
 	// Free text of the reseller, kept by the vendor and readable later. The gateway puts its own
 	// token and a space before it, and both together must fit the gateway's limit (255 bytes unless
-	// configured otherwise; the vendor's own limit is not documented). No control characters, no
-	// space at either end, nothing that looks like the gateway's token. Not a place for personal
-	// data.
+	// configured otherwise; the vendor's own limit is not documented). No control characters, line or
+	// paragraph separators and direction overrides, no space of any kind at either end, nothing that
+	// looks like the gateway's token. All else is text: joiners, direction marks, and characters that
+	// are newer than the gateway. Not a place for personal data.
 	Metatag string `protobuf:"bytes,3,opt,name=metatag,proto3" json:"metatag,omitempty"`
 	// The end user's own address, IPv4 or IPv6 without zone, asked for regional compliance: not
-	// this service's address. Not compared when a request is repeated: phones roam.
+	// this service's address. An address that nobody can have (unspecified, loopback, multicast,
+	// broadcast) is refused. The vendor gets it in canonical form: IPv6 as RFC 5952 writes it, and an
+	// IPv4 address in IPv6 as IPv4. Not compared when a request is repeated: phones roam.
 	UserIp string `protobuf:"bytes,4,opt,name=user_ip,json=userIp,proto3" json:"user_ip,omitempty"`
-	// The end user's country of residence, ISO 3166-1 alpha-2, two capital letters.
+	// The end user's country of residence, ISO 3166-1 alpha-2, two capital letters, such as GR. A
+	// code that ISO 3166-1 does not have (UK, EL, XK) is refused.
 	UserCountry string `protobuf:"bytes,5,opt,name=user_country,json=userCountry,proto3" json:"user_country,omitempty"`
 	// The end user's e-mail. Unset: the vendor makes a customer without one. Whether registering
 	// the same e-mail twice makes a second customer is not documented; it probably does.
@@ -520,39 +524,39 @@ var File_gigagate_v1_activation_service_proto protoreflect.FileDescriptor
 
 const file_gigagate_v1_activation_service_proto_rawDesc = "" +
 	"\n" +
-	"$gigagate/v1/activation_service.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a gigagate/v1/activated_item.proto\x1a\x17gigagate/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xf3\x05\n" +
+	"$gigagate/v1/activation_service.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a gigagate/v1/activated_item.proto\x1a\x17gigagate/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xea\x06\n" +
 	"\x0fRegisterRequest\x12:\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\x1b\xe0A\x02\xbaH\x15\xc8\x01\x01r\x102\x0e^[!#-~]{1,64}$R\trequestId\x12N\n" +
-	"\x11inventory_item_id\x18\x02 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x0finventoryItemId\x12\xcd\x01\n" +
-	"\ametatag\x18\x03 \x01(\tB\xb2\x01\xe0A\x02\xbaH\xab\x01\xba\x01|\n" +
-	"\rmetatag.token\x127must not contain a token of the gateway (gg and a ULID)\x1a2!this.matches('(?i)gg[0-7][0-9a-hjkmnp-tv-z]{25}')\xc8\x01\x01r'(\x80 2\"^[^\\s\\p{C}]([^\\p{C}]*[^\\s\\p{C}])?$R\ametatag\x12-\n" +
+	"\x11inventory_item_id\x18\x02 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x0finventoryItemId\x12\xb4\x02\n" +
+	"\ametatag\x18\x03 \x01(\tB\x99\x02\xe0A\x02\xbaH\x92\x02\xba\x01|\n" +
+	"\rmetatag.token\x127must not contain a token of the gateway (gg and a ULID)\x1a2!this.matches('(?i)gg[0-7][0-9a-hjkmnp-tv-z]{25}')\xc8\x01\x01r\x8d\x01(\x80 2\x87\x01^[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}]([^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]*[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}])?$R\ametatag\x12-\n" +
 	"\auser_ip\x18\x04 \x01(\tB\x14\xe0A\x02\xbaH\v\xc8\x01\x01r\x06\xba\x01\x01%p\x01\x80\x01\x01R\x06userIp\x12:\n" +
 	"\fuser_country\x18\x05 \x01(\tB\x17\xe0A\x02\xbaH\x11\xc8\x01\x01r\f2\n" +
-	"^[A-Z]{2}$R\vuserCountry\x129\n" +
-	"\x0ecustomer_email\x18\x06 \x01(\tB\r\xbaH\ar\x05(\xfe\x01`\x01\x80\x01\x01H\x00R\rcustomerEmail\x88\x01\x01\x129\n" +
-	"\x0eexpected_price\x18\a \x01(\v2\x12.gigagate.v1.MoneyR\rexpectedPrice\x12N\n" +
-	"\x0factivation_mode\x18\b \x01(\x0e2\x1b.gigagate.v1.ActivationModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0eactivationMode\x12@\n" +
-	"\x12max_purchase_price\x18\t \x01(\v2\x12.gigagate.v1.MoneyR\x10maxPurchasePriceB\x11\n" +
+	"^[A-Z]{2}$R\vuserCountry\x12<\n" +
+	"\x0ecustomer_email\x18\x06 \x01(\tB\x10\xe0A\x01\xbaH\ar\x05(\xfe\x01`\x01\x80\x01\x01H\x00R\rcustomerEmail\x88\x01\x01\x12>\n" +
+	"\x0eexpected_price\x18\a \x01(\v2\x12.gigagate.v1.MoneyB\x03\xe0A\x01R\rexpectedPrice\x12Q\n" +
+	"\x0factivation_mode\x18\b \x01(\x0e2\x1b.gigagate.v1.ActivationModeB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x0eactivationMode\x12E\n" +
+	"\x12max_purchase_price\x18\t \x01(\v2\x12.gigagate.v1.MoneyB\x03\xe0A\x01R\x10maxPurchasePriceB\x11\n" +
 	"\x0f_customer_email\"\xe6\x01\n" +
 	"\x10RegisterResponse\x12\x1f\n" +
 	"\vpurchase_id\x18\x01 \x01(\tR\n" +
 	"purchaseId\x12A\n" +
 	"\x0eactivated_item\x18\x02 \x01(\v2\x1a.gigagate.v1.ActivatedItemR\ractivatedItem\x121\n" +
 	"\bcustomer\x18\x03 \x01(\v2\x15.gigagate.v1.CustomerR\bcustomer\x12;\n" +
-	"\fesim_profile\x18\x04 \x01(\v2\x18.gigagate.v1.EsimProfileR\vesimProfile\"\xb8\x05\n" +
+	"\fesim_profile\x18\x04 \x01(\v2\x18.gigagate.v1.EsimProfileR\vesimProfile\"\xb1\x06\n" +
 	"\fTopUpRequest\x12:\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\x1b\xe0A\x02\xbaH\x15\xc8\x01\x01r\x102\x0e^[!#-~]{1,64}$R\trequestId\x12N\n" +
-	"\x11inventory_item_id\x18\x02 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x0finventoryItemId\x12\xcd\x01\n" +
-	"\ametatag\x18\x03 \x01(\tB\xb2\x01\xe0A\x02\xbaH\xab\x01\xba\x01|\n" +
-	"\rmetatag.token\x127must not contain a token of the gateway (gg and a ULID)\x1a2!this.matches('(?i)gg[0-7][0-9a-hjkmnp-tv-z]{25}')\xc8\x01\x01r'(\x80 2\"^[^\\s\\p{C}]([^\\p{C}]*[^\\s\\p{C}])?$R\ametatag\x12E\n" +
-	"\fcustomer_uid\x18\x04 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vcustomerUid\x129\n" +
-	"\x0eexpected_price\x18\x05 \x01(\v2\x12.gigagate.v1.MoneyR\rexpectedPrice\x12N\n" +
-	"\x0factivation_mode\x18\x06 \x01(\x0e2\x1b.gigagate.v1.ActivationModeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0eactivationMode\x128\n" +
-	"\vnew_profile\x18\a \x01(\v2\x17.gigagate.v1.NewProfileR\n" +
-	"newProfile\x12@\n" +
-	"\x12max_purchase_price\x18\b \x01(\v2\x12.gigagate.v1.MoneyR\x10maxPurchasePrice\"\xe3\x01\n" +
+	"\x11inventory_item_id\x18\x02 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x0finventoryItemId\x12\xb4\x02\n" +
+	"\ametatag\x18\x03 \x01(\tB\x99\x02\xe0A\x02\xbaH\x92\x02\xba\x01|\n" +
+	"\rmetatag.token\x127must not contain a token of the gateway (gg and a ULID)\x1a2!this.matches('(?i)gg[0-7][0-9a-hjkmnp-tv-z]{25}')\xc8\x01\x01r\x8d\x01(\x80 2\x87\x01^[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}]([^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]*[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}])?$R\ametatag\x12E\n" +
+	"\fcustomer_uid\x18\x04 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vcustomerUid\x12>\n" +
+	"\x0eexpected_price\x18\x05 \x01(\v2\x12.gigagate.v1.MoneyB\x03\xe0A\x01R\rexpectedPrice\x12Q\n" +
+	"\x0factivation_mode\x18\x06 \x01(\x0e2\x1b.gigagate.v1.ActivationModeB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x0eactivationMode\x12=\n" +
+	"\vnew_profile\x18\a \x01(\v2\x17.gigagate.v1.NewProfileB\x03\xe0A\x01R\n" +
+	"newProfile\x12E\n" +
+	"\x12max_purchase_price\x18\b \x01(\v2\x12.gigagate.v1.MoneyB\x03\xe0A\x01R\x10maxPurchasePrice\"\xe3\x01\n" +
 	"\rTopUpResponse\x12\x1f\n" +
 	"\vpurchase_id\x18\x01 \x01(\tR\n" +
 	"purchaseId\x12A\n" +

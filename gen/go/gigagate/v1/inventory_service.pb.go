@@ -7,6 +7,7 @@
 package gigagatev1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -23,9 +24,14 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ListInventoryItemsRequest asks for the whole inventory: the vendor knows no paging of it.
+// ListInventoryItemsRequest asks for a page of the inventory.
 type ListInventoryItemsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most so many. 0, and more than 1000, mean 1000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty for the first page. It is opaque, and any other text
+	// is refused.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -60,13 +66,29 @@ func (*ListInventoryItemsRequest) Descriptor() ([]byte, []int) {
 	return file_gigagate_v1_inventory_service_proto_rawDescGZIP(), []int{0}
 }
 
-// ListInventoryItemsResponse is the whole inventory.
+func (x *ListInventoryItemsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListInventoryItemsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListInventoryItemsResponse is one page.
 type ListInventoryItemsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The items, in the vendor's order.
+	// The items, in the order of their ids.
 	Items []*InventoryItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
-	// When the vendor was read.
-	ReadTime      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`
+	// When the vendor was read. It may differ from page to page.
+	ReadTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`
+	// page_token of the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -113,6 +135,13 @@ func (x *ListInventoryItemsResponse) GetReadTime() *timestamppb.Timestamp {
 		return x.ReadTime
 	}
 	return nil
+}
+
+func (x *ListInventoryItemsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 // InventoryItem is something that can be sold.
@@ -239,11 +268,16 @@ var File_gigagate_v1_inventory_service_proto protoreflect.FileDescriptor
 
 const file_gigagate_v1_inventory_service_proto_rawDesc = "" +
 	"\n" +
-	"#gigagate/v1/inventory_service.proto\x12\vgigagate.v1\x1a gigagate/v1/activated_item.proto\x1a\x17gigagate/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1b\n" +
-	"\x19ListInventoryItemsRequest\"\x87\x01\n" +
+	"#gigagate/v1/inventory_service.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a gigagate/v1/activated_item.proto\x1a\x17gigagate/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x7f\n" +
+	"\x19ListInventoryItemsRequest\x12'\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\n" +
+	"\xe0A\x01\xbaH\x04\x1a\x02(\x00R\bpageSize\x129\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\x1a\xe0A\x01\xbaH\x14r\x122\x10^[A-Za-z0-9_-]*$R\tpageToken\"\xaf\x01\n" +
 	"\x1aListInventoryItemsResponse\x120\n" +
 	"\x05items\x18\x01 \x03(\v2\x1a.gigagate.v1.InventoryItemR\x05items\x127\n" +
-	"\tread_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breadTime\"\xe1\x02\n" +
+	"\tread_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breadTime\x12&\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\xe1\x02\n" +
 	"\rInventoryItem\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +

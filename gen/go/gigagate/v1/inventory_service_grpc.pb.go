@@ -28,7 +28,7 @@ const (
 //
 // InventoryService tells what can be sold.
 type InventoryServiceClient interface {
-	// ListInventoryItems lists what can be sold, from a cache of a few seconds.
+	// ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
 	//
 	// Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
 	ListInventoryItems(ctx context.Context, in *ListInventoryItemsRequest, opts ...grpc.CallOption) (*ListInventoryItemsResponse, error)
@@ -58,7 +58,7 @@ func (c *inventoryServiceClient) ListInventoryItems(ctx context.Context, in *Lis
 //
 // InventoryService tells what can be sold.
 type InventoryServiceServer interface {
-	// ListInventoryItems lists what can be sold, from a cache of a few seconds.
+	// ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
 	//
 	// Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
 	ListInventoryItems(context.Context, *ListInventoryItemsRequest) (*ListInventoryItemsResponse, error)

@@ -1020,9 +1020,10 @@ type ListPurchasesRequest struct {
 	FromTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
 	// Only those made before this time.
 	ToTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
-	// At most so many, up to 500; 0 means 50.
+	// At most so many. 0 means 50, and more than 500 means 500.
 	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the page before; empty for the first page.
+	// next_page_token of the page before, with the same filters; empty for the first page. It is
+	// opaque, and any other text is refused.
 	PageToken     string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1277,7 +1278,8 @@ type ResolvePurchaseRequest struct {
 	Resolution isResolvePurchaseRequest_Resolution `protobuf_oneof:"resolution"`
 	// Who says so, for the history.
 	Operator string `protobuf:"bytes,4,opt,name=operator,proto3" json:"operator,omitempty"`
-	// What the word rests on (a ticket, a portal entry), for the history.
+	// What the word rests on (a ticket, a portal entry), for the history. No control characters, line
+	// or paragraph separators and direction overrides.
 	Note string `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
 	// Whether nothing_sold counts at once, although the vendor's records do not show it. It stays in the
 	// history, and changes nothing for a named package.
@@ -1495,33 +1497,33 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\ffailed_reads\x18\x03 \x01(\x05R\vfailedReads\x12\x18\n" +
 	"\amissing\x18\x04 \x01(\tR\amissing\x12@\n" +
 	"\x0enext_read_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fnextReadTime\x12?\n" +
-	"\roperator_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\foperatorTime\"\xae\x03\n" +
-	"\x14ListPurchasesRequest\x12:\n" +
-	"\x05state\x18\x01 \x01(\x0e2\x1a.gigagate.v1.PurchaseStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x127\n" +
+	"\roperator_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\foperatorTime\"\xb4\x03\n" +
+	"\x14ListPurchasesRequest\x12=\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1a.gigagate.v1.PurchaseStateB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12:\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tB\x18\xbaH\x15r\x132\x11^([!#-~]{1,64})?$R\trequestId\x12B\n" +
-	"\fcustomer_uid\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^([A-Za-z0-9_-]{1,64})?$R\vcustomerUid\x127\n" +
-	"\tfrom_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bfromTime\x123\n" +
-	"\ato_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06toTime\x12'\n" +
+	"request_id\x18\x02 \x01(\tB\x1b\xe0A\x01\xbaH\x15r\x132\x11^([!#-~]{1,64})?$R\trequestId\x12E\n" +
+	"\fcustomer_uid\x18\x03 \x01(\tB\"\xe0A\x01\xbaH\x1cr\x1a2\x18^([A-Za-z0-9_-]{1,64})?$R\vcustomerUid\x12<\n" +
+	"\tfrom_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x01R\bfromTime\x128\n" +
+	"\ato_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x01R\x06toTime\x12'\n" +
 	"\tpage_size\x18\x06 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12F\n" +
+	"\xe0A\x01\xbaH\x04\x1a\x02(\x00R\bpageSize\x129\n" +
 	"\n" +
-	"page_token\x18\a \x01(\tB'\xbaH$r\"2 ^([0-7][0-9A-HJKMNP-TV-Z]{25})?$R\tpageToken\"t\n" +
+	"page_token\x18\a \x01(\tB\x1a\xe0A\x01\xbaH\x14r\x122\x10^[A-Za-z0-9_-]*$R\tpageToken\"t\n" +
 	"\x15ListPurchasesResponse\x123\n" +
 	"\tpurchases\x18\x01 \x03(\v2\x15.gigagate.v1.PurchaseR\tpurchases\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x94\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x97\x01\n" +
 	"\x13WaitPurchaseRequest\x12:\n" +
-	"\x02id\x18\x01 \x01(\tB*\xe0A\x02\xbaH$\xc8\x01\x01r\x1f2\x1d^[0-7][0-9A-HJKMNP-TV-Z]{25}$R\x02id\x12A\n" +
-	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\atimeout\"I\n" +
+	"\x02id\x18\x01 \x01(\tB*\xe0A\x02\xbaH$\xc8\x01\x01r\x1f2\x1d^[0-7][0-9A-HJKMNP-TV-Z]{25}$R\x02id\x12D\n" +
+	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0f\xe0A\x01\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\atimeout\"I\n" +
 	"\x14WaitPurchaseResponse\x121\n" +
-	"\bpurchase\x18\x01 \x01(\v2\x15.gigagate.v1.PurchaseR\bpurchase\"\xed\x02\n" +
+	"\bpurchase\x18\x01 \x01(\v2\x15.gigagate.v1.PurchaseR\bpurchase\"\x8f\x03\n" +
 	"\x16ResolvePurchaseRequest\x12:\n" +
 	"\x02id\x18\x01 \x01(\tB*\xe0A\x02\xbaH$\xc8\x01\x01r\x1f2\x1d^[0-7][0-9A-HJKMNP-TV-Z]{25}$R\x02id\x12L\n" +
 	"\x12activated_item_uid\x18\x02 \x01(\tB\x1c\xbaH\x19r\x172\x15^[A-Za-z0-9_-]{1,64}$H\x00R\x10activatedItemUid\x12,\n" +
 	"\fnothing_sold\x18\x03 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\vnothingSold\x12?\n" +
-	"\boperator\x18\x04 \x01(\tB#\xe0A\x02\xbaH\x1d\xc8\x01\x01r\x182\x16^[A-Za-z0-9._-]{1,64}$R\boperator\x12/\n" +
-	"\x04note\x18\x05 \x01(\tB\x1b\xe0A\x02\xbaH\x15\xc8\x01\x01r\x10(\xac\x022\v^[^\\p{C}]*$R\x04note\x12\x14\n" +
-	"\x05force\x18\x06 \x01(\bR\x05forceB\x13\n" +
+	"\boperator\x18\x04 \x01(\tB#\xe0A\x02\xbaH\x1d\xc8\x01\x01r\x182\x16^[A-Za-z0-9._-]{1,64}$R\boperator\x12L\n" +
+	"\x04note\x18\x05 \x01(\tB8\xe0A\x02\xbaH2\xc8\x01\x01r-(\xac\x022(^[^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]*$R\x04note\x12\x19\n" +
+	"\x05force\x18\x06 \x01(\bB\x03\xe0A\x01R\x05forceB\x13\n" +
 	"\n" +
 	"resolution\x12\x05\xbaH\x02\b\x01\"L\n" +
 	"\x17ResolvePurchaseResponse\x121\n" +

@@ -402,11 +402,13 @@ class NewProfile(_message.Message):
     DEDICATED_FIELD_NUMBER: _builtins.int
     CUSTOMER_PROFILE_DOMAIN_ID_FIELD_NUMBER: _builtins.int
     user_ip: _builtins.str
-    """The end user's own address, IPv4 or IPv6 without zone, asked for regional compliance. Not
-    compared when a request is repeated: phones roam.
+    """The end user's own address, by the rules of RegisterRequest. Not compared when a request is
+    repeated: phones roam.
     """
     user_country: _builtins.str
-    """The end user's country of residence, ISO 3166-1 alpha-2, two capital letters."""
+    """The end user's country of residence, ISO 3166-1 alpha-2, two capital letters, such as GR. A
+    code that ISO 3166-1 does not have (UK, EL, XK) is refused.
+    """
     dedicated: _builtins.bool
     """Asks for a profile of its own domain, probably so that the package serves only that profile.
     Its meaning is not documented. Unset: not sent.

@@ -37,24 +37,29 @@ class RegisterRequest(_message.Message):
     MAX_PURCHASE_PRICE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's own id of this intent (an order or payment id), 1 to 64 printable ASCII
-    characters without space and quotation mark. On REST the header Idempotency-Key may carry it instead. It
-    never expires: the same id stands for the same purchase for ever.
+    characters without space and quotation mark. On REST the header Idempotency-Key may carry it
+    instead, bare or in one pair of quotation marks. It never expires: the same id stands for the same purchase for ever.
     """
     inventory_item_id: _builtins.str
     """The inventory item to sell; see InventoryService."""
     metatag: _builtins.str
     """Free text of the reseller, kept by the vendor and readable later. The gateway puts its own
     token and a space before it, and both together must fit the gateway's limit (255 bytes unless
-    configured otherwise; the vendor's own limit is not documented). No control characters, no
-    space at either end, nothing that looks like the gateway's token. Not a place for personal
-    data.
+    configured otherwise; the vendor's own limit is not documented). No control characters, line or
+    paragraph separators and direction overrides, no space of any kind at either end, nothing that
+    looks like the gateway's token. All else is text: joiners, direction marks, and characters that
+    are newer than the gateway. Not a place for personal data.
     """
     user_ip: _builtins.str
     """The end user's own address, IPv4 or IPv6 without zone, asked for regional compliance: not
-    this service's address. Not compared when a request is repeated: phones roam.
+    this service's address. An address that nobody can have (unspecified, loopback, multicast,
+    broadcast) is refused. The vendor gets it in canonical form: IPv6 as RFC 5952 writes it, and an
+    IPv4 address in IPv6 as IPv4. Not compared when a request is repeated: phones roam.
     """
     user_country: _builtins.str
-    """The end user's country of residence, ISO 3166-1 alpha-2, two capital letters."""
+    """The end user's country of residence, ISO 3166-1 alpha-2, two capital letters, such as GR. A
+    code that ISO 3166-1 does not have (UK, EL, XK) is refused.
+    """
     customer_email: _builtins.str
     """The end user's e-mail. Unset: the vendor makes a customer without one. Whether registering
     the same e-mail twice makes a second customer is not documented; it probably does.

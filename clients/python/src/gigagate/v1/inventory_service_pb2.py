@@ -27,7 +27,7 @@ from gigagate.v1 import money_pb2 as gigagate_dot_v1_dot_money__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gigagate/v1/inventory_service.proto\x12\x0bgigagate.v1\x1a gigagate/v1/activated_item.proto\x1a\x17gigagate/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x1b\n\x19ListInventoryItemsRequest\"\x87\x01\n\x1aListInventoryItemsResponse\x12\x30\n\x05items\x18\x01 \x03(\x0b\x32\x1a.gigagate.v1.InventoryItemR\x05items\x12\x37\n\tread_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08readTime\"\xe1\x02\n\rInventoryItem\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n\nproduct_id\x18\x02 \x01(\tR\tproductId\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12%\n\x04size\x18\x04 \x01(\x0b\x32\x11.gigagate.v1.SizeR\x04size\x12\x31\n\x08validity\x18\x05 \x01(\x0b\x32\x15.gigagate.v1.ValidityR\x08validity\x12-\n\x12validity_unlimited\x18\x06 \x01(\x08R\x11validityUnlimited\x12\x1f\n\x0b\x63ountry_set\x18\x07 \x01(\tR\ncountrySet\x12*\n\x06prices\x18\x08 \x03(\x0b\x32\x12.gigagate.v1.MoneyR\x06prices\x12\x37\n\rretail_prices\x18\t \x03(\x0b\x32\x12.gigagate.v1.MoneyR\x0cretailPrices2y\n\x10InventoryService\x12\x65\n\x12ListInventoryItems\x12&.gigagate.v1.ListInventoryItemsRequest\x1a\'.gigagate.v1.ListInventoryItemsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gigagate/v1/inventory_service.proto\x12\x0bgigagate.v1\x1a gigagate/v1/activated_item.proto\x1a\x17gigagate/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"W\n\x19ListInventoryItemsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"\xaf\x01\n\x1aListInventoryItemsResponse\x12\x30\n\x05items\x18\x01 \x03(\x0b\x32\x1a.gigagate.v1.InventoryItemR\x05items\x12\x37\n\tread_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08readTime\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\xe1\x02\n\rInventoryItem\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n\nproduct_id\x18\x02 \x01(\tR\tproductId\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12%\n\x04size\x18\x04 \x01(\x0b\x32\x11.gigagate.v1.SizeR\x04size\x12\x31\n\x08validity\x18\x05 \x01(\x0b\x32\x15.gigagate.v1.ValidityR\x08validity\x12-\n\x12validity_unlimited\x18\x06 \x01(\x08R\x11validityUnlimited\x12\x1f\n\x0b\x63ountry_set\x18\x07 \x01(\tR\ncountrySet\x12*\n\x06prices\x18\x08 \x03(\x0b\x32\x12.gigagate.v1.MoneyR\x06prices\x12\x37\n\rretail_prices\x18\t \x03(\x0b\x32\x12.gigagate.v1.MoneyR\x0cretailPrices2y\n\x10InventoryService\x12\x65\n\x12ListInventoryItems\x12&.gigagate.v1.ListInventoryItemsRequest\x1a\'.gigagate.v1.ListInventoryItemsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,11 +35,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gigagate.v1.inventory_servi
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LISTINVENTORYITEMSREQUEST']._serialized_start=144
-  _globals['_LISTINVENTORYITEMSREQUEST']._serialized_end=171
-  _globals['_LISTINVENTORYITEMSRESPONSE']._serialized_start=174
-  _globals['_LISTINVENTORYITEMSRESPONSE']._serialized_end=309
-  _globals['_INVENTORYITEM']._serialized_start=312
-  _globals['_INVENTORYITEM']._serialized_end=665
-  _globals['_INVENTORYSERVICE']._serialized_start=667
-  _globals['_INVENTORYSERVICE']._serialized_end=788
+  _globals['_LISTINVENTORYITEMSREQUEST']._serialized_end=231
+  _globals['_LISTINVENTORYITEMSRESPONSE']._serialized_start=234
+  _globals['_LISTINVENTORYITEMSRESPONSE']._serialized_end=409
+  _globals['_INVENTORYITEM']._serialized_start=412
+  _globals['_INVENTORYITEM']._serialized_end=765
+  _globals['_INVENTORYSERVICE']._serialized_start=767
+  _globals['_INVENTORYSERVICE']._serialized_end=888
 # @@protoc_insertion_point(module_scope)

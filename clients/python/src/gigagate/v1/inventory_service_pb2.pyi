@@ -23,16 +23,27 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ListInventoryItemsRequest(_message.Message):
-    """ListInventoryItemsRequest asks for the whole inventory: the vendor knows no paging of it."""
+    """ListInventoryItemsRequest asks for a page of the inventory."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many. 0, and more than 1000, mean 1000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first page. It is opaque, and any other text
+    is refused.
+    """
     def __init__(
         self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -40,29 +51,33 @@ Global___ListInventoryItemsRequest: _TypeAlias = ListInventoryItemsRequest  # no
 
 @_typing.final
 class ListInventoryItemsResponse(_message.Message):
-    """ListInventoryItemsResponse is the whole inventory."""
+    """ListInventoryItemsResponse is one page."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
     READ_TIME_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """page_token of the next page; empty on the last."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___InventoryItem]:
-        """The items, in the vendor's order."""
+        """The items, in the order of their ids."""
 
     @_builtins.property
     def read_time(self) -> _timestamp_pb2.Timestamp:
-        """When the vendor was read."""
+        """When the vendor was read. It may differ from page to page."""
 
     def __init__(
         self,
         *,
         items: _abc.Iterable[Global___InventoryItem] | None = ...,
         read_time: _timestamp_pb2.Timestamp | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "read_time", b"read_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "next_page_token", b"next_page_token", "read_time", b"read_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

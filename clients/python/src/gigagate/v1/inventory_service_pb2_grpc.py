@@ -47,7 +47,7 @@ class InventoryServiceServicer:
     """
 
     def ListInventoryItems(self, request, context):
-        """ListInventoryItems lists what can be sold, from a cache of a few seconds.
+        """ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
 
         Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
         """

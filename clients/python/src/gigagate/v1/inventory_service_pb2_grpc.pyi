@@ -34,7 +34,7 @@ class InventoryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InventoryServiceAsyncStub: ...
     ListInventoryItems: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ListInventoryItemsRequest, _inventory_service_pb2.ListInventoryItemsResponse]
-    """ListInventoryItems lists what can be sold, from a cache of a few seconds.
+    """ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
 
     Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
     """
@@ -45,7 +45,7 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListInventoryItems: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ListInventoryItemsRequest, _inventory_service_pb2.ListInventoryItemsResponse]  # type: ignore[assignment]
-    """ListInventoryItems lists what can be sold, from a cache of a few seconds.
+    """ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
 
     Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
     """
@@ -59,7 +59,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_service_pb2.ListInventoryItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.ListInventoryItemsResponse, _abc.Awaitable[_inventory_service_pb2.ListInventoryItemsResponse]]:
-        """ListInventoryItems lists what can be sold, from a cache of a few seconds.
+        """ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
 
         Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
         """

@@ -575,9 +575,11 @@ class ListPurchasesRequest(_message.Message):
     customer_uid: _builtins.str
     """Only those of this customer."""
     page_size: _builtins.int
-    """At most so many, up to 500; 0 means 50."""
+    """At most so many. 0 means 50, and more than 500 means 500."""
     page_token: _builtins.str
-    """next_page_token of the page before; empty for the first page."""
+    """next_page_token of the page before, with the same filters; empty for the first page. It is
+    opaque, and any other text is refused.
+    """
     @_builtins.property
     def from_time(self) -> _timestamp_pb2.Timestamp:
         """Only those made at or after this time."""
@@ -708,7 +710,9 @@ class ResolvePurchaseRequest(_message.Message):
     operator: _builtins.str
     """Who says so, for the history."""
     note: _builtins.str
-    """What the word rests on (a ticket, a portal entry), for the history."""
+    """What the word rests on (a ticket, a portal entry), for the history. No control characters, line
+    or paragraph separators and direction overrides.
+    """
     force: _builtins.bool
     """Whether nothing_sold counts at once, although the vendor's records do not show it. It stays in the
     history, and changes nothing for a named package.

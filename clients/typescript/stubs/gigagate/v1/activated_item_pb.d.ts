@@ -360,15 +360,16 @@ export declare const EsimProfileSchema: GenMessage<EsimProfile>;
  */
 export declare type NewProfile = Message<"gigagate.v1.NewProfile"> & {
   /**
-   * The end user's own address, IPv4 or IPv6 without zone, asked for regional compliance. Not
-   * compared when a request is repeated: phones roam.
+   * The end user's own address, by the rules of RegisterRequest. Not compared when a request is
+   * repeated: phones roam.
    *
    * @generated from field: string user_ip = 1;
    */
   userIp: string;
 
   /**
-   * The end user's country of residence, ISO 3166-1 alpha-2, two capital letters.
+   * The end user's country of residence, ISO 3166-1 alpha-2, two capital letters, such as GR. A
+   * code that ISO 3166-1 does not have (UK, EL, XK) is refused.
    *
    * @generated from field: string user_country = 2;
    */

@@ -23,8 +23,8 @@ export declare const file_gigagate_v1_activation_service: GenFile;
 export declare type RegisterRequest = Message<"gigagate.v1.RegisterRequest"> & {
   /**
    * The caller's own id of this intent (an order or payment id), 1 to 64 printable ASCII
-   * characters without space and quotation mark. On REST the header Idempotency-Key may carry it instead. It
-   * never expires: the same id stands for the same purchase for ever.
+   * characters without space and quotation mark. On REST the header Idempotency-Key may carry it
+   * instead, bare or in one pair of quotation marks. It never expires: the same id stands for the same purchase for ever.
    *
    * @generated from field: string request_id = 1;
    */
@@ -40,9 +40,10 @@ export declare type RegisterRequest = Message<"gigagate.v1.RegisterRequest"> & {
   /**
    * Free text of the reseller, kept by the vendor and readable later. The gateway puts its own
    * token and a space before it, and both together must fit the gateway's limit (255 bytes unless
-   * configured otherwise; the vendor's own limit is not documented). No control characters, no
-   * space at either end, nothing that looks like the gateway's token. Not a place for personal
-   * data.
+   * configured otherwise; the vendor's own limit is not documented). No control characters, line or
+   * paragraph separators and direction overrides, no space of any kind at either end, nothing that
+   * looks like the gateway's token. All else is text: joiners, direction marks, and characters that
+   * are newer than the gateway. Not a place for personal data.
    *
    * @generated from field: string metatag = 3;
    */
@@ -50,14 +51,17 @@ export declare type RegisterRequest = Message<"gigagate.v1.RegisterRequest"> & {
 
   /**
    * The end user's own address, IPv4 or IPv6 without zone, asked for regional compliance: not
-   * this service's address. Not compared when a request is repeated: phones roam.
+   * this service's address. An address that nobody can have (unspecified, loopback, multicast,
+   * broadcast) is refused. The vendor gets it in canonical form: IPv6 as RFC 5952 writes it, and an
+   * IPv4 address in IPv6 as IPv4. Not compared when a request is repeated: phones roam.
    *
    * @generated from field: string user_ip = 4;
    */
   userIp: string;
 
   /**
-   * The end user's country of residence, ISO 3166-1 alpha-2, two capital letters.
+   * The end user's country of residence, ISO 3166-1 alpha-2, two capital letters, such as GR. A
+   * code that ISO 3166-1 does not have (UK, EL, XK) is refused.
    *
    * @generated from field: string user_country = 5;
    */

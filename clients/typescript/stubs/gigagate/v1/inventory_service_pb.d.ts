@@ -14,11 +14,25 @@ import type { Money } from "./money_pb.js";
 export declare const file_gigagate_v1_inventory_service: GenFile;
 
 /**
- * ListInventoryItemsRequest asks for the whole inventory: the vendor knows no paging of it.
+ * ListInventoryItemsRequest asks for a page of the inventory.
  *
  * @generated from message gigagate.v1.ListInventoryItemsRequest
  */
 export declare type ListInventoryItemsRequest = Message<"gigagate.v1.ListInventoryItemsRequest"> & {
+  /**
+   * At most so many. 0, and more than 1000, mean 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * next_page_token of the page before; empty for the first page. It is opaque, and any other text
+   * is refused.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -28,24 +42,31 @@ export declare type ListInventoryItemsRequest = Message<"gigagate.v1.ListInvento
 export declare const ListInventoryItemsRequestSchema: GenMessage<ListInventoryItemsRequest>;
 
 /**
- * ListInventoryItemsResponse is the whole inventory.
+ * ListInventoryItemsResponse is one page.
  *
  * @generated from message gigagate.v1.ListInventoryItemsResponse
  */
 export declare type ListInventoryItemsResponse = Message<"gigagate.v1.ListInventoryItemsResponse"> & {
   /**
-   * The items, in the vendor's order.
+   * The items, in the order of their ids.
    *
    * @generated from field: repeated gigagate.v1.InventoryItem items = 1;
    */
   items: InventoryItem[];
 
   /**
-   * When the vendor was read.
+   * When the vendor was read. It may differ from page to page.
    *
    * @generated from field: google.protobuf.Timestamp read_time = 2;
    */
   readTime?: Timestamp | undefined;
+
+  /**
+   * page_token of the next page; empty on the last.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -139,7 +160,7 @@ export declare const InventoryItemSchema: GenMessage<InventoryItem>;
  */
 export declare const InventoryService: GenService<{
   /**
-   * ListInventoryItems lists what can be sold, from a cache of a few seconds.
+   * ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
    *
    * Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
    *

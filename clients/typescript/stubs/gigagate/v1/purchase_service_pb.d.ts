@@ -442,14 +442,15 @@ export declare type ListPurchasesRequest = Message<"gigagate.v1.ListPurchasesReq
   toTime?: Timestamp | undefined;
 
   /**
-   * At most so many, up to 500; 0 means 50.
+   * At most so many. 0 means 50, and more than 500 means 500.
    *
    * @generated from field: int32 page_size = 6;
    */
   pageSize: number;
 
   /**
-   * next_page_token of the page before; empty for the first page.
+   * next_page_token of the page before, with the same filters; empty for the first page. It is
+   * opaque, and any other text is refused.
    *
    * @generated from field: string page_token = 7;
    */
@@ -581,7 +582,8 @@ export declare type ResolvePurchaseRequest = Message<"gigagate.v1.ResolvePurchas
   operator: string;
 
   /**
-   * What the word rests on (a ticket, a portal entry), for the history.
+   * What the word rests on (a ticket, a portal entry), for the history. No control characters, line
+   * or paragraph separators and direction overrides.
    *
    * @generated from field: string note = 5;
    */
