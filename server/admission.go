@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,6 +69,9 @@ func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context,
 	}
 	call.release = sync.OnceFunc(func() { limit.Release(client) })
 	call.parts.Store(2)
+	if name, ok := strings.CutPrefix(info.FullMethodName, "/"); !ok || !strings.Contains(name, "/") {
+		call.parts.Store(1) // it names no method: grpc-go ends it without a handler, and tells admissionStats nothing
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	call.end = time.AfterFunc(patience, cancel)
 	context.AfterFunc(ctx, func() {
