@@ -9,17 +9,22 @@ import (
 	"sync"
 )
 
-// framed is a REST connection that keeps the head of the present request as it came. net/http drops a Content-Length
-// beside a Transfer-Encoding without a word. A proxy that goes by the one and a server that goes by the other disagree
-// about where the next request begins (RFC 9112 section 11.2).
+// framed is a REST connection that looks for the two headers which say where a request ends. net/http drops a Content-Length
+// beside a Transfer-Encoding without a word, and heeds no Transfer-Encoding of HTTP/1.0. A proxy that goes by the one and a
+// server that goes by the other disagree about where the next request begins (RFC 9112 section 11.2).
 type framed struct {
 	net.Conn
-	mu   sync.Mutex
-	head []byte // what was read since the end of the request before, as far as a head may go
+	mu sync.Mutex
+	// length and coding: the header was read since the end of the request before, maybe as part of a body.
+	length, coding bool
+	earlier        bool   // a length was read before that
+	last           []byte // the end of what was read: a name may come in two parts
 }
 
-// mostHead is more than net/http takes of a head whose size is bounded by 16 KiB.
-const mostHead = 24 << 10
+const (
+	lengthHeader = "\ncontent-length"
+	codingHeader = "\ntransfer-encoding:"
+)
 
 // Framed makes the connections that REST is served on. The [http.Server] needs [WithConnection] as its ConnContext.
 func Framed(listener net.Listener) net.Listener { return framedListener{listener} }
@@ -40,7 +45,10 @@ func (c *framed) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.head = append(c.head, p[:min(n, mostHead-len(c.head))]...)
+	text := append(c.last, bytes.ToLower(p[:n])...)
+	c.length = c.length || bytes.Contains(text, []byte(lengthHeader))
+	c.coding = c.coding || bytes.Contains(text, []byte(codingHeader))
+	c.last = append(c.last[:0], text[max(0, len(text)-len(codingHeader)+1):]...)
 	return n, err
 }
 
@@ -48,16 +56,20 @@ func (c *framed) Read(p []byte) (int, error) {
 func (c *framed) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.head = c.head[:0]
+	c.earlier = c.earlier || c.length
+	c.length, c.coding = false, false
 }
 
-// isAmbiguous reports whether the head of a request with a Transfer-Encoding also has a Content-Length, or cannot be told
-// from what else was read.
-func (c *framed) isAmbiguous() bool {
+// isAmbiguous reports whether a request with a Transfer-Encoding also has a Content-Length, or cannot be told from the one
+// before. Where it cannot have a length mayStay is true: one that was read earlier may have been this request's, behind
+// another that did not wait for its answer.
+func (c *framed) isAmbiguous(r *http.Request) (ambiguous, mayStay bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	head := bytes.ToLower(c.head)
-	return !bytes.Contains(head, []byte("\ntransfer-encoding:")) || bytes.Contains(head, []byte("\ncontent-length"))
+	if !r.ProtoAtLeast(1, 1) {
+		return c.coding, false
+	}
+	return !c.coding || c.length, !c.earlier
 }
 
 type connectionKey struct{}
@@ -70,12 +82,21 @@ func WithConnection(ctx context.Context, conn net.Conn) context.Context {
 // checkFraming refuses a request whose end is ambiguous, and ends its connection. It also makes a chunked body of no bytes
 // no body at all.
 func checkFraming(w http.ResponseWriter, r *http.Request) *failure {
-	if r.ContentLength >= 0 {
+	chunked := r.ContentLength < 0
+	if !chunked && r.ProtoAtLeast(1, 1) {
 		return nil
 	}
-	if conn, ok := r.Context().Value(connectionKey{}).(*framed); ok && conn.isAmbiguous() {
-		w.Header().Set("Connection", "close")
-		return malformed("", "a request has a Content-Length or a Transfer-Encoding, not both, and a chunked one is not pipelined")
+	if conn, ok := r.Context().Value(connectionKey{}).(*framed); ok {
+		ambiguous, mayStay := conn.isAmbiguous(r)
+		if ambiguous || !mayStay {
+			w.Header().Set("Connection", "close")
+		}
+		if ambiguous {
+			return malformed("", "a request has a Content-Length or a Transfer-Encoding, not both, and a chunked one is HTTP/1.1 and not pipelined")
+		}
+	}
+	if !chunked {
+		return nil
 	}
 	var first [1]byte
 	switch _, err := io.ReadFull(r.Body, first[:]); err {

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	chunkedHead = "POST " + restRegister + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+	chunkedHead = "POST " + restRegister + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + coding
+	coding      = "Transfer-Encoding: chunked\r\n"
 	empty       = "0\r\n\r\n"
 )
 
@@ -39,6 +40,8 @@ func TestFraming(t *testing.T) {
 		"no body, chunked":           {"GET /v1/purchases HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + empty, []int{200}, 0},
 		"a body of a GET":            {"GET /v1/purchases HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(order), []int{400}, 0},
 		"a POST without a body":      {"POST /v1/activations/activated-items/u/activate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + empty, []int{404}, 0},
+		"a length, HTTP/1.0":         {strings.Replace(chunkedHead, "1.1", "1.0", 1) + "Connection: keep-alive\r\nContent-Length: 4\r\n\r\n1a\r\n" + chunkedHead + "\r\n" + chunks(order), []int{400}, 0},
+		"no length, HTTP/1.0":        {strings.Replace(chunkedHead, "1.1", "1.0", 1) + "Connection: keep-alive\r\n\r\n" + chunkedHead + "\r\n" + chunks(order), []int{400}, 0},
 		"two lengths":                {"POST " + restRegister + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", []int{400}, 0},
 		"a chunk that stops":         {chunkedHead + "\r\n10\r\nabc", []int{400}, 0},
 		"a coding that is not known": {strings.Replace(chunkedHead, "chunked", "gzip, chunked", 1) + "\r\n" + chunks(order), []int{501}, 0},
@@ -102,5 +105,50 @@ func TestChunkedOneAfterTheOther(t *testing.T) {
 		if answer.StatusCode != http.StatusOK {
 			t.Fatalf("%d: status %d", i, answer.StatusCode)
 		}
+	}
+}
+
+// What came before on the connection hides no length: the connection of a request that may have had one ends with it.
+func TestFramingBehindAnotherRequest(t *testing.T) {
+	t.Parallel()
+	const get = "GET /v1/purchases HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	order := validJSON + "}"
+	unread := strings.Repeat("\ntransfer-encoding: x", 2000) // more than a head can have
+	for name, test := range map[string]struct {
+		first, second string
+		status        int
+	}{
+		"behind a body that nobody read": {
+			fmt.Sprintf("POST /v1/nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(unread), unread),
+			chunkedHead + "Content-Length: 3\r\n\r\n" + chunks(order), http.StatusBadRequest,
+		},
+		"the length read with the request before": {
+			get + strings.TrimSuffix(chunkedHead, coding) + "Content-Length: 3\r\nX: y",
+			"\r\n" + coding + "\r\n" + chunks(order), http.StatusOK,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := open(t, setup{})
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.restAddr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			answers := bufio.NewReader(conn)
+			var answer *http.Response
+			for _, text := range []string{test.first, test.second} {
+				if _, err := io.WriteString(conn, text); err != nil {
+					t.Fatal(err)
+				}
+				if answer, err = http.ReadResponse(answers, nil); err != nil {
+					t.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, answer.Body)
+			}
+			if answer.StatusCode != test.status || !answer.Close {
+				t.Errorf("status %d, the connection ends: %t", answer.StatusCode, answer.Close)
+			}
+		})
 	}
 }

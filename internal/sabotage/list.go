@@ -425,4 +425,11 @@ var sabotages = []sabotage{
 	{"gRPC tells what it was given", []edit{{
 		"cmd/gigagate/main.go", "	takeOverGRPC()\n", "",
 	}}, program, "TestTelemetryTellsNoSecret"},
+	// Where a request over REST ends.
+	{"a length that was read with the request before is forgotten", []edit{{
+		"server/framing.go", "	c.earlier = c.earlier || c.length\n", "",
+	}}, doors, "TestFramingBehindAnotherRequest"},
+	{"a coding of HTTP/1.0 is nothing to speak of", []edit{{
+		"server/framing.go", "		return c.coding, false\n", "		return false, true\n",
+	}}, doors, "TestFraming$"},
 }
