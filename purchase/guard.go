@@ -2,6 +2,7 @@ package purchase
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"time"
 
@@ -70,6 +71,27 @@ func (e *Engine) guard(ctx context.Context, order Order) error {
 		return err
 	}
 	return e.guardCountrySet(ctx, order, item, inventory.Items)
+}
+
+// guardAgain is guard for the next send of a purchase with a price limit. Since the one before, the price may have risen, or
+// this process been started with a lower limit.
+func (e *Engine) guardAgain(ctx context.Context, order Order) *GuardError {
+	if len(e.priceLimits(order)) == 0 {
+		return nil
+	}
+	refused, _ := errors.AsType[*GuardError](e.guard(ctx, order))
+	return refused
+}
+
+// lasts reports whether another read will most likely say the same.
+func (e *GuardError) lasts() bool { return e != nil && e.Reason != PriceUnreadable }
+
+// evidence is the guard's word for a purchase's history.
+func (e *GuardError) evidence() Evidence {
+	if e == nil {
+		return Evidence{}
+	}
+	return Evidence{Note: e.Error()}
 }
 
 // guardCountrySet refuses a top-up whose item covers another country set than what we sold the

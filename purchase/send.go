@@ -165,10 +165,14 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 		if p.State != Accepted {
 			return
 		}
+		refused := e.guardAgain(ctx, p.Order)
 		// A token refused twice is refused for good, and so are credentials and a certificate; the window does not help.
-		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || turnedAway > 1 || lasting || !e.sleep(ctx, pause) {
-			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway})
+		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || turnedAway > 1 || lasting || refused.lasts() || !e.sleep(ctx, pause) {
+			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway, Evidence: refused.evidence()})
 			return
+		}
+		if refused != nil {
+			continue // until the price can be read
 		}
 		began = time.Now()
 		var ok bool

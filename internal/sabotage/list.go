@@ -129,6 +129,9 @@ var sabotages = []sabotage{
 	{"the gateway's own price limit gives way to the order's", []edit{{
 		"purchase/guard.go", "			limits = append(limits, *limit)\n", "			return []Price{*limit}\n",
 	}}, simulation, "TestGatewaysPriceLimit"},
+	{"a price limit holds for the first send alone", []edit{{
+		"purchase/send.go", "		refused := e.guardAgain(ctx, p.Order)\n", "		var refused *GuardError\n",
+	}}, simulation, "TestPriceLimitHoldsForEverySend"},
 	{"the gateway's price limit is not passed on", []edit{{
 		"cmd/gigagate/serve.go", "		MaxPurchasePrice: limit,\n", "		MaxPurchasePrice: func(*purchase.Price) *purchase.Price { return nil }(limit),\n",
 	}}, program, "TestServeHasAPriceLimit"},

@@ -175,3 +175,60 @@ func TestExcessAfterTheSale(t *testing.T) {
 		})
 	}
 }
+
+// TestPriceLimitHoldsForEverySend: a price may rise while a purchase waits for its next send, and a gateway may be started
+// again with a lower limit.
+func TestPriceLimitHoldsForEverySend(t *testing.T) {
+	t.Parallel()
+	cheap := m{
+		"code": 200, "contentType": "application/json",
+		"body": `[{"id":"` + sandbox.ItemWorldwide50MB + `","countrySet":"WWW","prices":[{"priceValue":1.00,"currencyCode":"USD"}]}]`,
+	}
+	unsold := func(t *testing.T, w *world) {
+		t.Helper()
+		p, took := w.becomes(t, "order-0", purchase.Failed, time.Hour)
+		if p.Reason != purchase.NeverSent || len(w.salesOf(t, "order-0")) != 0 || took > sendWindow {
+			t.Errorf("%s after %s, %d sold", p.Reason, took, len(w.salesOf(t, "order-0")))
+		}
+	}
+	for _, limit := range []string{"order", "gateway"} {
+		t.Run(limit+", the price rises", func(t *testing.T) {
+			t.Parallel()
+			p, c := plan{}, register("order-0", "")
+			if c.order.MaxPurchasePrice = usd(t, "1.20"); limit == "gateway" {
+				p.maxPurchasePrice, c.order.MaxPurchasePrice = c.order.MaxPurchasePrice, nil
+			}
+			stage(t, p, func(t *testing.T, w *world) {
+				w.inject(t, inventoryPath, "status", 1, cheap)
+				w.inject(t, registerPath, "unauthorized", 1, nil)
+				wants(t, w.buy(w.replica(0), c), toldFailed)
+				unsold(t, w)
+			})
+		})
+	}
+	t.Run("the gateway's limit is lowered", func(t *testing.T) {
+		t.Parallel()
+		// SQLite, whose purchases are taken up at once after a restart.
+		stageOn(t, openSQLite, plan{throttledHasNoEffect: true}, func(t *testing.T, w *world) {
+			w.inject(t, registerPath, "throttle", 5, nil)
+			c := register("order-0", "")
+			c.deadline = time.Second
+			w.buy(w.replica(0), c)
+			w.plan.maxPurchasePrice = usd(t, "1.20")
+			w.replica(0).kill(time.Second)
+			pause(2 * time.Second)
+			unsold(t, w)
+		})
+	})
+	t.Run("the price cannot be read for a while", func(t *testing.T) {
+		t.Parallel()
+		stage(t, plan{}, func(t *testing.T, w *world) {
+			w.inject(t, inventoryPath, "status", 1, cheap)
+			w.inject(t, registerPath, "unauthorized", 1, nil)
+			w.inject(t, inventoryPath, "5xx", 6, nil)
+			c := register("order-0", "")
+			c.order.MaxPurchasePrice = usd(t, "1.50")
+			wants(t, w.buy(w.replica(0), c), told)
+		})
+	})
+}
