@@ -133,7 +133,7 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	}
 	open, foreign := r.unsettled(watched)
 	r.engine.instruments.open(ctx, open)
-	r.keepOpen(open)
+	r.keepOpen(slices.Concat(open, foreign))
 	if near := r.aroundDue(open); len(near) > 0 {
 		open = r.settleFound(ctx, open, r.readAround(ctx, near))
 	}

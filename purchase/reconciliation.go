@@ -44,18 +44,24 @@ func (r *reconciler) reconciliation(p Purchase) *Reconciliation {
 		NextRead: later(time.Now(), r.lastScan.Add(r.scanPause())), Operator: a.look.operator,
 	}
 	switch {
+	case told.Missing != "":
 	case !r.engine.owns(p.Account):
 		told.Missing = "its package under its mark: it was bought with another client id, and the records read may be another account's; " + sameAccount
 		told.Operator = r.lastByte(p).Add(r.config.GiveUp)
-	case told.Missing == "":
+	default:
 		told.Missing = missingTime(quietEnd)
 	}
 	if p.State == NeedsOperator {
 		told.Operator = time.Time{}
+		if !p.Reason.unread() {
+			told.Missing = missingPackage // no absence settles it any more
+		}
 		told.Missing += "; or an operator's word"
 	}
 	return told
 }
+
+const missingPackage = "one package under its mark that can be what was ordered, and is no other purchase's"
 
 func missingTime(quietEnd time.Time) string {
 	return "time: the vendor may not show a sale of that time before " + quietEnd.UTC().Format(time.RFC3339)
@@ -73,17 +79,25 @@ func (r *reconciler) tellFound(p Purchase, missing string) {
 	r.tell(p, look{at: time.Now(), result: "the vendor's records show a package under its mark", missing: missing})
 }
 
+// lackedBy is what a read that lacked a purchase shows of any.
+func (r *reconciler) lackedBy(scan *sighting) look {
+	l := look{at: scan.began, result: "the vendor's list lacks it"}
+	if !scan.complete {
+		l.failed = r.failedScans
+		l.result = fmt.Sprintf("the vendor's list could not be read (time %d in a row): %s", l.failed, scan.failure())
+	}
+	return l
+}
+
 // tellAbsent is for a read that lacked p. Its cases are those of weighAbsence.
 func (r *reconciler) tellAbsent(p Purchase, scan *sighting) {
-	l := look{at: scan.began, result: "the vendor's list lacks it"}
+	l := r.lackedBy(scan)
 	a, quietEnd := r.absences[p.ID], r.quietEnd(p)
 	older, younger := scan.witnessed(p)
 	// unproven reads go to an operator after absentReads of them.
 	inVain := later(quietEnd, scan.began).Add(time.Duration(max(0, absentReads-a.unproven)) * r.config.Quiet / 4)
 	switch {
 	case !scan.complete:
-		l.failed = r.failedScans
-		l.result = fmt.Sprintf("the vendor's list could not be read (time %d in a row): %s", l.failed, scan.failure())
 		l.missing = "a complete read of the vendor's list"
 		l.operator = later(r.lastComplete, r.lastByte(p)).Add(r.config.GiveUp)
 	case scan.unvouched[p.ID]:

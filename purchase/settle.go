@@ -27,6 +27,7 @@ func (r *reconciler) settleFound(ctx context.Context, open []Purchase, seen *sig
 func (r *reconciler) settleForeign(ctx context.Context, foreign []Purchase, seen *sighting) []Purchase {
 	rest := r.settleFound(ctx, foreign, seen)
 	for _, p := range rest {
+		r.tell(p, r.lackedBy(seen))
 		if ctx.Err() == nil && time.Now().After(r.lastByte(p).Add(r.config.GiveUp)) {
 			r.beyondEvidence(ctx, p, OtherAccount)
 		}
@@ -39,6 +40,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 	record := records[0]
 	for _, other := range records[1:] {
 		if other.ActivatedItem.UID != record.ActivatedItem.UID {
+			r.tellFound(p, missingPackage)
 			r.beyondEvidence(ctx, p, SeveralFound)
 			return
 		}
@@ -49,6 +51,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 		return // the customer or the eSIM is not readable yet, and without them a sale is of little use
 	}
 	if !plausible(p, record) {
+		r.tellFound(p, missingPackage)
 		r.beyondEvidence(ctx, p, OtherFound)
 		return
 	}
@@ -60,6 +63,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 	switch err := r.bind(ctx, p, change); {
 	case err == nil:
 	case errors.Is(err, ErrItemTaken):
+		r.tellFound(p, missingPackage)
 		r.beyondEvidence(ctx, p, ItemTaken)
 	default:
 		r.tellFound(p, "a write of this gateway's journal, which failed")

@@ -435,4 +435,11 @@ var sabotages = []sabotage{
 	{"a coding of HTTP/1.0 is nothing to speak of", []edit{{
 		"server/framing.go", "		return c.coding, false\n", "		return false, true\n",
 	}}, doors, "TestFraming$"},
+	// What is told of why a purchase is not settled.
+	{"what was found is told as lacking", []edit{{
+		"purchase/settle.go", "			r.tellFound(p, missingPackage)\n			r.beyondEvidence(ctx, p, SeveralFound)\n", "			r.beyondEvidence(ctx, p, SeveralFound)\n",
+	}}, simulation, "TestWhyUncertainOfWhatWasFound"},
+	{"what an operator alone can settle is told to wait for reads", []edit{{
+		"purchase/reconciliation.go", "		if !p.Reason.unread() {\n", "		if false {\n",
+	}}, simulation, "TestWhyUncertainOfWhatWasFound"},
 }

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -76,5 +77,48 @@ func TestWhyUncertainWithWitnesses(t *testing.T) {
 			t.Error(text)
 		}
 		w.becomes(t, "order-0", purchase.Failed, time.Hour)
+	})
+}
+
+// TestWhyUncertainOfWhatWasFound: what an earlier read lacked is not told any more once a package is there, and what only an
+// operator can settle does not wait for reads.
+func TestWhyUncertainOfWhatWasFound(t *testing.T) {
+	t.Parallel()
+	shows := func(t *testing.T, w *world, result, missing string) {
+		t.Helper()
+		told := w.replica(0).engine.Reconciliation(w.of(t, "order-0"))
+		if told.LastResult != result || !strings.HasPrefix(told.Missing, missing) || told.FailedReads != 0 || told.LastRead.IsZero() {
+			t.Errorf("%+v", told)
+		}
+	}
+	const found, lacked = "the vendor's records show a package under its mark", "the vendor's list lacks it"
+	const onePackage = "one package under its mark that can be what was ordered, and is no other purchase's; or an operator's word"
+
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		w.inject(t, listPath, "list_fail", 9, nil)
+		w.interceptWith(func(rw http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != registerPath {
+				return false
+			}
+			w.sellTwice(r)
+			rw.WriteHeader(http.StatusBadGateway)
+			return true
+		})
+		c := register("order-0", "")
+		c.deadline = time.Second
+		wants(t, w.buy(w.replica(0), c), unsettled)
+		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		shows(t, w, found, onePackage)
+	})
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		w.lose(t, register("order-0", gigastore.ModeOnDemand))
+		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		shows(t, w, lacked, onePackage)
+	})
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		w.lose(t, register("order-0", ""))
+		w.newClientID(false)
+		pause(time.Minute)
+		shows(t, w, lacked, "its package under its mark: it was bought with another client id")
 	})
 }
