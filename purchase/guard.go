@@ -137,7 +137,7 @@ func guardItem(order Order, limits []Price, item gigastore.InventoryItem) error 
 	for _, limit := range limits {
 		price, ok := priceIn(item.Prices, limit.Currency)
 		switch {
-		case !ok:
+		case !ok, price.Cmp(gigastore.Decimal{}) < 0:
 			return &GuardError{Reason: PriceUnreadable}
 		case price.Cmp(limit.Amount) > 0:
 			return &GuardError{Reason: AbovePriceLimit}

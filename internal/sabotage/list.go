@@ -132,6 +132,9 @@ var sabotages = []sabotage{
 	{"a price limit holds for the first send alone", []edit{{
 		"purchase/send.go", "		refused := e.guardAgain(ctx, p.Order)\n", "		var refused *GuardError\n",
 	}}, simulation, "TestPriceLimitHoldsForEverySend"},
+	{"a negative price is below every limit", []edit{{
+		"purchase/guard.go", "		case !ok, price.Cmp(gigastore.Decimal{}) < 0:\n", "		case !ok:\n",
+	}}, simulation, "TestNegativePriceIsNoPrice"},
 	{"the gateway's price limit is not passed on", []edit{{
 		"cmd/gigagate/serve.go", "		MaxPurchasePrice: limit,\n", "		MaxPurchasePrice: func(*purchase.Price) *purchase.Price { return nil }(limit),\n",
 	}}, program, "TestServeHasAPriceLimit"},

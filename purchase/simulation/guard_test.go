@@ -232,3 +232,19 @@ func TestPriceLimitHoldsForEverySend(t *testing.T) {
 		})
 	})
 }
+
+// TestNegativePriceIsNoPrice: it is below any limit, and the vendor does not pay for packages.
+func TestNegativePriceIsNoPrice(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{maxPurchasePrice: usd(t, "1.20")}, func(t *testing.T, w *world) {
+		before := w.box.Ledger()
+		w.inject(t, inventoryPath, "status", 1, m{
+			"code": 200, "contentType": "application/json",
+			"body": `[{"id":"` + sandbox.ItemWorldwide50MB + `","countrySet":"WWW","prices":[{"priceValue":-1.49,"currencyCode":"USD"}]}]`,
+		})
+		a := w.buy(w.replica(0), register("order-0", ""))
+		if guarded, ok := errors.AsType[*purchase.GuardError](a.err); !ok || guarded.Reason != purchase.PriceUnreadable || w.posts(before) != 0 {
+			t.Errorf("%s, %d POSTs", a, w.posts(before))
+		}
+	})
+}
