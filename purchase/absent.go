@@ -2,7 +2,11 @@ package purchase
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
+
+	"gigagate.internal/gigastore"
 )
 
 // AbsenceError says that the vendor's records do not show yet that nothing was sold. Only a forced
@@ -34,6 +38,11 @@ func (r *reconciler) checkAbsent(ctx context.Context, p Purchase) error {
 	}
 	s := newSighting()
 	s.asked[p.ID] = true
+	bought, err := r.witnessesOfAccount(ctx, p)
+	if err != nil {
+		return &AbsenceError{Retry: r.scanPause(), why: "the journal cannot be read"}
+	}
+	proofs := s.ask(bought)
 	for record, err := range r.engine.vendor.ActivatedItems(ctx, newestFirst) {
 		if err != nil {
 			return &AbsenceError{Retry: r.scanPause(), why: "the vendor's list cannot be read"}
@@ -44,7 +53,28 @@ func (r *reconciler) checkAbsent(ctx context.Context, p Purchase) error {
 		r.nudge() // the reconciler settles what is there
 		return &AbsenceError{why: "the vendor's list shows a package under its mark"}
 	}
+	shown := func(id string) bool { return len(s.of(id)) > 0 }
+	if p.Account != r.engine.vendor.Account() && !slices.ContainsFunc(proofs, shown) {
+		return &AbsenceError{why: "the vendor's list shows nothing that was bought with its client id, and may be another account's"}
+	}
 	return nil
+}
+
+// witnessesOfAccount lists purchases that were made with the same client id as p, if that is a former one. That both ids are of one
+// account is a person's word. A package of the one that is shown to the other proves it.
+func (r *reconciler) witnessesOfAccount(ctx context.Context, p Purchase) (bought []Purchase, err error) {
+	if p.Account == r.engine.vendor.Account() {
+		return nil, nil
+	}
+	for _, kind := range []Kind{Register, TopUp, TopUpWithProfile} {
+		for _, mode := range []gigastore.ActivationMode{gigastore.ModeNow, gigastore.ModeFirstUse, gigastore.ModeOnDemand} {
+			like := p
+			like.Order.Kind, like.Order.ActivationMode = kind, mode
+			some, failed := r.witnesses(ctx, like, []string{p.Account}, Span{To: time.Now()})
+			bought, err = append(bought, some...), errors.Join(err, failed)
+		}
+	}
+	return bought, err
 }
 
 // seen returns what this process knows of an attempt: the time by which the vendor must show a sale, and the reads that

@@ -445,4 +445,7 @@ var sabotages = []sabotage{
 	{"what an operator alone can settle is told to wait for reads", []edit{{
 		"purchase/reconciliation.go", "		if !p.Reason.unread() {\n", "		if false {\n",
 	}}, simulation, "TestWhyUncertainOfWhatWasFound"},
+	{"the list of another account shows that nothing was sold", []edit{{
+		"purchase/absent.go", "	if p.Account != r.engine.vendor.Account() && !slices.", "	if false && !slices.",
+	}}, simulation, "TestNothingSoldWithAClientIDOfAnotherAccount"},
 }

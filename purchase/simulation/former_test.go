@@ -184,3 +184,24 @@ func TestNewClientIDAndANamedPackage(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingSoldWithAClientIDOfAnotherAccount: a person's word that both ids are of one account is wrong, and the word that
+// nothing was sold rests on the list of the wrong account. It has to show something that was bought with the former id.
+func TestNothingSoldWithAClientIDOfAnotherAccount(t *testing.T) {
+	t.Parallel()
+	p := plan{accountsApart: true, otherAccountAfterRestart: true, older: olderRegister}
+	stage(t, p, func(t *testing.T, w *world) {
+		w.inject(t, listPath, "list_fail", 100000, nil)
+		w.sellUnseen(t, register("order-0", ""))
+		w.newClientID(true)
+		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
+		pause(time.Hour)
+		got, refused := w.nothingSold(t, "order-0", false)
+		if refused == nil || refused.Retry != 0 || !strings.Contains(refused.Error(), "another account") {
+			t.Errorf("%d sold, and the word that nothing was is taken: %s %s, %v", len(w.salesOf(t, "order-0")), got.State, got.Reason, refused)
+		}
+		if got, refused := w.nothingSold(t, "order-0", true); refused != nil || got.Reason != purchase.ReasonOperator {
+			t.Errorf("a forced word: %v", refused)
+		}
+	})
+}
