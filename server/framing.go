@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 )
 
@@ -45,7 +46,7 @@ func (c *framed) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	text := append(c.last, bytes.ToLower(p[:n])...)
+	text := slices.Concat(c.last, bytes.ToLower(p[:n]))
 	c.length = c.length || bytes.Contains(text, []byte(lengthHeader))
 	c.coding = c.coding || bytes.Contains(text, []byte(codingHeader))
 	c.last = append(c.last[:0], text[max(0, len(text)-len(codingHeader)+1):]...)
