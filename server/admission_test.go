@@ -142,3 +142,25 @@ func TestCallThatNeverStarts(t *testing.T) {
 		}
 	})
 }
+
+// grpc-go ends a call whose path names no service and method, and tells nobody of it. Its place comes back all the same: a
+// client that could keep one with each such call would shut the port for ever.
+func TestCallOfNoMethodGivesItsPlaceBack(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"/x", "x/y", "", "/"} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newAdmission()
+			stream, leave := from(t, "10.0.0.1")
+			for range maxCalls / 2 {
+				if _, err := a.admit(stream, &tap.Info{FullMethodName: method}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			leave() // as grpc-go does after its answer
+			synctest.Wait()
+			if !a.calls.Take("10.0.0.1") {
+				t.Errorf("places were lost to %q", method)
+			}
+		})
+	}
+}
