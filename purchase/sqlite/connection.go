@@ -17,8 +17,9 @@ import (
 //go:embed schema.sql
 var schema string
 
-// migrations bring the file from version i, kept in user_version, to i+1. A migration tool would
-// bring a table, a lock and a second connection, none of which one exclusive file needs.
+// migrations[i] brings the file from version i to version i+1. SQLite's user_version holds the version. A
+// migration tool would need a table, a lock and a second connection. A file with a single user needs none of
+// them.
 var migrations = []string{schema}
 
 // connection is the one connection to the file. Only the writer uses it.
@@ -26,21 +27,21 @@ type connection struct {
 	pool *sql.DB
 	conn *sql.Conn
 	open map[string]row // see remember
-	// newest is the number of the newest purchase that was inserted.
+	// newest is the highest purchase number inserted so far.
 	newest int64
-	// database and log are the files as they were opened.
+	// database and log identify the two files that are open, so that inPlace notices a swap.
 	database, log openFile
 	statements
 }
 
-// openFile is a file, and where it has to stay: what is written to one that was deleted or moved away is lost with this
-// process, while another gateway finds its place free.
+// openFile is an open file and the path it has to stay at. If the file is deleted or moved away, everything
+// written to it is lost when this process ends. Another gateway could also start with a new file at the path.
 type openFile struct {
 	path string
 	info os.FileInfo
 }
 
-// statements are prepared for as long as the connection lives.
+// statements are prepared once, when the connection opens.
 type statements struct {
 	begin, commit, rollback *sql.Stmt
 
@@ -54,8 +55,9 @@ type statements struct {
 	checkpoint, walFrames                *sql.Stmt
 }
 
-// connect opens the file, alone, with every commit durable. What a commit that failed left in the
-// write-ahead log counts from here on: it is brought to the database file and synced.
+// connect opens the file for this process alone and makes every commit durable. A failed commit may have left
+// its pages in the WAL. From here on such a commit counts: connect copies the WAL into the database file and
+// syncs it.
 func connect(ctx context.Context, path string) (_ *connection, err error) {
 	pool, err := sql.Open("sqlite", location(path))
 	if err != nil {
@@ -67,22 +69,22 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 			err = errors.Join(err, c.close())
 		}
 	}()
-	if c.database, err = hold(path); err != nil { // before it is opened: one that is exchanged meanwhile is noticed then
+	if c.database, err = hold(path); err != nil { // before it is opened, so that a swap during the open is noticed
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	if c.conn, err = pool.Conn(ctx); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	for _, pragma := range []string{
-		// Before the first access: so the lock is taken with it, and the index of the log lives in this
-		// process's memory instead of a shared file.
+		// This comes before the first access. The first access then takes the lock, and SQLite keeps the
+		// WAL index in memory instead of in a shared file.
 		"locking_mode = EXCLUSIVE",
-		"schema_version", // reads the file: one that is no database stays as it is
+		"schema_version", // reads the file, so a file that is not a database fails here and stays unchanged
 		"journal_mode = WAL",
 		"synchronous = FULL",
 		"foreign_keys = ON",
 		"trusted_schema = OFF",
-		"cache_size = -2000", // KiB; a larger one costs more CPU than it saves
+		"cache_size = -2000", // KiB; a larger cache costs more CPU than it saves
 		"wal_autocheckpoint = 0",
 	} {
 		if err = c.exec(ctx, "PRAGMA "+pragma); err != nil {
@@ -106,7 +108,7 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 	if err := c.settleLog(ctx); err != nil {
 		return nil, err
 	}
-	place, err := filepath.EvalSymlinks(path) // where SQLite keeps the log
+	place, err := filepath.EvalSymlinks(path) // SQLite puts the WAL beside the target of a link
 	if err != nil {
 		return nil, err
 	}
@@ -115,11 +117,12 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 }
 
 func hold(path string) (openFile, error) {
-	info, err := os.Stat(path) //nolint:gosec // the operator names the file
+	info, err := os.Stat(path) //nolint:gosec // the operator chooses the path
 	return openFile{path, info}, err
 }
 
-// inPlace fails if another process, started now, would not find this file, which this one has open.
+// inPlace returns an error if the path no longer leads to the open file. A process started now would not find
+// the file then.
 func (f openFile) inPlace() error {
 	info, err := os.Stat(f.path)
 	if err != nil {
@@ -131,7 +134,7 @@ func (f openFile) inPlace() error {
 	return nil
 }
 
-// checkSettings: SQLite keeps silent about pragmas that it does not follow.
+// checkSettings reads the pragmas back, because SQLite silently ignores a pragma that it cannot apply.
 func (c *connection) checkSettings(ctx context.Context) error {
 	var locking, journal string
 	var synchronous int
@@ -169,20 +172,20 @@ func (c *connection) migrate(ctx context.Context, path string) error {
 	}
 	switch {
 	case version > len(migrations):
-		return fmt.Errorf("%s has schema version %d, and this gigagate knows %d: it was used by a later one", path, version, len(migrations))
+		return fmt.Errorf("%s has schema version %d, but this gigagate knows only versions up to %d: the file was used by a later one", path, version, len(migrations))
 	case version == 0 && tables > 0:
 		return fmt.Errorf("%s is another program's database", path)
 	case version == 0:
-		return fmt.Errorf("%s holds no journal: restore it, or remove the file yourself to begin with one that knows of no purchase", path)
+		return fmt.Errorf("%s contains no journal: put the journal back, or remove the file to start with an empty one, which can buy old request ids again", path)
 	}
 	return c.bringFrom(ctx, path, version)
 }
 
-// bringFrom brings the file from a version to the newest, and ends the transaction.
+// bringFrom migrates the file from the given version to the newest one, and commits the transaction.
 func (c *connection) bringFrom(ctx context.Context, path string, version int) error {
 	for i, migration := range migrations[version:] {
 		if err := c.exec(ctx, migration); err != nil {
-			return fmt.Errorf("bring %s to schema version %d: %w", path, version+i+1, err)
+			return fmt.Errorf("migrate %s to schema version %d: %w", path, version+i+1, err)
 		}
 	}
 	if err := c.exec(ctx, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))); err != nil {
@@ -228,20 +231,21 @@ func (c *connection) prepare(ctx context.Context) error {
 	return nil
 }
 
-// settleLog makes what the log holds durable, or fails. A commit whose fsync failed may be in the
-// log without being on the disk, and a second fsync of the same file would not say so.
+// settleLog copies the WAL into the database file, syncs it and empties the WAL. After a failed fsync, a commit
+// may be in the WAL without being on disk. Another fsync of the same file would not report that.
 func (c *connection) settleLog(ctx context.Context) error {
 	var busy, frames, copied int
 	if err := c.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &copied); err != nil {
-		return fmt.Errorf("bring the log to the database file: %w", err)
+		return fmt.Errorf("copy the WAL into the database file: %w", err)
 	}
 	if busy != 0 || frames != copied {
-		return fmt.Errorf("bring the log to the database file: %d of %d pages copied", copied, frames)
+		return fmt.Errorf("copy the WAL into the database file: only %d of %d pages were copied", copied, frames)
 	}
 	return nil
 }
 
-// close finalizes the statements first: SQLite keeps a connection, and its lock, while one is left.
+// close finalizes the statements first. SQLite keeps the connection and its lock as long as one statement is
+// open.
 func (c *connection) close() error {
 	var errs []error
 	s := &c.statements
@@ -260,7 +264,7 @@ func (c *connection) close() error {
 	return errors.Join(append(errs, c.pool.Close())...)
 }
 
-// code is SQLite's extended result code, 0 if err is none of SQLite's.
+// code returns SQLite's extended result code, or 0 if err does not come from SQLite.
 func code(err error) int {
 	if e, ok := errors.AsType[*modernc.Error](err); ok {
 		return e.Code()
@@ -268,7 +272,7 @@ func code(err error) int {
 	return 0
 }
 
-// isFault reports whether err is about the file or the connection, and not about one operation.
+// isFault reports whether err concerns the file or the connection. Other errors concern a single operation.
 func isFault(err error) bool {
 	switch code(err) & 0xff {
 	case 0:

@@ -11,8 +11,9 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// TestFileGone: while the file cannot be opened every call fails, writes with a promise, Ping says
-// why, and no new file takes the old one's place. It ends by itself.
+// TestFileGone: while the file cannot be opened, every call fails. Writes fail with ErrNotWritten, and Ping
+// returns the cause. The journal does not create a new file in its place, and it recovers when the file is
+// back.
 func TestFileGone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.db")
@@ -44,7 +45,7 @@ func TestFileGone(t *testing.T) {
 			t.Errorf("claim without a file: err = %v, want ErrNotWritten", err)
 		}
 		if _, err := j.Lookup(t.Context(), kept.Key); err == nil || errors.Is(err, purchase.ErrNotFound) {
-			t.Errorf("look-up without a file: err = %v, which would let it be bought again", err)
+			t.Errorf("look-up without a file: err = %v, so the request id could buy again", err)
 		}
 	}
 	if err := j.Ping(t.Context()); !errors.Is(err, fs.ErrNotExist) {
@@ -52,21 +53,21 @@ func TestFileGone(t *testing.T) {
 	}
 	for _, name := range moved {
 		if _, err := os.Stat(name); err == nil {
-			t.Errorf("%s was made anew", filepath.Base(name))
+			t.Errorf("%s was created again", filepath.Base(name))
 		}
-		// Closing may have brought all of the log home and removed it.
+		// Closing may have copied the whole WAL into the database and removed it.
 		if err := os.Rename(name+".away", name); err != nil && name == path {
 			t.Fatal(err)
 		}
 	}
 	untilUsable(t, j)
 	if !exists(t, j, kept.ID) || !exists(t, j, lost.ID) {
-		t.Error("what was committed is gone")
+		t.Error("a committed purchase is gone")
 	}
 }
 
-// TestFileTakenAway: what is written to a file that was deleted or moved is lost, and a second gateway finds its place
-// free. So nothing is written to it, what it holds is still read, and once it is back all is well.
+// TestFileTakenAway: anything written to a deleted or moved file is lost, and a second gateway could start at
+// its path. So the journal refuses writes, still serves reads, and goes on when the file is back.
 func TestFileTakenAway(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.db")
@@ -88,7 +89,7 @@ func TestFileTakenAway(t *testing.T) {
 			t.Errorf("ping: %v", err)
 		}
 		if _, err := j.Lookup(t.Context(), kept.Key); err != nil {
-			t.Errorf("look-up of what it holds: %v", err)
+			t.Errorf("look-up of a purchase in the file: %v", err)
 		}
 	}
 	rename(t, path, path+".away")
@@ -103,7 +104,7 @@ func TestFileTakenAway(t *testing.T) {
 	}
 }
 
-// TestFileTakenAwayMeanwhile: what was committed to a file that went away before is not called durable.
+// TestFileTakenAwayMeanwhile: if the file disappears before the commit, the commit does not count as durable.
 func TestFileTakenAwayMeanwhile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.db")
@@ -119,7 +120,8 @@ func TestFileTakenAwayMeanwhile(t *testing.T) {
 	}
 }
 
-// TestLogTakenAway: the database file gets from the open log what it lacks, and has a new one.
+// TestLogTakenAway: if only the WAL file is gone, closing checkpoints the open WAL into the database, and the
+// journal goes on with a new WAL.
 func TestLogTakenAway(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.db")
@@ -144,7 +146,8 @@ func TestLogTakenAway(t *testing.T) {
 	}
 }
 
-// TestFileReplaced: a backup is not taken for the journal by a gateway that runs, however it came there.
+// TestFileReplaced: a running gateway does not accept a backup in place of its journal, however the backup got
+// there.
 func TestFileReplaced(t *testing.T) {
 	t.Parallel()
 	for name, restore := range map[string]func(t *testing.T, backup, path string){
@@ -174,16 +177,16 @@ func TestFileReplaced(t *testing.T) {
 				restore(t, backup, path)
 			})
 			if _, err := j.Lookup(t.Context(), kept.Key); err == nil || errors.Is(err, purchase.ErrNotFound) {
-				t.Errorf("look-up: err = %v, which would let it be bought again", err)
+				t.Errorf("look-up: err = %v, so the request id could buy again", err)
 			}
-			if err := j.Ping(t.Context()); !errors.Is(err, errForgetful) {
+			if err := j.Ping(t.Context()); !errors.Is(err, errRolledBack) {
 				t.Errorf("ping: %v", err)
 			}
 		})
 	}
 }
 
-// beforeCommit has something happen between the next group's writes and its commit.
+// beforeCommit calls happens once, between the writes of the next group and its commit.
 func beforeCommit(t *testing.T, j *Journal, happens func()) {
 	t.Helper()
 	inWriter(t, j, func(*connection) {

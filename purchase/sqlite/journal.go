@@ -1,15 +1,15 @@
-// Package sqlite keeps purchases in one SQLite file, which one gateway has open: the journal that
-// needs nothing installed. schema.sql documents the file.
+// Package sqlite keeps purchases in one SQLite file that a single gateway process has open. This journal needs
+// no database server. schema.sql documents the file.
 //
-// All work on the file is done by one goroutine, the writer. Between two transactions it serves the
-// reads that wait; then it puts all writes that wait, of whatever callers, into one transaction, and
-// answers them once that is on the disk. It never waits for more to come: while one group is being
-// synced the next one gathers.
+// One goroutine, the writer, does all work on the file. Between two transactions it serves the waiting reads.
+// Then it puts all waiting writes, from all callers, into one transaction. It answers these callers when the
+// transaction is on disk. The writer never waits for more writes to arrive: while it syncs one group, the next
+// group gathers in the queue.
 //
-// When a transaction cannot be written the writer closes the file, opens it again, brings what the
-// log holds to the disk, and only then goes on; until that works every call fails, [Journal.Ping]
-// says why, and the writer keeps trying. While the file is not at its path writes fail likewise, and
-// it is kept open.
+// If a transaction cannot be written, the writer closes the file and opens it again. It copies the WAL into the
+// database file before it goes on. Until that succeeds, every call fails, [Journal.Ping] returns the cause, and
+// the writer keeps trying. If the file is no longer at its path, writes fail too, but the file stays open and
+// reads still work.
 package sqlite
 
 import (
@@ -23,22 +23,23 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// ErrInUse says that another process, or another journal of this one, has the file open.
+// ErrInUse means that another process has the file open, or another Journal in this process.
 var ErrInUse = errors.New("the journal is in use by another process")
 
-var errForgetful = errors.New("the file lacks purchases that were in it: stop the gateway, put the right file in its place, and start it again")
+var errRolledBack = errors.New("purchases are missing from the file: stop the gateway, put the right file back, and start the gateway again")
 
-// defaultOpen bounds the memory that waiting outcomes can need to some 20 MB.
+// defaultOpen limits the memory for purchases that wait for their outcome to about 20 MB.
 const defaultOpen = 16_384
 
-// Options of a journal; zero fields have the defaults named.
+// Options configure a Journal. A zero field means its default.
 type Options struct {
 	// Now is the journal's clock, time.Now by default.
 	Now func() time.Time
-	// Logger is told when the file cannot be used and when it can again. None by default.
+	// Logger gets a line when the file becomes unusable, and another when it is usable again. By default nothing is
+	// logged.
 	Logger *slog.Logger
-	// MaxOpen is how many purchases may be claimed or sending at a time, 16,384 by default. A claim
-	// beyond it is refused with ErrQueueFull; no other write ever is.
+	// MaxOpen is the maximum number of purchases that wait for their outcome. The default is 16,384. Claim
+	// refuses a purchase beyond it with purchase.ErrQueueFull. No other write is ever refused for this reason.
 	MaxOpen int
 }
 
@@ -51,24 +52,25 @@ type Journal struct {
 	stopped chan struct{}
 
 	maxGroup int
-	// What follows is the writer's own.
+	// Only the writer uses the fields below.
 	conn    *connection // nil while the file cannot be used
-	fault   error       // why not
-	away    bool        // the file is open, and not in its place
-	newest  int64       // the number of the newest purchase that is durable
+	fault   error       // why the file cannot be used
+	away    bool        // the file is open but no longer at its path
+	newest  int64       // number of the newest durable purchase
 	retryAt time.Time
-	began   time.Time // when the transaction began
+	began   time.Time // start of the current transaction
 	commit  func(c *connection) error
 	ended   error
 }
 
-// background: the writer's statements end by themselves, and one that is interrupted half way would
-// be one more way to fail.
+// background is the context of the writer's statements. They end on their own, and an interrupted statement
+// would only be one more way to fail.
 var background = context.Background()
 
-// Open opens the file at path, or makes it, and locks it. Every purchase in Sending or Accepted
-// counts as lapsed from now on, since the lock proves that its owner is dead. The error is ErrInUse
-// where it does not.
+// Open opens the journal file at path and locks it. If there is no file, Open creates one. It returns ErrInUse
+// if the file is already open elsewhere. The lock proves that the previous owner of every purchase in Sending
+// or Accepted is dead, so Open ends their leases. It returns an error if a WAL is left without its database, or
+// if the file is empty or holds no journal.
 func Open(ctx context.Context, path string, options Options) (*Journal, error) {
 	if path == "" {
 		return nil, errors.New("the journal needs the name of a file")
@@ -99,23 +101,23 @@ func Open(ctx context.Context, path string, options Options) (*Journal, error) {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), j.conn.close())
 	}
 	if created {
-		j.logger.InfoContext(ctx, "a new journal was made: it knows of no purchase before this moment", "path", path)
+		j.logger.InfoContext(ctx, "a new, empty journal was created: it knows no earlier purchases", "path", path)
 	}
 	go j.runWriter()
 	return j, nil
 }
 
-// Close ends the journal once everything that was asked of it before is done.
+// Close finishes the calls that are already in the queue, and closes the file.
 func (j *Journal) Close() error {
 	j.queue.close()
 	<-j.stopped
 	return j.ended
 }
 
-// time is the journal's clock as it keeps times.
+// time returns the journal's clock in UTC, truncated to microseconds. That is the precision the file keeps.
 func (j *Journal) time() time.Time { return j.now().UTC().Truncate(time.Microsecond) }
 
-// read has the writer run a query between two transactions.
+// read lets the writer run a query between two transactions, and waits for it.
 func (j *Journal) read(ctx context.Context, run func(c *connection) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -128,8 +130,9 @@ func (j *Journal) read(ctx context.Context, run func(c *connection) error) error
 	return err
 }
 
-// write has the writer run an operation in a transaction, alone or with others. finished, which may
-// be nil, is told once whether that is durable, also when nobody waits any more.
+// write lets the writer run an operation in a transaction, and waits until it is durable. With alone, no other
+// operation shares the transaction. finished may be nil. It is called exactly once with whether the operation
+// is durable, even if the caller no longer waits.
 func (j *Journal) write(ctx context.Context, alone bool, run func(c *connection) error, finished func(written bool)) error {
 	o := newOperation(run)
 	o.alone, o.finished = alone, finished

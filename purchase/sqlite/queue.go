@@ -13,19 +13,19 @@ import (
 
 var errClosed = errors.New("the journal is closed")
 
-// Where an operation stands. The caller and the writer race for waiting.
+// The states of an operation. The caller and the writer race to move it out of waiting.
 const (
 	waiting   uint32 = iota
-	taken            // the writer has it
-	abandoned        // its caller has gone before that
+	taken            // the writer runs it
+	abandoned        // the caller left before the writer took it
 )
 
-// operation is a call in the queue. Its run is called by the writer, and may be called again if the
-// first transaction was rolled back. What run found is the caller's once done has a value.
+// operation is a call in the queue. The writer calls run, and calls it a second time if the first transaction
+// was rolled back. The caller may read what run found after it has received from done.
 type operation struct {
 	run      func(c *connection) error
-	finished func(written bool) // may be nil; called once, before done, when nothing can change any more
-	alone    bool               // needs a transaction of its own
+	finished func(written bool) // may be nil; called once, when the outcome is final and before done receives
+	alone    bool               // must have a transaction of its own
 	stand    atomic.Uint32
 	done     chan error
 }
@@ -34,7 +34,7 @@ func newOperation(run func(c *connection) error) *operation {
 	return &operation{run: run, done: make(chan error, 1)}
 }
 
-// finish answers the caller. written is true if run's result is durable.
+// finish answers the caller. written reports whether the result of run is durable.
 func (o *operation) finish(written bool, err error) {
 	if o.finished != nil {
 		o.finished(written)
@@ -42,8 +42,8 @@ func (o *operation) finish(written bool, err error) {
 	o.done <- err
 }
 
-// wait returns the writer's answer, or the end of ctx. If that comes before the writer took the
-// operation, it never will: abandoned.
+// wait returns the writer's answer, or the cause of ctx if ctx ends first. If the writer has not taken the
+// operation by then, wait marks it as abandoned and reports that it did not and will not run.
 func (o *operation) wait(ctx context.Context) (ran bool, err error) {
 	select {
 	case err := <-o.done:
@@ -53,20 +53,20 @@ func (o *operation) wait(ctx context.Context) (ran bool, err error) {
 	if o.stand.CompareAndSwap(waiting, abandoned) {
 		return false, context.Cause(ctx)
 	}
-	return true, fmt.Errorf("the answer was not waited for: %w", context.Cause(ctx))
+	return true, fmt.Errorf("the caller stopped waiting for the answer: %w", context.Cause(ctx))
 }
 
-// queue is what callers left for the writer. Only claims are ever refused: an admitted claim holds
-// a place until its outcome is recorded too, and every other write is about money that may have
-// moved already.
+// queue holds the operations that wait for the writer. It refuses only claims. An admitted claim keeps its
+// place until its outcome is recorded. All other writes are about purchases for which money may have moved
+// already, so they are always taken.
 type queue struct {
-	wake chan struct{} // has a value when there is something to do
+	wake chan struct{} // receives a value when there is work
 
 	mu       sync.Mutex
 	closed   bool
 	reads    []*operation
 	writes   []*operation
-	admitted map[string]struct{} // purchase ids
+	admitted map[string]struct{} // by purchase id
 	limit    int
 }
 
@@ -74,18 +74,18 @@ func newQueue(limit int) *queue {
 	return &queue{wake: make(chan struct{}, 1), admitted: map[string]struct{}{}, limit: limit}
 }
 
-// admit reserves the place of a claim and of its outcome.
+// admit reserves a place for a claim and its outcome.
 func (q *queue) admit(id string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if _, again := q.admitted[id]; !again && len(q.admitted) >= q.limit {
-		return fmt.Errorf("%w: %w: %d purchases wait for their outcome", purchase.ErrNotWritten, purchase.ErrQueueFull, q.limit)
+		return fmt.Errorf("%w: %w: %d purchases are waiting for their outcome", purchase.ErrNotWritten, purchase.ErrQueueFull, q.limit)
 	}
 	q.admitted[id] = struct{}{}
 	return nil
 }
 
-// release gives the place of a purchase back.
+// release gives up the place of a purchase.
 func (q *queue) release(id string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -102,7 +102,7 @@ func (q *queue) add(list *[]*operation, o *operation) error {
 	if q.closed {
 		return errClosed
 	}
-	if len(*list) == cap(*list) { // the writer may hang with the disk, and callers come and go
+	if len(*list) == cap(*list) { // drop the callers who left, so that the queue does not grow while the disk hangs
 		*list = slices.DeleteFunc(*list, func(o *operation) bool { return o.stand.Load() == abandoned })
 	}
 	*list = append(*list, o)
@@ -117,7 +117,7 @@ func (q *queue) signal() {
 	}
 }
 
-// takeReads takes all reads that wait, and says whether the queue was closed.
+// takeReads takes all waiting reads, and reports whether the queue is closed.
 func (q *queue) takeReads() (reads []*operation, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -125,8 +125,8 @@ func (q *queue) takeReads() (reads []*operation, closed bool) {
 	return stillWanted(reads), q.closed
 }
 
-// takeGroup takes the writes of the next transaction, up to most of them, or one that has to be alone;
-// and says whether it left some.
+// takeGroup takes the writes for the next transaction: either up to most of them, or a single one that must be
+// alone. It reports whether more writes are waiting.
 func (q *queue) takeGroup(most int) (group []*operation, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -144,7 +144,7 @@ func (q *queue) takeGroup(most int) (group []*operation, more bool) {
 	return stillWanted(group), q.writes != nil
 }
 
-// stillWanted takes the operations whose callers have not gone.
+// stillWanted marks operations as taken, and drops those whose callers have left.
 func stillWanted(list []*operation) []*operation {
 	wanted := list[:0]
 	for _, o := range list {
@@ -155,7 +155,7 @@ func stillWanted(list []*operation) []*operation {
 	return wanted
 }
 
-// close makes the writer end once the queue is empty.
+// close makes the writer stop as soon as the queue is empty.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -19,7 +19,7 @@ const (
 	selectHistory = `SELECT sequence, at, event, attempt, verdict, state, reason, evidence, by
 		FROM purchase_event WHERE purchase = ? ORDER BY sequence`
 
-	// Their conditions are those of the indexes purchase_watched and purchase_absent, word for word.
+	// SQLite uses the partial indexes purchase_watched and purchase_absent only if these conditions repeat theirs.
 	selectWatched = "SELECT " + columns + ` FROM purchase
 		WHERE state IN ('UNCERTAIN', 'NEEDS_OPERATOR') AND number > ? ORDER BY number LIMIT ?`
 	selectAbsent = "SELECT " + columns + ` FROM purchase
@@ -29,10 +29,10 @@ const (
 	selectWitnesses = "SELECT " + columns + ` FROM purchase WHERE state = 'SUCCEEDED'
 		AND account = ? AND kind = ? AND mode = ? AND permitted_at >= ? AND permitted_at < ?`
 
-	// scanAtOnce is how many rows a list looks at before writers have their turn: a filter may pass
-	// over years of purchases.
+	// scanAtOnce is how many rows List examines before the waiting writes get their turn. A filter may skip
+	// years of purchases.
 	scanAtOnce = 2000
-	// watchAtOnce is the same for the watched, which are found by an index.
+	// watchAtOnce is the page size of Watched, which finds its rows by an index.
 	watchAtOnce = 100
 )
 
@@ -128,12 +128,12 @@ func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, err
 	}
 	secrets := purchase.Secrets{Sale: sale}
 	if err := json.Unmarshal(personal, &secrets.Personal); err != nil {
-		return purchase.Secrets{}, fmt.Errorf("the personal data of %s is not what was kept", id)
+		return purchase.Secrets{}, fmt.Errorf("the personal data of %s cannot be decoded", id)
 	}
 	return secrets, nil
 }
 
-// details is the one column of a row, nil if there is none.
+// details returns the only column of a row, or nil if there is no row.
 func details(of *sql.Stmt, number int64) ([]byte, error) {
 	var value []byte
 	err := of.QueryRowContext(background, number).Scan(&value)
@@ -146,7 +146,7 @@ func details(of *sql.Stmt, number int64) ([]byte, error) {
 // List implements [purchase.Journal].
 func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) ([]purchase.Purchase, error) {
 	conditions, args := conditionsOf(filter)
-	// With these an index finds the few rows there are; without, rows are looked at from the newest.
+	// With these filters an index finds the few matching rows. Otherwise List scans from the newest row on.
 	indexed := filter.RequestID != "" || filter.CustomerUID != ""
 	var list []row
 	for after := page.After; len(list) < page.Size; {
@@ -172,11 +172,11 @@ func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchas
 	return purchase.Readable(list, row.decoded)
 }
 
-// behindAll sorts behind every purchase id.
+// behindAll sorts after every purchase id.
 const behindAll = "~"
 
-// scanEnd is the id of the last purchase that a list looks at in one go, "" if there are no more
-// than that behind the one named after.
+// scanEnd returns the id of the last purchase of the next scan, which starts after the purchase with the id
+// after. It returns "" if fewer than scanAtOnce purchases are left.
 func (c *connection) scanEnd(after string) (last string, err error) {
 	err = c.conn.QueryRowContext(background, "SELECT id FROM purchase WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?",
 		cmp.Or(after, behindAll), scanAtOnce-1).Scan(&last)
@@ -186,10 +186,10 @@ func (c *connection) scanEnd(after string) (last string, err error) {
 	return last, err
 }
 
-// list returns up to size purchases older than the one named after, down to the one named last, that
-// meet the conditions.
+// list returns up to size purchases that meet the conditions, from newest to oldest. It looks at ids below
+// after, down to and including last.
 func (c *connection) list(conditions string, args []any, after, last string, size int) ([]row, error) {
-	// The plus keeps SQLite from using the index of the ids where a better one is at hand.
+	// The plus stops SQLite from using the id index when a better index is available.
 	id := "id"
 	if last == "" {
 		id = "+id"
@@ -199,7 +199,7 @@ func (c *connection) list(conditions string, args []any, after, last string, siz
 	return rowsOf(c.conn.QueryContext(background, query, values...))
 }
 
-// conditionsOf is the filter as SQL, with its values.
+// conditionsOf returns the filter as SQL conditions with their arguments.
 func conditionsOf(filter purchase.Filter) (conditions string, args []any) {
 	var b strings.Builder
 	and := func(condition string, values ...any) {
@@ -250,7 +250,8 @@ func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purch
 	return purchase.Readable(append(open, absent...), row.decoded)
 }
 
-// pages reads a list to its end, watchAtOnce rows at a time, each behind the last of those before.
+// pages reads a list to its end in pages of watchAtOnce rows. Each page starts after the last row of the
+// previous page.
 func (j *Journal) pages(ctx context.Context, after row, page func(c *connection, after row) ([]row, error)) (list []row, err error) {
 	for {
 		var found []row
@@ -282,7 +283,8 @@ func (j *Journal) Witnesses(
 	}
 	var list []row
 	err := j.read(ctx, func(c *connection) (err error) {
-		// The inner end is To of a span before an attempt, and From of one behind it, which has no To.
+		// The nearest witnesses come first. A span before an attempt is read from To backwards. A span after it
+		// has no To and is read from From onwards.
 		query := c.witnessesBefore
 		if !span.From.IsZero() && span.To.IsZero() {
 			query = c.witnessesAfter
@@ -296,7 +298,7 @@ func (j *Journal) Witnesses(
 	return purchase.Readable(list, row.decoded)
 }
 
-// rowsOf reads a query's rows to their end.
+// rowsOf reads all rows of a query and closes it. refused is the query's error.
 func rowsOf(rows *sql.Rows, refused error) (list []row, err error) {
 	if refused != nil {
 		return nil, refused

@@ -9,17 +9,17 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// columns are those of a row, in scan's order.
+// columns are the columns of a row, in the order that scan expects.
 const columns = `number, id, caller, request_id, state, reason, attempt, events, anomalies, success_seen,
 	claimed_at, permitted_at, send_not_after, lease_until, updated_at, settled_at, account, item_uid, customer_uid, order_json`
 
-// row is a purchase as its table has it. The order is decoded by the caller of the journal, not by
-// the one goroutine that everybody waits for.
+// row is a purchase as the table stores it. The goroutine of the caller decodes the order, because all callers
+// wait for the one writer goroutine.
 type row struct {
 	purchase.Purchase
 	number int64
-	events int    // entries in its history
-	order  []byte // nil if decoded already
+	events int    // number of entries in its history
+	order  []byte // JSON; nil if Purchase.Order is already set
 }
 
 type scanner interface{ Scan(dest ...any) error }
@@ -50,7 +50,7 @@ func scan(from scanner) (row, error) {
 	return r, nil
 }
 
-// decoded is the purchase with its order. It fails if a later version wrote the order.
+// decoded returns the purchase with its order. It fails if a later version of the gateway wrote the order.
 func (r row) decoded() (purchase.Purchase, error) {
 	if r.order == nil {
 		return r.Purchase, nil
@@ -65,7 +65,7 @@ func (r row) decoded() (purchase.Purchase, error) {
 
 func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
-// micros is NULL for the zero time.
+// micros returns t in microseconds since 1970, or NULL for the zero time.
 func micros(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -73,7 +73,7 @@ func micros(t time.Time) any {
 	return t.UnixMicro()
 }
 
-// text is NULL for the empty string.
+// text returns s, or NULL for the empty string.
 func text[S ~string](s S) any {
 	if s == "" {
 		return nil

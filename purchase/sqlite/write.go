@@ -56,7 +56,8 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 	return p, kept.ID == claim.ID && err == nil, err
 }
 
-// claim inserts a purchase with the first entry of its history, or finds the one that has the key.
+// claim inserts a purchase and the first entry of its history. If the key is taken, it returns the purchase
+// that has the key.
 func (c *connection) claim(claim purchase.Claim, order, personal []byte, now time.Time) (row, error) {
 	p := purchase.New(claim, now)
 	result, err := c.insertPurchase.ExecContext(background, p.ID, p.Key.Caller, p.Key.RequestID,
@@ -70,7 +71,7 @@ func (c *connection) claim(claim purchase.Claim, order, personal []byte, now tim
 	} else if inserted == 0 {
 		kept, err := scan(c.byKey.QueryRowContext(background, p.Key.RequestID, p.Key.Caller))
 		if errors.Is(err, sql.ErrNoRows) {
-			err = fmt.Errorf("%w: the purchase id %s is another key's", purchase.ErrNotWritten, p.ID)
+			err = fmt.Errorf("%w: the purchase id %s belongs to another key", purchase.ErrNotWritten, p.ID)
 		}
 		return kept, err
 	}
@@ -88,8 +89,8 @@ func (c *connection) claim(claim purchase.Claim, order, personal []byte, now tim
 	return r, err
 }
 
-// remember keeps a row while it waits for its outcome, so that it need not be read for that. Only
-// this connection writes to the file, and what it wrote and did not commit is forgotten with it.
+// remember caches a row until its outcome is recorded, so that Record need not read it. The cache stays correct
+// because only this connection writes to the file, and because a rollback clears the cache.
 func (c *connection) remember(r row) {
 	if r.State == purchase.Sending || r.State == purchase.Accepted {
 		c.open[r.ID] = r
@@ -98,10 +99,11 @@ func (c *connection) remember(r row) {
 	}
 }
 
-// noEvidence is the JSON of an event that rests on nothing but itself.
+// noEvidence is the evidence of an event that needs none, as JSON.
 var noEvidence = []byte("{}")
 
-// append adds the newest entry, whose sequence is r.events, to the history of r. evidence is that of change, as JSON.
+// append adds the newest entry to the history of r. The sequence of the entry is r.events. evidence is the
+// evidence of change, as JSON.
 func (c *connection) append(r row, now time.Time, event string, change purchase.Change, evidence []byte, verdict purchase.Verdict) error {
 	_, err := c.insertEvent.ExecContext(background, r.number, r.events, micros(now), event, change.Attempt,
 		string(verdict), string(r.State), text(change.Reason), string(evidence), change.By)
@@ -138,7 +140,7 @@ func (j *Journal) Record(
 	return p, found.verdict, err
 }
 
-// record applies a change, whose evidence comes as JSON beside it, to the row of a purchase.
+// record applies a change to a purchase. evidence is the evidence of change, as JSON.
 func (c *connection) record(id string, change purchase.Change, evidence []byte, now time.Time) (row, purchase.Verdict, error) {
 	before, known := c.open[id]
 	if !known {
@@ -174,7 +176,7 @@ func (c *connection) record(id string, change purchase.Change, evidence []byte, 
 	return after, verdict, err
 }
 
-// free returns ErrItemTaken if a package is bound under one of accounts.
+// free returns ErrItemTaken if a purchase of one of the accounts has the package already.
 func (c *connection) free(itemUID string, accounts []string) error {
 	for _, account := range accounts {
 		var taken bool
@@ -189,7 +191,7 @@ func (c *connection) free(itemUID string, accounts []string) error {
 	return nil
 }
 
-// holds reports whether the history has change already.
+// holds reports whether the history contains the change already.
 func (c *connection) holds(r row, change purchase.Change) (bool, error) {
 	entries, err := c.entries(r)
 	for _, e := range entries {
@@ -200,14 +202,14 @@ func (c *connection) holds(r row, change purchase.Change) (bool, error) {
 	return false, err
 }
 
-// update writes a changed row and the entry of its change.
+// update writes a changed row and the history entry of its change.
 func (c *connection) update(r *row, change purchase.Change, evidence []byte, verdict purchase.Verdict, now time.Time) error {
 	r.events++
 	result, err := c.updatePurchase.ExecContext(background, string(r.State), text(r.Reason), r.Attempt, r.events, r.Anomalies,
 		r.SuccessSeen, micros(r.PermittedAt), micros(r.SendNotAfter), micros(r.LeaseUntil), micros(r.UpdatedAt),
 		micros(r.SettledAt), text(r.ItemUID), text(r.CustomerUID), r.number, r.events-1)
 	if isTaken(err) {
-		return purchase.ErrItemTaken // the statement had no effect, and it was the first
+		return purchase.ErrItemTaken // the statement was the operation's first and had no effect, so the transaction can go on
 	}
 	if err != nil {
 		return err
@@ -215,13 +217,14 @@ func (c *connection) update(r *row, change purchase.Change, evidence []byte, ver
 	if changed, err := result.RowsAffected(); err != nil {
 		return err
 	} else if changed != 1 {
-		return fmt.Errorf("purchase %s was changed by somebody else than the journal's writer", r.ID)
+		return fmt.Errorf("purchase %s was changed by something other than the journal's writer", r.ID)
 	}
 	c.remember(*r)
 	return c.append(*r, now, string(change.Event), change, evidence, verdict)
 }
 
-// ConfirmPermit implements [purchase.Journal]. The lock on the file proves that this process alone uses the journal.
+// ConfirmPermit implements [purchase.Journal]. It reads nothing: the lock on the file proves that no other
+// process uses the journal.
 func (j *Journal) ConfirmPermit(ctx context.Context, _ string, _ int) error { return ctx.Err() }
 
 // TakeLapsed implements [purchase.Journal].
@@ -267,7 +270,7 @@ func (c *connection) takeLapsed(lease time.Duration, limit int, now time.Time) (
 	return lapsed, nil
 }
 
-// Ping implements [purchase.Journal]. It writes, and waits until that is durable.
+// Ping implements [purchase.Journal]. It writes a row of its own and waits until the write is durable.
 func (j *Journal) Ping(ctx context.Context) error {
 	return j.write(ctx, false, func(c *connection) error { return c.probe(j.began) }, nil)
 }

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// maxGroup bounds how many writes share a transaction.
+	// maxGroup is the maximum number of writes in one transaction.
 	maxGroup = 512
-	// retryEvery is how long a file that cannot be used is left alone.
+	// retryEvery is the pause between attempts to open an unusable file again.
 	retryEvery = 250 * time.Millisecond
-	// idleBeforeCheckpoint is how long there is nothing to do before the log is brought to the
-	// database file; with maxLogPages in the log it is done between two groups.
+	// The writer copies the WAL into the database file when it has been idle for idleBeforeCheckpoint. If
+	// the WAL reaches maxLogPages, the writer copies it between two groups without waiting.
 	idleBeforeCheckpoint = 100 * time.Millisecond
 	maxLogPages          = 4000
 )
@@ -31,7 +31,7 @@ func (j *Journal) runWriter() {
 		}
 		reads, closed := j.queue.takeReads()
 		j.serve(reads)
-		// Callers that were answered just now have their next write ready in a moment.
+		// Callers who were just answered often send their next write at once. Let them join this group.
 		runtime.Gosched()
 		group, more := j.queue.takeGroup(j.maxGroup)
 		if len(group) > 0 {
@@ -49,7 +49,7 @@ func (j *Journal) runWriter() {
 	}
 }
 
-// idle waits for something to do. It reports whether pages of the log are still not in the database file.
+// idle waits for work. It reports whether the WAL still has pages that the database file lacks.
 func (j *Journal) idle(behind bool) bool {
 	var due <-chan time.Time
 	switch {
@@ -80,7 +80,8 @@ func (j *Journal) serve(reads []*operation) {
 	}
 }
 
-// writeGroup writes a group, in one transaction if it can.
+// writeGroup writes a group in one transaction if possible. Otherwise it gives each operation a transaction of
+// its own.
 func (j *Journal) writeGroup(group []*operation) {
 	if j.transact(group) {
 		return
@@ -90,9 +91,9 @@ func (j *Journal) writeGroup(group []*operation) {
 	}
 }
 
-// transact runs a group in one transaction and answers its callers. It reports false, and has
-// answered nobody and changed nothing, if one of several cannot be written: each has to be tried
-// alone, so that it is the only one to fail.
+// transact runs a group in one transaction and answers its callers. If one operation of a larger group cannot
+// be written, transact rolls back, answers nobody and returns false. The caller then tries each operation
+// alone, so that only the bad one fails.
 func (j *Journal) transact(group []*operation) bool {
 	refuse := func(err error) {
 		for _, o := range group {
@@ -120,7 +121,7 @@ func (j *Journal) transact(group []*operation) bool {
 			continue
 		}
 		if _, rollback := j.conn.rollback.ExecContext(background); isFault(err) || rollback != nil {
-			// Without its commit nothing of a transaction is ever read back.
+			// The transaction did not commit, so nothing of it will ever be read.
 			j.fail(errors.Join(err, rollback))
 			refuse(notWritten(err))
 			return true
@@ -137,7 +138,8 @@ func (j *Journal) transact(group []*operation) bool {
 		refuse(inDoubt(err))
 		return true
 	}
-	// A file that was taken away meanwhile may be lost with this process, and what is in it with it.
+	// If the file was taken away during the commit, it may be lost when this process ends. So the commit does not
+	// count as durable.
 	if err := j.inPlace(); err != nil {
 		refuse(inDoubt(err))
 		return true
@@ -149,8 +151,9 @@ func (j *Journal) transact(group []*operation) bool {
 	return true
 }
 
-// inPlace fails while the file is not where it was. It stays open: what it holds is still read, can be rescued, and is
-// written to again once it is back. Of a log that is gone, closing brings all to the database file.
+// inPlace returns an error while the database file or the WAL is not at its path. A database file that was
+// moved away stays open: its purchases can still be read and rescued, and writing resumes once it is back. If
+// only the WAL file is gone, closing checkpoints it into the database.
 func (j *Journal) inPlace() error {
 	err := j.conn.database.inPlace()
 	if err == nil {
@@ -169,30 +172,33 @@ func (j *Journal) inPlace() error {
 	return err
 }
 
-// leavesTransaction reports whether an operation ended, by success or by a decision that it made before
-// its first write, in a way that its transaction can go on from.
+// leavesTransaction reports whether the transaction can go on after an operation that returned err. It can
+// after a success, and after a refusal that the operation decided before its first write.
 func leavesTransaction(err error) bool {
 	return err == nil || errors.Is(err, purchase.ErrNotFound) || errors.Is(err, purchase.ErrIllegal) ||
 		errors.Is(err, purchase.ErrItemTaken) || errors.Is(err, purchase.ErrNotWritten)
 }
 
-func inDoubt(err error) error { return fmt.Errorf("it is not known whether it was written: %w", err) }
+func inDoubt(err error) error {
+	return fmt.Errorf("it is unknown whether the change was written: %w", err)
+}
 
 func notWritten(err error) error { return fmt.Errorf("%w: %w", purchase.ErrNotWritten, err) }
 
 func (j *Journal) unusable() error { return fmt.Errorf("the journal cannot be used: %w", j.fault) }
 
-// fail gives the connection up. Nothing else is done with the file until it was read again.
+// fail closes the connection. The writer opens the file again before it does anything else with it.
 func (j *Journal) fail(err error) {
 	if j.conn == nil {
 		return
 	}
 	j.logger.ErrorContext(background, "the journal cannot be used", "path", j.path, "error", err.Error())
-	_ = j.conn.close() // its errors say the same once more
+	_ = j.conn.close() // its error repeats err
 	j.conn, j.fault, j.retryAt = nil, err, time.Time{}
 }
 
-// reopen opens the file again and writes to it, or leaves it alone for a while.
+// reopen opens the file again and checks that it can be written. On failure it sets the time of the next
+// attempt.
 func (j *Journal) reopen() {
 	c, err := connect(background, j.path)
 	if err == nil {
@@ -209,8 +215,8 @@ func (j *Journal) reopen() {
 	j.fault, j.retryAt = err, time.Now().Add(retryEvery)
 }
 
-// checkpoint brings the log to the database file if pages or more of it are not there yet. It
-// reports whether some are not.
+// checkpoint copies the WAL into the database file if at least the given number of pages is missing there. It
+// reports whether pages are still missing afterwards.
 func (j *Journal) checkpoint(pages int) bool {
 	if j.conn == nil {
 		return false
@@ -228,7 +234,7 @@ func (j *Journal) checkpoint(pages int) bool {
 
 func (j *Journal) end() {
 	if j.conn == nil {
-		return // everybody was told
+		return // every caller has received an error
 	}
 	if err := errors.Join(j.conn.database.inPlace(), j.conn.close()); err != nil {
 		j.ended = fmt.Errorf("close the journal: %w", err)
@@ -236,40 +242,40 @@ func (j *Journal) end() {
 	j.conn, j.fault = nil, errClosed
 }
 
-// knows fails if the newest purchase is not there: a backup took the file's place, say, or a log was lost. All that is
-// missing would be sold again.
+// knows returns an error if the purchase numbered newest is not in the file, for example because a backup was
+// restored or a WAL was lost. Without this check, all missing purchases could be sold again.
 func (c *connection) knows(newest int64) error {
 	var number int64
 	if err := c.conn.QueryRowContext(background, "SELECT coalesce(max(number), 0) FROM purchase").Scan(&number); err != nil {
 		return err
 	}
 	if c.newest = number; number < newest {
-		return errForgetful
+		return errRolledBack
 	}
 	return nil
 }
 
-// probe writes something that nobody reads.
+// probe writes a value that nothing reads.
 func (c *connection) probe(now time.Time) error {
 	_, err := c.updateProbe.ExecContext(background, micros(now))
 	return err
 }
 
-// endLeases makes every lease end now.
+// endLeases ends every lease at the time now.
 func (c *connection) endLeases(ctx context.Context, now time.Time) error {
 	_, err := c.conn.ExecContext(ctx, `UPDATE purchase SET lease_until = ?1
 		WHERE state IN ('SENDING', 'ACCEPTED') AND lease_until > ?1`, micros(now))
 	return err
 }
 
-// logBehind is how many pages of the log are not in the database file yet.
+// logBehind returns the number of WAL pages that are not in the database file yet.
 func (c *connection) logBehind() (pages int, err error) {
 	var busy, logged, copied int
 	err = c.walFrames.QueryRowContext(background).Scan(&busy, &logged, &copied)
 	return logged - copied, err
 }
 
-// copyLog brings the log to the database file, and returns how many pages are left.
+// copyLog copies the WAL into the database file, and returns the number of pages still missing there.
 func (c *connection) copyLog() (pages int, err error) {
 	var busy, logged, copied int
 	err = c.checkpoint.QueryRowContext(background).Scan(&busy, &logged, &copied)
