@@ -17,9 +17,9 @@ import (
 	"gigagate.internal/purchase/memory"
 )
 
-// BenchmarkPurchase is the journal's part of one Register: a claim and its outcome, from a number of
-// callers at once. "lookup" adds the look-up that comes before. "ungrouped" has one transaction for
-// each write, on the same code. cpu-ns/op is that of the whole process.
+// BenchmarkPurchase measures the journal's part of one Register: a claim and its outcome, from several callers
+// at once. "lookup" adds the look-up that comes first. "ungrouped" runs the same code with one transaction per
+// write. cpu-ns/op is the CPU time of the whole process.
 func BenchmarkPurchase(b *testing.B) {
 	for _, callers := range []int{1, 16, 64, 256} {
 		for _, kind := range []string{"memory", "sqlite", "sqlite+lookup", "sqlite-ungrouped"} {
@@ -92,7 +92,7 @@ func newClaim() purchase.Claim {
 	}
 	id := ulid.Make().String()
 	return purchase.Claim{
-		// Keys of callers are in no order.
+		// Real keys arrive in no particular order.
 		ID: id, Key: purchase.Key{Caller: "default", RequestID: id[16:] + id[:16]}, Account: "c0ffee", Order: order,
 		Personal:   purchase.Personal{CustomerEmail: "someone@example.invalid", UserIP: "203.0.113.7"},
 		PermitLife: 10 * time.Second, Lease: 2 * time.Minute,
@@ -109,7 +109,7 @@ func sold(p purchase.Purchase) purchase.Change {
 	}
 }
 
-// cpu is the time this process has used, in nanoseconds.
+// cpu returns the CPU time of this process in nanoseconds.
 func cpu() int64 {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

@@ -18,7 +18,8 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// A child is this test's binary, run again as a process of its own with one of these as argument.
+// childArgument makes this test binary run as a child process. The next arguments are what to do and the path
+// of the journal.
 const childArgument = "journal-child"
 
 func childMain(arguments []string) {
@@ -30,7 +31,7 @@ func childMain(arguments []string) {
 
 func child(what, path string) error {
 	if what == "full" {
-		// The kernel says EFBIG instead of ending the process.
+		// Writes beyond the limit then fail with EFBIG instead of killing the process.
 		signal.Ignore(syscall.SIGXFSZ)
 	}
 	journal, err := Open(context.Background(), path, Options{})
@@ -46,10 +47,10 @@ func child(what, path string) error {
 	case "full":
 		return errors.Join(fillDisk(journal), journal.Close())
 	}
-	return fmt.Errorf("no child does %q", what)
+	return fmt.Errorf("there is no child task %q", what)
 }
 
-// buyForEver claims and records from eight goroutines, and prints what it was told is done.
+// buyForEver claims and records from eight goroutines, and prints each operation that the journal acknowledged.
 func buyForEver(journal *Journal) error {
 	var output sync.Mutex
 	say := func(what, id string) {
@@ -93,7 +94,8 @@ func startChild(t *testing.T, what, path string) (*exec.Cmd, *bufio.Scanner) {
 	return command, bufio.NewScanner(output)
 }
 
-// TestKilledProcess kills a process at random moments; what it was told is done has to be there.
+// TestKilledProcess kills a process at varying moments. Everything that the process acknowledged must still be
+// there.
 func TestKilledProcess(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.db")
@@ -104,7 +106,7 @@ func TestKilledProcess(t *testing.T) {
 	}
 	for round := range rounds {
 		command, output := startChild(t, "buy", path)
-		// Killed while it goes on: after a number of lines that falls in no step with its groups.
+		// The number of lines differs in each round, so that the kill hits different points of a group.
 		for lines := 0; lines < 50+round*61 && output.Scan(); lines++ {
 			note(t, done, output.Text())
 		}
@@ -114,7 +116,7 @@ func TestKilledProcess(t *testing.T) {
 		for output.Scan() {
 			note(t, done, output.Text())
 		}
-		_ = command.Wait() // killed, as it will say
+		_ = command.Wait() // it reports the kill
 		checkKept(t, path, done)
 	}
 	t.Logf("%d purchases acknowledged over %d kills", len(done), rounds)
@@ -129,7 +131,7 @@ func note(t *testing.T, done map[string]string, line string) {
 	done[id] = what
 }
 
-// checkKept opens the file of a dead process.
+// checkKept opens the file of a killed process and checks that all acknowledged operations are in it.
 func checkKept(t *testing.T, path string, done map[string]string) {
 	t.Helper()
 	j, err := Open(t.Context(), path, Options{})
@@ -151,14 +153,14 @@ func checkKept(t *testing.T, path string, done map[string]string) {
 			t.Fatal(err)
 		}
 		if what == "recorded" && (p.State != purchase.Succeeded || len(secrets.Sale) != len(sale)) {
-			t.Fatalf("%s was acknowledged as recorded, and is %s with a sale of %d bytes", id, p.State, len(secrets.Sale))
+			t.Fatalf("%s was acknowledged as recorded, but it is %s with a sale of %d bytes", id, p.State, len(secrets.Sale))
 		}
 	}
 	inWriter(t, j, func(c *connection) {
 		for _, check := range []struct{ query, want string }{
 			{"PRAGMA integrity_check", "ok"},
 			{"SELECT count(*) FROM pragma_foreign_key_check", "0"},
-			// Each purchase has the whole of what was written with it.
+			// Every purchase has all rows that were written in its transactions.
 			{"SELECT count(*) FROM purchase WHERE events <> (SELECT count(*) FROM purchase_event WHERE purchase = number)", "0"},
 			{"SELECT count(*) FROM purchase WHERE (state = 'SUCCEEDED') <> (SELECT count(*) FROM purchase_sale WHERE purchase = number)", "0"},
 			{"SELECT count(*) FROM purchase WHERE 1 <> (SELECT count(*) FROM purchase_personal WHERE purchase = number)", "0"},
@@ -171,7 +173,7 @@ func checkKept(t *testing.T, path string, done map[string]string) {
 	})
 }
 
-// TestSecondProcess: the file is one process's, and is free again once that has closed it.
+// TestSecondProcess: only one process can open the file. Another one can open it after the first has closed it.
 func TestSecondProcess(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.db")
@@ -187,7 +189,7 @@ func TestSecondProcess(t *testing.T) {
 	if _, err := Open(t.Context(), path, Options{}); !errors.Is(err, ErrInUse) {
 		t.Errorf("opening it again in this process: err = %v, want ErrInUse", err)
 	}
-	// Being refused has not loosened the first one's lock.
+	// The refused attempts have not released the first process's lock.
 	command, output = startChild(t, "open", path)
 	if output.Scan(); !strings.Contains(output.Text(), ErrInUse.Error()) {
 		t.Errorf("a third process says %q, want %q", output.Text(), ErrInUse)
@@ -203,7 +205,7 @@ func TestSecondProcess(t *testing.T) {
 	_ = command.Wait()
 }
 
-// TestDiskFull runs in a process of its own, whose files the kernel bounds.
+// TestDiskFull runs in a process of its own, because it lowers the kernel's limit on file sizes.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	command, output := startChild(t, "full", filepath.Join(t.TempDir(), "journal.db"))
@@ -243,13 +245,13 @@ func fillDisk(journal *Journal) error {
 			unknown++
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("after %d claims the disk is not full: %w", len(told), ctx.Err())
+			return fmt.Errorf("the disk is not full after %d claims: %w", len(told), ctx.Err())
 		}
 	}
 	fmt.Fprintf(os.Stdout, "%d claims, %d unknown, %d not written\n", len(told), unknown, notWritten)
 	ping := journal.Ping(ctx)
 	if ping == nil {
-		return errors.New("a full disk can be written to, says Ping")
+		return errors.New("Ping reports that a full disk can be written to")
 	}
 	fmt.Fprintln(os.Stdout, "ping:", ping)
 
@@ -259,17 +261,17 @@ func fillDisk(journal *Journal) error {
 	for journal.Ping(ctx) != nil {
 		select {
 		case <-ctx.Done():
-			return errors.New("it does not recover")
+			return errors.New("the journal does not recover")
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	for id, err := range told {
 		_, found := journal.Get(ctx, id)
 		if err == nil && found != nil {
-			return fmt.Errorf("%s was claimed, and: %w", id, found)
+			return fmt.Errorf("%s was claimed but cannot be read: %w", id, found)
 		}
 		if errors.Is(err, purchase.ErrNotWritten) && !errors.Is(found, purchase.ErrNotFound) {
-			return fmt.Errorf("%s was not written, and: %w", id, found)
+			return fmt.Errorf("%s was reported as not written, but Get returned: %w", id, found)
 		}
 	}
 	fmt.Fprintln(os.Stdout, "recovered")

@@ -78,7 +78,7 @@ func open(t testing.TB, path string, options Options) *Journal {
 	return j
 }
 
-// inWriter runs f where nothing else touches the connection.
+// inWriter runs f in the writer, so that nothing else uses the connection meanwhile.
 func inWriter(t testing.TB, j *Journal, f func(c *connection)) {
 	t.Helper()
 	if err := j.read(t.Context(), func(c *connection) error { f(c); return nil }); err != nil {
@@ -86,7 +86,7 @@ func inWriter(t testing.TB, j *Journal, f func(c *connection)) {
 	}
 }
 
-// loseCommit makes the next commit fail, after it happened or instead of it.
+// loseCommit makes the next commit return an error. With happened the commit itself succeeds before that.
 func loseCommit(t *testing.T, j *Journal, happened bool) {
 	t.Helper()
 	inWriter(t, j, func(*connection) {
@@ -103,9 +103,9 @@ func loseCommit(t *testing.T, j *Journal, happened bool) {
 	})
 }
 
-var errLost = errors.New("the answer of the commit is lost")
+var errLost = errors.New("the answer to the commit was lost")
 
-// copyOf is the journal at path as a kill at this moment would leave it.
+// copyOf copies the files of the journal at path, in the state that a kill at this moment would leave.
 func copyOf(t *testing.T, path string) string {
 	t.Helper()
 	target := filepath.Join(t.TempDir(), "journal.db")

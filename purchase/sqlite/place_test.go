@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestJournalThatWasLost: what is left of a journal is not taken for a new installation, and stays as it is.
+// TestJournalThatWasLost: Open does not mistake the remains of a lost journal for a new installation. The
+// remains stay unchanged.
 func TestJournalThatWasLost(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ left, content string }{
@@ -26,14 +27,14 @@ func TestJournalThatWasLost(t *testing.T) {
 			if err := os.WriteFile(left, []byte(c.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			for range 2 { // a service manager tries again
+			for range 2 { // a service manager would try again
 				j, err := Open(t.Context(), path, Options{})
 				if err == nil {
 					_ = j.Close()
-					t.Fatal("it opens, and knows of no purchase")
+					t.Fatal("it opens with an empty journal")
 				}
 				if !strings.Contains(err.Error(), left) || !strings.Contains(err.Error(), "remove") {
-					t.Errorf("it does not say which file, and what to do: %v", err)
+					t.Errorf("the error does not name the file and the remedy: %v", err)
 				}
 			}
 			if err := os.Remove(left); err != nil {
@@ -41,7 +42,7 @@ func TestJournalThatWasLost(t *testing.T) {
 			}
 			j, err := Open(t.Context(), path, Options{})
 			if err != nil {
-				t.Fatalf("with nothing left: %v", err)
+				t.Fatalf("after the remains were removed: %v", err)
 			}
 			if err := j.Close(); err != nil {
 				t.Error(err)
@@ -50,17 +51,17 @@ func TestJournalThatWasLost(t *testing.T) {
 	}
 }
 
-// emptyDatabase is a database without a table.
+// emptyDatabase returns the bytes of a valid database without tables.
 func emptyDatabase(t *testing.T) string {
 	t.Helper()
 	page := make([]byte, 4096)
 	copy(page, "SQLite format 3\x00\x10\x00\x01\x01\x00\x40\x20\x20")
-	page[31] = 1                                // pages
-	page[100], page[105], page[106] = 13, 16, 0 // an empty leaf of tables, its content at 4096
+	page[31] = 1                                // number of pages
+	page[100], page[105], page[106] = 13, 16, 0 // an empty table leaf page whose content area starts at 4096
 	return string(page)
 }
 
-// TestFirstStart leaves the file alone in its folder, apart from its log.
+// TestFirstStart: the first start leaves only the database and its WAL in the folder.
 func TestFirstStart(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -76,7 +77,8 @@ func TestFirstStart(t *testing.T) {
 	}
 }
 
-// TestPrivateHoweverItCame: the files hold activation codes. Who restored them does not decide who reads them.
+// TestPrivateHoweverItCame: the files hold activation codes. They are private even if somebody restored them
+// with another mode.
 func TestPrivateHoweverItCame(t *testing.T) {
 	t.Parallel()
 	for name, mode := range map[string]fs.FileMode{"made": 0, "restored": 0o644, "shared": 0o666} {
@@ -91,7 +93,7 @@ func TestPrivateHoweverItCame(t *testing.T) {
 				t.Fatal(err)
 			}
 			if mode != 0 {
-				path = copyOf(t, path) // as a killed process leaves them
+				path = copyOf(t, path) // with the WAL that a killed process leaves
 				for _, file := range []string{path, path + "-wal"} {
 					if err := os.Chmod(file, mode); err != nil {
 						t.Fatal(err)
@@ -124,8 +126,8 @@ func TestPrivateHoweverItCame(t *testing.T) {
 	}
 }
 
-// TestRefusedPlaceStaysAsItIs: a journal is kept from other users. What is no journal keeps its mode, or a mistyped name
-// could take a folder away from everybody.
+// TestRefusedPlaceStaysAsItIs: Open makes only journals private. A mistyped name must not make a folder or a
+// foreign file unreadable for others.
 func TestRefusedPlaceStaysAsItIs(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

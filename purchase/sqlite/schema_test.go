@@ -14,7 +14,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// TestImpossibleRows: the schema refuses what purchase.Next cannot make, whoever writes it.
+// TestImpossibleRows: the schema refuses rows that purchase.Next cannot produce, whoever writes them.
 func TestImpossibleRows(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
@@ -78,7 +78,7 @@ func TestImpossibleRows(t *testing.T) {
 	}
 }
 
-// TestHistoryOfALaterVersion: an event and an actor that only a later version knows hide nothing else.
+// TestHistoryOfALaterVersion: an event and an actor from a later version do not hide the rest of the history.
 func TestHistoryOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
@@ -98,7 +98,7 @@ func TestHistoryOfALaterVersion(t *testing.T) {
 	}
 }
 
-// TestQueryPlans: what runs between two transactions never reads a whole table.
+// TestQueryPlans: no query that runs between two transactions reads a whole table.
 func TestQueryPlans(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
@@ -143,7 +143,7 @@ func TestQueryPlans(t *testing.T) {
 	}
 }
 
-// TestDocumentedQueries runs what schema.sql tells operators to run.
+// TestDocumentedQueries runs the statements that schema.sql documents for operators.
 func TestDocumentedQueries(t *testing.T) {
 	t.Parallel()
 	day := time.Now()
@@ -171,7 +171,7 @@ func TestDocumentedQueries(t *testing.T) {
 		var rest [5]any
 		err := c.conn.QueryRowContext(background, queries[0]).Scan(&id, &rest[0], &rest[1], &rest[2], &rest[3], &rest[4])
 		if err != nil || id != unsettled.ID {
-			t.Errorf("what is not settled: %s, err = %v", id, err)
+			t.Errorf("unsettled purchases: %s, err = %v", id, err)
 		}
 		events := 0
 		rows, err := c.conn.QueryContext(background, strings.ReplaceAll(queries[1], "order-4711", old.Key.RequestID))
@@ -183,12 +183,12 @@ func TestDocumentedQueries(t *testing.T) {
 			events++
 		}
 		if err := errors.Join(rows.Err(), rows.Close()); err != nil || events != 2 {
-			t.Errorf("what happened: %d events, err = %v", events, err)
+			t.Errorf("history: %d events, err = %v", events, err)
 		}
-		if _, err := c.copyLog(); err != nil { // what is purged is in the file
+		if _, err := c.copyLog(); err != nil { // the purged text must be in the database file
 			t.Error(err)
 		}
-		for _, purge := range append([]string{"PRAGMA secure_delete = OFF"}, queries[2:]...) { // as it may be built
+		for _, purge := range append([]string{"PRAGMA secure_delete = OFF"}, queries[2:]...) { // SQLite may be built with this default
 			if err := c.exec(background, purge); err != nil {
 				t.Errorf("%s: %v", purge, err)
 			}
@@ -205,17 +205,17 @@ func TestDocumentedQueries(t *testing.T) {
 		}
 		text, err := os.ReadFile(path)
 		if err != nil || bytes.Contains(text, sale) {
-			t.Errorf("the file still has the sale that was purged, err = %v", err)
+			t.Errorf("the file still contains the purged sale, err = %v", err)
 		}
 	})
 }
 
-// documented is the statements in the comment at the head of schema.sql.
+// documented returns the statements in the comment at the head of schema.sql.
 func documented(t *testing.T) (queries []string) {
 	t.Helper()
 	head, _, found := strings.Cut(schema, "CREATE TABLE")
 	if !found {
-		t.Fatal("schema.sql makes no table")
+		t.Fatal("schema.sql creates no table")
 	}
 	query := ""
 	for line := range strings.Lines(head) {
@@ -257,7 +257,7 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
-// TestOddPaths: no character of a path is taken for an option of SQLite or of its driver.
+// TestOddPaths: neither SQLite nor its driver reads a part of the path as an option.
 func TestOddPaths(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"a b.db", "q?mode=memory.db", "h#1.db", "p%41.db", "file:x.db", "ü&_pragma=1.db"} {
@@ -271,12 +271,13 @@ func TestOddPaths(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if again := open(t, path, Options{}); !exists(t, again, claim.ID) {
-			t.Errorf("%s: what was written is elsewhere", name)
+			t.Errorf("%s: the purchase was written to another file", name)
 		}
 	}
 }
 
-// TestListPassesOverMany: a filter that few rows meet finds them behind more than are read at once.
+// TestListPassesOverMany: List finds the few rows that match a filter, even behind more rows than it scans at
+// once.
 func TestListPassesOverMany(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})

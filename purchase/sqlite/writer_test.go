@@ -15,8 +15,8 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// held blocks the writer between two transactions until the returned function is called, so that
-// everything asked for in between is one group.
+// held blocks the writer between two transactions until release is called. Writes that are enqueued meanwhile
+// form one group.
 func held(t *testing.T, j *Journal) (release func()) {
 	t.Helper()
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -28,7 +28,7 @@ func held(t *testing.T, j *Journal) (release func()) {
 	return func() { close(leave) }
 }
 
-// enqueue puts a write into the queue without waiting for it.
+// enqueue puts a write into the queue and does not wait for it.
 func enqueue(t *testing.T, j *Journal, run func(c *connection) error) *operation {
 	t.Helper()
 	o := newOperation(run)
@@ -65,8 +65,8 @@ func exists(t *testing.T, j *Journal, id string) bool {
 	return err == nil
 }
 
-// TestAnswersFollowTheCommit: not even a claim that finds its key taken in the same group is told
-// so before that group is durable.
+// TestAnswersFollowTheCommit: no operation is answered before its group is durable. That includes a claim whose
+// key is taken by another claim of the group.
 func TestAnswersFollowTheCommit(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
@@ -79,7 +79,7 @@ func TestAnswersFollowTheCommit(t *testing.T) {
 		enqueue(t, j, func(*connection) error { return purchase.ErrNotFound }),
 	}
 	commits, early := 0, 0
-	commit := j.commit // the writer is held
+	commit := j.commit // no race: the writer is blocked
 	j.commit = func(c *connection) error {
 		commits++
 		for _, o := range group {
@@ -98,7 +98,7 @@ func TestAnswersFollowTheCommit(t *testing.T) {
 	})
 }
 
-// TestOneBadOperation: what cannot be written fails alone, whole.
+// TestOneBadOperation: an operation that cannot be written fails alone, and nothing of it is kept.
 func TestOneBadOperation(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
@@ -123,15 +123,15 @@ func TestOneBadOperation(t *testing.T) {
 		}
 	}
 	if exists(t, j, bad.ID) || !exists(t, j, before.ID) || !exists(t, j, behind.ID) {
-		t.Error("not what was answered is there")
+		t.Error("the stored purchases do not match the answers")
 	}
 	if _, _, err := j.Record(t.Context(), bad.ID, sold(purchase.New(bad, time.Now()))); !errors.Is(err, purchase.ErrNotFound) {
-		t.Errorf("an outcome of what was rolled back: err = %v, want ErrNotFound", err)
+		t.Errorf("an outcome for the rolled back claim: err = %v, want ErrNotFound", err)
 	}
 }
 
-// TestFailedCommit: all of the group are told that nothing is known, and the file is read again
-// before anything else is done with it.
+// TestFailedCommit: after a failed commit, the error of every operation in the group leaves its outcome open.
+// The writer opens the file again before it does anything else.
 func TestFailedCommit(t *testing.T) {
 	t.Parallel()
 	for _, happened := range []bool{true, false} {
@@ -179,7 +179,7 @@ func untilUsable(t *testing.T, j *Journal) {
 	}
 }
 
-// TestReadOnly: a write that fails before its commit was certainly not written.
+// TestReadOnly: a write that fails before its commit is reported as not written.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
@@ -198,7 +198,7 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// TestQueueFull: a claim holds the place of its outcome, and nothing but claims is refused.
+// TestQueueFull: a claim also reserves the place for its outcome. The queue refuses only claims.
 func TestQueueFull(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{MaxOpen: 2})
@@ -231,15 +231,15 @@ func TestQueueFull(t *testing.T) {
 	}
 	loser := newClaim()
 	loser.Key = first.Key
-	for range 5 { // claims that lose give their place back
+	for range 5 { // claims of a taken key give their place back
 		if _, ours, err := j.Claim(ctx, loser); err != nil || ours {
 			t.Errorf("a claim of a taken key: ours = %t, err = %v", ours, err)
 		}
 	}
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, _, err := j.Claim(gone, newClaim()); err == nil { // so do claims whose caller went
-		t.Error("claimed for a caller who has gone")
+	if _, _, err := j.Claim(gone, newClaim()); err == nil { // so do claims whose caller has left
+		t.Error("claimed for a caller who has left")
 	}
 	if _, _, err := j.Claim(ctx, third); err != nil {
 		t.Errorf("with a place given back: %v", err)
@@ -250,7 +250,8 @@ func TestQueueFull(t *testing.T) {
 	}
 }
 
-// TestQueueForgetsWhoLeft: while the writer hangs, callers come and go. The queue holds those who still wait.
+// TestQueueForgetsWhoLeft: while the writer hangs, callers come and go. The queue keeps only the operations of
+// callers who still wait.
 func TestQueueForgetsWhoLeft(t *testing.T) {
 	t.Parallel()
 	q := newQueue(1)
@@ -266,19 +267,20 @@ func TestQueueForgetsWhoLeft(t *testing.T) {
 			if i%1000 == 0 {
 				waiting = append(waiting, o)
 			} else if ran, err := o.wait(gone); ran || err == nil {
-				t.Fatalf("it ran: %t, err = %v", ran, err)
+				t.Fatalf("ran = %t, err = %v", ran, err)
 			}
 		}
 		if len(*list) > 100 {
 			t.Errorf("%d %s are in the queue", len(*list), name)
 		}
 		if left := stillWanted(*list); !slices.Equal(left, waiting) {
-			t.Errorf("of %d %s that are waited for %d are left", len(waiting), name, len(left))
+			t.Errorf("%d %s still have a caller, but %d are left", len(waiting), name, len(left))
 		}
 	}
 }
 
-// TestLeasesEndWithTheirProcess: what was under way when a process died is taken up at once.
+// TestLeasesEndWithTheirProcess: after a process died, its purchases are taken over at the next start, without
+// waiting for their leases.
 func TestLeasesEndWithTheirProcess(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.db")
@@ -311,7 +313,7 @@ func TestLeasesEndWithTheirProcess(t *testing.T) {
 		}
 	}
 
-	// The owner of this one lives through a file that is opened again.
+	// Reopening the file within one process does not end leases: the owner still lives.
 	living := newClaim()
 	if _, _, err := j.Claim(t.Context(), living); err != nil {
 		t.Fatal(err)
@@ -324,8 +326,7 @@ func TestLeasesEndWithTheirProcess(t *testing.T) {
 	}
 }
 
-// TestCheckpoint: a commit is not followed by a checkpoint at once; the log is brought home when there
-// is nothing else to do.
+// TestCheckpoint: a commit is not followed by a checkpoint at once. The writer copies the WAL when it is idle.
 func TestCheckpoint(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
@@ -339,7 +340,7 @@ func TestCheckpoint(t *testing.T) {
 	commit := j.commit
 	j.commit = func(c *connection) error {
 		j.commit = commit
-		return errors.Join(commit(c), j.queue.read(count)) // what the writer does next
+		return errors.Join(commit(c), j.queue.read(count)) // the writer runs count next
 	}
 	o := enqueue(t, j, claiming(newClaim(), j))
 	release()
@@ -354,7 +355,7 @@ func TestCheckpoint(t *testing.T) {
 		select {
 		case <-deadline:
 			t.Fatal("no checkpoint while idle")
-		case <-time.After(2 * idleBeforeCheckpoint): // asking more often would keep it busy
+		case <-time.After(2 * idleBeforeCheckpoint): // asking more often would keep the writer busy
 		}
 		inWriter(t, j, func(c *connection) {
 			var err error
@@ -365,8 +366,8 @@ func TestCheckpoint(t *testing.T) {
 	}
 }
 
-// TestLogIsSettledAtOpen: what the log of a dead process holds is in the database file, and synced,
-// before anybody reads it.
+// TestLogIsSettledAtOpen: opening copies the WAL of a dead process into the database file and syncs it, before
+// anybody reads.
 func TestLogIsSettledAtOpen(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
@@ -382,18 +383,18 @@ func TestLogIsSettledAtOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if log, err := os.Stat(path + "-wal"); err != nil || log.Size() != 0 {
-		t.Errorf("the log has %d bytes, err = %v", log.Size(), err)
+		t.Errorf("the WAL has %d bytes, err = %v", log.Size(), err)
 	}
 	if _, err := c.get(claim.ID); err != nil {
-		t.Errorf("what the log held: %v", err)
+		t.Errorf("a purchase that was only in the WAL: %v", err)
 	}
 	if err := c.close(); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestVirtualTime: simulations run the journal in a bubble. It lets time pass while it has nothing to
-// do, and ends with its bubble.
+// TestVirtualTime: simulations run the journal in a synctest bubble. The idle journal lets virtual time pass,
+// and its goroutine ends before the bubble does.
 func TestVirtualTime(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.db")
