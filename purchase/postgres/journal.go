@@ -1,11 +1,11 @@
-// Package postgres keeps purchases in PostgreSQL, for gateways of several replicas.
+// Package postgres keeps purchases in PostgreSQL, for gateways with several replicas.
 //
-// Every write is one statement, hence one transaction: an UPDATE or INSERT whose guard stands in its
-// WHERE, with the entry of the history and the secret written from the rows it RETURNs. What a
-// statement promises does not lean on what was read before it.
+// Every write is one SQL statement, and so one transaction. Its guard is in the WHERE clause of an UPDATE or in
+// the ON CONFLICT of an INSERT. The same statement writes the history entry and the secrets from the rows that
+// it RETURNs. The correctness of a statement does not depend on an earlier read.
 //
-// No feature of a session is used (no advisory lock outlives its transaction, nothing is prepared by
-// name, nothing is SET, nothing listens), so that a pooler in transaction mode may stand between.
+// The journal works behind a pooler in transaction mode, because it uses no session features: no SET, no
+// LISTEN, no named prepared statements, and no advisory lock that outlives its transaction.
 package postgres
 
 import (
@@ -30,14 +30,14 @@ const (
 	connectTimeout  = 5 * time.Second
 )
 
-// Options are the settings of a Journal. All may be left out.
+// Options configure a Journal. Every field is optional.
 type Options struct {
-	// Now is the journal's clock. Nil is the database's own, the one clock that all replicas share:
-	// a transaction's times, and whether a lease is over, are judged by when it began there.
+	// Now is the journal's clock. If it is nil, the journal uses the clock of the database, which all replicas
+	// share. Times and leases then follow the moment at which a transaction began on the server.
 	Now func() time.Time
-	// Logger is told of migrations and of the server's warnings. Nil is silent.
+	// Logger gets a line for each migration and for each warning of the server. If it is nil, nothing is logged.
 	Logger *slog.Logger
-	// Schema is the PostgreSQL schema that holds the tables, "gigagate" if empty.
+	// Schema is the PostgreSQL schema of the tables. The default is "gigagate".
 	Schema string
 }
 
@@ -52,23 +52,23 @@ type Journal struct {
 
 var _ purchase.Journal = (*Journal)(nil)
 
-// Open connects to the server that url names, checks that its commits are durable, and brings the
-// schema up to date. The url is a connection URL or keyword/value string of PostgreSQL (libpq,
-// "Connection Strings"). Errors do not repeat its password. A server that cannot be reached is an
-// error here; later the journal reconnects by itself.
+// Open connects to the server, checks that its commits are durable, and migrates the schema to the newest step.
+// url is a PostgreSQL connection URL or keyword/value string (libpq, "Connection Strings"). Errors never
+// contain its password. Open returns an error if the server cannot be reached. After that the journal
+// reconnects on its own.
 func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 	if strayAt(url) {
-		return nil, errors.New("the journal's PostgreSQL URL: an @ in the user or password is written %40, and a / is written %2F")
+		return nil, errors.New("the journal's PostgreSQL URL: write an @ in the user or password as %40, and a / as %2F")
 	}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		// The cause is left out: it quotes what it cannot read, which may be a part of the password.
-		return nil, errors.New("the journal's PostgreSQL URL cannot be read: it has the form postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…, " +
-			"and signs in the user or password are written as %XX")
+		// The cause is left out. It quotes the text that it cannot parse, which may be part of the password.
+		return nil, errors.New("the journal's PostgreSQL URL cannot be parsed: write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…, " +
+			"with special characters in the user or password as %XX")
 	}
-	// Errors repeat the user, the database and the hosts. A colon in them was meant to begin the password.
+	// Later errors contain the user, the database and the hosts. A colon in one of them probably starts a password.
 	if strings.Contains(config.ConnConfig.User+config.ConnConfig.Database, ":") {
-		return nil, errors.New("the journal's PostgreSQL URL: its user or database has a colon in it; the form is postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+		return nil, errors.New("the journal's PostgreSQL URL: the user or database contains a colon; write the URL as postgres://USER:PASSWORD@HOST:PORT/DATABASE")
 	}
 	j := &Journal{now: options.Now, logger: options.Logger, schema: options.Schema}
 	if j.logger == nil {
@@ -81,7 +81,7 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 	j.configure(config, url)
 	switch config.ConnConfig.DefaultQueryExecMode {
 	case pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeCacheStatement:
-	default: // those that do not ask the server for types would send JSON as bytes
+	default: // the other modes do not ask the server for types and would send JSON as bytea
 		return nil, errors.New("the journal's PostgreSQL URL: default_query_exec_mode has to be cache_describe or cache_statement")
 	}
 	if j.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
@@ -98,8 +98,8 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 	return j, nil
 }
 
-// strayAt reports whether a URL has an @ that does not end its user and password. What follows a stray one in a password
-// would be read as the host or the database, whose names errors repeat.
+// strayAt reports whether a URL has an @ that does not end its user and password. If such an @ is part of a
+// password, the rest of the password would be parsed as the host or database name, and errors show these names.
 func strayAt(url string) bool {
 	_, rest, isURL := strings.Cut(url, "://")
 	if !isURL {
@@ -112,37 +112,39 @@ func strayAt(url string) bool {
 	return strings.Count(authority, "@") > 1 || strings.Count(rest, "@") > strings.Count(authority, "@")
 }
 
-// withoutURL returns the error of a first connection. Where the error quotes what was taken for a host or for a setting,
-// and can be a part of the password, another error stands in for it.
+// withoutURL returns err, or a replacement if err quotes a host or a setting of the URL. Either may be part of
+// a password.
 func withoutURL(err error) error {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return errors.New("no host is found by the name in the URL; the name is not shown, as it may be the end of a password without an @ and a host after it")
+		return errors.New("the host in the URL cannot be found; its name is not shown, because it may be part of a password; check that an @ and the host follow the password")
 	}
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && (refused.Code == "42704" || refused.Code == "22023") {
-		return fmt.Errorf("the server refuses a setting in the URL, after the ? (SQLSTATE %s); it is not shown, as it may be the end of a password with an & in it, which is written %%26", refused.Code)
+		return fmt.Errorf("the server refuses a setting after the ? in the URL (SQLSTATE %s); it is not shown, because it may be part of a password; write an & in a password as %%26", refused.Code)
 	}
 	return err
 }
 
-// configure sets what url leaves open; pgx does not tell that from its own defaults.
+// configure sets what url leaves open. pgx does not show whether a value comes from the URL or is its own
+// default.
 func (j *Journal) configure(config *pgxpool.Config, url string) {
 	if !strings.Contains(url, "pool_max_conns") {
 		config.MaxConns = defaultMaxConns
 	}
-	// A connection that takes longer comes too late for the call that waits for it.
+	// A connection that takes longer is too late for the waiting call.
 	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectTimeout {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
-	// Types are described once per connection and kept on this side, and each execution is one round
-	// trip with an unnamed statement: nothing is left in the server's session, which behind a pooler
-	// may be another one each time. The mode that describes nothing (exec) would send text. What it
-	// costs is that the server plans each execution; where there is no pooler, or one that knows
-	// prepared statements, default_query_exec_mode=cache_statement in the URL saves that.
+	// cache_describe asks for the types of a statement once per connection and caches them in the client. Each
+	// execution is one round trip with an unnamed statement. It leaves nothing in the server's session, and
+	// behind a pooler each transaction may use another session. The exec mode asks for no types and sends text.
+	//
+	// The price of cache_describe is that the server plans every execution. If there is no pooler, or if the
+	// pooler supports prepared statements, default_query_exec_mode=cache_statement in the URL avoids that.
 	if !strings.Contains(url, "default_query_exec_mode") {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
-	// "The transaction has already committed locally, but might not have been replicated" is a warning
-	// beside a success.
+	// Some warnings come with a success, such as "The transaction has already committed locally, but might not
+	// have been replicated". So they are logged.
 	config.ConnConfig.OnNotice = func(_ *pgconn.PgConn, notice *pgconn.Notice) {
 		if notice.SeverityUnlocalized == "WARNING" {
 			j.logger.Warn("journal: the PostgreSQL server warns", "code", notice.Code, "message", notice.Message)
@@ -150,14 +152,14 @@ func (j *Journal) configure(config *pgxpool.Config, url string) {
 	}
 }
 
-// Close waits for what is under way and closes the connections.
+// Close waits for the running statements and closes the connections.
 func (j *Journal) Close() error {
 	j.pool.Close()
 	return nil
 }
 
-// clock is what stands for $1 of every write: the injected clock's time in microseconds, or NULL for
-// the database's.
+// clock returns the value for $1 of every write: the time of the injected clock in microseconds, or nil (NULL)
+// for the database's clock.
 func (j *Journal) clock() *time.Time {
 	if j.now == nil {
 		return nil

@@ -12,23 +12,22 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The steps of the schema, named by their number: 0001_purchases.sql is step 1. A step that has been
-// released is never edited.
+// steps are the steps of the schema. The file name starts with the number: 0001_purchases.sql is step 1. A
+// released step is never edited.
 //
-// Releases deploy in any order, so a step only adds: tables, indexes, columns that may stay empty.
-// The releases before it then work on. A step that cannot do so raises oldestBinary, and binaries
-// older than that refuse to start.
+// Releases can be deployed in any order, so a step only adds tables, indexes or nullable columns. Older releases
+// then keep working. A step that cannot be made compatible raises oldestBinary, and older binaries refuse to start.
 //
 //go:embed schema/*.sql
 var steps embed.FS
 
-// oldestBinary is the number of the newest step that a binary has to know to work on this schema.
+// oldestBinary is the newest step that a binary must know to work on this schema.
 const oldestBinary = 1
 
-// schemaName is how the statements spell the schema, which is a setting.
+// schemaName is how the statements spell the schema. inSchema replaces it with the schema from the options.
 const schemaName = "gigagate."
 
-// versionTable is made before the first step. Its newest row says what the schema is.
+// versionTable is created before the first step. Its newest row tells the version of the schema.
 const versionTable = `
 CREATE TABLE IF NOT EXISTS gigagate.schema_version (
     version        integer NOT NULL PRIMARY KEY,
@@ -36,14 +35,14 @@ CREATE TABLE IF NOT EXISTS gigagate.schema_version (
     applied_at     timestamptz NOT NULL
 )`
 
-// inSchema is sql for the schema that the settings name.
+// inSchema returns sql with every "gigagate." replaced by the given schema.
 func inSchema(schema, sql string) string {
 	return strings.ReplaceAll(sql, schemaName, pgx.Identifier{schema}.Sanitize()+".")
 }
 
-// migrate brings the schema up to this binary's newest step, in one transaction. Replicas that start
-// together take turns by a lock that ends with the transaction, so it holds behind a pooler too.
-// A schema that is up to date is only read: the role then needs no right to change it.
+// migrate applies the missing steps of the schema in one transaction. Replicas that start together take turns
+// by an advisory lock. The lock ends with the transaction, so it also works behind a pooler. If the schema is
+// up to date, migrate only reads it, and the role needs no right to change it.
 func (j *Journal) migrate(ctx context.Context) error {
 	known, err := knownSteps()
 	if err != nil {
@@ -61,12 +60,12 @@ func (j *Journal) migrate(ctx context.Context) error {
 	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, lockKey(j.schema)); err != nil {
 		return err
 	}
-	// Another replica may have been faster.
+	// Another replica may have migrated the schema while this one waited for the lock.
 	if version, err = j.schemaVersion(ctx, tx, len(known)); err != nil || version >= len(known) {
 		return err
 	}
 	if version == 0 {
-		// IF NOT EXISTS asks for the right to create schemas even where there is nothing to create.
+		// CREATE SCHEMA IF NOT EXISTS needs the right to create schemas even if the schema exists.
 		var exists bool
 		if err := tx.QueryRow(ctx, schemaExists, j.schema).Scan(&exists); err != nil {
 			return err
@@ -81,7 +80,7 @@ func (j *Journal) migrate(ctx context.Context) error {
 		}
 	}
 	for step := version + 1; step <= len(known); step++ {
-		// The simple protocol takes a file of several statements.
+		// Only the simple protocol accepts several statements at once.
 		if _, err := tx.Exec(ctx, inSchema(j.schema, known[step-1]), pgx.QueryExecModeSimpleProtocol); err != nil {
 			return fmt.Errorf("schema step %d: %w", step, err)
 		}
@@ -97,8 +96,8 @@ func (j *Journal) migrate(ctx context.Context) error {
 	return nil
 }
 
-// Asked of the catalogs' tables, which are read afresh: within a transaction to_regclass and
-// to_regnamespace may answer from before another replica's commit that the lock has waited for.
+// These queries read the catalog tables, which are always current. Within a transaction, to_regclass and
+// to_regnamespace may miss what another replica committed while this one waited for the lock.
 const (
 	schemaExists       = `SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)`
 	versionTableExists = `SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'schema_version')`
@@ -108,8 +107,8 @@ type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// schemaVersion is the newest step applied, 0 if there is no schema yet. It fails where the schema has
-// outgrown a binary that knows the given number of steps.
+// schemaVersion returns the newest applied step, or 0 if there is no schema yet. known is the number of steps
+// that this binary knows. The error says so if the schema requires a newer binary.
 func (j *Journal) schemaVersion(ctx context.Context, db querier, known int) (int, error) {
 	table := pgx.Identifier{j.schema, "schema_version"}.Sanitize()
 	var exists bool
@@ -124,12 +123,12 @@ func (j *Journal) schemaVersion(ctx context.Context, db querier, known int) (int
 	case err != nil:
 		return 0, err
 	case oldest > known:
-		return 0, fmt.Errorf("the journal's schema is at version %d and needs a binary that knows version %d; this one knows %d", version, oldest, known)
+		return 0, fmt.Errorf("the journal's schema is at version %d and needs a binary that knows version %d; this one knows only versions up to %d", version, oldest, known)
 	}
 	return version, nil
 }
 
-// knownSteps reads the embedded steps in their order.
+// knownSteps reads the embedded steps in ascending order.
 func knownSteps() ([]string, error) {
 	files, err := steps.ReadDir("schema")
 	if err != nil {
@@ -150,9 +149,9 @@ func knownSteps() ([]string, error) {
 	return known, nil
 }
 
-// lockKey is the advisory lock's key of a schema. Advisory locks are per database.
+// lockKey returns the key of the schema's advisory lock. Advisory locks belong to one database.
 func lockKey(schema string) int64 {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte("gigagate journal schema " + schema))
-	return int64(hash.Sum64()) //nolint:gosec // any 64 bits are a key
+	return int64(hash.Sum64()) //nolint:gosec // any 64 bits are a valid key
 }

@@ -11,7 +11,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// Lookup finds a purchase by its key.
+// Lookup implements [purchase.Journal].
 func (j *Journal) Lookup(ctx context.Context, key purchase.Key) (purchase.Purchase, error) {
 	if !storable(key.Caller) || !storable(key.RequestID) {
 		return purchase.Purchase{}, purchase.ErrNotFound
@@ -19,7 +19,7 @@ func (j *Journal) Lookup(ctx context.Context, key purchase.Key) (purchase.Purcha
 	return one(ctx, j, scanPurchase, j.sql.lookup, key.Caller, key.RequestID)
 }
 
-// Get finds a purchase by its id.
+// Get implements [purchase.Journal].
 func (j *Journal) Get(ctx context.Context, id string) (purchase.Purchase, error) {
 	if !storable(id) {
 		return purchase.Purchase{}, purchase.ErrNotFound
@@ -27,7 +27,7 @@ func (j *Journal) Get(ctx context.Context, id string) (purchase.Purchase, error)
 	return one(ctx, j, scanPurchase, j.sql.get, id)
 }
 
-// ConfirmPermit asks by the database's clock.
+// ConfirmPermit implements [purchase.Journal]. It reads one row and compares with the database's clock.
 func (j *Journal) ConfirmPermit(ctx context.Context, id string, attempt int) error {
 	stands, err := one(ctx, j, pgx.RowTo[bool], j.sql.confirm, id, attempt, j.clock())
 	if err == nil && !stands {
@@ -36,20 +36,20 @@ func (j *Journal) ConfirmPermit(ctx context.Context, id string, attempt int) err
 	return err
 }
 
-// History lists what happened to a purchase, oldest first.
+// History implements [purchase.Journal].
 func (j *Journal) History(ctx context.Context, id string) ([]purchase.Entry, error) {
 	if !storable(id) {
 		return nil, purchase.ErrNotFound
 	}
 	entries, err := many(ctx, j, scanEntry, j.sql.history, id)
 	if err == nil && len(entries) == 0 {
-		// The claim is an entry, so no purchase is without.
+		// Every purchase has at least the entry of its claim.
 		return nil, purchase.ErrNotFound
 	}
 	return entries, err
 }
 
-// Secrets reads what List and History never carry.
+// Secrets implements [purchase.Journal].
 func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, error) {
 	if !storable(id) {
 		return purchase.Secrets{}, purchase.ErrNotFound
@@ -63,7 +63,7 @@ func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, err
 	}, j.sql.secrets, id)
 }
 
-// List pages through purchases, newest claim first.
+// List implements [purchase.Journal].
 func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) ([]purchase.Purchase, error) {
 	for _, text := range []string{filter.Caller, filter.RequestID, filter.CustomerUID, page.After} {
 		if !storable(text) {
@@ -79,14 +79,14 @@ func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchas
 		orNull(filter.From), orNull(filter.To), orNull(page.After), page.Size))
 }
 
-// watchAtOnce is how many of the watched are read at a time.
+// watchAtOnce is the page size of Watched.
 const watchAtOnce = 100
 
-// behindAll sorts behind every purchase id.
+// behindAll sorts after every purchase id.
 const behindAll = "~"
 
-// Watched lists what a read of the vendor's records is matched against: what is open, then what was
-// called absent.
+// Watched implements [purchase.Journal]. It lists the open purchases first, and then those that were called
+// absent.
 func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purchase.Purchase, error) {
 	open, err := pages(row{}, func(after row) ([]row, error) {
 		return many(ctx, j, scanListed, j.sql.watched, after.ID, watchAtOnce)
@@ -105,7 +105,7 @@ func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purch
 	return readable(append(open, absent...), nil)
 }
 
-// pages reads a list to its end, each page behind the last row of the one before.
+// pages reads a list to its end. Each page starts after the last row of the previous page.
 func pages(after row, page func(after row) ([]row, error)) (list []row, err error) {
 	for {
 		found, err := page(after)
@@ -120,8 +120,8 @@ func pages(after row, page func(after row) ([]row, error)) (list []row, err erro
 	}
 }
 
-// Witnesses lists succeeded purchases that resemble like, the nearest to the inner end of span first:
-// its end where it has one, else its beginning.
+// Witnesses implements [purchase.Journal]. If span has an end, the witnesses closest to it come first.
+// Otherwise the witnesses closest to its beginning come first.
 func (j *Journal) Witnesses(
 	ctx context.Context, like purchase.Likeness, span purchase.Span, limit int,
 ) ([]purchase.Purchase, error) {
@@ -133,7 +133,7 @@ func (j *Journal) Witnesses(
 		like.Account, string(like.Kind), like.Mode, orNull(span.From), orNull(span.To), limit))
 }
 
-// many reads all rows of a statement that changes nothing.
+// many returns all rows of a read-only statement.
 func many[T any](ctx context.Context, j *Journal, scan pgx.RowToFunc[T], statement string, args ...any) ([]T, error) {
 	rows, err := j.pool.Query(ctx, statement, args...)
 	if err != nil {
@@ -146,7 +146,7 @@ func many[T any](ctx context.Context, j *Journal, scan pgx.RowToFunc[T], stateme
 	return found, nil
 }
 
-// one reads the one row that a statement finds.
+// one returns the first row of a read-only statement, or ErrNotFound if there is none.
 func one[T any](ctx context.Context, j *Journal, scan pgx.RowToFunc[T], statement string, args ...any) (T, error) {
 	found, err := many(ctx, j, scan, statement, args...)
 	if err == nil && len(found) == 0 {
@@ -159,4 +159,4 @@ func one[T any](ctx context.Context, j *Journal, scan pgx.RowToFunc[T], statemen
 	return found[0], nil
 }
 
-var errNotStorable = errors.New("PostgreSQL keeps no zero bytes and no broken UTF-8")
+var errNotStorable = errors.New("PostgreSQL cannot store zero bytes or invalid UTF-8")

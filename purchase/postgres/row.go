@@ -10,14 +10,14 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// row is a purchase as its table has it, its order yet to be decoded.
+// row is a purchase as the table stores it. Its order is not decoded yet.
 type row struct {
 	purchase.Purchase
-	revision int // entries in its history
+	revision int // number of entries in its history
 	order    []byte
 }
 
-// decoded is the purchase with its order. It fails if a later version wrote the order.
+// decoded returns the purchase with its order. It fails if a later version of the gateway wrote the order.
 func (r row) decoded() (purchase.Purchase, error) {
 	order, err := purchase.DecodeOrder(r.order)
 	if err != nil {
@@ -27,7 +27,7 @@ func (r row) decoded() (purchase.Purchase, error) {
 	return r.Purchase, nil
 }
 
-// scanRow reads columns, and what follows them into more.
+// scanRow scans the columns of a purchase, and the columns after them into more.
 func scanRow(from pgx.CollectableRow, more ...any) (row, error) {
 	var (
 		r                      row
@@ -66,10 +66,11 @@ func scanPurchase(from pgx.CollectableRow) (purchase.Purchase, error) {
 	return r.decoded()
 }
 
-// scanListed leaves the order as it is: see readable.
+// scanListed does not decode the order. readable does that later, for each row on its own.
 func scanListed(from pgx.CollectableRow) (row, error) { return scanRow(from) }
 
-// readable is a list of rows, of which a later version may have written some.
+// readable decodes a list of rows. A later version of the gateway may have written some of them: see
+// purchase.Readable.
 func readable(rows []row, err error) ([]purchase.Purchase, error) {
 	if err != nil {
 		return nil, err
@@ -91,9 +92,9 @@ func scanEntry(from pgx.CollectableRow) (purchase.Entry, error) {
 	entry.At = entry.At.UTC()
 	entry.Reason = purchase.Reason(orEmpty(reason))
 	entry.SetWords(event, verdict, state)
-	// Unlike an order's, an evidence's unknown fields are left out: nothing is decided by it.
+	// Unknown fields of evidence are ignored, unlike those of an order, because no decision depends on evidence.
 	if err := json.Unmarshal(evidence, &entry.Evidence); err != nil {
-		return purchase.Entry{}, fmt.Errorf("decode kept evidence: %w", err)
+		return purchase.Entry{}, fmt.Errorf("decode the evidence: %w", err)
 	}
 	return entry, nil
 }
@@ -105,7 +106,7 @@ func orEmpty(s *string) string {
 	return *s
 }
 
-// orNull is v, or NULL if v is zero.
+// orNull returns a pointer to v, or nil (NULL) if v is the zero value.
 func orNull[T comparable](v T) *T {
 	var zero T
 	if v == zero {

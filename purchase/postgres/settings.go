@@ -6,15 +6,16 @@ import (
 	"fmt"
 )
 
-// settings are those of the server that a journal rests on.
+// settings reads the server settings that a durable journal depends on.
 const settings = `
 SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_setting('fsync') = 'on',
        current_setting('synchronous_commit'), current_setting('transaction_isolation'), current_setting('server_encoding')`
 
-// ping changes a table of its own, so that it waits for nobody's purchase.
+// ping updates a table of its own, so it never waits for a lock on a purchase.
 const ping = `UPDATE gigagate.ping SET at = now()`
 
-// checkSettings refuses a server on which "committed" would not mean "kept".
+// checkSettings returns an error if the server could lose commits, or if the journal cannot work with its
+// settings.
 func (j *Journal) checkSettings(ctx context.Context) error {
 	var recovery, readOnly, fsync bool
 	var synchronous, isolation, encoding string
@@ -24,13 +25,13 @@ func (j *Journal) checkSettings(ctx context.Context) error {
 	}
 	switch {
 	case recovery:
-		return errors.New("the PostgreSQL server is a replica in recovery: the journal needs the primary")
+		return errors.New("the PostgreSQL server is a replica in recovery: connect the journal to the primary")
 	case readOnly:
 		return errors.New("the PostgreSQL server is read-only (default_transaction_read_only): the journal has to write")
 	case !fsync:
 		return errors.New("the PostgreSQL server runs with fsync = off: a committed purchase could be lost with the machine")
 	case synchronous == "off" || synchronous == "local":
-		return fmt.Errorf("the PostgreSQL server has synchronous_commit = %s: a committed purchase could be lost; it has to be on, remote_write or remote_apply", synchronous)
+		return fmt.Errorf("the PostgreSQL server has synchronous_commit = %s: a committed purchase could be lost; set it to on, remote_write or remote_apply", synchronous)
 	case isolation != "read committed":
 		return fmt.Errorf("the PostgreSQL server has default_transaction_isolation = %q: the journal is written for read committed", isolation)
 	case encoding != "UTF8":
@@ -39,8 +40,8 @@ func (j *Journal) checkSettings(ctx context.Context) error {
 	return nil
 }
 
-// Ping reports whether the journal can write, by writing. It also fails where the server's settings
-// have come to promise less than at Open.
+// Ping implements [purchase.Journal]. It writes a row of its own. It also fails if the server's settings no
+// longer guarantee durable commits.
 func (j *Journal) Ping(ctx context.Context) error {
 	if err := j.checkSettings(ctx); err != nil {
 		return err

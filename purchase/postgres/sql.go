@@ -1,12 +1,12 @@
 package postgres
 
-// columns of a purchase, in scanRow's order.
+// columns are the columns of a purchase, in the order that scanRow expects.
 const columns = `id, caller, request_id, account, order_json, state, reason, attempt, revision,
        claimed_at, permitted_at, send_not_after, lease_until, success_seen, anomalies,
        item_uid, customer_uid, updated_at, settled_at`
 
-// statements are the SQL of one schema. $1 of every write is the injected clock's time; NULL is the
-// time at which the transaction began, which now() is.
+// statements is the SQL for one schema. $1 of every write is the time of the injected clock. If it is NULL, the
+// statement uses now(), the time at which the transaction began.
 type statements struct {
 	ping, lookup, get, confirm, history, secrets, list, watched, absent, older, younger, taken string
 
@@ -44,7 +44,7 @@ SELECT ` + columns + `
   FROM gigagate.purchase
  WHERE state IN ('UNCERTAIN', 'NEEDS_OPERATOR') AND id > $1
  ORDER BY id LIMIT $2`),
-		// The first page has no $3, and begins $2 before now.
+		// On the first page $3 is NULL, and the page starts $2 before now.
 		absent: q(`
 SELECT ` + columns + `
   FROM gigagate.purchase
@@ -69,9 +69,9 @@ SELECT ` + columns + `
    AND ($5::timestamptz IS NULL OR permitted_at < $5)
  ORDER BY permitted_at `
 
-// claim writes a purchase, the first entry of its history and its secrets, or nothing where the key is
-// taken. It cannot tell who has the key: at READ COMMITTED a row that was committed while this
-// statement waited for it is not visible to this statement.
+// claim writes a purchase, the first entry of its history and its secrets. If the key is taken, it writes
+// nothing. It cannot return the purchase that has the key: at READ COMMITTED, this statement does not see a row
+// that was committed while it waited for that row.
 const claim = `
 WITH claimed AS (
     INSERT INTO gigagate.purchase (
@@ -92,9 +92,9 @@ WITH claimed AS (
 )
 SELECT ` + columns + ` FROM claimed`
 
-// record applies one change to a row that is known only by what the change needs of it (attempt and
-// state: $3 and $5), or to exactly the row that was read (its revision: $4). $11 and $12 are the new
-// permit's life and the new lease. The revision counts the history's entries, so it numbers them.
+// record applies one change. The guard is one of two: the row has attempt $3 and one of the states $5, or the
+// row still has the revision $4 that was read. $11 is the life of a new permit, and $12 is the new lease. The
+// revision is the number of history entries, so it also numbers the new entry.
 const record = `
 WITH changed AS (
     UPDATE gigagate.purchase SET
@@ -119,7 +119,7 @@ WITH changed AS (
 )
 SELECT ` + columns + ` FROM changed`
 
-// recorded reads a purchase, and whether its history has a change already.
+// recorded reads a purchase, and whether its history already contains a change.
 const recorded = `
 SELECT ` + columns + `,
        EXISTS (SELECT FROM gigagate.purchase_event
@@ -127,8 +127,8 @@ SELECT ` + columns + `,
                   AND purchase_event.item_uid IS NOT DISTINCT FROM $4::text)
   FROM gigagate.purchase WHERE id = $1`
 
-// takeLapsed passes over rows that are being written at this moment: a later call finds them, if they
-// are still lapsed then.
+// takeLapsed skips rows that another transaction is writing. A later call finds them if their lease is still
+// over.
 const takeLapsed = `
 WITH lapsed AS (
     SELECT id AS lapsed_id FROM gigagate.purchase

@@ -16,7 +16,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// Claim writes a new purchase, or finds the one that has its key.
+// Claim implements [purchase.Journal].
 func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchase, bool, error) {
 	order, err := purchase.EncodeOrder(c.Order)
 	if err != nil {
@@ -39,23 +39,25 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 	if len(rows) == 1 {
 		return rows[0], true, nil
 	}
-	// The key is taken. Who has it takes a statement of its own, which sees what was committed while
-	// the first one waited. Failing here is no promise that nothing was written: an earlier claim of
-	// the same id may have been.
+	// The key is taken. Reading who has it needs a second statement, which sees what was committed while the
+	// first one waited. If this read fails, the error is not ErrNotWritten, because an earlier claim of the same
+	// id may have been written.
 	p, err := j.Lookup(ctx, c.Key)
 	if err != nil {
-		return purchase.Purchase{}, false, fmt.Errorf("claim: read who has the key: %w", err)
+		return purchase.Purchase{}, false, fmt.Errorf("claim: read the purchase that has the key: %w", err)
 	}
 	return p, p.ID == c.ID, nil
 }
 
-// Record applies one event as [purchase.Purchase.After] decides.
+// Record implements [purchase.Journal].
 //
-// Events mostly find what they expect, so the first statement is sent without reading: it moves the
-// purchase if its attempt is the change's and its state is one that the event moves. Where it is
-// not, the row is read, judged, and written if it has stayed the same meanwhile. So it is where the
-// account has aliases: no index keeps a package from being bound twice under different names. Replicas
-// that bind one package to two purchases at the same moment, under different names, are not kept from it.
+// Most events find the state that they expect. So the first statement is sent without a read. It moves the
+// purchase if the row has the attempt of the change and a state that the event moves. If it changes no row,
+// Record reads the row, decides, and writes if the revision is still the same.
+//
+// A change with aliases skips the first statement, because no index stops a package from being bound twice
+// under different account names. The check before the write does not cover replicas that bind one package under
+// different names at the same moment.
 func (j *Journal) Record(ctx context.Context, id string, change purchase.Change) (purchase.Purchase, purchase.Verdict, error) {
 	fail := func(err error) (purchase.Purchase, purchase.Verdict, error) {
 		return purchase.Purchase{}, "", fmt.Errorf("record %s: %w", change.Event, err)
@@ -104,29 +106,29 @@ func (j *Journal) Record(ctx context.Context, id string, change purchase.Change)
 		if len(changed) == 1 {
 			return changed[0], verdict, nil
 		}
-		// Somebody else wrote in between, which is their progress: each round is one more entry.
+		// Another writer added an entry in between. So every round means progress for somebody, and the loop ends.
 	}
 }
 
-// began stands for the time of a transaction in what After decides before the transaction begins; what
-// is added to it is what the transaction has to add.
+// began stands for the transaction's start when After decides before the transaction exists. The difference
+// between a time that After sets and began is the interval that the SQL adds to the real start.
 var began = time.Unix(0, 0)
 
-// timeless is p with no time set, so that every time After sets can be told.
+// timeless returns p with all times cleared, so that apply can see which times After has set.
 func timeless(p purchase.Purchase) purchase.Purchase {
 	p.ClaimedAt, p.PermittedAt, p.SendNotAfter, p.LeaseUntil = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	p.UpdatedAt, p.SettledAt = time.Time{}, time.Time{}
 	return p
 }
 
-// expect says what change would move: a purchase in its attempt and in one of states. It makes the
-// same of it in each.
+// expect returns the states in which change moves a purchase of the change's attempt, whatever else the row
+// contains. after is the result, which is the same in all of these states.
 func expect(change purchase.Change) (expected, after purchase.Purchase, states []string) {
 	for _, state := range purchase.States() {
 		p := purchase.Purchase{State: state, Attempt: change.Attempt}
 		seen := p
 		if seen.SuccessSeen = true; !moves(seen, change) {
-			continue // it depends on what only the row knows
+			continue // the decision depends on more than the state
 		}
 		if moved, verdict := p.After(change, began); verdict == purchase.Moves {
 			expected, after = p, moved
@@ -141,15 +143,16 @@ func moves(p purchase.Purchase, change purchase.Change) bool {
 	return verdict == purchase.Moves
 }
 
-// guard is what a row has to be for a change to be applied: of the expected attempt and in one of
-// states, or of the revision that was read.
+// guard is the condition under which a change is applied to a row: the expected attempt and one of the states,
+// or the revision that was read.
 type guard struct {
 	expected purchase.Purchase
 	states   []string
 	revision *int
 }
 
-// apply writes what after differs in from what the guard expected, and the entry of it.
+// apply writes the difference between the guard's expected purchase and after, and the history entry. It
+// returns no row if the guard does not hold.
 func (j *Journal) apply(
 	ctx context.Context, id string, change purchase.Change, evidence []byte,
 	guard guard, after purchase.Purchase, verdict purchase.Verdict,
@@ -178,12 +181,12 @@ func (j *Journal) apply(
 	return changed, err
 }
 
-// itemOf is the item that change speaks of, whether it binds the purchase to it or only tells of it.
+// itemOf returns the package that change is about, whether it binds the purchase to it or only mentions it.
 func itemOf(change purchase.Change) string {
 	return cmp.Or(change.ItemUID, change.Evidence.ItemUID)
 }
 
-// readRecorded reads a purchase, and whether its history has change already.
+// readRecorded reads a purchase, and reports whether its history already contains change.
 func (j *Journal) readRecorded(ctx context.Context, id string, change purchase.Change) (row, bool, error) {
 	var twice bool
 	read, err := one(ctx, j, func(from pgx.CollectableRow) (row, error) { return scanRow(from, &twice) },
@@ -194,19 +197,18 @@ func (j *Journal) readRecorded(ctx context.Context, id string, change purchase.C
 	return read, twice, err
 }
 
-// TakeLapsed makes a Sending whose lease is over Uncertain, and renews the lease of an Accepted whose
-// lease is over.
+// TakeLapsed implements [purchase.Journal]. It skips rows that another transaction is writing.
 func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int) ([]purchase.Purchase, error) {
 	taken, err := readable(write(ctx, j, scanListed, j.sql.takeLapsed, j.clock(), lease, purchase.ByGateway, limit))
 	if err != nil {
-		return taken, fmt.Errorf("take what has lapsed: %w", err)
+		return taken, fmt.Errorf("take lapsed purchases: %w", err)
 	}
 	return taken, nil
 }
 
-// write runs one statement that changes rows, as a transaction of its own. The answer is complete, and
-// the commit done, when all rows and the server's word that it is ready again have been read; what
-// is scanned before that may never be kept. Errors tell whether something may have been written.
+// write runs one statement that changes rows, in a transaction of its own. The commit is certain only when
+// CollectRows has read all rows and the server's ReadyForQuery message. Rows that were scanned before may still
+// be rolled back. The error wraps ErrNotWritten only if nothing was written.
 func write[T any](ctx context.Context, j *Journal, scan pgx.RowToFunc[T], statement string, args ...any) ([]T, error) {
 	conn, err := j.pool.Acquire(ctx)
 	if err != nil {
@@ -224,24 +226,24 @@ func write[T any](ctx context.Context, j *Journal, scan pgx.RowToFunc[T], statem
 	return written, err
 }
 
-// wroteNothing reports whether err proves that its statement changed nothing.
+// wroteNothing reports whether err proves that the statement changed nothing.
 func wroteNothing(err error) bool {
 	if pgconn.SafeToRetry(err) {
-		return true // not a byte of it left
+		return true // not a byte of the statement was sent
 	}
 	refused, ok := errors.AsType[*pgconn.PgError](err)
-	// An ERROR ends the statement's transaction. A FATAL or a PANIC ends the session, and may come
-	// after the commit.
+	// An ERROR rolls the statement's transaction back. A FATAL or a PANIC ends the session and may come after
+	// the commit.
 	if !ok || refused.SeverityUnlocalized != "ERROR" {
 		return false
 	}
-	// SQLSTATE classes (PostgreSQL, appendix A) by which the server, or a pooler in its place, may
-	// speak of a transaction whose end it does not know.
+	// With these SQLSTATE classes (PostgreSQL, appendix A) the server or a pooler may report a transaction whose
+	// outcome it does not know.
 	for _, class := range []string{
-		"08", // connection exception, 08007 transaction resolution unknown
-		"40003",
-		"57", // operator intervention: a cancel can meet a commit that waits for its replica
-		"XX", // internal error
+		"08",    // connection exception, such as 08007 transaction resolution unknown
+		"40003", // statement completion unknown
+		"57",    // operator intervention: a cancel can hit a commit that waits for its replica
+		"XX",    // internal error
 	} {
 		if strings.HasPrefix(refused.Code, class) {
 			return false
@@ -250,7 +252,7 @@ func wroteNothing(err error) bool {
 	return true
 }
 
-// isUnique reports whether err is the violation of one unique index.
+// isUnique reports whether err is a violation of the given unique index.
 func isUnique(err error, index string) bool {
 	refused, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && refused.Code == "23505" && refused.ConstraintName == index
@@ -258,6 +260,6 @@ func isUnique(err error, index string) bool {
 
 func notWritten(err error) error { return fmt.Errorf("%w: %w", purchase.ErrNotWritten, err) }
 
-// storable reports whether PostgreSQL's text can hold s. It holds neither zero bytes nor broken UTF-8;
-// keys that have them are refused rather than changed, since two keys could become one.
+// storable reports whether a PostgreSQL text can hold s. It cannot hold zero bytes or invalid UTF-8. Keys with
+// them are refused and not changed, because a change could make two keys equal.
 func storable(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
