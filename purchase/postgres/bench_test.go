@@ -11,11 +11,11 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-// BenchmarkPurchase is two durable writes: a claim and its answer. cpu-µs/op is this process alone,
-// without the server's.
+// BenchmarkPurchase measures two durable writes: a claim and its answer. cpu-µs/op is the CPU time of this
+// process, without the server's.
 func BenchmarkPurchase(b *testing.B) {
 	for _, mode := range []struct{ name, parameter string }{
-		{"unnamed", ""}, // what a pooler needs, the default
+		{"unnamed", ""}, // the default, which works behind a pooler
 		{"prepared", "&default_query_exec_mode=cache_statement"},
 	} {
 		for _, callers := range []int{1, 16, 64} {
@@ -64,7 +64,7 @@ func benchmark(b *testing.B, journal *postgres.Journal, callers int) {
 	}
 }
 
-// processorTime is this process's, in microseconds.
+// processorTime returns the CPU time of this process in microseconds.
 func processorTime() int64 {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

@@ -31,8 +31,8 @@ func applied(id string) purchase.Change {
 	}
 }
 
-// A row that has arrived is not a commit: in the protocol's extended mode the transaction ends after
-// the row and "INSERT 0 1" were sent.
+// TestRowsAreNoCommit: rows that have arrived do not prove a commit. In the protocol's extended mode, the
+// transaction ends after the server has sent the rows and "INSERT 0 1".
 func TestRowsAreNoCommit(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -54,7 +54,7 @@ func TestRowsAreNoCommit(t *testing.T) {
 	}
 }
 
-// The same, where the commit fails and the server says so.
+// TestCommitFails: if the server reports that the commit failed, the error is ErrNotWritten.
 func TestCommitFails(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -84,7 +84,8 @@ CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE ON s.purchase DEFERRABLE
 	}
 }
 
-// Without an injected clock all times are the database's, whatever this machine's clock says.
+// TestDatabaseClock: without an injected clock, all times come from the database, whatever this machine's clock
+// says.
 func TestDatabaseClock(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -126,7 +127,8 @@ func TestDatabaseClock(t *testing.T) {
 	}
 }
 
-// PostgreSQL's text holds neither zero bytes nor broken UTF-8, so no key with them is ever claimed.
+// TestTextThatCannotBeKept: PostgreSQL's text type cannot store zero bytes or invalid UTF-8, so a key with them
+// is never claimed.
 func TestTextThatCannotBeKept(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -149,7 +151,8 @@ func TestTextThatCannotBeKept(t *testing.T) {
 	}
 }
 
-// What a vendor's answer says is kept byte for byte, and an order's text takes any zero byte in it.
+// TestTextThatIsKept: the vendor's answer is stored byte for byte. The text of an order may contain zero bytes,
+// because JSON escapes them.
 func TestTextThatIsKept(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -176,8 +179,8 @@ func TestTextThatIsKept(t *testing.T) {
 	}
 }
 
-// A row that is being written at this moment is somebody's: TakeLapsed neither waits for it nor takes
-// it by what it was before.
+// TestTakeLapsedPassesOverRowsInWork: TakeLapsed does not wait for a row that another transaction is writing,
+// and does not decide by the row's old state.
 func TestTakeLapsedPassesOverRowsInWork(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -205,7 +208,7 @@ func TestTakeLapsedPassesOverRowsInWork(t *testing.T) {
 	}
 }
 
-// An event and an actor that only a later version knows hide nothing else.
+// TestHistoryOfALaterVersion: an event and an actor from a later version do not hide the rest of the history.
 func TestHistoryOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -228,7 +231,7 @@ func TestHistoryOfALaterVersion(t *testing.T) {
 	}
 }
 
-// What an operator has purged stays so, even if it was purged too early.
+// TestPurgedTooEarly: what an operator has purged stays purged, even if the sale is recorded later.
 func TestPurgedTooEarly(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)

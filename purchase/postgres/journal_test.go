@@ -20,7 +20,7 @@ func TestJournal(t *testing.T) {
 	runJournal(t, false, "")
 }
 
-// Where there is no pooler, the URL may ask for prepared statements.
+// TestJournalPrepared: without a pooler, the URL may ask for prepared statements.
 func TestJournalPrepared(t *testing.T) {
 	t.Parallel()
 	runJournal(t, true, "&default_query_exec_mode=cache_statement")
@@ -63,7 +63,7 @@ UPDATE `+schema+`.purchase_secret SET customer_email = NULL, user_ip = NULL, sal
 	})
 }
 
-// open opens a journal that is closed when the test ends.
+// open opens a journal and closes it when the test ends.
 func open(t testing.TB, url string, options postgres.Options) *postgres.Journal {
 	t.Helper()
 	journal, err := postgres.Open(t.Context(), url, options)
@@ -78,7 +78,7 @@ func open(t testing.TB, url string, options postgres.Options) *postgres.Journal 
 	return journal
 }
 
-// connect is a connection to the server that no journal knows of.
+// connect opens a connection to the server beside those of the journals.
 func connect(t testing.TB, server *postgrestest.Server) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), server.URL)

@@ -13,8 +13,9 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-// Replicas that start at the same moment on an empty database all come up, and the schema is made once.
-// A pooler gives each statement a fresh look at the catalogs, so it hides what a session's own view is late for.
+// TestMigrateTogether: replicas that start at the same moment on an empty database all come up, and the schema
+// is created once. The test also connects directly, because behind a pooler every statement sees fresh
+// catalogs. A session of its own may see stale ones.
 func TestMigrateTogether(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -49,7 +50,8 @@ func migrateTogether(t *testing.T, url, schema string, replicas int) {
 	}
 }
 
-// Releases deploy in any order: a binary works on a newer schema, unless that says that it cannot.
+// TestNewerSchema: releases can be deployed in any order. A binary works on a newer schema unless the schema
+// says that it needs a newer binary.
 func TestNewerSchema(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -71,18 +73,19 @@ func TestNewerSchema(t *testing.T) {
 	if _, err := postgres.Open(t.Context(), server.URL, postgres.Options{Schema: schema}); err == nil || !strings.Contains(err.Error(), "needs a binary that knows version 99") {
 		t.Errorf("err = %v", err)
 	}
-	// What runs already goes on, so that the new release can come up beside it.
+	// A journal that is already open keeps working while the new release starts.
 	if _, err := journal.Get(t.Context(), claim.ID); err != nil {
 		t.Error(err)
 	}
 }
 
-// Once the schema is there, the gateway's role needs no right to change it, nor to delete.
+// TestLeastPrivileges: once the schema exists, the gateway's role needs no right to change the schema or to
+// delete rows.
 func TestLeastPrivileges(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
 	if !server.Private() {
-		t.Skip("makes a role, which it does on a private server alone")
+		t.Skip("the test creates a role, so it needs a private server")
 	}
 	schema := server.Schema(t)
 	open(t, server.URL, postgres.Options{Schema: schema})
@@ -108,6 +111,6 @@ GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA s TO writer`))
 		t.Error(err)
 	}
 	if _, err := postgres.Open(t.Context(), asWriter.String(), postgres.Options{Schema: schema + "_other"}); err == nil || errors.Is(err, purchase.ErrNotFound) {
-		t.Errorf("a schema that the role may not make: err = %v", err)
+		t.Errorf("a schema that the role may not create: err = %v", err)
 	}
 }

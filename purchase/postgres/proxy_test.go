@@ -12,19 +12,18 @@ import (
 	"time"
 )
 
-// loss is what becomes of one statement that writes, and of its answer.
+// loss says what part of a writing statement or its answer gets lost.
 type loss int
 
 const (
 	nothingLost   loss = iota
-	statementLost      // the connection breaks before the server has the statement
-	answerLost         // the server has committed, and not a byte of it arrives
-	readyLost          // rows and "INSERT 0 1" arrive, and the word that the transaction ended does not
+	statementLost      // the connection breaks before the server receives the statement
+	answerLost         // the server commits, but no byte of the answer arrives
+	readyLost          // the rows and "INSERT 0 1" arrive, but ReadyForQuery does not
 )
 
-// pooler stands between a journal and its server, and is as nasty as a pooler in transaction mode
-// may be: every transaction of a connection runs in another session than the one before it, unless
-// steady.
+// pooler is a proxy between a journal and its server. It behaves as badly as a pooler in transaction mode may:
+// unless it is steady, every transaction of a connection runs in a different session than the one before.
 type pooler struct {
 	steady   bool
 	t        testing.TB
@@ -38,10 +37,10 @@ type pooler struct {
 	conns map[net.Conn]bool
 }
 
-// frame is one message of the protocol (PostgreSQL, "Message Formats"); the startup message has kind 0.
+// frame is one protocol message (PostgreSQL, "Message Formats"). The startup message has kind 0.
 type frame struct {
 	kind byte
-	text []byte // with its length in front
+	text []byte // starts with the four bytes of the length
 }
 
 func newPooler(t testing.TB, serverURL string) *pooler {
@@ -73,14 +72,14 @@ func newPooler(t testing.TB, serverURL string) *pooler {
 	return p
 }
 
-// lose makes the next statement that writes, or its answer, get lost.
+// lose makes the next writing statement, or its answer, get lost.
 func (p *pooler) lose(l loss) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.next = l
 }
 
-// cut breaks every connection, as the death of the gateway's process does.
+// cut breaks all connections, as if the gateway's process had died.
 func (p *pooler) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,7 +100,7 @@ func (p *pooler) track(conn net.Conn) (untrack func()) {
 	}
 }
 
-// serve runs one connection on two sessions.
+// serve connects one client to two sessions of the server.
 func (p *pooler) serve(client net.Conn) {
 	defer p.track(client)()
 	greeting, err := readFrame(client, true)
@@ -116,7 +115,7 @@ func (p *pooler) serve(client net.Conn) {
 		session, welcome, err := p.session(greeting)
 		if session != nil {
 			sessions[i] = session
-			defer p.track(session)() //nolint:gocritic // two, for as long as the connection
+			defer p.track(session)() //nolint:gocritic // only two, and both live as long as the connection
 		}
 		if i == 0 {
 			_, _ = client.Write(welcome)
@@ -128,7 +127,7 @@ func (p *pooler) serve(client net.Conn) {
 	p.relay(client, sessions)
 }
 
-// session opens one of the server's, and returns what it says first.
+// session opens a session on the server, and returns the server's first answer.
 func (p *pooler) session(greeting frame) (session net.Conn, welcome []byte, err error) {
 	var dialer net.Dialer
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -181,8 +180,8 @@ func (p *pooler) relay(client net.Conn, sessions [2]net.Conn) {
 	}
 }
 
-// readBatch reads what a client wants done before it waits for an answer, and whether that is the
-// execution of a statement that writes. writing remembers which statements, by name, do.
+// readBatch reads the client's messages up to the point where it waits for an answer. It reports whether they
+// execute a writing statement. writing remembers which named statements write.
 func readBatch(from io.Reader, writing map[string]bool) (batch []byte, writes bool, err error) {
 	bound := false
 	for {
@@ -207,7 +206,7 @@ func readBatch(from io.Reader, writing map[string]bool) (batch []byte, writes bo
 	}
 }
 
-// readAnswer reads up to the word that the server is ready again, which it returns also alone.
+// readAnswer reads up to ReadyForQuery, which it also returns on its own.
 func readAnswer(from io.Reader) (answer []byte, ready frame, err error) {
 	for {
 		f, err := readFrame(from, false)

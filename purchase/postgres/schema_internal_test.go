@@ -11,7 +11,7 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-// inSchemaOf is a connection to a fresh journal schema; gigagate. in what it runs means that one.
+// inSchemaOf returns a connection to a server with a fresh journal schema, and the schema's name.
 func inSchemaOf(t *testing.T) (conn *pgx.Conn, schema string) {
 	t.Helper()
 	server := postgrestest.Shared(t)
@@ -36,7 +36,7 @@ INSERT INTO gigagate.purchase (id, caller, request_id, account, kind, mode, orde
 VALUES ('01', 'shop', 'order-1', 'account', 'register', 'NOW', '{}', 'SENDING', 1, 1,
        now(), now(), now(), now(), false, 0, now())`
 
-// Rows that no life of a purchase leads to are refused, whoever writes them.
+// TestImpossibleRows: the schema refuses rows that no life of a purchase produces, whoever writes them.
 func TestImpossibleRows(t *testing.T) {
 	t.Parallel()
 	conn, schema := inSchemaOf(t)
@@ -95,7 +95,7 @@ func refusedBy(t *testing.T, err error, constraint string) {
 	}
 }
 
-// The queries in the schema's comments work as they stand there.
+// TestOperatorsQueries runs the queries in the comments of the schema.
 func TestOperatorsQueries(t *testing.T) {
 	t.Parallel()
 	conn, schema := inSchemaOf(t)
@@ -124,7 +124,7 @@ func TestOperatorsQueries(t *testing.T) {
 	}
 }
 
-// Each index serves the statement it was made for, once there are rows enough to need one.
+// TestIndexesServe: the statements use the indexes that were made for them, once the table has enough rows.
 func TestIndexesServe(t *testing.T) {
 	t.Parallel()
 	conn, schema := inSchemaOf(t)
@@ -155,9 +155,9 @@ ANALYZE gigagate.purchase`)); err != nil {
 		{"Witnesses, younger", q.younger, []any{"account", "register", "NOW", "2026-01-01", nil, 10}, []string{"purchase_witness"}},
 		{"List", q.list, []any{none, none, none, nil, nil, nil, "00010000", 10}, []string{"purchase_pkey"}},
 		{"List of one request", q.list, []any{"shop", "order-7", none, nil, nil, nil, none, 10}, []string{"purchase_key"}},
-		{"List of what is uncertain", q.list, []any{none, none, none, []string{"UNCERTAIN"}, nil, nil, none, 10}, []string{"purchase_watched"}},
-		{"List of what is sent", q.list, []any{none, none, none, []string{"SENDING"}, nil, nil, none, 10}, []string{"purchase_owned"}},
-		{"What needs a human", inSchema(schema, `SELECT FROM gigagate.purchase WHERE state = 'NEEDS_OPERATOR' OR anomalies > 0 ORDER BY id`), nil, []string{"purchase_watched", "purchase_anomalous"}},
+		{"List of uncertain purchases", q.list, []any{none, none, none, []string{"UNCERTAIN"}, nil, nil, none, 10}, []string{"purchase_watched"}},
+		{"List of purchases being sent", q.list, []any{none, none, none, []string{"SENDING"}, nil, nil, none, 10}, []string{"purchase_owned"}},
+		{"Purchases that need a human", inSchema(schema, `SELECT FROM gigagate.purchase WHERE state = 'NEEDS_OPERATOR' OR anomalies > 0 ORDER BY id`), nil, []string{"purchase_watched", "purchase_anomalous"}},
 		{"List of a customer", q.list, []any{none, none, "customer-8", nil, nil, nil, none, 10}, []string{"purchase_sold", "purchase_ordered"}},
 		{"List of an hour", q.list, []any{none, none, none, nil, "2020-01-01", "2020-01-01", none, 10}, []string{"purchase_claimed"}},
 	} {

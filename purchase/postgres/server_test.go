@@ -14,10 +14,10 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-// soon bounds what a test waits for.
+// soon is the longest time that a test waits.
 const soon = 60 * time.Second
 
-// eventually tries until what is tried succeeds.
+// eventually calls try until it succeeds.
 func eventually(t *testing.T, try func(ctx context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
@@ -36,8 +36,8 @@ func eventually(t *testing.T, try func(ctx context.Context) error) {
 	}
 }
 
-// A server that crashes under load: what was acknowledged is there, what was said not to be written
-// is not, and of the rest the same claim finds out.
+// TestServerKilled: a server crashes under load. Every acknowledged purchase must be there, and no purchase
+// that was reported as not written. In all other cases repeating the same claim must give the answer.
 func TestServerKilled(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.New(t)
@@ -119,12 +119,12 @@ func TestServerKilled(t *testing.T) {
 
 	t.Logf("%d settled; %d claims refused, %d unknown, %d records failed", len(settled), refused.Load(), unknown.Load(), failed.Load())
 	if refused.Load()+unknown.Load()+failed.Load() == 0 {
-		t.Error("nobody noticed that the server was killed")
+		t.Error("no call failed although the server was killed")
 	}
 	for _, id := range settled {
 		p, err := replicas[0].Get(t.Context(), id)
 		if err != nil || p.State != purchase.Succeeded {
-			t.Errorf("%s was settled, and is %s, err = %v", id, p.State, err)
+			t.Errorf("%s was settled, but it is %s, err = %v", id, p.State, err)
 		}
 		if entries, err := replicas[0].History(t.Context(), id); err != nil || len(entries) != 2 {
 			t.Errorf("%s has %d entries, err = %v", id, len(entries), err)
@@ -132,12 +132,13 @@ func TestServerKilled(t *testing.T) {
 	}
 	for _, id := range never {
 		if _, err := replicas[0].Get(t.Context(), id); !errors.Is(err, purchase.ErrNotFound) {
-			t.Errorf("%s was not written, and is there: err = %v", id, err)
+			t.Errorf("%s was reported as not written, but Get returned err = %v", id, err)
 		}
 	}
 }
 
-// A server that becomes read-only is told of, and is used again when it is not.
+// TestServerReadOnly: while the server is read-only, Ping says so and writes fail. When it accepts writes
+// again, the journal uses it again.
 func TestServerReadOnly(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.New(t)
@@ -185,7 +186,8 @@ func TestServerReadOnly(t *testing.T) {
 	}
 }
 
-// A server that nobody can reach wrote nothing, and neither did one whose connections are all taken.
+// TestServerOutOfReach: calls fail with ErrNotWritten if the server cannot be reached, or if all connections of
+// the pool are busy.
 func TestServerOutOfReach(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -193,7 +195,8 @@ func TestServerOutOfReach(t *testing.T) {
 	journal := open(t, pool.url+"&pool_max_conns=1", postgres.Options{Schema: server.Schema(t)})
 	_ = pool.listener.Close()
 	pool.cut()
-	// The connection that broke may have carried the statement, the next ones are refused.
+	// The outcome of the first claim is unknown, because the broken connection may have carried it. Later ones cannot
+	// connect.
 	_, _, _ = journal.Claim(t.Context(), newClaim())
 	if _, _, err := journal.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("claim: err = %v, want ErrNotWritten", err)
@@ -218,7 +221,7 @@ func TestServerOutOfReach(t *testing.T) {
 		err := blocker.QueryRow(ctx, `
 SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = ($1::text || '.purchase')::regclass)`, schema).Scan(&locked)
 		if err == nil && !locked {
-			err = errors.New("the claim is not at the lock")
+			err = errors.New("the claim does not wait for the lock yet")
 		}
 		return err
 	})
@@ -235,7 +238,8 @@ SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = ($1::text |
 	}
 }
 
-// Open refuses servers on which "committed" would not mean "kept", with a sentence.
+// TestServerRefused: Open refuses a server that could lose commits or has unsuitable settings, and the error
+// names the setting.
 func TestServerRefused(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -276,7 +280,7 @@ DO $$ BEGIN EXECUTE format('COPY (SELECT) TO %L', current_setting('data_director
 	})
 }
 
-// A URL's password is in no error.
+// TestPasswordIsNotTold: no error contains the URL's password.
 func TestPasswordIsNotTold(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -305,8 +309,8 @@ func TestPasswordIsNotTold(t *testing.T) {
 	}
 }
 
-// A primary that waits for a replica which is gone has committed, and does not say so: neither is
-// that a success, nor is it "not written", nor can such a journal write.
+// TestReplicaGone: a primary that waits for a missing replica has committed locally but does not answer. The
+// journal must report neither success nor ErrNotWritten, and Ping must fail.
 func TestReplicaGone(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.New(t)

@@ -13,8 +13,8 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// What an error proves of its statement. Reporting "not written" of one that was would free a key
-// that may have been spent on.
+// TestWroteNothing: which errors prove that the statement wrote nothing. If a written claim were reported as
+// not written, its key could be used for a second sale.
 func TestWroteNothing(t *testing.T) {
 	t.Parallel()
 	reply := func(severity, code string) error {
@@ -41,7 +41,7 @@ func TestWroteNothing(t *testing.T) {
 		{"any end of the session", reply("FATAL", "53100"), false},
 		{"panic", reply("PANIC", "53100"), false},
 		{"in the server's language", &pgconn.PgError{Severity: "FEHLER", SeverityUnlocalized: "ERROR", Code: "23505"}, true},
-		{"without a severity that is known", &pgconn.PgError{Severity: "ERROR", Code: "23505"}, false},
+		{"without a known severity", &pgconn.PgError{Severity: "ERROR", Code: "23505"}, false},
 		{"connection broke", io.ErrUnexpectedEOF, false},
 		{"time over", context.DeadlineExceeded, false},
 		{"anything else", errors.New("anything else"), false},
@@ -52,8 +52,8 @@ func TestWroteNothing(t *testing.T) {
 	}
 }
 
-// The guess that Record sends without reading is right for every row that it can meet: wherever its
-// guard holds, Purchase.After decides the same.
+// TestExpectAgreesWithAfter: Record's first statement is sent without a read. For every row that its guard
+// accepts, Purchase.After must decide the same.
 func TestExpectAgreesWithAfter(t *testing.T) {
 	t.Parallel()
 	for _, event := range purchase.Events() {
@@ -71,7 +71,7 @@ func TestExpectAgreesWithAfter(t *testing.T) {
 					}
 					want, verdict := timeless(met).After(change, began)
 					guessed := slices.Contains(states, string(state))
-					// What depends on more than the state is never guessed.
+					// If the decision depends on more than the state, Record must read the row first.
 					if moves := verdict == purchase.Moves; moves != guessed && (guessed || event != purchase.PresumedAbsent) {
 						t.Errorf("%s of attempt %d in %s: verdict %s, and the guard is %v", event, attempt, state, verdict, states)
 						continue

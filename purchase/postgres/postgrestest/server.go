@@ -1,8 +1,8 @@
-// Package postgrestest gives tests a PostgreSQL server: a private one, made with initdb for one test
-// binary and removed with it, or the one that GIGAGATE_TEST_POSTGRES_URL names.
+// Package postgrestest gives tests a PostgreSQL server. It starts a private server for one test binary with
+// initdb, and removes it afterwards. If GIGAGATE_TEST_POSTGRES_URL is set, tests use that server instead.
 //
-// Each case works in a schema of its own ([Server.Schema]). Where there is neither URL nor
-// PostgreSQL's binaries, tests are skipped; with CI=true that is a failure.
+// Each test case works in a schema of its own ([Server.Schema]). If there is neither a URL nor a PostgreSQL
+// installation, tests are skipped. With CI=true they fail.
 package postgrestest
 
 import (
@@ -24,36 +24,36 @@ import (
 	"time"
 )
 
-// URLVariable names a server to test against. Its database is written to, in schemas of their own.
+// URLVariable names a server to test against. Tests write to its database, in schemas of their own.
 const URLVariable = "GIGAGATE_TEST_POSTGRES_URL"
 
-// ErrNoServer says that there is no PostgreSQL to be had here.
+// ErrNoServer means that no PostgreSQL server is available.
 var ErrNoServer = errors.New("no initdb in PATH or /usr/lib/postgresql, and " + URLVariable + " is not set")
 
 // Server is a PostgreSQL server.
 type Server struct {
-	// URL connects to it as the owner of its database.
+	// URL connects as the owner of the server's database.
 	URL string
 
-	// What follows is of a private server alone.
-	folder   string // holds the cluster and is removed at the end
+	// The fields below are set for a private server only.
+	folder   string // holds the cluster; Stop removes it
 	binaries string
-	owner    *syscall.Credential // who runs it; nil is ourselves
+	owner    *syscall.Credential // the user that runs the server; nil means the current user
 	port     int
 	options  []string
 
 	process *exec.Cmd
-	exited  chan struct{} // closed when process has been waited for
+	exited  chan struct{} // closed when the process has ended
 	warden  *exec.Cmd
 	leash   io.Closer // the warden's standard input
 }
 
-// Start gives the server of URLVariable, or makes a private one with the given settings ("-c" "x=y"),
-// which only that has. It listens on the loopback.
+// Start returns the server of URLVariable if options is empty and the variable is set. Otherwise it starts a
+// private server on the loopback with the given server options ("-c", "x=y").
 func Start(ctx context.Context, options ...string) (*Server, error) {
 	if url := os.Getenv(URLVariable); url != "" && len(options) == 0 {
 		if !strings.Contains(url, "?") {
-			url += "?" // tests add parameters
+			url += "?" // tests append parameters with &
 		}
 		return &Server{URL: url}, nil
 	}
@@ -73,7 +73,7 @@ func Start(ctx context.Context, options ...string) (*Server, error) {
 	return s, nil
 }
 
-// Private reports whether the server is ours to kill.
+// Private reports whether this package started the server, so that a test may kill it.
 func (s *Server) Private() bool { return s.folder != "" }
 
 func findBinaries() (string, error) {
@@ -90,13 +90,13 @@ func findBinaries() (string, error) {
 	return filepath.Dir(newest), nil
 }
 
-// version is 15 for /usr/lib/postgresql/15/bin/initdb.
+// version returns 15 for /usr/lib/postgresql/15/bin/initdb.
 func version(initdb string) int {
 	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(initdb))))
 	return n
 }
 
-// create makes the cluster and its warden.
+// create makes the cluster and starts its warden.
 func (s *Server) create(ctx context.Context) error {
 	var err error
 	if s.folder, err = os.MkdirTemp("", "gigagate-postgres-"); err != nil {
@@ -111,7 +111,8 @@ func (s *Server) create(ctx context.Context) error {
 			return err
 		}
 	}
-	// Syncing the new files is for a loss of power, which no test survives. The server syncs its own.
+	// initdb need not sync the new files, because no test survives a power failure. The server still syncs its own
+	// writes.
 	initdb := s.command(context.WithoutCancel(ctx), "initdb", "--pgdata", s.data(), "--username", "gigagate",
 		"--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
@@ -120,7 +121,7 @@ func (s *Server) create(ctx context.Context) error {
 	return s.leashWarden(ctx)
 }
 
-// unprivileged is a user that PostgreSQL can run as.
+// unprivileged returns a user that PostgreSQL agrees to run as.
 func unprivileged() (*syscall.Credential, error) {
 	var found *user.User
 	var err error
@@ -137,8 +138,8 @@ func unprivileged() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: true}, errors.Join(errUID, errGID)
 }
 
-// leashWarden starts a shell that waits for the end of its standard input, which is the end of this
-// process, however that comes about, and then stops the server and removes its files.
+// leashWarden starts a shell that waits for the end of its standard input. That comes when this process ends,
+// even by a crash. The shell then stops the server and removes its files.
 func (s *Server) leashWarden(ctx context.Context) error {
 	s.warden = exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", "-c",
 		`cat >/dev/null
@@ -146,7 +147,7 @@ func (s *Server) leashWarden(ctx context.Context) error {
 		 while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
 		 rm -rf "$1" "$2"`, "warden", s.data(), s.folder)
 	s.warden.Dir = "/"
-	s.warden.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal is not for it
+	s.warden.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal must not reach it
 	leash, err := s.warden.StdinPipe()
 	if err != nil {
 		return err
@@ -157,8 +158,7 @@ func (s *Server) leashWarden(ctx context.Context) error {
 
 func (s *Server) data() string { return filepath.Join(s.folder, "data") }
 
-// command runs one of PostgreSQL's binaries as the cluster's owner. It is not bound to ctx: a server
-// outlives the test that started it.
+// command returns a command that runs a PostgreSQL program as the owner of the cluster.
 func (s *Server) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, filepath.Join(s.binaries, name), args...)
 	command.Dir = s.folder
@@ -167,10 +167,10 @@ func (s *Server) command(ctx context.Context, name string, args ...string) *exec
 	return command
 }
 
-// Restart starts the private server's process, on the same port as before, and waits until it takes
-// connections. It recovers what a killed one left.
+// Restart starts the process of the private server and waits until it accepts connections. The port stays the
+// same. After Kill, the server recovers from its write-ahead log.
 func (s *Server) Restart(ctx context.Context) error {
-	// A port that was free may be taken meanwhile, and a killed server's processes may linger.
+	// Retry, because another process may have taken the free port, or a killed server may still be ending.
 	var err error
 	first := s.URL == ""
 	for range 10 {
@@ -197,7 +197,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	return err
 }
 
-// launch starts the server once. If that fails it returns the server's log.
+// launch starts the server once. If that fails, it returns the server's log.
 func (s *Server) launch(ctx context.Context) (log string, err error) {
 	settings := append([]string{
 		"-D", s.data(), "-p", strconv.Itoa(s.port),
@@ -227,7 +227,7 @@ func (s *Server) launch(ctx context.Context) (log string, err error) {
 		s.process, s.exited = process, exited
 		return "", nil
 	case <-exited:
-		return <-ended, errors.New("the PostgreSQL server ended at its start")
+		return <-ended, errors.New("the PostgreSQL server ended while it was starting")
 	case <-ctx.Done():
 		_ = process.Process.Signal(syscall.SIGQUIT)
 		<-exited
@@ -235,7 +235,8 @@ func (s *Server) launch(ctx context.Context) (log string, err error) {
 	}
 }
 
-// readLog reads a server's log until its last process is gone, and closes ready when it says so.
+// readLog reads the server's log until all its processes have ended. It closes ready when the log says that the
+// server accepts connections.
 func readLog(from io.ReadCloser, ready chan<- struct{}, ended chan<- string) {
 	defer func() { _ = from.Close() }()
 	var kept bytes.Buffer
@@ -251,8 +252,8 @@ func readLog(from io.ReadCloser, ready chan<- struct{}, ended chan<- string) {
 	ended <- kept.String()
 }
 
-// Kill ends the private server as a crash would: no checkpoint, no farewell to its clients. What it
-// acknowledged is in its write-ahead log.
+// Kill ends the private server like a crash, without a checkpoint. Commits that it acknowledged are in its
+// write-ahead log.
 func (s *Server) Kill() {
 	if s.process != nil {
 		_ = s.process.Process.Signal(syscall.SIGQUIT)
@@ -261,7 +262,7 @@ func (s *Server) Kill() {
 	}
 }
 
-// Stop ends a private server and removes its files.
+// Stop ends a private server and removes its files. It does nothing for another server.
 func (s *Server) Stop() {
 	s.Kill()
 	if s.leash != nil {

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// abandon makes this test binary start a server, say where, and wait to be killed.
+// abandon makes this test binary start a server, print its folder, and wait to be killed.
 const abandon = "GIGAGATE_TEST_ABANDON_SERVER"
 
 func TestMain(m *testing.M) {
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	select {}
 }
 
-// A test binary that is killed, or panics, leaves neither a server nor its files behind.
+// TestServerEndsWithItsTests: a test binary that panics or is killed leaves no server and no files behind.
 func TestServerEndsWithItsTests(t *testing.T) {
 	if _, err := findBinaries(); err != nil {
 		require(t, nil, err)

@@ -21,7 +21,7 @@ var shared struct {
 	err    error
 }
 
-// Shared is the test binary's own server, started at the first call. It ends with [Tests].
+// Shared returns the server that all tests of the binary share. The first call starts it, and [Tests] stops it.
 func Shared(tb testing.TB) *Server {
 	tb.Helper()
 	shared.once.Do(func() {
@@ -32,7 +32,7 @@ func Shared(tb testing.TB) *Server {
 	return require(tb, shared.server, shared.err)
 }
 
-// Tests runs a test binary's tests, and ends the server of [Shared] after them:
+// Tests runs the tests of a binary and then stops the server of [Shared]:
 //
 //	func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Tests{M: m}) }
 type Tests struct{ *testing.M }
@@ -47,14 +47,14 @@ func (t Tests) Run() int {
 	return t.M.Run()
 }
 
-// New is a private server of the test's own, to be killed, slowed or set otherwise; it ends with the
-// test. The options are PostgreSQL's ("-c", "fsync=off").
+// New returns a private server for one test, which may kill or slow it. The server stops when the test ends.
+// options are server options of PostgreSQL ("-c", "fsync=off").
 func New(tb testing.TB, options ...string) *Server {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), startTimeout)
 	defer cancel()
 	if len(options) == 0 {
-		options = []string{"-c", "log_checkpoints=off"} // any: a server with options is private
+		options = []string{"-c", "log_checkpoints=off"} // any option will do, because a server with options is private
 	}
 	server, err := Start(ctx, options...)
 	server = require(tb, server, err)
@@ -75,13 +75,13 @@ func require(tb testing.TB, server *Server, err error) *Server {
 
 var schemas atomic.Int64
 
-// Schema is the name of a schema that nobody else uses, and that is dropped when the test ends. The
-// journal creates it.
+// Schema returns the name of a schema that only this test uses. The journal creates it. It is dropped when the
+// test ends.
 func (s *Server) Schema(tb testing.TB) string {
 	tb.Helper()
 	name := fmt.Sprintf("case_%d_%d_%d", os.Getpid(), time.Now().UnixNano(), schemas.Add(1))
 	if s.Private() {
-		return name // goes with the server
+		return name // it ends with the server
 	}
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), startTimeout)
