@@ -28,7 +28,7 @@ func testClaim(t *testing.T, s *subject) {
 	bare.Order = purchase.Order{Kind: purchase.TopUp, InventoryItemID: "inventory-2", Metatag: "m", CustomerUID: "customer-2"}
 	bare.Personal = purchase.Personal{}
 	p = s.claim(t, bare)
-	equal(t, "a purchase without what is optional", s.get(t, bare.ID), p)
+	equal(t, "a purchase without optional fields", s.get(t, bare.ID), p)
 }
 
 func testClaimAgain(t *testing.T, s *subject) {
@@ -123,7 +123,7 @@ func testClaimManyKeys(t *testing.T, s *subject) {
 					t.Errorf("record: verdict = %s, err = %v", verdict, err)
 				}
 				if p.ID != claim.ID || p.Key != claim.Key || p.ItemUID != itemOf(claim.ID) {
-					t.Errorf("got another's row: %+v", p)
+					t.Errorf("got the row of another claim: %+v", p)
 				}
 			}
 		})
@@ -138,7 +138,8 @@ func testClaimManyKeys(t *testing.T, s *subject) {
 	}
 }
 
-// testClaimIDTaken: ids are made by the gateway and never repeat; if one does, nothing is overwritten.
+// testClaimIDTaken: the gateway's purchase ids never repeat. If one did, the journal must not overwrite the
+// existing purchase.
 func testClaimIDTaken(t *testing.T, s *subject) {
 	first := s.claim(t, newClaim())
 	claim := newClaim()
@@ -148,7 +149,7 @@ func testClaimIDTaken(t *testing.T, s *subject) {
 	equal(t, "the purchase that has the id", s.get(t, first.ID), first)
 	_, err = s.Journal.Lookup(t.Context(), claim.Key)
 	isError(t, err, purchase.ErrNotFound)
-	s.claim(t, newClaim()) // the journal goes on
+	s.claim(t, newClaim()) // the journal still works
 }
 
 func testKeysByteForByte(t *testing.T, s *subject) {
@@ -171,7 +172,7 @@ func testKeysByteForByte(t *testing.T, s *subject) {
 		{Caller: "shop", RequestID: long},
 		{Caller: "shop", RequestID: long[:63] + "4"},
 		{Caller: "caf\u00e9", RequestID: "a"},  // é as one code point
-		{Caller: "cafe\u0301", RequestID: "a"}, // é as two
+		{Caller: "cafe\u0301", RequestID: "a"}, // é as two code points
 		{Caller: "stra\u00dfe", RequestID: "a"},
 		{Caller: "strasse", RequestID: "a"},
 	}
@@ -238,7 +239,7 @@ func testTimes(t *testing.T, s *subject) {
 	}
 	for _, entry := range s.history(t, p.ID) {
 		if entry.At.Location() != time.UTC || entry.At.Nanosecond()%1000 != 0 {
-			t.Errorf("entry %d is of %s, want microseconds in UTC", entry.Sequence, entry.At)
+			t.Errorf("entry %d has the time %s, want microseconds in UTC", entry.Sequence, entry.At)
 		}
 	}
 	if unsettled := s.claim(t, newClaim()); !s.get(t, unsettled.ID).SettledAt.IsZero() {
@@ -246,7 +247,7 @@ func testTimes(t *testing.T, s *subject) {
 	}
 }
 
-// testClockSetBack: an answer is kept although it seems to be older than the question.
+// testClockSetBack: an answer is recorded even if the clock was set back to before its question.
 func testClockSetBack(t *testing.T, s *subject) {
 	p := s.record(t, s.claim(t, newClaim()), purchase.AnsweredNoEffect)
 	s.clock.Advance(-24 * time.Hour)

@@ -10,7 +10,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// replica is a second journal over the same rows, or the same one where there can be no other.
+// replica returns a second journal on the same rows, or the same journal if there can be no second one.
 func (s *subject) replica(t *testing.T) purchase.Journal {
 	t.Helper()
 	if s.Replica == nil {
@@ -45,7 +45,7 @@ func (s *subject) checkRestart(t *testing.T, killed bool) {
 	for _, want := range rows {
 		got := s.get(t, want.ID)
 		if want.State == purchase.Sending || want.State == purchase.Accepted {
-			got.LeaseUntil = want.LeaseUntil // a journal that knows that its owner is dead ends it
+			got.LeaseUntil = want.LeaseUntil // a journal that knows that the owner is dead may have ended the lease
 		}
 		equal(t, "a purchase after the restart", got, want)
 		equal(t, "its history", s.history(t, want.ID), histories[want.ID])
@@ -56,13 +56,13 @@ func (s *subject) checkRestart(t *testing.T, killed bool) {
 		if _, won, err := s.Journal.Claim(t.Context(), purchase.Claim{
 			ID: nextID(), Key: want.Key, Account: want.Account, Order: want.Order, PermitLife: permitLife, Lease: lease,
 		}); err != nil || won {
-			t.Errorf("a key of before the restart: won = %t, err = %v", won, err)
+			t.Errorf("a key from before the restart: won = %t, err = %v", won, err)
 		}
 	}
 	s.record(t, s.claim(t, newClaim()), purchase.AnsweredApplied)
 }
 
-// testCallerGone: callers whose time ends at any moment are told "not written" only if it is so.
+// testCallerGone: a caller whose context ends at any moment gets ErrNotWritten only if nothing was written.
 func testCallerGone(t *testing.T, s *subject) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -85,7 +85,7 @@ func testCallerGone(t *testing.T, s *subject) {
 		})
 	}
 	done.Wait()
-	s.claim(t, newClaim()) // what was before it has been done, or never will be
+	s.claim(t, newClaim()) // all earlier claims have now been written, or never will be
 	for i, claim := range claims {
 		s.checkTold(t, claim, errs[i])
 	}
@@ -96,18 +96,18 @@ func (s *subject) checkTold(t *testing.T, claim purchase.Claim, told error) {
 	_, err := s.Journal.Get(t.Context(), claim.ID)
 	switch {
 	case told == nil && err != nil:
-		t.Errorf("claimed, and not there: %v", err)
+		t.Errorf("the claim succeeded, but the purchase cannot be read: %v", err)
 	case errors.Is(told, purchase.ErrNotWritten) && !errors.Is(err, purchase.ErrNotFound):
-		t.Errorf("told %q, and it is there (err = %v)", told, err)
+		t.Errorf("the claim failed with %q, but the purchase exists (err = %v)", told, err)
 	case err != nil && !errors.Is(err, purchase.ErrNotFound):
-		t.Errorf("the truth cannot be read: %v", err)
+		t.Errorf("the purchase cannot be read: %v", err)
 	}
 }
 
-// testCommitLost: when nobody can say whether a commit happened, doing the same again finds out.
+// testCommitLost: if it is unknown whether a commit happened, doing the same again finds out.
 func testCommitLost(t *testing.T, s *subject) {
 	if s.LoseCommit == nil {
-		t.Skip("this journal's commits cannot get lost")
+		t.Skip("this journal cannot lose a commit")
 	}
 	for _, happened := range []bool{true, false} {
 		claim := newClaim()
@@ -117,7 +117,7 @@ func testCommitLost(t *testing.T, s *subject) {
 			t.Fatalf("happened = %t: won = %t without a known commit", happened, won)
 		}
 		if happened && errors.Is(err, purchase.ErrNotWritten) {
-			t.Errorf("told %q of a claim that was written", err)
+			t.Errorf("the claim failed with %q although it was written", err)
 		}
 		var p purchase.Purchase
 		s.untilDone(t, func(ctx context.Context) (err error) {
@@ -125,7 +125,7 @@ func testCommitLost(t *testing.T, s *subject) {
 			return err
 		})
 		if p.ID != claim.ID || p.State != purchase.Sending || p.Attempt != 1 {
-			t.Errorf("happened = %t: claiming again finds %+v", happened, p)
+			t.Errorf("happened = %t: claiming again returns %+v", happened, p)
 		}
 		if !won {
 			t.Errorf("happened = %t: claiming again does not report ours", happened)
@@ -152,7 +152,7 @@ func testCommitLost(t *testing.T, s *subject) {
 	}
 }
 
-// untilDone repeats try while the journal gets back on its feet.
+// untilDone repeats try until the journal has recovered.
 func (s *subject) untilDone(t *testing.T, try func(ctx context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -164,17 +164,17 @@ func (s *subject) untilDone(t *testing.T, try func(ctx context.Context) error) {
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("the journal does not get back on its feet: %v", err)
+			t.Fatalf("the journal does not recover: %v", err)
 		case <-time.After(time.Millisecond):
 		}
 	}
 }
 
-// testUnknownOrderField: an order that a later version wrote is refused, and never half read; and what
-// reconciles is not kept from the others.
+// testUnknownOrderField: a journal refuses an order that a later version wrote, and never returns a part of it.
+// The reconciler still gets all purchases that can be read.
 func testUnknownOrderField(t *testing.T, s *subject) {
 	if s.RewriteOrder == nil {
-		t.Skip("this journal keeps no text")
+		t.Skip("this journal stores no order as text")
 	}
 	later := func(p purchase.Purchase) purchase.Purchase {
 		s.RewriteOrder(t, p.ID, []byte(`{"kind":"register","inventory_item_id":"i","metatag":"m","of_a_later_version":1}`))
@@ -219,7 +219,7 @@ func testUnknownOrderField(t *testing.T, s *subject) {
 	s.clock.Advance(lease + time.Second)
 	taken, err := s.Journal.TakeLapsed(ctx, lease, 100)
 	readable("TakeLapsed", sending, taken, err)
-	s.record(t, s.claim(t, newClaim()), purchase.AnsweredApplied) // the others go on
+	s.record(t, s.claim(t, newClaim()), purchase.AnsweredApplied) // other purchases still work
 }
 
 func testPing(t *testing.T, s *subject) {

@@ -1,14 +1,15 @@
-// Package journaltest holds the promises that every [purchase.Journal] keeps, as one suite over a
-// factory. What the interface leaves open, and the suite settles:
+// Package journaltest is the test suite that every [purchase.Journal] passes. It also settles what the
+// interface leaves open:
 //
-//   - A claim's own purchase is told by its id, and its state says what may still be done.
-//   - Two changes are the same if event, attempt and item uid (Change.ItemUID, or else the evidence's)
-//     are. The second one changes nothing, unless it moves the purchase or is the first to have seen
-//     success. Its verdict is that of Purchase.After.
-//   - TakeLapsed sets UpdatedAt where it renews a lease.
-//   - The sale is kept by the change that moves to Succeeded, and never replaced.
-//   - The journal's clock may be set back. That refuses nothing.
-//   - A customer's purchases are those that sold to it and those that were ordered for it.
+//   - Claim recognises the claim's own purchase by its id. The state of that purchase says what may still be
+//     done.
+//   - Two changes are the same if they have the same event, attempt and item uid. The item uid is
+//     Change.ItemUID, or else the one in the evidence. Recording a change again has no effect, unless it moves
+//     the purchase or is the first to report a seen success. Its verdict is that of Purchase.After.
+//   - TakeLapsed sets UpdatedAt when it renews a lease.
+//   - The change that moves a purchase to Succeeded stores the sale. No later change replaces it.
+//   - The journal's clock may be set back. The journal refuses nothing because of that.
+//   - A customer's purchases are those that were sold to the customer and those that were ordered for it.
 package journaltest
 
 import (
@@ -19,40 +20,40 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// Harness is a journal under test, and what can be done to it from outside. Where a journal has no
-// such thing the function is nil, and the cases that need it are skipped.
+// Harness is a journal under test, with functions that act on it from outside. A function is nil if the journal
+// does not support it. The cases that need it are then skipped.
 type Harness struct {
-	// Journal is empty and has its time from the clock. The factory closes it in t.Cleanup.
+	// Journal is empty and uses the clock. The factory closes it in t.Cleanup.
 	Journal purchase.Journal
-	// Replica opens another journal over the same rows, and closes it in t.Cleanup.
+	// Replica opens another journal on the same rows, and closes it in t.Cleanup.
 	Replica func(t *testing.T) purchase.Journal
-	// Restart ends the journal and opens its rows again: after Close, or as a killed process leaves
-	// them. Journal is not used after it.
+	// Restart ends the journal and opens its rows again. The journal ends by Close, or, with killed, as if its
+	// process had been killed. Journal is not used afterwards.
 	Restart func(t *testing.T, killed bool) purchase.Journal
-	// LoseCommit makes the next commit of a write fail for whoever waits for it: after it happened, or
-	// instead of it.
+	// LoseCommit makes the commit of the next write return an error. With happened the commit succeeds before
+	// that.
 	LoseCommit func(t *testing.T, happened bool)
-	// RewriteOrder replaces the kept text of an order, as a later version would have written it.
+	// RewriteOrder replaces the stored text of an order, as a later version of the gateway might write it.
 	RewriteOrder func(t *testing.T, id string, text []byte)
-	// Purge removes the details of a settled purchase as the schema tells operators to.
+	// Purge removes the details of a settled purchase in the way that the schema documents.
 	Purge func(t *testing.T, id string)
 }
 
-// Clock is the time of a journal under test. It stands still until advanced.
+// Clock is the clock of a journal under test. It stands still until Advance moves it.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-// Now is the clock's time. It has nanoseconds and is not in UTC, since the clocks of machines are
-// so: journals keep microseconds and UTC.
+// Now returns the clock's time. It has nanoseconds and is not in UTC, like the clocks of real machines.
+// Journals have to convert it to microseconds in UTC.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-// Advance moves the clock, back if d is negative.
+// Advance moves the clock by d. A negative d sets it back.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,7 +65,7 @@ func newClock() *Clock {
 	return &Clock{now: time.Date(2026, 3, 1, 12, 0, 0, 123_456_789, zone)}
 }
 
-// Run runs the suite, each case on a journal of its own.
+// Run runs the suite. open makes a new journal for each case.
 func Run(t *testing.T, open func(t *testing.T, clock *Clock) Harness) {
 	t.Helper()
 	for _, c := range []struct {

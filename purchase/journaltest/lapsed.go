@@ -13,10 +13,10 @@ import (
 func testConfirmPermit(t *testing.T, s *subject) {
 	fresh, lapsed := s.claim(t, newClaim()), s.in(t, purchase.Accepted, newClaim())
 	if err := s.Journal.ConfirmPermit(t.Context(), fresh.ID, fresh.Attempt); err != nil {
-		t.Errorf("a permit that stands: %v", err)
+		t.Errorf("a permit that is still valid: %v", err)
 	}
 	if s.Replica == nil {
-		return // one process has the journal: nobody else can have given a purchase up
+		return // only one process can use this journal, so nobody else can have taken a purchase over
 	}
 	confirm := func(why string, p purchase.Purchase, attempt int) {
 		t.Helper()
@@ -111,14 +111,14 @@ func testTakeLapsedRace(t *testing.T, s *subject) {
 	done.Wait()
 	got := ids(slices.Concat(taken[:]...))
 	slices.Sort(got)
-	equal(t, "what concurrent takers got, together", got, all)
+	equal(t, "the purchases that all concurrent calls took", got, all)
 	for _, id := range all {
 		s.consistent(t, id)
 	}
 }
 
-// testTakeLapsedInPages: no call takes more than its limit, those whose leases were over first come first, and together
-// the calls take each purchase once.
+// testTakeLapsedInPages: no call takes more than its limit. The purchases whose leases ended first come first.
+// Together the calls take each purchase once.
 func testTakeLapsedInPages(t *testing.T, s *subject) {
 	const rows, limit = 23, 5
 	var all []string
@@ -138,7 +138,7 @@ func testTakeLapsedInPages(t *testing.T, s *subject) {
 			t.Fatal(err)
 		}
 		if want := min(limit, rows-len(got)); len(taken) != want {
-			t.Fatalf("%d are taken after %d, want %d", len(taken), len(got), want)
+			t.Fatalf("a call took %d purchases after %d, want %d", len(taken), len(got), want)
 		}
 		page := ids(taken)
 		slices.Sort(page)
@@ -147,7 +147,7 @@ func testTakeLapsedInPages(t *testing.T, s *subject) {
 			break
 		}
 	}
-	equal(t, "what all calls took, in the order of their leases", got, all)
+	equal(t, "the purchases that all calls took, in the order of their leases", got, all)
 	for _, id := range all {
 		s.consistent(t, id)
 	}

@@ -39,7 +39,7 @@ func testSecretsApart(t *testing.T, s *subject) {
 
 func testPurge(t *testing.T, s *subject) {
 	if s.Purge == nil {
-		t.Skip("this journal has nothing to purge by")
+		t.Skip("this journal has no way to purge")
 	}
 	p, other := s.in(t, purchase.Succeeded, newClaim()), s.in(t, purchase.Succeeded, newClaim())
 	s.Purge(t, p.ID)
@@ -114,7 +114,7 @@ func testListFilters(t *testing.T, s *subject) {
 	equal(t, "the second page of a caller's", got, []purchase.Purchase{c})
 }
 
-// pages reads a list to its end, in pages of size.
+// pages reads a list to its end, in pages of the given size.
 func (s *subject) pages(t *testing.T, filter purchase.Filter, size int) []string {
 	t.Helper()
 	var all []string
@@ -146,8 +146,8 @@ func testListPages(t *testing.T, s *subject) {
 	}
 }
 
-// testListPagesWhileClaiming: whoever reads page by page while others buy sees all that was there
-// when it began, once.
+// testListPagesWhileClaiming: a reader who pages while others buy sees every purchase that existed at the first
+// page, exactly once.
 func testListPagesWhileClaiming(t *testing.T, s *subject) {
 	var want []string
 	for range 60 {
@@ -171,7 +171,7 @@ func testListPagesWhileClaiming(t *testing.T, s *subject) {
 			t.Error("pages are not from newest to oldest")
 		}
 		old := got[max(0, len(got)-len(want)):]
-		equal(t, "what was there before the first page", old, want)
+		equal(t, "the purchases that existed before the first page", old, want)
 	}
 	claiming.Wait()
 }
@@ -201,8 +201,8 @@ func testWatched(t *testing.T, s *subject) {
 	}
 }
 
-// testWatchedManyAndLong: more than a page of each, all of one instant; and what was called absent long ago is
-// read no more.
+// testWatchedManyAndLong: Watched returns more than one page of each kind, even if all were settled at the same
+// instant. It leaves out purchases that were called absent too long ago.
 func testWatchedManyAndLong(t *testing.T, s *subject) {
 	const each = 130
 	var open, absent []string
@@ -243,7 +243,7 @@ func testWitnesses(t *testing.T, s *subject) {
 	}
 	zero := sold(func(*purchase.Claim) {})
 	sold(func(c *purchase.Claim) { c.Account = "account-2" })
-	two := sold(func(c *purchase.Claim) { c.Order.ActivationMode = "" }) // NOW in effect
+	two := sold(func(c *purchase.Claim) { c.Order.ActivationMode = "" }) // the effective mode is NOW
 	sold(func(c *purchase.Claim) { c.Order.Kind = purchase.TopUp })
 	sold(func(c *purchase.Claim) { c.Order.ActivationMode = gigastore.ModeFirstUse })
 	five := sold(func(*purchase.Claim) {})
@@ -251,7 +251,7 @@ func testWitnesses(t *testing.T, s *subject) {
 	claim.Order.ActivationMode = gigastore.ModeNow
 	s.record(t, s.claim(t, claim), purchase.AnsweredRefused)
 	s.clock.Advance(time.Minute)
-	// Its claim is seven minutes after the start, its newest permit eight.
+	// This one was claimed seven minutes after the start. Its newest permit came after eight minutes.
 	claim = newClaim()
 	claim.Order.ActivationMode = gigastore.ModeNow
 	p := s.record(t, s.claim(t, claim), purchase.AnsweredNoEffect)

@@ -10,8 +10,8 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// testEveryStateEveryEvent records every event in every state, for every attempt there could be, and
-// holds what the journal did against Purchase.After.
+// testEveryStateEveryEvent records every event in every state for every possible attempt, and compares the
+// result with Purchase.After.
 func testEveryStateEveryEvent(t *testing.T, s *subject) {
 	for _, state := range purchase.States() {
 		for _, event := range purchase.Events() {
@@ -67,7 +67,7 @@ func (s *subject) checkAgainstAfter(t *testing.T, p purchase.Purchase, change pu
 	}
 }
 
-// testLateEvidence: what tells of a sale counts at any time and for any attempt.
+// testLateEvidence: evidence of a sale counts at any time and for any attempt.
 func testLateEvidence(t *testing.T, s *subject) {
 	t.Run("of an older attempt", func(t *testing.T) {
 		p := s.in(t, purchase.Sending, newClaim())
@@ -98,8 +98,8 @@ func testLateEvidence(t *testing.T, s *subject) {
 	})
 }
 
-// checkAnomalyOnce: a hit against a failed purchase is kept, and every later read of the vendor's
-// records that shows it again adds nothing.
+// checkAnomalyOnce: a sale that is found for a failed purchase is recorded once. Later reads of the vendor's
+// records that show it again add nothing.
 func (s *subject) checkAnomalyOnce(t *testing.T, p purchase.Purchase, event purchase.Event) {
 	t.Helper()
 	entries := len(s.history(t, p.ID))
@@ -123,8 +123,8 @@ func (s *subject) checkAnomalyOnce(t *testing.T, p purchase.Purchase, event purc
 	s.consistent(t, p.ID)
 }
 
-// testPresumption: what else is known of a purchase that is to be presumed absent counts, also where it was
-// journaled since whoever presumes read it.
+// testPresumption: evidence against an absence prevents the presumption, even if it was recorded after the
+// reconciler had read the purchase.
 func testPresumption(t *testing.T, s *subject) {
 	absent := func(t *testing.T, p purchase.Purchase) error {
 		t.Helper()
@@ -201,7 +201,7 @@ func testSuccessSeenIsKept(t *testing.T, s *subject) {
 	p := s.in(t, purchase.Uncertain, newClaim())
 	seen := changeOf(p, purchase.AnsweredUnknown, p.Attempt)
 	seen.SuccessSeen = true
-	// Recorded before without it: the same answer, read with more care, still adds what it saw.
+	// The same answer was recorded before without SuccessSeen. Recording it again still adds SuccessSeen.
 	if p = s.recordChange(t, p, seen, purchase.Stays); !p.SuccessSeen {
 		t.Error("success seen is not kept")
 	}
@@ -227,8 +227,8 @@ func testRecordTwice(t *testing.T, s *subject) {
 	}
 }
 
-// testAnomalyOnce: what moves a purchase, or changes nothing, can be an anomaly too. It counts once
-// however often it is recorded, also where the item it names is in the evidence alone.
+// testAnomalyOnce: a change that moves a purchase can also be an anomaly, and so can one that changes nothing.
+// The anomaly counts once, however often it is recorded. This also holds if only the evidence names the item.
 func testAnomalyOnce(t *testing.T, s *subject) {
 	p := s.claim(t, newClaim())
 	change := changeOf(p, purchase.AnsweredUnknown, 1)
@@ -277,8 +277,8 @@ func testRecordRace(t *testing.T, s *subject) {
 	}
 }
 
-// testRecordContest lets different answers race for one purchase. Any order may win; whatever does,
-// the row and its history tell the same story, and no answer is lost.
+// testRecordContest lets different answers race for one purchase. They may arrive in any order. Afterwards the
+// row matches its history, and no answer is lost.
 func testRecordContest(t *testing.T, s *subject) {
 	journals := []purchase.Journal{s.Journal, s.replica(t)}
 	for range 20 {
@@ -326,7 +326,7 @@ func testItemTaken(t *testing.T, s *subject) {
 		if err != nil || secrets.Sale != nil {
 			t.Errorf("a sale of %d bytes is kept, err = %v", len(secrets.Sale), err)
 		}
-		s.recordChange(t, p, changeOf(p, from.event, p.Attempt), purchase.Moves) // with an item of its own it goes on
+		s.recordChange(t, p, changeOf(p, from.event, p.Attempt), purchase.Moves) // with an item of its own it succeeds
 	}
 
 	elsewhere := newClaim()
@@ -337,7 +337,7 @@ func testItemTaken(t *testing.T, s *subject) {
 	s.recordChange(t, p, change, purchase.Moves)
 }
 
-// testItemTakenUnderAnAlias: a package is bound once, also where its account has had several names.
+// testItemTakenUnderAnAlias: a package is bound once, even if its account has had several names.
 func testItemTakenUnderAnAlias(t *testing.T, s *subject) {
 	first := s.in(t, purchase.Succeeded, newClaim())
 	for _, state := range []purchase.State{purchase.Sending, purchase.Uncertain} {
@@ -351,10 +351,11 @@ func testItemTakenUnderAnAlias(t *testing.T, s *subject) {
 		isError(t, err, purchase.ErrItemTaken)
 		equal(t, "the row that wanted a taken item", s.get(t, p.ID), p)
 		change.ItemUID, change.Evidence.ItemUID = itemOf(p.ID), itemOf(p.ID)
-		s.recordChange(t, p, change, purchase.Moves) // with an item of its own it goes on
-		s.recordChange(t, p, change, purchase.Stays) // and is not in its own way
+		s.recordChange(t, p, change, purchase.Moves) // with an item of its own it succeeds
+		s.recordChange(t, p, change, purchase.Stays) // its own item does not block it
 	}
-	// What moves nothing is kept all the same: a contradiction has to be told.
+	// A change that does not move the purchase is recorded in any case, because an operator must learn of a
+	// contradiction.
 	failed := s.record(t, s.in(t, purchase.Uncertain, newClaim()), purchase.PresumedAbsent)
 	change := changeOf(failed, purchase.Found, failed.Attempt)
 	change.Aliases = []string{account}

@@ -23,19 +23,19 @@ const (
 
 var made atomic.Int64
 
-// nextID is a purchase id in ULID's form; ids made later sort behind.
+// nextID returns a purchase id that looks like a ULID. Later ids sort after earlier ones.
 func nextID() string { return fmt.Sprintf("01%024d", made.Add(1)) }
 
-// itemOf is an item uid that belongs to one purchase of the suite.
+// itemOf returns the item uid that belongs to one purchase of the suite.
 func itemOf(id string) string { return "item-" + id }
 
-// subject is a journal under test with its clock.
+// subject is a journal under test, with its clock.
 type subject struct {
 	Harness
 	clock *Clock
 }
 
-// now is the clock's time as journals keep it.
+// now returns the clock's time in the precision that journals store.
 func (s *subject) now() time.Time { return s.clock.Now().UTC().Truncate(time.Microsecond) }
 
 func newClaim() purchase.Claim {
@@ -66,7 +66,7 @@ func newOrder() purchase.Order {
 	}
 }
 
-// changeOf is a change as the engine, the reconciler or an operator would record it.
+// changeOf returns a change as the engine, the reconciler or an operator would record it.
 func changeOf(p purchase.Purchase, event purchase.Event, attempt int) purchase.Change {
 	change := purchase.Change{
 		Event: event, Attempt: attempt, By: "gateway",
@@ -102,7 +102,7 @@ func (s *subject) claim(t *testing.T, claim purchase.Claim) purchase.Purchase {
 	return p
 }
 
-// record records an event of the newest attempt that has to move the purchase.
+// record records an event of the newest attempt. The event must move the purchase.
 func (s *subject) record(t *testing.T, p purchase.Purchase, event purchase.Event) purchase.Purchase {
 	t.Helper()
 	return s.recordChange(t, p, changeOf(p, event, p.Attempt), purchase.Moves)
@@ -120,7 +120,7 @@ func (s *subject) recordChange(
 	return now
 }
 
-// in claims a purchase and brings it to a state, in its second attempt.
+// in claims a purchase and brings it to the given state, in its second attempt.
 func (s *subject) in(t *testing.T, state purchase.State, claim purchase.Claim) purchase.Purchase {
 	t.Helper()
 	p := s.record(t, s.claim(t, claim), purchase.AnsweredNoEffect)
@@ -162,7 +162,7 @@ func (s *subject) history(t *testing.T, id string) []purchase.Entry {
 func equal(t *testing.T, what string, got, want any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s differs from what is wanted (-want +got):\n%s", what, diff)
+		t.Errorf("%s is wrong (-want +got):\n%s", what, diff)
 	}
 }
 
@@ -181,7 +181,7 @@ func ids(purchases []purchase.Purchase) []string {
 	return list
 }
 
-// consistent checks that the history of a purchase, told again, ends in the row as it is.
+// consistent checks that replaying the history of a purchase ends in its current row.
 func (s *subject) consistent(t *testing.T, id string) {
 	t.Helper()
 	row, entries := s.get(t, id), s.history(t, id)
@@ -200,7 +200,7 @@ func (s *subject) consistent(t *testing.T, id string) {
 			Event: entry.Event, Attempt: entry.Attempt, Reason: entry.Reason, ItemUID: entry.Evidence.ItemUID,
 		}, entry.At)
 		if verdict != entry.Verdict || after.State != entry.State {
-			t.Errorf("entry %d of %s, %s: verdict %s to %s is kept, but it means %s, to %s",
+			t.Errorf("entry %d of %s, %s: recorded as %s to %s, but After says %s to %s",
 				i+1, id, entry.Event, entry.Verdict, entry.State, verdict, after.State)
 		}
 		told = after

@@ -1,5 +1,5 @@
-// Package memory keeps purchases in memory: for simulations, and as what durable journals are
-// measured against. It forgets everything with its process, so no setting selects it.
+// Package memory keeps purchases in memory. Simulations use it, and it is the reference for the durable
+// journals. It forgets everything when its process ends, so no setting selects it.
 package memory
 
 import (
@@ -18,7 +18,7 @@ import (
 
 var errClosed = errors.New("the memory journal is closed")
 
-// Journal is a [purchase.Journal] under one mutex.
+// Journal is a [purchase.Journal] in memory. One mutex protects it.
 type Journal struct {
 	now func() time.Time
 
@@ -27,11 +27,11 @@ type Journal struct {
 	byID   map[string]*row
 	byKey  map[purchase.Key]*row
 	byItem map[item]*row
-	sorted []*row // by id
-	// The rest is what queries would otherwise look through all rows for.
+	sorted []*row // sorted by id
+	// The fields below are indexes, so that queries need not scan all rows.
 	leased    map[*row]struct{} // Sending or Accepted
 	watched   map[*row]struct{}
-	witnesses map[purchase.Likeness][]*row // by PermittedAt
+	witnesses map[purchase.Likeness][]*row // sorted by PermittedAt
 }
 
 type row struct {
@@ -40,10 +40,10 @@ type row struct {
 	secrets  purchase.Secrets
 }
 
-// item is a package as the vendor account that it was sold to names it.
+// item identifies a package: its uid within the vendor account that bought it.
 type item struct{ account, uid string }
 
-// Open makes an empty journal that has its time from now; nil means time.Now.
+// Open returns an empty journal. now is its clock; nil means time.Now.
 func Open(now func() time.Time) *Journal {
 	if now == nil {
 		now = time.Now
@@ -81,7 +81,7 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 		return r.purchase, r.purchase.ID == claim.ID, nil
 	}
 	if _, ok := j.byID[claim.ID]; ok {
-		return purchase.Purchase{}, false, fmt.Errorf("%w: the purchase id %s is another key's", purchase.ErrNotWritten, claim.ID)
+		return purchase.Purchase{}, false, fmt.Errorf("%w: the purchase id %s belongs to another key", purchase.ErrNotWritten, claim.ID)
 	}
 	now := j.time()
 	r := &row{purchase: purchase.New(claim, now), secrets: purchase.Secrets{Personal: claim.Personal}}
@@ -162,7 +162,7 @@ func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int
 			lapsed = append(lapsed, r)
 		}
 	}
-	// A map has no order; simulations replay.
+	// Map order is random, but a replayed simulation must take the same purchases.
 	slices.SortFunc(lapsed, func(a, b *row) int {
 		return cmp.Or(a.purchase.LeaseUntil.Compare(b.purchase.LeaseUntil), cmp.Compare(a.purchase.ID, b.purchase.ID))
 	})
@@ -199,7 +199,7 @@ func (j *Journal) Close() error {
 	return nil
 }
 
-// enter locks the journal, unless the caller has gone or the journal is closed.
+// enter locks the journal. It returns an error without locking if ctx has ended or the journal is closed.
 func (j *Journal) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -216,7 +216,7 @@ func (j *Journal) time() time.Time { return j.now().UTC().Truncate(time.Microsec
 
 func byID(r *row, id string) int { return cmp.Compare(r.purchase.ID, id) }
 
-// holds reports whether change is in the history already.
+// holds reports whether the history already contains change.
 func (r *row) holds(change purchase.Change) bool {
 	return slices.ContainsFunc(r.history, func(e purchase.Entry) bool {
 		return e.Event == change.Event && e.Attempt == change.Attempt && e.Evidence.ItemUID == change.Evidence.ItemUID
@@ -231,7 +231,7 @@ func (r *row) append(change purchase.Change, verdict purchase.Verdict, after pur
 	r.purchase = after
 }
 
-// index puts a row, changed with verdict, where queries look for it.
+// index updates the indexes after a row was changed with the given verdict.
 func (j *Journal) index(r *row, verdict purchase.Verdict) {
 	delete(j.leased, r)
 	delete(j.watched, r)

@@ -113,7 +113,8 @@ func (j *Journal) Witnesses(
 		end, _ := slices.BinarySearchFunc(rows, span.To, byPermit)
 		rows = rows[:end]
 	}
-	// The inner end is To of a span before an attempt, and From of one behind it, which has no To.
+	// The nearest witnesses come first. A span before an attempt is read from To backwards. A span after it has no To
+	// and is read from From onwards.
 	newestFirst := span.From.IsZero() || !span.To.IsZero()
 	var list []purchase.Purchase
 	for i := range max(0, min(limit, len(rows))) {
