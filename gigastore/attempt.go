@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// attempt is one request on its way. It decides whether its bytes may leave, and counts those that did.
+// attempt is one request while it is sent. It decides whether its bytes may leave, and counts the bytes that left.
 //
-// httptrace.WroteRequest is of no use for that: it reports a request as written when it is in a buffer.
+// httptrace.WroteRequest cannot do this. It reports a request as written as soon as it is in a buffer.
 type attempt struct {
-	notAfter time.Time        // no first byte later; zero: no limit
-	now      func() time.Time // for notAfter
+	notAfter time.Time        // no first byte after this time; zero: no limit
+	now      func() time.Time // the clock for notAfter
 	confirm  func(context.Context) error
-	decides  bool // its answer decides what becomes of a purchase or an activation; reads are repeated
+	decides  bool // the answer settles a purchase or an activation; false for reads, which are repeated
 	begun    bool
-	left     int64 // bytes that left, or may have, above TLS
+	left     int64 // bytes above TLS that left or may have left
 }
 
 type attemptKey struct{}
 
-// write writes the whole request. It does so once, whatever came of it.
+// write writes the whole request. A second call fails, whatever happened in the first.
 func (a *attempt) write(ctx context.Context, c *connection, text []byte) error {
 	if a.confirm != nil && !a.begun {
 		if err := a.confirm(ctx); err != nil {
@@ -45,8 +45,9 @@ func (a *attempt) evidence(status int) Evidence {
 	return Evidence{HTTPStatus: status, BytesWritten: a.left}
 }
 
-// IsOver reports whether limit has passed by either of a machine's clocks. Both times must have been made on this machine.
-// The monotonic clock stands still while a machine is suspended, and the wall clock can be set back.
+// IsOver reports whether limit has passed on either of the machine's two clocks. Both times must come from this
+// machine. The monotonic clock alone is not enough because it stops while a machine is suspended. The wall clock
+// alone is not enough because it can be set back.
 func IsOver(limit, now time.Time) bool {
 	return now.After(limit) || now.Round(0).After(limit.Round(0))
 }

@@ -12,20 +12,21 @@ import (
 )
 
 const (
-	maxToken         = 16 << 10 // bytes of an access token; the sample is a JWT
+	maxToken         = 16 << 10 // in bytes; the vendor's sample is a JWT
 	assumedTokenLife = time.Hour
 	maxTokenLife     = 30 * 24 * time.Hour
-	renewBefore      = time.Minute // or a tenth of the life, if that is less
+	renewBefore      = time.Minute // or a tenth of the token's life, if that is less
 )
 
-// token is an access token and when it ends.
+// token is an access token and how long it lives.
 type token struct {
 	value Secret
-	life  time.Duration // from the moment it was asked for
+	life  time.Duration // counted from the request for it
 }
 
-// tokenSource keeps one access token for all callers. Whether a new token revokes older ones, and whether authentication
-// is rate limited, is unknown (dossier 1.1), so it fetches one at a time and only when needed.
+// tokenSource keeps one access token for all callers. It is unknown whether a new token revokes older ones, and
+// whether authentication is rate limited (dossier 1.1). So it fetches one token at a time, and only when it needs
+// one.
 type tokenSource struct {
 	now    func() time.Time
 	fetch  func(context.Context) (token, error)
@@ -34,27 +35,28 @@ type tokenSource struct {
 	mu      sync.Mutex
 	current Secret
 	renewAt time.Time
-	refused int // tokens in a row that no call was taken with
+	refused int // refused tokens in a row, since the vendor last accepted one
 }
 
 func newTokenSource(now func() time.Time, fetch func(context.Context) (token, error)) *tokenSource {
 	return &tokenSource{now: now, fetch: fetch}
 }
 
-// get returns the current token, or one fetched for everybody who waits. The fetch runs on the values of the first
-// caller's context and not on its end, so that a caller who leaves does not fail the others.
+// get returns the current token. If there is none, it fetches one and shares it among all callers who wait. The fetch
+// keeps the values of the first caller's context but not its cancellation, so a caller who leaves does not fail the
+// others.
 func (s *tokenSource) get(ctx context.Context) (Secret, error) {
 	if value, ok := s.valid(); ok {
 		return value, nil
 	}
 	detached := context.WithoutCancel(ctx)
 	result := s.flight.DoChan("", func() (any, error) {
-		// A flight that ended between the look above and this one has left a token.
+		// Another fetch may have ended since the check above.
 		if value, ok := s.valid(); ok {
 			return value, nil
 		}
 		asked := s.now()
-		t, err := sparing(func() (token, error) { return s.fetch(detached) })
+		t, err := recoverAsError(func() (token, error) { return s.fetch(detached) })
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +77,7 @@ func (s *tokenSource) get(ctx context.Context) (Secret, error) {
 	}
 }
 
-// tokenError says that a call was not sent for want of a token.
+// tokenError is the error of a call that was not sent because there was no access token.
 type tokenError struct{ cause error }
 
 func (e *tokenError) Error() string { return "no access token: " + phraseOf(e.cause) }
@@ -88,8 +90,8 @@ func (s *tokenSource) valid() (Secret, bool) {
 	return s.current, s.current != "" && s.now().Before(s.renewAt)
 }
 
-// invalidate forgets value after the vendor has refused it, and returns how many tokens in a row it has refused. A newer
-// token stays.
+// invalidate drops value after the vendor has refused it, and returns how many tokens in a row were refused. It keeps
+// a newer token.
 func (s *tokenSource) invalidate(value Secret) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,20 +102,20 @@ func (s *tokenSource) invalidate(value Secret) int {
 	return s.refused
 }
 
-// taken notes that the vendor took a call with a token of ours.
+// taken resets the count of refused tokens after the vendor has accepted one.
 func (s *tokenSource) taken() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refused = 0
 }
 
-// answered notes what the status of an answer says of the token that the call bore. One refusal is nothing: the token
-// was old, or another gateway's took its place.
+// answered records what the status of an answer says about the call's token. A single 401 is no problem: the token
+// was old, or another gateway's token has replaced it.
 func (c *Client) answered(ctx context.Context, bearer Secret, status int) {
 	switch {
 	case status == http.StatusUnauthorized:
 		if c.tokens.invalidate(bearer) > 1 {
-			c.problems.found(ctx, problemToken, "the vendor refuses the access tokens that it has just given")
+			c.problems.found(ctx, problemToken, "the vendor refuses access tokens that it has just issued")
 		}
 	case status >= 200 && status < 500:
 		c.tokens.taken()
@@ -121,10 +123,11 @@ func (c *Client) answered(ctx context.Context, bearer Secret, status int) {
 	}
 }
 
-// credentialRefusals are what a vendor may answer to credentials that are wrong. Which one it is, is unknown (dossier 2.1).
+// credentialRefusals are the statuses that a vendor may answer to wrong credentials. Which one this vendor uses is
+// unknown (dossier 2.1).
 var credentialRefusals = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden}
 
-// authenticate fetches a token.
+// authenticate fetches an access token.
 //
 // POST /reseller/authenticate, docs api-authentification.
 func (c *Client) authenticate(ctx context.Context) (token, error) {
@@ -152,8 +155,8 @@ func (c *Client) authenticate(ctx context.Context) (token, error) {
 	return t, nil
 }
 
-// parseToken reads accessToken and expiresIn, in seconds. A life that is missing or senseless is taken to be an hour, as
-// one client does.
+// parseToken reads accessToken and expiresIn, which is in seconds. If expiresIn is missing or makes no sense, it
+// assumes one hour, as one known client does.
 func parseToken(body []byte) (token, error) {
 	o, err := readObject(body)
 	if err != nil {
@@ -163,7 +166,7 @@ func parseToken(body []byte) (token, error) {
 	var seconds Decimal
 	take(o, "accessToken", &value)
 	take(o, "expiresIn", &seconds)
-	if value == "" || len(value) > maxToken || !isVisible(value) { // it goes into a header
+	if value == "" || len(value) > maxToken || !isVisible(value) { // it becomes part of a header
 		return token{}, errBadToken
 	}
 	return token{Secret(value), tokenLife(seconds)}, nil

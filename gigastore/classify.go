@@ -17,41 +17,41 @@ const (
 	maxMessage    = 1 << 10
 )
 
-// verdict is what an answer means.
+// verdict is what an answer says about its call.
 type verdict struct {
-	applied     bool   // the call was carried out; effect says nothing then
-	sale        *Sale  // of a paid call that was carried out
-	effect      Effect // of a call that was not applied
+	applied     bool   // the call was carried out; effect is unused then
+	sale        *Sale  // set if a paid call was carried out
+	effect      Effect // set if the call was not applied
 	reason      Reason
-	message     string // the vendor's
+	message     string // the vendor's own message
 	successSeen bool   // see Error.SuccessSeen
 }
 
-// classifier holds what configuration can say about the meaning of answers.
+// classifier holds what configuration says about the meaning of answers.
 type classifier struct {
 	rules                []RefusalRule
 	throttledHasNoEffect bool
 }
 
-// classify decides what became of a call, from counted bytes and a whole answer and never from the text of an error. It
-// is the only place that decides it:
+// classify decides what effect a call had. It looks at counted bytes and whole answers, never at the text of an
+// error. No other code decides this. An answer is whole if its body was read to its proven end; see readBody.
 //
-//	no effect  zero bytes left; a whole 401; a whole 429 of a paid call where configured
+//	no effect  zero bytes left; a whole 401; a whole 429 of a paid call, if configured
 //	refused    a whole 400, 402, 403, 404 or 422 whose body is a JSON object with a non-empty string message, title,
 //	           detail or error
-//	applied    paid: a whole 2xx that is a JSON object with status "success", an item uid, and our token as the first
-//	           word of the metatag. Activate: a whole 2xx, empty or a JSON object whose status, if any, is "success".
-//	           Reads: a whole 2xx
+//	applied    paid call: a whole 2xx with a JSON object that has status "success", an item uid, and our mark as the
+//	           first word of the metatag. Activate: a whole 2xx that is empty, or a JSON object whose status, if any,
+//	           is "success". Read: a whole 2xx
 //	unknown    everything else
 func (c classifier) classify(a answer) verdict {
 	var v verdict
 	success := a.status >= 200 && a.status <= 299
 	paid := isPaid(a.operation)
 	switch {
-	case a.evidence.BytesWritten == 0 && !success: // a 2xx to nothing sent contradicts itself: unknown
+	case a.evidence.BytesWritten == 0 && !success: // a 2xx although nothing was sent is a contradiction, so it is unknown
 		v.effect = EffectNone
 	case !a.whole || a.evidence.BytesWritten == 0:
-		// Unknown. A status line alone proves nothing: what follows it may be cut off or be somebody else's.
+		// Unknown. A status line alone proves nothing. The rest may be cut off, or belong to another request.
 	case a.status == http.StatusUnauthorized,
 		a.status == http.StatusTooManyRequests && paid && c.throttledHasNoEffect:
 		v.effect = EffectNone
@@ -61,7 +61,7 @@ func (c classifier) classify(a answer) verdict {
 			v.reason = refusalReason(c.rules, a.operation, a.status, text)
 		}
 	case success && paid:
-		v.sale = saleOf(a.token, a.body)
+		v.sale = saleOf(a.mark, a.body)
 		v.applied = v.sale != nil
 	case success && a.operation == OpActivate:
 		v.applied = isActivation(a.body)
@@ -79,22 +79,23 @@ func isPaid(operation string) bool {
 	return operation == OpRegister || operation == OpTopUp || operation == OpTopUpWithProfile
 }
 
-// saleOf returns the sale that a body proves, nil where it proves none. Three members prove it and no other, so that an
-// unreadable price or time does not turn a sale into an unknown.
-func saleOf(token string, body []byte) *Sale {
+// saleOf returns the sale that a body proves, or nil. Only the status, the item uid and the mark count. An unreadable
+// price or time must not turn a sale into an unknown.
+func saleOf(mark string, body []byte) *Sale {
 	var sale Sale
 	if !json.Valid(body) || sale.UnmarshalJSON(body) != nil {
 		return nil
 	}
 	item := sale.ActivatedItem
-	if sale.Status != statusSuccess || item.UID == "" || token == "" || firstWord(item.Metatag) != token {
+	if sale.Status != statusSuccess || item.UID == "" || mark == "" || firstWord(item.Metatag) != mark {
 		return nil
 	}
 	sale.text = body
 	return &sale
 }
 
-// isActivation: the answer of activate is documented nowhere (dossier 2.7), so that little is asked of it.
+// isActivation reports whether a body can be the answer to a successful activate. The shape of that answer is
+// documented nowhere (dossier 2.7), so the check asks for little.
 func isActivation(body []byte) bool {
 	if len(body) == 0 {
 		return true
@@ -116,13 +117,13 @@ var (
 	cutSuccess  = regexp.MustCompile(`(?i)"status"\s*:\s*"su?c?c?e?s?$`)
 )
 
-// successSeen reports whether a 2xx bears the success word or an item uid, in whatever state. It errs to yes: a yes keeps
-// a purchase from being presumed absent, a wrong no could sell it twice.
+// successSeen reports whether a 2xx contains the word success or an item uid, even in a garbled or cut body. In doubt
+// it returns true. A true only keeps a purchase from being presumed absent, while a wrong false could sell it twice.
 func successSeen(a answer) bool {
 	if a.encoded && len(a.body) > 0 || successWord.Match(a.body) || itemUID.Match(a.body) || !a.whole && cutSuccess.Match(a.body) {
 		return true
 	}
-	// Escapes such as \u0073 hide a word from the expressions above.
+	// An escape such as \u0073 hides a word from these expressions.
 	var status, uid string
 	var item object
 	if o, err := readObject(a.body); err == nil {
@@ -133,12 +134,12 @@ func successSeen(a answer) bool {
 	return strings.EqualFold(status, statusSuccess) || uid != ""
 }
 
-// The members of the error shapes that clients are prepared for, in the order in which one of them prefers them
-// (dossier 5).
+// messageMembers are the members that hold the message in the error shapes that clients are prepared for. They are in
+// the order in which one client prefers them (dossier 5).
 var messageMembers = []string{"message", "detail", "title", "error"}
 
-// refusalText returns the texts by which a body counts as the vendor's refusal, and false where it does not. A body that
-// calls itself HTML is some machine's on the way, whatever it holds.
+// refusalText returns the texts that make a body a refusal of the vendor, and false if there are none. A body whose
+// content type is HTML never counts, because it comes from a machine in between.
 func refusalText(a answer) (string, bool) {
 	if a.encoded || isHTML(a.contentType) {
 		return "", false
@@ -162,8 +163,9 @@ func messageTexts(body []byte) []string {
 	return texts
 }
 
-// vendorMessage returns what a person would read in an answer that is an error: the first of the message members, or
-// plain text as it is. JSON that was cut is none: it may be a sale, and its codes and links come escaped.
+// vendorMessage returns the message of an error answer for a person to read: the first message member, or the whole
+// body if it is plain text. It returns nothing for JSON that was cut off. Such a body may be a sale, and its secrets
+// are escaped, so nothing could redact them.
 func vendorMessage(a answer) string {
 	if a.encoded {
 		return ""

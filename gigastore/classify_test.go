@@ -15,7 +15,7 @@ func TestClassify(t *testing.T) {
 	sale := saleJSON(testToken)
 	whole := func(status int, body string) answer {
 		return answer{
-			operation: OpRegister, token: testToken, status: status, contentType: "application/json",
+			operation: OpRegister, mark: testToken, status: status, contentType: "application/json",
 			body: []byte(body), whole: true, evidence: Evidence{BytesWritten: 500},
 		}
 	}
@@ -24,7 +24,7 @@ func TestClassify(t *testing.T) {
 	unsent := func(a *answer) { a.evidence.BytesWritten = 0 }
 	op := func(name string) func(*answer) { return func(a *answer) { a.operation = name } }
 	media := func(contentType string) func(*answer) { return func(a *answer) { a.contentType = contentType } }
-	noAnswer := answer{operation: OpRegister, token: testToken, err: errCutOff, evidence: Evidence{BytesWritten: 500}}
+	noAnswer := answer{operation: OpRegister, mark: testToken, err: errCutOff, evidence: Evidence{BytesWritten: 500}}
 
 	type want struct {
 		applied bool
@@ -201,7 +201,7 @@ func TestFixtureErrors(t *testing.T) {
 		if err := json.Unmarshal(fixture(t, name), &f); err != nil {
 			t.Fatal(err)
 		}
-		a := answer{operation: OpRegister, token: testToken, status: f.HTTPStatus, whole: true, evidence: Evidence{BytesWritten: 1}}
+		a := answer{operation: OpRegister, mark: testToken, status: f.HTTPStatus, whole: true, evidence: Evidence{BytesWritten: 1}}
 		if f.ContentType != nil {
 			a.contentType = *f.ContentType
 		}

@@ -5,17 +5,18 @@ import (
 	"sync"
 )
 
-// credentials are the client id, and its secret, which may change.
+// credentials are the client id and its secret. The secret may change while the process runs.
 type credentials struct {
 	id       string
-	read     func() (Secret, error) // nil: the secret stays
+	read     func() (Secret, error) // nil: the secret never changes
 	problems *problems
 
 	mu     sync.Mutex
 	secret Secret
 }
 
-// current reads the secret again. One that cannot be used is most likely just being written: the one before stays.
+// current reads the secret again and returns it. If the new secret is unusable, somebody is probably just writing it.
+// So the previous one stays.
 func (c *credentials) current(ctx context.Context) Secret {
 	c.mu.Lock()
 	defer c.mu.Unlock()

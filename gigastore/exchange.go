@@ -12,55 +12,55 @@ import (
 	"time"
 )
 
-// What bounds an exchange: bytes read of an answer's body, and the rest as named.
+// Limits of an exchange. Those of answers count bytes of the body.
 const (
 	maxPaidAnswer   = 1 << 20
 	maxReadAnswer   = 16 << 20
 	maxListAnswer   = 256 << 20
 	maxListElement  = 1 << 20
 	maxTokenAnswer  = 64 << 10
-	maxErrorBody    = 4 << 10 // kept in an Error
+	maxErrorBody    = 4 << 10 // bytes that an Error keeps
 	usualAnswer     = 4 << 10
 	listBuffer      = 32 << 10
 	maxRetryAfter   = time.Hour
 	contentTypeJSON = "application/json"
 )
 
-// call is one request to come.
+// call is a request to send.
 type call struct {
 	operation      string
-	method, path   string // path escaped already
+	method, path   string // path is already escaped
 	query          url.Values
 	body           []byte // JSON; nil: none
-	limit          int64  // of the answer
+	limit          int64  // the most bytes of the answer's body
 	bearer         Secret // "": no Authorization
 	basic          *[2]Secret
 	idempotencyKey string
-	notAfter       time.Time                   // no first byte later; zero: no limit
-	confirm        func(context.Context) error // asked before the first byte; nil: not needed
+	notAfter       time.Time                   // no first byte after this time; zero: no limit
+	confirm        func(context.Context) error // called before the first byte; nil: not needed
 }
 
-// answer is what came of a call.
+// answer is the outcome of a call.
 type answer struct {
 	operation   string
-	token       string // paid calls: what the metatag must bear
-	status      int    // 0: none came
+	mark        string // paid calls: the first word that the metatag must have
+	status      int    // 0: no answer came
 	contentType string
-	encoded     bool // the body is in a content coding nobody asked for, and cannot be read
+	encoded     bool // the body has a content encoding that nobody asked for, so it cannot be read
 	retryAfter  time.Duration
 	body        []byte
-	whole       bool // the body came to its proven end
+	whole       bool // the body was read to its proven end
 	evidence    Evidence
-	err         error // what kept the answer from being whole
+	err         error // why the answer is not whole
 }
 
-// exchange performs a call once and reads the answer.
+// exchange sends a call once and reads the answer.
 func (c *Client) exchange(ctx context.Context, k call) answer {
 	resp, sending, err := c.open(ctx, k)
 	a := answer{operation: k.operation, err: err}
 	if resp != nil {
 		a = answerHead(k.operation, resp)
-		if resp.StatusCode >= http.StatusOK { // 101 has a stream for a body
+		if resp.StatusCode >= http.StatusOK { // a 101 has a stream for a body
 			a.body, a.whole, a.err = readBody(resp, k.limit)
 		}
 		_ = resp.Body.Close()
@@ -69,8 +69,8 @@ func (c *Client) exchange(ctx context.Context, k call) answer {
 	return a
 }
 
-// open sends a call and returns the answer's head with the body unread, or an error. It calls the transport and not an
-// http.Client, which would follow redirects, keep cookies and put the URL into errors.
+// open sends a call and returns the head of the answer with its body unread, or an error. It uses the transport
+// directly, because an http.Client would follow redirects, keep cookies and put the URL into errors.
 func (c *Client) open(ctx context.Context, k call) (*http.Response, *attempt, error) {
 	sending := &attempt{
 		notAfter: k.notAfter, now: c.now, confirm: k.confirm,
@@ -90,7 +90,7 @@ func (c *Client) open(ctx context.Context, k call) (*http.Response, *attempt, er
 	if err != nil {
 		return nil, sending, phrase("the request cannot be built")
 	}
-	req.GetBody = nil // nobody may be able to send it twice
+	req.GetBody = nil // so that nothing can send the body twice
 	req.Close = true
 	req.Header.Set("User-Agent", c.userAgent)
 	req.Header.Set("Accept", contentTypeJSON+", application/problem+json")
@@ -128,8 +128,8 @@ func answerHead(operation string, resp *http.Response) answer {
 	}
 }
 
-// readBody reads at most limit bytes and reports whether the body came to its proven end: the length announced, the last
-// chunk, or, where the end of the connection is the end of the body, a complete JSON object or array.
+// readBody reads at most limit bytes and reports whether the body came to its proven end. The announced length or the
+// last chunk is the proof. If only the end of the connection ends the body, a complete JSON object or array is.
 func readBody(resp *http.Response, limit int64) (body []byte, whole bool, err error) {
 	var read bytes.Buffer
 	read.Grow(usualAnswer)
@@ -149,13 +149,14 @@ func readBody(resp *http.Response, limit int64) (body []byte, whole bool, err er
 	}
 }
 
-// isJSONContainer reports whether data is one complete object or array. A cut number or an empty text would not show.
+// isJSONContainer reports whether data is one complete object or array. Other JSON proves nothing: half of a number
+// is a number too.
 func isJSONContainer(data []byte) bool {
 	data = bytes.TrimLeft(data, " \t\r\n")
 	return len(data) > 0 && (data[0] == '{' || data[0] == '[') && json.Valid(data)
 }
 
-// retryAfter reads RFC 9110 section 10.2.3, seconds or a date; what is not within 0 to 1 h is 0.
+// retryAfter reads Retry-After (RFC 9110 section 10.2.3), seconds or a date. Anything outside 0 to 1 h gives 0.
 func retryAfter(h http.Header) time.Duration {
 	text := h.Get("Retry-After")
 	if text == "" {
@@ -165,7 +166,7 @@ func retryAfter(h http.Header) time.Duration {
 	if seconds, err := strconv.ParseUint(text, 10, 16); err == nil {
 		d = time.Duration(seconds) * time.Second
 	} else if date, err := http.ParseTime(text); err == nil {
-		if sent, err := http.ParseTime(h.Get("Date")); err == nil { // the vendor's clock against itself
+		if sent, err := http.ParseTime(h.Get("Date")); err == nil { // compares the vendor's clock with itself
 			d = date.Sub(sent)
 		}
 	}
@@ -175,7 +176,7 @@ func retryAfter(h http.Header) time.Duration {
 	return d
 }
 
-// failure is the error of an answer that did not show success.
+// failure returns the error of an answer that did not show success.
 func (a answer) failure(v verdict) *Error {
 	err := a.err
 	if err == nil && v.effect == EffectUnknown {

@@ -17,7 +17,7 @@ func FuzzSale(f *testing.F) {
 	f.Add([]byte(`{"status":"success","activatedItem":{"uid":"u","metatag":"gw-op-000001"},"esimProfile":7}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		const token = "gw-op-000001"
-		a := answer{operation: OpRegister, token: token, status: 200, body: data, whole: true, evidence: Evidence{BytesWritten: 1}}
+		a := answer{operation: OpRegister, mark: token, status: 200, body: data, whole: true, evidence: Evidence{BytesWritten: 1}}
 		v := classifier{}.classify(a)
 		var s Sale
 		err := json.Unmarshal(data, &s)
@@ -96,7 +96,7 @@ func FuzzErrorBody(f *testing.F) {
 	f.Add([]byte("Bad Gateway"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := classifier{rules: AssumedRefusals()}
-		a := answer{operation: OpTopUp, token: testToken, status: 400, body: data, whole: true, evidence: Evidence{BytesWritten: 1}}
+		a := answer{operation: OpTopUp, mark: testToken, status: 400, body: data, whole: true, evidence: Evidence{BytesWritten: 1}}
 		v := c.classify(a)
 		if v.applied || v.effect == EffectNone {
 			t.Fatalf("%+v of a 400", v)

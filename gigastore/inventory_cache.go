@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// InventoryCache keeps the newest read of the inventory, and makes concurrent readers share one call.
+// InventoryCache keeps the latest read of the inventory. Concurrent readers share one call.
 type InventoryCache struct {
 	client *Client
 	flight singleflight.Group
@@ -19,23 +19,23 @@ type InventoryCache struct {
 
 // InventoryRead is the inventory as it was at one time.
 type InventoryRead struct {
-	Items []InventoryItem // shared: not to be changed
+	Items []InventoryItem // shared; do not change it
 	At    time.Time
 }
 
 // NewInventoryCache makes an empty cache.
 func NewInventoryCache(client *Client) *InventoryCache { return &InventoryCache{client: client} }
 
-// Within returns the inventory as it was at most age ago. An age of 0 asks the vendor, together with whoever is asking at
-// the same time.
+// Within returns an inventory that is at most age old. An age of 0 asks the vendor, together with all callers who ask
+// at the same time. The error is the [*Error] of [Client.Inventory].
 func (c *InventoryCache) Within(ctx context.Context, age time.Duration) (InventoryRead, error) {
 	if read, ok := c.fresh(age); ok {
 		return read, nil
 	}
 	done := c.flight.DoChan("", func() (any, error) {
 		at := c.client.now()
-		// One caller's deadline must not fail the others that wait; the client has its own.
-		items, err := sparing(func() ([]InventoryItem, error) { return c.client.Inventory(context.WithoutCancel(ctx)) })
+		// The end of one caller's context must not fail the others who wait. The client has a timeout of its own.
+		items, err := recoverAsError(func() ([]InventoryItem, error) { return c.client.Inventory(context.WithoutCancel(ctx)) })
 		if err != nil {
 			return InventoryRead{}, err
 		}

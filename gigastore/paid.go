@@ -9,21 +9,22 @@ import (
 	"time"
 )
 
-// maxIdempotencyKey is what one client cuts the key to (observed; dossier 1.2). What the vendor does with the key is
-// unknown, so nothing here leans on it.
+// maxIdempotencyKey is the length to which one known client cuts the key (observed; dossier 1.2). What the vendor
+// does with the key is unknown, so nothing here relies on it.
 const maxIdempotencyKey = 64
 
-// Permit allows one paid request. There is no other way to send one.
+// Permit allows one paid request. No paid request is sent without one.
 type Permit struct {
-	// Token is the first word of the metatag sent, and what an answer must bear to count as ours.
+	// Token is the mark of the purchase: the first word of the metatag that is sent. An answer counts as ours only if
+	// its metatag starts with the same mark.
 	Token string
 	// IdempotencyKey is at most 64 visible ASCII characters; "" sends none.
 	IdempotencyKey string
-	// NotAfter is the moment after which no first byte leaves.
+	// NotAfter is the deadline for the first byte.
 	NotAfter time.Time
-	// Confirm is asked on the open connection, right before the first byte. With an error nothing is sent. It may be nil.
-	// NotAfter is not enough where several machines share a journal: a machine that was paused with all its clocks does
-	// not see that its time has passed.
+	// Confirm is called on the open connection, right before the first byte. If it fails, nothing is sent. It may be
+	// nil. NotAfter is not enough if several machines share a journal: a machine that was paused together with its
+	// clocks does not notice that its time has passed.
 	Confirm func(context.Context) error
 }
 
@@ -56,10 +57,10 @@ type Sale struct {
 	ESIMProfile   *ESIMProfile   `json:"esimProfile"` // nil for a top-up without a new profile
 	Unknown       UnknownMembers `json:"-"`
 	Evidence      Evidence       `json:"-"`
-	text          []byte         // the answer, where it was read from one
+	text          []byte         // the answer that the sale was read from, if any
 }
 
-// UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
+// UnmarshalJSON decodes what it can and puts the rest into Unknown. It fails only if data is not a JSON object.
 func (s *Sale) UnmarshalJSON(data []byte) error {
 	o, err := splitObject(data)
 	if err != nil {
@@ -74,8 +75,8 @@ func (s *Sale) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Kept returns JSON that the sale can be read from again, the vendor's own text where there is one. It is a secret, and
-// not to be changed.
+// Kept returns JSON from which the sale can be read again: the vendor's own text if there is one. It holds secrets.
+// The caller must not change it.
 func (s Sale) Kept() ([]byte, error) {
 	if s.text != nil {
 		return s.text, nil
@@ -83,7 +84,7 @@ func (s Sale) Kept() ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// LogValue returns the uids, for slog's JSON handler would marshal the members.
+// LogValue returns only the uids. Without it, slog's JSON handler would marshal every field.
 func (s Sale) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("item_uid", s.ActivatedItem.UID), slog.String("customer_uid", s.Customer.UID))
 }
@@ -91,13 +92,13 @@ func (s Sale) LogValue() slog.Value {
 // Format writes what LogValue shows, for every verb.
 func (s Sale) Format(f fmt.State, _ rune) { formatSafe(f, "Sale", s) }
 
-// Evidence is what was seen of an exchange, for the record.
+// Evidence is what was observed of an exchange. It goes into the journal.
 type Evidence struct {
 	HTTPStatus   int
-	BytesWritten int64 // of the request, above TLS
+	BytesWritten int64 // bytes of the request above TLS
 }
 
-// sell sends one paid request, once. It does not try again, also not after a 401: the caller decides, with a new permit.
+// sell sends one paid request, once. It does not retry, not even after a 401. The caller decides, with a new permit.
 func (c *Client) sell(ctx context.Context, p Permit, operation, path, metatag string, request any) (*Sale, error) {
 	if err := p.check(metatag); err != nil {
 		return nil, notSent(operation, err)
@@ -109,7 +110,7 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, path, metatag st
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 
-	// The token comes first: whatever fails here, no paid byte has left. Later than NotAfter it would be of no use.
+	// Get the access token first. If that fails, no byte of the paid call has left. After NotAfter a token is useless.
 	now := c.now()
 	if IsOver(p.NotAfter, now) {
 		return nil, notSent(operation, errPermitExpired)
@@ -123,7 +124,7 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, path, metatag st
 		operation: operation, method: "POST", path: path, body: body, limit: maxPaidAnswer,
 		bearer: bearer, idempotencyKey: p.IdempotencyKey, notAfter: p.NotAfter, confirm: p.Confirm,
 	})
-	a.token = p.Token
+	a.mark = p.Token
 	c.answered(ctx, bearer, a.status)
 	v := c.classifier.classify(a)
 	if !v.applied {

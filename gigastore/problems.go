@@ -14,28 +14,29 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// What is wrong until a person changes something. The words are values of the metric's attribute.
+// Problems that last until a person changes something. The words are values of the metric's attribute.
 const (
 	problemCredentials = "credentials" // the vendor refuses the client id or its secret
-	problemToken       = "token"       // it gives tokens, and refuses calls that bear them
-	problemCertificate = "certificate" // its TLS certificate is not accepted
-	problemSecret      = "secret"      // the client secret cannot be read again; the one read before is used
+	problemToken       = "token"       // the vendor issues tokens, and refuses calls that carry them
+	problemCertificate = "certificate" // the vendor's TLS certificate is not accepted
+	problemSecret      = "secret"      // the client secret cannot be read again; the previous one is used
 )
 
 var problemNames = []string{problemCredentials, problemToken, problemCertificate, problemSecret}
 
-// repeatProblem is how often a problem that goes on is logged, and how often it is looked whether it is over.
+// repeatProblem is how often a lasting problem is logged, and how often Watch checks whether it is over.
 const repeatProblem = time.Minute
 
-// problems are those that stand. Each is in a metric, and in the log as soon as it is seen.
+// problems holds the problems that exist now. A metric shows each of them, and the log shows it as soon as it is
+// seen.
 type problems struct {
 	logger *slog.Logger
 	gauge  metric.Int64Gauge
 
 	mu       sync.Mutex
-	standing map[string]string    // the cause
-	logged   map[string]time.Time // the last warning
-	warned   map[string]bool      // since the log last said that it was over
+	standing map[string]string    // by problem; the cause
+	logged   map[string]time.Time // by problem; when the log last had it
+	warned   map[string]bool      // by problem; the log has had it, but not its end
 }
 
 func newProblems(logger *slog.Logger, meters metric.MeterProvider) (*problems, error) {
@@ -61,7 +62,7 @@ func (p *problems) measure(ctx context.Context, name string, value int64) {
 	p.gauge.Record(ctx, value, metric.WithAttributes(attribute.String("problem", name)))
 }
 
-// found notes a problem. A gateway with much to do meets it at every call, so that the log has it once a minute.
+// found records a problem. A busy gateway meets it on every call, so the log has it at most once a minute.
 func (p *problems) found(ctx context.Context, name, cause string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,7 +75,7 @@ func (p *problems) found(ctx context.Context, name, cause string) {
 	p.logger.WarnContext(ctx, "vendor problem", "problem", name, "cause", cause)
 }
 
-// over notes that a problem does not stand, or no longer.
+// over records that a problem does not exist, or not any more.
 func (p *problems) over(ctx context.Context, name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,7 +90,7 @@ func (p *problems) over(ctx context.Context, name string) {
 	}
 }
 
-// Problems are what is known to be wrong with the credentials or the vendor's certificate, each with its cause.
+// Problems returns what is known to be wrong with the credentials or the vendor's certificate, each with its cause.
 func (c *Client) Problems() []string {
 	c.problems.mu.Lock()
 	defer c.problems.mu.Unlock()
@@ -102,8 +103,8 @@ func (c *Client) Problems() []string {
 	return texts
 }
 
-// Watch asks for a token, so that a problem is known before the first purchase meets it. It asks again every minute until
-// there is one, and as long as a problem stands, so that its end is known too. It returns at ctx's end.
+// Watch asks for a token, so that a problem shows before the first purchase meets it. It asks again every minute
+// until it gets one. While a problem lasts it keeps asking, so that the end shows too. It returns when ctx ends.
 func (c *Client) Watch(ctx context.Context) {
 	given := false
 	for first := true; ; first = false {
@@ -122,7 +123,7 @@ func (c *Client) Watch(ctx context.Context) {
 	}
 }
 
-// lookAgain makes the calls that show whether each problem still stands.
+// lookAgain makes the calls that show whether each problem still exists.
 func (c *Client) lookAgain(ctx context.Context) error {
 	if len(c.Problems()) > 0 {
 		c.credentials.current(ctx)
@@ -130,14 +131,14 @@ func (c *Client) lookAgain(ctx context.Context) error {
 	if _, err := c.tokens.get(ctx); err != nil {
 		return err
 	}
-	if len(c.Problems()) > 0 { // a token that is at hand needs no call, and proves nothing
+	if len(c.Problems()) > 0 { // a cached token needs no call, so it proves nothing
 		_, err := c.Inventory(ctx)
 		return err
 	}
 	return nil
 }
 
-// The failures that another try does not change.
+// Failures that a retry cannot cure.
 const (
 	errCredentials      = phrase("the vendor refuses the client id or its secret")
 	errCertificate      = phrase("could not connect: TLS certificate not accepted")
@@ -152,6 +153,6 @@ func isCertificateFailure(err error) bool {
 	return slices.ContainsFunc(certificateFailures, func(one error) bool { return errors.Is(err, one) })
 }
 
-// IsLasting reports whether a call failed for what another try does not change: the vendor refused the credentials, or
-// its certificate is not accepted. It does not say what effect the call had; [Error.Effect] does.
+// IsLasting reports whether a call failed for a reason that a retry cannot cure: the vendor refused the credentials,
+// or its certificate is not accepted. It does not say what effect the call had; see [Error.Effect].
 func IsLasting(err error) bool { return errors.Is(err, errCredentials) || isCertificateFailure(err) }

@@ -15,7 +15,7 @@ import (
 const (
 	readTries      = 3
 	firstRetryWait = 100 * time.Millisecond
-	maxRetryWait   = 5 * time.Second // a vendor who asks for more is not waited for: the caller decides
+	maxRetryWait   = 5 * time.Second // if the vendor asks for more, give up: the caller decides
 )
 
 var retryableStatuses = []int{
@@ -23,7 +23,7 @@ var retryableStatuses = []int{
 	http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 }
 
-// read performs a call that changes nothing, and returns the body of a whole 2xx.
+// read sends a call that changes nothing, and returns the body of a whole 2xx.
 func (c *Client) read(ctx context.Context, k call) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -47,7 +47,8 @@ func (c *Client) readAuthorized(ctx context.Context, k call) ([]byte, error) {
 	return a.body, err
 }
 
-// authorized performs a call with the current token and, after the first 401 of a read, once more with a new one.
+// authorized sends a call with the current token. After the first 401 of a read it sends the call once more, with a
+// new token.
 func (c *Client) authorized(ctx context.Context, operation string, renewed *bool, send func(bearer Secret) answer) answer {
 	for {
 		bearer, err := c.tokens.get(ctx)
@@ -63,7 +64,7 @@ func (c *Client) authorized(ctx context.Context, operation string, renewed *bool
 	}
 }
 
-// tryRead performs a call that changes nothing up to three times within ctx, and returns the answer of a whole 2xx.
+// tryRead sends a call that changes nothing, up to three times within ctx. It returns an answer that is a whole 2xx.
 func (c *Client) tryRead(ctx context.Context, send func() answer) (answer, error) {
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = firstRetryWait, maxRetryWait
@@ -91,20 +92,20 @@ func (c *Client) tryRead(ctx context.Context, send func() answer) (answer, error
 	case err == nil:
 		return a, nil
 	case ctx.Err() != nil && !errors.Is(last, ctx.Err()):
-		last.Err = &wireError{ctx.Err().Error(), ctx.Err()} // the time ran out between two tries
+		last.Err = &wireError{ctx.Err().Error(), ctx.Err()} // ctx ended between two tries
 	}
 	return answer{}, last
 }
 
 func isRetryable(a answer) bool {
-	// A token that could not be had has been tried for already, and a certificate will be the same.
+	// Fetching a token has tries of its own, and a certificate does not change between tries.
 	if _, ok := errors.AsType[*tokenError](a.err); ok || errors.Is(a.err, errTooLong) || isCertificateFailure(a.err) {
 		return false
 	}
 	return a.status == 0 || slices.Contains(retryableStatuses, a.status) || a.status >= 200 && a.status <= 299 && !a.whole
 }
 
-// readJSON reads path with an access token and decodes the answer. The decoder's own error is not passed on: it could
+// readJSON reads path with an access token and decodes the answer. It hides the decoder's own error, which could
 // repeat values.
 func (c *Client) readJSON(ctx context.Context, operation, path string, query url.Values, into func([]byte) error) error {
 	body, err := c.readAuthorized(ctx, call{operation: operation, method: "GET", path: path, query: query})

@@ -16,8 +16,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// traced gives rt a client span and metrics per request. The span ends when the body has been read. otelhttp copies the
-// text of errors into spans, so what reaches it has been through plainErrors.
+// traced gives rt a client span and metrics for each request. The span ends when the body has been read. otelhttp
+// copies the text of errors into spans, so every error passes through plainErrors first.
 func traced(rt http.RoundTripper, cfg Config) http.RoundTripper {
 	options := []otelhttp.Option{
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
@@ -38,8 +38,8 @@ func traced(rt http.RoundTripper, cfg Config) http.RoundTripper {
 	return otelhttp.NewTransport(plainErrors{rt}, options...)
 }
 
-// withoutTraceState is a propagator that leaves out a trace's state: our callers and their tracing wrote it, and the vendor
-// is a third party.
+// withoutTraceState is a propagator that leaves out the trace state. Our callers and their tracing wrote it, and the
+// vendor is a third party.
 type withoutTraceState struct{ propagation.TextMapPropagator }
 
 func (p withoutTraceState) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
@@ -54,11 +54,11 @@ func operationOf(ctx context.Context) string {
 	return operation
 }
 
-// wireError is a failure to exchange bytes. Its text is a constant: net/http's own repeat what the vendor sent, for
-// instance in "malformed HTTP response".
+// wireError is a failure to exchange bytes. Its text is a constant, because net/http's own errors repeat what the
+// vendor sent, for example in "malformed HTTP response".
 type wireError struct {
 	phrase string
-	cause  error // nil, or one whose text is constant as well
+	cause  error // nil, or an error whose text is a constant too
 }
 
 func (e *wireError) Error() string { return e.phrase }
@@ -66,7 +66,7 @@ func (e *wireError) Error() string { return e.phrase }
 // Unwrap returns a context's error, io.EOF, io.ErrUnexpectedEOF, a syscall.Errno or nil.
 func (e *wireError) Unwrap() error { return e.cause }
 
-// connectFailure words an error of a dial or a handshake.
+// connectFailure replaces an error of a dial or a handshake by one with a fixed text.
 func connectFailure(err error) error {
 	var number syscall.Errno
 	var dns *net.DNSError
@@ -86,7 +86,7 @@ func connectFailure(err error) error {
 	}
 }
 
-// certificateFailure words why a certificate was not accepted, without what stands in it.
+// certificateFailure says why a certificate was not accepted. It repeats nothing of the certificate.
 func certificateFailure(err error) error {
 	var authority x509.UnknownAuthorityError
 	var noRoots x509.SystemRootsError
@@ -104,7 +104,7 @@ func certificateFailure(err error) error {
 	}
 }
 
-// wireFailure words any error of an exchange whose context is ctx.
+// wireFailure replaces any error of an exchange by one with a fixed text. ctx is the context of the exchange.
 func wireFailure(ctx context.Context, err error) error {
 	var own *wireError
 	var ours phrase
@@ -127,7 +127,7 @@ func wireFailure(ctx context.Context, err error) error {
 	}
 }
 
-// plainErrors passes on no error text but this package's.
+// plainErrors lets through no error text but this package's own.
 type plainErrors struct{ next http.RoundTripper }
 
 func (t plainErrors) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -141,7 +141,7 @@ func (t plainErrors) RoundTrip(r *http.Request) (*http.Response, error) {
 
 type plainErrorsBody struct {
 	io.ReadCloser
-	ctx context.Context //nolint:containedctx // the request's, for the wording of its errors
+	ctx context.Context //nolint:containedctx // the request's, for wireFailure
 }
 
 func (b *plainErrorsBody) Read(p []byte) (int, error) {

@@ -18,14 +18,14 @@ import (
 const (
 	dialTimeout      = 10 * time.Second
 	handshakeTimeout = 10 * time.Second
-	// firstLook is how long a new connection is watched for a byte that comes before the request. It is as short as a
-	// timer of the Go runtime can be relied on.
+	// firstLook is how long a new connection is watched for bytes that come before the request. Shorter timers of the
+	// Go runtime are not reliable.
 	firstLook = time.Millisecond
-	// endTimeout is how long the vendor has to close the connection after a refusal. A server must do so at once after
-	// "Connection: close" (RFC 9112 section 9.6).
+	// endTimeout is how long the vendor may take to close the connection after a refusal. A server must close it at
+	// once after "Connection: close" (RFC 9112 section 9.6).
 	endTimeout     = 5 * time.Second
-	maxHeaderBytes = 64 << 10 // all interim answers' heads and the answer's own
-	maxInterim     = 5        // answers 1xx before the true one, as net/http has it
+	maxHeaderBytes = 64 << 10 // the heads of all interim answers and of the final one
+	maxInterim     = 5        // 1xx answers before the final one, as in net/http
 	readBuffer     = 4 << 10
 	tlsSessions    = 64
 )
@@ -33,12 +33,12 @@ const (
 // dialFunc opens a connection, as net.Dialer.DialContext does.
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// transport sends each request on a connection of its own, and closes it after the answer. So an answer can only belong to
-// the request that was sent. A kept connection does not give that: a vendor or a proxy that sends one answer too many
-// leaves it for the next request, and a refusal or a 401 bears nothing that shows whose it is.
+// transport sends each request on a connection of its own, and closes it after the answer. So an answer can only
+// belong to the request that was sent. A reused connection does not guarantee that. If a vendor or a proxy sends one
+// answer too many, the next request receives it, and nothing in a refusal or a 401 shows whose it is.
 //
-// It never sends a request twice, follows no redirect, and uses no proxy of the environment. A TLS session is resumed
-// where the vendor allows it, which saves most of the cost of a handshake.
+// It never sends a request twice, follows no redirect, and ignores proxies from the environment. It resumes TLS
+// sessions if the vendor allows it, which saves most of the cost of a handshake.
 type transport struct {
 	dial dialFunc
 	tls  *tls.Config
@@ -53,11 +53,11 @@ func newTransport(dial dialFunc, roots *x509.CertPool) *transport {
 	}}
 }
 
-// RoundTrip performs one exchange for the attempt in the request's context. The body of the answer ends with an error
-// where the answer cannot be believed; see answerBody.
+// RoundTrip performs one exchange for the attempt in the request's context. Reading the body ends with an error if
+// the answer cannot be believed; see answerBody.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	// One buffer and one Write: the request leaves as a whole, or the number of bytes that left is known.
+	// Use one buffer and one Write. Then either the whole request leaves, or the number of bytes that left is known.
 	var text bytes.Buffer
 	if err := req.Write(&text); err != nil { // closes the body
 		return nil, errCannotWrite
@@ -84,8 +84,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// connect opens a connection that no request has used. Closing it throws away what the kernel has not sent yet: after a
-// paid call is given up, no byte of it trickles out.
+// connect opens a connection that no request has used. Closing it discards what the kernel has not sent yet. So no
+// byte of a paid call leaves after the call was given up.
 func (t *transport) connect(ctx context.Context, target *url.URL) (*connection, error) {
 	port := target.Port()
 	if port == "" {
@@ -124,10 +124,10 @@ type connection struct {
 	net.Conn          // above TLS
 	raw      net.Conn // below it
 	received *io.LimitedReader
-	reader   *bufio.Reader // of received
+	reader   *bufio.Reader // reads from received
 }
 
-// abort closes the connection without a word to the vendor. It ends a Read or Write that is under way.
+// abort closes the connection without a goodbye to the vendor. It ends a Read or Write that is under way.
 func (c *connection) abort() { _ = c.raw.Close() }
 
 // exchange writes the request and reads the head of its answer.
@@ -146,14 +146,14 @@ func (c *connection) exchange(req *http.Request, sending *attempt, text []byte) 
 			return nil, err
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			c.received.N = math.MaxInt64 // whoever reads the body bounds it
+			c.received.N = math.MaxInt64 // whoever reads the body limits it
 			return resp, nil
 		}
 	}
 	return nil, errManyInterim
 }
 
-// unasked looks for what the vendor sent before it was asked. It cannot be the answer to this request.
+// unasked fails if the vendor has sent bytes before the request. Such bytes cannot be the answer to it.
 func (c *connection) unasked() error {
 	_ = c.SetReadDeadline(time.Now().Add(firstLook))
 	_, err := c.reader.Peek(1)
@@ -171,8 +171,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// ended waits for the vendor to close the connection. If more bytes follow the answer, or the connection stays open, the
-// answer may be a surplus one, and the true one may still come.
+// ended waits for the vendor to close the connection. If more bytes follow the answer, or if the connection stays
+// open, this may not be our answer, and the true one may still come.
 func (c *connection) ended(ctx context.Context) error {
 	_ = c.SetReadDeadline(time.Now().Add(endTimeout))
 	_, err := c.reader.Peek(1)
@@ -192,8 +192,8 @@ type answerBody struct {
 	io.ReadCloser
 	conn    *connection
 	stop    func() bool
-	ctx     context.Context //nolint:containedctx // the request's, which bounds the wait for the connection's end
-	mustEnd bool            // it counts as whole only if the connection ends with it; a sale shows by itself whose it is
+	ctx     context.Context //nolint:containedctx // the request's; it limits the wait for the end of the connection
+	mustEnd bool            // the body is whole only if the connection ends with it; a sale shows by its mark whose it is
 }
 
 func (b *answerBody) Read(p []byte) (int, error) {

@@ -197,8 +197,8 @@ var sabotages = []sabotage{
 	{"an answer need not be whole", []edit{{
 		"gigastore/classify.go", "	case !a.whole || a.evidence.BytesWritten == 0:\n", "	case a.evidence.BytesWritten == 0:\n",
 	}}, vendor, "."},
-	{"an answer need not bear our token", []edit{{
-		"gigastore/classify.go", ` || token == "" || firstWord(item.Metatag) != token`, "",
+	{"an answer need not bear our mark", []edit{{
+		"gigastore/classify.go", ` || mark == "" || firstWord(item.Metatag) != mark`, "",
 	}}, vendor, "."},
 
 	// Recording.
