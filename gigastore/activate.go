@@ -6,11 +6,12 @@ import (
 	"net/url"
 )
 
-// Activate starts the clock of a package already bought, ON_DEMAND or FIRST_USE. It costs nothing as far as documented
-// and cannot be undone. The item is nil where the answer held none: its shape is documented nowhere.
+// Activate starts the validity of a package that was sold as ON_DEMAND or FIRST_USE. It cannot be undone. No source
+// says that it costs anything. The item is nil if the answer holds none; the shape of the answer is documented
+// nowhere.
 //
-// It is sent once at most and not again after a 401; on an EffectUnknown read the item before anything else. What the
-// vendor answers for a package that is active already is unknown.
+// The request is sent at most once, and not again after a 401. On EffectUnknown, read the item before you do anything
+// else. What the vendor answers for a package that is already active is unknown.
 //
 // POST /gigastore/activations/activated-items/{uid}/activate, docs activation-modes; dossier 2.7.
 func (c *Client) Activate(ctx context.Context, itemUID string) (*ActivatedItem, error) {

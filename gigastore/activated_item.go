@@ -1,10 +1,10 @@
 package gigastore
 
-// ActivationMode says when a package starts (docs activation-modes). The set is open: an answer may hold a word that is
-// none of the constants.
+// ActivationMode says when a package starts (docs activation-modes). The set is open: an answer may hold a value that
+// has no constant here.
 type ActivationMode string
 
-// The modes of docs activation-modes. A request that leaves the mode out gets ModeNow.
+// The modes of docs activation-modes. A request without a mode gets ModeNow.
 const (
 	ModeNow      ActivationMode = "NOW"       // at the sale
 	ModeFirstUse ActivationMode = "FIRST_USE" // at the first connection in the coverage area, by Activate, or after 90 days
@@ -17,17 +17,17 @@ type ActivatedItem struct {
 	UID     string  `json:"uid"`
 	Metatag string  `json:"metatag"` // as sent at the sale
 	Balance Balance `json:"balance"`
-	// SalesChannel is a label, SalesChannelTypeCode "API" and ActivationType "DATA_PLAN" as far as seen.
+	// SalesChannel is a label. In all samples SalesChannelTypeCode is "API" and ActivationType is "DATA_PLAN".
 	SalesChannel         string         `json:"salesChannel"`
 	SalesChannelTypeCode string         `json:"salesChannelTypeCode"`
 	ActivationType       string         `json:"activationType"`
-	SalesDate            Time           `json:"salesDate"`     // named by docs activation-modes, absent from every printed sample
-	PurchasePrice        *Price         `json:"purchasePrice"` // what the reseller paid; nil where absent or unreadable
-	RetailPrice          *Price         `json:"retailPrice"`   // what the reseller asks; nil where absent or unreadable
+	SalesDate            Time           `json:"salesDate"`     // named by docs activation-modes, in no printed sample
+	PurchasePrice        *Price         `json:"purchasePrice"` // what the reseller paid; nil if absent or unreadable
+	RetailPrice          *Price         `json:"retailPrice"`   // what the reseller asks; nil if absent or unreadable
 	Unknown              UnknownMembers `json:"-"`
 }
 
-// UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
+// UnmarshalJSON decodes what it can and puts the rest into Unknown. It fails only if data is not a JSON object.
 func (a *ActivatedItem) UnmarshalJSON(data []byte) error {
 	o, err := splitObject(data)
 	if err != nil {
@@ -52,24 +52,24 @@ func activatedItemFrom(o object) ActivatedItem {
 	return a
 }
 
-// Balance is what is left of a package and for how long (docs first-package, activation-modes; dossier 3.2).
+// Balance is how much of a package is left, and for how long (docs first-package, activation-modes; dossier 3.2).
 type Balance struct {
 	// ActivatedAt is zero until the package has started.
 	ActivatedAt Time `json:"activatedAt"`
-	// ExpiresAt has two meanings. Before the start it is the moment at which the package starts by itself, so that in
-	// the past it does not mean expired. After the start it is the end of validity.
+	// ExpiresAt has two meanings. Before the start it is when the package starts by itself, so a past time does not
+	// mean expired. After the start it is the end of validity.
 	ExpiresAt        Time           `json:"expiresAt"`
 	ActivationMode   ActivationMode `json:"activationMode"` // missing in older revisions of the API
-	Name             string         `json:"name"`           // of the package
-	Size             *Size          `json:"size"`           // sold
+	Name             string         `json:"name"`           // the package's name
+	Size             *Size          `json:"size"`           // the size that was sold
 	AvailableBalance *Size          `json:"availableBalance"`
-	// ValiditySize counts ValidityUnit, of which "days" and "years" have been seen.
+	// ValiditySize is a number of ValidityUnit. The units seen so far are "days" and "years".
 	ValiditySize Decimal        `json:"validitySize"`
 	ValidityUnit string         `json:"validityUnit"`
 	Unknown      UnknownMembers `json:"-"`
 }
 
-// UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
+// UnmarshalJSON decodes what it can and puts the rest into Unknown. It fails only if data is not a JSON object.
 func (b *Balance) UnmarshalJSON(data []byte) error {
 	o, err := splitObject(data)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// ActivatedItemRecord is a sold package as the vendor's reads show it, with whatever stands beside it. Customer and ESIMs
-// are zero where it stands alone.
+// ActivatedItemRecord is a sold package as a read returns it, with the customer and the eSIMs that the answer holds
+// beside it. Customer and ESIMs are zero if the answer holds the item alone.
 type ActivatedItemRecord struct {
 	ActivatedItem ActivatedItem
 	Customer      Customer
@@ -22,15 +22,15 @@ type ActivatedItemRecord struct {
 	Unknown       UnknownMembers
 }
 
-// LogValue returns the uids, for slog's JSON handler would marshal the members.
+// LogValue returns only the uids. Without it, slog's JSON handler would marshal every field.
 func (r ActivatedItemRecord) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("item_uid", r.ActivatedItem.UID), slog.String("customer_uid", r.Customer.UID))
 }
 
 var errNoItem = errors.New("no activated item")
 
-// UnmarshalJSON reads a bare item, or an envelope that holds one as activatedItem beside customer and relatedEsims: which
-// of the two a call answers is unknown (dossier 2.5, 2.6). It fails where neither has a uid.
+// UnmarshalJSON reads a bare item, or an object with the members activatedItem, customer and relatedEsims. Which of
+// the two the vendor sends is unknown (dossier 2.5, 2.6). It fails if there is no item uid.
 func (r *ActivatedItemRecord) UnmarshalJSON(data []byte) error {
 	o, err := splitObject(data)
 	if err != nil {
@@ -58,7 +58,7 @@ func (r *ActivatedItemRecord) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// ActivatedItem reads one sold package. An answer that tells of another one is an error.
+// ActivatedItem reads one sold package. It fails if the answer holds another package.
 //
 // GET /gigastore/activations/activated-items/{uid}, observed; dossier 2.6.
 func (c *Client) ActivatedItem(ctx context.Context, uid string) (*ActivatedItemRecord, error) {
@@ -77,10 +77,10 @@ func (c *Client) ActivatedItem(ctx context.Context, uid string) (*ActivatedItemR
 	return &record, nil
 }
 
-// ActivatedItemsQuery selects sold packages. Zero members are left out; what the vendor takes for them is unknown.
+// ActivatedItemsQuery selects sold packages. Zero fields are not sent. What the vendor assumes for them is unknown.
 type ActivatedItemsQuery struct {
-	// From and To bound a date; which one, inclusive or not, is unknown. They are sent in RFC 3339, UTC: that the vendor
-	// reads this form is assumed.
+	// From and To bound a date. Which date they bound, and whether the bounds are inclusive, is unknown. They are sent
+	// as RFC 3339 in UTC. That the vendor reads this form is assumed.
 	From, To time.Time
 	SortBy   string // DATE, NAME, VOLUME, VALIDITY, PRICE, RETAILPRICE or SALESCHANNEL (observed)
 	SortDir  string // ASC or DESC (observed)
@@ -100,10 +100,11 @@ func (q ActivatedItemsQuery) values() url.Values {
 	return v
 }
 
-// ActivatedItems reads the list of sold packages as it arrives: one element in memory at a time, 1 MiB at most each and
-// 256 MiB all together. An error ends the sequence, and so does the first element that cannot be read; only a sequence
-// without an error was complete. [Config.Timeout] bounds all of it, the caller's own work between elements included.
-// There is no filter by metatag and no paging, and whether the vendor caps the list is unknown.
+// ActivatedItems reads the list of sold packages as a stream, with one element in memory at a time. An element may
+// have 1 MiB, and the whole list 256 MiB. The sequence ends with an error if the list is cut off or too long, or if
+// an element cannot be read. Only a sequence without an error is complete. [Config.Timeout] bounds the whole
+// iteration, including the caller's own work between elements. The vendor has no filter by metatag and no paging.
+// Whether it caps the list is unknown.
 //
 // GET /gigastore/activations/activated-items, observed; dossier 2.5.
 func (c *Client) ActivatedItems(ctx context.Context, q ActivatedItemsQuery) iter.Seq2[ActivatedItemRecord, error] {
@@ -126,7 +127,7 @@ func (c *Client) ActivatedItems(ctx context.Context, q ActivatedItemsQuery) iter
 	}
 }
 
-// openList returns the answer to k with the body unread, a 2xx.
+// openList sends k and returns a 2xx answer with its body unread.
 func (c *Client) openList(ctx context.Context, k call) (*http.Response, error) {
 	var resp *http.Response
 	var renewed bool
@@ -138,7 +139,7 @@ func (c *Client) openList(ctx context.Context, k call) (*http.Response, error) {
 			if opened != nil {
 				a = answerHead(k.operation, opened)
 				if a.status >= 200 && a.status <= 299 {
-					resp, a.whole = opened, true // its elements are for the caller to read
+					resp, a.whole = opened, true // the caller reads the elements
 				} else {
 					a.body, a.whole, a.err = readBody(opened, maxErrorBody)
 					_ = opened.Body.Close()
@@ -151,8 +152,8 @@ func (c *Client) openList(ctx context.Context, k call) (*http.Response, error) {
 	return resp, err
 }
 
-// eachElement reads a JSON array from r and hands each element to handle until that returns false. It returns an error
-// unless the array came to its "]" and nothing but space to the end of r.
+// eachElement reads a JSON array from r and passes each element to handle, until handle returns false. It returns an
+// error unless the array is complete and only white space follows it.
 func eachElement(r io.Reader, handle func(ActivatedItemRecord) bool) (stopped bool, err error) {
 	limited := &limitedReader{r: r, total: maxListAnswer, element: maxListElement}
 	d := json.NewDecoder(bufio.NewReaderSize(limited, listBuffer))
@@ -182,7 +183,8 @@ func eachElement(r io.Reader, handle func(ActivatedItemRecord) bool) (stopped bo
 	return false, nil
 }
 
-// limitedReader bounds a stream and, between two settings of element, what a decoder may hold of it.
+// limitedReader limits how many bytes are read in total, and how many for one element. Its user sets element anew
+// after each element, so that a decoder cannot buffer more than that.
 type limitedReader struct {
 	r              io.Reader
 	total, element int64
@@ -203,7 +205,7 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// cause returns why reading stopped, or otherwise where nothing kept it from going on.
+// cause returns the error that ended the reading. If there was none, it returns otherwise.
 func (l *limitedReader) cause(otherwise error) error {
 	if l.err != nil {
 		return l.err

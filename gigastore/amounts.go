@@ -2,17 +2,17 @@ package gigastore
 
 import "errors"
 
-// Price is an amount of money in major units of its currency (dossier 1.3). Which of an object's prices is what the
-// reseller pays and which what the reseller asks is said by the member that holds it.
+// Price is an amount of money in major units of its currency (dossier 1.3). The field that holds a Price says whether
+// the reseller pays it or asks it.
 type Price struct {
-	// SortIndex is 0 in inventory and requests and 1 in the register sample; its meaning is unknown.
+	// SortIndex is 0 in the inventory and in requests, and 1 in the register sample. Its meaning is unknown.
 	SortIndex int     `json:"sortIndex"`
 	Value     Decimal `json:"priceValue"`
 	// Currency is an ISO 4217 code. Only USD has been observed.
 	Currency string `json:"currencyCode"`
 }
 
-// UnmarshalJSON fails where the amount is missing or unreadable: a price of zero must never stand for one nobody knows.
+// UnmarshalJSON fails if the amount is missing or unreadable. An unknown price must not look like a price of zero.
 func (p *Price) UnmarshalJSON(data []byte) error {
 	o, err := splitObject(data)
 	if err != nil {
@@ -30,14 +30,14 @@ func (p *Price) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Size is an amount of data (dossier 1.4). Unit is MB, GB or TB as far as seen. Whether they count in 1000 or 1024 is
-// contradictory, and values look rounded, so nothing here converts them.
+// Size is an amount of data (dossier 1.4). Unit is MB, GB or TB in all samples. Sources contradict each other on
+// whether a GB has 1000 or 1024 MB, and values look rounded. So nothing here converts them.
 type Size struct {
 	Value Decimal `json:"sizeValue"`
 	Unit  string  `json:"sizeUnit"`
 }
 
-// UnmarshalJSON fails where the amount is missing or unreadable, for the reason [Price.UnmarshalJSON] gives.
+// UnmarshalJSON fails if the amount is missing or unreadable. An unknown size must not look like a size of zero.
 func (s *Size) UnmarshalJSON(data []byte) error {
 	o, err := splitObject(data)
 	if err != nil {

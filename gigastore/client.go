@@ -27,25 +27,26 @@ const (
 
 // Config is what a [Client] needs. BaseURL, ClientID and ClientSecret are required.
 type Config struct {
-	BaseURL      string // https, or http on loopback only; scheme and host, nothing else
-	ClientID     string // of the portal's API section (docs api-authentification)
-	ClientSecret Secret // likewise
-	// FormerClientIDs are ids that the account of ClientID had before, at the same BaseURL. Nothing is sent with them.
+	BaseURL      string // scheme and host only; https, or http on loopback
+	ClientID     string // from the API section of the portal (docs api-authentification)
+	ClientSecret Secret // from the same place
+	// FormerClientIDs are earlier client ids of the same account at the same BaseURL. They are never sent. See
+	// [Client.Accounts].
 	FormerClientIDs []string
-	// ReadSecret reads the secret again, before each request for a token. Its error is logged, and must not hold a secret;
-	// the secret read before is used then. nil: ClientSecret stays.
+	// ReadSecret reads the secret again before each request for a token. If it fails, the previous secret is used and
+	// the error is logged, so the error must not hold a secret. nil: ClientSecret never changes.
 	ReadSecret func() (Secret, error)
-	Timeout    time.Duration // one vendor call, whole, with every try and the token it may need; 0: 60 s
+	Timeout    time.Duration // for one vendor call, with all its tries and the token it may need; 0: 60 s
 	UserAgent  string        // "": gigagate
 	Refusals   []RefusalRule // nil: AssumedRefusals()
 
-	// ThrottledHasNoEffect makes a whole 429 on a paid call count as no effect. Whether the vendor turns a call away
-	// before any charge is unknown, so it is off unless someone has found out.
+	// ThrottledHasNoEffect makes a whole 429 on a paid call count as no effect. It is unknown whether the vendor turns
+	// such a call away before it charges. Leave it off unless you have found out.
 	ThrottledHasNoEffect bool
 
 	Logger *slog.Logger // nil: nothing is logged
 
-	// nil: OpenTelemetry's globals.
+	// nil means OpenTelemetry's global ones.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 	Propagator     propagation.TextMapPropagator
@@ -57,8 +58,8 @@ type Config struct {
 
 // Client calls Gigastore for one account. It is safe for concurrent use.
 type Client struct {
-	base        string   // scheme and host, pinned
-	accounts    []string // the account by each of its client ids, the present one first
+	base        string   // scheme and host
+	accounts    []string // the account's identifier for each of its client ids, the current one first
 	userAgent   string
 	timeout     time.Duration
 	classifier  classifier
@@ -66,21 +67,22 @@ type Client struct {
 	problems    *problems
 	credentials *credentials
 	tokens      *tokenSource
-	tripper     http.RoundTripper // a transport, traced
+	tripper     http.RoundTripper // a transport with tracing
 }
 
-// SettingError says which field of a [Config] is refused, and why. It does not repeat the value, which may be secret.
+// SettingError says which field of a [Config] is invalid, and why. It does not repeat the value, which may be secret.
 type SettingError struct {
 	Setting string // the field's name
-	Problem string // continues a sentence that begins with the setting
+	Problem string // completes a sentence that starts with the setting
 }
 
 func (e *SettingError) Error() string { return "gigastore: " + e.Setting + " " + e.Problem }
 
-// New checks cfg and returns a Client. It opens no connection. The error is a [SettingError].
+// New checks cfg and returns a Client. It opens no connection. If a field of cfg is invalid, the error is a
+// [*SettingError].
 func New(cfg Config) (*Client, error) { return newClient(cfg, nil) }
 
-// newClient is New with the certificates to trust; nil: the system's.
+// newClient is New with the root certificates to trust. nil means the system's.
 func newClient(cfg Config, roots *x509.CertPool) (*Client, error) {
 	base, err := pinnedBase(cfg.BaseURL)
 	if err != nil {
@@ -136,10 +138,11 @@ func newClient(cfg Config, roots *x509.CertPool) (*Client, error) {
 	return c, nil
 }
 
-// Account identifies the account that is spent from: the SHA-256 of base URL and client id, in hex.
+// Account returns an identifier of the account whose credit is spent: the SHA-256 of base URL and client id, in hex.
 func (c *Client) Account() string { return c.accounts[0] }
 
-// Accounts is what Account is, and was with each of the former client ids. The present one is the first.
+// Accounts returns the account's identifiers for all its client ids, current and former. The first one is
+// [Client.Account].
 func (c *Client) Accounts() []string { return slices.Clone(c.accounts) }
 
 func accountsOf(base, clientID string, former []string) []string {
@@ -153,11 +156,11 @@ func accountsOf(base, clientID string, former []string) []string {
 	return accounts
 }
 
-// Timeout is how long one vendor call may take, whole.
+// Timeout returns the limit for one vendor call with all its tries.
 func (c *Client) Timeout() time.Duration { return c.timeout }
 
-// pinnedBase returns scheme and host in lower case, without the scheme's own port. The errors do not repeat the text: it
-// could hold a password.
+// pinnedBase returns scheme and host in lower case, without the scheme's default port. Its errors do not repeat the
+// text, which could hold a password.
 func pinnedBase(text string) (string, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" {
@@ -196,8 +199,9 @@ func isVisible(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// A path segment starts with no dot, so that it is neither "." nor "..", and holds nothing that needs escaping but the
-// space, so that no server reads it in two ways. Uids are UUIDs in practice; names of regional country sets are unknown.
+// pathSegment matches a value that is safe in a path. It does not start with a dot, so it is neither "." nor "..".
+// Apart from the space it has nothing that needs escaping, so no server can read it in two ways. Uids are UUIDs in
+// practice. The names of regional country sets are unknown.
 var pathSegment = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_. -]{0,63}$`)
 
 func checkSegment(field, value string) error {

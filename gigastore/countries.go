@@ -9,11 +9,11 @@ import (
 type Country struct {
 	Code     string         `json:"code"`     // ISO 3166-1 alpha-2
 	Name     string         `json:"name"`     // equals the code in the sample
-	ImageURL string         `json:"imageUrl"` // relative, and without the /gigastore that the call needs
+	ImageURL string         `json:"imageUrl"` // relative, and without the /gigastore prefix that the call needs
 	Unknown  UnknownMembers `json:"-"`
 }
 
-// UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
+// UnmarshalJSON decodes what it can and puts the rest into Unknown. It fails only if data is not a JSON object.
 func (c *Country) UnmarshalJSON(data []byte) error {
 	o, err := splitObject(data)
 	if err != nil {
@@ -27,7 +27,7 @@ func (c *Country) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Countries reads the countries of a set: WWW, an ISO 3166-1 alpha-2 code, or a regional name.
+// Countries reads the countries of a set. The set is WWW, an ISO 3166-1 alpha-2 code, or a regional name.
 //
 // GET /gigastore/esim/countries/{countrySet}, docs countries-api.
 func (c *Client) Countries(ctx context.Context, countrySet string) ([]Country, error) {

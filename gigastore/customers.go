@@ -9,16 +9,16 @@ import (
 	"strconv"
 )
 
-// Customer is a holder of packages and eSIM profiles (docs customers; dossier 3.5). One customer has one country set,
-// fixed by the first package.
+// Customer is a holder of packages and eSIM profiles (docs customers; dossier 3.5). A customer has one country set,
+// which the first package fixes.
 type Customer struct {
 	UID        string         `json:"uid"`
-	Email      string         `json:"email"`      // "" where null, also where the vendor knows it
+	Email      string         `json:"email"`      // "" if null; the vendor may send null although it knows the e-mail
 	ProfileURL string         `json:"profileUrl"` // treat as secret
 	Unknown    UnknownMembers `json:"-"`
 }
 
-// UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
+// UnmarshalJSON decodes what it can and puts the rest into Unknown. It fails only if data is not a JSON object.
 func (c *Customer) UnmarshalJSON(data []byte) error {
 	o, err := splitObject(data)
 	if err != nil {
@@ -38,18 +38,18 @@ func (c Customer) LogValue() slog.Value { return slog.GroupValue(slog.String("ui
 // Format writes what LogValue shows, for every verb.
 func (c Customer) Format(f fmt.State, _ rune) { formatSafe(f, "Customer", c) }
 
-// CustomerRecord is a customer with packages and profiles (docs customers; dossier 3.7). The two lists are independent:
-// nothing says which package belongs to which profile.
+// CustomerRecord is a customer with packages and profiles (docs customers; dossier 3.7). The two lists are
+// independent: nothing says which package belongs to which profile.
 type CustomerRecord struct {
 	Customer Customer `json:"customer"`
-	// TotalAvailableBalance may or may not count pending and expired packages: unknown.
+	// It is unknown whether TotalAvailableBalance counts pending and expired packages.
 	TotalAvailableBalance *Size           `json:"totalAvailableBalance"`
 	ActivatedItems        []ActivatedItem `json:"activatedItems"`
 	RelatedESIMs          []ESIMProfile   `json:"relatedEsims"`
 	Unknown               UnknownMembers  `json:"-"`
 }
 
-// UnmarshalJSON fails where customer, activatedItems or relatedEsims is there and unreadable: a record that misses a
+// UnmarshalJSON fails if customer, activatedItems or relatedEsims is present but unreadable. A record that lacks a
 // package must not look complete.
 func (r *CustomerRecord) UnmarshalJSON(data []byte) error {
 	o, err := splitObject(data)
@@ -71,13 +71,14 @@ func (r *CustomerRecord) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// LogValue returns the uid and how many packages and profiles there are, for slog's JSON handler would marshal the members.
+// LogValue returns the uid and the number of packages and profiles. Without it, slog's JSON handler would marshal
+// every field.
 func (r CustomerRecord) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("customer_uid", r.Customer.UID),
 		slog.Int("activated_items", len(r.ActivatedItems)), slog.Int("related_esims", len(r.RelatedESIMs)))
 }
 
-// onlyActiveProfiles is always said, because the server's default is unknown and a hidden profile looks like a lost one.
+// onlyActiveProfiles is always sent. The server's default is unknown, and a hidden profile looks like a lost one.
 const onlyActiveProfiles = "only_active_profiles"
 
 // Customer reads one customer.
@@ -96,10 +97,10 @@ func (c *Client) Customer(ctx context.Context, uid string) (*CustomerRecord, err
 	return &record, nil
 }
 
-// defaultPageSize is what one client asks for; the server's own default and maximum are unknown.
+// defaultPageSize is what one known client asks for. The server's own default and maximum are unknown.
 const defaultPageSize = 50
 
-// CustomersQuery selects a page. The last one is short or empty; the vendor tells no total.
+// CustomersQuery selects a page. The last page is short or empty. The vendor sends no total.
 type CustomersQuery struct {
 	PageSize  int // 0: 50
 	PageIndex int // from 0
@@ -122,7 +123,7 @@ func (c *Client) Customers(ctx context.Context, q CustomersQuery) ([]CustomerRec
 	return records, err
 }
 
-// SearchKey is what SearchCustomers looks at (observed). A metatag is no search key.
+// SearchKey is the field that SearchCustomers compares (observed). The vendor has no search by metatag.
 type SearchKey string
 
 // The search keys of dossier 2.13.
@@ -142,10 +143,11 @@ const (
 	SearchContains   SearchMode = "contains"
 )
 
-// SearchCustomersQuery selects customers, in pages as [CustomersQuery] does.
+// SearchCustomersQuery selects one page of the customers that match. PageSize and PageIndex are those of
+// [CustomersQuery].
 type SearchCustomersQuery struct {
 	Key       SearchKey
-	Query     string     // not empty
+	Query     string     // must not be empty
 	Mode      SearchMode // "": SearchExact
 	PageSize  int
 	PageIndex int
@@ -160,7 +162,7 @@ func (q SearchCustomersQuery) LogValue() slog.Value {
 // Format writes what LogValue shows, for every verb.
 func (q SearchCustomersQuery) Format(f fmt.State, _ rune) { formatSafe(f, "SearchCustomersQuery", q) }
 
-// SearchCustomers reads one page of the customers that match.
+// SearchCustomers reads one page of the customers that match q.
 //
 // POST /gigastore/activations/search-customers, named by docs customers; body observed (dossier 2.13).
 func (c *Client) SearchCustomers(ctx context.Context, q SearchCustomersQuery) ([]CustomerRecord, error) {
@@ -211,8 +213,8 @@ func pageSize(size, index int) (int, error) {
 	return size, nil
 }
 
-// intoList decodes a list that is an array, or an object that holds one under name; absent or null there is an empty
-// list. The vendor's pages show both for the same call (dossier 7.2-f).
+// intoList returns a decoder of a list. The list is an array, or an object that holds the array under name. Absent or
+// null in that object means empty. The vendor's pages show both forms for the same call (dossier 7.2-f).
 func intoList[T any](name string, into *[]T) func([]byte) error {
 	return func(data []byte) error {
 		o, err := splitObject(data)

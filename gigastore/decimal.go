@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Bounds of a Decimal: no amount of this API comes near them, and they keep 1e999999999 from filling the memory.
+// Bounds of a Decimal. No amount of this API comes near them. They keep 1e999999999 from filling the memory.
 const (
 	maxDecimalText     = 96 // bytes read
 	maxDecimalInteger  = 40 // digits before the point
@@ -18,12 +18,13 @@ const (
 
 var errDecimal = errors.New("not a decimal number, or one with too many digits")
 
-// Decimal is an exact decimal number. It is kept in canonical form, without exponent and without trailing zeros: 4.20 is
-// kept as 4.2, so that == compares by value and a Decimal can be the key of a map. The zero value is 0.
+// Decimal is an exact decimal number in canonical form, without an exponent and without trailing zeros: 4.20 is kept
+// as 4.2. So == compares by value, and a Decimal can be a map key. The zero value is 0.
 type Decimal struct{ text string } // "" is 0
 
-// ParseDecimal reads a number in JSON's grammar (RFC 8259 section 6): -?digits[.digits][e±digits], no leading zeros, at
-// most 40 digits on each side of the point once the exponent is worked in. The error does not repeat s.
+// ParseDecimal reads a number in JSON's grammar (RFC 8259 section 6): -?digits[.digits][e±digits], without leading
+// zeros. Written without its exponent, the number may have at most 40 digits on each side of the point. The error
+// does not repeat s.
 func ParseDecimal(s string) (Decimal, error) {
 	if len(s) > maxDecimalText {
 		return Decimal{}, errDecimal
@@ -129,7 +130,7 @@ func (d Decimal) Cmp(e Decimal) int {
 // MarshalJSON writes a JSON number.
 func (d Decimal) MarshalJSON() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalJSON reads a JSON number, or a JSON string that holds one. null changes nothing.
+// UnmarshalJSON reads a JSON number, or a JSON string that holds one. It ignores null.
 func (d *Decimal) UnmarshalJSON(data []byte) error {
 	data = bytes.TrimSpace(data)
 	if string(data) == "null" {

@@ -6,7 +6,7 @@ import (
 )
 
 // ESIMProfile is one installable eSIM (docs first-package, esim-profiles; dossier 3.6). ActivationCode,
-// AppleUniversalLink and InstallationURL let any holder install it: secrets.
+// AppleUniversalLink and InstallationURL are secrets: whoever holds one can install the eSIM.
 type ESIMProfile struct {
 	ICCID              string `json:"iccid"`
 	UID                string `json:"uid"`
@@ -15,14 +15,14 @@ type ESIMProfile struct {
 	AppleUniversalLink string `json:"appleUniversalLink"`
 	InstallationURL    string `json:"installationUrl"`
 	LastSeen           Time   `json:"lastSeen"`
-	ActivatedAt        Time   `json:"activatedAt"` // of the profile, not of a package
-	// State is RELEASED, INSTALLED, DISABLED or ERROR as far as documented; the set is open.
+	ActivatedAt        Time   `json:"activatedAt"` // when the profile was activated, not a package
+	// State is RELEASED, INSTALLED, DISABLED or ERROR as far as documented. The set is open.
 	State   string         `json:"state"`
-	Active  *bool          `json:"active,omitempty"` // nil where absent, as in the register sample
+	Active  *bool          `json:"active,omitempty"` // nil if absent, as in the register sample
 	Unknown UnknownMembers `json:"-"`
 }
 
-// UnmarshalJSON keeps what it can and puts the rest into Unknown; it fails only on what is no JSON object.
+// UnmarshalJSON decodes what it can and puts the rest into Unknown. It fails only if data is not a JSON object.
 func (e *ESIMProfile) UnmarshalJSON(data []byte) error {
 	o, err := splitObject(data)
 	if err != nil {

@@ -6,10 +6,10 @@ import (
 	"net/url"
 )
 
-// InventoryItem is what can be sold (docs offering-packages; dossier 3.4). The printed sample is cut, so further members
-// exist; they are in Unknown.
+// InventoryItem is a package that can be sold (docs offering-packages; dossier 3.4). The printed sample is cut off,
+// so more members exist. They are in Unknown.
 type InventoryItem struct {
-	ID                string         `json:"id"` // the InventoryItemID of a sale
+	ID                string         `json:"id"` // a sale names it as InventoryItemID
 	ProductID         string         `json:"productId"`
 	Name              string         `json:"name"`
 	SizeValue         Decimal        `json:"sizeValue"`
@@ -23,8 +23,8 @@ type InventoryItem struct {
 	Unknown           UnknownMembers `json:"-"`
 }
 
-// UnmarshalJSON keeps what it can and puts the rest into Unknown, a list with one unreadable price as a whole. It fails
-// on what is no JSON object or has no id.
+// UnmarshalJSON decodes what it can and puts the rest into Unknown. A list with one unreadable price goes there as a
+// whole. It fails if data is not a JSON object or has no id.
 func (i *InventoryItem) UnmarshalJSON(data []byte) error {
 	o, err := splitObject(data)
 	if err != nil {
@@ -49,7 +49,7 @@ func (i *InventoryItem) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Inventory reads what can be sold.
+// Inventory reads all items that can be sold.
 //
 // GET /gigastore/products/inventory, docs offering-packages.
 func (c *Client) Inventory(ctx context.Context) ([]InventoryItem, error) {

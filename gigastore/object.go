@@ -14,9 +14,9 @@ import (
 
 var errNotObject = errors.New("not a JSON object")
 
-// object is a JSON object on its way into a struct, its members in the order of the text. Names are matched exactly,
-// unlike encoding/json does it, and of a repeated name the last counts. The objects of this API have few members: to look
-// through them costs less than a map.
+// object is a JSON object that is being decoded into a struct. Its members are in the order of the text. Unlike
+// encoding/json, it matches names exactly. If a name is repeated, the last one counts. It is a slice because the
+// objects of this API have few members, and searching it costs less than building a map.
 type object []member
 
 type member struct {
@@ -24,7 +24,7 @@ type member struct {
 	raw  json.RawMessage // nil once taken
 }
 
-// last returns the last member of the name that was not taken, nil where there is none.
+// last returns the last member with that name that was not taken, or nil.
 func (o object) last(name string) *member {
 	for i := len(o) - 1; i >= 0; i-- {
 		if o[i].name == name && o[i].raw != nil {
@@ -34,7 +34,7 @@ func (o object) last(name string) *member {
 	return nil
 }
 
-// readObject reads bytes from outside.
+// readObject splits bytes from outside, after it has checked that they are valid JSON.
 func readObject(data []byte) (object, error) {
 	if !json.Valid(data) {
 		return nil, errNotObject
@@ -42,12 +42,12 @@ func readObject(data []byte) (object, error) {
 	return splitObject(data)
 }
 
-// usualMembers is what no object of a sale has more of.
+// usualMembers is enough for every object of a sale.
 const usualMembers = 12
 
-// splitObject is readObject for text that is known to be valid JSON, as each member of a valid object is and as every
-// UnmarshalJSON may take for granted. encoding/json would check and walk the text again at each level, which costs several
-// times as much as the rest of a sale's decoding. Of other text it makes an error or anything.
+// splitObject is readObject for text that is known to be valid JSON. That is true for each member of a valid object,
+// and inside every UnmarshalJSON. encoding/json would check the text again at each level, which costs several times
+// as much as the rest of a sale's decoding. For invalid text the result is undefined.
 func splitObject(data []byte) (object, error) {
 	whole := gjson.ParseBytes(data)
 	if !whole.IsObject() {
@@ -68,7 +68,7 @@ func splitObject(data []byte) (object, error) {
 	return o, nil
 }
 
-// readString reads a JSON string. What holds an escape, or is no UTF-8, is left to encoding/json.
+// readString reads a JSON string. It leaves escapes and invalid UTF-8 to encoding/json.
 func readString(raw string) (string, bool) {
 	if len(raw) < 2 || raw[0] != '"' {
 		return "", false
@@ -80,14 +80,14 @@ func readString(raw string) (string, bool) {
 	return text, json.Unmarshal([]byte(raw), &text) == nil
 }
 
-// take decodes the member and removes it. A member that does not decode stays, and so ends among the unknown ones: one
-// odd field must not hide the rest of an answer, least of all of a sale.
+// take decodes a member and removes it. A member that does not decode stays, and ends up in Unknown. One odd field
+// must not hide the rest of an answer, least of all of a sale.
 func take[T any](o object, name string, into *T) {
 	m := o.last(name)
 	if m == nil {
 		return
 	}
-	var v T // a failed decode leaves half a value behind
+	var v T // a failed decode may leave half a value behind
 	if decode(m.raw, &v) != nil {
 		return
 	}
@@ -99,12 +99,12 @@ func take[T any](o object, name string, into *T) {
 	}
 }
 
-// uid is what the vendor calls a thing, a UUID in all that was seen. Text with a control character does not decode as one,
-// nor does a long one: databases do not keep a zero byte and do not index long texts, and a sale that cannot be journaled
-// would be tried for ever.
+// uid is an identifier of the vendor's, a UUID in all samples. A uid that is long or has a control character does not
+// decode. Databases do not store a zero byte and do not index long texts, so such a sale could not be written to the
+// journal, and the write would be retried for ever.
 type uid string
 
-// maxUID is the most bytes of a uid.
+// maxUID is the longest uid, in bytes.
 const maxUID = 256
 
 var errUID = errors.New("a uid has a control character or is too long")
@@ -122,7 +122,8 @@ func (u *uid) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// decode is json.Unmarshal for text that is known to be valid: the types that a sale is made of are not checked again.
+// decode is json.Unmarshal for text that is known to be valid. It skips the check for the types that a sale is made
+// of.
 func decode(raw json.RawMessage, into any) error {
 	switch into := into.(type) {
 	case *string:
@@ -153,7 +154,7 @@ func decode(raw json.RawMessage, into any) error {
 	return json.Unmarshal(raw, into)
 }
 
-// decodeNew decodes into a new value; null is none.
+// decodeNew decodes into a new value. null gives nil.
 func decodeNew[T any, P interface {
 	*T
 	json.Unmarshaler
@@ -166,7 +167,7 @@ func decodeNew[T any, P interface {
 	return P(*into).UnmarshalJSON(raw)
 }
 
-// must is take for members without which a read would look complete and not be: absent or null is empty, anything that
+// must is take for members without which a read is not complete. Absent or null means empty. A member that
 // does not decode is an error.
 func must[T any](o object, name string, into *T) error {
 	take(o, name, into)
@@ -176,8 +177,8 @@ func must[T any](o object, name string, into *T) error {
 	return nil
 }
 
-// rest returns what nobody took, nil when that is nothing. It copies: names and members are parts of the text that they
-// were split from, which may be a list of 16 MiB, and which the caller of an UnmarshalJSON may use again.
+// rest returns the members that nobody took, or nil if there are none. It copies names and values, because they are
+// parts of the original text. That text may be a list of 16 MiB, and the caller of UnmarshalJSON may reuse it.
 func (o object) rest() UnknownMembers {
 	var kept UnknownMembers
 	for _, m := range o {

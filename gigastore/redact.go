@@ -9,8 +9,8 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret is a text that must not be shown: every way of printing or encoding it says [redacted].
-// string(s) gives the text.
+// Secret is a text that must not be shown. Every way to print or encode it gives [redacted]. string(s) gives the
+// text.
 type Secret string
 
 // String returns [redacted].
@@ -31,8 +31,8 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // MarshalJSON returns "[redacted]".
 func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// UnknownMembers are the members of a vendor's JSON object that this package does not know, or that it knows and could
-// not decode, by name and as received. Their contents are never printed: nobody can say what they hold.
+// UnknownMembers are the members of a vendor's JSON object that this package does not know or could not decode, by
+// name and as received. Their contents are never printed, because nobody knows what they hold.
 type UnknownMembers map[string]json.RawMessage
 
 // LogValue returns how many members there are.
@@ -41,7 +41,7 @@ func (u UnknownMembers) LogValue() slog.Value { return slog.IntValue(len(u)) }
 // Format writes how many members there are, for every verb.
 func (u UnknownMembers) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "%d unknown", len(u)) }
 
-// formatSafe writes the members that v's LogValue chose to show, so that fmt and slog share one list of what is safe.
+// formatSafe prints what v's LogValue returns, so that fmt and slog share one list of what is safe.
 func formatSafe(f fmt.State, name string, v slog.LogValuer) {
 	_, _ = fmt.Fprintf(f, "%s%s", name, v.LogValue())
 }

@@ -35,12 +35,12 @@ func Reasons() []Reason {
 	}
 }
 
-// RefusalRule says which refusal means which [Reason]. The rules decide only the reason of an answer that is already
-// known to be a refusal, so a wrong rule can mislead a reader and never spend money.
+// RefusalRule maps a refusal to its [Reason]. Rules only apply to an answer that is already known to be a refusal. So
+// a wrong rule can mislead a reader, but it cannot spend money.
 type RefusalRule struct {
 	Operations []string `json:"operations,omitempty"` // Op constants; empty: all
 	Statuses   []int    `json:"statuses,omitempty"`   // of 400, 402, 403, 404, 422; empty: all
-	// Contains are texts that message, detail, title and error must hold between them, all of them, whatever the case.
+	// Contains lists texts that must all occur somewhere in message, detail, title and error, in upper or lower case.
 	// Empty: any text.
 	Contains []string `json:"contains,omitempty"`
 	Reason   Reason   `json:"reason"`
@@ -48,9 +48,9 @@ type RefusalRule struct {
 
 var refusalStatuses = []int{400, 402, 403, 404, 422}
 
-// AssumedRefusals returns the rules that hold unless configuration replaces them. The first that matches counts.
-// **Every entry is assumed**: no status, code or sentence of the vendor's errors is known from any source (dossier 5).
-// The causes themselves are documented where the comment says so.
+// AssumedRefusals returns the rules that apply unless configuration replaces them. The first rule that matches
+// counts. **Every entry is assumed**: no source shows a status, code or sentence of the vendor's errors (dossier 5).
+// The causes themselves are documented where a comment says so.
 func AssumedRefusals() []RefusalRule {
 	sales := []string{OpRegister, OpTopUp, OpTopUpWithProfile}
 	return []RefusalRule{
@@ -74,7 +74,7 @@ func AssumedRefusals() []RefusalRule {
 		// Cause: documented nowhere, certain to exist. Words: assumed.
 		{Operations: sales, Contains: []string{"inventory item", "not found"}, Reason: ReasonInventoryItemNotFound},
 		{Operations: sales, Contains: []string{"customer", "not found"}, Reason: ReasonCustomerNotFound},
-		// Whether activating an active package is an error at all: unknown. Words: assumed.
+		// It is unknown whether activating an active package is an error at all. Words: assumed.
 		{Operations: []string{OpActivate}, Contains: []string{"already", "activ"}, Reason: ReasonAlreadyActive},
 		// A 404 of a call that names one thing is about that thing. Status: assumed.
 		{Operations: []string{OpActivate, OpActivatedItem}, Statuses: []int{404}, Reason: ReasonActivatedItemNotFound},
@@ -86,7 +86,7 @@ func AssumedRefusals() []RefusalRule {
 	}
 }
 
-// ParseRefusals reads a JSON array of rules, and refuses unknown members, operations, statuses and reasons.
+// ParseRefusals reads a JSON array of rules. It refuses unknown members, operations, statuses and reasons.
 func ParseRefusals(data []byte) ([]RefusalRule, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()

@@ -6,13 +6,14 @@ import (
 	"log/slog"
 )
 
-// TopUpRequest adds a package to a customer (docs top-up; dossier 2.3). The package's country set must be the customer's.
+// TopUpRequest is the order of [Client.TopUp] (docs top-up; dossier 2.3). The package must have the customer's
+// country set.
 type TopUpRequest struct {
 	InventoryItemID string         `json:"inventoryItemId"`
 	Metatag         string         `json:"metatag"` // its first word must be the permit's token
 	CustomerUID     string         `json:"customerUid"`
 	ExpectedPrice   *Price         `json:"expectedPrice,omitempty"`  // as in RegisterRequest
-	ActivationMode  ActivationMode `json:"activationMode,omitempty"` // "": left out, which means NOW
+	ActivationMode  ActivationMode `json:"activationMode,omitempty"` // "" is not sent, which means NOW
 }
 
 // LogValue returns item and mode.
@@ -21,23 +22,24 @@ func (r TopUpRequest) LogValue() slog.Value { return saleLogValue(r.InventoryIte
 // Format writes what LogValue shows, for every verb.
 func (r TopUpRequest) Format(f fmt.State, _ rune) { formatSafe(f, "TopUpRequest", r) }
 
-// TopUp adds a package to a customer, without a new eSIM profile, and spends credit.
+// TopUp adds a package to a customer, without a new eSIM profile, and spends credit. Errors are those of
+// [Client.Register].
 //
 // POST /gigastore/activations/top-up, docs top-up.
 func (c *Client) TopUp(ctx context.Context, p Permit, r TopUpRequest) (*Sale, error) {
 	return c.sell(ctx, p, OpTopUp, "/gigastore/activations/top-up", r.Metatag, r)
 }
 
-// TopUpWithProfileRequest adds a package and another eSIM profile to a customer. The call is named by docs
-// activation-modes; its members beyond those of a top-up are observed only (dossier 2.4).
+// TopUpWithProfileRequest is the order of [Client.TopUpWithProfile]. docs activation-modes names the call. Its
+// members beyond those of a top-up are only observed (dossier 2.4).
 type TopUpWithProfileRequest struct {
 	InventoryItemID string         `json:"inventoryItemId"`
 	Metatag         string         `json:"metatag"` // its first word must be the permit's token
 	CustomerUID     string         `json:"customerUid"`
 	ExpectedPrice   *Price         `json:"expectedPrice,omitempty"`  // as in RegisterRequest
-	ActivationMode  ActivationMode `json:"activationMode,omitempty"` // "": left out, which means NOW
-	// Dedicated and CustomerProfileDomainID: semantics unknown. Likely the one gives the profile a domain of its own
-	// and the other attaches it to one there is (inferred).
+	ActivationMode  ActivationMode `json:"activationMode,omitempty"` // "" is not sent, which means NOW
+	// What Dedicated and CustomerProfileDomainID mean is unknown. Probably Dedicated gives the profile a domain of its
+	// own, and CustomerProfileDomainID attaches it to an existing one (inferred).
 	Dedicated               *bool  `json:"dedicated,omitempty"`
 	CustomerProfileDomainID string `json:"customerProfileDomainId,omitempty"`
 	UserIP                  string `json:"userIp,omitempty"`
@@ -54,7 +56,8 @@ func (r TopUpWithProfileRequest) Format(f fmt.State, _ rune) {
 	formatSafe(f, "TopUpWithProfileRequest", r)
 }
 
-// TopUpWithProfile adds a package and a new eSIM profile to a customer, and spends credit.
+// TopUpWithProfile adds a package and a new eSIM profile to a customer, and spends credit. Errors are those of
+// [Client.Register].
 //
 // POST /gigastore/activations/top-up-with-profile, named by docs activation-modes.
 func (c *Client) TopUpWithProfile(ctx context.Context, p Permit, r TopUpWithProfileRequest) (*Sale, error) {

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// Version reads the vendor's version, a JSON object whose members are unknown. It needs no access token, which makes it a
+// Version reads the vendor's version, a JSON object whose members are unknown. It needs no access token, so it is a
 // cheap probe.
 //
 // GET /gigastore/version, observed; dossier 2.20.
