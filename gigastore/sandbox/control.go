@@ -12,8 +12,8 @@ import (
 
 const controlPrefix = "/_sandbox/"
 
-// serveControl serves the control API. It needs no token: who can reach the
-// sandbox may do with it what they like.
+// serveControl serves the control API. It needs no token: whoever can reach the
+// sandbox may do anything to it.
 func (s *Sandbox) serveControl(rw http.ResponseWriter, r *http.Request) {
 	handlers, ok := map[string]map[string]func(*http.Request) (any, error){
 		"ledger":   {http.MethodGet: s.controlLedger},
@@ -52,7 +52,8 @@ func writeControl(rw http.ResponseWriter, status int, value any) {
 	a.write(rw)
 }
 
-// decodeStrictly reads one JSON object, no unknown member, nothing after it.
+// decodeStrictly reads one JSON object. It refuses unknown members and anything
+// after the object.
 func decodeStrictly(r io.Reader, target any) error {
 	decoder := json.NewDecoder(r)
 	decoder.DisallowUnknownFields()
@@ -68,7 +69,7 @@ func decodeStrictly(r io.Reader, target any) error {
 	return nil
 }
 
-// decodingError says what is wrong with JSON without naming Go's types.
+// decodingError says what is wrong with the JSON. It does not name Go's types.
 func decodingError(err error) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("%s cannot be: %s", cmp.Or(wrong.Field, "the body"), wrong.Value)
@@ -160,8 +161,8 @@ func (s *Sandbox) controlUse(r *http.Request) (any, error) {
 	return struct{}{}, s.Use(use.ItemUID+use.ICCID, use.Bytes)
 }
 
-// controlReset lays the given settings over those that the sandbox began with,
-// so that the outcome does not depend on earlier resets.
+// controlReset applies the given settings on top of those that the sandbox
+// started with. So the outcome does not depend on earlier resets.
 func (s *Sandbox) controlReset(r *http.Request) (any, error) {
 	settings := s.config.Settings
 	fresh := struct {

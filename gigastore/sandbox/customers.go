@@ -21,8 +21,8 @@ func (w *world) newCustomer(o order, countrySet string) *customer {
 
 func (cu *customer) hasDomain(id string) bool { return slices.Contains(cu.domains, id) }
 
-// customerToReuse finds the customer whom a register with a known e-mail
-// concerns, nil where the setting makes a new one.
+// customerToReuse finds the customer to whom a register with a known e-mail
+// belongs. It returns nil if the setting asks for a new customer.
 func (w *world) customerToReuse(email, countrySet string) *customer {
 	if email == "" || w.settings.SecondRegister == SecondRegisterNewCustomer {
 		return nil
@@ -96,7 +96,7 @@ var searchKeys = map[string]func(*customer) []string{
 	},
 }
 
-// Case is ignored: the keys are e-mails, hexadecimal uids and digits.
+// The modes ignore case: the keys are e-mails, hexadecimal uids and digits.
 var searchModes = map[string]func(value, query string) bool{
 	"isExact":    strings.EqualFold,
 	"startsWith": func(value, query string) bool { return strings.HasPrefix(value, strings.ToLower(query)) },
@@ -113,7 +113,7 @@ func pageOf(query url.Values) (size, index int, sentence string) {
 		}
 		n, err := strconv.Atoi(query.Get(name))
 		if err != nil || n < 0 || n == 0 && name == "page_size" {
-			return 0, 0, "The parameter " + name + " is not a possible number."
+			return 0, 0, "The parameter " + name + " is not a valid number."
 		}
 		*target = n
 	}
@@ -132,7 +132,7 @@ func (w *world) onlyActive(query url.Values) (onlyActive bool, sentence string) 
 	return false, "The parameter only_active_profiles must be true or false."
 }
 
-// page cuts one page out of the visible customers.
+// page returns one page of the customers that are visible.
 func (w *world) page(all []*customer, size, index int, onlyActive bool, c *call) []wireCustomerRecord {
 	visible := slices.Clone(all)
 	visible = slices.DeleteFunc(visible, func(cu *customer) bool { return !w.visible(cu.registered, w.settings.ReadLag, c.tamper) })
@@ -143,7 +143,7 @@ func (w *world) page(all []*customer, size, index int, onlyActive bool, c *call)
 		size = min(size, w.settings.MaxPageSize)
 	}
 	from := len(visible)
-	if index <= len(visible)/size { // before the product can overflow
+	if index <= len(visible)/size { // checked first, because the product could overflow
 		from = min(index*size, len(visible))
 	}
 	visible = visible[from:min(from+min(size, len(visible)), len(visible))]
@@ -157,7 +157,7 @@ func (w *world) page(all []*customer, size, index int, onlyActive bool, c *call)
 	return records
 }
 
-// visible says whether what came to be at a time shows in a read yet.
+// visible reports whether a read already shows what was created at since.
 func (w *world) visible(since time.Time, lag Duration, t tamper) bool {
 	if t.lag != nil {
 		lag = *t.lag
@@ -186,8 +186,9 @@ func getCustomer(w *world, c *call) answer {
 	return jsonAnswer(w.wireRecord(cu, onlyActive, c.tamper))
 }
 
-// putCustomer is PUT /gigastore/activations/customers/{uid} (dossier 2.12).
-// Changing only what is given, and answering with the record, is assumed.
+// putCustomer is PUT /gigastore/activations/customers/{uid} (dossier 2.12). It
+// changes only the fields that are given, and answers with the record. Both are
+// assumed.
 func putCustomer(w *world, c *call) answer {
 	b := newBody(c.body)
 	email, country := b.text("customerEmail"), b.text("countryOfResidence")
@@ -214,7 +215,7 @@ func putCustomer(w *world, c *call) answer {
 }
 
 // listProfileDomains is GET …/customers/{uid}/profile-domains (dossier 2.13a).
-// Every member of the body is assumed.
+// Every member of the answer is assumed.
 func listProfileDomains(w *world, c *call) answer {
 	cu := w.readableCustomer(c)
 	if cu == nil {

@@ -12,18 +12,17 @@ import (
 	"time"
 )
 
-// exchange is one admitted call on its connection: its body is read, its
-// effect is committed and its answer is written, in the order that the armed
-// fault, if any, wants.
+// exchange is one admitted call on its connection. It reads the body, commits
+// the effect and writes the answer. An armed fault may change that order.
 type exchange struct {
 	sandbox *Sandbox
 	world   *world
 	call    *call
 	rw      http.ResponseWriter
 	r       *http.Request
-	armed   *armedFault // nil: an honest exchange
-	scope   string      // the reserved idempotency key
-	late    bool        // the reservation belongs to a late commit
+	armed   *armedFault // nil: no fault plays
+	scope   string      // the idempotency key that is reserved
+	late    bool        // a late commit will release the key
 }
 
 func (x *exchange) faultName() string {
@@ -47,8 +46,8 @@ func (x *exchange) serve() {
 		return
 	}
 	defer x.leave()
-	// A vendor does not notice that its client went away, so neither does the
-	// latency: the effect comes all the same.
+	// A vendor does not notice that its client is gone. So the latency ignores
+	// it too, and the effect comes all the same.
 	if latency := x.latency(); latency > 0 {
 		x.sandbox.wait(context.WithoutCancel(x.r.Context()), latency)
 	}
@@ -64,7 +63,8 @@ func (x *exchange) serve() {
 	x.armed.spec.play(x, x.armed.params)
 }
 
-// arrive counts the metatag of a whole paid request and reserves its key.
+// arrive counts the metatag of a paid request that arrived whole, and reserves
+// its key.
 func (x *exchange) arrive() *answer {
 	if !x.call.route.paid {
 		return nil
@@ -72,7 +72,7 @@ func (x *exchange) arrive() *answer {
 	var sent struct {
 		Metatag string `json:"metatag"`
 	}
-	_ = json.Unmarshal(x.call.body, &sent) // what it is not is the handler's to say
+	_ = json.Unmarshal(x.call.body, &sent) // the handler reports a bad body
 	x.world.mu.Lock()
 	defer x.world.mu.Unlock()
 	if sent.Metatag != "" {
@@ -87,7 +87,7 @@ func (x *exchange) arrive() *answer {
 	return nil
 }
 
-// leave gives the reserved key back, unless a late commit still needs it.
+// leave releases the reserved key, unless a late commit still needs it.
 func (x *exchange) leave() {
 	if !x.late {
 		x.release()
@@ -108,7 +108,7 @@ func (x *exchange) latency() time.Duration {
 
 func (x *exchange) commit() answer { return x.world.execute(x.call) }
 
-// commitIf commits only where a fault's parameter says so.
+// commitIf commits only if a fault's parameter says so.
 func (x *exchange) commitIf(yes bool) {
 	if yes {
 		x.commit()
@@ -117,13 +117,13 @@ func (x *exchange) commitIf(yes bool) {
 
 func (x *exchange) write(a answer) { a.write(x.rw) }
 
-// readBody reads a call's body, or says why the call is refused.
+// readBody reads a call's body. If the call is refused, it returns the refusal.
 func (x *exchange) readBody() *answer {
 	data, err := io.ReadAll(http.MaxBytesReader(x.rw, x.r.Body, maxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return x.refused(http.StatusRequestEntityTooLarge, SentenceBodyTooLarge)
 	}
-	if err != nil { // the client gave up in the middle: there is nobody to answer
+	if err != nil { // the client gave up in the middle, so there is nobody to answer
 		panic(http.ErrAbortHandler)
 	}
 	if !x.call.route.hasBody() {
@@ -145,14 +145,14 @@ func (x *exchange) refused(status int, sentence string) *answer {
 
 func (a *answer) write(rw http.ResponseWriter) {
 	a.writeHead(rw)
-	_, _ = rw.Write(a.body) // a client that went away gets nothing; the ledger knows
+	_, _ = rw.Write(a.body) // a client that is gone gets nothing, but the ledger has the sale
 }
 
 func (a *answer) writeHead(rw http.ResponseWriter) {
 	if a.contentType != "" {
 		rw.Header().Set("Content-Type", a.contentType)
 	} else {
-		rw.Header()["Content-Type"] = nil // keeps net/http from guessing one
+		rw.Header()["Content-Type"] = nil // nil keeps net/http from guessing one
 	}
 	for name, value := range a.header {
 		rw.Header().Set(name, value)
@@ -161,16 +161,16 @@ func (a *answer) writeHead(rw http.ResponseWriter) {
 	rw.WriteHeader(a.status)
 }
 
-// drop ends the connection without another byte: by RST, or orderly by FIN.
-// Connections that are in memory have no RST and are just closed.
+// drop ends the connection without another byte, either with RST or in order
+// with FIN. A connection in memory has no RST and is just closed.
 func (x *exchange) drop(reset bool) {
 	conn, _, err := http.NewResponseController(x.rw).Hijack()
-	if err != nil { // HTTP/2, or no connection at all
+	if err != nil { // HTTP/2, or not a connection at all
 		panic(http.ErrAbortHandler)
 	}
 	raw := conn
 	if tls, ok := conn.(interface{ NetConn() net.Conn }); ok && reset {
-		raw = tls.NetConn() // closing above TLS would first say goodbye
+		raw = tls.NetConn() // closing above TLS would send a goodbye first
 	}
 	if tcp, ok := raw.(interface{ SetLinger(sec int) error }); ok && reset {
 		_ = tcp.SetLinger(0)

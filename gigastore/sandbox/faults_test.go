@@ -233,22 +233,22 @@ func TestUnplayableFaultsAreRefused(t *testing.T) {
 	t.Parallel()
 	w := open(t, nil)
 	for want, fault := range map[string]sandbox.Fault{
-		`unknown fault "explode"`:      {Path: register, Fault: "explode"},
-		"is no path":                   {Path: "/gigastore/activations/registr", Fault: "5xx"},
-		`"/gigastores/*" is no path`:   {Path: "/gigastores/*", Fault: "5xx"},
-		"means nothing at path":        {Path: register, Fault: "list_cut"},
-		"count must not":               {Path: register, Fault: "5xx", Count: -1},
-		`unknown parameter "delay"`:    {Path: register, Fault: "5xx", Params: m{"delay": "1s"}},
-		"status is 200":                {Path: register, Fault: "5xx", Params: m{"status": 200}},
-		"status cannot be: string":     {Path: register, Fault: "5xx", Params: m{"status": "500"}},
-		"code is required":             {Path: register, Fault: "status"},
-		"duration is required":         {Path: items, Fault: "list_lag"},
-		`"soon" is not a duration`:     {Path: register, Fault: "hang", Params: m{"duration": "soon"}},
-		"bytes is -1":                  {Path: register, Fault: "truncate", Params: m{"bytes": -1}},
-		"bytes must be at least 1":     {Path: register, Fault: "slow_body", Params: m{"bytes": 0}},
-		`shape is "xml"`:               {Path: register, Fault: "refuse", Params: m{"shape": "xml"}},
-		`unknown reason "bad weather"`: {Path: register, Fault: "refuse", Params: m{"reason": "bad weather"}},
-		"afterBytes must be":           {Path: register, Fault: "reset_before", Params: m{"afterBytes": "all"}},
+		`unknown fault "explode"`:       {Path: register, Fault: "explode"},
+		"is not a path":                 {Path: "/gigastore/activations/registr", Fault: "5xx"},
+		`"/gigastores/*" is not a path`: {Path: "/gigastores/*", Fault: "5xx"},
+		"does not apply to path":        {Path: register, Fault: "list_cut"},
+		"count must not":                {Path: register, Fault: "5xx", Count: -1},
+		`unknown parameter "delay"`:     {Path: register, Fault: "5xx", Params: m{"delay": "1s"}},
+		"status is 200":                 {Path: register, Fault: "5xx", Params: m{"status": 200}},
+		"status cannot be: string":      {Path: register, Fault: "5xx", Params: m{"status": "500"}},
+		"code is required":              {Path: register, Fault: "status"},
+		"duration is required":          {Path: items, Fault: "list_lag"},
+		`"soon" is not a duration`:      {Path: register, Fault: "hang", Params: m{"duration": "soon"}},
+		"bytes is -1":                   {Path: register, Fault: "truncate", Params: m{"bytes": -1}},
+		"bytes must be at least 1":      {Path: register, Fault: "slow_body", Params: m{"bytes": 0}},
+		`shape is "xml"`:                {Path: register, Fault: "refuse", Params: m{"shape": "xml"}},
+		`unknown reason "bad weather"`:  {Path: register, Fault: "refuse", Params: m{"reason": "bad weather"}},
+		"afterBytes must be":            {Path: register, Fault: "reset_before", Params: m{"afterBytes": "all"}},
 	} {
 		if err := w.Inject(fault); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)

@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// storedAnswer is what a paid call with an idempotency key left behind.
+// storedAnswer is what the sandbox keeps of a paid call with an idempotency
+// key.
 type storedAnswer struct {
 	answer answer
-	body   []byte // compacted, to tell another body by
+	body   []byte // compacted, for comparison with a later body
 	at     time.Time
 }
 
-// idempotencyScope is the name under which a call's key is remembered, empty
-// if it has no key or keys mean nothing.
+// idempotencyScope is the name under which the key of a call is stored. It is
+// empty if the call has no key or if keys are ignored.
 func (w *world) idempotencyScope(c *call) string {
 	switch {
 	case c.idempotencyKey == "" || w.settings.IdempotencyKey == KeyIgnored:
@@ -25,11 +26,11 @@ func (w *world) idempotencyScope(c *call) string {
 	return c.idempotencyKey
 }
 
-// reserve marks the key of a paid call as running from its arrival, long
-// before a delayed call commits. It says no if another call holds the key.
+// reserve marks the key of a paid call as running when the call arrives, which
+// may be long before it commits. ok is false if another call holds the key.
 func (w *world) reserve(c *call) (scope string, ok bool) {
 	scope = w.idempotencyScope(c)
-	if scope == "" || w.known(scope) != nil { // a replay runs beside any other
+	if scope == "" || w.known(scope) != nil { // a replay may run beside any other call
 		return "", true
 	}
 	if w.running[scope] > 0 && w.settings.IdempotencyWhileRunning == RunningConflict {
@@ -49,7 +50,7 @@ func (w *world) release(scope string) {
 	}
 }
 
-// once sells unless the call's key is known.
+// once sells, unless the call's key is known.
 func (w *world) once(c *call) answer {
 	scope := w.idempotencyScope(c)
 	if scope == "" {
@@ -57,7 +58,7 @@ func (w *world) once(c *call) answer {
 	}
 	known := w.known(scope)
 	if c.keyUnknown && w.settings.IdempotencyWhileRunning == RunningSells {
-		known = nil // it looked when the call arrived, and does not look again
+		known = nil // this call looked on arrival, and does not look again
 	}
 	sent := compacted(c.body)
 	if known != nil {
@@ -76,7 +77,8 @@ func (w *world) once(c *call) answer {
 	return done
 }
 
-// known gives what a key left behind, nil if nothing or if it is forgotten.
+// known returns what is stored for a key. It returns nil if there is nothing,
+// or if it was forgotten.
 func (w *world) known(scope string) *storedAnswer {
 	stored, retention := w.keys[scope], time.Duration(w.settings.IdempotencyForgottenAfter)
 	if stored != nil && retention > 0 && w.now.Sub(stored.at) >= retention {

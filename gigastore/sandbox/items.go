@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// shown says whether a package appears in a read.
+// shown reports whether a read shows a package.
 func (w *world) shown(it *item, lag Duration, t tamper) bool {
 	if it.refunded && w.settings.RefundedItems == RefundedDisappear {
 		return false
@@ -60,14 +60,14 @@ func listItems(w *world, c *call) answer {
 }
 
 type listQuery struct {
-	from, to   time.Time // zero: open
+	from, to   time.Time // zero: no limit
 	toIncluded bool
 	sortBy     string
 	descending bool
 }
 
-// contains says whether a date is inside of the window. A package without the
-// date in question is inside of no window.
+// contains reports whether a date is inside the window. A zero date is inside
+// only if the window has no limit.
 func (q listQuery) contains(date time.Time) bool {
 	if q.from.IsZero() && q.to.IsZero() {
 		return true
@@ -88,7 +88,7 @@ func (w *world) listDate(it *item) time.Time {
 func (w *world) readListQuery(query url.Values) (q listQuery, sentence string) {
 	q = listQuery{sortBy: cmp.Or(query.Get("sort_by"), "DATE"), toIncluded: w.settings.ListToInclusive}
 	switch query.Get("sort_dir") {
-	case "", "DESC": // newest first is the order of the fixtures; the default is unknown
+	case "", "DESC": // the default is unknown; the fixtures have the newest first
 		q.descending = true
 	case "ASC":
 	default:
@@ -99,10 +99,10 @@ func (w *world) readListQuery(query url.Values) (q listQuery, sentence string) {
 	}
 	var ok, wholeDay bool
 	if q.from, _, ok = w.readListDate(query.Get("from")); !ok {
-		return q, "The parameter from is not a date of the right form."
+		return q, "The parameter from is not a date of the accepted form."
 	}
 	if q.to, wholeDay, ok = w.readListDate(query.Get("to")); !ok {
-		return q, "The parameter to is not a date of the right form."
+		return q, "The parameter to is not a date of the accepted form."
 	}
 	if wholeDay && q.toIncluded {
 		q.to, q.toIncluded = q.to.AddDate(0, 0, 1), false
@@ -137,7 +137,7 @@ func (w *world) compareItems(sortBy string, a, b *item) int {
 	case "DATE":
 		return w.listDate(a).Compare(w.listDate(b))
 	case "SALESCHANNEL":
-		return 0 // every sale of the sandbox comes through the API
+		return 0 // all sales of the sandbox come through the API
 	}
 	return compareProducts(sortBy, &a.product, &b.product)
 }
@@ -158,7 +158,7 @@ func compareProducts(sortBy string, a, b *product) int {
 	return 0
 }
 
-// shuffle mixes the same way for the same seed and length.
+// shuffle gives the same order for the same seed and length.
 func (w *world) shuffle(n int, swap func(i, j int)) {
 	rand.New(rand.NewPCG(w.seed, uint64(n))).Shuffle(n, swap) //nolint:gosec // an order, not a secret
 }
@@ -215,8 +215,8 @@ func activateItem(w *world, c *call) answer {
 	return activated
 }
 
-// firstProfile is the oldest eSIM that the package serves. There is always
-// one: a domain is made together with its first eSIM.
+// firstProfile returns the oldest eSIM that the package serves. There is always
+// one, because a domain is created together with its first eSIM.
 func (it *item) firstProfile() *profile {
 	i := slices.IndexFunc(it.customer.profiles, func(p *profile) bool { return p.domain == it.domain })
 	return it.customer.profiles[i]
@@ -237,5 +237,5 @@ func refundItem(w *world, c *call) answer {
 	it.refunded = true
 	w.credit += it.product.purchase
 	w.truth.refunds[month]++
-	return answer{status: 200, committed: true} // no body is described
+	return answer{status: 200, committed: true} // no source describes a body
 }

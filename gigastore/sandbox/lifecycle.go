@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Mode is when a package starts (dossier 4.1).
+// Mode says when a package starts (dossier 4.1).
 type Mode string
 
 // The vendor's activation modes.
@@ -17,7 +17,7 @@ const (
 	ModeOnDemand Mode = "ON_DEMAND" // at the activate call
 )
 
-// Cause is what started a package.
+// Cause says what started a package.
 type Cause string
 
 // The causes of an activation.
@@ -28,7 +28,7 @@ const (
 	CauseDeadline Cause = "deadline" // nobody started it in time
 )
 
-// item is a sold package, in the vendor's words an activated item.
+// item is a sold package. The vendor calls it an activated item.
 type item struct {
 	uid, metatag string
 	kind         Kind
@@ -38,19 +38,19 @@ type item struct {
 	domain       string
 	sold         time.Time
 	activatedAt  time.Time // zero while pending
-	expiresAt    time.Time // the deadline while pending, then the end of validity
-	left         int64     // bytes
+	expiresAt    time.Time // the deadline of a pending package, later the end of validity
+	left         int64     // bytes that can still be used
 	refunded     bool
 }
 
 func (it *item) started() bool { return !it.activatedAt.IsZero() }
 
-// ended says that the package can never be used again.
+// ended reports whether the package can never be used again.
 func (it *item) ended(now time.Time) bool {
 	return it.refunded || it.started() && (it.left == 0 || now.After(it.expiresAt))
 }
 
-// usable says that the package has started and has data and time left.
+// usable reports whether the package has started and has data and time left.
 func (it *item) usable(now time.Time) bool { return it.started() && !it.ended(now) }
 
 // start begins the validity of a pending package.
@@ -60,9 +60,10 @@ func (w *world) start(it *item, at time.Time, cause Cause) {
 	w.truth.activations = append(w.truth.activations, Activation{it.uid, at, cause})
 }
 
-// startOverdue starts what nobody started before its deadline, at the
-// deadline: such a package does not lapse (dossier 4.1). Deadlines come in
-// order of sale, because the clock never goes back and the period is one.
+// startOverdue starts the packages that nobody started before their deadline.
+// They start at the deadline; they do not lapse (dossier 4.1). The waiting list
+// is in order of deadlines, because the clock never goes back and all packages
+// wait equally long.
 func (w *world) startOverdue() {
 	for len(w.waiting) > 0 {
 		it := w.waiting[0]
@@ -77,8 +78,8 @@ func (w *world) startOverdue() {
 	}
 }
 
-// connect is an eSIM that comes up in a network. It starts at most one
-// FIRST_USE package, by the rules of dossier 4.2.
+// connect connects an eSIM to a network. It starts at most one FIRST_USE package,
+// by the rules of dossier 4.2.
 func (w *world) connect(iccid, country string) error {
 	p := w.profiles[iccid]
 	if p == nil {
@@ -89,14 +90,14 @@ func (w *world) connect(iccid, country string) error {
 		country = covered[0]
 	}
 	if !isCountryCode(country) {
-		return errors.New("country must be two capital letters (ISO 3166-1), or empty for any inside the coverage")
+		return errors.New("country must be two capital letters (ISO 3166-1), or empty for a country inside the coverage")
 	}
 	if !p.installed() {
 		p.activatedAt = w.now
 	}
 	p.lastSeen, p.country = w.now, country
 	if !slices.Contains(covered, country) {
-		return nil // outside the coverage nothing starts
+		return nil // outside the coverage no package starts
 	}
 	if w.settings.FirstUseWaits && w.nextToUse(p) != nil {
 		return nil
@@ -106,7 +107,7 @@ func (w *world) connect(iccid, country string) error {
 }
 
 // startNextFirstUse starts the pending FIRST_USE package with the nearest
-// deadline and tells whether there was one.
+// deadline. It returns false if there is none.
 func (w *world) startNextFirstUse(p *profile) bool {
 	var next *item
 	for _, it := range p.customer.items {
@@ -124,8 +125,8 @@ func (w *world) startNextFirstUse(p *profile) bool {
 	return true
 }
 
-// nextToUse is the package that an eSIM's data comes from: the one with the
-// shortest remaining validity. Nil if none is usable.
+// nextToUse returns the package that an eSIM takes its data from: the usable
+// one with the shortest remaining validity. It returns nil if none is usable.
 func (w *world) nextToUse(p *profile) *item {
 	var next *item
 	for _, it := range p.customer.items {
@@ -139,7 +140,7 @@ func (w *world) nextToUse(p *profile) *item {
 	return next
 }
 
-// useItem takes bytes from one package, at most what it has left.
+// useItem takes bytes from one package, up to what it has left.
 func (w *world) useItem(uid string, bytes int64) error {
 	it := w.itemByUID[uid]
 	switch {
@@ -154,8 +155,8 @@ func (w *world) useItem(uid string, bytes int64) error {
 	return nil
 }
 
-// useProfile takes bytes from the packages of an eSIM, which connects for it.
-// When one is used up the next pending FIRST_USE package starts.
+// useProfile connects an eSIM and takes bytes from its packages. When one is
+// used up, the next pending FIRST_USE package starts.
 func (w *world) useProfile(iccid string, bytes int64) error {
 	if err := w.connect(iccid, ""); err != nil {
 		return err
@@ -178,7 +179,8 @@ func (w *world) useProfile(iccid string, bytes int64) error {
 	return nil
 }
 
-// move puts the clock forward.
+// move moves the clock forward. It fails for a negative step, and for one that
+// exceeds the limit of all steps together.
 func (w *world) move(by time.Duration) error {
 	if by < 0 {
 		return errors.New("the clock only moves forward")

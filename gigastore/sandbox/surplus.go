@@ -8,16 +8,17 @@ import (
 	"time"
 )
 
-// The places that a surplus answer can have.
+// Places of a surplus answer.
 const (
-	placeBefore = "before" // ahead of the true answer
-	placeWith   = "with"   // behind it, in the same packet
-	placeAfter  = "after"  // behind it, in a packet of its own
+	placeBefore = "before" // ahead of the true answer, in a packet of its own
+	placeWith   = "with"   // behind the true answer, in the same packet
+	placeAfter  = "after"  // behind the true answer, in a packet of its own
 )
 
 var places = []string{placeBefore, placeWith, placeAfter}
 
-// playSurplus commits, and sends one answer too many, as a vendor or a proxy does that has lost count of its requests.
+// playSurplus commits and sends one answer too many. It plays a vendor or a
+// proxy that has lost count of its requests.
 func playSurplus(x *exchange, p *faultParams) {
 	truth := x.commit().wire()
 	code := or(p.Code, http.StatusUnauthorized)
@@ -26,12 +27,12 @@ func playSurplus(x *exchange, p *faultParams) {
 		surplus.body = []byte(p.Body)
 	}
 	conn, _, err := http.NewResponseController(x.rw).Hijack()
-	if err != nil { // HTTP/2, or no connection at all
+	if err != nil { // HTTP/2, or not a connection at all
 		panic(http.ErrAbortHandler)
 	}
 	defer func() { _ = conn.Close() }()
 	extra := [][]byte{surplus.wire()}
-	if p.Split { // in the middle of the head
+	if p.Split { // split in the middle of the head
 		extra = [][]byte{extra[0][:12], extra[0][12:]}
 	}
 	var packets [][]byte
@@ -53,7 +54,7 @@ func playSurplus(x *exchange, p *faultParams) {
 	}
 }
 
-// wire is the answer as HTTP/1.1 has it.
+// wire returns the answer as HTTP/1.1 bytes.
 func (a answer) wire() []byte {
 	var text bytes.Buffer
 	_, _ = fmt.Fprintf(&text, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n",

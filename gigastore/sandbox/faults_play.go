@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// tamper is what a fault changes inside of a call that otherwise runs as usual.
+// tamper is what a fault changes inside a call that otherwise runs as usual.
 type tamper struct {
-	answeredMetatag string // in the answer alone
+	answeredMetatag string // only in the answer
 	storedMetatag   string
-	metatagBytes    *int // cut what is stored
+	metatagBytes    *int // cut what is stored to this length
 	metatagUpper    bool
 
 	lag        *Duration
@@ -72,7 +72,7 @@ func playListFail(x *exchange, p *faultParams) {
 	x.write(serverError(or(p.Status, http.StatusInternalServerError), false))
 }
 
-// serverError is what stands in front of a service says, not the service.
+// serverError is an answer of a machine in front of the service.
 func serverError(status int, html bool) answer {
 	shape := ShapePlainText
 	if html {
@@ -83,7 +83,7 @@ func serverError(status int, html bool) answer {
 
 func playCommitLate(x *exchange, p *faultParams) {
 	committed := make(chan answer, 1)
-	// The commit neither knows nor cares whether its client is still there.
+	// The commit comes even if the client is gone.
 	started := x.sandbox.goLate(func() {
 		defer x.release()
 		delay := time.Duration(or(p.Delay, Duration(time.Second)))
@@ -128,12 +128,12 @@ func (x *exchange) writePartAndDrop(body []byte, p *faultParams) {
 	n := min(or(p.Bytes, len(body)/2), max(len(body)-1, 0))
 	_, _ = x.rw.Write(body[:n])
 	_ = http.NewResponseController(x.rw).Flush()
-	panic(http.ErrAbortHandler) // closes without the rest, and without the last chunk
+	panic(http.ErrAbortHandler) // closes the connection without the rest and without the last chunk
 }
 
 func playGarble(x *exchange, _ *faultParams) {
 	a := x.commit()
-	// Only the end is wrong, so a reader that stops early takes it for whole.
+	// Only the end is wrong, so a reader that stops early does not notice.
 	if n := len(a.body); n > 0 {
 		a.body = append(bytes.Clone(a.body[:n-1]), "]}"...)
 	}
