@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// Amount is a sum of money in US cents, the smallest unit of the one currency
-// the vendor is known to use (dossier 1.3). In JSON it is a plain number in
-// major units with two decimals, such as 4.20.
+// Amount is a sum of money in US cents. The US dollar is the only currency that
+// the vendor is known to use (dossier 1.3). In JSON an Amount is a plain number
+// in major units with two decimals, such as 4.20.
 type Amount int64
 
-// String gives major units with two decimals, without a currency.
+// String prints major units with two decimals, without a currency.
 func (a Amount) String() string {
 	sign, cents := "", int64(a)
 	if cents < 0 {
@@ -35,7 +35,8 @@ func (a *Amount) UnmarshalJSON(data []byte) error {
 	return a.set(value)
 }
 
-// set takes a value in major units that is a whole number of cents.
+// set reads a value in major units. It fails if the value is not a whole number
+// of cents.
 func (a *Amount) set(value *big.Rat) error {
 	cents := new(big.Rat).Mul(value, big.NewRat(100, 1))
 	if !cents.IsInt() || !cents.Num().IsInt64() {
@@ -45,13 +46,13 @@ func (a *Amount) set(value *big.Rat) error {
 	return nil
 }
 
-// equals compares by value, so 9.990 equals 9.99 and 9.9900001 does not.
+// equals compares by value: 9.990 equals 9.99, and 9.9900001 does not.
 func (a Amount) equals(value *big.Rat) bool {
 	return value.Cmp(big.NewRat(int64(a), 100)) == 0
 }
 
-// exactNumber reads the text of a JSON number without rounding. Length and
-// exponent are bounded, because 1e999999999 is a short text and a huge number.
+// exactNumber reads the text of a JSON number without rounding. It limits
+// length and exponent, because 1e999999999 is a short text for a huge number.
 func exactNumber(text []byte) (*big.Rat, bool) {
 	const maxLength, maxExponent = 40, 30
 	if len(text) == 0 || len(text) > maxLength || text[0] == '"' {

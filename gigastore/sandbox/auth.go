@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// A token carries what it needs in itself, so it outlives a reset and a new
-// start of the sandbox, as a token of the real service outlives both.
-// It has the three parts of a JWT and is none.
+// tokenPrefix starts every access token. A token holds all that is needed to
+// check it, so it stays valid after a reset or a restart of the sandbox. It has
+// three parts like a JWT, but it is not one.
 const tokenPrefix = "sandbox."
 
-// The key guards nothing; it makes a mistyped token a wrong one.
+// tokenKey guards nothing. It only makes a mistyped token invalid.
 var tokenKey = []byte("gigastore sandbox token")
 
 type tokenClaims struct {
 	Serial  uint64 `json:"serial"`
-	Expires int64  `json:"exp"` // Unix seconds of the sandbox's clock
+	Expires int64  `json:"exp"` // Unix seconds on the sandbox's clock
 }
 
 func signature(payload string) string {
@@ -29,8 +29,8 @@ func signature(payload string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// authenticate is POST /reseller/authenticate (dossier 2.1). Any client id and
-// secret will do, as long as both are there.
+// authenticate is POST /reseller/authenticate (dossier 2.1). It accepts any
+// client id and secret that are not empty.
 func authenticate(w *world, c *call) answer {
 	if !c.basicAuth {
 		return w.refuse(c, w.settings.Statuses.Unauthorized, SentenceWrongCredentials)
@@ -52,7 +52,7 @@ func authenticate(w *world, c *call) answer {
 	return jsonAnswer(wire)
 }
 
-// authorized says whether a request bears a live token.
+// authorized reports whether a request carries a valid token.
 func (w *world) authorized(r *http.Request) bool {
 	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	token, ours := strings.CutPrefix(token, tokenPrefix)
@@ -69,7 +69,7 @@ func (w *world) authorized(r *http.Request) bool {
 	return !revoked && w.now.Unix() < claims.Expires
 }
 
-// hasCredentials says whether HTTP Basic carries an id and a secret.
+// hasCredentials reports whether HTTP Basic carries an id and a secret.
 func hasCredentials(r *http.Request) bool {
 	id, secret, ok := r.BasicAuth()
 	return ok && id != "" && secret != ""

@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// body reads the members of a request's JSON object and keeps the sentence
-// about the first fault. Member names are case-sensitive, which Go's decoding
-// into structs is not.
+// body reads the members of a request's JSON object. It keeps one sentence,
+// about the first fault it meets. It matches member names exactly, which Go's
+// decoding into structs does not.
 type body struct {
 	members  map[string]json.RawMessage
 	read     []string
@@ -31,14 +31,14 @@ func (b *body) fail(format string, args ...any) {
 	}
 }
 
-// member gives the raw value of a member; null is taken as absent.
+// member returns the raw value of a member. null counts as absent.
 func (b *body) member(name string) (json.RawMessage, bool) {
 	b.read = append(b.read, name)
 	raw, ok := b.members[name]
 	return raw, ok && string(raw) != "null"
 }
 
-// text reads an optional string; the result is empty if it is absent.
+// text reads an optional string. It returns "" if the member is absent.
 func (b *body) text(name string) string {
 	raw, ok := b.member(name)
 	if !ok {
@@ -71,7 +71,8 @@ func (b *body) flag(name string, absent bool) bool {
 	return value
 }
 
-// index reads a whole number that is not negative.
+// index reads a whole number that is not negative. It returns absent if the
+// member is absent.
 func (b *body) index(name string, absent int) int {
 	raw, ok := b.member(name)
 	if !ok {
@@ -84,13 +85,14 @@ func (b *body) index(name string, absent int) int {
 	return value
 }
 
-// price is a price of a request. sortIndex has no known meaning and is not read.
+// price is a price in a request. sortIndex has no known meaning, so it is not
+// read.
 type price struct {
 	value    *big.Rat
 	currency string
 }
 
-// price reads an optional price object; the result is nil if it is absent.
+// price reads an optional price object. It returns nil if the member is absent.
 func (b *body) price(name string) *price {
 	raw, ok := b.member(name)
 	if !ok {
@@ -116,7 +118,7 @@ func (b *body) price(name string) *price {
 	return &price{value, wire.CurrencyCode}
 }
 
-// end refuses members that nobody read, where the setting says so.
+// end refuses members that nobody read, if the policy says so.
 func (b *body) end(policy UnknownMembersPolicy) {
 	if policy != UnknownMembersRefused {
 		return

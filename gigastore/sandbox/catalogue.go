@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// The ids of the catalogue never change, also not with the seed, so that
-// documentation can print calls which work as pasted.
+// The ids of the catalogue are fixed, whatever the seed. So documentation can
+// print calls that work when pasted.
 const (
 	// ItemWorldwide1GB costs 4.20, retail 9.99, 30 days, country set WWW.
 	ItemWorldwide1GB = "6513270e-269e-4d37-b2a7-4de452e6b438"
@@ -20,8 +20,9 @@ const (
 	ItemGreece2GB = "c1f3a9de-5b7e-4c06-9a44-0d6e2b8f7a15"
 )
 
-// Bytes of the vendor's units, 1000-based: the vendor shows 50 MB as 0.05 GB
-// (docs top-up), although another page says that 1 GB is 1024 MB (dossier 1.4).
+// Bytes in the vendor's units. They are 1000-based because the docs show
+// 50 MB as 0.05 GB (docs top-up), although another page says that 1 GB is
+// 1024 MB (dossier 1.4).
 const (
 	megabyte int64 = 1_000_000
 	gigabyte int64 = 1_000_000_000
@@ -34,7 +35,7 @@ type product struct {
 	sizeUnit            string // MB or GB
 	validityDays        int
 	countrySet          string
-	purchase, retail    Amount // what the reseller pays, what the reseller asks
+	purchase, retail    Amount // what the reseller pays, and what the reseller asks
 }
 
 func (p *product) bytes() int64 {
@@ -44,7 +45,8 @@ func (p *product) bytes() int64 {
 	return p.sizeValue * gigabyte
 }
 
-// singleCountry derives what no field of the vendor says (dossier 4.1).
+// singleCountry is derived from the country set, because the vendor has no
+// field for it (dossier 4.1).
 func (p *product) singleCountry() bool { return len(countrySets[p.countrySet]) == 1 }
 
 func newCatalogue() []*product {
@@ -58,7 +60,7 @@ func newCatalogue() []*product {
 }
 
 // countrySets maps a country set to its ISO 3166-1 alpha-2 codes. WWW and the
-// naming of single-country sets are documented, EU is invented (dossier 2.16).
+// names of single-country sets are documented. EU is invented (dossier 2.16).
 var countrySets = map[string][]string{
 	"WWW": strings.Fields(worldCountries),
 	"EU":  strings.Fields("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK"),

@@ -1,7 +1,7 @@
 package sandbox
 
-// The types of this file are the words a setting can have. Each word is the
-// JSON value; what the setting decides is told at its field in Settings.
+// Each type in this file is the set of values of one setting. The values are
+// those of the JSON. The field in Settings says what the setting decides.
 type (
 	// OnDemandPolicy is a choice of Settings.OnDemandSingleCountry.
 	OnDemandPolicy string
@@ -49,25 +49,25 @@ type (
 	RefundedItems string
 )
 
-// The words of the settings.
+// The values of the settings.
 const (
 	OnDemandRefused         OnDemandPolicy = "refused"
 	OnDemandBecomesNow      OnDemandPolicy = "becomesNow"
 	OnDemandBecomesFirstUse OnDemandPolicy = "becomesFirstUse"
-	OnDemandSold            OnDemandPolicy = "sold" // as ON_DEMAND, as if it were offered
+	OnDemandSold            OnDemandPolicy = "sold" // sold as ON_DEMAND, as if it were offered
 
-	UnknownModeBecomesNow UnknownModePolicy = "becomesNow" // the trap: an irreversible start
+	UnknownModeBecomesNow UnknownModePolicy = "becomesNow" // a trap: the package starts, and that cannot be undone
 	UnknownModeRefused    UnknownModePolicy = "refused"
 
 	UnknownMembersIgnored UnknownMembersPolicy = "ignored"
 	UnknownMembersRefused UnknownMembersPolicy = "refused"
 
 	SecondRegisterNewCustomer  SecondRegisterPolicy = "newCustomer"
-	SecondRegisterSameCustomer SecondRegisterPolicy = "sameCustomer" // if the country set fits, else a new one
+	SecondRegisterSameCustomer SecondRegisterPolicy = "sameCustomer" // if its country set fits, else a new customer
 	SecondRegisterRefused      SecondRegisterPolicy = "refused"
 
 	ActivateAgainRefused ActivateAgainPolicy = "refused"
-	ActivateAgainOK      ActivateAgainPolicy = "ok" // the unchanged package, as on success
+	ActivateAgainOK      ActivateAgainPolicy = "ok" // answers with the unchanged package, as on success
 
 	MetatagTruncated MetatagTooLongPolicy = "truncated"
 	MetatagRefused   MetatagTooLongPolicy = "refused"
@@ -80,7 +80,7 @@ const (
 	OtherBodyRefused  OtherBodyPolicy = "refused"
 
 	RunningConflict RunningPolicy = "conflict"
-	RunningSells    RunningPolicy = "sells" // both sell: a vendor that looks and then acts
+	RunningSells    RunningPolicy = "sells" // both calls sell, as with a vendor that checks the key only on arrival
 
 	KeyPerAccount KeyScope = "account"
 	KeyPerPath    KeyScope = "path"
@@ -92,7 +92,7 @@ const (
 	ShapePlainText          ErrorShape = "plainText"
 	ShapeHTML               ErrorShape = "html"
 	ShapeEmpty              ErrorShape = "empty"
-	ShapeStatusWord         ErrorShape = "statusWord" // HTTP 200 with "status": "error" and nothing else
+	ShapeStatusWord         ErrorShape = "statusWord" // HTTP 200 with "status": "error", and null for all else
 
 	EmptyNull   EmptyForm = "null"
 	EmptyText   EmptyForm = "emptyText"
@@ -100,7 +100,7 @@ const (
 
 	EmailShown       EmailForm = "shown"
 	EmailNull        EmailForm = "null"
-	EmailNullOnTopUp EmailForm = "nullOnTopUp" // the documented sample
+	EmailNullOnTopUp EmailForm = "nullOnTopUp" // as in the documented sample
 
 	ActivateEnvelope    ActivateAnswer = "envelope"
 	ActivateItem        ActivateAnswer = "item"
@@ -113,13 +113,13 @@ const (
 	NoMatchAbsent     NoMatchForm = "absent" // {}
 
 	EveryProfileActive     ActiveProfileRule = "every"
-	InstalledProfileActive ActiveProfileRule = "installed" // a fresh profile is missed by default
+	InstalledProfileActive ActiveProfileRule = "installed" // so a fresh profile is missing by default
 
 	ElementBare   ListElement = "bare"
 	ElementNested ListElement = "nested" // {"activatedItem": {...}, "customer": {...}}
 
 	ListDateSale       ListDate = "sale"
-	ListDateActivation ListDate = "activation" // a pending package is outside of every window
+	ListDateActivation ListDate = "activation" // a pending package is outside every window
 
 	DateFormatAny      ListDateFormat = "any"
 	DateFormatDate     ListDateFormat = "date"     // 2006-01-02

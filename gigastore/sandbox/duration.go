@@ -7,12 +7,13 @@ import (
 	"time"
 )
 
-// longestDuration bounds every duration from outside and the whole distance
-// that the clock can be moved. Go counts nanoseconds in 63 bits, 292 years.
+// longestDuration limits every duration from outside, and how far the clock can
+// be moved in all. Go counts nanoseconds in 63 bits, which is 292 years.
 const longestDuration = 100 * 365 * 24 * time.Hour
 
-// Duration is a time.Duration that JSON writes as text: what Go prints and
-// reads ("2160h0m0s", "1.5s"), and also days, "91d" or "1d12h".
+// Duration is a time.Duration that JSON writes as text. The text is what Go
+// prints and reads ("2160h0m0s", "1.5s"). It may also have days: "91d" or
+// "1d12h".
 type Duration time.Duration
 
 // String prints the duration as Go does.
@@ -21,7 +22,7 @@ func (d Duration) String() string { return time.Duration(d).String() }
 // MarshalText prints the duration as Go does.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads a duration of zero up to 100 years.
+// UnmarshalText reads a duration from zero to 100 years.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := parseDuration(string(text))
 	if err == nil {

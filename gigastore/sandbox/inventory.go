@@ -43,8 +43,9 @@ func getInventoryItem(w *world, c *call) answer {
 	return jsonAnswer(p.wire())
 }
 
-// putInventoryItem is PUT /gigastore/products/inventory/{id} (dossier 2.15).
-// Changing only what is given, and answering with the item, is assumed.
+// putInventoryItem is PUT /gigastore/products/inventory/{id} (dossier 2.15). It
+// changes only the fields that are given, and answers with the item. Both are
+// assumed.
 func putInventoryItem(w *world, c *call) answer {
 	b := newBody(c.body)
 	name, retail := b.text("name"), b.price("retailPrice")
@@ -89,8 +90,8 @@ func listCountries(w *world, c *call) answer {
 	return jsonAnswer(countries)
 }
 
-// getFlag is GET /gigastore/esim/countries/{code}/flag (dossier 2.17): one
-// transparent pixel.
+// getFlag is GET /gigastore/esim/countries/{code}/flag (dossier 2.17). The flag
+// is one transparent pixel.
 func getFlag(w *world, c *call) answer {
 	code := strings.ToUpper(c.value("code"))
 	if !covers("WWW", code) && !covers("EU", code) {
@@ -104,7 +105,7 @@ func getFlag(w *world, c *call) answer {
 }
 
 // getConnectivity is GET /gigastore/esim/{iccid}/status/connectivity (dossier
-// 2.18). Every member of the body is assumed.
+// 2.18). Every member of the answer is assumed.
 func getConnectivity(w *world, c *call) answer {
 	p := w.profiles[c.value("iccid")]
 	if p == nil {
@@ -124,7 +125,7 @@ func notEmpty(text string) *string {
 	return &text
 }
 
-// getVersion is GET /gigastore/version (dossier 2.20), without a token. The
+// getVersion is GET /gigastore/version (dossier 2.20). It needs no token. The
 // member is assumed.
 func getVersion(*world, *call) answer {
 	return jsonAnswer(map[string]string{"version": "sandbox"})

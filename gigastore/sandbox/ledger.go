@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Kind is which of the three paid calls made a sale.
+// Kind says which of the three paid calls made a sale.
 type Kind string
 
 // The paid calls.
@@ -17,54 +17,53 @@ const (
 )
 
 // Ledger is what truly happened in the sandbox's world, whatever its answers
-// said. It is the measure of a client's tests, and the body of
-// GET /_sandbox/ledger.
+// said. Tests judge a client by it. It is the body of GET /_sandbox/ledger.
 type Ledger struct {
 	// CreditLeft is the prepaid credit left, in US dollars.
 	CreditLeft Amount `json:"creditLeft"`
-	// Sales in the order in which they were committed.
+	// Sales are in the order in which they were committed.
 	Sales []Sale `json:"sales"`
 	// Activations are the starts of packages, in order.
 	Activations []Activation `json:"activations"`
-	// Requests counts the paid POSTs that arrived, by path, also those without
-	// a live token and those whose connection a fault reset.
+	// Requests counts the paid POSTs that arrived, by path. It includes those
+	// without a valid token and those whose connection a fault reset.
 	Requests map[string]int `json:"requests"`
-	// Calls counts every call of the vendor's API that arrived, by method and
+	// Calls counts all calls of the vendor's API that arrived, by method and
 	// pattern, such as "GET /gigastore/activations/customers/{uid}".
 	Calls map[string]int `json:"calls"`
 }
 
-// Sale is one package sold: credit was spent.
+// Sale is one package that was sold. Its price was taken from the credit.
 type Sale struct {
 	Kind            Kind   `json:"kind"`
 	ItemUID         string `json:"itemUid"`
 	CustomerUID     string `json:"customerUid"`
-	ICCID           string `json:"iccid,omitempty"` // of the new eSIM, if the sale made one
+	ICCID           string `json:"iccid,omitempty"` // of the new eSIM, if the sale created one
 	InventoryItemID string `json:"inventoryItemId"`
-	// Metatag as it was sent. StoredMetatag is there only where a setting or a
-	// fault made the sandbox store another one.
+	// Metatag is the one that was sent. StoredMetatag is set only if a setting
+	// or a fault made the sandbox store another one.
 	Metatag        string `json:"metatag"`
 	StoredMetatag  string `json:"storedMetatag,omitempty"`
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
-	// Mode is the one in force, RequestedMode what the request said, if anything.
+	// Mode is the mode in force. RequestedMode is what the request said.
 	Mode          Mode      `json:"mode"`
 	RequestedMode string    `json:"requestedMode,omitempty"`
-	PurchasePrice Amount    `json:"purchasePrice"` // what was taken from the credit, US dollars
+	PurchasePrice Amount    `json:"purchasePrice"` // taken from the credit, in US dollars
 	RetailPrice   Amount    `json:"retailPrice"`
-	Time          time.Time `json:"time"` // by the sandbox's clock
+	Time          time.Time `json:"time"` // on the sandbox's clock
 	// Requests counts the paid POSTs that arrived whole with this metatag.
 	Requests int  `json:"requests"`
-	Refunded bool `json:"refunded"` // the purchase price went back to the credit
+	Refunded bool `json:"refunded"` // the purchase price was returned to the credit
 }
 
 // Activation is the start of a package's validity.
 type Activation struct {
 	ItemUID string    `json:"itemUid"`
-	Time    time.Time `json:"time"` // by the sandbox's clock
+	Time    time.Time `json:"time"` // on the sandbox's clock
 	Cause   Cause     `json:"cause"`
 }
 
-// truth is the ledger as it grows.
+// truth is the ledger while it grows.
 type truth struct {
 	sales       []Sale
 	activations []Activation
@@ -83,7 +82,7 @@ func newTruth() truth {
 	}
 }
 
-// ledger copies, so that the reader's copy never changes under it.
+// ledger returns a copy that does not change later.
 func (w *world) ledger() Ledger {
 	sales := slices.Clone(w.truth.sales)
 	for i := range sales {
@@ -99,7 +98,7 @@ func (w *world) ledger() Ledger {
 	}
 }
 
-// nonNil makes an empty list an empty JSON array and not null.
+// nonNil makes an empty list an empty JSON array instead of null.
 func nonNil[T any](list []T) []T {
 	if list == nil {
 		return []T{}
@@ -107,7 +106,7 @@ func nonNil[T any](list []T) []T {
 	return list
 }
 
-// arrived counts a call at its head, before its body is read.
+// arrived counts a call once its head is read, before its body.
 func (w *world) arrived(r *route) {
 	w.truth.calls[r.method+" "+r.pattern]++
 	if r.paid {

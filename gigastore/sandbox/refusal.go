@@ -8,9 +8,9 @@ import (
 	"net/http"
 )
 
-// The sentences of the sandbox's refusals. They are ours: no text of the
-// vendor's is known (dossier 5). A client's table of assumed texts can be
-// tested against them.
+// The sentences of the sandbox's refusals. They are ours, because no text of
+// the vendor's is known (dossier 5). A client can test its table of assumed
+// texts against them.
 const (
 	SentencePriceMismatch         = "The expected price does not match the retail price of the inventory item."
 	SentenceCountrySetMismatch    = "The inventory item does not match the country set of the customer."
@@ -38,9 +38,10 @@ const (
 	SentenceCountrySetNotFound    = "The country set was not found."
 )
 
-// Statuses is the HTTP status of each kind of refusal, 400 to 599. All assumed.
+// Statuses is the HTTP status of each kind of refusal, 400 to 599. All of them
+// are assumed.
 type Statuses struct {
-	Malformed             int `json:"malformed"` // a missing or malformed field, a body that is no JSON
+	Malformed             int `json:"malformed"` // a missing or malformed field, or a body that is not JSON
 	Unauthorized          int `json:"unauthorized"`
 	PriceMismatch         int `json:"priceMismatch"`
 	CountrySetMismatch    int `json:"countrySetMismatch"`
@@ -73,8 +74,8 @@ func defaultStatuses() Statuses {
 	}
 }
 
-// reasons are the refusals that a vendor call can meet for a business reason,
-// by the names that the fault "refuse" takes.
+// reasons are the business reasons for which the vendor can refuse a call. The
+// names are the values of the parameter reason of the fault "refuse".
 var reasons = map[string]struct {
 	sentence string
 	status   func(*Statuses) int
@@ -104,10 +105,10 @@ func (s *Statuses) validate() error {
 	return nil
 }
 
-// answer is what a vendor call comes to, before any fault spoils it.
+// answer is the answer to a vendor call, before a fault spoils it.
 type answer struct {
 	status      int
-	contentType string // empty: no such header
+	contentType string // empty: no such header is sent
 	body        []byte
 	header      map[string]string
 	committed   bool // a sale, activation or other change took place
@@ -119,7 +120,7 @@ func jsonAnswer(value any) answer {
 	return answer{status: http.StatusOK, contentType: contentTypeJSON, body: encode(value)}
 }
 
-// refusal forms an error answer. path is told by one of the shapes.
+// refusal builds an error answer. Only one of the shapes shows path.
 func refusal(shape ErrorShape, status int, sentence, path string) answer {
 	a := answer{status: status, contentType: contentTypeJSON}
 	switch shape {
@@ -158,16 +159,17 @@ func refusal(shape ErrorShape, status int, sentence, path string) answer {
 	return a
 }
 
-// statusWordAnswer is a 200 that says by one word alone that nothing was sold.
+// statusWordAnswer is a 200 in which only one word says that nothing was sold.
 func statusWordAnswer(word string) answer {
 	return jsonAnswer(wireNothingSold{Status: word})
 }
 
-// refuse answers a call with a sentence in the shape of the settings.
+// refuse answers a call with a sentence, in the shape that the settings ask
+// for.
 func (w *world) refuse(c *call, status int, sentence string) answer {
 	shape := w.settings.ErrorShape
 	sale := c.route != nil && c.route.paid && status != w.settings.Statuses.Unauthorized
-	if shape == ShapeStatusWord && !sale { // the shape is the envelope of a sale
+	if shape == ShapeStatusWord && !sale { // this shape is that of a sale's answer
 		shape = ShapeProblem
 	}
 	return refusal(shape, status, sentence, c.path)
@@ -182,14 +184,14 @@ func (w *world) refuseFor(c *call, reason string) answer {
 	return w.refuse(c, r.status(&w.settings.Statuses), r.sentence)
 }
 
-// encode writes JSON as a vendor would: without Go's escaping of & and <, and
-// without a newline at the end.
+// encode writes JSON as a vendor would: it does not escape & and <, and ends
+// without a newline.
 func encode(value any) []byte {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		// Every value is one of this package's own types.
+		// This cannot fail: every value is one of this package's own types.
 		panic("sandbox: " + err.Error())
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))

@@ -10,7 +10,7 @@ import (
 // route is one call of the vendor's API.
 type route struct {
 	method  string
-	pattern string               // {name} stands for one path segment
+	pattern string               // {name} matches one path segment
 	open    bool                 // needs no access token
 	paid    bool                 // spends credit
 	reads   bool                 // reads one customer or sold package
@@ -52,13 +52,13 @@ func refundPathIsNot(absent RefundPath) func(*Settings) bool {
 	return func(s *Settings) bool { return s.RefundPath != absent }
 }
 
-// hasBody says whether the call takes a JSON body.
+// hasBody reports whether the call takes a JSON body.
 func (r *route) hasBody() bool {
 	return r.paid || r.method == http.MethodPut || strings.HasSuffix(r.pattern, "/search-customers")
 }
 
-// routesAt gives the routes of a path, whatever the method, and the values of
-// its variable segments.
+// routesAt returns the routes of a path for all methods, and the values of its
+// variable segments.
 func routesAt(escapedPath string) (found []*route, values map[string]string) {
 	path := strings.Split(escapedPath, "/")
 	for _, r := range routes {
@@ -69,7 +69,7 @@ func routesAt(escapedPath string) (found []*route, values map[string]string) {
 	return found, values
 }
 
-// routesBelow gives the routes that have a path with this beginning.
+// routesBelow returns the routes with a path that starts with prefix.
 func routesBelow(prefix string) []*route {
 	var found []*route
 	for _, r := range routes {
@@ -81,7 +81,8 @@ func routesBelow(prefix string) []*route {
 	return found
 }
 
-// match compares a path, segment by segment, and gives the values of the variable ones.
+// match compares a path with the pattern, segment by segment. It returns the
+// values of the variable segments.
 func (r *route) match(path []string) (values map[string]string, ok bool) {
 	rest, more := r.pattern, true
 	for _, segment := range path {

@@ -14,27 +14,27 @@ import (
 
 // Config is what a Sandbox is made from. The zero value works.
 type Config struct {
-	Seed     uint64           // same seed and same calls: same ids, codes, ICCIDs and order
+	Seed     uint64           // the same seed and the same calls give the same ids, codes, ICCIDs and order
 	Now      func() time.Time // the clock that Advance adds to; default time.Now
 	Settings Settings         // the zero value means DefaultSettings()
-	Logger   *slog.Logger     // one line per call at level debug, no personal data; default none
+	Logger   *slog.Logger     // one line per call at level debug, without personal data; default none
 }
 
-// Sandbox is a stand-in for the Gigastore service: an http.Handler of the
-// vendor's API, and of a control API under /_sandbox/. Its methods may be
-// called at any time from any goroutine.
+// Sandbox is a stand-in for the Gigastore service. It is an http.Handler for
+// the vendor's API, and for a control API under /_sandbox/. Its methods are
+// safe for concurrent use.
 type Sandbox struct {
 	config Config
 
-	mu    sync.Mutex // over world and closed
+	mu    sync.Mutex // guards world and closed
 	world *world
 
 	closed  bool
 	closing chan struct{}  // closed by Close: ends every wait
-	late    sync.WaitGroup // commits that go on after their call
+	late    sync.WaitGroup // commits that outlive their call
 }
 
-// New makes a sandbox. The error names a setting that has no meaning.
+// New makes a sandbox. The error names a setting that is invalid.
 func New(config Config) (*Sandbox, error) {
 	if config.Now == nil {
 		config.Now = time.Now
@@ -55,8 +55,9 @@ func New(config Config) (*Sandbox, error) {
 	}, nil
 }
 
-// Close ends every wait (latency, faults) and waits for the late commits, which
-// are abandoned. Calls that come later are served without any wait.
+// Close ends every wait for latency and faults. It drops the late commits and
+// waits until they have stopped. Later calls are served without any wait. The
+// error is always nil.
 func (s *Sandbox) Close() error {
 	s.mu.Lock()
 	if !s.closed {
@@ -68,8 +69,9 @@ func (s *Sandbox) Close() error {
 	return nil
 }
 
-// Reset replaces the world by a fresh one: credit, customers, keys, faults,
-// clock. Nil settings mean those that New was given. Access tokens stay valid.
+// Reset replaces the world with a fresh one: credit, customers, keys, faults
+// and clock. If settings is nil, it uses those that New was given. Access
+// tokens stay valid.
 func (s *Sandbox) Reset(seed uint64, settings *Settings) error {
 	if settings == nil {
 		settings = &s.config.Settings
@@ -83,7 +85,7 @@ func (s *Sandbox) Reset(seed uint64, settings *Settings) error {
 	return nil
 }
 
-// current is the world as of now, entered: the caller unlocks it.
+// current returns the current world after enter. The caller unlocks it.
 func (s *Sandbox) current() *world {
 	s.mu.Lock()
 	w := s.world
@@ -92,29 +94,29 @@ func (s *Sandbox) current() *world {
 	return w
 }
 
-// Ledger tells what truly happened.
+// Ledger returns what truly happened.
 func (s *Sandbox) Ledger() Ledger {
 	w := s.current()
 	defer w.mu.Unlock()
 	return w.ledger()
 }
 
-// Settings are those of the current world.
+// Settings returns the settings of the current world.
 func (s *Sandbox) Settings() Settings {
 	w := s.current()
 	defer w.mu.Unlock()
 	return w.settings
 }
 
-// Now is the sandbox's clock.
+// Now returns the time on the sandbox's clock.
 func (s *Sandbox) Now() time.Time {
 	w := s.current()
 	defer w.mu.Unlock()
 	return w.now
 }
 
-// Advance moves the clock forward, 100 years in all at most. Packages whose
-// deadline passes start at it.
+// Advance moves the clock forward, at most 100 years in all. Packages whose
+// deadline passes start at that deadline.
 func (s *Sandbox) Advance(by time.Duration) error {
 	w := s.current()
 	err := w.move(by)
@@ -122,8 +124,8 @@ func (s *Sandbox) Advance(by time.Duration) error {
 	return err
 }
 
-// Connect is an eSIM that connects to a network in a country (ISO 3166-1
-// alpha-2; empty: one inside its coverage). It installs the profile and starts
+// Connect makes an eSIM connect to a network in a country (ISO 3166-1 alpha-2;
+// "" means a country inside its coverage). It installs the profile. It starts
 // the FIRST_USE package that the vendor's rules pick, if any.
 func (s *Sandbox) Connect(iccid, country string) error {
 	w := s.current()
@@ -131,9 +133,9 @@ func (s *Sandbox) Connect(iccid, country string) error {
 	return w.connect(iccid, country)
 }
 
-// Use consumes data. id is the uid of a package, or the ICCID of an eSIM, whose
-// packages are then used in the vendor's order. More bytes than are left use
-// up what is left.
+// Use consumes data. id is the uid of a package or the ICCID of an eSIM. The
+// packages of an eSIM are used in the vendor's order. If bytes is more than is
+// left, all that is left is used.
 func (s *Sandbox) Use(id string, bytes int64) error {
 	if bytes <= 0 {
 		return errors.New("bytes must be positive")
@@ -150,11 +152,11 @@ func (s *Sandbox) Use(id string, bytes int64) error {
 type call struct {
 	route          *route
 	path           string
-	values         map[string]string // of the path's variable segments
+	values         map[string]string // the values of the path's variable segments
 	query          url.Values
 	body           []byte
 	idempotencyKey string
-	keyUnknown     bool // when the call arrived
+	keyUnknown     bool // the key was unknown when the call arrived
 	basicAuth      bool
 	tamper         tamper
 }
@@ -164,7 +166,7 @@ func (c *call) value(name string) string { return c.values[name] }
 const (
 	// maxBody is far above any request of the vendor's API.
 	maxBody = 64 << 10
-	// maxQuery keeps the cost of parsing a query small.
+	// maxQuery limits the cost of parsing a query.
 	maxQuery = 8 << 10
 )
 
@@ -187,7 +189,8 @@ func (s *Sandbox) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	x.serve()
 }
 
-// admit finds the route, checks the token and takes the next armed fault.
+// admit finds the route, checks the token and takes the next armed fault. If
+// the call is not admitted, it returns the refusal.
 func (w *world) admit(rw http.ResponseWriter, r *http.Request) (*call, *exchange, *answer) {
 	c := &call{path: r.URL.Path}
 	found, values := routesAt(r.URL.EscapedPath())
@@ -220,7 +223,7 @@ func (w *world) admit(rw http.ResponseWriter, r *http.Request) (*call, *exchange
 	return c, &exchange{world: w, call: c, rw: rw, r: r, armed: w.takeFault(r.URL.Path, c.route)}, nil
 }
 
-// execute runs a call's handler on the up-to-date world, as one step.
+// execute runs a call's handler on the up-to-date world, as one atomic step.
 func (w *world) execute(c *call) answer {
 	w.enter()
 	defer w.mu.Unlock()
@@ -230,7 +233,7 @@ func (w *world) execute(c *call) answer {
 	return c.route.handle(w, c)
 }
 
-// wait waits in real time. It says no if the context or the sandbox ended
+// wait waits in real time. It returns false if the context or the sandbox ended
 // first. A negative duration never ends by itself.
 func (s *Sandbox) wait(ctx context.Context, d time.Duration) bool {
 	var elapsed <-chan time.Time
@@ -248,7 +251,8 @@ func (s *Sandbox) wait(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// goLate runs what outlives its call. It says no once the sandbox is closed.
+// goLate runs a function that outlives its call. It returns false if the
+// sandbox is closed.
 func (s *Sandbox) goLate(run func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

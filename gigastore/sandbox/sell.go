@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// order is a paid request as it was understood.
+// order is a paid request after parsing.
 type order struct {
 	inventoryItemID string
 	metatag         string
@@ -20,9 +20,10 @@ type order struct {
 	dedicated       bool   // top-up-with-profile
 }
 
-// readOrder checks the form of a paid request. A non-empty sentence says why
-// it is no order. Which fields the service really enforces is unknown; these
-// are the ones its pages list as needed (dossier 2.2 to 2.4).
+// readOrder checks the form of a paid request. If the form is wrong, it returns
+// a sentence that says why. It is unknown which fields the service really
+// enforces. These are the fields that its pages list as needed (dossier 2.2 to
+// 2.4).
 func readOrder(data []byte, kind Kind, settings *Settings) (order, string) {
 	b := newBody(data)
 	o := order{
@@ -53,7 +54,7 @@ func readOrder(data []byte, kind Kind, settings *Settings) (order, string) {
 		b.fail("The field customerEmail must be an email address.")
 	}
 	if o.dedicated && o.domain != "" {
-		// Whether they exclude each other is unknown (dossier 2.4).
+		// It is unknown whether the two exclude each other (dossier 2.4).
 		b.fail("The fields dedicated and customerProfileDomainId exclude each other.")
 	}
 	if settings.MetatagMax > 0 && len(o.metatag) > settings.MetatagMax && settings.MetatagTooLong == MetatagRefused {
@@ -79,7 +80,7 @@ func isMode(text string) bool {
 	return false
 }
 
-// sell handles a paid call: every check first, then the sale as one step.
+// sell handles a paid call. All checks come first. Then the sale is one step.
 func sell(kind Kind) func(*world, *call) answer {
 	return func(w *world, c *call) answer {
 		o, sentence := readOrder(c.body, kind, &w.settings)
@@ -121,11 +122,11 @@ func sell(kind Kind) func(*world, *call) answer {
 	}
 }
 
-// modeInForce reads an activation mode as the vendor may; offered is false if
-// the sale is to be refused for it.
+// modeInForce reads an activation mode as the vendor may. offered is false if
+// the sale must be refused because of the mode.
 func (w *world) modeInForce(sent string, p *product) (mode Mode, offered bool) {
 	mode = Mode(sent)
-	if !isMode(sent) { // absent, or a typo: the irreversible default
+	if !isMode(sent) { // absent or mistyped: the default, which cannot be undone
 		mode = ModeNow
 	}
 	if mode != ModeOnDemand || !p.singleCountry() {
@@ -207,7 +208,7 @@ func (w *world) record(c *call, kind Kind, o order, it *item, esim *profile) {
 	w.truth.sales = append(w.truth.sales, sale)
 }
 
-// metatagToStore applies the length limit and what an armed fault does.
+// metatagToStore applies the length limit and the armed fault.
 func (w *world) metatagToStore(sent string, t tamper) string {
 	stored := sent
 	if w.settings.MetatagMax > 0 {
@@ -224,7 +225,7 @@ func (w *world) metatagToStore(sent string, t tamper) string {
 	return stored
 }
 
-// cutBytes cuts a text to at most n bytes, not inside of a character.
+// cutBytes cuts a text to at most n bytes, but not inside a character.
 func cutBytes(text string, n int) string {
 	if len(text) <= n {
 		return text

@@ -6,114 +6,131 @@ import (
 	"time"
 )
 
-// Settings holds one answer to each question that no source answers about the
-// vendor. The defaults are guesses too: code that only works with them is
-// wrong. "Dossier" is the project's file of what is known of the vendor's API.
+// Settings holds one answer to each question about the vendor that no source
+// answers. The defaults are guesses too: code that works only with them is
+// wrong. A number in brackets is a section of the dossier, the project's file
+// of what is known about the vendor's API.
 type Settings struct {
-	// InitialCredit is the prepaid credit of a fresh world, in US dollars.
-	// That every sale takes its purchase price from it is inferred (dossier 1.6, 7.1).
+	// InitialCredit is the prepaid credit of a fresh world, in US dollars. That
+	// every sale takes its purchase price from it is inferred (1.6, 7.1).
 	InitialCredit Amount `json:"initialCredit"`
-	// PendingPeriod is how long a FIRST_USE or ON_DEMAND package may wait
-	// before it starts by itself. That it counts from the sale is inferred (4.1).
+	// PendingPeriod is how long a FIRST_USE or ON_DEMAND package waits before it
+	// starts by itself. That it counts from the sale is inferred (4.1).
 	PendingPeriod Duration `json:"pendingPeriod"`
-	// FirstUseWaits keeps a pending FIRST_USE package untouched while an active
-	// one has data and time left. Two rules of one page disagree (4.2, 7.2-k).
+	// FirstUseWaits keeps a pending FIRST_USE package from starting while an
+	// active one has data and time left. Two rules of one page disagree (4.2,
+	// 7.2-k).
 	FirstUseWaits bool `json:"firstUseWaits"`
-	// OnDemandSingleCountry is what becomes of an ON_DEMAND sale of a
+	// OnDemandSingleCountry says what happens to an ON_DEMAND sale of a
 	// single-country package, which is "not offered" (2.2).
 	OnDemandSingleCountry OnDemandPolicy `json:"onDemandSingleCountry"`
-	// UnknownActivationMode is what a word outside the enumeration does (4.1).
+	// UnknownActivationMode says what a mode outside the enumeration does (4.1).
 	UnknownActivationMode UnknownModePolicy `json:"unknownActivationMode"`
-	// UnknownMembers says whether request bodies may carry members nobody knows (2).
+	// UnknownMembers says whether request bodies may have unknown members (2).
 	UnknownMembers UnknownMembersPolicy `json:"unknownMembers"`
 	// SecondRegister says what a second register with the same e-mail does (2.2).
 	SecondRegister SecondRegisterPolicy `json:"secondRegister"`
-	// ActivateAgain says what activate does to a package that has started (2.7).
+	// ActivateAgain says what activate does to a package that has already
+	// started (2.7).
 	ActivateAgain ActivateAgainPolicy `json:"activateAgain"`
-	// MetatagMax is the longest metatag in bytes, 0 for no limit; the length
-	// limit is unknown (2.2), and so is what happens beyond it.
+	// MetatagMax is the longest metatag in bytes, 0 for no limit. MetatagTooLong
+	// says what happens to a longer one. The vendor's limit, and what it does
+	// beyond it, are unknown (2.2).
 	MetatagMax     int                  `json:"metatagMax"`
 	MetatagTooLong MetatagTooLongPolicy `json:"metatagTooLong"`
 	// Latency is how long every vendor call takes before it has an effect. The
-	// effect comes even if the client has gone (1.5).
+	// effect comes even if the client is gone (1.5).
 	Latency Duration `json:"latency"`
 
-	// IdempotencyKey is what a second paid call with a known key gets (1.2).
+	// IdempotencyKey says how a second paid call with a known key is answered
+	// (1.2).
 	IdempotencyKey KeyPolicy `json:"idempotencyKey"`
-	// IdempotencyForgottenAfter is the retention of keys, 0 for ever (1.2).
+	// IdempotencyForgottenAfter is how long a key is stored, 0 for ever (1.2).
 	IdempotencyForgottenAfter Duration `json:"idempotencyForgottenAfter"`
-	// IdempotencyOtherBody is what a known key with another body gets (1.2).
+	// IdempotencyOtherBody says how a known key with another body is answered
+	// (1.2).
 	IdempotencyOtherBody OtherBodyPolicy `json:"idempotencyOtherBody"`
-	// IdempotencyStoresFailures says whether a refused call uses its key up (1.2).
+	// IdempotencyStoresFailures says whether a refused call uses up its key
+	// (1.2).
 	IdempotencyStoresFailures bool `json:"idempotencyStoresFailures"`
-	// IdempotencyWhileRunning is what a key gets whose first call still runs (1.2).
+	// IdempotencyWhileRunning says what happens to a second call while the first
+	// call with its key still runs (1.2).
 	IdempotencyWhileRunning RunningPolicy `json:"idempotencyWhileRunning"`
-	// IdempotencyScope says whether a key counts per account or per path (1.2).
+	// IdempotencyScope says whether a key belongs to the account or to a path
+	// (1.2).
 	IdempotencyScope KeyScope `json:"idempotencyScope"`
 
-	// TokenLifetime is how long an access token lives, by the sandbox's clock (1.1).
+	// TokenLifetime is how long an access token is valid, on the sandbox's clock
+	// (1.1).
 	TokenLifetime Duration `json:"tokenLifetime"`
-	// ExpiresInShown says whether the token answer tells its lifetime (1.1).
+	// ExpiresInShown says whether the answer with a token shows its lifetime
+	// (1.1).
 	ExpiresInShown bool `json:"expiresInShown"`
-	// NewTokenRevokesOlder says whether authenticating ends earlier tokens (1.1).
+	// NewTokenRevokesOlder says whether authenticating revokes earlier tokens
+	// (1.1).
 	NewTokenRevokesOlder bool `json:"newTokenRevokesOlder"`
 
-	// ErrorShape is the form of every error answer, Statuses the HTTP status of
-	// each refusal. No status, code or text of the vendor's is known (5).
+	// ErrorShape is the form of every error answer. Statuses is the HTTP status
+	// of each refusal. No status, code or text of the vendor's is known (5).
 	ErrorShape ErrorShape `json:"errorShape"`
 	Statuses   Statuses   `json:"statuses"`
 
-	// EmptyActivatedAt is how a pending package shows that it has not started (3.2).
+	// EmptyActivatedAt is the form of activatedAt in a package that has not
+	// started (3.2).
 	EmptyActivatedAt EmptyForm `json:"emptyActivatedAt"`
-	// SalesDateShown: the field is named on one page and in no sample (3.1).
+	// SalesDateShown says whether packages have salesDate. One page names the
+	// field, and no sample has it (3.1).
 	SalesDateShown bool `json:"salesDateShown"`
-	// CustomerEmail says when answers carry the e-mail; it can be null even
-	// when known (2.3, 7.1).
+	// CustomerEmail says when answers hold the e-mail. It can be null even if
+	// the vendor knows it (2.3, 7.1).
 	CustomerEmail EmailForm `json:"customerEmail"`
-	// ActivateAnswer is the body of a successful activate; no source prints it (2.7).
+	// ActivateAnswer is the body of a successful activate. No source prints it
+	// (2.7).
 	ActivateAnswer ActivateAnswer `json:"activateAnswer"`
-	// CustomersWrap is the body of the customers list; sources disagree (7.2-f).
+	// CustomersWrap is the body of the customers list. Sources disagree (7.2-f).
 	CustomersWrap ListWrap `json:"customersWrap"`
-	// SearchNoMatch is the body of a search that found nobody (2.13).
+	// SearchNoMatch is the body of a search that found no customer (2.13).
 	SearchNoMatch NoMatchForm `json:"searchNoMatch"`
-	// ActiveProfile says which eSIM profiles count as active, and
-	// OnlyActiveProfilesDefault what a missing only_active_profiles means (7.1).
+	// ActiveProfile says which eSIM profiles count as active.
+	// OnlyActiveProfilesDefault is what a missing only_active_profiles means
+	// (7.1).
 	ActiveProfile             ActiveProfileRule `json:"activeProfile"`
 	OnlyActiveProfilesDefault bool              `json:"onlyActiveProfilesDefault"`
-	// MaxPageSize silently caps a page of customers, 0 for no cap (1.5).
+	// MaxPageSize silently limits a page of customers, 0 for no limit (1.5).
 	MaxPageSize int `json:"maxPageSize"`
 
-	// ListElement is the element of the activated-items list, ListMetatags
-	// whether it carries the metatag, ListSorted whether the list is in any
-	// order, ListCap how many elements it has at most, 0 for all (2.5).
+	// ListElement is the form of an element of the activated-items list.
+	// ListMetatags says whether it has the metatag. ListSorted says whether the
+	// list is ordered. ListCap is the most elements it has, 0 for all (2.5).
 	ListElement  ListElement `json:"listElement"`
 	ListMetatags bool        `json:"listMetatags"`
 	ListSorted   bool        `json:"listSorted"`
 	ListCap      int         `json:"listCap"`
-	// ListDate is the date that from, to and sort_by=DATE look at, ListToInclusive
-	// whether "to" itself (for a date: that whole day) is inside, ListDateFormat
-	// what from and to may look like, ListDefaultWindow how far back a list
-	// without "from" goes, 0 for ever (2.5).
+	// ListDate is the date that from, to and sort_by=DATE refer to.
+	// ListToInclusive says whether "to" itself is inside, which for a date means
+	// its whole day. ListDateFormat is the accepted form of from and to.
+	// ListDefaultWindow is how far back a list without "from" goes, 0 for ever
+	// (2.5).
 	ListDate          ListDate       `json:"listDate"`
 	ListToInclusive   bool           `json:"listToInclusive"`
 	ListDateFormat    ListDateFormat `json:"listDateFormat"`
 	ListDefaultWindow Duration       `json:"listDefaultWindow"`
-	// ListLag is how long a sale stays invisible in the activated-items list,
-	// ReadLag the same for customers (list, read, search) and the single item.
-	// Only the total balance is said to change at once (7.3).
+	// ListLag is how long a sale stays invisible in the activated-items list.
+	// ReadLag is the same for customers (list, read, search) and for the single
+	// item. The docs promise an immediate change only for the total balance (7.3).
 	ListLag Duration `json:"listLag"`
 	ReadLag Duration `json:"readLag"`
 
-	// RefundPath is the form of the refund path that exists (2.9).
+	// RefundPath says which form of the refund path exists (2.9).
 	RefundPath RefundPath `json:"refundPath"`
-	// RefundMonthlyLimit is the number of refunds in a calendar month, 0 for
-	// no limit; a limit exists, its value is unknown (2.9).
+	// RefundMonthlyLimit is the number of refunds in a calendar month, 0 for no
+	// limit. The vendor has a limit, but its value is unknown (2.9).
 	RefundMonthlyLimit int `json:"refundMonthlyLimit"`
-	// RefundedItems says whether refunded packages stay readable (4.3).
+	// RefundedItems says whether refunded packages can still be read (4.3).
 	RefundedItems RefundedItems `json:"refundedItems"`
 }
 
-// DefaultSettings are the settings of a sandbox that was told nothing.
+// DefaultSettings returns the settings of a sandbox that is given none.
 func DefaultSettings() Settings {
 	return Settings{
 		InitialCredit:             1000_00,
@@ -152,7 +169,7 @@ func DefaultSettings() Settings {
 	}
 }
 
-// validate names the first setting that has no meaning.
+// validate returns an error that names the first invalid setting.
 func (s *Settings) validate() error {
 	for _, check := range []error{
 		oneOf("onDemandSingleCountry", s.OnDemandSingleCountry, OnDemandRefused, OnDemandBecomesNow, OnDemandBecomesFirstUse, OnDemandSold),

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// The vendor's bodies as the dossier knows them (section 3). They are written
-// a second time here, not shared with the client, so that a mistake in one is
-// not repeated in the other.
+// The vendor's bodies, as far as the dossier knows them (section 3). They are
+// written a second time here instead of shared with the client. So a mistake in
+// one is not repeated in the other.
 
 type wirePrice struct {
 	SortIndex    int    `json:"sortIndex"`
@@ -61,10 +61,11 @@ type wireESIM struct {
 	LastSeen           *string `json:"lastSeen"`
 	ActivatedAt        *string `json:"activatedAt"`
 	State              string  `json:"state"`
-	Active             *bool   `json:"active,omitempty"` // in lists, not in a sale
+	Active             *bool   `json:"active,omitempty"` // set in lists, absent from a sale
 }
 
-// wireSale is the answer of the three sales and, assumed, of activate.
+// wireSale is the answer to the three sales. That activate answers with it as
+// well is assumed.
 type wireSale struct {
 	Status        string       `json:"status"`
 	ActivatedItem wireItem     `json:"activatedItem"`
@@ -86,7 +87,8 @@ type wireCustomerRecord struct {
 	RelatedESIMs          []wireESIM   `json:"relatedEsims"`
 }
 
-// wireItemRecord is assumed but for the top-level customer (dossier 2.6).
+// wireItemRecord is the answer to a read of one item. Only the top-level
+// customer is known (dossier 2.6); the rest is assumed.
 type wireItemRecord struct {
 	ActivatedItem wireItem     `json:"activatedItem"`
 	Customer      wireCustomer `json:"customer"`
@@ -107,8 +109,9 @@ type wireInventoryItem struct {
 	RetailPrices      []wirePrice `json:"retailPrices"`
 }
 
-// digits is how many fraction digits the times of an answer have. The vendor's
-// samples differ from call to call, and within one call (dossier 1).
+// digits is how many fraction digits the times of an answer have. In the
+// vendor's samples the number differs from call to call, and even within one
+// call (dossier 1).
 type digits struct{ started, expires, sold int }
 
 var digitsOf = map[Kind]digits{
@@ -133,7 +136,7 @@ func stampOrNull(t time.Time, digits int) *string {
 	return &text
 }
 
-// sizeInGigabytes rounds to two decimals, as the vendor's samples seem to: a
+// sizeInGigabytes rounds to two decimals, as the vendor's samples seem to do. A
 // package with less than 5 MB left shows 0 (dossier 1.4, 7.1).
 func sizeInGigabytes(bytes int64) wireSize {
 	hundredths := (bytes + 5*megabyte) / (10 * megabyte)
@@ -203,8 +206,8 @@ func (p *profile) wire() *wireESIM {
 	}
 }
 
-// wireESIMs lists profiles as customer and item reads do: with "active", and
-// without inactive ones if so asked.
+// wireESIMs lists profiles as reads of customers and items do. Each profile has
+// "active". With onlyActive, inactive profiles are left out.
 func (w *world) wireESIMs(profiles []*profile, onlyActive bool) []wireESIM {
 	wires := make([]wireESIM, 0, len(profiles))
 	for _, p := range profiles {
@@ -225,13 +228,13 @@ func (w *world) wireRecord(cu *customer, onlyActive bool, tamper tamper) wireCus
 		if !w.shown(it, w.settings.ReadLag, tamper) {
 			continue
 		}
-		wire := w.wireItem(it, digits{}) // customers show no fraction digits
+		wire := w.wireItem(it, digits{}) // reads of customers show no fraction digits
 		if tamper.noMetatags {
 			wire.Metatag = nil
 		}
 		items = append(items, wire)
-		// Whether pending and ended packages count is unknown (dossier 3.7);
-		// counting what can still be used is the assumption of the fixtures.
+		// It is unknown whether the total counts pending and ended packages
+		// (dossier 3.7). Like the fixtures, count what can still be used.
 		if !it.ended(w.now) {
 			total += it.left
 		}

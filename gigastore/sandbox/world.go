@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// world is everything that a sandbox remembers. A reset replaces it as a
-// whole, so a call that began before keeps working on the world it began in.
+// world is everything that a sandbox remembers. A reset replaces it as a whole.
+// A call that began before the reset goes on in its old world.
 type world struct {
-	mu       sync.Mutex // over all that follows; never held while waiting
+	mu       sync.Mutex // guards all that follows; never held during a wait
 	base     func() time.Time
 	seed     uint64
 	settings Settings
 
 	offset time.Duration     // how far the clock was moved
-	now    time.Time         // the clock at the last enter, never going back
-	made   map[string]uint64 // how many ids of each kind were made
+	now    time.Time         // the clock at the last enter; it never goes back
+	made   map[string]uint64 // how many ids of each kind exist
 
 	inventory []*product
 	credit    Amount
@@ -28,11 +28,11 @@ type world struct {
 	profiles  map[string]*profile // by ICCID
 	items     []*item             // in order of sale
 	itemByUID map[string]*item
-	waiting   []*item // pending at their sale, in order of deadline
+	waiting   []*item // packages that were pending at their sale, in order of deadline
 
 	tokenSerial uint64
 	keys        map[string]*storedAnswer
-	running     map[string]int // idempotency keys whose call has arrived and not ended
+	running     map[string]int // how many calls with the key have arrived and not ended
 	faults      []*armedFault
 	truth       truth
 }
@@ -54,8 +54,8 @@ func newWorld(seed uint64, settings Settings, base func() time.Time) *world {
 	}
 }
 
-// enter locks the world and brings it up to date: what was due in the meantime
-// has then happened, at its own time. The caller unlocks.
+// enter locks the world and brings it up to date. Everything that was due since
+// the last enter happens, each at its own time. The caller unlocks.
 func (w *world) enter() {
 	w.mu.Lock()
 	if now := w.base().Add(w.offset).UTC().Round(0); now.After(w.now) {
@@ -66,9 +66,9 @@ func (w *world) enter() {
 
 type customer struct {
 	uid, email string
-	countrySet string // of the first package, for ever (docs customers)
+	countrySet string // the first package fixes it (docs customers)
 	registered time.Time
-	domains    []string // customer profile domains; the first serves by default
+	domains    []string // customer profile domains; the first one is the default
 	profiles   []*profile
 	items      []*item
 }
@@ -93,15 +93,15 @@ func (p *profile) state() string {
 	return "RELEASED"
 }
 
-// digest is a pseudo-random function of the seed, the kind and the count, so
-// that the n-th customer is the same whatever else happened.
+// digest is a pseudo-random function of the seed, the kind and the count. So
+// the n-th customer is the same, whatever else happened.
 func (w *world) digest(kind string) (sum [sha256.Size]byte, n uint64) {
 	w.made[kind]++
 	n = w.made[kind]
 	return sha256.Sum256(fmt.Appendf(nil, "%d/%s/%d", w.seed, kind, n)), n
 }
 
-// newUID makes a UUID of version 4 form.
+// newUID makes a UUID in the form of version 4.
 func (w *world) newUID(kind string) string {
 	sum, _ := w.digest(kind)
 	sum[6] = sum[6]&0x0f | 0x40
