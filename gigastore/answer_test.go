@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// What a sale's answer does on its way decides whether the sale counts as one.
+// TestWholeAnswers: a sale counts only if its answer arrives whole.
 func TestWholeAnswers(t *testing.T) {
 	sale := saleJSON(testToken)
 	head := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -25,8 +25,8 @@ func TestWholeAnswers(t *testing.T) {
 
 	for name, tc := range map[string]struct {
 		send    string
-		hold    bool // leave the connection open after send
-		reset   bool // end it with a reset
+		hold    bool // the connection stays open after send
+		reset   bool // the connection ends with a reset
 		applied bool
 		effect  Effect
 		success bool
@@ -133,10 +133,10 @@ func TestEndlessBodyEnds(t *testing.T) {
 	if !errors.Is(err, errTooLong) || len(e.Body) > maxErrorBody {
 		t.Errorf("got %v with %d bytes kept", err, len(e.Body))
 	}
-	<-stopped // the client has closed the connection
+	<-stopped // wait until the client has closed the connection
 }
 
-// lockedBuffer is a bytes.Buffer for a writer that goes on while it is read.
+// lockedBuffer is a bytes.Buffer that can be read while something still writes to it.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -160,8 +160,8 @@ func (l *lockedBuffer) Reset() {
 	l.b.Reset()
 }
 
-// net/http writes what a server sends beyond an answer to the standard log. With a Content-Length that is too small that
-// is the rest of a sale.
+// TestExcessBytesAreNotLogged: net/http writes bytes that follow an answer to the standard log. If the Content-Length
+// is too small, these bytes are the rest of a sale.
 func TestExcessBytesAreNotLogged(t *testing.T) {
 	var logged lockedBuffer
 	log.SetOutput(&logged)
@@ -180,7 +180,7 @@ func TestExcessBytesAreNotLogged(t *testing.T) {
 				} else {
 					c.raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n%s", len(body), body, excess)
 				}
-				_, _ = c.reader.ReadByte() // net/http has logged when it closes
+				_, _ = c.reader.ReadByte() // net/http has logged before it closes
 				close(closed)
 			})
 			client := newTestClient(t, Config{BaseURL: vendor.url()})

@@ -44,7 +44,7 @@ func TestOneTokenForManyCallers(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		leave() // the one whose call started the fetch
+		leave() // the caller whose call started the fetch leaves
 		if err := <-left; !errors.Is(err, context.Canceled) {
 			t.Errorf("the caller who left got %v", err)
 		}
@@ -59,8 +59,8 @@ func TestOneTokenForManyCallers(t *testing.T) {
 func TestTokenIsRenewedBeforeItEnds(t *testing.T) {
 	for name, tc := range map[string]struct {
 		expiresIn string
-		fresh     time.Duration // still used
-		stale     time.Duration // renewed by then
+		fresh     time.Duration // the token is still used after this time
+		stale     time.Duration // the token is renewed by this time
 	}{
 		"a day":       {"86400", 86339 * time.Second, 86341 * time.Second},
 		"five min":    {"300", 269 * time.Second, 271 * time.Second},
@@ -110,7 +110,7 @@ func TestInvalidateSparesANewerToken(t *testing.T) {
 	first, _ := s.get(t.Context())
 	s.invalidate(first)
 	second, _ := s.get(t.Context())
-	s.invalidate(first) // a slow call that still had the old one
+	s.invalidate(first) // by a slow call that still had the old token
 	third, _ := s.get(t.Context())
 	if first == second || second != third || fetched != 2 {
 		t.Errorf("%d fetches", fetched)
@@ -172,7 +172,8 @@ func TestUnusableTokens(t *testing.T) {
 	}
 }
 
-// A token that comes after NotAfter is of no use to the paid call that waits for it.
+// TestTokenIsNotAwaitedBeyondThePermit: a token that comes after NotAfter is useless to the paid call that waits for
+// it.
 func TestTokenIsNotAwaitedBeyondThePermit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := make(chan struct{})
@@ -186,6 +187,6 @@ func TestTokenIsNotAwaitedBeyondThePermit(t *testing.T) {
 		if waited := time.Since(start); waited != 10*time.Second {
 			t.Errorf("waited %v", waited)
 		}
-		<-time.After(2 * time.Minute) // synctest's clock: until the fetch that nobody waits for has given up
+		<-time.After(2 * time.Minute) // on synctest's clock: wait until the fetch, which nobody waits for, has given up
 	})
 }

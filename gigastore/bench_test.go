@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// BenchmarkRegister is one paid call over loopback, vendor included, each on a connection of its own.
+// BenchmarkRegister measures one paid call over loopback, including the vendor. Each call has a connection of its
+// own.
 func BenchmarkRegister(b *testing.B) {
 	b.Run("plain", func(b *testing.B) { benchmarkRegister(b, (*httptest.Server).Start) })
 	b.Run("TLS", func(b *testing.B) { benchmarkRegister(b, (*httptest.Server).StartTLS) })

@@ -20,7 +20,8 @@ import (
 	"time"
 )
 
-// A certificate that is not accepted is refused at once, with nothing sent and the cause told.
+// TestCertificateIsNotAccepted: a certificate that is not accepted fails the call at once. Nothing is sent, and the
+// error says why.
 func TestCertificateIsNotAccepted(t *testing.T) {
 	valid := x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(time.Hour)}
 	for name, tc := range map[string]struct {
@@ -82,7 +83,7 @@ func TestCertificateIsNotAccepted(t *testing.T) {
 			if to.lines("WARN", `"vendor problem"`) != 1 || !strings.Contains(text, tc.want.Error()) || containsAny(text, canaries...) != "" {
 				t.Errorf("%s", text)
 			}
-			// A token at hand does not let the paid request through.
+			// The client refuses the paid request even if it has a token.
 			client.tokens.current, client.tokens.renewAt = "token", time.Now().Add(time.Hour)
 			_, err = client.Register(t.Context(), testPermit(), testRegister())
 			if e := wantEffect(t, err, EffectNone); !IsLasting(err) || e.BytesWritten != 0 || requests.Load() != 0 {
@@ -92,7 +93,7 @@ func TestCertificateIsNotAccepted(t *testing.T) {
 	}
 }
 
-// certify makes a certificate that is its own authority.
+// certify makes a self-signed certificate.
 func certify(t *testing.T, template x509.Certificate) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The table of classify's comment, case by case.
+// TestClassify covers the table in classify's comment, case by case.
 func TestClassify(t *testing.T) {
 	const (
 		problem = `{"type":"about:blank","title":"Bad Request","status":400,"detail":"The expected price does not match the retail price of the inventory item."}`
@@ -30,7 +30,7 @@ func TestClassify(t *testing.T) {
 		applied bool
 		effect  Effect
 		reason  Reason
-		success bool // SuccessSeen
+		success bool // want SuccessSeen
 	}
 	none, unknown, applied := want{effect: EffectNone}, want{}, want{applied: true}
 	unknownSeen := want{success: true}
@@ -88,7 +88,7 @@ func TestClassify(t *testing.T) {
 		{"400 trailing text", whole(400, `{"message":"no"} x`), unknown},
 		{"400 in another coding", with(whole(400, problem), func(a *answer) { a.encoded = true }), unknown},
 
-		// Statuses that say nothing certain, whatever their body.
+		// Statuses that prove nothing, whatever the body.
 		{"301", whole(301, `{"message":"moved"}`), unknown},
 		{"307", whole(307, ``), unknown},
 		{"405", whole(405, `{"message":"no"}`), unknown},
@@ -207,7 +207,7 @@ func TestFixtureErrors(t *testing.T) {
 		}
 		var text string
 		switch {
-		case json.Unmarshal(f.Body, &text) == nil: // also null
+		case json.Unmarshal(f.Body, &text) == nil: // null too
 			a.body = []byte(text)
 		default:
 			a.body = f.Body

@@ -11,7 +11,7 @@ func TestConfigIsChecked(t *testing.T) {
 	good := Config{BaseURL: "https://api.giga.store", ClientID: "id", ClientSecret: "secret"}
 	for name, tc := range map[string]struct {
 		change  func(*Config)
-		setting string // named by the error; "": accepted
+		setting string // the error names it; "": no error
 	}{
 		"good":                  {func(*Config) {}, ""},
 		"slash":                 {func(c *Config) { c.BaseURL += "/" }, ""},
@@ -93,5 +93,5 @@ func TestAccounts(t *testing.T) {
 	if got := accounts("b", "a", "b", "a"); !slices.Equal(got, []string{b[0], a[0]}) || len(a) != 1 {
 		t.Errorf("%q of %q and %q", got, b, a)
 	}
-	accounts("b", "a")[0] = "changed" // is a copy
+	accounts("b", "a")[0] = "changed" // Accounts returned a copy
 }

@@ -88,7 +88,7 @@ func TestFixtureReads(t *testing.T) {
 	if err := json.Unmarshal(fixture(t, "customer-get.json"), &customer); err != nil || len(customer.ActivatedItems) != 3 {
 		t.Errorf("customer: %v", err)
 	}
-	var bare []CustomerRecord // docs customers print an array
+	var bare []CustomerRecord // docs customers print a bare array
 	if err := intoList("customers", &bare)([]byte(`[{"customer":{"uid":"c"}},{}]`)); err != nil || len(bare) != 2 {
 		t.Errorf("bare list: %d, %v", len(bare), err)
 	}
@@ -203,7 +203,7 @@ func mustJSON(t *testing.T, v any) string {
 	return string(data)
 }
 
-// One odd member hides nothing but itself.
+// TestOddMembersAreKept: one odd member hides nothing but itself.
 func TestOddMembersAreKept(t *testing.T) {
 	const text = `{"status":"success","extra":[1],"esimProfile":"soon","customer":{"uid":"c","email":7},
 		"activatedItem":{"uid":"u","metatag":"m","new":{"a":1},"purchasePrice":{"priceValue":"abc"},"retailPrice":{"currencyCode":"USD"},
@@ -268,7 +268,7 @@ func TestParseTime(t *testing.T) {
 			t.Errorf("%q: %v, %v", text, got, ok)
 		}
 	}
-	var b Balance // absent, null and "" are alike
+	var b Balance // absent, null and "" mean the same
 	for _, text := range []string{`{}`, `{"activatedAt":null}`, `{"activatedAt":""}`} {
 		if err := json.Unmarshal([]byte(text), &b); err != nil || b.ActivatedAt != (Time{}) {
 			t.Errorf("%s: %v, %v", text, b.ActivatedAt, err)

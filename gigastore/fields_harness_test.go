@@ -10,14 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// field is a value of a JSON text that is no object and no list with something in it.
+// field is a leaf of a JSON text: a scalar, or an empty object or list.
 type field struct {
 	path string
 	get  func() any
 	set  func(any)
 }
 
-// fieldsOf lists the fields under a value. The elements of a list share their paths.
+// fieldsOf lists the fields under a value. All elements of a list share their paths.
 func fieldsOf(value any, path string) (fields []field) {
 	switch value := value.(type) {
 	case map[string]any:
@@ -45,7 +45,7 @@ func isLeaf(value any) bool {
 	return isObject && len(object) == 0 || isList && len(list) == 0 || !isObject && !isList
 }
 
-// otherValues are values of which a decoder that reads a field tells one at least from value.
+// otherValues returns values that differ from value. A decoder that reads the field notices at least one of them.
 func otherValues(value any) []any {
 	switch value := value.(type) {
 	case string:
@@ -58,13 +58,13 @@ func otherValues(value any) []any {
 	return []any{"text", 7.0, true, map[string]any{}, "2025-11-03T09:15:27Z"}
 }
 
-// everyField compares also what is not exported, and leaves out what decoders do not know.
+// everyField also compares unexported fields. It ignores members that the decoders do not know.
 var everyField = cmp.Options{
 	cmp.Exporter(func(reflect.Type) bool { return true }),
 	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().Type() == reflect.TypeFor[UnknownMembers]() }, cmp.Ignore()),
 }
 
-// bodyOf is the JSON of a fixture. Those of errors have it in an envelope.
+// bodyOf returns the JSON of a fixture. Error fixtures have it inside an envelope.
 func bodyOf(t *testing.T, name string) any {
 	t.Helper()
 	var value any
@@ -77,7 +77,7 @@ func bodyOf(t *testing.T, name string) any {
 	return value
 }
 
-// decodedAs is what a decoder makes of a value, an error included.
+// decodedAs returns the decoded value, or "refused" if the decoder fails.
 func decodedAs(t *testing.T, decode func([]byte) (any, error), value any) any {
 	t.Helper()
 	decoded, err := decode([]byte(mustJSON(t, value)))
@@ -105,11 +105,11 @@ func setAll(v reflect.Value) {
 		v.SetString("text")
 	case reflect.Int:
 		v.SetInt(1)
-	default: // a request has no others
+	default: // requests have no other kinds
 	}
 }
 
-// documentedFields are the fields of answers in the tables of the dossier, with their paths.
+// documentedFields returns the fields of answers in the dossier's tables, with their paths.
 func documentedFields(t *testing.T) map[string]bool {
 	t.Helper()
 	fields := map[string]bool{}
@@ -133,7 +133,7 @@ func documentedFields(t *testing.T) map[string]bool {
 	return fields
 }
 
-// documentedTables are the names in the first column of the dossier's tables with that head, by section.
+// documentedTables returns the names in the first column of the dossier's tables with that head, by section.
 func documentedTables(t *testing.T, head string) map[string][]string {
 	t.Helper()
 	text, err := os.ReadFile("../docs/gigastore-api.md")

@@ -14,24 +14,25 @@ import (
 
 // droppedFields are the fields of the vendor's answers that no decoder reads, and why.
 var droppedFields = map[string]string{
-	"token.refreshToken":     "null in all that was seen: there is nothing to refresh with, a new token is fetched",
-	"token.refreshExpiresIn": "of the field above",
-	"token.tokenType":        "it is Bearer, or no call works",
-	"token.idToken":          "null in all that was seen, and of no use here",
-	"error.type":             "a name that no source explains; reasons are told by the texts",
-	"error.status":           "HTTP's own status counts",
+	"token.refreshToken":     "null in all samples; the client fetches a new token instead",
+	"token.refreshExpiresIn": "belongs to refreshToken",
+	"token.tokenType":        "always Bearer; with anything else no call works",
+	"token.idToken":          "null in all samples, and useless here",
+	"error.type":             "no source explains it; the texts show the reason",
+	"error.status":           "the status of HTTP counts",
 	"error.path":             "the path that was asked for",
-	"inventory.items[].more": "the printed sample is cut there: what follows is not known",
+	"inventory.items[].more": "the printed sample is cut off there, so the rest is unknown",
 }
 
 // unsentFields are the fields of the vendor's requests that are never sent, and why.
 var unsentFields = map[string]string{
-	"top-up.customerProfileDomainId": "observed in one client's model alone, and what it does to a top-up is not known",
-	"top-up.userIp":                  "as above, and the documentation asks for none",
+	"top-up.customerProfileDomainId": "observed only in one client's model; its effect on a top-up is unknown",
+	"top-up.userIp":                  "as above, and the documentation does not ask for it",
 	"top-up.userCountry":             "as above",
 }
 
-// answerKinds are the vendor's answers as one decoder each reads them. Fixtures of one kind have its fields between them.
+// answerKinds lists the vendor's answers by the decoder that reads them. The fixtures of one kind together have all
+// its fields.
 var answerKinds = map[string]struct {
 	fixtures []string
 	decode   func(body []byte) (any, error)
@@ -54,7 +55,7 @@ var answerKinds = map[string]struct {
 	"countries": {[]string{"countries.json"}, decodesList[Country]("countries")},
 	"error": {[]string{
 		"error-error-field.json", "error-message-only.json", "error-problem-with-message.json", "error-problem.json",
-		"error-empty-body.json", "error-plain-text.json", // which have no fields
+		"error-empty-body.json", "error-plain-text.json", // these have no fields
 	}, func(body []byte) (any, error) {
 		a := wholeAnswer(OpRegister, 400, body)
 		text, _ := refusalText(a)
@@ -62,7 +63,7 @@ var answerKinds = map[string]struct {
 	}},
 }
 
-// requestKinds are the vendor's requests that have a body, and the section of the dossier that lists their fields.
+// requestKinds lists the vendor's requests that have a body. The section of the dossier lists their fields.
 var requestKinds = map[string]struct {
 	fixture, section string
 	request          any
@@ -90,9 +91,10 @@ func wholeAnswer(operation string, status int, body []byte) answer {
 	return answer{operation: operation, status: status, contentType: "application/json", body: body, whole: true, evidence: Evidence{BytesWritten: 1}}
 }
 
-// A new field of the vendor's must not be lost in silence: a decoder reads it, or droppedFields says why none does.
+// TestEveryFieldOfAnAnswerIsReadOrDroppedByName: no new field of the vendor's is lost in silence. Either a decoder
+// reads it, or droppedFields says why none does.
 func TestEveryFieldOfAnAnswerIsReadOrDroppedByName(t *testing.T) {
-	fields := map[string]bool{} // read or not
+	fields := map[string]bool{} // true: some decoder reads the field
 	for kind, answers := range answerKinds {
 		for _, name := range answers.fixtures {
 			root := bodyOf(t, name)
@@ -112,7 +114,7 @@ func TestEveryFieldOfAnAnswerIsReadOrDroppedByName(t *testing.T) {
 			fields[path] = false
 		}
 	}
-	for path := range fields { // an object or a list, which is empty in one fixture, is read where a field of it is
+	for path := range fields { // an object or list counts as read if one of its fields is; it may be empty in one fixture
 		for field, read := range fields {
 			fields[path] = fields[path] || read && (strings.HasPrefix(field, path+".") || strings.HasPrefix(field, path+"[]"))
 		}
@@ -129,7 +131,7 @@ func TestEveryFieldOfAnAnswerIsReadOrDroppedByName(t *testing.T) {
 	}
 }
 
-// Every fixture is looked at above or below.
+// TestEveryFixtureIsOfAKind: every fixture is used by one of the tests here.
 func TestEveryFixtureIsOfAKind(t *testing.T) {
 	known := []string{
 		"search-customers-request.json", // see TestRequestsOfTheReads
@@ -152,11 +154,12 @@ func TestEveryFixtureIsOfAKind(t *testing.T) {
 	}
 	slices.Sort(known)
 	if diff := cmp.Diff(there, known); diff != "" {
-		t.Errorf("fixtures there, and of a kind:\n%s", diff)
+		t.Errorf("the fixtures are not those of the kinds:\n%s", diff)
 	}
 }
 
-// Each documented field of a purchase is sent, or unsentFields says why it is not; and nothing else is sent.
+// TestEveryFieldOfARequestIsSentOrLeftOutByName: each documented field of a purchase is sent, or unsentFields says
+// why not. No other field is sent.
 func TestEveryFieldOfARequestIsSentOrLeftOutByName(t *testing.T) {
 	documents := documentedTables(t, "request field")
 	leftOut := maps.Clone(unsentFields)
@@ -171,7 +174,7 @@ func TestEveryFieldOfARequestIsSentOrLeftOutByName(t *testing.T) {
 				names = documents[section]
 			}
 			for _, name := range names {
-				if name != "expectedPrice" { // its own fields are in the fixture
+				if name != "expectedPrice" { // the fixture has the fields inside it
 					known[kind+"."+name] = true
 				}
 			}

@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// Seeds are small: the fuzzing engine minimizes what it finds interesting, and takes ever longer over long ones.
+// Seeds are small because the fuzzing engine minimizes interesting inputs, which takes much longer for long ones.
 
-// What classify takes for a sale must decode to one.
+// FuzzSale: a body that classify accepts as a sale decodes to one.
 func FuzzSale(f *testing.F) {
 	f.Add([]byte(`{"status":"success","activatedItem":{"uid":"u","metatag":"gw-op-000001 x","purchasePrice":{"priceValue":4.20}},"customer":{"uid":"c"}}`))
 	f.Add([]byte(saleJSON(testToken)))
@@ -33,7 +33,8 @@ func FuzzSale(f *testing.F) {
 	})
 }
 
-// The stream finds the elements that a whole decode finds, and is complete only where that is.
+// FuzzActivatedItems: the stream finds the same elements as decoding the whole text. It is complete only if the whole
+// text decodes.
 func FuzzActivatedItems(f *testing.F) {
 	f.Add([]byte(`[]`))
 	f.Add([]byte(`[{"activatedItem":{"uid":"a"}},{"uid":"b"}]`))
@@ -62,7 +63,7 @@ func FuzzActivatedItems(f *testing.F) {
 	})
 }
 
-// No member of a record gets lost: it is decoded or unknown.
+// FuzzCustomers: no member of a record is lost. It is either decoded or in Unknown.
 func FuzzCustomers(f *testing.F) {
 	f.Add([]byte(`{"customers":[{"customer":{"uid":"c"},"activatedItems":[{"uid":"a"}]}]}`))
 	f.Add([]byte(`{"customer":{"uid":"c"},"totalAvailableBalance":{"sizeValue":1.67},"relatedEsims":[{"iccid":"8"}],"x":1}`))
@@ -76,7 +77,7 @@ func FuzzCustomers(f *testing.F) {
 		}
 		o, err := readObject(data)
 		if err != nil {
-			return // null
+			return // data is null
 		}
 		for _, member := range o {
 			name := member.name
@@ -108,7 +109,7 @@ func FuzzErrorBody(f *testing.F) {
 			t.Fatalf("message %q", v.message)
 		}
 		if a.whole = false; c.classify(a).effect != EffectUnknown {
-			t.Fatal("a cut 400 is known")
+			t.Fatal("a 400 that was cut off has a known effect")
 		}
 		if text := a.failure(v).Error(); len(text) > 200 || !utf8.ValidString(text) {
 			t.Fatalf("error text %q", text)
@@ -165,7 +166,7 @@ func FuzzDecimal(f *testing.F) {
 			t.Fatalf("%s against %s: %d, %d", a, b, a.Cmp(b), b.Cmp(a))
 		}
 		if len(x) < 16 && len(y) < 16 {
-			// float64 orders what it can tell apart.
+			// float64 orders the numbers that it can distinguish.
 			var p, q float64
 			_ = json.Unmarshal([]byte(x), &p)
 			_ = json.Unmarshal([]byte(y), &q)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// An object is read as encoding/json reads it, and text that is none makes no panic.
+// FuzzObject: an object is read as encoding/json reads it. Other text causes no panic.
 func FuzzObject(f *testing.F) {
 	f.Add([]byte(` {"a" : 1 , "b":[{"c":"]}\\\""}],"a":-1.5e3,"\u0064":null,"e":{},"":true}`))
 	f.Add([]byte("{\"\xff\":\"\\ud800\",\"n\":[null,{}]\n}\t"))
@@ -26,7 +26,7 @@ func FuzzObject(f *testing.F) {
 		}
 		for _, m := range got {
 			if got.last(m.name) == nil {
-				continue // repeated, and taken already
+				continue // the name is repeated, and was taken already
 			}
 			var text, wanted string
 			err := json.Unmarshal(want[m.name], &wanted)
@@ -41,7 +41,7 @@ func FuzzObject(f *testing.F) {
 	})
 }
 
-// A member is decoded as encoding/json decodes it.
+// FuzzDecode: a member is decoded as encoding/json decodes it.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`"\u00e9\ud800 \"x\""`))
 	f.Add([]byte("\"\xff\""))
@@ -81,8 +81,8 @@ func decodesAlike[T any](t *testing.T, raw json.RawMessage) {
 	}
 }
 
-// A sale that was written down is read back as it was: the first answer to a call is made of the sale at hand, and every
-// later one of the sale that was kept.
+// FuzzSaleKept: a sale that was stored reads back as it was. The first answer to a call is made from the sale in
+// memory, and every later answer from the stored one.
 func FuzzSaleKept(f *testing.F) {
 	f.Add([]byte(`{"status":"success","activatedItem":{"uid":"u","metatag":"gw-op-000001 x","purchasePrice":{"priceValue":4.20},"balance":{"expiresAt":"soon"}},"customer":{"uid":"c"}}`))
 	f.Add([]byte(`{"status":"success","activatedItem":{"uid":"u","metatag":"gw-op-000001","countries":[{"iso2":"GR"}],"balance":{"activatedAt":"2026-01-02T03:04:05.67890Z","sizeLeft":{"sizeValue":1.0}}}}`))
@@ -95,7 +95,7 @@ func FuzzSaleKept(f *testing.F) {
 		if kept := keptSale(t, *sale); !reflect.DeepEqual(kept, *sale) {
 			t.Fatalf("%s\nread back as %+#v\ninstead of   %+#v", data, kept, *sale)
 		}
-		// One that the reconciler put together has no text.
+		// A sale that the reconciler put together has no text.
 		sale.text = nil
 		kept := keptSale(t, *sale)
 		if got, want := withoutUnknown(kept), withoutUnknown(*sale); !reflect.DeepEqual(got, want) {
@@ -107,7 +107,7 @@ func FuzzSaleKept(f *testing.F) {
 	})
 }
 
-// keptSale is s after it was written down, and that read.
+// keptSale stores s and reads it back.
 func keptSale(t *testing.T, s Sale) Sale {
 	t.Helper()
 	text, err := s.Kept()
@@ -122,7 +122,8 @@ func keptSale(t *testing.T, s Sale) Sale {
 	return kept
 }
 
-// withoutUnknown leaves out what is not kept without the vendor's text: members without a name here, and how a readable time was written.
+// withoutUnknown removes what is lost if a sale is stored without the vendor's text: unknown members, and the form of
+// times that could be read.
 func withoutUnknown(s Sale) Sale {
 	s.Unknown, s.ActivatedItem.Unknown, s.Customer.Unknown, s.ActivatedItem.Balance.Unknown = nil, nil, nil, nil
 	if s.ESIMProfile != nil {
@@ -139,7 +140,7 @@ func withoutUnknown(s Sale) Sale {
 	return s
 }
 
-// What is kept of a text is not changed by what becomes of the text.
+// TestUnknownMembersAreCopies: an unknown member survives a change of the text that it was read from.
 func TestUnknownMembersAreCopies(t *testing.T) {
 	t.Parallel()
 	text := []byte(`{"status":"success","new":"kept"}`)
@@ -153,7 +154,7 @@ func TestUnknownMembersAreCopies(t *testing.T) {
 	}
 }
 
-// What is no uid is not lost.
+// TestOddUIDIsUnknown: a value that is not a valid uid is kept in Unknown.
 func TestOddUIDIsUnknown(t *testing.T) {
 	t.Parallel()
 	for _, odd := range []string{`"a\u0000"`, `7`, `"` + strings.Repeat("u", maxUID+1) + `"`} {

@@ -20,7 +20,8 @@ import (
 	"unsafe"
 )
 
-// A vendor that keeps its connections open, and one that lets them die, see each request on a connection of its own.
+// TestEachRequestHasItsOwnConnection: each request has a connection of its own, whether the vendor keeps connections
+// open or lets them die.
 func TestEachRequestHasItsOwnConnection(t *testing.T) {
 	for name, end := range map[string]func(*rawConn){
 		"kept":  func(c *rawConn) { c.answer(200, "application/json", saleJSON(testToken)) },
@@ -46,7 +47,7 @@ func TestEachRequestHasItsOwnConnection(t *testing.T) {
 					t.Errorf("got %d bytes, status %d", e.BytesWritten, e.Status)
 				}
 			}
-			// The login has one of its own as well.
+			// The login has a connection of its own, too.
 			if requests, conns := vendor.seen(); requests != 3 || conns != 4 {
 				t.Errorf("%d requests on %d connections, want 3 on 4", requests, conns)
 			}
@@ -54,7 +55,7 @@ func TestEachRequestHasItsOwnConnection(t *testing.T) {
 	}
 }
 
-// The second cure by itself: whatever asks for a request to be written again, its bytes do not leave.
+// TestAttemptWritesOnce: a second write of the same request is refused. This holds whatever caused the second write.
 func TestAttemptWritesOnce(t *testing.T) {
 	left, right := net.Pipe()
 	defer func() { _, _ = left.Close(), right.Close() }()
@@ -80,7 +81,7 @@ func TestActivateIsNotSentAgain(t *testing.T) {
 		c.reset()
 	})
 	client := newTestClient(t, Config{BaseURL: vendor.url()})
-	// A reused connection, so that net/http would have a reason to send again.
+	// Make a first call, so that net/http could reuse its connection and have a reason to send again.
 	if _, err := client.Version(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ func TestNoByteLeft(t *testing.T) {
 		var dials atomic.Int64
 		client := newTestClient(t, Config{BaseURL: vendor.url(), Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, addr)
-			if dials.Add(1) > 1 { // the first connection authenticates
+			if dials.Add(1) > 1 { // the first connection is for the login
 				conn = brokenConn{conn}
 			}
 			return conn, err
@@ -136,7 +137,7 @@ func TestNoByteLeft(t *testing.T) {
 	})
 	for name, late := range map[string]func(now time.Time) time.Time{
 		"permit ran out while connecting": func(now time.Time) time.Time { return now.Add(20 * time.Minute) },
-		// A machine that was suspended after its permit: its monotonic clock stood still, the wall clock went on.
+		// The machine was suspended after it got the permit: its monotonic clock stopped, and its wall clock went on.
 		"permit ran out while the machine slept": func(now time.Time) time.Time { return asleep(now, 20*time.Minute) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +154,7 @@ func TestNoByteLeft(t *testing.T) {
 					return time.Now()
 				},
 				Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
-					isLate.Store(login) // the second connection is the paid one
+					isLate.Store(login) // the second connection is for the paid call
 					login = true
 					return dial.DialContext(ctx, network, addr)
 				},
@@ -201,7 +202,7 @@ func TestNoByteLeft(t *testing.T) {
 	})
 }
 
-// refuseAfterLogin lets one connection through, which is the one that authenticates.
+// refuseAfterLogin returns a dialer that allows one connection, for the login.
 func refuseAfterLogin() func(context.Context, string, string) (net.Conn, error) {
 	var dials atomic.Int64
 	dialer := &net.Dialer{}
@@ -213,14 +214,14 @@ func refuseAfterLogin() func(context.Context, string, string) (net.Conn, error) 
 	}
 }
 
-// brokenConn refuses every write, as a connection does that the peer has reset.
+// brokenConn fails every write, like a connection that the peer has reset.
 type brokenConn struct{ net.Conn }
 
 func (c brokenConn) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
 func TestBytesAreCountedAboveTLS(t *testing.T) {
 	var paid atomic.Int64
-	var resumed atomic.Bool // the newest connection's session
+	var resumed atomic.Bool // the newest connection resumed its session
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		resumed.Store(r.TLS.DidResume)
 		if !authenticates(w, r) {
@@ -230,7 +231,7 @@ func TestBytesAreCountedAboveTLS(t *testing.T) {
 	})
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.EnableHTTP2 = true // the client must not take it
+	server.EnableHTTP2 = true // the client must not use HTTP/2
 	server.StartTLS()
 	defer server.Close()
 	roots := x509.NewCertPool()
@@ -252,7 +253,7 @@ func TestBytesAreCountedAboveTLS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// One small request: a handshake below the count would add well over a kilobyte.
+		// This is one small request. If bytes were counted below TLS, the handshake would add more than a kilobyte.
 		if n := sale.Evidence.BytesWritten; n < 300 || n > 900 {
 			t.Errorf("%d bytes", n)
 		}
@@ -285,7 +286,7 @@ func TestBytesAreCountedAboveTLS(t *testing.T) {
 		calls := 0
 		start := time.Now()
 		client.now = func() time.Time {
-			if calls++; calls > 1 { // the first look is before the token, the second at the first byte
+			if calls++; calls > 1 { // the first check comes before the token, the second at the first byte
 				return start.Add(time.Hour)
 			}
 			return start
@@ -310,14 +311,14 @@ func TestBytesAreCountedAboveTLS(t *testing.T) {
 	})
 }
 
-// A call that is given up while its request is in Write must not report zero bytes.
+// TestWriteThatIsCutOffCounts: a call that is given up during Write must not report zero bytes.
 func TestWriteThatIsCutOffCounts(t *testing.T) {
 	left, right := net.Pipe()
 	defer func() { _ = right.Close() }()
 	a, c := &attempt{now: time.Now}, &connection{Conn: left, raw: left}
 	written := make(chan error)
 	go func() { written <- a.write(t.Context(), c, make([]byte, 50)) }()
-	if _, err := io.ReadFull(right, make([]byte, 1)); err != nil { // the rest of Write is still blocked
+	if _, err := io.ReadFull(right, make([]byte, 1)); err != nil { // the rest of Write still blocks
 		t.Fatal(err)
 	}
 	c.abort()
@@ -329,7 +330,8 @@ func TestWriteThatIsCutOffCounts(t *testing.T) {
 	}
 }
 
-// Without an attempt there is no permit to look at and nothing that counts.
+// TestNothingLeavesWithoutAnAttempt: without an attempt nothing checks the permit and nothing counts bytes, so
+// nothing is sent.
 func TestNothingLeavesWithoutAnAttempt(t *testing.T) {
 	vendor := newRawVendor(t, nil)
 	req, err := http.NewRequestWithContext(t.Context(), "GET", vendor.url(), nil)
@@ -378,8 +380,9 @@ func TestUnauthorizedPaidCallIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// net/http reads the environment once per process, so the test runs in one of its own. Loopback is exempt from proxies, so
-// the base URL is elsewhere and the dialer tells where the client wanted to go.
+// TestProxyOfTheEnvironmentIsIgnored runs in a process of its own, because net/http reads the environment only once
+// per process. Loopback is exempt from proxies, so the base URL is another host. The dialer shows where the client
+// wanted to connect.
 func TestProxyOfTheEnvironmentIsIgnored(t *testing.T) {
 	const proxy = "http://proxy.invalid:3128"
 	if os.Getenv("HTTPS_PROXY") != proxy {
@@ -408,13 +411,14 @@ func TestProxyOfTheEnvironmentIsIgnored(t *testing.T) {
 	}
 }
 
-// The connection ends with a reset, which throws away what the kernel still holds of the request.
+// TestCallerWhoHangsUpLeavesUnknown: the connection ends with a reset, which discards what the kernel still holds of
+// the request.
 func TestCallerWhoHangsUpLeavesUnknown(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {
 		cancel()
-		_, err := c.reader.ReadByte() // until the client goes
+		_, err := c.reader.ReadByte() // until the client is gone
 		ended <- err
 	})
 	client := newTestClient(t, Config{BaseURL: vendor.url()})
@@ -427,8 +431,9 @@ func TestCallerWhoHangsUpLeavesUnknown(t *testing.T) {
 	}
 }
 
-// asleep is now on a machine that slept for whole seconds of d. No function of package time makes such a time, whose two
-// clocks differ: in one with both, the first word holds the wall clock's seconds above 30 bits of nanoseconds.
+// asleep returns the time on a machine that slept for the whole seconds of d. It moves the wall clock and leaves the
+// monotonic clock. Package time has no function for that. In a Time with both clocks, the first word holds the wall
+// clock's seconds above 30 bits of nanoseconds.
 func asleep(now time.Time, d time.Duration) time.Time {
 	wall := (*uint64)(unsafe.Pointer(&now))
 	*wall += uint64(d/time.Second) << 30

@@ -72,7 +72,7 @@ func TestNothingPrivateIsPrinted(t *testing.T) {
 	}
 }
 
-// Whatever the vendor and the network do, errors, spans and metrics tell nothing private.
+// TestNothingPrivateIsTraced: errors, spans and metrics hold nothing private, whatever the vendor and the network do.
 func TestNothingPrivateIsTraced(t *testing.T) {
 	secretive := `{"message":"` + testEmail + ` from ` + testIP + ` may not","activationCode":"LPA:1$x$CANARY"}`
 	const length = "Content-Length: 9999\r\n\r\n"
@@ -159,7 +159,8 @@ func everyAttribute(spans tracetest.SpanStubs) string {
 	return b.String()
 }
 
-// What a caller's tracing wrote stays with our spans.
+// TestTraceStateIsNotSent: the vendor does not get the trace state that a caller's tracing wrote, and our spans keep
+// it.
 func TestTraceStateIsNotSent(t *testing.T) {
 	state, err := trace.ParseTraceState("canary=CANARY")
 	if err != nil {

@@ -16,13 +16,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// told is where a client tells of problems.
+// told collects the log and the metrics of a client.
 type told struct {
 	log    bytes.Buffer
 	reader *sdkmetric.ManualReader
 }
 
-// tellTo makes cfg tell to the result.
+// tellTo makes a client with cfg report to the result.
 func tellTo(cfg *Config) *told {
 	to := &told{reader: sdkmetric.NewManualReader()}
 	cfg.Logger = slog.New(slog.NewTextHandler(&to.log, nil))
@@ -30,12 +30,12 @@ func tellTo(cfg *Config) *told {
 	return to
 }
 
-// lines counts the lines of the log with a level and a message.
+// lines counts the log lines with a level and a message.
 func (to *told) lines(level, message string) int {
 	return strings.Count(to.log.String(), "level="+level+" msg="+message)
 }
 
-// metric is the gauge of a problem.
+// metric returns the gauge of a problem.
 func (to *told) metric(t *testing.T, problem string) int64 {
 	t.Helper()
 	var all metricdata.ResourceMetrics
@@ -58,7 +58,7 @@ func (to *told) metric(t *testing.T, problem string) int64 {
 	return 0
 }
 
-// wantStanding checks that a problem stands, or does not, wherever it is told.
+// wantStanding checks whether a problem exists, both in the metric and in Problems.
 func (to *told) wantStanding(t *testing.T, c *Client, problem string, want bool) {
 	t.Helper()
 	listed := strings.Contains("\n"+strings.Join(c.Problems(), "\n"), "\n"+problem+": ")
@@ -120,7 +120,7 @@ func TestRefusedCredentials(t *testing.T) {
 	}
 }
 
-// What may be gone a moment later is waited for, and is no word on the credentials.
+// TestTokenThatMayComeYet: a failure that may soon be over is not lasting, and says nothing about the credentials.
 func TestTokenThatMayComeYet(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"no such path": func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 404, `{"message":"no"}`) },
@@ -143,7 +143,7 @@ func TestTokenThatMayComeYet(t *testing.T) {
 	}
 }
 
-// The vendor takes the credentials and refuses every call with the tokens that it gives.
+// TestRefusedTokens: the vendor accepts the credentials, but refuses all calls with the tokens that it issues.
 func TestRefusedTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refuses := 0
@@ -159,7 +159,7 @@ func TestRefusedTokens(t *testing.T) {
 				writeJSON(w, 200, `{"items":[]}`)
 			}
 		}), cfg)
-		for range 3 { // an old token is nothing, however often
+		for range 3 { // an old token is not a problem, however often it happens
 			refuses = 1
 			if _, err := client.Inventory(t.Context()); err != nil || to.log.Len() > 0 {
 				t.Errorf("%v, %s", err, to.log.String())
@@ -177,12 +177,13 @@ func TestRefusedTokens(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		client.Watch(ctx) // a token alone would not show that calls are taken again
+		client.Watch(ctx) // a token alone would not show that calls are accepted again
 		to.wantStanding(t, client, problemToken, false)
 	})
 }
 
-// A secret that was replaced is used with the next token. One that cannot be read leaves the one before in use.
+// TestSecretIsReadAgain: a replaced secret is used for the next token. If the secret cannot be read, the previous one
+// stays in use.
 func TestSecretIsReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		valid, secret, readErr := "first", Secret("first"), error(nil)
@@ -203,12 +204,12 @@ func TestSecretIsReadAgain(t *testing.T) {
 			}
 		}), cfg)
 		for _, step := range []struct {
-			valid   string // at the vendor
-			secret  Secret // in the file
+			valid   string // the secret that the vendor accepts
+			secret  Secret // the secret in the file
 			readErr error
 			shown   string
 			works   bool
-			broken  bool // the file
+			broken  bool // the file is unusable
 		}{
 			{valid: "first", secret: "first", shown: "first", works: true},
 			{valid: "first", readErr: errors.New("file is gone"), shown: "first", works: true, broken: true},
@@ -235,7 +236,7 @@ func TestSecretIsReadAgain(t *testing.T) {
 	})
 }
 
-// Watch knows of refused credentials before anybody buys, and of the end of it.
+// TestWatch: Watch notices refused credentials before anybody buys, and notices the end of the problem.
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var status atomic.Int64
@@ -272,7 +273,7 @@ func TestWatch(t *testing.T) {
 		if calls.Load() != before {
 			t.Errorf("%d calls though nothing was wrong", calls.Load()-before)
 		}
-		// A problem that is met later ends without anybody's call, too.
+		// A problem that appears later also ends without a call by anybody else.
 		status.Store(401)
 		_, _ = client.Inventory(t.Context())
 		to.wantStanding(t, client, problemCredentials, true)

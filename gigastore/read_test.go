@@ -280,7 +280,8 @@ func collect(seq func(func(ActivatedItemRecord, error) bool)) (items []Activated
 	return items, nil
 }
 
-// A list whose "]" came but whose last chunk did not may have had more to say.
+// TestCutListIsNotComplete: a list is not complete if its "]" arrived but the end of the body did not. More may have
+// followed.
 func TestCutListIsNotComplete(t *testing.T) {
 	for name, send := range map[string]string{
 		"chunked": "Transfer-Encoding: chunked\r\n\r\ne\r\n[{\"uid\":\"a\"} ]\r\n",
@@ -307,10 +308,10 @@ func TestListIsStreamedAndCanBeLeft(t *testing.T) {
 			}
 			_, _ = io.WriteString(w, `[{"uid":"a"},`)
 			_ = http.NewResponseController(w).Flush()
-			<-next // the second element is written only after the first was handled
+			<-next // write the second element only after the first was handled
 			_, _ = io.WriteString(w, `{"uid":"b"},`)
 			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done() // and the third never
+			<-r.Context().Done() // the third element never comes
 		}), Config{})
 		var seen []string
 		for item, err := range client.ActivatedItems(t.Context(), ActivatedItemsQuery{}) {

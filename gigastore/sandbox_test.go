@@ -14,7 +14,7 @@ import (
 
 const registerPath = "/gigastore/activations/register"
 
-// open starts a sandbox and a client of it.
+// open starts a sandbox and makes a client for it.
 func open(t *testing.T, settings sandbox.Settings) (*gigastore.Client, *sandbox.Sandbox) {
 	t.Helper()
 	world, err := sandbox.New(sandbox.Config{Seed: 1, Settings: settings})
@@ -152,7 +152,8 @@ func TestMainJob(t *testing.T) {
 	}
 }
 
-// Each refusal in each error shape: its reason where the body is a JSON object, unknown where it is not.
+// TestRefusals plays each refusal in each error shape. The reason is known if the body is a JSON object, and the
+// effect is unknown if not.
 func TestRefusals(t *testing.T) {
 	wrongPrice, err := gigastore.ParseDecimal("1.00")
 	if err != nil {
@@ -171,7 +172,7 @@ func TestRefusals(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// A fault changes the shape, for a reset would forget the customer.
+			// Use a fault to change the shape, because a reset would forget the customer.
 			armed := func(path, reason string) {
 				if err := world.Inject(sandbox.Fault{Path: path, Fault: "refuse", Params: map[string]any{"reason": reason, "shape": string(shape)}}); err != nil {
 					t.Fatal(err)
@@ -223,7 +224,7 @@ func TestRefusals(t *testing.T) {
 					return err
 				}},
 			} {
-				if shape != sandbox.ShapeProblem { // which the sandbox speaks by itself: the rule is real there
+				if shape != sandbox.ShapeProblem { // the sandbox itself uses ShapeProblem, so that case needs no fault and plays the real rule
 					armed(tc.path, tc.fault)
 				}
 				e, ok := errors.AsType[*gigastore.Error](tc.call())
@@ -243,7 +244,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong on the way, the client sends once and never says that a committed sale had no effect.
+// TestFaultsOnAPaidCall: whatever goes wrong on the way, the client sends once. It never says that a committed sale
+// had no effect.
 func TestFaultsOnAPaidCall(t *testing.T) {
 	type fault struct {
 		name   string
@@ -297,7 +299,7 @@ func TestFaultsOnAPaidCall(t *testing.T) {
 			}
 			ctx := t.Context()
 			if tc.name == "hang" {
-				if _, err := client.Inventory(ctx); err != nil { // so that a token is there
+				if _, err := client.Inventory(ctx); err != nil { // get a token first
 					t.Fatal(err)
 				}
 				var cancel context.CancelFunc
@@ -351,7 +353,7 @@ func TestExpiredTokenIsRenewedForReadsAndReportedForSales(t *testing.T) {
 	if _, err := client.Inventory(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := world.Advance(25 * time.Hour); err != nil { // the client's clock stays where it is
+	if err := world.Advance(25 * time.Hour); err != nil { // the client's clock does not move
 		t.Fatal(err)
 	}
 	p := permit()

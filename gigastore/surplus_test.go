@@ -16,7 +16,7 @@ const (
 	surplus400 = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"message\":\"x\"}"
 )
 
-// What follows a refusal on its connection, or fails to, decides whether it is believed.
+// TestAnswerNeedsTheEndOfItsConnection: a refusal is believed only if its connection ends with it.
 func TestAnswerNeedsTheEndOfItsConnection(t *testing.T) {
 	truth := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 		len(saleJSON(testToken)), saleJSON(testToken))
@@ -52,9 +52,10 @@ func TestAnswerNeedsTheEndOfItsConnection(t *testing.T) {
 	}
 }
 
-// A vendor that speaks first is sent nothing: what it says cannot be an answer.
+// TestVendorThatSpeaksFirst: if a vendor sends bytes before the request, the client sends nothing. Such bytes cannot
+// be the answer.
 func TestVendorThatSpeaksFirst(t *testing.T) {
-	for range 100 { // the look can be missed where the machine is slower than it is long
+	for range 100 { // a machine slower than firstLook can miss the bytes, so try again
 		conn := &spokenConn{unread: []byte(surplus400)}
 		client := newTestClient(t, Config{BaseURL: "http://127.0.0.1:1", Dial: conn.dial})
 		client.tokens.current, client.tokens.renewAt = "token", time.Now().Add(time.Hour)
@@ -66,10 +67,10 @@ func TestVendorThatSpeaksFirst(t *testing.T) {
 			return
 		}
 	}
-	t.Error("a vendor that spoke first was not noticed")
+	t.Error("the client did not notice a vendor that sends before the request")
 }
 
-// spokenConn is a connection on which the vendor has spoken already.
+// spokenConn is a connection on which the vendor has already sent bytes.
 type spokenConn struct {
 	net.Conn
 	unread  []byte

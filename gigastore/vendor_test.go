@@ -24,18 +24,18 @@ const (
 	testIP     = "203.0.113.77"
 )
 
-// rawVendor speaks HTTP over TCP by hand, so that a test can do to a connection what no http.Server would. It answers
-// authentication by itself and hands every other request to the script.
+// rawVendor speaks HTTP over TCP by hand. So a test can do things to a connection that no http.Server does. It
+// answers logins by itself and passes every other request to script.
 type rawVendor struct {
 	t        *testing.T
 	listener net.Listener
 	script   func(c *rawConn, r *http.Request)
 	running  sync.WaitGroup
-	keeps    bool // connections open, whatever the client asks for
+	keeps    bool // keep connections open, whatever the client asks for
 
 	mu       sync.Mutex
 	conns    []net.Conn
-	requests []*http.Request // but authentication
+	requests []*http.Request // without logins
 	bodies   []string
 	logins   int
 }
@@ -43,7 +43,7 @@ type rawVendor struct {
 type rawConn struct {
 	net.Conn
 	reader *bufio.Reader
-	served int // requests before this one
+	served int // requests on this connection before this one
 }
 
 func newRawVendor(t *testing.T, script func(c *rawConn, r *http.Request)) *rawVendor {
@@ -187,7 +187,7 @@ func fixture(t testing.TB, name string) []byte {
 	return bytes.TrimSpace(data)
 }
 
-// pipeNet is a network in memory, for synctest bubbles: what blocks in it blocks durably.
+// pipeNet is a network in memory for synctest bubbles. Blocking in it counts as durable.
 type pipeNet struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -219,7 +219,7 @@ func (p *pipeNet) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// servePipe serves h in memory and returns a client of it.
+// servePipe serves h in memory and returns a client for it.
 func servePipe(t *testing.T, h http.Handler, cfg Config) *Client {
 	t.Helper()
 	network := newPipeNet()

@@ -11,7 +11,7 @@ import (
 func TestControlAPI(t *testing.T) {
 	t.Parallel()
 	w := open(t, nil)
-	w.token = "" // it needs none
+	w.token = "" // the control API needs no token
 
 	reset := w.ok(w.post("/_sandbox/reset", `{"seed": 7, "settings": {"initialCredit": 10.00, "idempotencyKey": "replayed", "latency": "0s", "statuses": {"priceMismatch": 422}}}`)).object(t)
 	if text(t, reset, "idempotencyKey") != "replayed" {

@@ -23,7 +23,7 @@ func (w *world) inject(fault string, params m) {
 	w.must(w.Inject(sandbox.Fault{Path: register, Fault: fault, Params: params}))
 }
 
-// What a test says about the answer to a faulted register.
+// seen checks the answer to a register that a fault has spoiled.
 type seen func(*testing.T, reply)
 
 func status(code int, parts ...string) seen {
@@ -56,8 +56,8 @@ func invalidJSON(t *testing.T, got reply) {
 	}
 }
 
-// TestFaults is the table of faults once more, by what it does: how many sales
-// there are, and what the client saw.
+// TestFaults has one test for each row of the table of faults. It checks how
+// many sales there are and what the client saw.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -116,7 +116,7 @@ func TestFaults(t *testing.T) {
 			if len(w.ArmedFaults()) != 0 {
 				t.Error("the fault is still armed")
 			}
-			w.register(sandbox.ItemWorldwide1GB, "next") // and is over
+			w.register(sandbox.ItemWorldwide1GB, "next") // the fault is over
 		})
 	}
 }
@@ -169,7 +169,7 @@ func TestListFaults(t *testing.T) {
 		w := open(t, nil)
 		threeSales(w)
 		w.must(w.Inject(sandbox.Fault{Path: "/gigastore/*", Fault: test.fault, Params: test.params}))
-		w.ok(w.get(inventory)) // is no list of sales: the fault waits
+		w.ok(w.get(inventory)) // this is not a list of sales, so the fault still waits
 		got := w.get(items)
 		if statusText := fmt.Sprint("status ", got.status); got.status != 200 {
 			if statusText != test.want {
@@ -206,7 +206,7 @@ func TestFaultsQueueInOrder(t *testing.T) {
 	}
 	token := w.token
 	w.token = "stale"
-	got = append(got, w.post(register, order(sandbox.ItemWorldwide1GB, "a")).status) // a true 401 uses no fault up
+	got = append(got, w.post(register, order(sandbox.ItemWorldwide1GB, "a")).status) // a real 401 does not use up a fault
 	w.token = token
 	got = append(got, w.get(inventory).status, w.get(customers).status, w.get(customers).status)
 	if fmt.Sprint(got) != "[503 503 429 401 200 401 200]" {
@@ -315,7 +315,7 @@ func TestCommitLateOutlivesItsClient(t *testing.T) {
 		if len(w.Ledger().Sales) != 0 {
 			t.Error("sold before the delay was over")
 		}
-		// The first call still runs, so its key is taken.
+		// The first call is still running, so its key is reserved.
 		w.refused(w.post(register, body, "idempotency-key", "k"), 409, sandbox.SentenceKeyRunning)
 		<-time.After(time.Minute)
 		synctest.Wait()
@@ -335,7 +335,7 @@ func TestRefusedLateCommitGivesItsKeyBack(t *testing.T) {
 		w := inMemory(t, replayed)
 		w.inject("commit_late", m{"answer": true})
 		w.refused(w.post(register, order("nothing", "a"), "idempotency-key", "k"), 404, sandbox.SentenceInventoryItemNotFound)
-		synctest.Wait() // it is answered before its key is given back
+		synctest.Wait() // the first call is answered before its key is released
 		w.ok(w.post(register, order(sandbox.ItemWorldwide1GB, "a"), "idempotency-key", "k"))
 	})
 }
@@ -348,7 +348,7 @@ func TestCloseWaitsForTheCommitThatBegan(t *testing.T) {
 		go w.post(register, order(sandbox.ItemWorldwide1GB, "a"))
 		synctest.Wait()
 		w.holdClock.Store(true)
-		<-time.After(2 * time.Second) // the commit has begun and is held at the clock
+		<-time.After(2 * time.Second) // the commit has begun and waits for the clock
 		closed := make(chan struct{})
 		go func() { _ = w.Close(); close(closed) }()
 		synctest.Wait()
@@ -423,7 +423,7 @@ func TestCloseEndsEveryWait(t *testing.T) {
 				t.Errorf("answered %+v", got)
 			}
 		}
-		if sales := w.Ledger().Sales; len(sales) != 1 { // slow_body's
+		if sales := w.Ledger().Sales; len(sales) != 1 { // the sale of slow_body
 			t.Errorf("%d sales", len(sales))
 		}
 	})

@@ -10,8 +10,8 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// members gives the path of every member of a JSON value. Elements of an array
-// share one path.
+// members returns the path of every member of a JSON value. All elements of an
+// array share one path.
 func members(value any) []string {
 	paths := map[string]bool{}
 	var walk func(prefix string, value any)
@@ -32,8 +32,8 @@ func members(value any) []string {
 	return slices.Sorted(maps.Keys(paths))
 }
 
-// TestBodiesHaveTheMembersOfTheFixtures plays the fixtures' requests and holds
-// the answers against the fixtures' answers.
+// TestBodiesHaveTheMembersOfTheFixtures plays the fixtures' requests and
+// compares the answers with the fixtures' answers.
 func TestBodiesHaveTheMembersOfTheFixtures(t *testing.T) {
 	t.Parallel()
 	w := open(t, nil)
@@ -62,7 +62,7 @@ func TestBodiesHaveTheMembersOfTheFixtures(t *testing.T) {
 	same("register-response-on-demand", demand)
 
 	customer := m{"customerUid": text(t, now.object(t), "customer", "uid")}
-	// The fixture's price is that of the 50 MB package.
+	// The fixture has the price of the 50 MB package.
 	same("top-up-response", w.post(topUp, request("top-up-request", m{"customerUid": customer["customerUid"], "inventoryItemId": sandbox.ItemWorldwide50MB})))
 	domains := w.get(customers + "/" + customer["customerUid"].(string) + "/profile-domains").object(t)["customerProfileDomains"].([]any)
 	customer["customerProfileDomainId"] = text(t, domains[0], "id")
@@ -80,8 +80,8 @@ func TestBodiesHaveTheMembersOfTheFixtures(t *testing.T) {
 	w.ok(w.do(t.Context(), http.MethodPut, inventory+"/"+sandbox.ItemWorldwide1GB, fixture(t, "inventory-item-update-request")))
 }
 
-// TestErrorShapesHaveTheMembersOfTheFixtures compares with the error fixtures,
-// which wrap the body in status and content type.
+// TestErrorShapesHaveTheMembersOfTheFixtures compares answers with the error
+// fixtures, which wrap the body together with status and content type.
 func TestErrorShapesHaveTheMembersOfTheFixtures(t *testing.T) {
 	t.Parallel()
 	for shape, name := range map[sandbox.ErrorShape]string{

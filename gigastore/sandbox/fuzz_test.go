@@ -25,7 +25,7 @@ func played(box *sandbox.Sandbox, path, token string, body []byte) *httptest.Res
 	return recorder
 }
 
-// FuzzRegister: any body is either one sale at the catalogue's price, or a
+// FuzzRegister: every body gives either one sale at the catalogue's price, or a
 // refusal that spends nothing.
 func FuzzRegister(f *testing.F) {
 	for _, name := range []string{"register-request", "top-up-request", "top-up-with-profile-request"} {
@@ -61,8 +61,8 @@ func FuzzRegister(f *testing.F) {
 	})
 }
 
-// FuzzControl: any body is taken or refused with a sentence, and what is taken
-// leaves a sandbox that answers.
+// FuzzControl: every body is accepted, or refused with a sentence. After an
+// accepted one the sandbox still answers.
 func FuzzControl(f *testing.F) {
 	f.Add("faults", []byte(`{"path":"/gigastore/activations/register","fault":"reset_before","count":3,"params":{"afterBytes":"request"}}`))
 	f.Add("faults", []byte(`{"path":"/gigastore/*","fault":"slow_body","params":{"interval":"1h","bytes":1}}`))

@@ -33,10 +33,10 @@ const (
 	inventory    = "/gigastore/products/inventory"
 )
 
-// began is the base clock of every test that does not bring its own.
+// began is the base clock of all tests that do not set their own.
 var began = time.Date(2026, 3, 1, 12, 30, 15, 123_456_789, time.UTC)
 
-// world is a sandbox behind a real HTTP server, and a client with a token.
+// world is a sandbox behind a real HTTP server, with a client that has a token.
 type world struct {
 	*sandbox.Sandbox
 	t      *testing.T
@@ -44,11 +44,11 @@ type world struct {
 	client *http.Client
 	token  string
 
-	holdClock atomic.Bool // makes the sandbox's base clock wait for blocked
+	holdClock atomic.Bool // the sandbox's base clock waits for blocked
 	blocked   chan struct{}
 }
 
-// m is a JSON object, with numbers as json.Number.
+// m is a JSON object. Its numbers are json.Number.
 type m = map[string]any
 
 func open(t *testing.T, change func(*sandbox.Settings)) *world {
@@ -77,7 +77,7 @@ func serve(t *testing.T, config sandbox.Config) *world {
 	return w
 }
 
-// inMemory serves without a network, for tests inside of a synctest bubble.
+// inMemory serves without a network, for tests in a synctest bubble.
 func inMemory(t *testing.T, change func(*sandbox.Settings)) *world {
 	t.Helper()
 	settings := sandbox.DefaultSettings()
@@ -142,12 +142,12 @@ func (l *pipeListener) Close() error {
 
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
 
-// reply is a whole answer.
+// reply is an answer that was read to its end.
 type reply struct {
 	status int
 	header http.Header
 	text   string
-	err    error // of the connection or of reading the body
+	err    error // an error of the connection, or of reading the body
 }
 
 func (r reply) object(t *testing.T) m {
@@ -173,7 +173,7 @@ func decode(t *testing.T, text string, target any) {
 	}
 }
 
-// at walks into nested objects: at(answer, "customer", "uid").
+// at returns a member of nested objects: at(answer, "customer", "uid").
 func at(t *testing.T, value any, path ...string) any {
 	t.Helper()
 	for _, name := range path {
@@ -218,7 +218,7 @@ func (w *world) do(ctx context.Context, method, path string, body any, header ..
 	if reader != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	request.GetBody = nil // net/http would send a request with an Idempotency-Key again
+	request.GetBody = nil // otherwise net/http would repeat a request with an Idempotency-Key
 	request.Header.Set("Authorization", "Bearer "+w.token)
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
@@ -242,7 +242,7 @@ func (w *world) get(path string) reply {
 	return w.do(w.t.Context(), http.MethodGet, path, nil)
 }
 
-// ok expects a 200 that was read to its end.
+// ok expects a 200 that could be read to its end.
 func (w *world) ok(r reply) reply {
 	w.t.Helper()
 	if r.err != nil || r.status != http.StatusOK {
@@ -270,7 +270,7 @@ func (w *world) authenticate() {
 	w.token = text(w.t, auth.object(w.t), "accessToken")
 }
 
-// order is the smallest register request; more members override it.
+// order returns the smallest register request. more adds or replaces members.
 func order(item, metatag string, more ...m) m {
 	body := m{"inventoryItemId": item, "metatag": metatag, "userIp": "203.0.113.24", "userCountry": "GR"}
 	for _, members := range more {
@@ -281,7 +281,7 @@ func order(item, metatag string, more ...m) m {
 
 func mode(word string) m { return m{"activationMode": word} }
 
-// sale is what later steps of a test need of a sale's answer.
+// sale holds what later steps of a test need from a sale's answer.
 type sale struct{ item, customer, iccid string }
 
 func (w *world) sell(path string, body m) sale {
@@ -304,7 +304,7 @@ func (w *world) topUp(of sale, item, metatag string, more ...m) sale {
 	return w.sell(topUp, order(item, metatag, append(more, m{"customerUid": of.customer})...))
 }
 
-// balance reads a package's balance.
+// balance reads a package and returns its balance.
 func (w *world) balance(itemUID string) m {
 	w.t.Helper()
 	record := w.ok(w.get(items + "/" + itemUID)).object(w.t)
@@ -324,14 +324,15 @@ func (w *world) must(err error) {
 	}
 }
 
-// advance moves the clock and gets a new token, for tokens die by that clock.
+// advance moves the clock and gets a new token, because tokens expire on that
+// clock.
 func (w *world) advance(by time.Duration) {
 	w.t.Helper()
 	w.must(w.Advance(by))
 	w.authenticate()
 }
 
-// metatags are those of the ledger, in order.
+// metatags returns the metatags in the ledger, in order.
 func metatags(ledger sandbox.Ledger) string {
 	var all []string
 	for _, sold := range ledger.Sales {

@@ -23,7 +23,7 @@ func TestModesStartWhenTheyShould(t *testing.T) {
 		t.Errorf("NOW: %v", b)
 	}
 	for _, pending := range []sale{first, demand} {
-		// expiresAt is the deadline: the sale and 90 days.
+		// expiresAt is the deadline, 90 days after the sale.
 		if b := w.balance(pending.item); b["activatedAt"] != nil || b["expiresAt"] != "2026-05-30T12:30:15.123Z" {
 			t.Errorf("pending: %v", b)
 		}
@@ -37,7 +37,7 @@ func TestModesStartWhenTheyShould(t *testing.T) {
 	w.must(w.Connect(first.iccid, "JP"))
 	w.ok(w.post(items+"/"+demand.item+"/activate", nil))
 	for _, started := range []sale{first, demand} {
-		// expiresAt is the end of validity from now on.
+		// From now on expiresAt is the end of validity.
 		if b := w.balance(started.item); b["activatedAt"] != "2026-03-02T12:30:15.123Z" || b["expiresAt"] != "2026-04-01T12:30:15.123Z" {
 			t.Errorf("started: %v", b)
 		}
@@ -60,7 +60,7 @@ func TestPendingPackagesStartByThemselvesAtTheDeadline(t *testing.T) {
 	if w.started(first.item) || w.started(demand.item) {
 		t.Fatal("started before the deadline")
 	}
-	w.advance(day) // nobody looked at the moment itself
+	w.advance(day) // past the deadline, at which nobody read anything
 	for _, it := range []sale{first, demand} {
 		if got := w.balance(it.item)["activatedAt"]; got != "2026-05-30T12:30:15.123Z" {
 			t.Errorf("activatedAt %v, want the deadline", got)
@@ -79,17 +79,17 @@ func TestFirstUseStartsInsideTheCoverageOnly(t *testing.T) {
 	bought := w.register(sandbox.ItemEurope5GB, "a", mode("FIRST_USE"))
 	w.must(w.Connect(bought.iccid, "JP"))
 	if w.started(bought.item) {
-		t.Error("started outside of the coverage")
+		t.Error("started outside the coverage")
 	}
 	w.must(w.Connect(bought.iccid, "GR"))
 	if !w.started(bought.item) {
-		t.Error("not started inside of the coverage")
+		t.Error("not started inside the coverage")
 	}
 	if err := w.Connect("8900", ""); err == nil {
 		t.Error("an unknown eSIM connected")
 	}
 	if err := w.Connect(bought.iccid, "Greece"); err == nil {
-		t.Error("a country that is none was taken")
+		t.Error("an invalid country was accepted")
 	}
 }
 
@@ -116,7 +116,7 @@ func TestPendingFirstUseWaitsForActivePackages(t *testing.T) {
 			test.end(w, active)
 			w.must(w.Connect(active.iccid, ""))
 			if !w.started(earlier.item) || w.started(later.item) {
-				t.Error("not the package with the nearest deadline, and it alone, has started")
+				t.Error("the package with the nearest deadline did not start, or not it alone")
 			}
 		})
 	}
@@ -151,7 +151,7 @@ func TestShortestRemainingValidityIsUsedFirst(t *testing.T) {
 	if left(short) != "0" || left(long) != "0.01" || w.started(pending.item) {
 		t.Errorf("left %s and %s", left(short), left(long))
 	}
-	w.must(w.Use(long.iccid, 20_000_000)) // 10 MB more than are active
+	w.must(w.Use(long.iccid, 20_000_000)) // 10 MB more than the active packages have
 	if left(long) != "0" || left(pending) != "0.99" || !w.started(pending.item) {
 		t.Errorf("left %s and %s", left(long), left(pending))
 	}
@@ -228,7 +228,7 @@ func TestRefund(t *testing.T) {
 		t.Errorf("ledger %+v", ledger)
 	}
 	w.refused(w.post(path(kept), nil), 400, sandbox.SentenceRefundNotPossible)
-	w.refused(w.post(path(other), nil), 400, sandbox.SentenceRefundNotPossible) // one a month
+	w.refused(w.post(path(other), nil), 400, sandbox.SentenceRefundNotPossible) // the limit is one refund a month
 	w.refused(w.post(items+"/"+kept.item+"/activate", nil), 400, sandbox.SentenceRefunded)
 	w.advance(100 * day)
 	if w.started(kept.item) {
@@ -261,7 +261,7 @@ func TestTokens(t *testing.T) {
 	w.must(w.Advance(time.Hour - time.Second))
 	w.ok(w.get(inventory))
 	w.must(w.Reset(5, nil))
-	w.ok(w.get(inventory)) // the token outlives the world
+	w.ok(w.get(inventory)) // the token is still valid in the fresh world
 	w.must(w.Advance(time.Hour + time.Second))
 	w.refused(w.get(inventory), 401, sandbox.SentenceUnauthorized)
 	w.ok(w.get("/gigastore/version"))

@@ -11,7 +11,7 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// listed are the metatags of a list of packages, in order.
+// listed returns the metatags of a list of packages, in order.
 func listed(t *testing.T, r reply) string {
 	t.Helper()
 	tags := []string{}
@@ -21,7 +21,8 @@ func listed(t *testing.T, r reply) string {
 	return strings.Join(tags, " ")
 }
 
-// threeSales are a day apart: a (Europe, pending), b and c (worldwide).
+// threeSales sells one package a day: a (Europe, pending), then b and c
+// (worldwide).
 func threeSales(w *world) {
 	w.register(sandbox.ItemEurope5GB, "a", mode("FIRST_USE"))
 	w.advance(day)
@@ -37,7 +38,7 @@ func TestActivatedItemsList(t *testing.T) {
 		name     string
 		settings func(*sandbox.Settings)
 		query    string
-		want     string // metatags, or a sentence of a refusal
+		want     string // metatags, or the sentence of a refusal
 	}{
 		{"newest first", nil, "", "c b a"},
 		{"ascending", nil, "?sort_dir=ASC", "a b c"},
@@ -111,7 +112,7 @@ func TestReadLag(t *testing.T) {
 	if got := w.ok(w.get(customers)).text; got != `{"customers":[]}` {
 		t.Errorf("listed %s", got)
 	}
-	w.topUp(bought, sandbox.ItemWorldwide1GB, "b") // lag is of reads alone
+	w.topUp(bought, sandbox.ItemWorldwide1GB, "b") // the lag only affects reads
 	w.advance(time.Minute)
 	w.ok(w.get(items + "/" + bought.item))
 	w.ok(w.get(customers + "/" + bought.customer))
@@ -202,11 +203,11 @@ func TestInactiveProfilesAreMissedByDefault(t *testing.T) {
 		return len(w.ok(w.get(customers + "/" + bought.customer + query)).object(t)["relatedEsims"].([]any))
 	}
 	if count("") != 0 || count("?only_active_profiles=false") != 1 {
-		t.Error("a fresh profile is seen by default, or never")
+		t.Error("by default a fresh profile is shown, or it is never shown")
 	}
 	w.must(w.Connect(bought.iccid, ""))
 	if count("") != 1 {
-		t.Error("an installed profile is not seen")
+		t.Error("an installed profile is not shown")
 	}
 }
 
@@ -236,7 +237,7 @@ func TestCountriesFlagConnectivityInventory(t *testing.T) {
 	}
 	w.refused(w.get("/gigastore/esim/countries/XX"), 404, sandbox.SentenceCountrySetNotFound)
 	if flag := w.ok(w.get("/gigastore/esim/countries/at/flag")); flag.header.Get("Content-Type") != "image/png" || !strings.HasPrefix(flag.text, "\x89PNG") {
-		t.Error("the flag is no PNG")
+		t.Error("the flag is not a PNG")
 	}
 	w.refused(w.get("/gigastore/esim/countries/xx/flag"), 404, sandbox.SentenceNotFound)
 	bought := w.register(sandbox.ItemWorldwide1GB, "a")

@@ -116,7 +116,7 @@ func TestRefusalsSpendNothing(t *testing.T) {
 			w := open(t, nil)
 			got := w.post(test.path, test.body)
 			if test.status == 413 && got.err != nil {
-				return // the connection may be closed before the client has sent it all
+				return // the sandbox may close the connection before the client has sent everything
 			}
 			w.refused(got, test.status, test.sentence)
 			if l := w.Ledger(); len(l.Sales) != 0 || l.CreditLeft != 1000_00 || l.Requests[test.path] != 1 {
@@ -156,7 +156,7 @@ func TestOneCustomerHasOneCountrySet(t *testing.T) {
 
 func TestParallelRegistersNeverOversellTheCredit(t *testing.T) {
 	t.Parallel()
-	w := open(t, func(s *sandbox.Settings) { s.InitialCredit = 42_50 }) // ten packages of 4.20
+	w := open(t, func(s *sandbox.Settings) { s.InitialCredit = 42_50 }) // enough for ten packages at 4.20
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	statuses := map[int]int{}
@@ -188,7 +188,7 @@ func TestSameSeedSameWorld(t *testing.T) {
 	first := play(w)
 	w.advance(1e18)
 	w.must(w.Reset(1, nil))
-	w.get(items) // reads and authentications do not move the ids
+	w.get(items) // reads and logins do not change the ids
 	w.authenticate()
 	if second := play(w); first != second {
 		t.Errorf("seed 1 gave\n%s\nthen\n%s", first, second)
@@ -250,7 +250,7 @@ func TestSettingsOfASale(t *testing.T) {
 		settings func(*sandbox.Settings)
 		body     m
 		status   int
-		want     string // in the answer
+		want     string // part of the answer
 		mode     sandbox.Mode
 	}{
 		{"on demand becomes now", func(s *sandbox.Settings) { s.OnDemandSingleCountry = sandbox.OnDemandBecomesNow }, greece, 200, `"activationMode":"NOW"`, "NOW"},
