@@ -265,6 +265,9 @@ func readAnswer(t *testing.T, resp *http.Response, reply proto.Message) answer {
 		http: resp.StatusCode, header: resp.Header, traceID: resp.Header.Get("X-Trace-Id"),
 		replayed: strings.Join(resp.Header.Values("Gigagate-Replayed"), ","), reply: reply, text: head.String() + string(text),
 	}
+	if !bytes.HasSuffix(text, []byte("\n")) {
+		t.Errorf("no newline at the end of %q", text)
+	}
 	if got := resp.Header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type is %q", got)
 	}

@@ -34,7 +34,8 @@ const (
 // the gRPC services behind conn.
 func (s *Server) newREST(conn grpc.ClientConnInterface) (http.Handler, error) {
 	mux := runtime.NewServeMux(
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, newStrictJSON()),
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, newStrictJSON(false)),
+		runtime.WithMarshalerOption(prettyMIME, newStrictJSON(true)),
 		runtime.WithIncomingHeaderMatcher(noHeader),
 		runtime.WithOutgoingHeaderMatcher(replayedHeader),
 		runtime.WithOutgoingTrailerMatcher(noHeader),
@@ -75,6 +76,7 @@ type restCall struct {
 	start    time.Time
 	route    *route   // nil until the path has matched
 	fault    *failure // found by a layer that grpc-gateway lets return nothing but text
+	pretty   bool     // the caller asked for an indented answer
 }
 
 type restCallKey struct{}
@@ -156,6 +158,7 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 			return
 		}
 		r.Body = &restBody{ReadCloser: r.Body, call: restCallOf(r.Context())}
+		f := takePretty(r)
 		if s.knownHost != nil && !s.knownHost(r.Host) {
 			s.refuse(w, r, &failure{
 				reason: gigagatev1.ErrorReason_ERROR_REASON_MALFORMED_REQUEST, httpStatus: http.StatusMisdirectedRequest,
@@ -163,8 +166,16 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 			})
 			return
 		}
+		if f != nil {
+			s.refuse(w, r, f)
+			return
+		}
 		if s.isDocs(r) {
 			s.serveDocs(w, r)
+			return
+		}
+		if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			s.serveRoot(w, r)
 			return
 		}
 		// No id has a colon, so an escaped one is that of a verb, as in {id}%3Await.

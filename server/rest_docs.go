@@ -60,6 +60,20 @@ func (s *Server) isDocs(r *http.Request) bool {
 	return s.docs != nil && (strings.HasPrefix(r.URL.Path, docsPath) || r.URL.Path+"/" == docsPath)
 }
 
+// serveRoot leads a person to the documentation, or says what there is.
+func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
+	if s.docs != nil {
+		http.Redirect(w, r, docsPath, http.StatusFound)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, `This is Gigagate, the gateway in front of DENT Gigastore.
+
+The calls are under /v1/, for example GET /v1/inventory.
+The documentation is at /docs/ where the gateway is started with --docs.
+`)
+}
+
 // serveDocs answers for the documentation.
 func (s *Server) serveDocs(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -28,7 +28,7 @@ func (s *Server) restError(
 				w.Header().Set(replayedKey, values[0])
 			}
 		}
-		writeStatus(w, st, httpStatusOf(outcomeOf(st).GetReason()))
+		writeStatus(w, r, st, httpStatusOf(outcomeOf(st).GetReason()))
 		return
 	}
 	call := restCallOf(r.Context())
@@ -40,7 +40,7 @@ func (s *Server) restError(
 		// The in-process channel answers for the server when the caller has gone. The call's line in the
 		// log is that of the interceptors, which the call still goes through.
 		f := brokenOff(call.route, err)
-		writeStatus(w, f.GRPCStatus(), httpStatusOf(f.reason))
+		writeStatus(w, r, f.GRPCStatus(), httpStatusOf(f.reason))
 		return
 	}
 	if _, ok := errors.AsType[*runtime.HTTPStatusError](err); ok || status.Code(err) == codes.InvalidArgument {
@@ -88,11 +88,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
 		method = call.route.rpc
 	}
 	s.logCall(r.Context(), logged{door: doorREST, method: method, start: call.start}, f)
-	writeStatus(w, f.GRPCStatus(), cmp.Or(f.httpStatus, httpStatusOf(f.reason)))
+	writeStatus(w, r, f.GRPCStatus(), cmp.Or(f.httpStatus, httpStatusOf(f.reason)))
 }
 
 // writeStatus writes a google.rpc.Status as JSON.
-func writeStatus(w http.ResponseWriter, st *status.Status, code int) {
+func writeStatus(w http.ResponseWriter, r *http.Request, st *status.Status, code int) {
 	if delay := outcomeOf(st).GetRetryDelay(); delay != nil {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(delay.AsDuration().Seconds()))))
 	}
@@ -101,6 +101,7 @@ func writeStatus(w http.ResponseWriter, st *status.Status, code int) {
 		// A status whose details cannot be printed is still an error to be told.
 		code, body = http.StatusInternalServerError, []byte(`{"code":13,"message":"the error could not be printed"}`)
 	}
+	body = layOut(body, restCallOf(r.Context()).pretty)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	// The caller has gone if this fails, and the outcome is in the log.

@@ -19,10 +19,22 @@ import (
 
 // strictJSON reads request bodies without ignoring anything. grpc-gateway's own marshaler drops
 // what it does not know, so that a misspelt activation mode would become the vendor's default.
-type strictJSON struct{ runtime.JSONPb }
+type strictJSON struct {
+	runtime.JSONPb
+	pretty bool
+}
 
-func newStrictJSON() *strictJSON {
-	return &strictJSON{runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitDefaultValues: true}}}
+func newStrictJSON(pretty bool) *strictJSON {
+	return &strictJSON{runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitDefaultValues: true}}, pretty}
+}
+
+// Marshal writes an answer.
+func (j *strictJSON) Marshal(v any) ([]byte, error) {
+	text, err := j.JSONPb.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return layOut(text, j.pretty), nil
 }
 
 // errBadBody is all that grpc-gateway hears of a fault: it passes on nothing but text. The fault
