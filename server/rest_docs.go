@@ -41,6 +41,7 @@ func docsFiles() (map[string]docsFile, error) {
 		source            string
 	}{
 		{"", "text/html; charset=utf-8", docsPage, "docs/index.html"},
+		{"narrow.css", "text/css; charset=utf-8", docsPage, "docs/narrow.css"},
 		{"start.js", "text/javascript; charset=utf-8", docsPage, "docs/start.js"},
 		{"swagger-ui.css", "text/css; charset=utf-8", static.FS, "swagger-ui.css.gz"},
 		{"swagger-ui-bundle.js", "text/javascript; charset=utf-8", static.FS, "swagger-ui-bundle.js.gz"},

@@ -33,6 +33,10 @@ func TestDocsAreThereWhereTheyShouldBe(t *testing.T) {
 			if !test.there && (got.status != http.StatusNotFound || !strings.Contains(got.body, "ROUTE_NOT_FOUND")) {
 				t.Errorf("%d: %s", got.status, got.body)
 			}
+			root := get(t, "http://"+g.rest+"/") // the client follows where it leads
+			if led := strings.Contains(root.body, "swagger-ui"); root.status != http.StatusOK || led != test.there {
+				t.Errorf("the root: %d %s", root.status, root.body)
+			}
 			if said := strings.Contains(g.out.String(), "http://"+g.rest+"/docs/"); said != test.there {
 				t.Errorf("it said %s", g.out)
 			}
@@ -55,7 +59,7 @@ func TestDocsLoadNothingFromElsewhere(t *testing.T) {
 	docs := "http://" + startGateway(t).rest + "/docs/"
 	page := get(t, docs)
 	parts := loaded.FindAllStringSubmatch(page.body, -1)
-	if len(parts) != 4 {
+	if len(parts) != 5 {
 		t.Errorf("it loads %q", parts)
 	}
 	for _, part := range parts {
@@ -70,7 +74,7 @@ func TestDocsLoadNothingFromElsewhere(t *testing.T) {
 	if !strings.HasPrefix(policy, "default-src 'self';") || strings.Contains(policy, "http") || strings.Contains(policy, "script-src") {
 		t.Errorf("its policy is %q", policy)
 	}
-	for _, name := range []string{"", "start.js"} {
+	for _, name := range []string{"", "start.js", "narrow.css"} {
 		if body := get(t, docs+name).body; strings.Contains(body, "//cdn") || strings.Contains(body, "http") {
 			t.Errorf("%q names another host: %s", name, body)
 		}
