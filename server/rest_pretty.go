@@ -21,7 +21,7 @@ func takePretty(r *http.Request) *failure {
 	r.Header.Del("Accept")
 	var rest []string
 	found := 0
-	for _, pair := range strings.Split(r.URL.RawQuery, "&") {
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
 		key, value, _ := strings.Cut(pair, "=")
 		if name, err := url.QueryUnescape(key); err != nil || name != prettyParameter {
 			rest = append(rest, pair)
