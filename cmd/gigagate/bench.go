@@ -22,10 +22,12 @@ import (
 // benchCommand puts load on a running gateway. Every call is a purchase, so the number of them has
 // no default.
 type benchCommand struct {
-	Count       int    `required:"" placeholder:"N" help:"How many packages to buy. Each spends credit, unless the gateway sells from a sandbox."`
-	Concurrency int    `default:"64" help:"Calls under way at a time (default ${default})."`
-	Connections int    `default:"4" help:"Connections to share them over (default ${default})."`
-	Item        string `required:"" placeholder:"ID" help:"The inventory item."`
+	Count        int    `required:"" placeholder:"N" help:"How many packages to buy. Each spends credit, unless the gateway sells from a sandbox."`
+	Concurrency  int    `default:"64" help:"Calls under way at a time (default ${default})."`
+	Connections  int    `default:"4" help:"Connections to share them over (default ${default})."`
+	Item         string `required:"" placeholder:"ID" help:"The inventory item."`
+	EmptySandbox bool   `name:"empty-sandbox" help:"Buy also where that takes more than half of the credit that the sandbox has left."`
+	sandboxSettings
 	clientSettings
 }
 
@@ -52,6 +54,9 @@ func (c *benchCommand) Run(ctx context.Context, to console) error {
 		}
 		conns = append(conns, conn)
 	}
+	if err := c.announce(ctx, to, conns[0]); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	load := &load{run: ulid.MustNew(ulid.Now(), rand.Reader).String(), outcomes: map[string]int{}}
@@ -61,7 +66,9 @@ func (c *benchCommand) Run(ctx context.Context, to console) error {
 		client := gigagatev1.NewActivationServiceClient(conns[i%len(conns)])
 		workers.Go(func() { load.work(ctx, client, c) })
 	}
-	progress.Go(func() { load.tell(ctx, to.err, c.Count, began) })
+	if isTerminal(to.err) {
+		progress.Go(func() { load.tell(ctx, to.err, c.Count, began) })
+	}
 	workers.Wait()
 	elapsed := time.Since(began)
 	cancel()
@@ -121,15 +128,23 @@ func (l *load) tell(ctx context.Context, w io.Writer, count int, began time.Time
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
-		done := l.done.Load()
-		fmt.Fprintf(w, "\r%d of %d, %.0f/s ", done, count, float64(done)/max(time.Since(began).Seconds(), 0.001))
+		fmt.Fprintf(w, "\r\x1b[K%s", progressText(int(l.done.Load()), count, time.Since(began)))
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			fmt.Fprintln(w)
+			fmt.Fprint(w, "\r\x1b[K") // the report says the rest
 			return
 		}
 	}
+}
+
+// progressText says how far a run is. It promises nothing before the first calls have ended.
+func progressText(done, count int, elapsed time.Duration) string {
+	if done == 0 || elapsed <= 0 {
+		return fmt.Sprintf("%d of %d", done, count)
+	}
+	left := time.Duration(float64(elapsed) / float64(done) * float64(count-done))
+	return fmt.Sprintf("%d of %d, %.0f/s, %v left", done, count, float64(done)/elapsed.Seconds(), left.Round(time.Second))
 }
 
 // report prints what came of the calls. It is an error that not all of them bought.

@@ -55,7 +55,7 @@ type registerCommand struct {
 	IP      string `name:"ip" field:"user_ip" required:"" placeholder:"ADDR" help:"The end user's own address."`
 	Country string `field:"user_country" required:"" placeholder:"CC" help:"The end user's country of residence, ISO 3166-1 alpha-2."`
 	Email   string `field:"customer_email" placeholder:"ADDR" help:"The end user's e-mail."`
-	clientSettings
+	callSettings
 }
 
 // Run makes the call.
@@ -87,7 +87,7 @@ type topUpCommand struct {
 	IP         string `name:"ip" field:"new_profile.user_ip" placeholder:"ADDR" help:"The end user's own address, with --new-profile."`
 	Country    string `field:"new_profile.user_country" placeholder:"CC" help:"The end user's country of residence, with --new-profile."`
 	Dedicated  bool   `field:"new_profile.dedicated" help:"Ask for a profile of its own domain, with --new-profile."`
-	clientSettings
+	callSettings
 }
 
 // Validate refuses flags that would be ignored.
@@ -124,7 +124,7 @@ func (c *topUpCommand) Run(ctx context.Context, to console) error {
 // activateCommand starts a package.
 type activateCommand struct {
 	UID string `arg:"" name:"uid" field:"uid" help:"The activated item."`
-	clientSettings
+	callSettings
 }
 
 // Run makes the call.
@@ -138,7 +138,7 @@ func (c *activateCommand) Run(ctx context.Context, to console) error {
 type inventoryCommand struct {
 	PageSize  int32  `name:"page-size" field:"page_size" default:"1000" help:"At most so many (default ${default}, which is the most)."`
 	PageToken string `name:"page-token" field:"page_token" placeholder:"TOKEN" help:"nextPageToken of the page before."`
-	clientSettings
+	callSettings
 }
 
 // Run makes the call.

@@ -157,8 +157,22 @@ func TestHealthAsksTheGateway(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	if got := gigagate(t, "version"); got.status != 0 || strings.TrimSpace(got.out) != version() || version() == "" {
-		t.Errorf("%+v", got)
+	for _, line := range []string{"version", "--version", "serve --version", "register --version"} {
+		if got := gigagate(t, strings.Fields(line)...); got != (command{0, version() + "\n", ""}) || version() == "" {
+			t.Errorf("%s: %+v", line, got)
+		}
+	}
+}
+
+// Without arguments there is help, and still a wrong usage: a script that asks for nothing has made a mistake.
+func TestHelpWithoutArguments(t *testing.T) {
+	t.Parallel()
+	asked := gigagate(t, "--help")
+	if asked.status != 0 || !strings.Contains(asked.out, "Run the gateway.") || asked.err != "" {
+		t.Errorf("--help: %+v", asked)
+	}
+	if got := gigagate(t); got != (command{exitUsage, "", asked.out}) {
+		t.Errorf("nothing: %+v", got)
 	}
 }
 
@@ -172,7 +186,6 @@ func TestUsage(t *testing.T) {
 		args []string
 		says string
 	}{
-		{"nothing", nil, "expected one of"},
 		{"unknown command", []string{"purchase"}, `did you mean "purchases"?`},
 		{"unknown flag", []string{"serve", "--sandbox", "--grpc-lisen=127.0.0.1:0"}, "unknown flag --grpc-lisen"},
 		{"unknown level", []string{"serve", "--sandbox", "--log-level=loud"}, "--log-level"},

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
 	"time"
@@ -16,7 +13,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"gigagate.internal/clients/go/client"
@@ -29,6 +25,12 @@ type clientSettings struct {
 	Timeout time.Duration  `default:"100s" help:"How long to wait for the answer, retries included (default ${default})."`
 }
 
+// callSettings are the flags of every command that prints an answer of a gateway.
+type callSettings struct {
+	clientSettings
+	outputSettings
+}
+
 // dial makes a connection to the gateway. It connects when first used. It does not repeat calls by
 // itself: call tells the person of each time.
 func (s clientSettings) dial() (*grpc.ClientConn, error) {
@@ -38,8 +40,8 @@ func (s clientSettings) dial() (*grpc.ClientConn, error) {
 // invocation is one call of the contract.
 type invocation func(context.Context, grpc.ClientConnInterface) (proto.Message, error)
 
-// call makes a call that has an effect, and prints the answer as JSON.
-func (s clientSettings) call(ctx context.Context, to console, invoke invocation) error {
+// call makes a call that has an effect, and prints the answer.
+func (s callSettings) call(ctx context.Context, to console, invoke invocation) error {
 	answer, err := s.repeat(ctx, to, false, invoke)
 	if told, ok := errors.AsType[*callError](err); ok && told.mayHaveEffect() {
 		return effectError{told}
@@ -47,7 +49,7 @@ func (s clientSettings) call(ctx context.Context, to console, invoke invocation)
 	if err != nil {
 		return err
 	}
-	if err := printJSON(to.out, answer); err != nil {
+	if err := s.print(to, answer); err != nil {
 		return effectError{fmt.Errorf("it took effect%s, and the answer cannot be written: %w", subject(answer), err)}
 	}
 	return nil
@@ -70,13 +72,13 @@ func subject(answer proto.Message) string {
 	return text
 }
 
-// read makes a call that changes nothing, whatever comes of it, and prints the answer as JSON.
-func (s clientSettings) read(ctx context.Context, to console, invoke invocation) error {
+// read makes a call that changes nothing, whatever comes of it, and prints the answer.
+func (s callSettings) read(ctx context.Context, to console, invoke invocation) error {
 	answer, err := s.repeat(ctx, to, true, invoke)
 	if err != nil {
 		return err
 	}
-	return printJSON(to.out, answer)
+	return s.print(to, answer)
 }
 
 // repeat makes one call, again while the gateway says when to come back and there is time to.
@@ -109,20 +111,6 @@ func (s clientSettings) repeat(ctx context.Context, to console, read bool, invok
 		}
 		earlier = told.mayHaveEffect()
 	}
-}
-
-// printJSON prints message indented. protojson's own indentation varies from build to build.
-func printJSON(w io.Writer, message proto.Message) error {
-	text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(message)
-	if err != nil {
-		return err
-	}
-	var indented bytes.Buffer
-	if err := json.Indent(&indented, text, "", "  "); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(w, indented.String())
-	return err
 }
 
 // callError is an error of the gateway, as a person at a terminal wants to read it.

@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore/sandbox"
 )
 
 // words are a command as it is typed.
@@ -48,6 +51,29 @@ func TestAddressesNeedAPort(t *testing.T) {
 	})
 	if found < 15 {
 		t.Errorf("%d flags with an address", found)
+	}
+}
+
+// TestOrdersAreNotFilledFromTheEnvironment: a variable left over from another order fills no field and is no guard of this one.
+func TestOrdersAreNotFilledFromTheEnvironment(t *testing.T) {
+	eachFlag(t, func(line []string, flag *kong.Flag) {
+		setting := line[len(line)-1] == "serve" || flag.Name == "address" || flag.Name == "timeout" || flag.Name == "sandbox-address"
+		if flag.Name == "help" || flag.Name == "version" {
+			setting = false
+		}
+		if has := len(flag.Envs) > 0 && len(flag.Tag.Envs) > 0; has != setting {
+			t.Errorf("%v --%s: that it has a variable is %v", line, flag.Name, has)
+		}
+	})
+	g := startGateway(t)
+	for _, name := range []string{"REQUEST_ID", "ITEM", "METATAG", "MODE", "MAX_PURCHASE_PRICE", "EXPECTED_PRICE", "EMAIL", "OUTPUT"} {
+		t.Setenv("GIGAGATE_"+name, "0.01")
+	}
+	sold := decode(t, gigagate(t, "register", "--address="+g.grpc, "--item="+sandbox.ItemWorldwide1GB, "--metatag=text",
+		"--ip=203.0.113.24", "--country=GR"), &gigagatev1.RegisterResponse{})
+	kept := decode(t, g.purchases(t, "get", sold.GetPurchaseId()), &gigagatev1.GetPurchaseResponse{})
+	if len(kept.GetPurchase().GetRequestId()) != 26 {
+		t.Errorf("%v", kept)
 	}
 }
 

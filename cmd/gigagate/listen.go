@@ -73,9 +73,21 @@ func serveGRPC(server *grpc.Server, listener net.Listener) error {
 	return nil
 }
 
+// adminPages is what the root of the admin port says.
+const adminPages = `This is the admin port of Gigagate.
+
+/healthz       whether the process lives, and its version
+/readyz        whether new calls are welcome, and what is wrong with the vendor
+/metrics       metrics for Prometheus
+/debug/pprof/  profiles of the running process
+`
+
 // newAdmin answers what operators and orchestrators ask.
 func newAdmin(ready func(context.Context) error, vendorProblems func() []string, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(adminPages))
+	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok " + version() + "\n"))
 	})

@@ -15,19 +15,22 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// commandLine is the whole command line. Every flag of it can be given as an environment variable
-// instead: --grpc-listen is GIGAGATE_GRPC_LISTEN.
+// commandLine is the whole command line. Flags that say how to serve and where to call can be given as
+// environment variables instead: --grpc-listen is GIGAGATE_GRPC_LISTEN.
 type commandLine struct {
-	Serve     serveCommand     `cmd:"" help:"Run the gateway."`
-	Sandbox   sandboxCommand   `cmd:"" help:"Run the sandbox alone: a stand-in for Gigastore that sells nothing real."`
-	Register  registerCommand  `cmd:"" help:"Sell a first package. Spends credit."`
-	TopUp     topUpCommand     `cmd:"" name:"top-up" help:"Sell a further package to a customer. Spends credit."`
-	Activate  activateCommand  `cmd:"" help:"Start the clock of a package already bought. Free, irreversible."`
-	Inventory inventoryCommand `cmd:"" help:"List what can be sold."`
-	Purchases purchasesCommand `cmd:"" help:"Read and settle purchases."`
-	Bench     benchCommand     `cmd:"" help:"Put load on a running gateway: buys packages, and tells throughput, latency and outcomes."`
-	Health    healthCommand    `cmd:"" help:"Ask a running gateway whether it serves; exit status 0 if so."`
-	Version   versionCommand   `cmd:"" help:"Print the version."`
+	ShowVersion versionFlag `name:"version" help:"Print the version."`
+
+	Serve      serveCommand      `cmd:"" help:"Run the gateway."`
+	Sandbox    sandboxCommands   `cmd:"" help:"Run the sandbox alone, a stand-in for Gigastore that sells nothing real; or control a running one."`
+	Register   registerCommand   `cmd:"" help:"Sell a first package. Spends credit."`
+	TopUp      topUpCommand      `cmd:"" name:"top-up" help:"Sell a further package to a customer. Spends credit."`
+	Activate   activateCommand   `cmd:"" help:"Start the clock of a package already bought. Free, irreversible."`
+	Inventory  inventoryCommand  `cmd:"" help:"List what can be sold."`
+	Purchases  purchasesCommand  `cmd:"" help:"Read and settle purchases."`
+	Bench      benchCommand      `cmd:"" help:"Put load on a running gateway: buys packages, and tells throughput, latency and outcomes."`
+	Health     healthCommand     `cmd:"" help:"Ask a running gateway whether it serves; exit status 0 if so."`
+	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in a shell."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // Exit statuses beside 0. With exitFailed nothing was bought or changed, with exitIndeterminate
@@ -70,16 +73,38 @@ func newParser(line *commandLine, to console, exited func(status int)) (*kong.Ko
 		kong.Name("gigagate"),
 		kong.Description("The activation gateway in front of DENT Gigastore."),
 		kong.DefaultEnvars("GIGAGATE"),
+		kong.PostBuild(takeVariablesFromOrders),
 		kong.Writers(to.out, to.err),
 		kong.Exit(exited),
 		kong.UsageOnError(),
 	)
 }
 
+// takeVariablesFromOrders leaves an environment variable to the flags of servers, and to those that say where and how long to
+// call. A variable that is left over from another order must not fill the fields of this one.
+func takeVariablesFromOrders(k *kong.Kong) error {
+	take := func(flag *kong.Flag) { flag.Envs, flag.Tag.Envs = nil, nil }
+	for _, flag := range k.Model.Flags {
+		take(flag)
+	}
+	for _, leaf := range k.Model.Leaves(false) {
+		for _, flag := range leaf.Flags {
+			if leaf.Name != "serve" && flag.Name != "address" && flag.Name != "timeout" && flag.Name != "sandbox-address" {
+				take(flag)
+			}
+		}
+	}
+	return nil
+}
+
 // run is the program; it returns the exit status.
 func run(ctx context.Context, args []string, to console) int {
 	var line commandLine
-	exited := -1
+	exited, helped := -1, 0
+	if len(args) == 0 {
+		// Help that nobody asked for is no answer, and a script that runs this has made a mistake.
+		args, to.out, helped = []string{"--help"}, to.err, exitUsage
+	}
 	parser, err := newParser(&line, to, func(status int) { exited = status })
 	if err != nil {
 		fmt.Fprintln(to.err, "gigagate:", err)
@@ -87,7 +112,7 @@ func run(ctx context.Context, args []string, to console) int {
 	}
 	parsed, err := parser.Parse(args)
 	if exited >= 0 {
-		return exited // --help has printed what was asked for
+		return max(exited, helped) // --help or --version has printed what was asked for
 	}
 	if err != nil {
 		fmt.Fprintln(to.err, "gigagate:", withoutArguments(err))

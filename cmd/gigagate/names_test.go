@@ -42,17 +42,19 @@ func settings(t *testing.T) (flags, variables map[string]bool) {
 	t.Helper()
 	flags, variables = map[string]bool{}, map[string]bool{secretVariable: true}
 	for _, command := range []string{
-		"serve", "sandbox", "register", "top-up", "activate", "inventory", "purchases get", "purchases list",
+		"serve", "sandbox serve", "sandbox fault", "sandbox clock", "sandbox ledger", "sandbox reset", "completion", "register", "top-up", "activate", "inventory", "purchases get", "purchases list",
 		"purchases wait", "purchases resolve", "bench", "health",
 	} {
 		help := gigagate(t, append(strings.Fields(command), "--help")...)
 		for _, match := range regexp.MustCompile(`(?m)^ +(?:-h, )?--(?:\[no-\])?([a-z-]+)`).FindAllStringSubmatch(help.out, -1) {
 			flags[match[1]] = true
-			variables["GIGAGATE_"+strings.ToUpper(strings.ReplaceAll(match[1], "-", "_"))] = true
+		}
+		for _, match := range regexp.MustCompile(`\(\$(GIGAGATE_[A-Z_]+)\)`).FindAllStringSubmatch(help.out, -1) {
+			variables[match[1]] = true
 		}
 	}
-	if len(flags) < 20 {
-		t.Fatalf("%d flags: the help is not read", len(flags))
+	if len(flags) < 20 || len(variables) < 20 {
+		t.Fatalf("%d flags, %d variables: the help is not read", len(flags), len(variables))
 	}
 	return flags, variables
 }

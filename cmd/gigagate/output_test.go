@@ -86,6 +86,7 @@ func runUnread(t *testing.T, gone func(*testing.T, *exec.Cmd, bool), both bool, 
 func TestNobodyReadsTheAnswer(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
+	other := startGateway(t)
 	sold := decode(t, g.sell(t, "order-1", "--mode=on-demand"), &gigagatev1.RegisterResponse{})
 	sale := []string{"--address=" + g.grpc, "--item=" + sandbox.ItemWorldwide50MB, "--metatag=text"}
 	tests := map[string]struct {
@@ -103,10 +104,15 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 		"purchases resolve": {[]string{sold.GetPurchaseId(), "--nothing-sold", "--operator=maria", "--note=x", "--address=" + g.grpc}, exitIndeterminate},
 		"health":            {[]string{"--address=" + g.grpc}, exitFailed},
 		"version":           {nil, exitFailed},
+		"completion":        {[]string{"bash"}, exitFailed},
+		"sandbox fault":     {[]string{"throttle", "--sandbox-address=" + other.sandbox}, exitIndeterminate},
+		"sandbox clock":     {[]string{"--sandbox-address=" + g.sandbox}, exitFailed},
+		"sandbox ledger":    {[]string{"--sandbox-address=" + g.sandbox}, exitFailed},
+		"sandbox reset":     {[]string{"--sandbox-address=" + other.sandbox}, exitIndeterminate},
 	}
 	for _, leaf := range model(t).Leaves(true) {
 		name := strings.Join(words(leaf), " ")
-		if name == "serve" || name == "sandbox" {
+		if name == "serve" || name == "sandbox serve" {
 			continue // they greet, and answer elsewhere
 		}
 		test, ok := tests[name]
@@ -129,8 +135,10 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 		}
 	}
 	for how, gone := range goneReaders {
-		if status, errs := runUnread(t, gone, false, "--help"); status <= 0 {
-			t.Errorf("--help, %s: exit status %d: %s", how, status, errs)
+		for _, flag := range []string{"--help", "--version"} {
+			if status, errs := runUnread(t, gone, false, flag); status <= 0 {
+				t.Errorf("%s, %s: exit status %d: %s", flag, how, status, errs)
+			}
 		}
 	}
 }

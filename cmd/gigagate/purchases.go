@@ -24,7 +24,7 @@ type purchasesCommand struct {
 // getPurchaseCommand shows one purchase.
 type getPurchaseCommand struct {
 	ID string `arg:"" name:"id" field:"id" help:"The purchase."`
-	clientSettings
+	callSettings
 }
 
 // Run makes the call.
@@ -41,7 +41,7 @@ type listPurchasesCommand struct {
 	Customer  string `field:"customer_uid" placeholder:"UID" help:"Only those of this customer."`
 	PageSize  int32  `name:"page-size" field:"page_size" default:"50" help:"At most so many (default ${default})."`
 	PageToken string `name:"page-token" field:"page_token" placeholder:"TOKEN" help:"nextPageToken of the page before."`
-	clientSettings
+	callSettings
 }
 
 // Run makes the call.
@@ -63,7 +63,7 @@ func (c *listPurchasesCommand) Run(ctx context.Context, to console) error {
 type waitPurchaseCommand struct {
 	ID  string        `arg:"" name:"id" field:"id" help:"The purchase."`
 	For time.Duration `field:"timeout" default:"30s" help:"How long to wait, up to 60s (default ${default})."`
-	clientSettings
+	callSettings
 }
 
 // Run makes the call. Its exit status is the purchase's: a script ships at 0, may buy anew at 1, and
@@ -97,7 +97,7 @@ type resolvePurchaseCommand struct {
 	Force       bool   `field:"force" help:"With --nothing-sold: do not wait until the vendor's records show it; kept in the history."`
 	Operator    string `field:"operator" required:"" placeholder:"NAME" help:"Who says so, for the history."`
 	Note        string `field:"note" required:"" placeholder:"TEXT" help:"What it rests on, for the history."`
-	clientSettings
+	callSettings
 }
 
 // Validate wants one word, and not two.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore/sandbox"
@@ -161,8 +162,8 @@ func TestBenchCountsWhatCameOfIt(t *testing.T) {
 		!strings.Contains(got.out, "      47  OK\n") || !strings.Contains(got.out, "       3  FailedPrecondition VENDOR_REFUSED\n") {
 		t.Errorf("%+v", got)
 	}
-	if !strings.Contains(got.err, " of 50, ") {
-		t.Errorf("no progress line: %q", got.err)
+	if says := `buys 50 × "eSIM Worldwide 50 MB" for 1.49 USD each, 74.50 USD in all, from the gateway at ` + g.grpc + "\n"; !strings.HasPrefix(got.err, says) || strings.Contains(got.err, "\r") {
+		t.Errorf("it said %q", got.err)
 	}
 	if sales := g.ledger(t).Sales; len(sales) != 47 || sales[0].Requests != 1 {
 		t.Errorf("%d sales", len(sales))
@@ -181,6 +182,43 @@ func TestBenchCountsWhatCameOfIt(t *testing.T) {
 	// What bears no Outcome may have been sold.
 	if got := bench("--count=2", "--address=127.0.0.1:1"); got.status != exitIndeterminate || !strings.Contains(got.out, "       2  Unavailable\n") {
 		t.Errorf("no gateway: %+v", got)
+	}
+}
+
+// TestBenchLeavesTheSandboxItsCredit: what others try things with is used up only where that is asked for.
+func TestBenchLeavesTheSandboxItsCredit(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, "--log-level=error")
+	post(t, "http://"+g.sandbox+"/_sandbox/reset", `{"seed":7,"settings":{"initialCredit":10.00}}`)
+	bench := func(more ...string) command {
+		return gigagate(t, append([]string{"bench", "--address=" + g.grpc, "--sandbox-address=" + g.sandbox, "--item=" + sandbox.ItemWorldwide50MB}, more...)...)
+	}
+	if got := bench("--count=4"); got.status != exitFailed || !strings.Contains(got.err, "more than half of the 10.00 USD that the sandbox at "+g.sandbox) || len(g.ledger(t).Sales) != 0 {
+		t.Errorf("5.96 of 10: %+v", got)
+	}
+	if got := bench("--count=3"); got.status != 0 || len(g.ledger(t).Sales) != 3 {
+		t.Errorf("4.47 of 10: %+v", got)
+	}
+	if got := bench("--count=3", "--empty-sandbox"); got.status != 0 || len(g.ledger(t).Sales) != 6 {
+		t.Errorf("4.47 of 5.53: %+v", got)
+	}
+}
+
+func TestBenchTellsTheTimeLeft(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		done    int
+		elapsed time.Duration
+		says    string
+	}{
+		{0, time.Second, "0 of 1000"},
+		{250, 0, "250 of 1000"},
+		{250, 2 * time.Second, "250 of 1000, 125/s, 6s left"},
+		{1000, 8 * time.Second, "1000 of 1000, 125/s, 0s left"},
+	} {
+		if got := progressText(test.done, 1000, test.elapsed); got != test.says {
+			t.Errorf("%q, want %q", got, test.says)
+		}
 	}
 }
 

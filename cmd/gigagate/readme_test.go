@@ -21,7 +21,7 @@ func TestReadmeWorksAsPasted(t *testing.T) {
 	g := startGateway(t)
 	session{
 		folder:      repository,
-		environment: append(os.Environ(), "GIGAGATE_ADDRESS="+g.grpc, "TMPDIR="+t.TempDir()),
+		environment: append(os.Environ(), "GIGAGATE_ADDRESS="+g.grpc, "GIGAGATE_SANDBOX_ADDRESS="+g.sandbox, "TMPDIR="+t.TempDir()),
 		// The ports are the only thing that differs from what is pasted.
 		instead: strings.NewReplacer("127.0.0.1:8080", g.rest, "127.0.0.1:8089", g.sandbox),
 	}.paste(t, readme)
@@ -54,8 +54,8 @@ func TestReadmeNamesEveryFlag(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"serve", "sandbox", "inventory"} {
-		help := gigagate(t, name, "--help")
+	for _, name := range []string{"serve", "sandbox serve", "sandbox ledger", "inventory"} {
+		help := gigagate(t, append(strings.Fields(name), "--help")...)
 		for _, match := range regexp.MustCompile(`(?m)^ +(?:-h, )?--([a-z-]+)`).FindAllStringSubmatch(help.out, -1) {
 			if match[1] != "help" && !strings.Contains(string(text), "`--"+match[1]+"`") {
 				t.Errorf("the README does not have --%s of %s", match[1], name)

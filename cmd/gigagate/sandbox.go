@@ -17,8 +17,17 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// sandboxCommand runs the sandbox alone.
-type sandboxCommand struct {
+// sandboxCommands run a sandbox, or control one that runs.
+type sandboxCommands struct {
+	Serve  sandboxServeCommand  `cmd:"" default:"withargs" help:"Run the sandbox alone. This is also what gigagate sandbox does."`
+	Fault  sandboxFaultCommand  `cmd:"" help:"Make the next calls of the vendor's API go wrong; without a name, list the faults that there are."`
+	Clock  sandboxClockCommand  `cmd:"" help:"Tell the time of the sandbox, or move it."`
+	Ledger sandboxLedgerCommand `cmd:"" help:"Tell what was really sold, whatever the answers said."`
+	Reset  sandboxResetCommand  `cmd:"" help:"Begin anew, with the whole credit and without faults."`
+}
+
+// sandboxServeCommand runs the sandbox alone.
+type sandboxServeCommand struct {
 	SandboxListen       listenAddress `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"HOST:PORT" help:"Where to listen (default ${default})."`
 	AllowedHosts        []string      `name:"allowed-hosts" placeholder:"NAME,..." help:"Host names, beside localhost and the one listened on, by which it may be addressed."`
 	SandboxSeed         uint64        `name:"sandbox-seed" default:"1" help:"The same seed makes the same world (default ${default})."`
@@ -28,7 +37,7 @@ type sandboxCommand struct {
 }
 
 // Run serves until ctx ends.
-func (c *sandboxCommand) Run(ctx context.Context, to console) error {
+func (c *sandboxServeCommand) Run(ctx context.Context, to console) error {
 	settings := sandbox.DefaultSettings()
 	if c.SandboxSettingsFile != "" {
 		if err := readJSON("--sandbox-settings-file", c.SandboxSettingsFile, func(text []byte) error {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -275,6 +277,15 @@ func TestAdminTellsHealthAndMetrics(t *testing.T) {
 	} {
 		if got := get(t, "http://"+g.admin+path); got.status != http.StatusOK || !strings.Contains(got.body, says) {
 			t.Errorf("%s: %d, want %q in\n%s", path, got.status, says, got.body)
+		}
+	}
+	pages := regexp.MustCompile(`(?m)^/\S+`).FindAllString(get(t, "http://"+g.admin+"/").body, -1)
+	if !slices.Equal(pages, []string{"/healthz", "/readyz", "/metrics", "/debug/pprof/"}) {
+		t.Errorf("the root lists %q", pages)
+	}
+	for _, page := range append(pages, "/nowhere") {
+		if got := get(t, "http://"+g.admin+page); got.status == http.StatusOK == (page == "/nowhere") {
+			t.Errorf("%s: %d", page, got.status)
 		}
 	}
 	// What operators see is not for those who buy.

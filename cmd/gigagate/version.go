@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"runtime/debug"
+
+	"github.com/alecthomas/kong"
 )
 
 // stamped is set by the linker: -X main.stamped=v1.2.3.
@@ -17,6 +19,18 @@ func version() string {
 		return info.Main.Version
 	}
 	return "(devel)"
+}
+
+// versionFlag prints the version in place of running a command.
+type versionFlag bool
+
+// BeforeReset prints it.
+func (versionFlag) BeforeReset(parsed *kong.Context) error {
+	if _, err := fmt.Fprintln(parsed.Stdout, version()); err != nil {
+		return err
+	}
+	parsed.Exit(0)
+	return nil
 }
 
 // versionCommand prints the version.

@@ -419,6 +419,9 @@ var sabotages = []sabotage{
 	{"a secret given as a flag's value is told", []edit{{
 		"cmd/gigagate/main.go", "	return noString.ReplaceAllString(text, ", "	return regexp.MustCompile(`^$`).ReplaceAllString(text, ",
 	}}, program, "TestStartTellsNoSecret"},
+	{"an order is filled from the environment", []edit{{
+		"cmd/gigagate/main.go", "		kong.PostBuild(takeVariablesFromOrders),\n", "",
+	}}, program, "TestOrdersAreNotFilledFromTheEnvironment"},
 	{"a secret given in place of its file is told", []edit{{
 		"cmd/gigagate/vendor.go", "		err = failed.Err // ", "		err = failed // ",
 	}}, program, "TestStartTellsNoSecret"},

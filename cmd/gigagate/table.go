@@ -1,0 +1,233 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+// printTable prints an answer for a person: a list as a table, everything else as a block of its fields that are set.
+func printTable(w io.Writer, answer proto.Message) error {
+	var text strings.Builder
+	switch a := answer.(type) {
+	case *gigagatev1.ListInventoryItemsResponse:
+		inventoryTable(&text, a.GetItems())
+		nextPage(&text, a.GetNextPageToken())
+	case *gigagatev1.ListPurchasesResponse:
+		purchasesTable(&text, a.GetPurchases())
+		nextPage(&text, a.GetNextPageToken())
+	case *gigagatev1.GetPurchaseResponse:
+		fieldBlock(&text, a.GetPurchase())
+		text.WriteString("\n")
+		historyTable(&text, a.GetHistory())
+		if a.GetReconciliation() != nil {
+			text.WriteString("\n" + reconciliationText(a.GetReconciliation()))
+		}
+	default:
+		fieldBlock(&text, answer)
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+func nextPage(text *strings.Builder, token string) {
+	if token != "" {
+		fmt.Fprintf(text, "\nThere are more: --page-token=%s\n", token)
+	}
+}
+
+// rows writes lines of cells in columns.
+func rows(text *strings.Builder, lines ...[]string) {
+	var laidOut strings.Builder
+	table := tabwriter.NewWriter(&laidOut, 0, 0, 2, ' ', 0)
+	for _, cells := range lines {
+		fmt.Fprintln(table, strings.Join(cells, "\t"))
+	}
+	_ = table.Flush() // a strings.Builder takes all
+	for line := range strings.Lines(laidOut.String()) {
+		text.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+}
+
+func inventoryTable(text *strings.Builder, items []*gigagatev1.InventoryItem) {
+	lines := [][]string{{"ID", "NAME", "DATA", "LASTS", "COUNTRIES", "COSTS", "RETAIL"}}
+	for _, item := range items {
+		lasts := cell(item.GetValidity())
+		if item.GetValidityUnlimited() {
+			lasts = "unlimited"
+		}
+		lines = append(lines, []string{
+			item.GetId(), printable(item.GetName()), cell(item.GetSize()), lasts, printable(item.GetCountrySet()),
+			moneyList(item.GetPrices()), moneyList(item.GetRetailPrices()),
+		})
+	}
+	rows(text, lines...)
+}
+
+func purchasesTable(text *strings.Builder, purchases []*gigagatev1.Purchase) {
+	lines := [][]string{{"ID", "MADE", "REQUEST ID", "KIND", "STATE", "REASON", "ACTIVATED ITEM"}}
+	for _, p := range purchases {
+		lines = append(lines, []string{
+			p.GetId(), cell(p.GetCreateTime()), p.GetRequestId(), enumText(p.GetKind()), enumText(p.GetState()),
+			cmp.Or(enumText(p.GetReason()), enumText(p.GetOperatorReason())), p.GetActivatedItemUid(),
+		})
+	}
+	rows(text, lines...)
+}
+
+func historyTable(text *strings.Builder, history []*gigagatev1.PurchaseEvent) {
+	lines := [][]string{{"TIME", "EVENT", "SEND", "STATE", "BY", "EVIDENCE"}}
+	for _, e := range history {
+		// What has no column of its own.
+		rest, _ := proto.Clone(e).(*gigagatev1.PurchaseEvent)
+		rest.Time, rest.Event, rest.Attempt, rest.State, rest.Actor = nil, 0, 0, 0, nil
+		var evidence []string
+		eachSet(rest, func(name string, field protoreflect.FieldDescriptor, value protoreflect.Value) {
+			evidence = append(evidence, name+" "+valueText(field, value))
+		})
+		lines = append(lines, []string{
+			cell(e.GetTime()), enumText(e.GetEvent()), fmt.Sprint(e.GetAttempt()), enumText(e.GetState()), actorText(e.GetActor()), strings.Join(evidence, ", "),
+		})
+	}
+	rows(text, lines...)
+}
+
+// actorText is who caused an event: an operator by name.
+func actorText(actor *gigagatev1.Actor) string {
+	if name := actor.GetOperator(); name != "" {
+		return "operator " + name
+	}
+	return strings.ToLower(enumText(actor.GetType()))
+}
+
+// reconciliationText says why a purchase is not settled.
+func reconciliationText(r *gigagatev1.Reconciliation) string {
+	text := "It is not settled. It waits for " + printable(r.GetMissing()) + ".\n"
+	if r.GetLastReadTime() == nil {
+		text += "This gateway has not read the vendor's records for it yet.\n"
+	} else {
+		text += fmt.Sprintf("The vendor's records were last read at %s: %s.\n", cell(r.GetLastReadTime()), printable(r.GetLastResult()))
+	}
+	if n := r.GetFailedReads(); n > 0 {
+		text += fmt.Sprintf("Reads in a row that did not come to their end: %d.\n", n)
+	}
+	if r.GetNextReadTime() != nil {
+		text += fmt.Sprintf("They are read again at %s at the earliest.\n", cell(r.GetNextReadTime()))
+	}
+	if r.GetOperatorTime() != nil {
+		text += fmt.Sprintf("An operator is asked at %s if nothing changes.\n", cell(r.GetOperatorTime()))
+	}
+	return text
+}
+
+// fieldBlock writes the fields of a message that are set, one a line, and those of the messages in it below their name.
+func fieldBlock(text *strings.Builder, message proto.Message) {
+	var lines [][]string
+	var add func(indent string, message proto.Message)
+	add = func(indent string, message proto.Message) {
+		eachSet(message, func(name string, field protoreflect.FieldDescriptor, value protoreflect.Value) {
+			if field.Message() == nil || field.IsList() || cell(value.Message().Interface()) != "" {
+				lines = append(lines, []string{indent + name, valueText(field, value)})
+				return
+			}
+			lines = append(lines, []string{indent + name})
+			add(indent+"  ", value.Message().Interface())
+		})
+	}
+	add("", message)
+	rows(text, lines...)
+}
+
+// eachSet visits the fields that are set, in the order of the contract.
+func eachSet(message proto.Message, visit func(name string, field protoreflect.FieldDescriptor, value protoreflect.Value)) {
+	m := message.ProtoReflect()
+	for i := range m.Descriptor().Fields().Len() {
+		if field := m.Descriptor().Fields().Get(i); m.Has(field) {
+			visit(strings.ReplaceAll(string(field.Name()), "_", " "), field, m.Get(field))
+		}
+	}
+}
+
+func valueText(field protoreflect.FieldDescriptor, value protoreflect.Value) string {
+	switch {
+	case field.IsList():
+		var all []string
+		for i := range value.List().Len() {
+			all = append(all, fmt.Sprint(value.List().Get(i)))
+		}
+		return printable(strings.Join(all, ", "))
+	case field.Message() != nil:
+		return cell(value.Message().Interface())
+	case field.Enum() != nil:
+		return enumName(field.Enum(), value.Enum())
+	case field.Kind() == protoreflect.BoolKind:
+		return "yes" // or it would not be set
+	}
+	return printable(value.String())
+}
+
+// cell is a message that fits a cell. It is empty for any other.
+func cell(message proto.Message) string {
+	switch m := message.(type) {
+	case *timestamppb.Timestamp:
+		if m != nil {
+			return m.AsTime().Format(time.RFC3339)
+		}
+	case *gigagatev1.Money:
+		return m.GetAmount() + " " + printable(m.GetCurrencyCode())
+	case *gigagatev1.Size:
+		if m != nil {
+			return fmt.Sprint(m.GetValue(), " ", printable(m.GetUnit()))
+		}
+	case *gigagatev1.Validity:
+		if m != nil {
+			return fmt.Sprint(m.GetValue(), " ", printable(m.GetUnit()))
+		}
+	}
+	return ""
+}
+
+func moneyList(prices []*gigagatev1.Money) string {
+	var all []string
+	for _, price := range prices {
+		all = append(all, cell(price))
+	}
+	return strings.Join(all, ", ")
+}
+
+// enumText is the name of an enum's value without the name of the enum; empty where it is unspecified.
+func enumText(value protoreflect.Enum) string { return enumName(value.Descriptor(), value.Number()) }
+
+func enumName(enum protoreflect.EnumDescriptor, number protoreflect.EnumNumber) string {
+	value := enum.Values().ByNumber(number)
+	if value == nil {
+		return fmt.Sprint(number) // of a newer contract
+	}
+	// The value of zero is the name of the enum, and UNSPECIFIED.
+	prefix := strings.TrimSuffix(string(enum.Values().ByNumber(0).Name()), "UNSPECIFIED")
+	name := strings.TrimPrefix(string(value.Name()), prefix)
+	if number == 0 {
+		return ""
+	}
+	return name
+}
+
+// printable is a text of others without what steers a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
