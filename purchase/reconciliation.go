@@ -120,8 +120,12 @@ func (r *reconciler) tellAbsent(p Purchase, scan *sighting) {
 
 // failure is why a read did not come to its end, without anything of the vendor's data.
 func (s *sighting) failure() string {
-	if vendor, ok := errors.AsType[*gigastore.Error](s.err); ok {
-		return vendor.Error()
+	vendor, ok := errors.AsType[*gigastore.Error](s.err)
+	switch {
+	case !ok:
+		return fmt.Sprintf("%T", s.err)
+	case vendor.Status != 0:
+		return fmt.Sprintf("the vendor answered with HTTP status %d", vendor.Status)
 	}
-	return fmt.Sprintf("%T", s.err)
+	return vendor.Error()
 }
