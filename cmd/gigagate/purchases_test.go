@@ -78,7 +78,7 @@ func TestPurchasesCommands(t *testing.T) {
 		{"unknown", []string{"get", "01ARZ3NDEKTSV4RRFFQ69G5FAV"}, exitFailed, "NotFound, reason PURCHASE_NOT_FOUND"},
 		{"no id", []string{"wait", "order-1"}, exitIndeterminate, "InvalidArgument, reason INVALID_FIELD"},
 		{"too long a wait", []string{"wait", id, "--for=2m"}, exitIndeterminate, "--for: must be"},
-		{"too long a page", []string{"list", "--page-size=501"}, exitFailed, "--page-size: must be"},
+		{"a page of less than nothing", []string{"list", "--page-size=-1"}, exitFailed, "--page-size: must be"},
 		{"settled", []string{"resolve", id, "--nothing-sold", "--operator=maria", "--note=x"}, exitIndeterminate, "reason NOT_RESOLVABLE, effect APPLIED"},
 		{"no word", []string{"resolve", id, "--operator=maria", "--note=x"}, exitUsage, "give either --item or --nothing-sold"},
 		{"a forced package", []string{"resolve", id, "--operator=maria", "--note=x", "--item=u", "--force"}, exitUsage, "--force goes with --nothing-sold"},

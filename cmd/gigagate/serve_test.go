@@ -90,8 +90,7 @@ func TestVariablesSetToNothing(t *testing.T) {
 		"ADMIN_LISTEN":       {"serve", "--sandbox", "--journal=sqlite:" + filepath.Join(t.TempDir(), "gigagate.db"), "--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0"},
 		"SANDBOX_LISTEN":     {"sandbox"},
 		"MAX_PURCHASE_PRICE": {"serve", "--sandbox"},
-		"EXPECTED_PRICE":     {"register", "--address=127.0.0.1:1", "--item=a", "--metatag=b", "--ip=c", "--country=d"},
-		"REQUEST_ID":         {"top-up", "--address=127.0.0.1:1", "--item=a", "--metatag=b", "--customer=c"},
+		"ADDRESS":            {"inventory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("GIGAGATE_"+name, "")

@@ -314,7 +314,7 @@ func TestServeRefusesBadJournals(t *testing.T) {
 		{"in memory", "memory:", "must be sqlite:FILE or postgres://…"},
 		{"another database", "mysql://u:s3cret-canary@127.0.0.1/db", "must be sqlite:FILE or postgres://…"},
 		{"no such folder", "sqlite:/nowhere/at/all.db", "no such file or directory"},
-		{"a folder", "sqlite:" + t.TempDir(), "is not a file"},
+		{"a folder", "sqlite:" + t.TempDir(), "is not a regular file"},
 		{"no database", "sqlite:" + writeFile(t, strings.Repeat("no database at all. ", 100)), "not a database"},
 		{"nobody answers", "postgres://u:s3cret-canary@127.0.0.1:1/db?sslmode=disable", "--journal: "},
 		{"PostgreSQL URL that cannot be read", "postgres://u:s3cret-canary@127.0.0.1:port/db", "--journal: "},
