@@ -19,7 +19,7 @@ const (
 	// without the contract's details; so it is above maxBody, whose refusal has them.
 	maxMessage = 4 * maxBody
 	// maxHeaders is the largest header list of a call, as HTTP/2 counts it.
-	maxHeaders = 16 << 10
+	maxHeaders = 8 << 10
 	// maxStreams is how many calls one connection has under way. A client's library waits beyond it.
 	maxStreams = 500
 	// maxCalls is how many calls the gRPC port has under way, over all connections. A call that stops short of the end of

@@ -48,7 +48,7 @@ func newHTTPServer(handler http.Handler, answerWithin time.Duration) *http.Serve
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
+		MaxHeaderBytes:    8 << 10,
 	}
 	if answerWithin > 0 {
 		// It runs from the request's header on, so the time to read the body is part of it.

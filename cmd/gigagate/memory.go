@@ -10,7 +10,7 @@ import (
 
 const (
 	// memoryLimit is what the Go runtime keeps to. Near it garbage is collected more often.
-	memoryLimit = 200 << 20
+	memoryLimit = 180 << 20
 	// memoryKept is how much the process keeps for the next busy moment.
 	memoryKept = 48 << 20
 	// memoryPause is how often unused memory is looked for. What was allocated since then says whether the gateway is busy.

@@ -47,7 +47,7 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 	// Calls whose header lists are as long as they may be, on many connections.
 	"long header lists": func(ctx context.Context, t *testing.T, g *siege) {
 		canary := hpack.HeaderField{Name: "canary", Value: "v"}
-		references := bytes.Repeat([]byte{0x80 | 62}, (16<<10)/(32+7)-20)
+		references := bytes.Repeat([]byte{0x80 | 62}, (8<<10)/(32+7)-20)
 		g.streams(ctx, t, 100, 100, func(r *raw) error { return r.headers(watchMethod, references, canary) })
 	},
 	// Bodies over REST that stop short of their end.
