@@ -253,3 +253,22 @@ func later(a, b time.Time) time.Time {
 	}
 	return b
 }
+
+// seen returns what this process knows of an attempt: the time by which the vendor must show a sale, and the reads that
+// lacked it. For a process that has not seen the attempt before, the time starts now.
+func (r *reconciler) seen(p Purchase) (quietEnd time.Time, a absence) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, ok := r.absences[p.ID]
+	if !ok || a.attempt != p.Attempt {
+		a = absence{attempt: p.Attempt, since: time.Now()}
+	}
+	return later(r.lastByte(p), a.since).Add(r.config.Quiet), a
+}
+
+// keep replaces what is known of an attempt. The reconciler alone writes, and reads without the lock.
+func (r *reconciler) keep(id string, a absence) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.absences[id] = a
+}

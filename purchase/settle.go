@@ -101,21 +101,6 @@ func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *
 	}
 }
 
-// bind journals what was found. Where it is not known whether it was written it asks again: the same
-// event a second time adds nothing to the history, and an alarm goes with the answer. What was not
-// written is left to the next pass, and keeps no other purchase waiting.
-func (r *reconciler) bind(ctx context.Context, p Purchase, change Change) error {
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		_, err := r.engine.bind(ctx, p, change)
-		switch {
-		case err == nil, errors.Is(err, ErrNotWritten), errors.Is(err, ErrIllegal), errors.Is(err, ErrNotFound), errors.Is(err, ErrItemTaken):
-			return err
-		case !r.engine.sleep(ctx, pause):
-			return err
-		}
-	}
-}
-
 // weighAbsence decides what a read that lacks p means.
 func (r *reconciler) weighAbsence(ctx context.Context, p Purchase, scan *sighting) {
 	now := time.Now()

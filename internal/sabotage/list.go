@@ -63,10 +63,10 @@ var sabotages = []sabotage{
 
 	// Looking up and claiming.
 	{"purchase ids can be foretold", []edit{{
-		"purchase/engine.go", "ulid.New(ulid.Now(), entropy)", "ulid.New(ulid.Now(), ulid.DefaultEntropy())",
+		"purchase/id.go", "ulid.New(ulid.Now(), entropy)", "ulid.New(ulid.Now(), ulid.DefaultEntropy())",
 	}}, states, "TestIDsAreUnpredictable"},
 	{"orders of one id are not compared", []edit{{
-		"purchase/engine.go", "; len(fields) > 0 {", "; len(fields) > 100 {",
+		"purchase/buy.go", "; len(fields) > 0 {", "; len(fields) > 100 {",
 	}}, simulation, "TestSameIDAnotherOrder"},
 	{"one field is not compared", []edit{{
 		"purchase/purchase.go",
@@ -82,7 +82,7 @@ var sabotages = []sabotage{
 		"	differ(\"user_ip\", keptPersonal.UserIP != askedPersonal.UserIP)\n	differ(\"expected_price\", ",
 	}}, doors, "TestAddressesAreCanonical"},
 	{"one field of the contract is not sent", []edit{{
-		"purchase/send.go", "			Dedicated: o.Dedicated, CustomerProfileDomainID:", "			CustomerProfileDomainID:",
+		"purchase/owner.go", "			Dedicated: o.Dedicated, CustomerProfileDomainID:", "			CustomerProfileDomainID:",
 	}}, doors, "TestEveryFieldOfAnOrderIsComparedAndSent"},
 	{"an id that could not be looked up was not started", []edit{{
 		"server/orders.go", "		if !journal.LookedUp {\n", "		if false {\n",
@@ -94,28 +94,28 @@ var sabotages = []sabotage{
 		"server/errors.go", " && spec.GetEffect() == notApplied\n", "\n",
 	}}, doors, "TestANewIDIsSafeWhereTheIntentCameToNothing"},
 	{"look up after the guards", []edit{{
-		"purchase/engine.go",
+		"purchase/buy.go",
 		"	kept, err := e.lookup(answer, request.Key)\n",
 		"	if err := e.guard(answer, request.Order); err != nil {\n		return Bought{}, err\n	}\n	kept, err := e.lookup(answer, request.Key)\n",
 	}}, simulation, "TestGuards$"},
 	{"send before the claim is known durable", []edit{{
-		"purchase/send.go",
+		"purchase/buy.go",
 		"		case !e.sleep(ctx, pause):\n			e.disown(claim.ID, \"claim not known durable, nothing sent\")\n",
 		"		case err != nil:\n			return New(claim, time.Now()), true, nil\n		case !e.sleep(ctx, pause):\n			e.disown(claim.ID, \"claim not known durable, nothing sent\")\n",
 	}}, simulation, "TestClaimUnknown"},
 	{"a claim whose answer was lost is somebody else's", []edit{{
-		"purchase/send.go", "			return p, p.ID == claim.ID, nil\n", "			return p, p.ID == claim.ID && !unknown, nil\n",
+		"purchase/buy.go", "			return p, p.ID == claim.ID, nil\n", "			return p, p.ID == claim.ID && !unknown, nil\n",
 	}}, simulation, "TestClaimUnknown"},
 	{"not written now is never written", []edit{{
-		"purchase/send.go", "errors.Is(err, ErrNotWritten) && !unknown:", "errors.Is(err, ErrNotWritten) && (!unknown || true):",
+		"purchase/buy.go", "errors.Is(err, ErrNotWritten) && !unknown:", "errors.Is(err, ErrNotWritten) && (!unknown || true):",
 	}}, simulation, "TestClaimUnknown"},
 	{"a claim is disowned by two writes", []edit{{
-		"purchase/send.go",
+		"purchase/buy.go",
 		"		e.record(e.life, id, Change{Event: Disowned, ",
 		"		e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: evidence})\n		e.record(e.life, id, Change{Event: WindowOver, ",
 	}}, simulation, "TestDisownedAndKilled"},
 	{"a claim that was disowned may be taken up", []edit{{
-		"purchase/send.go",
+		"purchase/buy.go",
 		"		e.record(e.life, id, Change{Event: Disowned, ",
 		"		e.record(e.life, id, Change{Event: AnsweredNoEffect, ",
 	}}, simulation, "TestClaimUnknown"},
@@ -130,7 +130,7 @@ var sabotages = []sabotage{
 		"purchase/guard.go", "			limits = append(limits, *limit)\n", "			return []Price{*limit}\n",
 	}}, simulation, "TestGatewaysPriceLimit"},
 	{"a price limit holds for the first send alone", []edit{{
-		"purchase/send.go", "		refused := e.guardAgain(ctx, p.Order)\n", "		var refused *GuardError\n",
+		"purchase/owner.go", "		refused := e.guardAgain(ctx, p.Order)\n", "		var refused *GuardError\n",
 	}}, simulation, "TestPriceLimitHoldsForEverySend"},
 	{"a negative price is below every limit", []edit{{
 		"purchase/guard.go", "		case !ok, price.Cmp(gigastore.Decimal{}) < 0:\n", "		case !ok:\n",
@@ -144,7 +144,7 @@ var sabotages = []sabotage{
 
 	// Sending.
 	{"a caller who hangs up ends the send", []edit{{
-		"purchase/send.go",
+		"purchase/buy.go",
 		"	work, cancel := endingWith(context.WithoutCancel(answer), e.life)\n",
 		"	work, cancel := endingWith(answer, e.life)\n",
 	}}, simulation, "TestCallerGone"},
@@ -168,10 +168,10 @@ var sabotages = []sabotage{
 		"gigastore/transport.go", "		return errNotEnded\n", "		return nil\n",
 	}}, vendor, "TestAnswerNeedsTheEndOfItsConnection"},
 	{"a 401 is sent again without end", []edit{{
-		"purchase/send.go", " || turnedAway > 1 || ", " || ",
+		"purchase/owner.go", " || turnedAway > 1 || ", " || ",
 	}}, simulation, "TestTurnedAway"},
 	{"refused credentials are waited for", []edit{{
-		"purchase/send.go", " || lasting || ", " || lasting && false || ",
+		"purchase/owner.go", " || lasting || ", " || lasting && false || ",
 	}}, simulation, "TestRefusedCredentials"},
 	{"what the vendor says of a token for now is for good", []edit{{
 		"gigastore/auth.go", "slices.Contains(credentialRefusals, refused.Status)", "(true || slices.Contains(credentialRefusals, refused.Status))",
@@ -203,7 +203,7 @@ var sabotages = []sabotage{
 
 	// Recording.
 	{"an answer is recorded once, or not at all", []edit{{
-		"purchase/send.go",
+		"purchase/record.go",
 		"		if !e.sleep(ctx, pause) {\n			return Purchase{}, false\n		}\n	}\n}\n\nfunc (e *Engine) recordOnce(",
 		"		return Purchase{}, false\n	}\n}\n\nfunc (e *Engine) recordOnce(",
 	}}, simulation, "TestAnswerLostAtRecord"},
@@ -211,14 +211,14 @@ var sabotages = []sabotage{
 		"purchase/evidence.go", "scrub(vendor.Message)", "vendor.Message",
 	}}, states, "TestAnswered"},
 	{"a take-up begins the send window anew", []edit{{
-		"purchase/operate.go",
+		"purchase/owner.go",
 		"		gone := p.LeaseUntil.Add(-e.lease).Sub(p.ClaimedAt)\n", "		gone := 0 * p.LeaseUntil.Sub(p.ClaimedAt)\n",
 	}}, simulation, "TestAcceptedIsTakenUpWithinItsWindow"},
 	{"a lost send may be sent again, in SQL", []edit{{
 		"purchase/postgres/sql.go", "CASE state WHEN 'SENDING' THEN 'UNCERTAIN' ELSE", "CASE state WHEN 'SENDING' THEN 'ACCEPTED' ELSE",
 	}}, simulation, "TestFaultsAloneOnPostgres"},
 	{"what nobody may send waits for ever", []edit{{
-		"purchase/operate.go", "		if gone >= e.window {\n", "		if gone >= e.window && p.Account == e.vendor.Account() {\n",
+		"purchase/owner.go", "		if gone >= e.window {\n", "		if gone >= e.window && p.Account == e.vendor.Account() {\n",
 	}}, simulation, "TestAcceptedOfAnotherAccount"},
 
 	// Reconciling.
@@ -236,10 +236,10 @@ var sabotages = []sabotage{
 		"purchase/settle.go", "	case p.SuccessSeen || unexplained || !older:\n", "	case p.SuccessSeen || unexplained || !older && false:\n",
 	}}, simulation, "TestNotPresumedAbsent"},
 	{"an older witness that was under way at the time", []edit{{
-		"purchase/sighting.go", "return w.SettledAt.After(p.ClaimedAt)", "return false",
+		"purchase/scan.go", "return w.SettledAt.After(p.ClaimedAt)", "return false",
 	}}, simulation, "TestNotPresumedAbsent"},
 	{"a witness that has started vouches for one that has not", []edit{{
-		"purchase/sighting.go",
+		"purchase/scan.go",
 		"		return p.Order.EffectiveMode() == gigastore.ModeNow || record", "		return true || record",
 	}}, simulation, "TestNotPresumedAbsent"},
 	{"no younger witness, and no wait", []edit{{
@@ -249,13 +249,13 @@ var sabotages = []sabotage{
 		"purchase/settle.go", "		a.unproven++\n", "		a.unproven++\n		a.reads++\n",
 	}}, simulation, "TestReadsThatShowNothingDoNotCount"},
 	{"a call under way is not seen by a refusal before the engine", []edit{{
-		"purchase/engine.go", "errors.Is(err, ErrNotFound) && others {", "errors.Is(err, ErrNotFound) && others && err == nil {",
+		"purchase/query.go", "errors.Is(err, ErrNotFound) && others {", "errors.Is(err, ErrNotFound) && others && err == nil {",
 	}}, simulation, "TestRefusedBesideAClaim"},
 	{"a claim whose caller has gone is sent", []edit{{
-		"purchase/send.go", "if err == nil && ours && isOver(answer) {", "if err == nil && ours && answer == nil {",
+		"purchase/buy.go", "if err == nil && ours && isOver(answer) {", "if err == nil && ours && answer == nil {",
 	}}, simulation, "TestRefusedElsewhereDuringAClaim"},
 	{"a list that breaks off is complete", []edit{{
-		"purchase/sighting.go", "someIDs(open))\n			return s\n", "someIDs(open))\n			break\n",
+		"purchase/scan.go", "someIDs(open))\n			return s\n", "someIDs(open))\n			break\n",
 	}}, simulation, "TestNotPresumedAbsent"},
 	{"a success that was seen is forgotten", []edit{
 		{"purchase/settle.go", "	case p.SuccessSeen || unexplained || !older:\n", "	case unexplained || !older:\n"},
@@ -274,37 +274,37 @@ var sabotages = []sabotage{
 		"purchase/settle.go", "			_ = r.bind(ctx, p, change)\n", "			_, _ = r.engine.bind(ctx, p, change)\n",
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
 	{"an operator is not asked for what was journaled unheard", []edit{{
-		"purchase/send.go", "		if unknown && errors.Is(err, ErrIllegal) {\n", "		if unknown && errors.Is(err, ErrNotFound) {\n",
+		"purchase/record.go", "		if unknown && errors.Is(err, ErrIllegal) {\n", "		if unknown && errors.Is(err, ErrNotFound) {\n",
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
 	{"an operator called gateway is the gateway", []edit{{
-		"purchase/operate.go", "change.By = ByOperator(resolution.By)", "change.By = Actor(resolution.By)",
+		"purchase/resolve.go", "change.By = ByOperator(resolution.By)", "change.By = Actor(resolution.By)",
 	}}, simulation, "TestResolveMeetsAnAbsence"},
 	{"an operator's word that came late is nothing", []edit{{
-		"purchase/operate.go", "	if now.State == Failed && change.ItemUID != \"\" {\n", "	if now.State == Failed && change.ItemUID == \"\" {\n",
+		"purchase/resolve.go", "	if now.State == Failed && change.ItemUID != \"\" {\n", "	if now.State == Failed && change.ItemUID == \"\" {\n",
 	}}, simulation, "TestResolveMeetsAnAbsence"},
 	{"an outage that ends leaves work behind", []edit{{
 		"purchase/settle.go", "(p.State == Uncertain || p.Reason.unread())", "p.State == Uncertain",
 	}}, simulation, "TestOutageThatHidNothing"},
 	{"a package without a token is nobody's", []edit{{
-		"purchase/sighting.go", "			s.unexplained[p.ID] = true\n", "			s.unexplained[p.ID] = false\n",
+		"purchase/scan.go", "			s.unexplained[p.ID] = true\n", "			s.unexplained[p.ID] = false\n",
 	}}, simulation, "TestNotPresumedAbsent"},
 	{"another account's records will do", []edit{{
 		"purchase/reconcile.go", "		case r.engine.owns(p.Account):\n", "		case r.engine.owns(p.Account) || true:\n",
 	}}, simulation, "TestAnotherAccount|TestFormerClientIDSaidLate"},
 	{"any account's sale vouches for a former client id", []edit{{
-		"purchase/sighting.go", "		if p.Account != accounts[0] {\n", "		if false {\n",
+		"purchase/scan.go", "		if p.Account != accounts[0] {\n", "		if false {\n",
 	}}, simulation, "TestFormerClientIDOfAnotherAccount"},
 	{"a person's word outweighs records of another account", []edit{{
-		"purchase/absent.go", "	if !r.engine.owns(p.Account) {\n", "	if false {\n",
+		"purchase/resolve.go", "	if !r.engine.owns(p.Account) {\n", "	if false {\n",
 	}}, simulation, "TestFormerClientIDSaidLate"},
 	{"a package without a mark is named for another account's purchase", []edit{{
-		"purchase/operate.go", "	if bearer == \"\" && foreign {\n", "	if false {\n",
+		"purchase/resolve.go", "	if bearer == \"\" && foreign {\n", "	if false {\n",
 	}}, simulation, "TestNewClientIDAndANamedPackage"},
 	{"a package is bound once under each client id", []edit{{
-		"purchase/operate.go", "	change.Aliases = e.aliases(p)\n", "",
+		"purchase/record.go", "	change.Aliases = e.aliases(p)\n", "",
 	}}, simulation, "TestNewClientIDAndANamedPackage"},
 	{"an answer's package is bound once under each client id", []edit{{
-		"purchase/send.go", "change.Lease, change.Aliases = e.lease, e.aliases(p)\n", "change.Lease = e.lease\n",
+		"purchase/record.go", "change.Lease, change.Aliases = e.lease, e.aliases(p)\n", "change.Lease = e.lease\n",
 	}}, simulation, "TestItemTaken"},
 	{"a package is bound once under each name, in SQLite", []edit{{
 		"purchase/sqlite/write.go", "		if taken {\n", "		if false {\n",
@@ -319,22 +319,22 @@ var sabotages = []sabotage{
 		"purchase/settle.go", "	if !plausible(p, record) {\n", "	if false && !plausible(p, record) {\n",
 	}}, simulation, "TestResolveWhatTheVendorMadeOfIt"},
 	{"an operator may name another purchase's package", []edit{{
-		"purchase/operate.go", "bearer != \"\" && bearer != p.ID || ", "",
+		"purchase/resolve.go", "bearer != \"\" && bearer != p.ID || ", "",
 	}}, simulation, "TestResolve$"},
 	{"a claim under way is not seen by a call beside it", []edit{{
-		"purchase/engine.go", "; others && err != nil && !tellsOfKey(err) {", "; others && err == nil {",
+		"purchase/buy.go", "; others && err != nil && !tellsOfKey(err) {", "; others && err == nil {",
 	}}, simulation, "TestRefusedBesideAClaim"},
 	{"a purchase is begun for a caller who is gone", []edit{{
-		"purchase/engine.go", " < LeastTime || answer.Err() != nil {", " < LeastTime {",
+		"purchase/buy.go", " < LeastTime || answer.Err() != nil {", " < LeastTime {",
 	}}, simulation, "TestCallerGoneBeforeTheClaim"},
 	{"a person's word outweighs a success that was seen", []edit{{
-		"purchase/absent.go", "	if p.SuccessSeen {\n", "	if false {\n",
+		"purchase/resolve.go", "	if p.SuccessSeen {\n", "	if false {\n",
 	}}, simulation, "TestNothingSoldAgainstASuccess"},
 	{"a person's word waits for no read", []edit{{
-		"purchase/operate.go", "	} else if !resolution.Force {\n", "	} else if false {\n",
+		"purchase/resolve.go", "	} else if !resolution.Force {\n", "	} else if false {\n",
 	}}, simulation, "TestNothingSoldTooEarly"},
 	{"a person's word waits for one read alone", []edit{{
-		"purchase/absent.go", "	if a.lacked < absentReads-1 {\n", "	if a.lacked < 0 {\n",
+		"purchase/resolve.go", "	if a.lacked < absentReads-1 {\n", "	if a.lacked < 0 {\n",
 	}}, simulation, "TestNothingSoldOnceItIsShown"},
 	{"a journal that hangs keeps the reconciler", []edit{{
 		"purchase/reconcile.go", "bounded(ctx, watchedBudget, func(", "bounded(ctx, time.Hour, func(",
@@ -343,7 +343,7 @@ var sabotages = []sabotage{
 		"purchase/reconcile.go", "	r.alarmAbsent(ctx, watched, scan)\n", "",
 	}}, simulation, "TestLateSaleAfterFailed"},
 	{"the order of a list is left to the vendor", []edit{{
-		"purchase/sighting.go", "ActivatedItems(ctx, newestFirst)", "ActivatedItems(ctx, gigastore.ActivatedItemsQuery{})",
+		"purchase/scan.go", "ActivatedItems(ctx, newestFirst)", "ActivatedItems(ctx, gigastore.ActivatedItemsQuery{})",
 	}}, simulation, "TestCappedListIsReadNewestFirst"},
 	{"only a page of what is open is watched", []edit{{
 		"purchase/sqlite/read.go", "		if len(found) < watchAtOnce {\n", "		if len(found) <= watchAtOnce {\n",
@@ -358,7 +358,7 @@ var sabotages = []sabotage{
 		"purchase/reconcile.go", "		if !errors.Is(err, ErrUnreadableOrder) {\n", "		if err != nil || errors.Is(err, ErrUnreadableOrder) {\n",
 	}}, simulation, "TestOrderOfALaterVersion"},
 	{"a hanging customer hides the list", []edit{{
-		"purchase/sighting.go", "context.WithTimeout(ctx, aroundBudget)", "context.WithCancel(ctx)",
+		"purchase/scan.go", "context.WithTimeout(ctx, aroundBudget)", "context.WithCancel(ctx)",
 	}}, simulation, "TestHangingCustomersDoNotHideTheList"},
 	{"a machine that slept still sends", []edit{{
 		"gigastore/attempt.go", "	return now.After(limit) || now.Round(0).After(limit.Round(0))\n", "	return now.After(limit)\n",
@@ -449,6 +449,6 @@ var sabotages = []sabotage{
 		"purchase/reconciliation.go", "		if !p.Reason.unread() {\n", "		if false {\n",
 	}}, simulation, "TestWhyUncertainOfWhatWasFound"},
 	{"the list of another account shows that nothing was sold", []edit{{
-		"purchase/absent.go", "	if p.Account != r.engine.vendor.Account() && !slices.", "	if false && !slices.",
+		"purchase/resolve.go", "	if p.Account != r.engine.vendor.Account() && !slices.", "	if false && !slices.",
 	}}, simulation, "TestNothingSoldWithAClientIDOfAnotherAccount"},
 }

@@ -1,124 +1,24 @@
 package purchase
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"math"
-	"sync"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"gigagate.internal/gigastore"
-	"gigagate.internal/internal/fairshare"
 )
 
-// Config is what an Engine is made of.
-type Config struct {
-	Journal Journal
-	Vendor  *gigastore.Client
-	Logger  *slog.Logger
-	// SendWindow is how long after the claim a permit may be given.
-	SendWindow time.Duration
-	// Reconcile is how uncertain purchases are settled.
-	Reconcile ReconcileConfig
-	// MaxPurchasePrice is the most that any purchase may cost the reseller, beside what its own order says. nil: any price.
-	MaxPurchasePrice *Price
-	// Instruments may be nil.
-	Instruments *Instruments
-	// Entropy is what purchase ids are made of, crypto/rand's by default.
-	Entropy io.Reader
-}
-
 const (
-	// permitLife is how long after a permit its first byte may leave.
-	permitLife = 10 * time.Second
-	// leaseSlack is what a lease has beyond the longest a send can take.
-	leaseSlack = 30 * time.Second
 	// claimBudget is how long a claim whose commit is unknown is asked for again.
 	claimBudget = 5 * time.Second
-	// journalBudget bounds one call of the journal.
-	journalBudget = 5 * time.Second
 	// AnswerMargin is how long before the caller's deadline the answer leaves. At the deadline
 	// itself gRPC's own status wins, and it carries no details.
 	AnswerMargin = 250 * time.Millisecond
-	// maxOwners bounds the purchases under way in one process. A purchase outlives its caller, so the
-	// number of callers does not bound it.
-	maxOwners = 2000
 	// LeastTime is what must be left beside the margin for anything to be started that cannot be undone.
 	LeastTime = 250 * time.Millisecond
-	// lapsedAtOnce is how many lapsed purchases one transaction takes up.
-	lapsedAtOnce = 100
-	// listBudget bounds a page of a list: a filter may pass over years of purchases.
-	listBudget = 30 * time.Second
 )
-
-// Engine spends: once per key, whatever happens.
-type Engine struct {
-	journal     Journal
-	vendor      *gigastore.Client
-	inventory   *gigastore.InventoryCache
-	logger      *slog.Logger
-	timeout     time.Duration
-	window      time.Duration
-	lease       time.Duration
-	maxPrice    *Price // nil: any
-	reconciler  *reconciler
-	instruments *Instruments
-	entropy     ulid.MonotonicReader
-	watchers    watchers
-	inFlight    inFlight
-
-	// life ends when the engine is closed: work that outlives drain stops there.
-	life context.Context
-	end  context.CancelFunc
-	// waits ends when a drain has nothing left to wait for: what is open then is not settled here.
-	waits    context.Context
-	endWaits context.CancelFunc
-
-	places *fairshare.Limit // for owners
-
-	mu       sync.Mutex
-	draining bool
-	owners   sync.WaitGroup
-	loops    sync.WaitGroup
-}
-
-// NewEngine makes an engine. It does nothing by itself before Start.
-func NewEngine(config Config) *Engine {
-	life, end := context.WithCancel(context.Background())
-	waits, endWaits := context.WithCancel(life)
-	e := &Engine{
-		journal: config.Journal, vendor: config.Vendor, logger: config.Logger,
-		inventory: gigastore.NewInventoryCache(config.Vendor),
-		timeout:   config.Vendor.Timeout(), window: config.SendWindow,
-		lease:       config.SendWindow + permitLife + config.Vendor.Timeout() + leaseSlack,
-		maxPrice:    config.MaxPurchasePrice,
-		instruments: config.Instruments, entropy: increasing(config.random()),
-		watchers: watchers{waiting: map[string]*settlement{}},
-		places:   fairshare.New(maxOwners),
-		life:     life, end: end, waits: waits, endWaits: endWaits,
-	}
-	e.reconciler = newReconciler(e, config.Reconcile)
-	return e
-}
-
-// Start takes up what an earlier process left and keeps settling what is uncertain, until Close.
-func (e *Engine) Start() {
-	e.loops.Go(e.takeUpLapsed)
-	e.loops.Go(e.reconciler.run)
-}
-
-// AnswerWithin is how long a caller without a deadline can wait for an answer.
-func (e *Engine) AnswerWithin() time.Duration {
-	return e.window + permitLife + e.timeout + AnswerMargin
-}
 
 // Request is one call to buy.
 type Request struct {
@@ -215,21 +115,6 @@ func (e *Engine) buy(ctx context.Context, request Request) (Bought, error) {
 	return e.buyNew(answer, request)
 }
 
-// buyNew makes a purchase that the journal has not seen, unless another call makes it first.
-func (e *Engine) buyNew(answer context.Context, request Request) (Bought, error) {
-	id := newID(e.entropy)
-	settlement := e.watchers.join(id)
-	defer e.watchers.leave(id, settlement)
-	claimed, err := e.start(answer, id, request)
-	if err != nil {
-		return Bought{}, err
-	}
-	if !claimed.ours {
-		return e.attach(answer, claimed.purchase, request)
-	}
-	return e.await(answer, settlement, id, longestPoll, false)
-}
-
 // answerContext ends when the answer has to leave.
 func answerContext(ctx context.Context, longest time.Duration) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
@@ -241,38 +126,6 @@ func answerContext(ctx context.Context, longest time.Duration) (context.Context,
 // lookup reads by key even for a caller in a hurry: the answer to a known id needs no time.
 func (e *Engine) lookup(answer context.Context, key Key) (Purchase, error) {
 	return bounded(context.WithoutCancel(answer), journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Lookup(ctx, key) })
-}
-
-// errInFlight: a call of this process may still make a purchase under the key.
-var errInFlight = errors.New("another call with the same key is under way")
-
-// Known is the purchase that a key stands for, or ErrNotFound where there is none and none is under way. It is for refusals
-// that come before Buy.
-func (e *Engine) Known(ctx context.Context, key Key) (Purchase, error) {
-	// In this order: a call that ends in between has its purchase in the journal by then.
-	others := e.inFlight.has(key)
-	p, err := e.lookup(ctx, key)
-	if errors.Is(err, ErrNotFound) && others {
-		err = errInFlight
-	}
-	return p, err
-}
-
-// get is journal.Get, bounded.
-func (e *Engine) get(ctx context.Context, id string) (Purchase, error) {
-	return bounded(ctx, journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
-}
-
-// secrets is journal.Secrets, bounded.
-func (e *Engine) secrets(ctx context.Context, id string) (Secrets, error) {
-	return bounded(ctx, journalBudget, func(ctx context.Context) (Secrets, error) { return e.journal.Secrets(ctx, id) })
-}
-
-// bounded keeps a journal that hangs from keeping what has other means, or other work.
-func bounded[T any](ctx context.Context, budget time.Duration, read func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, budget)
-	defer cancel()
-	return read(ctx)
 }
 
 // mayStart refuses a new purchase that would have to be abandoned.
@@ -288,6 +141,113 @@ func (e *Engine) mayStart(answer context.Context) error {
 		return ErrDeadlineTooShort
 	}
 	return nil
+}
+
+// buyNew makes a purchase that the journal has not seen, unless another call makes it first.
+func (e *Engine) buyNew(answer context.Context, request Request) (Bought, error) {
+	id := newID(e.entropy)
+	settlement := e.watchers.join(id)
+	defer e.watchers.leave(id, settlement)
+	claimed, err := e.start(answer, id, request)
+	if err != nil {
+		return Bought{}, err
+	}
+	if !claimed.ours {
+		return e.attach(answer, claimed.purchase, request)
+	}
+	return e.await(answer, settlement, id, longestPoll, false)
+}
+
+// claimed is what came of a claim: our own purchase, or the one that has the key.
+type claimed struct {
+	purchase Purchase
+	ours     bool
+}
+
+// start claims the key and, if it is ours, leaves the purchase to an owner that runs on the
+// engine's own time. It returns once the claim is known durable, or the answer has to leave.
+func (e *Engine) start(answer context.Context, id string, request Request) (claimed, error) {
+	if err := e.addOwner(request.Client); err != nil {
+		return claimed{}, err
+	}
+	claim := Claim{
+		ID: id, Key: request.Key, Account: e.vendor.Account(),
+		Order: request.Order, Personal: request.Personal, PermitLife: permitLife, Lease: e.lease,
+	}
+	type result struct {
+		claimed claimed
+		err     error
+	}
+	done := make(chan result, 1)
+	work, cancel := endingWith(context.WithoutCancel(answer), e.life)
+	e.inFlight.enter(request.Key)
+	go func() {
+		defer e.ownerDone(request.Client)
+		defer cancel()
+		defer e.survive(work, id)
+		// The journal counts the permit's life from its own, later, start: ours ends first.
+		began := time.Now()
+		p, ours, err := e.claim(work, claim)
+		e.inFlight.leave(request.Key)
+		if err == nil && ours && isOver(answer) {
+			// Its caller may have asked again elsewhere, where the claim could not be seen yet, and have been told that
+			// nothing was started.
+			e.disown(p.ID, "the caller had gone before the claim was durable, nothing sent")
+			err = &UnsettledError{}
+		}
+		done <- result{claimed{p, ours}, err}
+		if err == nil && ours {
+			e.own(work, p, request.Personal, began)
+		}
+	}()
+	select {
+	case r := <-done:
+		return r.claimed, r.err
+	case <-answer.Done():
+		// The id is not told: as long as the claim waits for the journal, nothing is found under it,
+		// and that reads as if nothing would ever come of it.
+		return claimed{}, &UnsettledError{}
+	}
+}
+
+// isOver reports whether a caller waits no more. After a pause of the whole process the clock may know it first.
+func isOver(answer context.Context) bool {
+	deadline, ok := answer.Deadline()
+	return answer.Err() != nil || ok && !time.Now().Before(deadline)
+}
+
+// claim asks for the claim until it is known what became of it. Where that cannot be known,
+// nothing is sent.
+func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimBudget)
+	defer cancel()
+	unknown := false
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		p, _, err := e.journal.Claim(ctx, claim)
+		switch {
+		case err == nil:
+			// An earlier try may have written it, though its answer was lost: the id tells.
+			return p, p.ID == claim.ID, nil
+		case errors.Is(err, ErrNotWritten) && !unknown:
+			return Purchase{}, false, &JournalError{LookedUp: true, Err: err}
+		case !e.sleep(ctx, pause):
+			e.disown(claim.ID, "claim not known durable, nothing sent")
+			return Purchase{}, false, &JournalError{Err: err}
+		}
+		unknown = true
+	}
+}
+
+// disown settles a claim that may have been written although its caller was told otherwise, or waits no more. Nothing was sent
+// for it. It retries until the journal can be reached, and has the place of an owner until then: while a journal
+// takes no writes, callers must not add to what waits for it without end. It is one write: after the first of two, a
+// process could die, and the next process would take the purchase up and send it.
+func (e *Engine) disown(id, why string) {
+	e.places.Hold("")
+	e.loops.Go(func() {
+		defer e.places.Release("")
+		e.record(e.life, id, Change{Event: Disowned, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: Evidence{Note: why}})
+	})
 }
 
 // attach answers for a purchase that exists: it compares, and then waits or replays.
@@ -328,16 +288,6 @@ func (e *Engine) await(answer context.Context, s *settlement, id string, pause t
 	return e.tell(p, secrets.Sale, replayed)
 }
 
-// endingWith is ctx that also ends with another context.
-func endingWith(ctx, other context.Context) (context.Context, context.CancelFunc) {
-	ending, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(other, cancel)
-	return ending, func() {
-		stop()
-		cancel()
-	}
-}
-
 // tell turns a settled purchase into an answer.
 func (e *Engine) tell(p Purchase, text []byte, replayed bool) (Bought, error) {
 	if p.State == Failed {
@@ -354,24 +304,12 @@ func (e *Engine) tell(p Purchase, text []byte, replayed bool) (Bought, error) {
 	return Bought{Purchase: p, Sale: sale, Replayed: replayed}, nil
 }
 
-// newID makes the id of a purchase. Nobody can compute the next id from earlier ones. ulid.Make does not give that: its
-// entropy is seeded with the time of the process's start.
-func newID(entropy ulid.MonotonicReader) string {
-	for {
-		id, err := ulid.New(ulid.Now(), entropy)
-		switch {
-		case err == nil:
-			return id.String()
-		case !errors.Is(err, ulid.ErrMonotonicOverflow): // which begins anew
-			panic(err)
-		}
+// endingWith is ctx that also ends with another context.
+func endingWith(ctx, other context.Context) (context.Context, context.CancelFunc) {
+	ending, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(other, cancel)
+	return ending, func() {
+		stop()
+		cancel()
 	}
-}
-
-func (c Config) random() io.Reader { return cmp.Or[io.Reader](c.Entropy, rand.Reader) }
-
-// increasing makes ids of the same millisecond sort in the order they were made. Each adds up to 64 random bits to the one
-// before.
-func increasing(random io.Reader) ulid.MonotonicReader {
-	return &ulid.LockedMonotonicReader{MonotonicReader: ulid.Monotonic(random, math.MaxUint64)}
 }
