@@ -94,25 +94,25 @@ func (e *Engine) Buy(ctx context.Context, request Request) (Bought, error) {
 }
 
 func (e *Engine) buy(ctx context.Context, request Request) (Bought, error) {
-	answer, cancel := answerContext(ctx, e.AnswerWithin())
+	ctx, cancel := answerContext(ctx, e.AnswerWithin())
 	defer cancel()
-	kept, err := e.lookup(answer, request.Key)
+	kept, err := e.lookup(ctx, request.Key)
 	switch {
 	case err == nil:
-		return e.attach(answer, kept, request)
+		return e.attach(ctx, kept, request)
 	case !errors.Is(err, ErrNotFound):
 		return Bought{}, &JournalError{Err: err}
 	}
-	if err := e.mayStart(answer); err != nil {
+	if err := e.mayStart(ctx); err != nil {
 		return Bought{}, err
 	}
-	if err := e.guard(answer, request.Order); err != nil {
+	if err := e.guard(ctx, request.Order); err != nil {
 		return Bought{}, err
 	}
-	if err := e.mayStart(answer); err != nil { // the guard's reads took time
+	if err := e.mayStart(ctx); err != nil { // the guard's reads took time
 		return Bought{}, err
 	}
-	return e.buyNew(answer, request)
+	return e.buyNew(ctx, request)
 }
 
 // answerContext ends when the answer has to leave.
@@ -124,12 +124,12 @@ func answerContext(ctx context.Context, longest time.Duration) (context.Context,
 }
 
 // lookup reads by key even for a caller in a hurry: the answer to a known id needs no time.
-func (e *Engine) lookup(answer context.Context, key Key) (Purchase, error) {
-	return bounded(context.WithoutCancel(answer), journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Lookup(ctx, key) })
+func (e *Engine) lookup(ctx context.Context, key Key) (Purchase, error) {
+	return bounded(context.WithoutCancel(ctx), journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Lookup(ctx, key) })
 }
 
 // mayStart refuses a new purchase that would have to be abandoned.
-func (e *Engine) mayStart(answer context.Context) error {
+func (e *Engine) mayStart(ctx context.Context) error {
 	e.mu.Lock()
 	draining := e.draining
 	e.mu.Unlock()
@@ -137,25 +137,25 @@ func (e *Engine) mayStart(answer context.Context) error {
 		return ErrDraining
 	}
 	// A caller who is gone may be told of the same request id elsewhere, before a claim could be seen there.
-	if deadline, _ := answer.Deadline(); time.Until(deadline) < LeastTime || answer.Err() != nil {
+	if deadline, _ := ctx.Deadline(); time.Until(deadline) < LeastTime || ctx.Err() != nil {
 		return ErrDeadlineTooShort
 	}
 	return nil
 }
 
 // buyNew makes a purchase that the journal has not seen, unless another call makes it first.
-func (e *Engine) buyNew(answer context.Context, request Request) (Bought, error) {
+func (e *Engine) buyNew(ctx context.Context, request Request) (Bought, error) {
 	id := newID(e.entropy)
 	settlement := e.watchers.join(id)
 	defer e.watchers.leave(id, settlement)
-	claimed, err := e.start(answer, id, request)
+	claimed, err := e.start(ctx, id, request)
 	if err != nil {
 		return Bought{}, err
 	}
 	if !claimed.ours {
-		return e.attach(answer, claimed.purchase, request)
+		return e.attach(ctx, claimed.purchase, request)
 	}
-	return e.await(answer, settlement, id, longestPoll, false)
+	return e.await(ctx, settlement, id, longestPoll, false)
 }
 
 // claimed is what came of a claim: our own purchase, or the one that has the key.
@@ -166,7 +166,7 @@ type claimed struct {
 
 // start claims the key and, if it is ours, leaves the purchase to an owner that runs on the
 // engine's own time. It returns once the claim is known durable, or the answer has to leave.
-func (e *Engine) start(answer context.Context, id string, request Request) (claimed, error) {
+func (e *Engine) start(ctx context.Context, id string, request Request) (claimed, error) {
 	if err := e.addOwner(request.Client); err != nil {
 		return claimed{}, err
 	}
@@ -179,17 +179,17 @@ func (e *Engine) start(answer context.Context, id string, request Request) (clai
 		err     error
 	}
 	done := make(chan result, 1)
-	work, cancel := endingWith(context.WithoutCancel(answer), e.life)
+	work, cancel := endingWith(context.WithoutCancel(ctx), e.life)
 	e.inFlight.enter(request.Key)
 	go func() {
 		defer e.ownerDone(request.Client)
 		defer cancel()
-		defer e.survive(work, id)
+		defer e.recoverOwner(work, id)
 		// The journal counts the permit's life from its own, later, start: ours ends first.
 		began := time.Now()
 		p, ours, err := e.claim(work, claim)
 		e.inFlight.leave(request.Key)
-		if err == nil && ours && isOver(answer) {
+		if err == nil && ours && isOver(ctx) {
 			// Its caller may have asked again elsewhere, where the claim could not be seen yet, and have been told that
 			// nothing was started.
 			e.disown(p.ID, "the caller had gone before the claim was durable, nothing sent")
@@ -203,7 +203,7 @@ func (e *Engine) start(answer context.Context, id string, request Request) (clai
 	select {
 	case r := <-done:
 		return r.claimed, r.err
-	case <-answer.Done():
+	case <-ctx.Done():
 		// The id is not told: as long as the claim waits for the journal, nothing is found under it,
 		// and that reads as if nothing would ever come of it.
 		return claimed{}, &UnsettledError{}
@@ -211,9 +211,9 @@ func (e *Engine) start(answer context.Context, id string, request Request) (clai
 }
 
 // isOver reports whether a caller waits no more. After a pause of the whole process the clock may know it first.
-func isOver(answer context.Context) bool {
-	deadline, ok := answer.Deadline()
-	return answer.Err() != nil || ok && !time.Now().Before(deadline)
+func isOver(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // claim asks for the claim until it is known what became of it. Where that cannot be known,
@@ -251,8 +251,8 @@ func (e *Engine) disown(id, why string) {
 }
 
 // attach answers for a purchase that exists: it compares, and then waits or replays.
-func (e *Engine) attach(answer context.Context, kept Purchase, request Request) (Bought, error) {
-	secrets, err := e.secrets(context.WithoutCancel(answer), kept.ID)
+func (e *Engine) attach(ctx context.Context, kept Purchase, request Request) (Bought, error) {
+	secrets, err := e.secrets(context.WithoutCancel(ctx), kept.ID)
 	if err != nil {
 		return Bought{}, &JournalError{Err: err}
 	}
@@ -265,12 +265,12 @@ func (e *Engine) attach(answer context.Context, kept Purchase, request Request) 
 	e.reconciler.nudge()
 	settlement := e.watchers.join(kept.ID)
 	defer e.watchers.leave(kept.ID, settlement)
-	return e.await(answer, settlement, kept.ID, firstPoll, true)
+	return e.await(ctx, settlement, kept.ID, firstPoll, true)
 }
 
 // await waits until the purchase is settled or the answer has to leave.
-func (e *Engine) await(answer context.Context, s *settlement, id string, pause time.Duration, replayed bool) (Bought, error) {
-	wait, cancel := endingWith(answer, e.waits)
+func (e *Engine) await(ctx context.Context, s *settlement, id string, pause time.Duration, replayed bool) (Bought, error) {
+	wait, cancel := endingWith(ctx, e.waits)
 	defer cancel()
 	p, sale, settled := s.await(wait, id, pause, e.get)
 	switch {
@@ -281,7 +281,7 @@ func (e *Engine) await(answer context.Context, s *settlement, id string, pause t
 	case sale != nil:
 		return Bought{Purchase: p, Sale: sale, Replayed: replayed}, nil
 	}
-	secrets, err := e.secrets(context.WithoutCancel(answer), id)
+	secrets, err := e.secrets(context.WithoutCancel(ctx), id)
 	if err != nil {
 		return Bought{}, &UnsettledError{ID: id}
 	}

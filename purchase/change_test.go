@@ -311,7 +311,7 @@ func TestOrderRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(order, back); diff != "" {
-			t.Errorf("an order does not survive:\n%s", diff)
+			t.Errorf("an order does not recoverOwner:\n%s", diff)
 		}
 		if strings.Contains(string(text), "@") {
 			t.Errorf("an order holds personal data: %s", text)

@@ -43,9 +43,9 @@ func (e *Engine) ownerDone(client string) {
 	e.owners.Done()
 }
 
-// survive keeps a panic of an owner from ending the process and every other purchase with it. The
+// recoverOwner keeps a panic of an owner from ending the process and every other purchase with it. The
 // purchase is left as it is, and its lease tells that its owner is gone.
-func (e *Engine) survive(ctx context.Context, id string) {
+func (e *Engine) recoverOwner(ctx context.Context, id string) {
 	if value := recover(); value != nil {
 		e.logger.ErrorContext(ctx, "the owner of a purchase panicked", "purchase_id", id, panicked(value))
 	}
@@ -61,12 +61,12 @@ func panicked(value any) slog.Attr {
 // newest permit was asked for.
 func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began time.Time) {
 	windowEnd := began.Add(e.window)
-	turnedAway, lasting := 0, false
+	unauthorized, lasting := 0, false
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		if p.State == Sending {
 			sale, err := e.send(ctx, p, personal, began.Add(permitLife))
 			if vendor, ok := errors.AsType[*gigastore.Error](err); ok && vendor.Status == http.StatusUnauthorized {
-				turnedAway++
+				unauthorized++
 			}
 			lasting = gigastore.IsLasting(err)
 			var ok bool
@@ -79,7 +79,7 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 		}
 		refused := e.guardAgain(ctx, p.Order)
 		// A token refused twice is refused for good, and so are credentials and a certificate; the window does not help.
-		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || turnedAway > 1 || lasting || refused.lasts() || !e.sleep(ctx, pause) {
+		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || unauthorized > 1 || lasting || refused.lasts() || !e.sleep(ctx, pause) {
 			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway, Evidence: refused.evidence()})
 			return
 		}
@@ -174,7 +174,7 @@ func (e *Engine) takeUp(p Purchase) {
 	}
 	go func() {
 		defer e.ownerDone("")
-		defer e.survive(e.life, p.ID)
+		defer e.recoverOwner(e.life, p.ID)
 		// How much of the window is gone is known by the journal's clock alone, which gave the lease.
 		gone := p.LeaseUntil.Add(-e.lease).Sub(p.ClaimedAt)
 		if gone >= e.window {

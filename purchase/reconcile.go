@@ -141,7 +141,7 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 		return len(open) + len(foreign)
 	}
 	r.beganScan()
-	scan := r.scan(ctx, watched, open)
+	scan := r.readList(ctx, watched, open)
 	r.alarmAbsent(ctx, watched, scan)
 	foreign = r.settleForeign(ctx, foreign, scan)
 	open = r.settleFound(ctx, open, scan)
@@ -149,7 +149,7 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 		if ctx.Err() != nil {
 			break
 		}
-		r.weighAbsence(ctx, p, scan)
+		r.evaluateAbsence(ctx, p, scan)
 		r.tellAbsent(p, scan)
 	}
 	return len(open) + len(foreign)

@@ -80,7 +80,7 @@ func (r *reconciler) tellFound(p Purchase, missing string) {
 }
 
 // lackedBy is what a read that lacked a purchase shows of any.
-func (r *reconciler) lackedBy(scan *sighting) look {
+func (r *reconciler) lackedBy(scan *scan) look {
 	l := look{at: scan.began, result: "the vendor's list lacks it"}
 	if !scan.complete {
 		l.failed = r.failedScans
@@ -89,8 +89,8 @@ func (r *reconciler) lackedBy(scan *sighting) look {
 	return l
 }
 
-// tellAbsent is for a read that lacked p. Its cases are those of weighAbsence.
-func (r *reconciler) tellAbsent(p Purchase, scan *sighting) {
+// tellAbsent is for a read that lacked p. Its cases are those of evaluateAbsence.
+func (r *reconciler) tellAbsent(p Purchase, scan *scan) {
 	l := r.lackedBy(scan)
 	a, quietEnd := r.absences[p.ID], r.quietEnd(p)
 	older, younger := scan.witnessed(p)
@@ -119,7 +119,7 @@ func (r *reconciler) tellAbsent(p Purchase, scan *sighting) {
 }
 
 // failure is why a read did not come to its end, without anything of the vendor's data.
-func (s *sighting) failure() string {
+func (s *scan) failure() string {
 	vendor, ok := errors.AsType[*gigastore.Error](s.err)
 	switch {
 	case !ok:

@@ -145,7 +145,7 @@ func (r *reconciler) checkAbsent(ctx context.Context, p Purchase) error {
 		r.nudge() // asks for one more read
 		return &AbsenceError{Retry: r.config.Quiet / 4, why: "too few complete reads of the vendor's list lack it"}
 	}
-	s := newSighting()
+	s := newScan()
 	s.asked[p.ID] = true
 	bought, err := r.witnessesOfAccount(ctx, p)
 	if err != nil {

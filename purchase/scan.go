@@ -15,8 +15,8 @@ const salesChannelAPI = "API"
 // maxWitnesses is how many purchases may vouch for one read, on either side of an attempt.
 const maxWitnesses = 50
 
-// sighting is what one read of the vendor's records showed of the purchases it was asked for.
-type sighting struct {
+// scan is what one read of the vendor's records showed of the purchases it was asked for.
+type scan struct {
 	began    time.Time
 	complete bool  // the whole list was read, to its end
 	err      error // why not
@@ -33,18 +33,18 @@ type sighting struct {
 	unexplained map[string]bool
 }
 
-func newSighting() *sighting {
-	return &sighting{
+func newScan() *scan {
+	return &scan{
 		began:   time.Now(),
 		records: map[string][]gigastore.ActivatedItemRecord{}, asked: map[string]bool{},
 		older: map[string][]string{}, younger: map[string][]string{}, unvouched: map[string]bool{}, unexplained: map[string]bool{},
 	}
 }
 
-func (s *sighting) of(id string) []gigastore.ActivatedItemRecord { return s.records[id] }
+func (s *scan) of(id string) []gigastore.ActivatedItemRecord { return s.records[id] }
 
 // see keeps a record that bears the token of a purchase asked for.
-func (s *sighting) see(record gigastore.ActivatedItemRecord) {
+func (s *scan) see(record gigastore.ActivatedItemRecord) {
 	id, _ := SplitMetatag(record.ActivatedItem.Metatag)
 	switch {
 	case id == "":
@@ -59,7 +59,7 @@ const salesDateSlack = time.Hour
 
 // explain looks for open purchases that a package without a token may have been sold for: the vendor
 // may have cut or rewritten the metatag of one sale and of no other.
-func (s *sighting) explain(record gigastore.ActivatedItemRecord) {
+func (s *scan) explain(record gigastore.ActivatedItemRecord) {
 	item := record.ActivatedItem
 	if item.SalesChannelTypeCode != "" && item.SalesChannelTypeCode != salesChannelAPI {
 		return // sold in the portal
@@ -76,7 +76,7 @@ func (s *sighting) explain(record gigastore.ActivatedItemRecord) {
 // witnessed reports whether the read showed a purchase like p from before p's attempts, and one
 // whose send began after p's last possible byte. What waits for its start is vouched for by what
 // still waits alone: a list may be filtered by the date of the start.
-func (s *sighting) witnessed(p Purchase) (older, younger bool) {
+func (s *scan) witnessed(p Purchase) (older, younger bool) {
 	vouches := func(record gigastore.ActivatedItemRecord) bool {
 		return p.Order.EffectiveMode() == gigastore.ModeNow || record.ActivatedItem.Balance.ActivatedAt.IsZero()
 	}
@@ -88,10 +88,10 @@ func (s *sighting) witnessed(p Purchase) (older, younger bool) {
 
 // readAround reads what is near each purchase: the customer of a top-up, the customers with a
 // register's e-mail. It is cheap, and can only find.
-func (r *reconciler) readAround(ctx context.Context, near []Purchase) *sighting {
+func (r *reconciler) readAround(ctx context.Context, near []Purchase) *scan {
 	ctx, cancel := context.WithTimeout(ctx, aroundBudget)
 	defer cancel()
-	into := newSighting()
+	into := newScan()
 	for _, p := range near {
 		into.asked[p.ID] = true
 	}
@@ -130,7 +130,7 @@ func (r *reconciler) readAround(ctx context.Context, near []Purchase) *sighting 
 	return into
 }
 
-func (s *sighting) seeCustomer(record gigastore.CustomerRecord) {
+func (s *scan) seeCustomer(record gigastore.CustomerRecord) {
 	for _, item := range record.ActivatedItems {
 		s.see(gigastore.ActivatedItemRecord{ActivatedItem: item, Customer: record.Customer})
 	}
@@ -140,10 +140,10 @@ func (s *sighting) seeCustomer(record gigastore.CustomerRecord) {
 // out is the oldest: one that is sorted by name, or begins with the oldest, could show both and not the sale between them.
 var newestFirst = gigastore.ActivatedItemsQuery{SortBy: "DATE", SortDir: "DESC"}
 
-// scan reads the whole list of activated items, for everything watched and its witnesses. A read
+// readList reads the whole list of activated items, for everything watched and its witnesses. A read
 // that fails shows what it showed, and proves no absence.
-func (r *reconciler) scan(ctx context.Context, watched, open []Purchase) *sighting {
-	s := newSighting()
+func (r *reconciler) readList(ctx context.Context, watched, open []Purchase) *scan {
+	s := newScan()
 	s.open = open
 	for _, p := range watched {
 		s.asked[p.ID] = true
@@ -209,7 +209,7 @@ func (r *reconciler) witnesses(ctx context.Context, p Purchase, accounts []strin
 }
 
 // ask has the read keep what it shows of purchases, and returns their ids.
-func (s *sighting) ask(purchases []Purchase) []string {
+func (s *scan) ask(purchases []Purchase) []string {
 	ids := make([]string, 0, len(purchases))
 	for _, p := range purchases {
 		ids = append(ids, p.ID)

@@ -9,7 +9,7 @@ import (
 )
 
 // settleFound settles what records show, and returns what they do not.
-func (r *reconciler) settleFound(ctx context.Context, open []Purchase, seen *sighting) []Purchase {
+func (r *reconciler) settleFound(ctx context.Context, open []Purchase, seen *scan) []Purchase {
 	var rest []Purchase
 	for _, p := range open {
 		records := seen.of(p.ID)
@@ -24,7 +24,7 @@ func (r *reconciler) settleFound(ctx context.Context, open []Purchase, seen *sig
 
 // settleForeign settles purchases of other client ids, as far as the records show them: a package under
 // the mark is theirs, whatever the id. An absence means nothing, since the records may be another account's.
-func (r *reconciler) settleForeign(ctx context.Context, foreign []Purchase, seen *sighting) []Purchase {
+func (r *reconciler) settleForeign(ctx context.Context, foreign []Purchase, seen *scan) []Purchase {
 	rest := r.settleFound(ctx, foreign, seen)
 	for _, p := range rest {
 		r.tell(p, r.lackedBy(seen))
@@ -89,7 +89,7 @@ func (r *reconciler) complete(ctx context.Context, record gigastore.ActivatedIte
 
 // alarmAbsent tells of purchases that were called absent and show up after all: their callers were
 // told that nothing was sold.
-func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *sighting) {
+func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *scan) {
 	for _, p := range watched {
 		records := seen.of(p.ID)
 		if p.State != Failed || p.Anomalies > 0 || len(records) == 0 || ctx.Err() != nil {
@@ -101,8 +101,8 @@ func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *
 	}
 }
 
-// weighAbsence decides what a read that lacks p means.
-func (r *reconciler) weighAbsence(ctx context.Context, p Purchase, scan *sighting) {
+// evaluateAbsence decides what a read that lacks p means.
+func (r *reconciler) evaluateAbsence(ctx context.Context, p Purchase, scan *scan) {
 	now := time.Now()
 	if !scan.complete {
 		if since := later(r.lastComplete, r.lastByte(p)); now.After(since.Add(r.config.GiveUp)) {

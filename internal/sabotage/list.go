@@ -95,8 +95,8 @@ var sabotages = []sabotage{
 	}}, doors, "TestANewIDIsSafeWhereTheIntentCameToNothing"},
 	{"look up after the guards", []edit{{
 		"purchase/buy.go",
-		"	kept, err := e.lookup(answer, request.Key)\n",
-		"	if err := e.guard(answer, request.Order); err != nil {\n		return Bought{}, err\n	}\n	kept, err := e.lookup(answer, request.Key)\n",
+		"	kept, err := e.lookup(ctx, request.Key)\n",
+		"	if err := e.guard(ctx, request.Order); err != nil {\n		return Bought{}, err\n	}\n	kept, err := e.lookup(ctx, request.Key)\n",
 	}}, simulation, "TestGuards$"},
 	{"send before the claim is known durable", []edit{{
 		"purchase/buy.go",
@@ -145,8 +145,8 @@ var sabotages = []sabotage{
 	// Sending.
 	{"a caller who hangs up ends the send", []edit{{
 		"purchase/buy.go",
-		"	work, cancel := endingWith(context.WithoutCancel(answer), e.life)\n",
-		"	work, cancel := endingWith(answer, e.life)\n",
+		"	work, cancel := endingWith(context.WithoutCancel(ctx), e.life)\n",
+		"	work, cancel := endingWith(ctx, e.life)\n",
 	}}, simulation, "TestCallerGone"},
 	{"a permit never runs out", []edit{
 		{"gigastore/paid.go", "	if IsOver(p.NotAfter, now) {\n", "	if p.NotAfter = now.Add(time.Minute); false {\n"},
@@ -168,7 +168,7 @@ var sabotages = []sabotage{
 		"gigastore/transport.go", "		return errNotEnded\n", "		return nil\n",
 	}}, vendor, "TestAnswerNeedsTheEndOfItsConnection"},
 	{"a 401 is sent again without end", []edit{{
-		"purchase/owner.go", " || turnedAway > 1 || ", " || ",
+		"purchase/owner.go", " || unauthorized > 1 || ", " || ",
 	}}, simulation, "TestTurnedAway"},
 	{"refused credentials are waited for", []edit{{
 		"purchase/owner.go", " || lasting || ", " || lasting && false || ",
@@ -252,7 +252,7 @@ var sabotages = []sabotage{
 		"purchase/query.go", "errors.Is(err, ErrNotFound) && others {", "errors.Is(err, ErrNotFound) && others && err == nil {",
 	}}, simulation, "TestRefusedBesideAClaim"},
 	{"a claim whose caller has gone is sent", []edit{{
-		"purchase/buy.go", "if err == nil && ours && isOver(answer) {", "if err == nil && ours && answer == nil {",
+		"purchase/buy.go", "if err == nil && ours && isOver(ctx) {", "if err == nil && ours && ctx == nil {",
 	}}, simulation, "TestRefusedElsewhereDuringAClaim"},
 	{"a list that breaks off is complete", []edit{{
 		"purchase/scan.go", "someIDs(open))\n			return s\n", "someIDs(open))\n			break\n",
@@ -325,7 +325,7 @@ var sabotages = []sabotage{
 		"purchase/buy.go", "; others && err != nil && !tellsOfKey(err) {", "; others && err == nil {",
 	}}, simulation, "TestRefusedBesideAClaim"},
 	{"a purchase is begun for a caller who is gone", []edit{{
-		"purchase/buy.go", " < LeastTime || answer.Err() != nil {", " < LeastTime {",
+		"purchase/buy.go", " < LeastTime || ctx.Err() != nil {", " < LeastTime {",
 	}}, simulation, "TestCallerGoneBeforeTheClaim"},
 	{"a person's word outweighs a success that was seen", []edit{{
 		"purchase/resolve.go", "	if p.SuccessSeen {\n", "	if false {\n",
