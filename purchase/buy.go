@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// claimBudget is how long a claim whose commit is unknown is asked for again.
+	// claimBudget is how long the engine retries a claim if it does not know whether the claim was written.
 	claimBudget = 5 * time.Second
-	// AnswerMargin is how long before the caller's deadline the answer leaves. At the deadline
-	// itself gRPC's own status wins, and it carries no details.
+	// AnswerMargin is how long before the caller's deadline the answer leaves. At the deadline itself gRPC's
+	// own status would win, and that status carries no details.
 	AnswerMargin = 250 * time.Millisecond
-	// LeastTime is what must be left beside the margin for anything to be started that cannot be undone.
+	// LeastTime is the least time, besides AnswerMargin, that must be left to start a purchase.
 	LeastTime = 250 * time.Millisecond
 )
 
@@ -25,31 +25,32 @@ type Request struct {
 	Key      Key
 	Order    Order
 	Personal Personal
-	// Client is who shares the places for purchases under way with others. One client has half of them at most.
+	// Client is the client that makes the call. Clients share the places for purchases under way, and one
+	// client gets at most half of them.
 	Client string
 }
 
 // Bought is a purchase that succeeded.
 type Bought struct {
 	Purchase Purchase
-	// Sale is the vendor's record of it, shared with other callers and not to be changed. Its profile
-	// is nil where none was ordered, and where a reconciled purchase cannot tell which one is new.
+	// Sale is the vendor's record of the sale. Other callers share it, so nobody may change it. Its profile is
+	// nil if none was ordered, or if the reconciler could not tell which profile is new.
 	Sale *gigastore.Sale
-	// Replayed: it had been settled before this call.
+	// Replayed: another call made the purchase.
 	Replayed bool
 }
 
-// Errors of Buy beside those below.
+// Errors of Buy. The types below are errors of Buy, too.
 var (
 	// ErrDraining: the gateway is shutting down and starts nothing new.
 	ErrDraining = errors.New("the gateway is shutting down")
-	// ErrOverloaded: as many purchases are under way as this process can own.
+	// ErrOverloaded: this process owns as many purchases as it can.
 	ErrOverloaded = errors.New("too many purchases are under way")
-	// ErrDeadlineTooShort: too little of the caller's time is left to start.
+	// ErrDeadlineTooShort: too little of the caller's time is left to start a purchase.
 	ErrDeadlineTooShort = errors.New("too little time is left to start a purchase")
 )
 
-// MismatchError says that the key stands for another order.
+// MismatchError says that the key belongs to another order. Fields names the fields that differ.
 type MismatchError struct {
 	Purchase Purchase
 	Fields   []string
@@ -57,7 +58,7 @@ type MismatchError struct {
 
 func (e *MismatchError) Error() string { return "the request id stands for another order" }
 
-// FailedError says that the purchase came to nothing; its reason says how.
+// FailedError says that the purchase failed. Purchase.Reason says why.
 type FailedError struct {
 	Purchase Purchase
 	Replayed bool
@@ -65,15 +66,15 @@ type FailedError struct {
 
 func (e *FailedError) Error() string { return "the purchase failed: " + string(e.Purchase.Reason) }
 
-// UnsettledError says that it is not known yet what became of the purchase.
-// ID is empty where it is not even known whether there is a purchase.
+// UnsettledError says that the outcome of the purchase is not known yet. ID is empty if it is not even known
+// whether there is a purchase.
 type UnsettledError struct{ ID string }
 
 func (e *UnsettledError) Error() string { return "the purchase is not settled" }
 
-// JournalError says that the journal cannot be used, and that nothing was sent.
+// JournalError says that the journal cannot be used, and that this call sent nothing.
 type JournalError struct {
-	// LookedUp: the journal was read before it failed, and had no purchase under the key.
+	// LookedUp: the journal was read before it failed, and it held no purchase under the key.
 	LookedUp bool
 	Err      error
 }
@@ -82,8 +83,8 @@ func (e *JournalError) Error() string { return "the journal cannot be used" }
 
 func (e *JournalError) Unwrap() error { return e.Err }
 
-// Buy makes the purchase that request's key stands for, or tells what became of it. It returns
-// AnswerMargin before ctx's deadline; the work goes on without the caller.
+// Buy makes the purchase that the request's key stands for, or returns what became of it. It returns
+// AnswerMargin before ctx's deadline. The work continues without the caller.
 func (e *Engine) Buy(ctx context.Context, request Request) (Bought, error) {
 	e.inFlight.enter(request.Key)
 	bought, err := e.buy(ctx, request)
@@ -109,13 +110,13 @@ func (e *Engine) buy(ctx context.Context, request Request) (Bought, error) {
 	if err := e.guard(ctx, request.Order); err != nil {
 		return Bought{}, err
 	}
-	if err := e.mayStart(ctx); err != nil { // the guard's reads took time
+	if err := e.mayStart(ctx); err != nil { // the guard's reads took time, so check again
 		return Bought{}, err
 	}
 	return e.buyNew(ctx, request)
 }
 
-// answerContext ends when the answer has to leave.
+// answerContext returns a context that ends when the answer must leave.
 func answerContext(ctx context.Context, longest time.Duration) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		return context.WithDeadline(ctx, deadline.Add(-AnswerMargin))
@@ -123,12 +124,13 @@ func answerContext(ctx context.Context, longest time.Duration) (context.Context,
 	return context.WithTimeout(ctx, longest)
 }
 
-// lookup reads by key even for a caller in a hurry: the answer to a known id needs no time.
+// lookup reads a purchase by its key. It ignores the caller's deadline: a known id is answered even if there is
+// little time.
 func (e *Engine) lookup(ctx context.Context, key Key) (Purchase, error) {
 	return bounded(context.WithoutCancel(ctx), journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Lookup(ctx, key) })
 }
 
-// mayStart refuses a new purchase that would have to be abandoned.
+// mayStart refuses a new purchase while the engine drains, or if its caller has too little time left.
 func (e *Engine) mayStart(ctx context.Context) error {
 	e.mu.Lock()
 	draining := e.draining
@@ -136,14 +138,16 @@ func (e *Engine) mayStart(ctx context.Context) error {
 	if draining {
 		return ErrDraining
 	}
-	// A caller who is gone may be told of the same request id elsewhere, before a claim could be seen there.
+	// A caller that is gone may ask again at another replica before the claim can be seen there. That replica
+	// would say that nothing was started.
 	if deadline, _ := ctx.Deadline(); time.Until(deadline) < LeastTime || ctx.Err() != nil {
 		return ErrDeadlineTooShort
 	}
 	return nil
 }
 
-// buyNew makes a purchase that the journal has not seen, unless another call makes it first.
+// buyNew makes a purchase that the journal does not hold. If another call makes it first, buyNew answers for
+// that one.
 func (e *Engine) buyNew(ctx context.Context, request Request) (Bought, error) {
 	id := newID(e.entropy)
 	settlement := e.watchers.join(id)
@@ -158,14 +162,14 @@ func (e *Engine) buyNew(ctx context.Context, request Request) (Bought, error) {
 	return e.await(ctx, settlement, id, longestPoll, false)
 }
 
-// claimed is what came of a claim: our own purchase, or the one that has the key.
+// claimed is the result of a claim: our own purchase, or the one that already has the key.
 type claimed struct {
 	purchase Purchase
 	ours     bool
 }
 
-// start claims the key and, if it is ours, leaves the purchase to an owner that runs on the
-// engine's own time. It returns once the claim is known durable, or the answer has to leave.
+// start claims the key. If the claim is ours, an owner continues the purchase on the engine's own time. start
+// returns once the claim is known to be durable, or when the answer must leave.
 func (e *Engine) start(ctx context.Context, id string, request Request) (claimed, error) {
 	if err := e.addOwner(request.Client); err != nil {
 		return claimed{}, err
@@ -185,14 +189,14 @@ func (e *Engine) start(ctx context.Context, id string, request Request) (claimed
 		defer e.ownerDone(request.Client)
 		defer cancel()
 		defer e.recoverOwner(work, id)
-		// The journal counts the permit's life from its own, later, start: ours ends first.
+		// The journal counts the permit's life from a later moment, so the engine's permit ends first.
 		began := time.Now()
 		p, ours, err := e.claim(work, claim)
 		e.inFlight.leave(request.Key)
 		if err == nil && ours && isOver(ctx) {
-			// Its caller may have asked again elsewhere, where the claim could not be seen yet, and have been told that
-			// nothing was started.
-			e.disown(p.ID, "the caller had gone before the claim was durable, nothing sent")
+			// The caller may have asked again at another replica. That replica could not see the claim yet, and
+			// may have said that nothing was started.
+			e.disown(p.ID, "the caller was gone before the claim was durable; nothing was sent")
 			err = &UnsettledError{}
 		}
 		done <- result{claimed{p, ours}, err}
@@ -204,20 +208,20 @@ func (e *Engine) start(ctx context.Context, id string, request Request) (claimed
 	case r := <-done:
 		return r.claimed, r.err
 	case <-ctx.Done():
-		// The id is not told: as long as the claim waits for the journal, nothing is found under it,
-		// and that reads as if nothing would ever come of it.
+		// Do not tell the id. While the claim waits for the journal, a look-up of the id finds nothing. The
+		// caller would conclude that there will never be a purchase.
 		return claimed{}, &UnsettledError{}
 	}
 }
 
-// isOver reports whether a caller waits no more. After a pause of the whole process the clock may know it first.
+// isOver reports whether the caller no longer waits. After a pause of the whole process, the clock may show
+// this before ctx does.
 func isOver(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
-// claim asks for the claim until it is known what became of it. Where that cannot be known,
-// nothing is sent.
+// claim retries the claim until its outcome is known. If the outcome stays unknown, nothing is sent.
 func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, claimBudget)
 	defer cancel()
@@ -226,22 +230,24 @@ func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 		p, _, err := e.journal.Claim(ctx, claim)
 		switch {
 		case err == nil:
-			// An earlier try may have written it, though its answer was lost: the id tells.
+			// An earlier try may have written the claim although its answer was lost. The id tells.
 			return p, p.ID == claim.ID, nil
 		case errors.Is(err, ErrNotWritten) && !unknown:
 			return Purchase{}, false, &JournalError{LookedUp: true, Err: err}
 		case !e.sleep(ctx, pause):
-			e.disown(claim.ID, "claim not known durable, nothing sent")
+			e.disown(claim.ID, "the claim was not known to be durable; nothing was sent")
 			return Purchase{}, false, &JournalError{Err: err}
 		}
 		unknown = true
 	}
 }
 
-// disown settles a claim that may have been written although its caller was told otherwise, or waits no more. Nothing was sent
-// for it. It retries until the journal can be reached, and has the place of an owner until then: while a journal
-// takes no writes, callers must not add to what waits for it without end. It is one write: after the first of two, a
-// process could die, and the next process would take the purchase up and send it.
+// disown ends a claim that must not be sent. The claim may have been written although its caller was told
+// otherwise, or its caller is gone. Nothing was sent for it.
+//
+// disown retries until the journal can be reached. Until then it holds the place of an owner, so that callers
+// cannot pile up work for a journal that takes no writes. It makes one write only. With two, the process could
+// die between them, and the next process would take the purchase over and send it.
 func (e *Engine) disown(id, why string) {
 	e.places.Hold("")
 	e.loops.Go(func() {
@@ -250,7 +256,8 @@ func (e *Engine) disown(id, why string) {
 	})
 }
 
-// attach answers for a purchase that exists: it compares, and then waits or replays.
+// attach answers for a purchase that exists. It compares the orders, and then replays the outcome or waits for
+// it.
 func (e *Engine) attach(ctx context.Context, kept Purchase, request Request) (Bought, error) {
 	secrets, err := e.secrets(context.WithoutCancel(ctx), kept.ID)
 	if err != nil {
@@ -268,7 +275,7 @@ func (e *Engine) attach(ctx context.Context, kept Purchase, request Request) (Bo
 	return e.await(ctx, settlement, kept.ID, firstPoll, true)
 }
 
-// await waits until the purchase is settled or the answer has to leave.
+// await waits until the purchase is settled, or until the answer must leave.
 func (e *Engine) await(ctx context.Context, s *settlement, id string, pause time.Duration, replayed bool) (Bought, error) {
 	wait, cancel := endingWith(ctx, e.waits)
 	defer cancel()
@@ -288,23 +295,23 @@ func (e *Engine) await(ctx context.Context, s *settlement, id string, pause time
 	return e.tell(p, secrets.Sale, replayed)
 }
 
-// tell turns a settled purchase into an answer.
+// tell turns a settled purchase into an answer. text is the stored sale.
 func (e *Engine) tell(p Purchase, text []byte, replayed bool) (Bought, error) {
 	if p.State == Failed {
 		return Bought{}, &FailedError{Purchase: p, Replayed: replayed}
 	}
 	sale := &gigastore.Sale{}
 	if text == nil {
-		// Purged, or resolved by an operator without details: the binding is what is left to tell.
+		// The sale was purged, or an operator named the package. Only the binding is left to return.
 		sale.ActivatedItem.UID, sale.Customer.UID = p.ItemUID, p.CustomerUID
 		sale.ActivatedItem.Metatag = p.Token() + " " + p.Order.Metatag
 	} else if err := json.Unmarshal(text, sale); err != nil {
-		return Bought{}, fmt.Errorf("read a kept answer of the vendor: %w", err)
+		return Bought{}, fmt.Errorf("read a stored answer of the vendor: %w", err)
 	}
 	return Bought{Purchase: p, Sale: sale, Replayed: replayed}, nil
 }
 
-// endingWith is ctx that also ends with another context.
+// endingWith returns ctx with an additional end: it also ends when other ends.
 func endingWith(ctx, other context.Context) (context.Context, context.CancelFunc) {
 	ending, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(other, cancel)

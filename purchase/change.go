@@ -2,21 +2,23 @@ package purchase
 
 import "time"
 
-// After is the purchase once change has happened to it at now, and what the change meant. Every
-// journal decides by it; it is as pure as [Next], which it refines by what a state does not say:
+// After returns the purchase after change happened to it at now, and what the change meant. Every journal
+// decides with it. Like [Next], it is pure. It adds rules that depend on more than the state:
 //
-//   - An answer of an older attempt changes nothing, unless it tells of a sale: older attempts are
-//     known to have had no effect, or the newer one would not have been permitted.
-//   - Any other event must speak of the newest attempt.
-//   - Only a purchase that was never permitted again can be disowned: its owner sent nothing.
-//   - A purchase fails, and goes to an operator, for a reason.
+//   - An answer to an older attempt changes nothing, unless it reports a sale. Older attempts are known to
+//     have had no effect. Otherwise the newer one would not have been permitted.
+//   - Any other event must name the newest attempt.
+//   - A purchase can be disowned only in its first attempt, because then its owner has sent nothing.
+//   - Failed and NeedsOperator need a reason.
 //   - A second package for one purchase contradicts the first.
-//   - What an operator was asked for can be presumed absent after all only where the vendor's records
-//     could not be had, by an outage or another client id: once they can be, no work is left behind.
-//     What they show then that is worse takes the reason's place.
-//   - Nothing is presumed absent once a success was seen for it, be it while the records were read.
+//   - A purchase in NeedsOperator can be presumed absent only if the vendor's records could not be read,
+//     because of an outage or another client id. So no work is left for an operator once they can be read. If
+//     the records then show something worse, that becomes the reason.
+//   - A purchase is never presumed absent after a success was seen, even if the success was seen while the
+//     records were being read.
 //
-// With Illegal the purchase is unchanged. With Stays and Contradicts only its bookkeeping differs.
+// If the verdict is Illegal, the purchase is unchanged. With Stays and Contradicts, only its bookkeeping
+// changes.
 func (p Purchase) After(change Change, now time.Time) (Purchase, Verdict) {
 	state, verdict := p.judge(change)
 	if verdict == Illegal {
@@ -78,7 +80,7 @@ func (p Purchase) judge(change Change) (State, Verdict) {
 	return state, verdict
 }
 
-// New is the purchase that claim makes at now: in Sending, with its first permit.
+// New returns the purchase that a claim creates at now. It is in Sending and has its first permit.
 func New(claim Claim, now time.Time) Purchase {
 	return Purchase{
 		ID: claim.ID, Key: claim.Key, Account: claim.Account, Order: claim.Order,

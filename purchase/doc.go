@@ -1,11 +1,25 @@
-// Package purchase is the life of one paid attempt: from the caller's intent, written down before
-// anything is sent, to one settled outcome that every later call with the same request id is told.
+// Package purchase is the life of one paid attempt. The engine records the caller's intent before it sends
+// anything. The attempt ends with one settled outcome, and every later call with the same request id gets that
+// outcome.
 //
-// The one rule: a paid request is never put on the wire again unless every earlier one is known to
-// have had no effect. It holds by construction (see [Next]) and does not lean on the vendor.
+// The one rule: a paid request is never sent again unless every earlier send is known to have had no effect.
+// The table of transitions guarantees this (see [Next]). It does not depend on the vendor.
 //
-//	look up → claim → permit → send → record → answer      (Engine)
-//	read the vendor's records → settle what is uncertain   (Reconciler)
+//	look up → guard → claim → permit → send → record → answer   (engine)
+//	read the vendor's records → settle what is uncertain        (reconciler)
 //
-// state.go is pure. The journals below this package keep what it decides.
+// Where things are:
+//
+//	purchase.go, state.go, change.go    what a purchase is, and what an event does to it
+//	journal.go, history.go              what a journal stores
+//	lifecycle.go                        how the engine starts and ends
+//	buy.go, guard.go, id.go             a call: look up, guard, claim, answer
+//	owner.go, evidence.go               the sends of a purchase, and what an answer proves
+//	record.go                           the one path that records an event and wakes the waiting calls
+//	reconcile.go, scan.go, settle.go    how uncertain purchases are settled from the vendor's records
+//	reconciliation.go                   why a purchase is not settled yet
+//	query.go, resolve.go                reading purchases, and an operator's decision
+//
+// state.go and change.go are pure: they have no clock and no I/O. The journals in the sub-packages store what
+// they decide.
 package purchase

@@ -9,9 +9,10 @@ import (
 	"gigagate.internal/gigastore"
 )
 
+// maxMessage is the longest text of the vendor that is stored, in bytes.
 const maxMessage = 300
 
-// answered is the change that one send's answer makes to p.
+// answered returns the change that the answer to one send makes to p.
 func answered(p Purchase, limits []Price, sale *gigastore.Sale, err error) (Change, error) {
 	change := Change{Attempt: p.Attempt, By: ByGateway}
 	if err == nil {
@@ -20,8 +21,8 @@ func answered(p Purchase, limits []Price, sale *gigastore.Sale, err error) (Chan
 	change.Event = AnsweredUnknown
 	vendor, ok := errors.AsType[*gigastore.Error](err)
 	if !ok {
-		// The client has one error type; anything else is a fault of ours, after which bytes may
-		// have left.
+		// The client has one error type. Any other error is a fault of the gateway, and bytes may have left
+		// before it.
 		change.Evidence.Note = fmt.Sprintf("error of type %T", err)
 		return change, nil
 	}
@@ -39,10 +40,11 @@ func answered(p Purchase, limits []Price, sale *gigastore.Sale, err error) (Chan
 	return change, nil
 }
 
+// applied completes the change for a sale.
 func applied(change Change, limits []Price, sale *gigastore.Sale) (Change, error) {
 	text, err := sale.Kept()
 	if err != nil {
-		return Change{}, fmt.Errorf("keep the vendor's answer: %w", err)
+		return Change{}, fmt.Errorf("store the vendor's answer: %w", err)
 	}
 	change.Event = AnsweredApplied
 	change.ItemUID, change.CustomerUID, change.Sale = sale.ActivatedItem.UID, sale.Customer.UID, text
@@ -57,8 +59,8 @@ func applied(change Change, limits []Price, sale *gigastore.Sale) (Change, error
 	return change, nil
 }
 
-// priceAnomaly compares what the reseller paid with what the caller and the operator would have it pay
-// at most. The sale stands either way.
+// priceAnomaly compares what the reseller paid with the limits of the caller and the operator. It returns an
+// empty note if the price is within them. The sale stands in either case.
 func priceAnomaly(limits []Price, item gigastore.ActivatedItem) string {
 	paid := item.PurchasePrice
 	for _, limit := range limits {
@@ -74,22 +76,22 @@ func priceAnomaly(limits []Price, item gigastore.ActivatedItem) string {
 	return ""
 }
 
-// sensitive matches what may not be kept of a vendor's message: anything shaped like an e-mail, a
-// link, an installation code, an address, a number of ten digits or more, in groups or not (phone,
-// IMSI, ICCID), or a long token; e-mails and links also as URLs and JSON escape them. None of it asks
-// for a word boundary: texts run into each other.
+// sensitive matches the parts of a vendor's message that may not be stored. These are e-mail addresses, links,
+// installation codes, IP addresses, numbers of ten digits or more, and long tokens. The numbers may be grouped
+// (phone, IMSI, ICCID). E-mail addresses and links also match in their URL and JSON escapes. No part needs a
+// word boundary, because a text may follow another without a space.
 var sensitive = regexp.MustCompile(`(?i)\S*(?:@|%40|\\u0040)\S*|[a-z][a-z0-9+.-]*:\\?/\\?/\S*|[a-z][a-z0-9+.-]*%3a%2f%2f\S*|` +
 	`LPA:\S*|\d\$[^\s$]+\$\S+|\d{1,3}(?:\.\d{1,3}){3}|` +
 	`[0-9a-f]*:[0-9a-f:]*:[0-9a-f.:]*|\d(?:[ -]?\d){9,}|[A-Z0-9_-]{16,}`)
 
-// scrub is the part of a vendor's message that may be kept and shown to operators.
+// scrub returns the part of a vendor's message that may be stored and shown to operators.
 func scrub(message string) string {
 	text := sensitive.ReplaceAllString(message, "…")
 	if len(text) <= maxMessage {
 		return text
 	}
 	cut := maxMessage - len("…")
-	for cut > 0 && !utf8.RuneStart(text[cut]) { // no character is cut in two
+	for cut > 0 && !utf8.RuneStart(text[cut]) { // do not cut a character in two
 		cut--
 	}
 	return text[:cut] + "…"

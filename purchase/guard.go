@@ -9,38 +9,39 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// GuardError says that a guard refused before anything was claimed or sent.
+// GuardError says that a guard refused the order. Nothing was claimed or sent.
 type GuardError struct {
-	// Reason is the vendor client's word for the same refusal, or one of those below.
+	// Reason is the vendor client's reason for the same refusal, or one of those below.
 	Reason Reason
 }
 
 func (e *GuardError) Error() string { return "a guard refused the purchase: " + string(e.Reason) }
 
-// Reasons of guards that the vendor has no refusal for.
+// The reasons of guards for which the vendor has no refusal.
 const (
-	// AbovePriceLimit: the item costs the reseller more than max_purchase_price, or than the gateway allows.
+	// AbovePriceLimit: the item costs the reseller more than max_purchase_price, or more than the gateway
+	// allows.
 	AbovePriceLimit Reason = "MAX_PURCHASE_PRICE_EXCEEDED"
-	// PriceUnreadable: there is such a limit and the item's price could not be read.
+	// PriceUnreadable: there is a price limit, and the item's price could not be read.
 	PriceUnreadable Reason = "PURCHASE_PRICE_UNREADABLE"
 )
 
-// singleCountry matches the country sets of one country, which the vendor names by ISO 3166-1
-// alpha-2 (dossier 2.16).
+// singleCountry matches the country sets of one country. The vendor names them by ISO 3166-1 alpha-2 (dossier
+// 2.16).
 var singleCountry = regexp.MustCompile(`^[A-Z]{2}$`)
 
-// notOneCountry is a name of two letters that is a region's in the fixtures and nobody's country.
+// notOneCountry is a two-letter name that stands for a region in the fixtures. It is not a country.
 const notOneCountry = "EU"
 
-// inventoryAge is how old an inventory may be for the guards that only spare a refusal.
+// inventoryAge is how old an inventory may be for guards without a price limit.
 const inventoryAge = 15 * time.Second
 
 // guardBudget is how long the guards may keep a caller waiting.
 const guardBudget = 5 * time.Second
 
-// guard refuses an order that a read of the inventory shows to be a mistake. Only a price limit
-// reads afresh, and is closed when nothing can be read: the caller or the operator asked for it. The
-// others spare a refusal that the vendor would give anyway.
+// guard refuses an order that the inventory shows to be a mistake. With a price limit, it bypasses the cache
+// and fails closed, because the caller or the operator asked for the limit. The other guards only save a
+// refusal that the vendor would give anyway, so they fail open.
 func (e *Engine) guard(ctx context.Context, order Order) error {
 	limits := e.priceLimits(order)
 	limited, onDemand := len(limits) > 0, order.ActivationMode == gigastore.ModeOnDemand
@@ -73,8 +74,8 @@ func (e *Engine) guard(ctx context.Context, order Order) error {
 	return e.guardCountrySet(ctx, order, item, inventory.Items)
 }
 
-// guardAgain is guard for the next send of a purchase with a price limit. Since the one before, the price may have risen, or
-// this process been started with a lower limit.
+// guardAgain applies the price limits before the next send of a purchase. The price may have risen since the
+// last send, or this process may have a lower limit.
 func (e *Engine) guardAgain(ctx context.Context, order Order) *GuardError {
 	if len(e.priceLimits(order)) == 0 {
 		return nil
@@ -83,10 +84,10 @@ func (e *Engine) guardAgain(ctx context.Context, order Order) *GuardError {
 	return refused
 }
 
-// lasts reports whether another read will most likely say the same.
+// lasts reports whether another read will most likely give the same refusal.
 func (e *GuardError) lasts() bool { return e != nil && e.Reason != PriceUnreadable }
 
-// evidence is the guard's word for a purchase's history.
+// evidence returns the refusal as evidence for a purchase's history.
 func (e *GuardError) evidence() Evidence {
 	if e == nil {
 		return Evidence{}
@@ -94,16 +95,15 @@ func (e *GuardError) evidence() Evidence {
 	return Evidence{Note: e.Error()}
 }
 
-// guardCountrySet refuses a top-up whose item covers another country set than what we sold the
-// customer before: one customer has one country set (docs customers), and no record of the vendor
-// names it.
+// guardCountrySet refuses a top-up whose item covers another country set than the customer's last purchase. A
+// customer has one country set (docs customers), and no record of the vendor names it.
 func (e *Engine) guardCountrySet(ctx context.Context, order Order, item gigastore.InventoryItem, items []gigastore.InventoryItem) error {
 	if order.CustomerUID == "" {
 		return nil
 	}
 	sold, err := e.journal.List(ctx, Filter{CustomerUID: order.CustomerUID, States: []State{Succeeded}}, Page{Size: 1})
 	if err != nil || len(sold) == 0 || !e.owns(sold[0].Account) {
-		return nil //nolint:nilerr // what is not known is left to the vendor
+		return nil //nolint:nilerr // the vendor decides what we do not know
 	}
 	before, ok := itemIn(items, sold[0].Order.InventoryItemID)
 	if ok && before.CountrySet != "" && item.CountrySet != "" && before.CountrySet != item.CountrySet {
@@ -112,6 +112,7 @@ func (e *Engine) guardCountrySet(ctx context.Context, order Order, item gigastor
 	return nil
 }
 
+// itemIn returns the item with the given id.
 func itemIn(items []gigastore.InventoryItem, id string) (gigastore.InventoryItem, bool) {
 	for _, item := range items {
 		if item.ID == id {
@@ -121,7 +122,7 @@ func itemIn(items []gigastore.InventoryItem, id string) (gigastore.InventoryItem
 	return gigastore.InventoryItem{}, false
 }
 
-// priceLimits are the most that an order may cost the reseller: the caller's limit and the gateway's. Both
+// priceLimits returns the limits on what an order may cost the reseller: the caller's and the gateway's. Both
 // hold, so the lower one decides.
 func (e *Engine) priceLimits(order Order) []Price {
 	var limits []Price
@@ -133,6 +134,7 @@ func (e *Engine) priceLimits(order Order) []Price {
 	return limits
 }
 
+// guardItem checks the item's price and activation mode.
 func guardItem(order Order, limits []Price, item gigastore.InventoryItem) error {
 	for _, limit := range limits {
 		price, ok := priceIn(item.Prices, limit.Currency)
@@ -149,7 +151,7 @@ func guardItem(order Order, limits []Price, item gigastore.InventoryItem) error 
 	return nil
 }
 
-// priceIn finds the highest price in a currency: what several prices in one mean is not known.
+// priceIn returns the highest price in a currency. It is unknown what several prices in one currency mean.
 func priceIn(prices []gigastore.Price, currency string) (gigastore.Decimal, bool) {
 	var highest gigastore.Decimal
 	found := false

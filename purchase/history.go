@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Evidence is what an event rests on. It holds nothing secret and nothing of the end user.
+// Evidence is what an event is based on. It holds no secret and nothing about the end user.
 type Evidence struct {
 	BytesWritten int64  `json:"bytes_written,omitempty"`
 	HTTPStatus   int    `json:"http_status,omitempty"`
-	Message      string `json:"message,omitempty"` // the vendor's text, scrubbed and bounded
+	Message      string `json:"message,omitempty"` // the vendor's text, scrubbed and shortened
 	ItemUID      string `json:"item_uid,omitempty"`
-	Note         string `json:"note,omitempty"` // ours
-	// Forced: an operator's word did not wait for the vendor's records.
+	Note         string `json:"note,omitempty"` // the gateway's or the operator's text
+	// Forced: the operator did not wait for the vendor's records.
 	Forced bool `json:"forced,omitempty"`
 }
 
@@ -20,41 +20,42 @@ type Evidence struct {
 type Entry struct {
 	Sequence int
 	At       time.Time
-	Event    Event // empty: the claim; UnknownEvent: a later version's
-	Attempt  int   // which send it speaks of
+	Event    Event // empty for the claim; UnknownEvent if a later version wrote it
+	Attempt  int   // the send that the event is about
 	Verdict  Verdict
-	State    State // after it
+	State    State // after the event
 	Reason   Reason
 	Evidence Evidence
 	By       Actor
 }
 
-// Actor is who causes events, as journals keep it.
+// Actor is who caused an event, as journals store it.
 type Actor string
 
-// The actors beside operators.
+// The actors that are not operators.
 const (
 	ByGateway    Actor = "gateway"
 	ByReconciler Actor = "reconciler"
 )
 
-// operatorPrefix stands before an operator's name, which may be any word: gateway, too.
+// operatorPrefix stands before an operator's name, so that an operator who is called gateway is not the
+// gateway.
 const operatorPrefix = "operator:"
 
-// ByOperator is the operator of that name.
+// ByOperator returns the actor for the operator with that name.
 func ByOperator(name string) Actor { return Actor(operatorPrefix + name) }
 
-// Operator is the operator's name, if it is one.
+// Operator returns the operator's name. ok is false if the actor is not an operator.
 func (a Actor) Operator() (name string, ok bool) { return strings.CutPrefix(string(a), operatorPrefix) }
 
-// Claimed is the name of a history's first entry, which no event made.
+// Claimed is the name of a history's first entry. No event made that entry.
 const Claimed = "CLAIMED"
 
-// UnknownEvent is an event in a history that only a later version knows.
+// UnknownEvent stands for an event that only a later version knows.
 const UnknownEvent Event = "UNKNOWN"
 
-// SetWords sets what the journals keep as words. A word that only a later version knows is left out: nothing is
-// decided by a history.
+// SetWords sets the fields that journals store as words. Words that only a later version knows are left out or
+// become UnknownEvent. This is safe, because no decision depends on a history.
 func (e *Entry) SetWords(event, verdict, state string) {
 	if event != Claimed {
 		var err error

@@ -5,14 +5,15 @@ import (
 	"sync"
 )
 
-// inFlight counts, by key, the calls and claims of this process that may still make a purchase which the journal does not
-// show yet. A refusal of one call must not say that nothing is under way while another call with the same key is.
+// inFlight counts, by key, the calls and claims of this process that may still make a purchase which the
+// journal does not show yet. If one call is refused while another with the same key is under way, the refusal
+// must not say that nothing is under way.
 type inFlight struct {
 	mu    sync.Mutex
 	count map[Key]int
 }
 
-// enter counts one more.
+// enter counts one more call or claim.
 func (f *inFlight) enter(key Key) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -22,14 +23,14 @@ func (f *inFlight) enter(key Key) {
 	f.count[key]++
 }
 
-// has reports whether there are any.
+// has reports whether any are counted.
 func (f *inFlight) has(key Key) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.count[key] > 0
 }
 
-// leave takes it back, and reports whether others are left.
+// leave takes one back. It reports whether others are left.
 func (f *inFlight) leave(key Key) (others bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -41,7 +42,8 @@ func (f *inFlight) leave(key Key) (others bool) {
 	return true
 }
 
-// tellsOfKey reports whether an error of Buy speaks of a purchase under the key. Any other says that there is none.
+// tellsOfKey reports whether an error of Buy is about a purchase under the key. All other errors say that there
+// is none.
 func tellsOfKey(err error) bool {
 	_, mismatch := errors.AsType[*MismatchError](err)
 	_, failed := errors.AsType[*FailedError](err)

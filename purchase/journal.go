@@ -10,79 +10,96 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// Journal is the durable memory of purchases. Its methods stand in the order of a purchase's life.
+// Journal is the durable memory of purchases. Its methods are in the order of a purchase's life. Package
+// journaltest tests these rules.
 //
-// What a method reports as done is on disk, and survives the process and the machine. Every method
-// that changes a purchase follows [Next] and keeps an [Entry] of it in the same transaction. Times
-// are those of the journal's own clock, kept to the microsecond, in UTC.
+// Rules for every journal:
+//
+//   - What a method reports as done is on disk. It survives the process and the machine.
+//   - A method that changes a purchase follows [Purchase.After]. It stores an [Entry] of the change in the
+//     same transaction.
+//   - Times are those of the journal's own clock, in UTC, with microseconds. The clock may be set back. The
+//     journal refuses nothing because of that.
+//   - The change that moves a purchase to Succeeded stores the sale. No later change replaces it.
 type Journal interface {
-	// Lookup finds a purchase by its key.
+	// Lookup returns the purchase with the given key.
 	Lookup(ctx context.Context, key Key) (Purchase, error)
-	// Claim writes a new purchase in Sending, with its first permit; or finds that the key is taken,
-	// changes nothing, and returns the purchase that has it. It reports whether that is the claim's own,
-	// written now or by the same claim before. Of racing claims one wins. An error whose chain has
-	// ErrNotWritten is the promise that nothing was written; after any other error the claim may be
-	// there, and claiming again with the same purchase id tells.
+	// Claim writes a new purchase in Sending, with its first permit. If the key is taken, Claim changes nothing
+	// and returns the purchase that has the key. It also reports whether the returned purchase is the claim's
+	// own. That is so if this call wrote it, or if an earlier call with the same purchase id did. The state of
+	// the purchase says what may still be done.
+	//
+	// If claims race, one wins. An error with ErrNotWritten in its chain promises that nothing was written.
+	// After any other error the claim may have been written. Claiming again with the same purchase id shows
+	// whether it was.
 	Claim(ctx context.Context, claim Claim) (Purchase, bool, error)
-	// ConfirmPermit returns nil if the permit of an attempt stands: the purchase is in Sending, in this
-	// attempt, and the permit has not run out by the journal's own clock. Otherwise it returns
-	// ErrPermitOver. A journal that only one process can have open returns nil without a read, because
-	// nobody else can have given the purchase up.
+	// ConfirmPermit returns nil if the permit of an attempt stands. That is so if the purchase is in Sending
+	// and in this attempt, and if the permit has not expired by the journal's own clock. Otherwise it returns
+	// ErrPermitOver. If only one process can open the journal, it returns nil without a read, because nobody
+	// else can have taken the purchase over.
 	ConfirmPermit(ctx context.Context, id string, attempt int) error
-	// Record applies one event as [Purchase.After] decides. It returns the purchase as it is now, and
-	// what the event meant; ErrIllegal where it meant nothing. Recording the same answer of the same
-	// attempt again changes nothing and adds nothing to the history.
+	// Record applies one event as [Purchase.After] decides. It returns the purchase after the event and what
+	// the event meant. It returns ErrIllegal if the verdict is Illegal.
+	//
+	// Two changes are the same if they have the same event, attempt and item uid. The item uid is
+	// Change.ItemUID, or else the one in the evidence. Recording a change again has no effect, unless it moves
+	// the purchase or is the first to report a seen success. Its verdict is still that of Purchase.After.
 	Record(ctx context.Context, id string, change Change) (Purchase, Verdict, error)
-	// TakeLapsed takes up to limit purchases whose lease is over, the longest over first. By the event Lost it makes a
-	// Sending Uncertain. It takes over an Accepted by renewing its lease. It returns them, as lists are returned: see
-	// Watched.
+	// TakeLapsed takes over up to limit purchases whose leases expired, the earliest first. With the event
+	// Lost it moves a purchase in Sending to Uncertain. It renews the lease of a purchase in Accepted, and sets
+	// its UpdatedAt. It handles orders of a later version as Watched does.
 	TakeLapsed(ctx context.Context, lease time.Duration, limit int) ([]Purchase, error)
 
-	// Get finds a purchase by its id.
+	// Get returns the purchase with the given id.
 	Get(ctx context.Context, id string) (Purchase, error)
-	// History lists what happened to a purchase, oldest first. It is read whole: the send window bounds the attempts, an
-	// attempt moves a purchase a few times, and what does not move it is kept once for each attempt.
+	// History returns the whole history of a purchase, oldest entry first. A history is short: the send window
+	// limits the attempts, an attempt moves a purchase only a few times, and an event that moves nothing is
+	// stored once for each attempt.
 	History(ctx context.Context, id string) ([]Entry, error)
-	// Secrets reads what List and History never carry.
+	// Secrets returns what List and History never return.
 	Secrets(ctx context.Context, id string) (Secrets, error)
-	// List pages through purchases, newest claim first.
+	// List returns one page of purchases, newest claim first. A filter by customer finds the purchases sold to
+	// that customer and those ordered for it.
 	List(ctx context.Context, filter Filter, page Page) ([]Purchase, error)
-	// Watched lists the purchases that a read of the vendor's records is compared with. Those are all in
-	// Uncertain and NeedsOperator, and those that were called absent less than absentFor ago. It reads in
-	// pages. A purchase that changes state meanwhile may be listed twice. If a later version wrote some of
-	// the orders, the others are returned beside an error whose chain has ErrUnreadableOrder: a release
-	// that was rolled back still settles what it can read.
+	// Watched returns the purchases to look for in the vendor's records. These are all purchases in Uncertain
+	// and NeedsOperator, and those that were called absent less than absentFor ago. It reads in pages, so a
+	// purchase that changes state meanwhile may be returned twice. If a later version wrote some of the orders,
+	// Watched returns the other purchases and an error with ErrUnreadableOrder in its chain. So a release that
+	// was rolled back still settles what it can read.
 	Watched(ctx context.Context, absentFor time.Duration) ([]Purchase, error)
-	// Witnesses lists up to limit succeeded purchases of one account, kind and effective mode whose
-	// newest permit was given inside the span, the nearest to its inner end first; like Watched.
+	// Witnesses returns up to limit succeeded purchases of one account, kind and effective mode. Their newest
+	// permit was given inside the span. Those nearest to the span's inner end come first. Orders of a later
+	// version are handled as in Watched.
 	Witnesses(ctx context.Context, like Likeness, span Span, limit int) ([]Purchase, error)
 
 	// Ping reports whether the journal can write.
 	Ping(ctx context.Context) error
-	// Close ends its use. What was reported as done stays done.
+	// Close ends the use of the journal. What was reported as done stays done.
 	Close() error
 }
 
 // Errors of a Journal.
 var (
-	// ErrPermitOver: the permit ran out, or the purchase has moved on without its owner.
-	ErrPermitOver = errors.New("the permit does not stand any more")
+	// ErrPermitOver: the permit expired, or somebody else moved the purchase on.
+	ErrPermitOver = errors.New("the permit is no longer valid")
 	// ErrNotFound: there is no such purchase.
 	ErrNotFound = errors.New("no such purchase")
-	// ErrNotWritten: nothing was written, for certain.
+	// ErrNotWritten: it is certain that nothing was written.
 	ErrNotWritten = errors.New("not written")
-	// ErrQueueFull: the journal takes no more claims at present. It is an ErrNotWritten.
+	// ErrQueueFull: the journal takes no more claims at present. It is also an ErrNotWritten.
 	ErrQueueFull = errors.New("the journal's queue is full")
-	// ErrIllegal: the event cannot happen in the purchase's state, or speaks of another attempt.
+	// ErrIllegal: the event cannot happen in the purchase's state, or names another attempt.
 	ErrIllegal = errors.New("illegal event for this purchase")
-	// ErrUnreadableOrder: an order is kept in a form that this version does not know.
-	ErrUnreadableOrder = errors.New("the order that is kept was written by a later version")
-	// ErrItemTaken: the package is bound to another purchase of the account, or of an alias.
+	// ErrUnreadableOrder: the order is stored in a form that this version does not know.
+	ErrUnreadableOrder = errors.New("the stored order was written by a later version")
+	// ErrItemTaken: the package is bound to another purchase of the same account, under this name of the
+	// account or another.
 	ErrItemTaken = errors.New("the activated item is bound to another purchase")
 )
 
-// Readable decodes the rows of a list as Watched returns it: what can be read, beside an error that
-// tells of one of the others and of their number. It is logged at each pass, and they can be many.
+// Readable decodes the rows of a list, as Watched returns it. It returns the rows that can be read. Its error
+// names one of the others and their number, but not all of them: there can be many, and every pass logs the
+// error.
 func Readable[R any](rows []R, decode func(R) (Purchase, error)) ([]Purchase, error) {
 	list := make([]Purchase, 0, len(rows))
 	var first error
@@ -109,73 +126,72 @@ type Claim struct {
 	Account  string
 	Order    Order
 	Personal Personal
-	// PermitLife is how long after the transaction began the first byte may leave.
+	// PermitLife is how long after the start of the transaction the first byte may leave.
 	PermitLife time.Duration
-	// Lease is how long after it the owner counts as alive.
+	// Lease is how long after the start of the transaction the owner counts as alive.
 	Lease time.Duration
 }
 
-// Change is one event and what comes with it.
+// Change is one event and its details.
 type Change struct {
 	Event Event
-	// Attempt is the send it speaks of. Permitted names the attempt that had no effect, and makes
-	// the next. Found, PresumedAbsent, BeyondEvidence and the operator's events name the newest.
+	// Attempt is the send that the event is about. Permitted names the attempt that had no effect, and starts
+	// the next one. Found, PresumedAbsent, BeyondEvidence and the operator's events name the newest attempt.
 	Attempt  int
 	Reason   Reason
 	Evidence Evidence
 	By       Actor
-	// SuccessSeen is kept for ever once true.
+	// SuccessSeen: the vendor reported a success. It is stored for ever.
 	SuccessSeen bool
-	// Anomaly counts the event as one, also where it moves the purchase: it is true, and a human
-	// has to be told.
+	// Anomaly counts the event as an anomaly even if it moves the purchase. The event is true, and a human must
+	// look at it.
 	Anomaly bool
-	// ItemUID, CustomerUID and Sale are what a positive event found. Sale is JSON, a secret: the vendor's
-	// answer as it came, or what the vendor's records tell of it.
+	// ItemUID, CustomerUID and Sale are what a positive event found. Sale is JSON and secret. It is the
+	// vendor's answer as it came, or what the vendor's records say.
 	ItemUID     string
 	CustomerUID string
 	Sale        []byte
-	// Aliases are further names of the account in which ItemUID is. A purchase does not move to Succeeded
-	// with a package that is bound under one of them: see ErrItemTaken.
+	// Aliases are other names of the account that has ItemUID. A purchase does not move to Succeeded if its
+	// package is bound under one of them: see ErrItemTaken.
 	Aliases []string
-	// sold is what Sale is the text of, for those who wait in this process; nil where it is not at hand.
+	// sold is the decoded Sale, for the calls that wait in this process. It is nil if it is not available.
 	sold *gigastore.Sale
-	// PermitLife and Lease are those of the new permit, or of Accepted.
+	// PermitLife and Lease are those of the new permit. Accepted needs Lease, too.
 	PermitLife time.Duration
 	Lease      time.Duration
 }
 
-// Secrets is what a journal keeps apart of a purchase.
+// Secrets is what a journal stores apart from the purchase.
 type Secrets struct {
 	Personal Personal
-	Sale     []byte // nil until there is one
+	Sale     []byte // nil until there is a sale
 	Purged   bool
 }
 
-// Filter narrows List; zero fields do not.
+// Filter narrows List. A zero field does not.
 type Filter struct {
 	Caller      string
 	RequestID   string
 	CustomerUID string
 	States      []State
-	From, To    time.Time // claimed at or after, claimed before
+	From, To    time.Time // the time of the claim: at or after From, before To
 }
 
-// Page is a part of a list: at most Size purchases claimed before the one named After, which is
-// empty for the first page. Ids sort by the time they were made, so pages have no gaps.
+// Page is a part of a list: at most Size purchases that were claimed before the purchase After. After is empty
+// for the first page. Ids sort by the time they were made, so pages have no gaps.
 type Page struct {
 	Size  int
 	After string
 }
 
-// Likeness is what makes a purchase a witness for another: they would show, and hide, in the
-// vendor's records alike.
+// Likeness is what makes one purchase a witness for another. The vendor's records would show both or hide both.
 type Likeness struct {
 	Account string
 	Kind    Kind
-	Mode    string // effective
+	Mode    string // the effective mode
 }
 
-// Span is a time span. Zero ends are open.
+// Span is a time span. A zero end is open.
 type Span struct {
 	From, To time.Time
 }

@@ -13,30 +13,31 @@ import (
 	"gigagate.internal/internal/fairshare"
 )
 
-// Config is what an Engine is made of.
+// Config is what an Engine is made from.
 type Config struct {
 	Journal Journal
 	Vendor  *gigastore.Client
 	Logger  *slog.Logger
 	// SendWindow is how long after the claim a permit may be given.
 	SendWindow time.Duration
-	// Reconcile is how uncertain purchases are settled.
+	// Reconcile configures how uncertain purchases are settled.
 	Reconcile ReconcileConfig
-	// MaxPurchasePrice is the most that any purchase may cost the reseller, beside what its own order says. nil: any price.
+	// MaxPurchasePrice is the most that any purchase may cost the reseller. An order can set a lower limit. nil
+	// means no limit.
 	MaxPurchasePrice *Price
 	// Instruments may be nil.
 	Instruments *Instruments
-	// Entropy is what purchase ids are made of, crypto/rand's by default.
+	// Entropy is the source of randomness for purchase ids. The default is crypto/rand's.
 	Entropy io.Reader
 }
 
 const (
-	// firstPause and longestPause bound the wait between tries of anything that is tried again.
+	// firstPause and longestPause bound the pause between retries.
 	firstPause   = 100 * time.Millisecond
 	longestPause = 5 * time.Second
 )
 
-// Engine spends: once per key, whatever happens.
+// Engine buys each key at most once, whatever happens.
 type Engine struct {
 	journal     Journal
 	vendor      *gigastore.Client
@@ -45,17 +46,17 @@ type Engine struct {
 	timeout     time.Duration
 	window      time.Duration
 	lease       time.Duration
-	maxPrice    *Price // nil: any
+	maxPrice    *Price // nil means no limit
 	reconciler  *reconciler
 	instruments *Instruments
 	entropy     ulid.MonotonicReader
 	watchers    watchers
 	inFlight    inFlight
 
-	// life ends when the engine is closed: work that outlives drain stops there.
+	// life ends when the engine is closed. Work that continues after a drain stops then.
 	life context.Context
 	end  context.CancelFunc
-	// waits ends when a drain has nothing left to wait for: what is open then is not settled here.
+	// waits ends when a drain is complete. This process will settle none of the purchases that are still open.
 	waits    context.Context
 	endWaits context.CancelFunc
 
@@ -67,7 +68,7 @@ type Engine struct {
 	loops    sync.WaitGroup
 }
 
-// NewEngine makes an engine. It does nothing by itself before Start.
+// NewEngine returns an engine. It does nothing on its own before Start.
 func NewEngine(config Config) *Engine {
 	life, end := context.WithCancel(context.Background())
 	waits, endWaits := context.WithCancel(life)
@@ -86,19 +87,21 @@ func NewEngine(config Config) *Engine {
 	return e
 }
 
-// Start takes up what an earlier process left and keeps settling what is uncertain, until Close.
+// Start takes over the purchases that an earlier process left. It also settles uncertain purchases, until
+// Close.
 func (e *Engine) Start() {
 	e.loops.Go(e.takeUpLapsed)
 	e.loops.Go(e.reconciler.run)
 }
 
-// AnswerWithin is how long a caller without a deadline can wait for an answer.
+// AnswerWithin is the longest that a caller without a deadline waits for an answer.
 func (e *Engine) AnswerWithin() time.Duration {
 	return e.window + permitLife + e.timeout + AnswerMargin
 }
 
-// Drain refuses new purchases and waits for those under way to be journaled, or for ctx. Then calls
-// that wait for a purchase are answered with what is known: nothing here settles it any more.
+// Drain refuses new purchases. It waits until all purchases under way are recorded, or until ctx ends. Once all
+// are recorded, calls that still wait get the state that is known, because this process will settle nothing
+// more.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.mu.Lock()
 	e.draining = true
@@ -117,7 +120,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 	}
 }
 
-// Close ends all work of the engine and waits for it. The journal stays open.
+// Close stops all work of the engine and waits for it. It does not close the journal.
 func (e *Engine) Close() {
 	e.mu.Lock()
 	e.draining = true
@@ -127,7 +130,7 @@ func (e *Engine) Close() {
 	e.loops.Wait()
 }
 
-// sleep waits, and reports false when ctx or the engine ends first.
+// sleep waits for d. It reports false if ctx or the engine ends first.
 func (e *Engine) sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -16,12 +16,12 @@ type Instruments struct {
 	openNow   metric.Int64Gauge
 }
 
-// NewInstruments makes the instruments of a meter.
+// NewInstruments returns the instruments of a meter.
 func NewInstruments(meter metric.Meter) (*Instruments, error) {
 	events, err1 := meter.Int64Counter("gigagate.purchase.events",
-		metric.WithDescription("Events of purchases, by event, state after it and reason."), metric.WithUnit("{event}"))
+		metric.WithDescription("Events of purchases, by event, resulting state and reason."), metric.WithUnit("{event}"))
 	anomalies, err2 := meter.Int64Counter("gigagate.purchase.anomalies",
-		metric.WithDescription("Contradictions that a human has to look at."), metric.WithUnit("{anomaly}"))
+		metric.WithDescription("Contradictions that a human must look at."), metric.WithUnit("{anomaly}"))
 	openNow, err3 := meter.Int64Gauge("gigagate.purchase.open",
 		metric.WithDescription("Purchases that are uncertain or need an operator, by state."), metric.WithUnit("{purchase}"))
 	if err := errors.Join(err1, err2, err3); err != nil {
@@ -30,6 +30,7 @@ func NewInstruments(meter metric.Meter) (*Instruments, error) {
 	return &Instruments{events: events, anomalies: anomalies, openNow: openNow}, nil
 }
 
+// event counts an event, and an anomaly if it is one.
 func (i *Instruments) event(ctx context.Context, p Purchase, change Change, verdict Verdict) {
 	if i == nil {
 		return
@@ -42,6 +43,7 @@ func (i *Instruments) event(ctx context.Context, p Purchase, change Change, verd
 	}
 }
 
+// open records how many purchases are open in each state.
 func (i *Instruments) open(ctx context.Context, open []Purchase) {
 	if i == nil {
 		return
@@ -55,8 +57,8 @@ func (i *Instruments) open(ctx context.Context, open []Purchase) {
 	}
 }
 
-// annotate puts what came of a send on the caller's span. Once the caller is answered the span has
-// ended and takes nothing more; the vendor call's own span has the status in any case.
+// annotate adds the outcome of a send to the caller's span. Once the caller is answered, its span has ended and
+// takes no more attributes. The span of the vendor call has the status in any case.
 func annotate(ctx context.Context, change Change) {
 	trace.SpanFromContext(ctx).SetAttributes(attribute.Int("gigagate.vendor.http_status", change.Evidence.HTTPStatus))
 }

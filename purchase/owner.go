@@ -15,16 +15,17 @@ import (
 const (
 	// permitLife is how long after a permit its first byte may leave.
 	permitLife = 10 * time.Second
-	// leaseSlack is what a lease has beyond the longest a send can take.
+	// leaseSlack is how much longer a lease is than the longest possible send.
 	leaseSlack = 30 * time.Second
-	// maxOwners bounds the purchases under way in one process. A purchase outlives its caller, so the
-	// number of callers does not bound it.
+	// maxOwners limits the purchases under way in one process. A purchase outlives its caller, so a limit on
+	// callers is not enough.
 	maxOwners = 2000
-	// lapsedAtOnce is how many lapsed purchases one transaction takes up.
+	// lapsedAtOnce is how many lapsed purchases one transaction takes over.
 	lapsedAtOnce = 100
 )
 
-// addOwner counts one more owner, which ownerDone takes back, unless the engine drains, or is full for this client.
+// addOwner takes a place for one more owner. ownerDone gives it back. addOwner fails if the engine drains or
+// the client has no place left.
 func (e *Engine) addOwner(client string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -38,27 +39,27 @@ func (e *Engine) addOwner(client string) error {
 	return nil
 }
 
+// ownerDone gives back the place that addOwner took.
 func (e *Engine) ownerDone(client string) {
 	e.places.Release(client)
 	e.owners.Done()
 }
 
-// recoverOwner keeps a panic of an owner from ending the process and every other purchase with it. The
-// purchase is left as it is, and its lease tells that its owner is gone.
+// recoverOwner recovers from the panic of an owner, so that it does not end the process and all other
+// purchases. The purchase stays as it is. Another process takes over when the lease expires.
 func (e *Engine) recoverOwner(ctx context.Context, id string) {
 	if value := recover(); value != nil {
 		e.logger.ErrorContext(ctx, "the owner of a purchase panicked", "purchase_id", id, panicked(value))
 	}
 }
 
-// panicked is what may be logged of a panic. Its value can hold anything, so only its type is told.
+// panicked returns what may be logged about a panic. The value can hold anything, so only its type is logged.
 func panicked(value any) slog.Attr {
 	return slog.Group("panic", "type", fmt.Sprintf("%T", value), "stack", string(debug.Stack()))
 }
 
-// own walks a purchase from its permit to an answer that is journaled, and on to the next permit
-// while every send is known to have had no effect. began is when, on this machine's clock, the
-// newest permit was asked for.
+// own brings a purchase from its permit to a recorded answer. It asks for another permit while every send is
+// known to have had no effect. began is when the newest permit was asked for, by this machine's clock.
 func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began time.Time) {
 	windowEnd := began.Add(e.window)
 	unauthorized, lasting := 0, false
@@ -78,13 +79,14 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 			return
 		}
 		refused := e.guardAgain(ctx, p.Order)
-		// A token refused twice is refused for good, and so are credentials and a certificate; the window does not help.
+		// Stop early if waiting will not help: after two 401s, refused credentials, a rejected certificate, or
+		// a price that is too high.
 		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || unauthorized > 1 || lasting || refused.lasts() || !e.sleep(ctx, pause) {
 			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway, Evidence: refused.evidence()})
 			return
 		}
 		if refused != nil {
-			continue // until the price can be read
+			continue // try again until the price can be read
 		}
 		began = time.Now()
 		var ok bool
@@ -94,7 +96,7 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 	}
 }
 
-// send puts one paid request on the wire. There is no other place that does.
+// send sends one paid request. Nothing else in the gateway does.
 func (e *Engine) send(ctx context.Context, p Purchase, personal Personal, notAfter time.Time) (*gigastore.Sale, error) {
 	ctx, cancel := context.WithTimeout(ctx, permitLife+e.timeout)
 	defer cancel()
@@ -128,8 +130,8 @@ func (e *Engine) send(ctx context.Context, p Purchase, personal Personal, notAft
 	}
 }
 
-// confirm asks the journal whether the permit still stands. The owner of a purchase may have been paused with all the
-// clocks of its machine, and another replica may have given the purchase up meanwhile.
+// confirm asks the journal whether the permit still stands. The owner's machine may have been paused together
+// with its clocks. Meanwhile another replica may have taken the purchase over.
 func (e *Engine) confirm(ctx context.Context, p Purchase) error {
 	_, err := bounded(ctx, journalBudget, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, e.journal.ConfirmPermit(ctx, p.ID, p.Attempt)
@@ -137,10 +139,10 @@ func (e *Engine) confirm(ctx context.Context, p Purchase) error {
 	return err
 }
 
-// takeUpLapsed takes up what other processes, or an earlier life of this one, left unanswered.
+// takeUpLapsed takes over purchases that lost their owner: another process, or an earlier run of this one.
 func (e *Engine) takeUpLapsed() {
 	for {
-		for e.takeLapsed() { // nothing is taken twice, so it ends
+		for e.takeLapsed() { // this ends, because nothing is taken twice
 		}
 		if !e.sleep(e.life, min(e.lease/4, 15*time.Second)) {
 			return
@@ -148,21 +150,22 @@ func (e *Engine) takeUpLapsed() {
 	}
 }
 
-// takeLapsed takes up one page of what has lapsed, and reports whether there may be another.
+// takeLapsed takes over one page of lapsed purchases. It reports whether there may be another page.
 func (e *Engine) takeLapsed() bool {
 	taken, err := bounded(e.life, journalBudget, func(ctx context.Context) ([]Purchase, error) {
 		return e.journal.TakeLapsed(ctx, e.lease, lapsedAtOnce)
 	})
 	if err != nil && e.life.Err() == nil {
-		e.logger.WarnContext(e.life, "lapsed purchases cannot be taken up", "error", err.Error())
+		e.logger.WarnContext(e.life, "lapsed purchases cannot be taken over", "error", err.Error())
 	}
 	for _, p := range taken {
 		e.takeUp(p)
 	}
-	// Where some orders cannot be read, the page may have been full of them.
+	// The page may have been full of orders that cannot be read. Then there may be more.
 	return len(taken) == lapsedAtOnce || errors.Is(err, ErrUnreadableOrder)
 }
 
+// takeUp continues one purchase that this process took over.
 func (e *Engine) takeUp(p Purchase) {
 	if p.State == Uncertain {
 		e.logger.WarnContext(e.life, "the owner of a send is gone: its outcome is uncertain", "purchase_id", p.ID)
@@ -170,22 +173,23 @@ func (e *Engine) takeUp(p Purchase) {
 		return
 	}
 	if e.addOwner("") != nil {
-		return // its lease lapses again
+		return // a process takes it over when the lease expires again
 	}
 	go func() {
 		defer e.ownerDone("")
 		defer e.recoverOwner(e.life, p.ID)
-		// How much of the window is gone is known by the journal's clock alone, which gave the lease.
+		// gone is how much of the send window is over. Only the journal's clock knows this, because it set both
+		// times.
 		gone := p.LeaseUntil.Add(-e.lease).Sub(p.ClaimedAt)
 		if gone >= e.window {
 			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway})
 			return
 		}
 		secrets, err := e.secrets(e.life, p.ID)
-		// A purchase is sent with one client id alone, so that p.Account tells who sold it even if an
-		// operator's word on former ids was wrong.
+		// Every send of a purchase uses the same client id. So p.Account names the account that sold it, even
+		// if an operator was wrong about former client ids.
 		if err != nil || secrets.Purged || p.Account != e.vendor.Account() {
-			return // its lease lapses again, and then its window is over
+			return // when the lease expires again, the send window is over
 		}
 		e.own(e.life, p, secrets.Personal, time.Now().Add(-gone))
 	}()

@@ -14,7 +14,7 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// Kind is which of the vendor's paid calls a purchase makes.
+// Kind says which of the vendor's paid calls a purchase makes.
 type Kind string
 
 // The kinds of purchases.
@@ -24,11 +24,11 @@ const (
 	TopUpWithProfile Kind = "top_up_with_profile"
 )
 
-// Reason says why a purchase failed, or why it needs an operator. A refusal of the vendor has the
-// vendor client's reason ([gigastore.Reason]).
+// Reason says why a purchase failed, or why it needs an operator. If the vendor refused the purchase, it is the
+// reason of the vendor client ([gigastore.Reason]).
 type Reason string
 
-// The reasons of our own. [ReasonMeanings] says what each is.
+// The gateway's own reasons. [ReasonMeanings] explains each of them.
 const (
 	NeverSent            Reason = "NEVER_SENT"
 	ReasonPresumedAbsent Reason = "PRESUMED_ABSENT"
@@ -43,32 +43,33 @@ const (
 	OtherAccount         Reason = "OTHER_ACCOUNT"
 )
 
-// ReasonMeaning is a reason of our own, the state that it is a reason for, and what it means, for documentation.
+// ReasonMeaning explains one of the gateway's own reasons, for the documentation. Of is the state that has the
+// reason.
 type ReasonMeaning struct {
 	Reason  Reason
 	Of      State
 	Meaning string
 }
 
-// ReasonMeanings has every reason of our own.
+// ReasonMeanings explains all of the gateway's own reasons.
 func ReasonMeanings() []ReasonMeaning {
 	return []ReasonMeaning{
-		{NeverSent, Failed, "no send could have had an effect, and the send window passed, or another send would have changed nothing."},
-		{ReasonPresumedAbsent, Failed, "the vendor's records lack it, in reads shown to be complete around it."},
-		{ReasonOperator, Failed, "an operator said that nothing was sold."},
-		{SeveralFound, NeedsOperator, "the vendor's records show more than one package under the token."},
-		{OtherFound, NeedsOperator, "the package found is not the one ordered."},
-		{ItemTaken, NeedsOperator, "the package is bound to another purchase already."},
-		{SuccessSeen, NeedsOperator, "the vendor once answered success, and its records do not show the package."},
-		{NoWitness, NeedsOperator, "the records show no older purchase of ours, so an absence in them proves nothing."},
-		{Unexplained, NeedsOperator, "the records show a package of that time that bears no token, and may be it."},
-		{Unreadable, NeedsOperator, "the records could not be read for too long."},
-		{OtherAccount, NeedsOperator, "it was bought with another client id, and the records shown to the present one lack it."},
+		{NeverSent, Failed, "No send had an effect. The send window is over, or another send would have changed nothing."},
+		{ReasonPresumedAbsent, Failed, "The vendor's records do not show the package. Several reads were shown to be complete around the attempt."},
+		{ReasonOperator, Failed, "An operator said that nothing was sold."},
+		{SeveralFound, NeedsOperator, "The vendor's records show more than one package with the mark."},
+		{OtherFound, NeedsOperator, "The package found is not the one ordered."},
+		{ItemTaken, NeedsOperator, "The package is already bound to another purchase."},
+		{SuccessSeen, NeedsOperator, "The vendor once answered success, but its records do not show the package."},
+		{NoWitness, NeedsOperator, "The records show no older purchase of ours, so a missing package proves nothing."},
+		{Unexplained, NeedsOperator, "The records show a package of that time without a mark. It may be this purchase's."},
+		{Unreadable, NeedsOperator, "The records could not be read for too long."},
+		{OtherAccount, NeedsOperator, "The purchase was made with another client id. The records that the present client id can read do not show it."},
 	}
 }
 
-// Reasons returns the reasons of our own: those that a purchase fails for, those that it needs an operator
-// for, and those of guards.
+// Reasons returns the gateway's own reasons: those of failed purchases, those of purchases that need an
+// operator, and those of the guards.
 func Reasons() (failed, operator, guards []Reason) {
 	for _, known := range ReasonMeanings() {
 		if known.Of == Failed {
@@ -80,12 +81,12 @@ func Reasons() (failed, operator, guards []Reason) {
 	return failed, operator, []Reason{AbovePriceLimit, PriceUnreadable}
 }
 
-// unread reports whether the reason is that the vendor's records could not be had. Once they can be,
-// they may still settle the purchase.
+// unread reports whether the reason is that the vendor's records could not be read. The purchase can still be
+// settled once they can be read.
 func (r Reason) unread() bool { return r == Unreadable || r == OtherAccount }
 
-// Key identifies a purchase by who asked for it: the caller's stable name and the caller's own id.
-// Both are compared byte for byte.
+// Key identifies a purchase: the caller's stable name, and the request id that the caller chose. Both are
+// compared byte for byte.
 type Key struct {
 	Caller    string
 	RequestID string
@@ -97,22 +98,22 @@ type Price struct {
 	Currency string            `json:"currency_code"`
 }
 
-// Order is what the caller asked for, without the end user's personal data, under the contract's
-// own field names. It is kept for as long as the key.
+// Order is what the caller asked for, without the end user's personal data. Its JSON names are the contract's
+// field names. A journal stores it for as long as the key.
 type Order struct {
 	Kind                    Kind                     `json:"kind"`
 	InventoryItemID         string                   `json:"inventory_item_id"`
-	Metatag                 string                   `json:"metatag"` // the caller's own text, without the token
+	Metatag                 string                   `json:"metatag"` // the caller's own text, without the mark
 	CustomerUID             string                   `json:"customer_uid,omitempty"`
 	UserCountry             string                   `json:"user_country,omitempty"`
 	ExpectedPrice           *Price                   `json:"expected_price,omitempty"`
 	MaxPurchasePrice        *Price                   `json:"max_purchase_price,omitempty"`
-	ActivationMode          gigastore.ActivationMode `json:"activation_mode,omitempty"` // empty: the vendor's default
+	ActivationMode          gigastore.ActivationMode `json:"activation_mode,omitempty"` // empty means the vendor's default
 	Dedicated               *bool                    `json:"dedicated,omitempty"`
 	CustomerProfileDomainID string                   `json:"customer_profile_domain_id,omitempty"`
 }
 
-// EffectiveMode is the mode the vendor sells in when ActivationMode is left out.
+// EffectiveMode is ActivationMode, or the mode that the vendor uses if the order names none.
 func (o Order) EffectiveMode() gigastore.ActivationMode {
 	if o.ActivationMode == "" {
 		return gigastore.ModeNow
@@ -120,17 +121,17 @@ func (o Order) EffectiveMode() gigastore.ActivationMode {
 	return o.ActivationMode
 }
 
-// Personal is the end user's data of an order. It is needed to send, and can be purged afterwards.
+// Personal is the end user's data in an order. A send needs it. It can be purged afterwards.
 type Personal struct {
 	CustomerEmail string `json:"customer_email,omitempty"`
 	UserIP        string `json:"user_ip,omitempty"`
 }
 
-// EncodeOrder is the form an order is kept in.
+// EncodeOrder returns the JSON text of an order, as journals store it.
 func EncodeOrder(order Order) ([]byte, error) { return json.Marshal(order) }
 
-// DecodeOrder reads a kept order, or fails with ErrUnreadableOrder. It refuses fields and kinds that
-// this version does not know: comparing or sending without them would be another order.
+// DecodeOrder reads a stored order, or fails with ErrUnreadableOrder. It refuses fields and kinds that this
+// version does not know. Without them, the order would be a different one.
 func DecodeOrder(text []byte) (Order, error) {
 	var order Order
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -139,17 +140,17 @@ func DecodeOrder(text []byte) (Order, error) {
 		return Order{}, fmt.Errorf("%w: %w", ErrUnreadableOrder, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Order{}, fmt.Errorf("%w: there is text behind it", ErrUnreadableOrder)
+		return Order{}, fmt.Errorf("%w: more text follows it", ErrUnreadableOrder)
 	}
 	switch order.Kind {
 	case Register, TopUp, TopUpWithProfile:
 		return order, nil
 	}
-	return Order{}, fmt.Errorf("%w: its kind is not known", ErrUnreadableOrder)
+	return Order{}, fmt.Errorf("%w: its kind is unknown", ErrUnreadableOrder)
 }
 
-// Differences names the fields, in the contract's spelling, in which two orders are not the same.
-// The user's IP is not compared, since phones roam, and neither is an e-mail that was purged.
+// Differences returns the fields in which two orders differ, under the contract's names. It does not compare
+// the user's IP address, because phones roam. It does not compare an e-mail address that was purged.
 func Differences(kept, asked Order, keptPersonal, askedPersonal Personal, purged bool) []string {
 	var fields []string
 	differ := func(field string, different bool) {
@@ -177,8 +178,8 @@ func Differences(kept, asked Order, keptPersonal, askedPersonal Personal, purged
 	return fields
 }
 
-// kindDifference names the field that makes two orders different in kind; two methods of the
-// contract differ in no field of either, so the method is named.
+// kindDifference returns the field that tells two kinds apart. Two methods of the contract may differ in no
+// field, so "method" stands for the method itself.
 func kindDifference(kept, asked Kind) string {
 	if kept == Register || asked == Register {
 		return "method"
@@ -202,44 +203,47 @@ func sameBool(a, b *bool) bool {
 
 // Purchase is one intended sale.
 type Purchase struct {
-	ID      string // ULID; behind "gg" it is the token
+	ID      string // a ULID; the mark is "gg" and this id
 	Key     Key
-	Account string // the vendor account, by the client id of every send of it: see gigastore.Client.Account
+	Account string // the vendor account, named by the client id that every send uses: see gigastore.Client.Account
 	Order   Order
 
 	State  State
-	Reason Reason // of Failed and NeedsOperator, empty otherwise
-	// Attempt is the number of permits given so far: 1 after the claim.
+	Reason Reason // set in Failed and NeedsOperator only
+	// Attempt is the number of permits given so far. It is 1 after the claim.
 	Attempt int
 	// ClaimedAt is when the claim's transaction began.
 	ClaimedAt time.Time
-	// PermittedAt is when the newest permit's transaction began, and SendNotAfter the last moment
-	// at which its first byte may leave.
+	// PermittedAt is when the newest permit's transaction began. SendNotAfter is the last moment at which the
+	// first byte of that send may leave.
 	PermittedAt  time.Time
 	SendNotAfter time.Time
-	// LeaseUntil is when the owner of Sending or Accepted counts as gone.
+	// LeaseUntil is when the lease of the owner expires. Another process may then take over a purchase in
+	// Sending or Accepted.
 	LeaseUntil time.Time
-	// SuccessSeen: a 2xx that bore the success word or an item uid was seen, though it did not
-	// settle anything. Such a purchase is never presumed absent.
+	// SuccessSeen is true once an answer was a 2xx with the success word or an item uid, even if it settled
+	// nothing. Such a purchase is never presumed absent.
 	SuccessSeen bool
-	// Anomalies is how many contradictions its history holds.
+	// Anomalies is the number of anomalies in the history.
 	Anomalies int
 
-	// ItemUID and CustomerUID name what was sold; set exactly in Succeeded.
+	// ItemUID and CustomerUID name what was sold. They are set only in Succeeded.
 	ItemUID     string
 	CustomerUID string
 	UpdatedAt   time.Time
 	SettledAt   time.Time // zero until settled
 }
 
-// TokenPrefix and the purchase's id make its token.
+// TokenPrefix and the purchase's id make its mark.
 const TokenPrefix = "gg"
 
-// Token is the first word of the metatag sent upstream: how our sales are recognised.
+// Token is the mark: the first word of the metatag that is sent to the vendor. The mark identifies our sales in
+// the vendor's records.
 func (p Purchase) Token() string { return TokenPrefix + p.ID }
 
-// SplitMetatag separates the purchase that the first word of a metatag is the token of from the caller's
-// own text. A metatag without a token is all text, and its id is empty.
+// SplitMetatag separates the mark, which is the first word of a metatag, from the caller's own text. It returns
+// the id of the purchase that the mark names. Without a mark, the id is empty and the text is the whole
+// metatag.
 func SplitMetatag(metatag string) (id, text string) {
 	word, text, _ := strings.Cut(metatag, " ")
 	id, ok := strings.CutPrefix(word, TokenPrefix)

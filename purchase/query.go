@@ -7,13 +7,13 @@ import (
 )
 
 const (
-	// journalBudget bounds one call of the journal.
+	// journalBudget limits one call of the journal.
 	journalBudget = 5 * time.Second
-	// listBudget bounds a page of a list: a filter may pass over years of purchases.
+	// listBudget limits the read of one page of a list. A filter may skip years of purchases.
 	listBudget = 30 * time.Second
 )
 
-// Get reads a purchase, and has the reconciler look at it soon if it is open.
+// Get returns a purchase and its history. If the purchase is open, the reconciler looks at it soon.
 func (e *Engine) Get(ctx context.Context, id string) (Purchase, []Entry, error) {
 	p, err := e.get(ctx, id)
 	if err != nil {
@@ -29,12 +29,12 @@ func (e *Engine) Get(ctx context.Context, id string) (Purchase, []Entry, error) 
 	return p, history, nil
 }
 
-// List pages through purchases.
+// List returns one page of purchases.
 func (e *Engine) List(ctx context.Context, filter Filter, page Page) ([]Purchase, error) {
 	return bounded(ctx, listBudget, func(ctx context.Context) ([]Purchase, error) { return e.journal.List(ctx, filter, page) })
 }
 
-// Wait returns the purchase once it is settled, or as it is when ctx ends.
+// Wait returns the purchase once it is settled. If ctx ends first, it returns the purchase as it is.
 func (e *Engine) Wait(ctx context.Context, id string) (Purchase, error) {
 	settlement := e.watchers.join(id)
 	defer e.watchers.leave(id, settlement)
@@ -51,16 +51,17 @@ func (e *Engine) Wait(ctx context.Context, id string) (Purchase, error) {
 	return e.get(context.WithoutCancel(ctx), id)
 }
 
-// Reconciliation tells why a purchase is not settled yet; nil where it is, or is still under way.
+// Reconciliation says why a purchase is not settled yet. It returns nil if the purchase is settled or still
+// under way.
 func (e *Engine) Reconciliation(p Purchase) *Reconciliation { return e.reconciler.reconciliation(p) }
 
-// errInFlight: a call of this process may still make a purchase under the key.
+// errInFlight: another call of this process may still make a purchase under the key.
 var errInFlight = errors.New("another call with the same key is under way")
 
-// Known is the purchase that a key stands for, or ErrNotFound where there is none and none is under way. It is for refusals
-// that come before Buy.
+// Known returns the purchase of a key. It returns ErrNotFound if there is none and no call is making one. It
+// serves refusals that come before Buy.
 func (e *Engine) Known(ctx context.Context, key Key) (Purchase, error) {
-	// In this order: a call that ends in between has its purchase in the journal by then.
+	// Check this first. If a call ends between the two reads, the journal already holds its purchase.
 	others := e.inFlight.has(key)
 	p, err := e.lookup(ctx, key)
 	if errors.Is(err, ErrNotFound) && others {
@@ -69,17 +70,17 @@ func (e *Engine) Known(ctx context.Context, key Key) (Purchase, error) {
 	return p, err
 }
 
-// get is journal.Get, bounded.
+// get calls journal.Get with a timeout.
 func (e *Engine) get(ctx context.Context, id string) (Purchase, error) {
 	return bounded(ctx, journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
 }
 
-// secrets is journal.Secrets, bounded.
+// secrets calls journal.Secrets with a timeout.
 func (e *Engine) secrets(ctx context.Context, id string) (Secrets, error) {
 	return bounded(ctx, journalBudget, func(ctx context.Context) (Secrets, error) { return e.journal.Secrets(ctx, id) })
 }
 
-// bounded keeps a journal that hangs from keeping what has other means, or other work.
+// bounded reads the journal with a timeout, so that a hung journal cannot block callers.
 func bounded[T any](ctx context.Context, budget time.Duration, read func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()

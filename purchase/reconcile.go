@@ -9,69 +9,71 @@ import (
 	"time"
 )
 
-// ReconcileConfig says how uncertain purchases are settled.
+// ReconcileConfig configures how uncertain purchases are settled.
 type ReconcileConfig struct {
-	// Quiet is how long the vendor's records must have had time to show a sale before an absence
-	// counts, after the last moment a byte may have left and been answered.
+	// Quiet is how long the vendor's records have to show a sale before an absence counts. It starts at the
+	// last moment at which a byte may have left or an answer may have come.
 	Quiet time.Duration
-	// Wait stands in for a younger purchase as a witness, where there is none.
+	// Wait replaces a younger purchase as a witness, if there is none.
 	Wait time.Duration
-	// GiveUp is how long records may stay unreadable before an operator is asked.
+	// GiveUp is how long the records may stay unreadable before an operator is asked.
 	GiveUp time.Duration
 }
 
 const (
 	// absentReads is how many complete reads must lack a purchase.
 	absentReads = 3
-	// firstPass and longestPass bound the pause between passes while something is uncertain.
+	// firstPass and longestPass bound the pause between passes while a purchase is uncertain.
 	firstPass   = time.Second
 	longestPass = 30 * time.Second
-	// scanPause is the least time between two reads of the vendor's whole list, however many callers
-	// ask after their purchases.
+	// scanPause is the least time between two reads of the vendor's whole list, however many callers ask for
+	// their purchases.
 	scanPause = 5 * time.Second
-	// operatorPause is the same while operators own all that is open, and nobody asks.
+	// operatorPause replaces scanPause while all open purchases wait for an operator and nobody asks.
 	operatorPause = 5 * time.Minute
-	// auditPause is the same while nothing is open, for sales of what was presumed absent less than
-	// auditFor ago: their callers were told that nothing was sold.
+	// auditPause replaces scanPause while no purchase is open. The list is still read for purchases that were
+	// called absent less than auditFor ago, because their callers were told that nothing was sold.
 	auditPause = time.Hour
 	auditFor   = 48 * time.Hour
-	// maxReadAround is how many purchases are looked for one by one in a pass; one read of the list
-	// serves them all. aroundBudget bounds that, since the list may be well where customers hang.
+	// maxReadAround is how many purchases a pass looks for one by one. One read of the list serves all the
+	// others. aroundBudget limits the time for it, because the vendor's customers may hang while its list
+	// works.
 	maxReadAround = 20
 	aroundBudget  = 30 * time.Second
-	// watchedBudget bounds its first read, of all that is watched.
+	// watchedBudget limits a pass's first read of the journal.
 	watchedBudget = 30 * time.Second
-	// passBudget bounds one pass: a list of the vendor's can be long.
+	// passBudget limits one pass. The vendor's list can be long.
 	passBudget = 10 * time.Minute
 )
 
-// reconciler settles what is uncertain by reading the vendor's records.
+// reconciler settles uncertain purchases by reading the vendor's records.
 type reconciler struct {
 	engine *Engine
 	config ReconcileConfig
 	nudged chan struct{}
 
-	// What one process has seen so far. It is not journaled: after a restart the reads begin anew,
+	// The rest is what this process has seen so far. It is not stored. After a restart the reads start again,
 	// which costs time and nothing else.
-	mu           sync.Mutex // of absences, for those who only ask
+	mu           sync.Mutex // guards absences and lastScan for other goroutines
 	absences     map[string]absence
 	lastComplete time.Time
-	lastScan     time.Time // when the newest, complete or not, began; of mu, too
-	failedScans  int       // in a row
+	lastScan     time.Time // start of the newest scan, complete or not
+	failedScans  int       // failed scans in a row
 }
 
-// absence is what complete reads said of a purchase that they lacked.
+// absence is what complete reads showed about a purchase that they lacked.
 type absence struct {
 	attempt int
-	// since is when this process first saw the attempt open, by its own clock. The journal's clock,
-	// which the attempt's times are from, may differ from it.
+	// since is when this process first saw the attempt open, by its own clock. The attempt's times come from
+	// the journal's clock, which may differ.
 	since time.Time
-	// reads were shown to be readable around the attempt; unproven prove nothing, however many.
+	// reads counts the reads that were shown to be complete around the attempt. unproven counts those that were
+	// not. They prove nothing, however many there are.
 	reads, unproven int
-	// lacked counts the complete reads after the quiet time that did not show it, whatever they prove.
+	// lacked counts all complete reads after the quiet time that lacked the purchase.
 	lacked int
-	last   time.Time // when the newest of them began
-	around time.Time // when it was last looked for by itself
+	last   time.Time // start of the newest such read
+	around time.Time // when readAround last looked for the purchase
 	look   look
 }
 
@@ -87,8 +89,7 @@ func (r *reconciler) nudge() {
 	}
 }
 
-// run passes over what is uncertain: soon after a nudge, then ever more slowly, and not at all
-// while there is nothing.
+// run makes pass after pass. It makes one soon after a nudge, and then ever less often.
 func (r *reconciler) run() {
 	ctx := r.engine.life
 	r.lastComplete = time.Now()
@@ -96,10 +97,11 @@ func (r *reconciler) run() {
 	for pause := firstPass; r.engine.sleep(ctx, min(firstPass, r.config.Quiet/4)); pause = min(2*pause, longestPass, r.config.Quiet/4) {
 		began := time.Now()
 		open := r.pass(ctx, asked)
-		asked = asked && open > 0 && r.lastScan.Before(began) // what came too soon after a read waits for the next
+		// If the last scan was too recent, keep the request for the next pass.
+		asked = asked && open > 0 && r.lastScan.Before(began)
 		if open == 0 {
+			// A purchase of this process nudges when it becomes uncertain. One of another replica does not.
 			pause = longestPass
-			// Nothing in flight here can become uncertain without a nudge; other replicas' can.
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -112,9 +114,8 @@ func (r *reconciler) run() {
 	}
 }
 
-// pass reads the vendor's records once, if that is due or asked for, and settles what they settle. It
-// returns how many purchases are still open. A panic ends this pass and not the process, like that of
-// an owner.
+// pass reads the vendor's records once, if a read is due or asked for, and settles what they decide. It returns
+// how many purchases are still open. A panic ends the pass but not the process.
 func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -155,14 +156,16 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	return len(open) + len(foreign)
 }
 
+// beganScan notes that a scan starts now.
 func (r *reconciler) beganScan() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lastScan = time.Now()
 }
 
-// aroundDue picks what is worth looking for by itself: what is uncertain before what operators own, and what was not
-// looked for the longest first, so that nobody waits behind twenty others for ever.
+// aroundDue picks the purchases that readAround looks for. Uncertain purchases come before those that wait for
+// an operator. Among these, the purchase that was not looked for the longest comes first, so that none waits
+// behind twenty others for ever.
 func (r *reconciler) aroundDue(open []Purchase) []Purchase {
 	var due []Purchase
 	for _, p := range open {
@@ -181,17 +184,18 @@ func (r *reconciler) aroundDue(open []Purchase) []Purchase {
 	return due[:min(len(due), maxReadAround)]
 }
 
-// scanPause is the constant's, or less where settings are quicker than that.
+// scanPause is the constant, or less if Quiet is short.
 func (r *reconciler) scanPause() time.Duration { return min(scanPause, r.config.Quiet/4) }
 
-// watched may take longer than other reads: without it nothing is settled.
+// watched returns the purchases to look for. It may take longer than other reads, because without it nothing is
+// settled.
 func (r *reconciler) watched(ctx context.Context) ([]Purchase, error) {
 	return bounded(ctx, watchedBudget, func(ctx context.Context) ([]Purchase, error) {
 		return r.engine.journal.Watched(ctx, auditFor)
 	})
 }
 
-// scanDue reports whether a read of the vendor's whole list is worth its cost.
+// scanDue reports whether it is time to read the vendor's whole list.
 func (r *reconciler) scanDue(watched, open []Purchase, asked bool) bool {
 	readable := func(p Purchase) bool {
 		return p.State == Uncertain || p.Reason.unread() && r.engine.owns(p.Account)
@@ -210,7 +214,7 @@ func (r *reconciler) scanDue(watched, open []Purchase, asked bool) bool {
 	}
 }
 
-// unsettled parts what is open by whether it was bought for the account that can be read.
+// unsettled returns the open purchases. open are those of the account that can be read. foreign are the others.
 func (r *reconciler) unsettled(watched []Purchase) (open, foreign []Purchase) {
 	for _, p := range watched {
 		switch {
@@ -224,7 +228,7 @@ func (r *reconciler) unsettled(watched []Purchase) (open, foreign []Purchase) {
 	return open, foreign
 }
 
-// keepOpen drops what was counted of attempts that are open no more, and begins with the new ones.
+// keepOpen drops the counts of attempts that are no longer open, and starts new ones.
 func (r *reconciler) keepOpen(open []Purchase) {
 	still := map[string]absence{}
 	for _, p := range open {
@@ -239,14 +243,15 @@ func (r *reconciler) keepOpen(open []Purchase) {
 	r.absences = still
 }
 
-// lastByte is when the newest send's last byte may have left, and its answer could still come.
+// lastByte is when the newest send's last byte may have left. Its answer may come until then.
 func (r *reconciler) lastByte(p Purchase) time.Time { return p.SendNotAfter.Add(r.engine.timeout) }
 
-// quietEnd is when the vendor's records must show a sale, by the journal's clock and by our own.
+// quietEnd is when the vendor's records must show a sale, by the journal's clock and by this process's.
 func (r *reconciler) quietEnd(p Purchase) time.Time {
 	return later(r.lastByte(p), r.absences[p.ID].since).Add(r.config.Quiet)
 }
 
+// later returns the later of two times.
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
@@ -254,8 +259,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// seen returns what this process knows of an attempt: the time by which the vendor must show a sale, and the reads that
-// lacked it. For a process that has not seen the attempt before, the time starts now.
+// seen returns what this process knows about an attempt: when the vendor must show a sale, and the reads that
+// lacked it. If this process has not seen the attempt before, the time starts now.
 func (r *reconciler) seen(p Purchase) (quietEnd time.Time, a absence) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -266,7 +271,8 @@ func (r *reconciler) seen(p Purchase) (quietEnd time.Time, a absence) {
 	return later(r.lastByte(p), a.since).Add(r.config.Quiet), a
 }
 
-// keep replaces what is known of an attempt. The reconciler alone writes, and reads without the lock.
+// keep stores what is known about an attempt. Only the reconciler writes it, so the reconciler reads it without
+// the lock.
 func (r *reconciler) keep(id string, a absence) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

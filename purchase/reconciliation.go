@@ -8,18 +8,21 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// Reconciliation tells a person why a purchase is not settled yet, as this process sees it: every replica reads the vendor's
-// records by itself.
+// Reconciliation tells a person why a purchase is not settled yet, as this process sees it. Every replica reads
+// the vendor's records itself.
 type Reconciliation struct {
-	// LastRead is when the vendor's records were last read for it; zero: not yet by this process.
+	// LastRead is when this process last read the vendor's records for the purchase. It is zero if it has not
+	// yet.
 	LastRead time.Time
-	// LastResult is what came of that, and Missing what has to come before the purchase is settled: sentences for a person.
+	// LastResult is the result of that read. Missing is what the purchase waits for. Both are texts for a
+	// person.
 	LastResult, Missing string
-	// FailedReads is how many reads in a row, up to the last one, did not come to their end.
+	// FailedReads is how many reads in a row failed, up to the last one.
 	FailedReads int
-	// NextRead is when the records are read again at the earliest.
+	// NextRead is the earliest time of the next read.
 	NextRead time.Time
-	// Operator is when an operator is asked if nothing changes; zero: not known, or already.
+	// Operator is when an operator is asked if nothing changes. It is zero if that is unknown, or if an
+	// operator has been asked already.
 	Operator time.Time
 }
 
@@ -31,7 +34,7 @@ type look struct {
 	operator        time.Time
 }
 
-// reconciliation is what there is to tell of p; nil where it waits for no record.
+// reconciliation returns the Reconciliation of p. It returns nil if p does not wait for records.
 func (r *reconciler) reconciliation(p Purchase) *Reconciliation {
 	if p.State != Uncertain && p.State != NeedsOperator {
 		return nil
@@ -46,7 +49,7 @@ func (r *reconciler) reconciliation(p Purchase) *Reconciliation {
 	switch {
 	case told.Missing != "":
 	case !r.engine.owns(p.Account):
-		told.Missing = "its package under its mark: it was bought with another client id, and the records read may be another account's; " + sameAccount
+		told.Missing = "a package with its mark: it was bought with another client id, and the records may belong to another account; " + sameAccount
 		told.Operator = r.lastByte(p).Add(r.config.GiveUp)
 	default:
 		told.Missing = missingTime(quietEnd)
@@ -54,32 +57,34 @@ func (r *reconciler) reconciliation(p Purchase) *Reconciliation {
 	if p.State == NeedsOperator {
 		told.Operator = time.Time{}
 		if !p.Reason.unread() {
-			told.Missing = missingPackage // no absence settles it any more
+			told.Missing = missingPackage // an absence cannot settle it now
 		}
-		told.Missing += "; or an operator's word"
+		told.Missing += "; or an operator's decision"
 	}
 	return told
 }
 
-const missingPackage = "one package under its mark that can be what was ordered, and is no other purchase's"
+// missingPackage says that only a package settles the purchase.
+const missingPackage = "one package with its mark that can be what was ordered, and that is not bound to another purchase"
 
+// missingTime says that only time is missing.
 func missingTime(quietEnd time.Time) string {
 	return "time: the vendor may not show a sale of that time before " + quietEnd.UTC().Format(time.RFC3339)
 }
 
-// tell keeps what a read meant for a purchase that it did not settle.
+// tell stores what a read meant for a purchase that it did not settle.
 func (r *reconciler) tell(p Purchase, l look) {
 	a := r.absences[p.ID]
 	a.look = l
 	r.keep(p.ID, a)
 }
 
-// tellFound is for a package that was found, and could not be bound yet.
+// tellFound is for a package that was found but is not bound yet.
 func (r *reconciler) tellFound(p Purchase, missing string) {
-	r.tell(p, look{at: time.Now(), result: "the vendor's records show a package under its mark", missing: missing})
+	r.tell(p, look{at: time.Now(), result: "the vendor's records show a package with its mark", missing: missing})
 }
 
-// lackedBy is what a read that lacked a purchase shows of any.
+// lackedBy returns the look for any purchase that a read lacked.
 func (r *reconciler) lackedBy(scan *scan) look {
 	l := look{at: scan.began, result: "the vendor's list lacks it"}
 	if !scan.complete {
@@ -94,22 +99,22 @@ func (r *reconciler) tellAbsent(p Purchase, scan *scan) {
 	l := r.lackedBy(scan)
 	a, quietEnd := r.absences[p.ID], r.quietEnd(p)
 	older, younger := scan.witnessed(p)
-	// unproven reads go to an operator after absentReads of them.
+	// After absentReads unproven reads, an operator is asked.
 	inVain := later(quietEnd, scan.began).Add(time.Duration(max(0, absentReads-a.unproven)) * r.config.Quiet / 4)
 	switch {
 	case !scan.complete:
 		l.missing = "a complete read of the vendor's list"
 		l.operator = later(r.lastComplete, r.lastByte(p)).Add(r.config.GiveUp)
 	case scan.unvouched[p.ID]:
-		l.missing = "a read of this gateway's journal, which failed, for purchases like it"
+		l.missing = "a read of this gateway's journal for purchases like it; the last one failed"
 	case scan.began.Before(quietEnd):
 		l.missing = missingTime(quietEnd)
 	case p.SuccessSeen:
-		l.missing, l.operator = "the package: an answer of the vendor spoke of success, so that no absence counts", inVain
+		l.missing, l.operator = "the package: an answer of the vendor reported success, so an absence does not count", inVain
 	case scan.unexplained[p.ID]:
-		l.missing, l.operator = "whose a package is that bears no mark: it may be this purchase's", inVain
+		l.missing, l.operator = "the owner of a package without a mark, which may be this purchase's", inVain
 	case !older:
-		l.missing, l.operator = "an older purchase of the same kind and mode in the vendor's list, which would show that the list is readable that far back", inVain
+		l.missing, l.operator = "an older purchase of the same kind and mode in the vendor's list, to show that the list is readable that far back", inVain
 	case !younger && scan.began.Before(quietEnd.Add(r.config.Wait)):
 		l.missing = "a younger purchase of the same kind and mode in the vendor's list, or the time until " + quietEnd.Add(r.config.Wait).UTC().Format(time.RFC3339)
 	default:
@@ -118,7 +123,7 @@ func (r *reconciler) tellAbsent(p Purchase, scan *scan) {
 	r.tell(p, l)
 }
 
-// failure is why a read did not come to its end, without anything of the vendor's data.
+// failure says why a read failed, without any of the vendor's data.
 func (s *scan) failure() string {
 	vendor, ok := errors.AsType[*gigastore.Error](s.err)
 	switch {

@@ -8,21 +8,20 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// recordAnswer journals what became of one send. A sale that cannot be bound, since its item is
-// bound already, is left to the reconciler.
+// recordAnswer records the outcome of one send. If the item of a sale is already bound, the reconciler gets the
+// purchase.
 func (e *Engine) recordAnswer(ctx context.Context, p Purchase, sale *gigastore.Sale, sendErr error) (Purchase, bool) {
 	change, err := answered(p, e.priceLimits(p.Order), sale, sendErr)
 	if err != nil {
-		change = Change{Event: AnsweredUnknown, Attempt: p.Attempt, By: ByGateway, SuccessSeen: true, Evidence: Evidence{Note: "the answer could not be kept"}}
+		change = Change{Event: AnsweredUnknown, Attempt: p.Attempt, By: ByGateway, SuccessSeen: true, Evidence: Evidence{Note: "the answer could not be stored"}}
 	}
 	change.Lease, change.Aliases = e.lease, e.aliases(p)
 	annotate(ctx, change)
 	return e.record(ctx, p.ID, change)
 }
 
-// record journals one change, and tries until it is journaled, refused, or the engine ends: an
-// answer is worth waiting for, and worth one try after that end. It reports whether the change
-// stands.
+// record records one change. It retries until the change is recorded or refused, or the engine ends. After the
+// end it still makes one try, because an answer is worth it. It reports whether the change stands.
 func (e *Engine) record(ctx context.Context, id string, change Change) (Purchase, bool) {
 	unknown := false
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
@@ -52,14 +51,15 @@ func (e *Engine) record(ctx context.Context, id string, change Change) (Purchase
 	}
 }
 
+// recordOnce makes one try to record a change. The try does not end with its caller.
 func (e *Engine) recordOnce(ctx context.Context, id string, change Change) (Purchase, Verdict, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
 	defer cancel()
 	return e.journal.Record(ctx, id, change)
 }
 
-// recordedBefore looks whether a change that is illegal now was journaled by a try whose answer was
-// lost: whoever has to know of it was not told.
+// recordedBefore checks whether an earlier try recorded a change that is illegal now. The answer of that try
+// was lost, so nobody has been told about the change.
 func (e *Engine) recordedBefore(ctx context.Context, id string, change Change, illegal error) (Purchase, Verdict, error) {
 	p, err := e.get(context.WithoutCancel(ctx), id)
 	if err != nil || p.Attempt != change.Attempt || p.Reason == "" || p.Reason != change.Reason {
@@ -68,20 +68,20 @@ func (e *Engine) recordedBefore(ctx context.Context, id string, change Change, i
 	return p, Moves, nil
 }
 
-// recorded tells whoever has to know of a change that is journaled. It is the one completion path
-// of answers, of what the reconciler found and of what an operator said.
+// recorded tells everybody who must know about a recorded change. It is the one completion path: for answers,
+// for what the reconciler found, and for an operator's decision.
 func (e *Engine) recorded(ctx context.Context, p Purchase, change Change, verdict Verdict) {
 	e.instruments.event(ctx, p, change, verdict)
 	if verdict == Contradicts || change.Anomaly {
 		note := change.Evidence.Note
 		if change.By != ByGateway && change.By != ByReconciler {
-			note = "" // an operator's own words, which may speak of anybody
+			note = "" // an operator wrote it, so it may name a person
 		}
 		e.logger.ErrorContext(ctx, "purchase anomaly: a human has to look at it",
 			"purchase_id", p.ID, "event", string(change.Event), "state", string(p.State), "note", note)
 	}
 	if verdict != Moves {
-		if p.State.Settled() { // by a try whose answer was lost, or by another replica
+		if p.State.Settled() { // an earlier try or another replica settled it
 			e.watchers.settled(p, nil)
 		}
 		return
@@ -96,7 +96,7 @@ func (e *Engine) recorded(ctx context.Context, p Purchase, change Change, verdic
 	}
 }
 
-// bind journals a change once, and tells of it.
+// bind makes one try to record a change, and tells everybody who must know about it.
 func (e *Engine) bind(ctx context.Context, p Purchase, change Change) (Purchase, error) {
 	change.Aliases = e.aliases(p)
 	p, verdict, err := e.recordOnce(ctx, p.ID, change)
@@ -107,9 +107,9 @@ func (e *Engine) bind(ctx context.Context, p Purchase, change Change) (Purchase,
 	return p, nil
 }
 
-// bind journals what was found. Where it is not known whether it was written it asks again: the same
-// event a second time adds nothing to the history, and an alarm goes with the answer. What was not
-// written is left to the next pass, and keeps no other purchase waiting.
+// bind records what was found. If it does not know whether a try was written, it tries again. Recording the
+// same event twice adds nothing to the history, but the alarm must be raised. If a try was not written, bind
+// leaves the change to the next pass, so that other purchases do not wait.
 func (r *reconciler) bind(ctx context.Context, p Purchase, change Change) error {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		_, err := r.engine.bind(ctx, p, change)
@@ -122,11 +122,12 @@ func (r *reconciler) bind(ctx context.Context, p Purchase, change Change) error 
 	}
 }
 
-// owns reports whether an account is the one that can be read, by its present client id or a former one.
+// owns reports whether the present client id, or a former one, names this account. Only the records of such an
+// account can be read.
 func (e *Engine) owns(account string) bool { return slices.Contains(e.vendor.Accounts(), account) }
 
-// aliases are the names, beside p's own, of the account in which p's package is: the vendor shows it
-// there, whichever client id p was sent with.
+// aliases returns the other names of p's account. The vendor shows p's package under each of its client ids,
+// whichever of them sent p.
 func (e *Engine) aliases(p Purchase) []string {
 	return slices.DeleteFunc(e.vendor.Accounts(), func(account string) bool { return account == p.Account })
 }

@@ -9,29 +9,30 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// Resolution is an operator's word on what became of a purchase.
+// Resolution is an operator's decision about what became of a purchase.
 type Resolution struct {
-	// ItemUID names the package that was sold; empty says that nothing was.
+	// ItemUID names the package that was sold. If it is empty, nothing was sold.
 	ItemUID string
-	// By names the operator, and Note says what the word rests on.
+	// By names the operator. Note says what the decision is based on.
 	By, Note string
-	// Force says that nothing was sold before the vendor's records show it. It stays in the history.
+	// Force settles a purchase as not sold before the vendor's records show it. The history keeps a note of
+	// this.
 	Force bool
 }
 
-// Errors of Resolve beside the journal's.
+// Errors of Resolve. Errors of the journal are possible, too.
 var (
 	// ErrNotResolvable: the purchase is settled, or still under way.
 	ErrNotResolvable = errors.New("only an uncertain purchase, or one that needs an operator, can be resolved")
-	// ErrForeignItem: the vendor knows the named package as that of another purchase, or it bears no
-	// token and was sold to another customer or in another mode.
+	// ErrForeignItem: the named package cannot be this purchase's. It has another purchase's mark. Or it has no
+	// mark, and was sold to another customer or in another mode.
 	ErrForeignItem = errors.New("the named activated item cannot be this purchase's")
 )
 
-// OtherAccountError says that the present client id does not show that a package is that of a purchase
-// made with another one.
+// OtherAccountError says that the purchase was made with another client id, and that the present client id
+// cannot prove that the package is the purchase's.
 type OtherAccountError struct {
-	// Err is what it would be for a purchase of the present client id: the vendor's refusal, or ErrForeignItem.
+	// Err is the error for a purchase of the present client id: the vendor's refusal, or ErrForeignItem.
 	Err error
 	why string
 }
@@ -43,9 +44,9 @@ func (e *OtherAccountError) Error() string {
 func (e *OtherAccountError) Unwrap() error { return e.Err }
 
 // sameAccount tells an operator what to do about a purchase of a former client id.
-const sameAccount = "if both ids are of one account, serve with the other in --gigastore-former-client-ids"
+const sameAccount = "if both ids belong to one account, add the other id to --gigastore-former-client-ids"
 
-// Resolve settles a purchase by an operator's word. A named package is checked with the vendor.
+// Resolve settles a purchase by an operator's decision. It checks a named package with the vendor.
 func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) (Purchase, error) {
 	p, err := e.get(ctx, id)
 	if err != nil {
@@ -77,9 +78,9 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 	return resolved, nil
 }
 
-// resolvedTooLate is p as somebody else settled it meanwhile. Where that was by an absence, the
-// package that the operator named and the vendor showed is kept as what contradicts it: nobody else
-// may ever see it.
+// resolvedTooLate returns p as somebody else settled it in the meantime. If p was settled as absent,
+// resolvedTooLate records the package that the operator named, because it contradicts the absence. Nobody else
+// may ever see that package.
 func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, change Change) Purchase {
 	now, err := e.get(ctx, p.ID)
 	if err != nil {
@@ -88,21 +89,21 @@ func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, change Change)
 	if now.State == Failed && change.ItemUID != "" {
 		change.Event = Found
 		if _, err := e.bind(ctx, p, change); err != nil {
-			e.logger.ErrorContext(ctx, "an operator's word against an absence could not be kept", "purchase_id", p.ID, "error", err.Error())
+			e.logger.ErrorContext(ctx, "the package that an operator named could not be recorded", "purchase_id", p.ID, "error", err.Error())
 		}
 	}
 	return now
 }
 
-// resolveApplied checks the named package. Its metatag may have lost our token, which is why an
-// operator is asked; it must not bear another purchase's. One that bears this purchase's is what was
-// sold for it, whatever the vendor made of the order, and whichever client id it was sold with.
+// resolveApplied checks the named package. Its metatag may have lost our mark, which is why an operator was
+// asked. It must not have another purchase's mark. If it has this purchase's mark, it is the package, whatever
+// the vendor sold and whichever client id bought it.
 func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Change, error) {
 	foreign := !e.owns(p.Account)
 	record, err := e.vendor.ActivatedItem(ctx, uid)
 	if err != nil {
 		if vendor, ok := errors.AsType[*gigastore.Error](err); ok && foreign && vendor.Effect == gigastore.EffectRefused {
-			err = &OtherAccountError{Err: err, why: "is not shown that package"}
+			err = &OtherAccountError{Err: err, why: "cannot read that package"}
 		}
 		return Change{}, err
 	}
@@ -111,39 +112,41 @@ func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Ch
 		return Change{}, ErrForeignItem
 	}
 	if bearer == "" && foreign {
-		return Change{}, &OtherAccountError{Err: ErrForeignItem, why: "is shown that package without the purchase's mark"}
+		return Change{}, &OtherAccountError{Err: ErrForeignItem, why: "sees that package without the purchase's mark"}
 	}
 	change, err := found(p, e.priceLimits(p.Order), *record)
 	change.Event = ResolvedApplied
 	return change, err
 }
 
-// AbsenceError says that the vendor's records do not show yet that nothing was sold. Only a forced
-// word settles the purchase before they do.
+// AbsenceError says that the vendor's records do not prove yet that nothing was sold. Only Force settles the
+// purchase before they do.
 type AbsenceError struct {
-	// Retry is how long from now the same word may be tried again; zero where no waiting helps.
+	// Retry is how long to wait before the same decision can be tried again. It is zero if waiting does not
+	// help.
 	Retry time.Duration
 	why   string
 }
 
-func (e *AbsenceError) Error() string { return "that nothing was sold is not shown: " + e.why }
+func (e *AbsenceError) Error() string { return "it is not shown that nothing was sold: " + e.why }
 
-// checkAbsent holds a person's word to the reconciler's rules: the vendor has had its time to show a sale, and complete
-// reads of its list since then lack it. It makes the last of those reads itself.
+// checkAbsent applies the reconciler's rules to an operator's decision that nothing was sold. The vendor must
+// have had time to show a sale, and complete reads of its list since then must lack the package. checkAbsent
+// makes the last of these reads itself.
 func (r *reconciler) checkAbsent(ctx context.Context, p Purchase) error {
 	if !r.engine.owns(p.Account) {
-		return &AbsenceError{why: "it was bought with another client id, and the records read may be another account's; " + sameAccount}
+		return &AbsenceError{why: "it was bought with another client id, and the records may belong to another account; " + sameAccount}
 	}
 	if p.SuccessSeen {
-		return &AbsenceError{why: "an answer of the vendor spoke of success"}
+		return &AbsenceError{why: "an answer of the vendor reported success"}
 	}
 	quietEnd, a := r.seen(p)
 	if wait := time.Until(later(quietEnd, a.last.Add(r.config.Quiet/4))); wait > 0 {
 		return &AbsenceError{Retry: wait, why: "the vendor may not show a sale of that time yet"}
 	}
 	if a.lacked < absentReads-1 {
-		r.nudge() // asks for one more read
-		return &AbsenceError{Retry: r.config.Quiet / 4, why: "too few complete reads of the vendor's list lack it"}
+		r.nudge() // ask for one more read
+		return &AbsenceError{Retry: r.config.Quiet / 4, why: "more complete reads of the vendor's list are needed"}
 	}
 	s := newScan()
 	s.asked[p.ID] = true
@@ -159,18 +162,19 @@ func (r *reconciler) checkAbsent(ctx context.Context, p Purchase) error {
 		s.see(record)
 	}
 	if len(s.of(p.ID)) > 0 {
-		r.nudge() // the reconciler settles what is there
-		return &AbsenceError{why: "the vendor's list shows a package under its mark"}
+		r.nudge() // the reconciler settles the purchase with it
+		return &AbsenceError{why: "the vendor's list shows a package with its mark"}
 	}
 	shown := func(id string) bool { return len(s.of(id)) > 0 }
 	if p.Account != r.engine.vendor.Account() && !slices.ContainsFunc(proofs, shown) {
-		return &AbsenceError{why: "the vendor's list shows nothing that was bought with its client id, and may be another account's"}
+		return &AbsenceError{why: "the vendor's list shows nothing that was bought with its client id, so it may belong to another account"}
 	}
 	return nil
 }
 
-// witnessesOfAccount lists purchases that were made with the same client id as p, if that is a former one. That both ids are of one
-// account is a person's word. A package of the one that is shown to the other proves it.
+// witnessesOfAccount returns purchases made with the same client id as p, if that is a former client id. An
+// operator says that both ids belong to one account. A package of the former id that the present one can read
+// proves it.
 func (r *reconciler) witnessesOfAccount(ctx context.Context, p Purchase) (bought []Purchase, err error) {
 	if p.Account == r.engine.vendor.Account() {
 		return nil, nil

@@ -9,30 +9,31 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// salesChannelAPI is the channel of what an API client bought (docs first-package).
+// salesChannelAPI is the sales channel of packages that an API client bought (docs first-package).
 const salesChannelAPI = "API"
 
-// maxWitnesses is how many purchases may vouch for one read, on either side of an attempt.
+// maxWitnesses is how many purchases before an attempt, and how many after it, may be witnesses for one read.
 const maxWitnesses = 50
 
-// scan is what one read of the vendor's records showed of the purchases it was asked for.
+// scan is what one read of the vendor's records showed about the purchases it looked for.
 type scan struct {
 	began    time.Time
-	complete bool  // the whole list was read, to its end
-	err      error // why not
+	complete bool  // the whole list was read to its end
+	err      error // why it is not complete
 	records  map[string][]gigastore.ActivatedItemRecord
-	// asked holds the ids worth keeping; a list can be long.
+	// asked holds the ids whose records are kept. The list can be long.
 	asked map[string]bool
-	// older and younger are the purchases that may vouch for the read, by the id they vouch for.
+	// older and younger hold the ids of the witnesses, by the id of the purchase they are witnesses for.
 	older, younger map[string][]string
 	// unvouched holds the ids whose witnesses could not be looked up.
 	unvouched map[string]bool
-	// open are the purchases whose absence may be weighed, and unexplained the ids of those that a
-	// package without any token may belong to.
+	// open are the purchases whose absence may be evaluated. unexplained holds the ids of those that may have
+	// bought a package without a mark.
 	open        []Purchase
 	unexplained map[string]bool
 }
 
+// newScan returns an empty scan that starts now.
 func newScan() *scan {
 	return &scan{
 		began:   time.Now(),
@@ -41,9 +42,10 @@ func newScan() *scan {
 	}
 }
 
+// of returns the records that were found for a purchase.
 func (s *scan) of(id string) []gigastore.ActivatedItemRecord { return s.records[id] }
 
-// see keeps a record that bears the token of a purchase asked for.
+// see keeps a record with the mark of a purchase that the scan looks for.
 func (s *scan) see(record gigastore.ActivatedItemRecord) {
 	id, _ := SplitMetatag(record.ActivatedItem.Metatag)
 	switch {
@@ -54,15 +56,15 @@ func (s *scan) see(record gigastore.ActivatedItemRecord) {
 	}
 }
 
-// salesDateSlack is how far the vendor's clock may be from ours.
+// salesDateSlack is how much the vendor's clock may differ from ours.
 const salesDateSlack = time.Hour
 
-// explain looks for open purchases that a package without a token may have been sold for: the vendor
-// may have cut or rewritten the metatag of one sale and of no other.
+// explain notes the open purchases that may have bought a package without a mark. The vendor may have cut or
+// rewritten the metatag of just one sale.
 func (s *scan) explain(record gigastore.ActivatedItemRecord) {
 	item := record.ActivatedItem
 	if item.SalesChannelTypeCode != "" && item.SalesChannelTypeCode != salesChannelAPI {
-		return // sold in the portal
+		return // it was sold in the portal
 	}
 	for _, p := range s.open {
 		sold, known := item.SalesDate.Time, !item.SalesDate.IsZero()
@@ -73,9 +75,9 @@ func (s *scan) explain(record gigastore.ActivatedItemRecord) {
 	}
 }
 
-// witnessed reports whether the read showed a purchase like p from before p's attempts, and one
-// whose send began after p's last possible byte. What waits for its start is vouched for by what
-// still waits alone: a list may be filtered by the date of the start.
+// witnessed reports whether the read showed witnesses for p: one purchase from before p's attempts, and one
+// whose send began after p's last possible byte. Only a package that has not started can be the witness for one
+// that has not started, because the list may be filtered by start date.
 func (s *scan) witnessed(p Purchase) (older, younger bool) {
 	vouches := func(record gigastore.ActivatedItemRecord) bool {
 		return p.Order.EffectiveMode() == gigastore.ModeNow || record.ActivatedItem.Balance.ActivatedAt.IsZero()
@@ -86,8 +88,8 @@ func (s *scan) witnessed(p Purchase) (older, younger bool) {
 	return shows(s.older[p.ID]), shows(s.younger[p.ID])
 }
 
-// readAround reads what is near each purchase: the customer of a top-up, the customers with a
-// register's e-mail. It is cheap, and can only find.
+// readAround reads the records near each purchase: the customer of a top-up, or the customers with a register's
+// e-mail address. It is cheap. It can find a package, but it proves no absence.
 func (r *reconciler) readAround(ctx context.Context, near []Purchase) *scan {
 	ctx, cancel := context.WithTimeout(ctx, aroundBudget)
 	defer cancel()
@@ -130,18 +132,20 @@ func (r *reconciler) readAround(ctx context.Context, near []Purchase) *scan {
 	return into
 }
 
+// seeCustomer keeps the packages of a customer.
 func (s *scan) seeCustomer(record gigastore.CustomerRecord) {
 	for _, item := range record.ActivatedItems {
 		s.see(gigastore.ActivatedItemRecord{ActivatedItem: item, Customer: record.Customer})
 	}
 }
 
-// newestFirst is what a list is asked for. Witnesses prove that it was readable around an attempt only if what it leaves
-// out is the oldest: one that is sorted by name, or begins with the oldest, could show both and not the sale between them.
+// newestFirst is the order of the list. Witnesses prove that a list is readable around an attempt only if a
+// list that is cut off lacks the oldest entries. A list in another order could show both witnesses and lack the
+// sale between them.
 var newestFirst = gigastore.ActivatedItemsQuery{SortBy: "DATE", SortDir: "DESC"}
 
-// readList reads the whole list of activated items, for everything watched and its witnesses. A read
-// that fails shows what it showed, and proves no absence.
+// readList reads the vendor's whole list of activated items. It looks for all watched purchases and their
+// witnesses. If the read fails, what it found still counts, but it proves no absence.
 func (r *reconciler) readList(ctx context.Context, watched, open []Purchase) *scan {
 	s := newScan()
 	s.open = open
@@ -152,8 +156,8 @@ func (r *reconciler) readList(ctx context.Context, watched, open []Purchase) *sc
 		accounts := r.engine.vendor.Accounts()
 		vouching := accounts
 		if p.Account != accounts[0] {
-			// That a former client id is of this account is an operator's word. A sale made with that id,
-			// shown to the present one, proves it.
+			// An operator says that a former client id belongs to this account. A sale with that id that the
+			// present one can read proves it.
 			vouching = []string{p.Account}
 		}
 		older, err1 := r.witnesses(ctx, p, vouching, Span{To: p.ClaimedAt})
@@ -163,7 +167,7 @@ func (r *reconciler) readList(ctx context.Context, watched, open []Purchase) *sc
 			s.unvouched[p.ID] = true
 			continue
 		}
-		// One that was under way together with p may have been sold after it.
+		// A purchase that was under way at the same time may have been sold after p.
 		older = slices.DeleteFunc(older, func(w Purchase) bool { return w.SettledAt.After(p.ClaimedAt) })
 		s.older[p.ID], s.younger[p.ID] = s.ask(older), s.ask(younger)
 	}
@@ -184,7 +188,7 @@ func (r *reconciler) readList(ctx context.Context, watched, open []Purchase) *sc
 	return s
 }
 
-// someIDs are those that a log line has room for.
+// someIDs returns as many ids as a log line has room for.
 func someIDs(purchases []Purchase) []string {
 	var ids []string
 	for _, p := range purchases[:min(len(purchases), 10)] {
@@ -193,7 +197,7 @@ func someIDs(purchases []Purchase) []string {
 	return ids
 }
 
-// witnesses lists purchases like p that were bought for one of accounts.
+// witnesses returns purchases like p that were bought for one of the accounts.
 func (r *reconciler) witnesses(ctx context.Context, p Purchase, accounts []string, span Span) (list []Purchase, err error) {
 	for _, account := range accounts {
 		like := Likeness{Account: account, Kind: p.Order.Kind, Mode: string(p.Order.EffectiveMode())}
@@ -201,14 +205,14 @@ func (r *reconciler) witnesses(ctx context.Context, p Purchase, accounts []strin
 			return r.engine.journal.Witnesses(ctx, like, span, maxWitnesses)
 		})
 		if errors.Is(failed, ErrUnreadableOrder) {
-			failed = nil // those are missed as witnesses, and nothing else
+			failed = nil // without those there are fewer witnesses, which is safe
 		}
 		list, err = append(list, some...), errors.Join(err, failed)
 	}
 	return list, err
 }
 
-// ask has the read keep what it shows of purchases, and returns their ids.
+// ask makes the scan keep the records of purchases. It returns their ids.
 func (s *scan) ask(purchases []Purchase) []string {
 	ids := make([]string, 0, len(purchases))
 	for _, p := range purchases {
@@ -218,8 +222,8 @@ func (s *scan) ask(purchases []Purchase) []string {
 	return ids
 }
 
-// plausible reports whether a record found under p's token can be what p ordered. What the vendor
-// left out contradicts nothing.
+// plausible reports whether a record with p's mark can be what p ordered. Fields that the vendor left out do
+// not count against it.
 func plausible(p Purchase, record gigastore.ActivatedItemRecord) bool {
 	item, order := record.ActivatedItem, p.Order
 	if mode := item.Balance.ActivationMode; mode != "" && mode != order.EffectiveMode() {
@@ -234,7 +238,7 @@ func plausible(p Purchase, record gigastore.ActivatedItemRecord) bool {
 	return true
 }
 
-// found is the change that a record makes to the purchase it was found for.
+// found returns the change that a record makes to the purchase it belongs to.
 func found(p Purchase, limits []Price, record gigastore.ActivatedItemRecord) (Change, error) {
 	sale := gigastore.Sale{Status: "success", ActivatedItem: record.ActivatedItem, Customer: record.Customer}
 	if sale.Customer.UID == "" {
@@ -245,7 +249,7 @@ func found(p Purchase, limits []Price, record gigastore.ActivatedItemRecord) (Ch
 	case p.Order.Kind == Register && len(record.ESIMs) == 1:
 		sale.ESIMProfile = &record.ESIMs[0]
 	case p.Order.Kind != TopUp:
-		note = "which eSIM profile is new cannot be told from the vendor's records"
+		note = "the vendor's records do not show which eSIM profile is new"
 	}
 	text, err := sale.Kept()
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// settleFound settles what records show, and returns what they do not.
+// settleFound settles the purchases whose packages were found. It returns the others.
 func (r *reconciler) settleFound(ctx context.Context, open []Purchase, seen *scan) []Purchase {
 	var rest []Purchase
 	for _, p := range open {
@@ -22,8 +22,9 @@ func (r *reconciler) settleFound(ctx context.Context, open []Purchase, seen *sca
 	return rest
 }
 
-// settleForeign settles purchases of other client ids, as far as the records show them: a package under
-// the mark is theirs, whatever the id. An absence means nothing, since the records may be another account's.
+// settleForeign settles purchases of other client ids. A package with the mark of such a purchase is that
+// purchase's, whichever client id bought it. An absence means nothing, because the records may belong to
+// another account.
 func (r *reconciler) settleForeign(ctx context.Context, foreign []Purchase, seen *scan) []Purchase {
 	rest := r.settleFound(ctx, foreign, seen)
 	for _, p := range rest {
@@ -35,7 +36,7 @@ func (r *reconciler) settleForeign(ctx context.Context, foreign []Purchase, seen
 	return rest
 }
 
-// settle binds a purchase to the one package found under its token, if it can be that package.
+// settle binds a purchase to the one package with its mark, if that can be what was ordered.
 func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore.ActivatedItemRecord) {
 	record := records[0]
 	for _, other := range records[1:] {
@@ -48,7 +49,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 	record, whole := r.complete(ctx, record)
 	if !whole && time.Now().Before(r.quietEnd(p)) {
 		r.tellFound(p, "its customer and its eSIM, which cannot be read yet")
-		return // the customer or the eSIM is not readable yet, and without them a sale is of little use
+		return // without its customer and its eSIM a sale is of little use, so wait for them
 	}
 	if !plausible(p, record) {
 		r.tellFound(p, missingPackage)
@@ -57,7 +58,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 	}
 	change, err := found(p, r.engine.priceLimits(p.Order), record)
 	if err != nil {
-		r.engine.logger.ErrorContext(ctx, "reconcile: the record cannot be kept", "purchase_id", p.ID, "error", err.Error())
+		r.engine.logger.ErrorContext(ctx, "reconcile: the vendor's record cannot be stored", "purchase_id", p.ID, "error", err.Error())
 		return
 	}
 	switch err := r.bind(ctx, p, change); {
@@ -71,8 +72,8 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 	}
 }
 
-// complete reads the package by its uid, for the customer and the profile that lists may leave out,
-// and reports whether that could be read.
+// complete reads the package by its uid, because lists may leave out the customer and the profile. It reports
+// whether the read succeeded.
 func (r *reconciler) complete(ctx context.Context, record gigastore.ActivatedItemRecord) (gigastore.ActivatedItemRecord, bool) {
 	full, err := r.engine.vendor.ActivatedItem(ctx, record.ActivatedItem.UID)
 	if err != nil {
@@ -87,8 +88,8 @@ func (r *reconciler) complete(ctx context.Context, record gigastore.ActivatedIte
 	return *full, true
 }
 
-// alarmAbsent tells of purchases that were called absent and show up after all: their callers were
-// told that nothing was sold.
+// alarmAbsent records packages of purchases that were called absent. Their callers were told that nothing was
+// sold.
 func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *scan) {
 	for _, p := range watched {
 		records := seen.of(p.ID)
@@ -122,7 +123,7 @@ func (r *reconciler) evaluateAbsence(ctx context.Context, p Purchase, scan *scan
 		a.unproven++
 	case younger || !scan.began.Before(quietEnd.Add(r.config.Wait)):
 		a.reads++
-	default: // a younger purchase, or the time that stands in for one, is still to come
+	default: // the read counts only once there is a younger witness, or Wait is over
 	}
 	a.lacked++
 	a.last = scan.began
@@ -139,8 +140,8 @@ func (r *reconciler) evaluateAbsence(ctx context.Context, p Purchase, scan *scan
 	}
 }
 
-// beyondEvidence hands a purchase to an operator, once; or again, where records that could not be read
-// show something worse now that they can be.
+// beyondEvidence hands a purchase to an operator, once. It does so a second time if the records could not be
+// read before and now show something worse.
 func (r *reconciler) beyondEvidence(ctx context.Context, p Purchase, reason Reason) {
 	worse := p.Reason.unread() && !reason.unread()
 	if p.State != Uncertain && !worse {

@@ -5,32 +5,33 @@ import (
 	"slices"
 )
 
-// State is where a purchase stands, by its name in the contract and in the journals. The zero value is no state.
+// State is where a purchase stands. Its value is the name in the contract and in the journals. The zero value
+// is no state.
 type State string
 
 // The states of a purchase. Only Succeeded and Failed are final.
 const (
-	// Sending: a send permit is committed; from here until the answer is journaled credit may move.
+	// Sending: a send is permitted. Credit may move until the answer is recorded.
 	Sending State = "SENDING"
-	// Accepted: every send so far is known to have had no effect; another permit is needed.
+	// Accepted: every send so far is known to have had no effect. The next send needs another permit.
 	Accepted State = "ACCEPTED"
-	// Uncertain: bytes may have left and no conclusive answer came; the reconciler owns it.
+	// Uncertain: bytes may have left, and no conclusive answer came. The reconciler owns the purchase.
 	Uncertain State = "UNCERTAIN"
-	// NeedsOperator: evidence contradicts, or cannot be had. Positive evidence still settles it, and
-	// any evidence where it could only not be had.
+	// NeedsOperator: the evidence contradicts, or cannot be read. A sale that is seen still settles the
+	// purchase. If the evidence could only not be read, any evidence settles it.
 	NeedsOperator State = "NEEDS_OPERATOR"
-	// Succeeded: bound to one activated item.
+	// Succeeded: the purchase is bound to one activated item.
 	Succeeded State = "SUCCEEDED"
-	// Failed: refused, never sent, or presumed absent; the reason says which.
+	// Failed: the purchase was refused, never sent, or presumed absent. The reason says which.
 	Failed State = "FAILED"
 )
 
-// States lists every state.
+// States returns every state.
 func States() []State {
 	return []State{Sending, Accepted, Uncertain, NeedsOperator, Succeeded, Failed}
 }
 
-// ParseState reads a state's name.
+// ParseState returns the state with the given name.
 func ParseState(name string) (State, error) {
 	if slices.Contains(States(), State(name)) {
 		return State(name), nil
@@ -41,10 +42,11 @@ func ParseState(name string) (State, error) {
 // Settled reports whether s is final.
 func (s State) Settled() bool { return s == Succeeded || s == Failed }
 
-// Event is something that happened to a purchase, by its name in the journals. The zero value is no event.
+// Event is something that happened to a purchase. Its value is the name in the journals. The zero value is no
+// event.
 type Event string
 
-// The events of a purchase. [EventMeanings] says what each is.
+// The events of a purchase. [EventMeanings] explains each of them.
 const (
 	Permitted        Event = "PERMITTED"
 	AnsweredApplied  Event = "ANSWERED_APPLIED"
@@ -61,32 +63,32 @@ const (
 	Disowned         Event = "DISOWNED"
 )
 
-// EventMeaning is an event and what happened, for documentation.
+// EventMeaning explains an event, for the documentation.
 type EventMeaning struct {
 	Event   Event
 	Meaning string
 }
 
-// EventMeanings has every event, in the order of a purchase's life.
+// EventMeanings explains every event, in the order of a purchase's life.
 func EventMeanings() []EventMeaning {
 	return []EventMeaning{
-		{Permitted, "one more send is allowed. It needs proof that every earlier one had no effect."},
-		{AnsweredApplied, "the vendor's whole answer says that the package is sold."},
-		{AnsweredRefused, "the vendor's whole answer says that it is not, and never will be by this send."},
-		{AnsweredNoEffect, "the send provably had no effect (nothing left, or a whole 401)."},
-		{AnsweredUnknown, "bytes may have left and no conclusive answer came."},
-		{Lost, "the owner of the send is gone or silent past its lease."},
-		{WindowOver, "no permit is given any more: the time for it has passed, or another send would change nothing."},
-		{Found, "the vendor's records show the package under this purchase's token."},
-		{PresumedAbsent, "the vendor's records, shown to be readable around the attempt, lack it."},
-		{BeyondEvidence, "the vendor's records contradict, or cannot be had."},
-		{ResolvedApplied, "an operator named the package that was sold."},
-		{ResolvedAbsent, "an operator said that nothing was sold."},
-		{Disowned, "the claim was not known to be durable while its caller waited. Nothing was sent, and nothing ever will be."},
+		{Permitted, "One more send is allowed. Every earlier send is known to have had no effect."},
+		{AnsweredApplied, "The vendor's complete answer says that the package is sold."},
+		{AnsweredRefused, "The vendor's complete answer says that this send sold nothing and never will."},
+		{AnsweredNoEffect, "The send provably had no effect: nothing left, or the answer is a complete 401."},
+		{AnsweredUnknown, "Bytes may have left, and no conclusive answer came."},
+		{Lost, "The owner of the send is gone, or was silent until its lease expired."},
+		{WindowOver, "No further send is allowed. The send window is over, or another send would change nothing."},
+		{Found, "The vendor's records show the package with this purchase's mark."},
+		{PresumedAbsent, "The vendor's records do not show the package. They were shown to be readable around the attempt."},
+		{BeyondEvidence, "The vendor's records do not decide: they contradict, prove nothing, or cannot be read."},
+		{ResolvedApplied, "An operator named the package that was sold."},
+		{ResolvedAbsent, "An operator said that nothing was sold."},
+		{Disowned, "The claim was not known to be durable while its caller waited. Nothing was sent, and nothing ever will be."},
 	}
 }
 
-// Events lists every event that can happen.
+// Events returns every event.
 func Events() []Event {
 	var all []Event
 	for _, known := range EventMeanings() {
@@ -95,7 +97,7 @@ func Events() []Event {
 	return all
 }
 
-// ParseEvent reads an event's name.
+// ParseEvent returns the event with the given name.
 func ParseEvent(name string) (Event, error) {
 	if slices.Contains(Events(), Event(name)) {
 		return Event(name), nil
@@ -106,28 +108,29 @@ func ParseEvent(name string) (Event, error) {
 // positive reports whether e is evidence that the package is sold.
 func (e Event) positive() bool { return e == AnsweredApplied || e == Found || e == ResolvedApplied }
 
-// answered reports whether e is what became of one send.
+// answered reports whether e is the outcome of one send.
 func (e Event) answered() bool {
 	return e == AnsweredApplied || e == AnsweredRefused || e == AnsweredNoEffect || e == AnsweredUnknown
 }
 
-// Verdict is what an event means for a state, by its name in the journals. The zero value is no verdict.
+// Verdict is what an event means for a purchase in a given state. Its value is the name in the journals. The
+// zero value is no verdict.
 type Verdict string
 
 // The verdicts.
 const (
-	// Moves: the purchase is in another state now, or in the same one for another reason.
+	// Moves: the purchase gets another state, or another reason in the same state.
 	Moves Verdict = "MOVES"
-	// Stays: the event is true and kept in the history, and changes nothing.
+	// Stays: the event is true but changes nothing. It is recorded in the history.
 	Stays Verdict = "STAYS"
-	// Contradicts: the event cannot be true together with what is journaled. It is kept, the state
-	// stands, and a human has to be told.
+	// Contradicts: the event and the journal cannot both be true. The event is recorded, the state does not
+	// change, and a human must look at it.
 	Contradicts Verdict = "CONTRADICTS"
-	// Illegal: nobody may cause this event in this state. Nothing is kept.
+	// Illegal: nobody may cause this event in this state. Nothing is recorded.
 	Illegal Verdict = "ILLEGAL"
 )
 
-// ParseVerdict reads the name of a verdict that is kept.
+// ParseVerdict returns the verdict with the given name. It refuses Illegal, which is never stored.
 func ParseVerdict(name string) (Verdict, error) {
 	if slices.Contains([]Verdict{Moves, Stays, Contradicts}, Verdict(name)) {
 		return Verdict(name), nil
@@ -135,9 +138,9 @@ func ParseVerdict(name string) (Verdict, error) {
 	return "", fmt.Errorf("no verdict is named %q", name)
 }
 
-// transition is what an event does in a state.
+// transition is the effect of an event in a state.
 type transition struct {
-	to      State // of Moves
+	to      State // for Moves only
 	verdict Verdict
 }
 
@@ -148,14 +151,14 @@ var (
 	contradicts = transition{verdict: Contradicts}
 )
 
-// transitions is the life of a purchase. What is not in it is illegal.
+// transitions is the life of a purchase. An event that a state does not list is illegal there.
 //
-// The one rule shows in Permitted: a send is permitted from Accepted alone, and Accepted is entered by
-// proof alone that the send before had no effect.
+// Permitted shows the one rule. A send is permitted only from Accepted. A purchase enters Accepted only with
+// proof that the send before had no effect.
 //
-// An operator owns a purchase in NeedsOperator. There a late refusal is one more piece of evidence,
-// since what brought the purchase there may contradict it. Only a sale that was seen settles it, or an
-// absence where nothing worse than unreadable records brought it there. [Purchase.After] knows.
+// In NeedsOperator an operator owns the purchase. A late refusal does not settle it there, because it may
+// contradict the evidence that brought the purchase there. Two things settle it without an operator: a sale
+// that is seen, or an absence if the records could only not be read. [Purchase.After] checks the second.
 var transitions = map[State]map[Event]transition{
 	Sending: {
 		AnsweredApplied:  moves(Succeeded),
@@ -168,7 +171,7 @@ var transitions = map[State]map[Event]transition{
 	},
 	Accepted: {
 		Permitted:        moves(Sending),
-		AnsweredApplied:  moves(Succeeded), // the proof of no effect was wrong, and a sale is a sale
+		AnsweredApplied:  moves(Succeeded), // the proof of no effect was wrong: a sale is a sale
 		AnsweredRefused:  contradicts,
 		AnsweredNoEffect: stays,
 		AnsweredUnknown:  contradicts,
@@ -218,7 +221,8 @@ var transitions = map[State]map[Event]transition{
 	},
 }
 
-// Next is the state after event, and what the event means. It is total, and has no clock and no memory.
+// Next returns the state after event, and what the event means. It answers for every state and event. It has no
+// clock and no memory.
 func Next(from State, event Event) (State, Verdict) {
 	next, ok := transitions[from][event]
 	switch {

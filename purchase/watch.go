@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// firstPoll and longestPoll bound how often a purchase that another replica owns is read.
+	// firstPoll and longestPoll bound the pause between reads of a purchase that another replica owns.
 	firstPoll   = 50 * time.Millisecond
 	longestPoll = time.Second
 )
@@ -23,9 +23,9 @@ type watchers struct {
 // settlement is one purchase that calls wait for.
 type settlement struct {
 	calls int
-	done  chan struct{} // closed once the rest is set
+	done  chan struct{} // closed once kept and sale are set
 	kept  Purchase
-	sale  *gigastore.Sale // nil: not at hand, the journal has it
+	sale  *gigastore.Sale // nil if only the journal has it
 }
 
 // settled wakes the calls that wait for p.
@@ -39,7 +39,7 @@ func (w *watchers) settled(p Purchase, sale *gigastore.Sale) {
 	}
 }
 
-// join makes a call wait for the purchase; leave ends that.
+// join registers a call that waits for the purchase. leave removes it.
 func (w *watchers) join(id string) *settlement {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -52,6 +52,7 @@ func (w *watchers) join(id string) *settlement {
 	return s
 }
 
+// leave removes a call that join registered.
 func (w *watchers) leave(id string, s *settlement) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -60,8 +61,9 @@ func (w *watchers) leave(id string, s *settlement) {
 	}
 }
 
-// await returns once the purchase is settled, with false when ctx ends first. It is woken by what
-// this process journals and, from pause on and ever more slowly, reads for what another one may.
+// await returns once the purchase is settled. It returns false if ctx ends first. A change that this process
+// records wakes it. For changes by other processes, it reads the purchase: first after pause, then ever less
+// often.
 func (s *settlement) await(
 	ctx context.Context, id string, pause time.Duration, get func(context.Context, string) (Purchase, error),
 ) (Purchase, *gigastore.Sale, bool) {
@@ -74,7 +76,7 @@ func (s *settlement) await(
 		case <-ctx.Done():
 			timer.Stop()
 			select {
-			case <-s.done: // both are true, and this one is the answer
+			case <-s.done: // both ended, and the purchase is settled
 				return s.kept, s.sale, true
 			default:
 				return Purchase{}, nil, false

@@ -100,8 +100,8 @@ var sabotages = []sabotage{
 	}}, simulation, "TestGuards$"},
 	{"send before the claim is known durable", []edit{{
 		"purchase/buy.go",
-		"		case !e.sleep(ctx, pause):\n			e.disown(claim.ID, \"claim not known durable, nothing sent\")\n",
-		"		case err != nil:\n			return New(claim, time.Now()), true, nil\n		case !e.sleep(ctx, pause):\n			e.disown(claim.ID, \"claim not known durable, nothing sent\")\n",
+		"		case !e.sleep(ctx, pause):\n			e.disown(claim.ID, \"the claim was not known to be durable; nothing was sent\")\n",
+		"		case err != nil:\n			return New(claim, time.Now()), true, nil\n		case !e.sleep(ctx, pause):\n			e.disown(claim.ID, \"the claim was not known to be durable; nothing was sent\")\n",
 	}}, simulation, "TestClaimUnknown"},
 	{"a claim whose answer was lost is somebody else's", []edit{{
 		"purchase/buy.go", "			return p, p.ID == claim.ID, nil\n", "			return p, p.ID == claim.ID && !unknown, nil\n",
@@ -204,8 +204,8 @@ var sabotages = []sabotage{
 	// Recording.
 	{"an answer is recorded once, or not at all", []edit{{
 		"purchase/record.go",
-		"		if !e.sleep(ctx, pause) {\n			return Purchase{}, false\n		}\n	}\n}\n\nfunc (e *Engine) recordOnce(",
-		"		return Purchase{}, false\n	}\n}\n\nfunc (e *Engine) recordOnce(",
+		"		if !e.sleep(ctx, pause) {\n			return Purchase{}, false\n		}\n	}\n}\n\n// recordOnce makes",
+		"		return Purchase{}, false\n	}\n}\n\n// recordOnce makes",
 	}}, simulation, "TestAnswerLostAtRecord"},
 	{"the vendor's words are kept as they are", []edit{{
 		"purchase/evidence.go", "scrub(vendor.Message)", "vendor.Message",

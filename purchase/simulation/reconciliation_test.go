@@ -51,7 +51,7 @@ func TestWhyUncertain(t *testing.T) {
 		}
 
 		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
-		if told := why("the vendor's list lacks it", "; or an operator's word"); !told.Operator.IsZero() {
+		if told := why("the vendor's list lacks it", "; or an operator's decision"); !told.Operator.IsZero() {
 			t.Errorf("an operator is asked at %s", told.Operator)
 		}
 		w.nothingSold(t, "order-0", true)
@@ -91,8 +91,8 @@ func TestWhyUncertainOfWhatWasFound(t *testing.T) {
 			t.Errorf("%+v", told)
 		}
 	}
-	const found, lacked = "the vendor's records show a package under its mark", "the vendor's list lacks it"
-	const onePackage = "one package under its mark that can be what was ordered, and is no other purchase's; or an operator's word"
+	const found, lacked = "the vendor's records show a package with its mark", "the vendor's list lacks it"
+	const onePackage = "one package with its mark that can be what was ordered, and that is not bound to another purchase; or an operator's decision"
 
 	stage(t, plan{}, func(t *testing.T, w *world) {
 		w.inject(t, listPath, "list_fail", 9, nil)
@@ -119,6 +119,6 @@ func TestWhyUncertainOfWhatWasFound(t *testing.T) {
 		w.lose(t, register("order-0", ""))
 		w.newClientID(false)
 		pause(time.Minute)
-		shows(t, w, lacked, "its package under its mark: it was bought with another client id")
+		shows(t, w, lacked, "a package with its mark: it was bought with another client id")
 	})
 }
