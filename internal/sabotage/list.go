@@ -112,7 +112,7 @@ var sabotages = []sabotage{
 	{"a claim is disowned by two writes", []edit{{
 		"purchase/buy.go",
 		"		e.record(e.life, id, Change{Event: Disowned, ",
-		"		e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: evidence})\n		e.record(e.life, id, Change{Event: WindowOver, ",
+		"		e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: Evidence{Note: why}})\n		e.record(e.life, id, Change{Event: WindowOver, ",
 	}}, simulation, "TestDisownedAndKilled"},
 	{"a claim that was disowned may be taken up", []edit{{
 		"purchase/buy.go",

@@ -320,9 +320,13 @@ func TestCallerGoneBeforeTheClaim(t *testing.T) {
 		c := register("order-0", gigastore.ModeOnDemand)
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		_, err := w.replica(0).engine.Buy(ctx, purchase.Request{Key: purchase.Key{Caller: "default", RequestID: c.key}, Order: c.order, Personal: c.personal})
+		key := purchase.Key{Caller: "default", RequestID: c.key}
+		_, err := w.replica(0).engine.Buy(ctx, purchase.Request{Key: key, Order: c.order, Personal: c.personal})
 		if pause(time.Minute); err == nil || w.posts(before) != 0 {
 			t.Errorf("%v, %d POSTs for a caller who was gone before it began", err, w.posts(before))
+		}
+		if p, err := w.replica(0).engine.Known(t.Context(), key); !errors.Is(err, purchase.ErrNotFound) {
+			t.Errorf("the journal has %s in %s: %v", p.ID, p.State, err)
 		}
 	})
 }
