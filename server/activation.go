@@ -11,8 +11,8 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// defaultCaller is the caller's name until callers have identities. It is part of every purchase's
-// key, so it must never become a credential's subject.
+// defaultCaller is the name of every caller until callers have identities. It is part of every purchase's key, so
+// no credential may ever have this name as its subject.
 const defaultCaller = "default"
 
 // activationService sells packages and starts them.
@@ -36,7 +36,7 @@ func (s activationService) Register(ctx context.Context, req *gigagatev1.Registe
 	return registerFromVendor(bought.Purchase.ID, bought.Sale, s.now()), nil
 }
 
-// TopUp sells a further package, with another eSIM profile when new_profile is set.
+// TopUp sells another package to a customer. If new_profile is set, it also sells an eSIM profile.
 func (s activationService) TopUp(ctx context.Context, req *gigagatev1.TopUpRequest) (*gigagatev1.TopUpResponse, error) {
 	order, err := topUpToOrder(req)
 	if err != nil {
@@ -49,7 +49,7 @@ func (s activationService) TopUp(ctx context.Context, req *gigagatev1.TopUpReque
 	return topUpFromVendor(bought.Purchase.ID, bought.Sale, s.now()), nil
 }
 
-// Activate starts the clock of a package already bought.
+// Activate starts the clock of a package that was bought earlier.
 func (s activationService) Activate(ctx context.Context, req *gigagatev1.ActivateRequest) (*gigagatev1.ActivateResponse, error) {
 	started, err := s.activator.activate(ctx, req.GetUid())
 	if err != nil {
@@ -61,7 +61,8 @@ func (s activationService) Activate(ctx context.Context, req *gigagatev1.Activat
 	}, nil
 }
 
-// buy spends once for the request id, and marks an answer that was recorded earlier.
+// buy spends once per request id. It marks the answer as replayed if an earlier call recorded it. Every error is a
+// *failure.
 func (s activationService) buy(ctx context.Context, requestID string, order purchase.Order, personal purchase.Personal) (purchase.Bought, error) {
 	if err := s.checkMetatag(order.Metatag); err != nil {
 		return purchase.Bought{}, err
@@ -81,15 +82,15 @@ func (s activationService) buy(ctx context.Context, requestID string, order purc
 
 func markReplayed(ctx context.Context, replayed bool) {
 	if replayed {
-		// It fails only where the answer's header has gone out, which cannot be yet.
+		// Setting the header fails only after it has been sent, and that is too early here.
 		_ = grpc.SetHeader(ctx, metadata.Pairs(replayedKey, "true"))
 	}
 }
 
-// checkMetatag refuses a metatag that would not fit upstream behind the token. The limit is a
-// setting, as the vendor's own is not known, so the contract's rules cannot state it.
+// checkMetatag refuses a metatag that is too long. Upstream the gateway's mark and a space come before it. The
+// vendor's limit is not known, so the limit is a setting and cannot be one of the contract's rules.
 func (s activationService) checkMetatag(metatag string) error {
-	if limit := s.metatagMax - tokenLength - 1; len(metatag) > limit {
+	if limit := s.metatagMax - markLength - 1; len(metatag) > limit {
 		return invalidField("metatag", fmt.Sprintf("must be at most %d bytes", limit))
 	}
 	return nil

@@ -14,8 +14,9 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// activator starts packages: free, irreversible, and without a key at the vendor. It reads before
-// it calls, and on any doubt it reads again instead of calling again.
+// activator starts packages. A start costs nothing and cannot be undone. The vendor takes no idempotency key
+// for it. So the activator reads the package before it calls. If the result is in doubt, it reads again and
+// does not call again.
 type activator struct {
 	vendor *gigastore.Client
 	logger *slog.Logger
@@ -24,8 +25,8 @@ type activator struct {
 
 	mu       sync.Mutex
 	draining bool
-	// running counts the activations under way, and under is how many there are: they outlive their callers, so the number
-	// of callers does not bound it.
+	// Drain waits for running. under is the same number, which begin compares with maxActivations. Activations outlive
+	// their callers, so the number of callers does not bound them.
 	running sync.WaitGroup
 	under   int
 
@@ -43,8 +44,9 @@ type started struct {
 	already bool
 }
 
-// activate answers when the package has started, or purchase.AnswerMargin before the caller's deadline;
-// the work then still runs to its end.
+// activate returns when the package has started, or purchase.AnswerMargin before the caller's deadline. In the
+// second case it returns OUTCOME_UNKNOWN, and the activation goes on. Every error is a *failure, except that of a
+// panic.
 func (a *activator) activate(ctx context.Context, uid string) (started, error) {
 	wait := a.budget + purchase.AnswerMargin
 	if deadline, ok := ctx.Deadline(); ok {
@@ -76,8 +78,8 @@ func (a *activator) activate(ctx context.Context, uid string) (started, error) {
 	}
 }
 
-// begin counts one more activation, unless there are as many as may be or the gateway drains: running must not rise from
-// zero while Drain waits for it.
+// begin counts one more activation. It refuses if there are maxActivations already. It also refuses during a drain,
+// because running must not rise from zero while Drain waits for it.
 func (a *activator) begin() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -122,9 +124,9 @@ func (a *activator) run(ctx context.Context, uid string) (started, error) {
 	return a.settle(ctx, uid, callErr)
 }
 
-// settle reads what the call left in doubt. A refusal leaves in doubt whether another replica was
-// first, in which words the vendor would say so is not known; and a call that had no effect says
-// nothing of the one before it.
+// settle reads the package to find out what the call left in doubt. After a refusal, another replica may have
+// started the package first. The vendor's words for that case are not known. A call without effect says nothing
+// about an earlier call.
 func (a *activator) settle(ctx context.Context, uid string, callErr error) (started, error) {
 	vendor, _ := errors.AsType[*gigastore.Error](callErr)
 	after, err := a.vendor.ActivatedItem(ctx, uid)
@@ -145,7 +147,7 @@ func (a *activator) settle(ctx context.Context, uid string, callErr error) (star
 	return started{}, unknownActivation(errors.Join(callErr, err))
 }
 
-// audit writes down an irreversible act, done or tried.
+// audit logs the activation, whether it succeeded or not, because it cannot be undone.
 func (a *activator) audit(ctx context.Context, uid string, err error) {
 	effect := "APPLIED"
 	if vendor, ok := errors.AsType[*gigastore.Error](err); ok {

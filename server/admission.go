@@ -24,10 +24,10 @@ import (
 type admission struct {
 	calls   *fairshare.Limit
 	refused *fairshare.Limit
-	// lives is how long a call of a method may take in all. Methods that are not in it, health watches for one, may take
-	// as long as their connection.
+	// lives is how long a call may take in all, by the full name of its method. A method without an entry, such as a
+	// health watch, may take as long as its connection lasts.
 	lives   map[string]time.Duration
-	known   map[string]bool // every method there is
+	known   map[string]bool // the full names of all methods
 	longest time.Duration   // no handler takes longer
 }
 
@@ -35,22 +35,22 @@ func newAdmission() *admission {
 	return &admission{calls: fairshare.New(maxCalls), refused: fairshare.New(maxRefused)}
 }
 
-// admitted is what admission decided of a call.
+// admitted is what admission decided about a call.
 type admitted struct {
 	refused bool
 	end     *time.Timer   // ends the call
-	life    time.Duration // how long it may take once its message is there; 0: as long as its connection
-	// A call has its place until both its stream and its handler have ended. A client can reset streams faster than their
-	// handlers see it.
+	life    time.Duration // how long the call may take after its message arrived; 0 means as long as its connection
+	// parts counts what still runs of the call: its stream and its handler. The call keeps its place until both have
+	// ended, because a client can reset streams faster than their handlers notice.
 	parts   atomic.Int32
 	release func()
 }
 
 type admittedKey struct{}
 
-// admit is a [tap.ServerInHandle]. A call beyond the bound is not refused here, since grpc-go would then never release its
-// deadline's timer. It gets refusalTime to deliver its message, so that it can be refused with an Outcome. Where even
-// that is too much the call ends at once, as CANCELLED, and its connection is slowed down.
+// admit is a [tap.ServerInHandle]. It does not refuse a call beyond the bound, because grpc-go would then never release
+// the timer of the call's deadline. The call gets refusalTime to deliver its message, so that it can be refused with an
+// Outcome. If there are too many such calls as well, the call ends at once as CANCELLED, and its connection is slowed down.
 func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context, error) {
 	if ctx.Err() != nil {
 		return ctx, nil //nolint:nilerr // grpc-go ends it
@@ -70,7 +70,7 @@ func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context,
 	call.release = sync.OnceFunc(func() { limit.Release(client) })
 	call.parts.Store(2)
 	if name, ok := strings.CutPrefix(info.FullMethodName, "/"); !ok || !strings.Contains(name, "/") {
-		call.parts.Store(1) // it names no method: grpc-go ends it without a handler, and tells admissionStats nothing
+		call.parts.Store(1) // the name is no method: grpc-go ends the call without a handler and without telling admissionStats
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	call.end = time.AfterFunc(patience, cancel)
@@ -78,7 +78,8 @@ func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context,
 		call.end.Stop()
 		cancel()
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			// It may have ended before grpc-go started its handler, and then it never does.
+			// The call may have ended before grpc-go started its handler. Then grpc-go never starts it, and no one else
+			// releases the place.
 			time.AfterFunc(a.longest, call.release)
 		}
 		call.partEnded()
@@ -86,14 +87,14 @@ func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context,
 	return ctx, nil
 }
 
-// partEnded is for the end of the stream, and for that of the handler.
+// partEnded is called at the end of the stream and at the end of the handler. The second call releases the place.
 func (c *admitted) partEnded() {
 	if c.parts.Add(-1) == 0 {
 		c.release()
 	}
 }
 
-// begin is for a call whose message is there. It reports whether the call may be served.
+// begin is called once the call's message has arrived. It reports whether the call may be served.
 func begin(ctx context.Context) bool {
 	call, ok := ctx.Value(admittedKey{}).(*admitted)
 	switch {
@@ -109,8 +110,8 @@ func begin(ctx context.Context) bool {
 	return true
 }
 
-// admissionStats tells admission of handlers that have ended. It also keeps the names of methods that there are not, which
-// are the caller's own words, out of spans and metrics.
+// admissionStats tells admission when a handler has ended. It also keeps the names of unknown methods out of spans and
+// metrics, because a caller can write anything there.
 type admissionStats struct {
 	stats.Handler
 	admission *admission
@@ -137,8 +138,8 @@ func (h admissionStats) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	}
 }
 
-// endedContext is done from the start, but Err says so only the second time. grpc-go asks it once before it starts the
-// handler, and would drop the call there without releasing the timer of its deadline.
+// endedContext is done from the start, but its first Err returns nil. grpc-go calls Err once before it starts the
+// handler. On an error it would drop the call there and never release the timer of the call's deadline.
 type endedContext struct {
 	context.Context
 	asked atomic.Bool
@@ -161,7 +162,7 @@ func (c *endedContext) Err() error {
 	return context.Canceled
 }
 
-// beginStream refuses streams beyond the bound of admission.
+// beginStream refuses streams beyond the bound of admission with OVERLOADED.
 func beginStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	if !begin(stream.Context()) {
 		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED}
@@ -169,7 +170,7 @@ func beginStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, ne
 	return next(srv, stream)
 }
 
-// setLives says how long calls may take: as long as an answer does, and then as long as a slow reader needs for it.
+// setLives sets how long calls may take: the longest time to an answer, plus the time for a slow client to read it.
 func (s *Server) setLives(services map[string]grpc.ServiceInfo) {
 	s.admission.lives, s.admission.longest = map[string]time.Duration{}, s.AnswerWithin()+readTime
 	s.admission.known = map[string]bool{}
@@ -184,13 +185,13 @@ func (s *Server) setLives(services map[string]grpc.ServiceInfo) {
 	}
 }
 
-// clientMetadata is how the address of a REST client travels to the interceptor that reads it.
+// clientMetadata is the metadata key that carries the address of a REST client to clientFromHTTP.
 const clientMetadata = "gigagate-client"
 
 type clientKey struct{}
 
-// clientFromHTTP keeps the client of a REST call, which the in-process channel does not know. It runs on the REST door
-// alone. On the gRPC door this metadata would be the caller's own words.
+// clientFromHTTP puts the client's address into the context of a REST call. The in-process channel does not know that
+// address. The interceptor runs for REST only: over gRPC any caller can set this metadata.
 func clientFromHTTP(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	if values := metadata.ValueFromIncomingContext(ctx, clientMetadata); len(values) == 1 {
 		ctx = context.WithValue(ctx, clientKey{}, values[0])
@@ -198,8 +199,8 @@ func clientFromHTTP(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next 
 	return next(ctx, req)
 }
 
-// clientOf is whose fair share a call counts in: the address it came from, without the port. Callers have no other identity
-// yet. Behind a proxy they are all one client.
+// clientOf is the client whose fair share a call uses: the address it came from, without the port. Callers have no other
+// identity yet. All callers behind one proxy are one client.
 func clientOf(ctx context.Context) string {
 	if client, ok := ctx.Value(clientKey{}).(string); ok {
 		return client
@@ -210,7 +211,7 @@ func clientOf(ctx context.Context) string {
 	return "unknown"
 }
 
-// hostOf is an address without its port.
+// hostOf is an address without its port. An address that has no port is returned unchanged.
 func hostOf(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -14,11 +14,11 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// tokenLength is the length of the token before every metatag sent upstream.
-const tokenLength = len(purchase.TokenPrefix) + ulid.EncodedSize
+// markLength is the length in bytes of the gateway's mark, which comes before every metatag sent upstream.
+const markLength = len(purchase.TokenPrefix) + ulid.EncodedSize
 
-// modes pairs the contract's activation modes with the vendor's words. The unspecified mode has
-// none: it is left out of the vendor's request, and stands for any word that is not here.
+// modes pairs the contract's activation modes with the vendor's words. The unspecified mode has no word, so it is left
+// out of the request to the vendor. Every other word of the vendor reads as unspecified.
 var modes = map[gigagatev1.ActivationMode]gigastore.ActivationMode{
 	gigagatev1.ActivationMode_ACTIVATION_MODE_NOW:       gigastore.ModeNow,
 	gigagatev1.ActivationMode_ACTIVATION_MODE_FIRST_USE: gigastore.ModeFirstUse,
@@ -43,7 +43,7 @@ func moneyFromVendor(price *gigastore.Price) *gigagatev1.Money {
 	return &gigagatev1.Money{CurrencyCode: price.Currency, Amount: price.Value.String()}
 }
 
-// moneysFromVendor keeps the vendor's sortIndex as the order of the list.
+// moneysFromVendor sorts the prices by the vendor's sortIndex.
 func moneysFromVendor(prices []gigastore.Price) []*gigagatev1.Money {
 	ordered := slices.Clone(prices)
 	slices.SortStableFunc(ordered, func(a, b gigastore.Price) int { return cmp.Compare(a.SortIndex, b.SortIndex) })
@@ -102,7 +102,8 @@ func activatedItemFromVendor(item gigastore.ActivatedItem, now time.Time) *gigag
 	}
 }
 
-// balanceFromVendor splits the vendor's expiresAt by whether the package has started.
+// balanceFromVendor reads the vendor's expiresAt as the activation deadline before the package has started, and as its
+// end afterwards.
 func balanceFromVendor(balance gigastore.Balance, now time.Time) *gigagatev1.Balance {
 	out := &gigagatev1.Balance{
 		ActivatedAt:      timestampFromVendor(balance.ActivatedAt),
@@ -123,8 +124,8 @@ func balanceFromVendor(balance gigastore.Balance, now time.Time) *gigagatev1.Bal
 	return out
 }
 
-// balanceState derives what the vendor has no field for. A pending package stays pending when its
-// deadline passes, until the vendor has started it; an expired one is expired whatever is left.
+// balanceState derives the state of a package, for which the vendor has no field. A pending package stays pending after
+// its deadline until the vendor has started it. An expired package is expired even if some data is left.
 func balanceState(balance gigastore.Balance, now time.Time) gigagatev1.BalanceState {
 	switch {
 	case unreadable(balance.ActivatedAt):
@@ -141,7 +142,7 @@ func balanceState(balance gigastore.Balance, now time.Time) gigagatev1.BalanceSt
 	return gigagatev1.BalanceState_BALANCE_STATE_ACTIVE
 }
 
-// hasStarted reports whether the vendor says that a package has started, readably or not.
+// hasStarted reports whether the vendor gives a start time for the package. The time need not be readable.
 func hasStarted(balance gigastore.Balance) bool {
 	return !balance.ActivatedAt.IsZero() || unreadable(balance.ActivatedAt)
 }
@@ -191,7 +192,8 @@ func sizeFromVendor(size *gigastore.Size) *gigagatev1.Size {
 	return &gigagatev1.Size{Value: float(size.Value), Unit: size.Unit}
 }
 
-// float is for amounts of data and time, which the vendor rounds anyway; money never passes here.
+// float is for amounts of data and time, which the vendor rounds anyway. Money must never be converted to a float. A
+// number out of range is 0.
 func float(decimal gigastore.Decimal) float64 {
 	value, err := strconv.ParseFloat(decimal.String(), 64)
 	if err != nil {
@@ -200,7 +202,7 @@ func float(decimal gigastore.Decimal) float64 {
 	return value
 }
 
-// timestampFromVendor is nil for a time that is empty or unreadable.
+// timestampFromVendor is nil for an empty or unreadable time.
 func timestampFromVendor(t gigastore.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil

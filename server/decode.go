@@ -13,20 +13,21 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// decoding is a request on its way through the gRPC door's codec: its message, or why it has none.
+// decoding is the target that the gRPC codec decodes a request into. It holds the message, or the reason why there
+// is none.
 type decoding struct {
 	message proto.Message
 	fault   *failure
 }
 
-// tolerantCodec is grpc-go's protobuf codec, but a request of the contract that cannot be decoded, or
-// is too large to be, is no error to grpc-go, which would answer INTERNAL by itself, before any
-// interceptor and without the contract's details.
+// tolerantCodec is grpc-go's protobuf codec, except that it reports no error for a request that is too large or
+// cannot be decoded. On an error grpc-go would answer INTERNAL by itself, before any interceptor and without the
+// contract's details.
 type tolerantCodec struct{ encoding.CodecV2 }
 
 func newTolerantCodec() tolerantCodec { return tolerantCodec{encoding.GetCodecV2(grpcproto.Name)} }
 
-// Unmarshal keeps the fault of a decoding in it.
+// Unmarshal stores the fault in v if v is a *decoding, and then returns nil.
 func (c tolerantCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	target, ok := v.(*decoding)
 	if !ok {
@@ -45,8 +46,8 @@ func (c tolerantCodec) Unmarshal(data mem.BufferSlice, v any) error {
 
 type undecodableKey struct{}
 
-// withDecodeFaults returns desc with handlers that take what tolerantCodec decoded, and send a
-// request that could not be decoded through the interceptors all the same.
+// withDecodeFaults returns desc with handlers that work with tolerantCodec. A request that could not be decoded also
+// goes through the interceptors. They find its fault in the context.
 func withDecodeFaults(desc grpc.ServiceDesc) *grpc.ServiceDesc {
 	methods := make([]grpc.MethodDesc, len(desc.Methods))
 	for i, method := range desc.Methods {
@@ -73,8 +74,8 @@ func withDecodeFaults(desc grpc.ServiceDesc) *grpc.ServiceDesc {
 	return &desc
 }
 
-// undecodable is the failure of a request that protobuf-go could not decode. Its errors do not
-// name the field, so it is looked for here.
+// undecodable is the failure of a request that protobuf-go could not decode. The errors of protobuf-go do not name
+// the field, so undecodable looks for it.
 func undecodable(data []byte, message protoreflect.MessageDescriptor) *failure {
 	if path := brokenText(data, message); path != "" {
 		return invalidField(path, "is not valid UTF-8")
@@ -82,8 +83,7 @@ func undecodable(data []byte, message protoreflect.MessageDescriptor) *failure {
 	return invalidField("", "the request is not a valid protobuf message of this method")
 }
 
-// brokenText is the path of the first string in an encoded message that is not valid UTF-8; empty
-// when there is none.
+// brokenText is the path of the first string in an encoded message that is not valid UTF-8, or "" if there is none.
 func brokenText(data []byte, message protoreflect.MessageDescriptor) string {
 	for len(data) > 0 {
 		number, kind, tag := protowire.ConsumeTag(data)

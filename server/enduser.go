@@ -7,14 +7,14 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// endUser is what a sale tells of the person who will use the eSIM.
+// endUser is what a request says about the person who will use the eSIM.
 type endUser interface {
 	GetUserIp() string
 	GetUserCountry() string
 }
 
-// endUserOf finds the end user in a request, and the path of the message that has it. It is nil where
-// the request has none.
+// endUserOf returns the end user in a request, and the path of the message that has it. It is nil if the request has
+// none.
 func endUserOf(req any) (user endUser, path string) {
 	switch r := req.(type) {
 	case *gigagatev1.RegisterRequest:
@@ -27,8 +27,8 @@ func endUserOf(req any) (user endUser, path string) {
 	return nil, ""
 }
 
-// canonicalIP is the form in which the vendor gets an address: IPv6 as RFC 5952 writes it, and an IPv4
-// address in IPv6 as IPv4. What is no address stays as it is: a top-up without a profile has none.
+// canonicalIP is an address in the form that is sent to the vendor: IPv6 as in RFC 5952, and an IPv4 address inside
+// IPv6 as IPv4. Any other text is returned unchanged. It is empty for a top-up without a profile.
 func canonicalIP(text string) string {
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
@@ -37,8 +37,8 @@ func canonicalIP(text string) string {
 	return addr.Unmap().String()
 }
 
-// isOfEndUser reports whether some device can have the address, in a public or a private network. The
-// unspecified, loopback, multicast and broadcast addresses are of none.
+// isOfEndUser reports whether a device in a public or a private network can have the address. No device has an
+// unspecified, loopback, multicast or broadcast address.
 func isOfEndUser(text string) bool {
 	addr, err := netip.ParseAddr(text)
 	return err == nil && (addr.IsGlobalUnicast() || addr.IsLinkLocalUnicast())
@@ -49,8 +49,8 @@ const (
 	noCountry    = "must be two capital letters of ISO 3166-1, such as GR for Greece or GB for the United Kingdom"
 )
 
-// countries are all 249 codes of ISO 3166-1 alpha-2, as the file iso3166.tab of the IANA time zone
-// database has them. The table of golang.org/x/text/language also has former and reserved codes.
+// countries are all 249 codes of ISO 3166-1 alpha-2, from the file iso3166.tab of the IANA time zone database. The
+// table of golang.org/x/text/language cannot be used, because it also has former and reserved codes.
 var countries = func() map[string]bool {
 	codes := map[string]bool{}
 	for code := range strings.FieldsSeq(`

@@ -25,26 +25,26 @@ import (
 // errorDomain is the domain of every google.rpc.ErrorInfo this service sends.
 const errorDomain = "gigagate.internal"
 
-// failure is an error as the caller is told of it. The contract's spec of its reason says all that
-// its fields leave open.
+// failure is an error as the caller sees it. For a field that is not set, the spec of the reason in the contract
+// has the value.
 type failure struct {
 	reason     gigagatev1.ErrorReason
-	effect     gigagatev1.Effect // unspecified: the spec's
+	effect     gigagatev1.Effect // unspecified: that of the spec
 	purchaseID string
 	fields     []*gigagatev1.FieldViolation
-	// idUnused: the journal was read and has no purchase under the request id.
+	// idUnused says that the journal was read and has no purchase under the request id.
 	idUnused bool
-	// httpStatus is zero: the spec's.
+	// httpStatus 0 means that of the spec.
 	httpStatus int
-	sentence   string // empty: the spec's
-	// unknownMethod: gRPC has a code of its own for it.
+	sentence   string // empty: that of the spec
+	// unknownMethod makes the code UNIMPLEMENTED, which gRPC has for an unknown method.
 	unknownMethod bool
-	// retryDelay is zero: the spec's.
+	// retryDelay 0 means that of the spec.
 	retryDelay time.Duration
 	cause      error // for the log, never for the caller
 }
 
-// specs are the options of the reasons in the contract: what is answered with each.
+// specs are the options of the reasons in the contract. They say what is answered with each reason.
 var specs = func() map[gigagatev1.ErrorReason]*gigagatev1.ErrorSpec {
 	values := gigagatev1.ErrorReason(0).Descriptor().Values()
 	specs := make(map[gigagatev1.ErrorReason]*gigagatev1.ErrorSpec, values.Len())
@@ -56,15 +56,15 @@ var specs = func() map[gigagatev1.ErrorReason]*gigagatev1.ErrorSpec {
 	return specs
 }()
 
-// codeOf is the gRPC code of a reason: the contract's numbers are gRPC's.
+// codeOf is the gRPC code of a reason. The contract uses gRPC's numbers.
 func codeOf(reason gigagatev1.ErrorReason) codes.Code {
-	return codes.Code(specs[reason].GetCode()) //nolint:gosec // a test sees every code
+	return codes.Code(specs[reason].GetCode()) //nolint:gosec // a test checks every code
 }
 
-// httpStatusOf is the status that REST has for a reason.
+// httpStatusOf is the HTTP status of a reason.
 func httpStatusOf(reason gigagatev1.ErrorReason) int { return int(specs[reason].GetHttpStatus()) }
 
-// reasonText is the reason without the enum's prefix, as google.rpc.ErrorInfo has it.
+// reasonText is the reason without the enum's prefix, as in google.rpc.ErrorInfo.
 func reasonText(reason gigagatev1.ErrorReason) string {
 	return strings.TrimPrefix(reason.String(), "ERROR_REASON_")
 }
@@ -74,8 +74,8 @@ func effectText(effect gigagatev1.Effect) string {
 	return strings.TrimPrefix(effect.String(), "EFFECT_")
 }
 
-// Error is for the log. It names the reason and the type of the cause, whose text may hold
-// anything.
+// Error is for the log. It names the reason and the type of the cause. The text of the cause is left out, because it
+// may contain data of a caller or the vendor.
 func (f *failure) Error() string {
 	if f.cause == nil {
 		return reasonText(f.reason)
@@ -94,11 +94,12 @@ func (f *failure) outcome() *gigagatev1.Outcome {
 		PurchaseId:      f.purchaseID,
 		FieldViolations: f.fields,
 	}
-	// A new id is safe where this order came to nothing. An effect that a reason does not have by itself may be
-	// another order's.
+	// A new id is safe if this order had no effect. If the spec of the reason has another effect, the effect may be that
+	// of another order.
 	notApplied := gigagatev1.Effect_EFFECT_NOT_APPLIED
 	out.NewRequestIdSafe = f.idUnused || out.GetEffect() == notApplied && spec.GetEffect() == notApplied
-	// What is settled stays as it is: the same request id is told the same whenever it is repeated.
+	// A settled purchase never changes. A repeated request id gets the same answer every time, so there is nothing to
+	// retry.
 	settled := f.purchaseID != "" && out.GetEffect() == notApplied
 	if delay := cmp.Or(f.retryDelay, spec.GetRetryDelay().AsDuration()); delay > 0 && !settled {
 		out.RetryDelay = durationpb.New(delay)
@@ -106,8 +107,8 @@ func (f *failure) outcome() *gigagatev1.Outcome {
 	return out
 }
 
-// GRPCStatus is how grpc-go finds the status of an error: code, public sentence, and the details
-// every error of the contract carries.
+// GRPCStatus returns the code, the public sentence, and the details that every error of the contract has. grpc-go
+// calls it to find the status of an error.
 func (f *failure) GRPCStatus() *status.Status {
 	outcome := f.outcome()
 	info := &errdetails.ErrorInfo{
@@ -137,18 +138,18 @@ func (f *failure) GRPCStatus() *status.Status {
 	}
 	st, err := status.New(code, f.publicSentence()).WithDetails(append(details, outcome)...)
 	if err != nil {
-		// Only a message that cannot be marshalled gets here, and these can.
+		// This happens only if a message cannot be marshalled. These can.
 		return status.New(code, f.publicSentence())
 	}
 	return st
 }
 
-// retryPushback is the trailer by which the retry policy of a gRPC client waits as long as retry_delay
-// says. Where the deadline ends before that, it forbids to send again: the client would wait for the
-// deadline and tell of that, and the Outcome be lost.
+// retryPushback is the trailer that tells the retry policy of a gRPC client how long to wait before it sends again:
+// the retry_delay, in milliseconds. If the deadline comes earlier, the trailer forbids a retry. Otherwise the client
+// would wait until its deadline, report only that, and lose the Outcome.
 func (f *failure) retryPushback(ctx context.Context) metadata.MD {
 	if codeOf(f.reason) != codes.Unavailable {
-		return nil // not what the contract's call policy repeats
+		return nil // the contract's call policy repeats only UNAVAILABLE
 	}
 	milliseconds := int64(-1)
 	if delay := f.outcome().GetRetryDelay(); delay != nil && hasTime(ctx, delay.AsDuration()+purchase.AnswerMargin) {
@@ -181,7 +182,7 @@ func (f *failure) publicSentence() string {
 	return sentence + ": " + strings.Join(parts, "; ")
 }
 
-// invalidField is the failure of one field that breaks a rule.
+// invalidField is the failure of a field that breaks a rule. An empty field means the request as a whole.
 func invalidField(field, description string) *failure {
 	return &failure{
 		reason: gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD,
@@ -189,7 +190,7 @@ func invalidField(field, description string) *failure {
 	}
 }
 
-// readFailure is the failure of a read: it had no effect, whatever happened.
+// readFailure is the failure of a read at the vendor. A read has no effect, whatever happened.
 func readFailure(err error) *failure {
 	f := &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE, cause: err}
 	if _, ok := errors.AsType[*panicked](err); ok {
@@ -201,8 +202,8 @@ func readFailure(err error) *failure {
 	return f
 }
 
-// reasons are the contract's names of the refusals of the vendor and of the guards, and of what a purchase
-// fails for.
+// reasons are the contract's names of the refusals of the vendor and the guards, and of the other reasons why a
+// purchase fails.
 var reasons = map[purchase.Reason]gigagatev1.ErrorReason{
 	purchase.Reason(gigastore.ReasonPriceMismatch):         gigagatev1.ErrorReason_ERROR_REASON_PRICE_MISMATCH,
 	purchase.Reason(gigastore.ReasonInsufficientCredit):    gigagatev1.ErrorReason_ERROR_REASON_INSUFFICIENT_CREDIT,
@@ -221,13 +222,14 @@ var reasons = map[purchase.Reason]gigagatev1.ErrorReason{
 	purchase.ReasonOperator:       gigagatev1.ErrorReason_ERROR_REASON_RESOLVED_BY_OPERATOR,
 }
 
-// reasonOf is the contract's name of a reason. One without a name stands in the journal, from a later version.
+// reasonOf is the contract's name of a reason. A later version of the gateway may have written a reason to the journal
+// that has no name here. It reads as VENDOR_REFUSED.
 func reasonOf(reason purchase.Reason) gigagatev1.ErrorReason {
 	return cmp.Or(reasons[reason], gigagatev1.ErrorReason_ERROR_REASON_VENDOR_REFUSED)
 }
 
-// describeCause tells of an error without its text, unless the text is known to hold no data of
-// the caller or the vendor.
+// describeCause describes an error for the log. It uses the error's text only if that is known to hold no data of the
+// caller or the vendor. Otherwise it names the error's type.
 func describeCause(err error) string {
 	if vendor, ok := errors.AsType[*gigastore.Error](err); ok {
 		return vendor.Error()
@@ -250,7 +252,8 @@ func describeCause(err error) string {
 	return fmt.Sprintf("%T", rootOf(err))
 }
 
-// rootOf is the error that the others wrap; of several the last, which says more than the word before it.
+// rootOf is the innermost wrapped error. For joined errors it follows the last one, because the ones before it are
+// often only a general word.
 func rootOf(err error) error {
 	for {
 		var inner error

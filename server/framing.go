@@ -10,16 +10,18 @@ import (
 	"sync"
 )
 
-// framed is a REST connection that looks for the two headers which say where a request ends. net/http drops a Content-Length
-// beside a Transfer-Encoding without a word, and heeds no Transfer-Encoding of HTTP/1.0. A proxy that goes by the one and a
-// server that goes by the other disagree about where the next request begins (RFC 9112 section 11.2).
+// framed is a REST connection that looks for the two headers that say where a request ends. If a request has both
+// Transfer-Encoding and Content-Length, net/http silently drops Content-Length. It also ignores the Transfer-Encoding of
+// an HTTP/1.0 request. A proxy may use the other header. Then the proxy and this server disagree about where the next request begins
+// (RFC 9112 section 11.2).
 type framed struct {
 	net.Conn
 	mu sync.Mutex
-	// length and coding: the header was read since the end of the request before, maybe as part of a body.
+	// length and coding report whether the header was read since the previous request ended. The text may have been
+	// part of a body.
 	length, coding bool
-	earlier        bool   // a length was read before that
-	last           []byte // the end of what was read: a name may come in two parts
+	earlier        bool   // whether a length was read before the previous request ended
+	last           []byte // the end of the last read: a header's name may arrive in two reads
 }
 
 const (
@@ -27,7 +29,7 @@ const (
 	codingHeader = "\ntransfer-encoding:"
 )
 
-// Framed makes the connections that REST is served on. The [http.Server] needs [WithConnection] as its ConnContext.
+// Framed wraps the listener that REST is served on. The [http.Server] needs [WithConnection] as its ConnContext.
 func Framed(listener net.Listener) net.Listener { return framedListener{listener} }
 
 type framedListener struct{ net.Listener }
@@ -53,7 +55,7 @@ func (c *framed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// forget is for the end of a request. A client that waits for its answer has sent nothing of the next one yet.
+// forget is called at the end of a request. A client that waits for the answer has not sent any of the next request yet.
 func (c *framed) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,9 +63,10 @@ func (c *framed) forget() {
 	c.length, c.coding = false, false
 }
 
-// isAmbiguous reports whether a request with a Transfer-Encoding also has a Content-Length, or cannot be told from the one
-// before. Where it cannot have a length mayStay is true: one that was read earlier may have been this request's, behind
-// another that did not wait for its answer.
+// isAmbiguous reports whether the end of r is ambiguous: whether r may have both headers, or may have come together with
+// the request before it. mayStay reports whether the connection can be used again. It is false once a Content-Length was
+// read before the previous request ended. A client that does not wait for answers may have sent it as a header of r.
+// A Transfer-Encoding makes an HTTP/1.0 request ambiguous, and its connection cannot be used again.
 func (c *framed) isAmbiguous(r *http.Request) (ambiguous, mayStay bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,13 +78,13 @@ func (c *framed) isAmbiguous(r *http.Request) (ambiguous, mayStay bool) {
 
 type connectionKey struct{}
 
-// WithConnection gives the calls of a connection what REST has to know of it.
+// WithConnection puts the connection into the context of its requests, so that REST can check their framing.
 func WithConnection(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, conn)
 }
 
-// checkFraming refuses a request whose end is ambiguous, and ends its connection. It also makes a chunked body of no bytes
-// no body at all.
+// checkFraming refuses a request whose end is ambiguous and closes its connection. It also turns an empty chunked body
+// into no body.
 func checkFraming(w http.ResponseWriter, r *http.Request) *failure {
 	chunked := r.ContentLength < 0
 	if !chunked && r.ProtoAtLeast(1, 1) {
@@ -93,7 +96,7 @@ func checkFraming(w http.ResponseWriter, r *http.Request) *failure {
 			w.Header().Set("Connection", "close")
 		}
 		if ambiguous {
-			return malformed("", "a request has a Content-Length or a Transfer-Encoding, not both, and a chunked one is HTTP/1.1 and not pipelined")
+			return malformed("", "a request must not have both Content-Length and Transfer-Encoding; a chunked request must be HTTP/1.1 and must not be pipelined")
 		}
 	}
 	if !chunked {
@@ -117,7 +120,7 @@ type bodyOf struct {
 	io.Closer
 }
 
-// endOfRequest is for what comes next on the connection.
+// endOfRequest prepares the connection for its next request.
 func endOfRequest(r *http.Request) {
 	if conn, ok := r.Context().Value(connectionKey{}).(*framed); ok {
 		conn.forget()

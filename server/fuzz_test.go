@@ -25,8 +25,8 @@ import (
 // sentences is everything that the readers of requests say about a field.
 var sentences = regexp.MustCompile(`^(` + strings.Join([]string{
 	`the body is not valid JSON`, `must be a JSON object`, `is not a field of this request`, `appears more than once`,
-	`stands in the path and must not be in the body`, `must be a JSON string`, `is not valid UTF-8`, `must be true or false`,
-	`must be one of ACTIVATION_MODE_[A-Z_, ]+`, `there is something after the JSON object`,
+	`is part of the path and must not be in the body`, `must be a JSON string`, `is not valid UTF-8`, `must be true or false`,
+	`must be one of ACTIVATION_MODE_[A-Z_, ]+`, `the body must end after the JSON object`,
 	`the body is not the JSON form of this call's request`, `the request is not a valid protobuf message of this method`,
 	`the query could not be read`, `is not a query parameter of this call`, `appears more than once in the query`,
 	`cannot be read as a value of this parameter`,

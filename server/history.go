@@ -5,9 +5,9 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// What these tables do not have was kept by a later version. It reads as unspecified.
+// A value that is not in these tables was written by a later version of the gateway. It reads as unspecified.
 
-// operatorReasons are the contract's names of what a purchase needs an operator for.
+// operatorReasons are the contract's names of the reasons why a purchase needs an operator.
 var operatorReasons = map[purchase.Reason]gigagatev1.OperatorReason{
 	purchase.SeveralFound: gigagatev1.OperatorReason_OPERATOR_REASON_SEVERAL_FOUND,
 	purchase.OtherFound:   gigagatev1.OperatorReason_OPERATOR_REASON_OTHER_PACKAGE_FOUND,
@@ -21,7 +21,7 @@ var operatorReasons = map[purchase.Reason]gigagatev1.OperatorReason{
 
 // eventTypes are the contract's names of events.
 var eventTypes = map[purchase.Event]gigagatev1.PurchaseEventType{
-	"":                        gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_CLAIMED, // no event made it
+	"":                        gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_CLAIMED, // the first entry of a purchase has no event
 	purchase.Permitted:        gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_PERMITTED,
 	purchase.AnsweredApplied:  gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_APPLIED,
 	purchase.AnsweredRefused:  gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_REFUSED,

@@ -20,62 +20,62 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// traceIDKey is the metadata and the header that names the trace of every answer.
+// traceIDKey names the gRPC metadata and the HTTP header that carry the trace id. Every answer has it.
 const traceIDKey = "x-trace-id"
 
-// interceptors is the chain of one door, outermost first:
+// interceptors is the chain of one transport (gRPC or REST), outermost first:
 //
-//   - observe writes one log line and the answer's trace id, whatever happens inside;
-//   - mapErrors gives every error its details, a recovered panic's included;
-//   - recoverPanic comes next, so that all below it is covered;
-//   - the door's own interceptors complete the request from what that door carries beside it;
-//   - tellOfRequestID makes a refused order speak of what the journal has under its request id;
-//   - validate sees the request as the handler will;
-//   - limit comes last: a request that is refused needs no place.
-func (s *Server) interceptors(door string, own ...grpc.UnaryServerInterceptor) []grpc.UnaryServerInterceptor {
-	chain := []grpc.UnaryServerInterceptor{s.observe(door), mapErrors, recoverPanic}
+//   - observe writes one log line and the answer's trace id, whatever happens inside.
+//   - mapErrors gives every error its details. This includes the error of a recovered panic.
+//   - recoverPanic covers everything below it.
+//   - The transport's own interceptors complete the request, for example from an HTTP header.
+//   - tellOfRequestID gives a refused order the effect that the journal has under its request id.
+//   - validate sees the request as the handler will see it.
+//   - limit comes last, because a refused request needs no place.
+func (s *Server) interceptors(transport string, own ...grpc.UnaryServerInterceptor) []grpc.UnaryServerInterceptor {
+	chain := []grpc.UnaryServerInterceptor{s.observe(transport), mapErrors, recoverPanic}
 	return append(append(chain, own...), s.tellOfRequestID, s.validate, s.limiter.limit)
 }
 
 // observe writes one log line per call and sets the trace id of the answer.
-func (s *Server) observe(door string) grpc.UnaryServerInterceptor {
+func (s *Server) observe(transport string) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		start := time.Now()
 		annotate(ctx, requestAttributes(req)...)
 		resp, err := next(ctx, req)
 		if id := trace.SpanContextFromContext(ctx).TraceID(); id.IsValid() {
-			// An error has it in its trailer: gRPC clients retry by themselves only after an answer
-			// that has no header. It fails only where that has gone out, which cannot be yet.
+			// On an error the id goes into the trailer. gRPC clients retry by themselves only if the answer had
+			// no header. Setting it fails only after the header has been sent, and that is too early here.
 			set := grpc.SetHeader
 			if err != nil {
 				set = grpc.SetTrailer
 			}
 			_ = set(ctx, metadata.Pairs(traceIDKey, id.String()))
 		}
-		s.logCall(ctx, logged{door: door, method: info.FullMethod, request: req, response: resp, start: start}, err)
+		s.logCall(ctx, logged{transport: transport, method: info.FullMethod, request: req, response: resp, start: start}, err)
 		return resp, err
 	}
 }
 
-// logged is what the log says of a call beside its outcome.
+// logged is what the log line of a call says besides its outcome.
 type logged struct {
-	door     string
-	method   string
-	request  any
-	response any
-	start    time.Time
+	transport string
+	method    string
+	request   any
+	response  any
+	start     time.Time
 }
 
 func (s *Server) logCall(ctx context.Context, c logged, err error) {
 	attrs := []slog.Attr{
-		slog.String("door", c.door),
+		slog.String("door", c.transport),
 		slog.String("method", c.method),
 		slog.Float64("duration_ms", float64(time.Since(c.start).Microseconds())/1000),
 		slog.String("code", status.Code(err).String()),
 	}
 	level := slog.LevelInfo
 	if strings.HasPrefix(c.method, "/grpc.health.") {
-		level = slog.LevelDebug // every few seconds, and of no interest
+		level = slog.LevelDebug // health checks arrive every few seconds and tell nothing new
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		outcome := f.outcome()
@@ -100,9 +100,8 @@ func (s *Server) logCall(ctx context.Context, c logged, err error) {
 	s.logger.LogAttrs(ctx, level, "call", attrs...)
 }
 
-// requestAttribute is the request for the debug log. Of one that broke a rule it names the fields
-// at fault alone: what stands in a wrong field can be anything, also what redaction looks for
-// elsewhere.
+// requestAttribute is the request for the debug log. For a request that broke a rule it only names the
+// wrong fields. Their values can be anything, including a secret in a field that redaction lets through.
 func requestAttribute(message proto.Message, err error) slog.Attr {
 	f, ok := errors.AsType[*failure](err)
 	if !ok || codeOf(f.reason) != codes.InvalidArgument {
@@ -115,7 +114,8 @@ func requestAttribute(message proto.Message, err error) slog.Attr {
 	return slog.Any("invalid_fields", fields)
 }
 
-// causeAttributes tells of the cause of a failure what may be told, on the span and in the log.
+// causeAttributes returns the log attributes of a failure's cause. It adds the vendor's status to the span.
+// It leaves out whatever could hold data of a caller or the vendor.
 func causeAttributes(ctx context.Context, cause error) []slog.Attr {
 	if cause == nil {
 		return nil
@@ -134,16 +134,16 @@ func causeAttributes(ctx context.Context, cause error) []slog.Attr {
 // contractPrefix begins the full name of every method of the contract.
 const contractPrefix = "/gigagate.v1."
 
-// mapErrors makes sure that every error is a failure: what a handler returned as anything else is
-// a fault of the gateway, whose text stays inside. The services of grpc-go, such as health, answer
-// with statuses of their own.
+// mapErrors makes sure that every error of the contract's methods is a *failure. Any other error from a
+// handler is a fault of the gateway. It becomes INTERNAL, and its text is not sent. The services of grpc-go,
+// such as health, keep their own statuses.
 func mapErrors(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	resp, err := next(ctx, req)
 	if err == nil {
 		return resp, nil
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
-		// It fails only where the trailer has gone out, which cannot be yet.
+		// Setting the trailer fails only after it has been sent, and that is too early here.
 		_ = grpc.SetTrailer(ctx, f.retryPushback(ctx))
 		return nil, f
 	}
@@ -153,8 +153,8 @@ func mapErrors(ctx context.Context, req any, info *grpc.UnaryServerInfo, next gr
 	return nil, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INTERNAL, cause: err}
 }
 
-// panicked stands for a recovered panic. Its value can hold anything, so only its type is kept,
-// and the stack, which has no values of strings.
+// panicked is a recovered panic. The value of a panic can hold secrets, so only its type is kept. The stack
+// is kept too, because it shows no contents of strings.
 type panicked struct {
 	kind  string
 	stack string

@@ -11,46 +11,49 @@ import (
 	"gigagate.internal/internal/fairshare"
 )
 
-// The bounds of what a caller can cause. docs/operations.md says what a caller sees at each, and what has none yet.
+// These limits bound what a caller can cause. docs/operations.md says what a caller sees at each limit, and what has no
+// limit yet.
 const (
 	// maxBody is the largest request, over REST and over gRPC. A purchase is under 10 KiB.
 	maxBody = 64 << 10
-	// maxMessage is the largest message that grpc-go reads, compressed or not. What is larger it refuses by itself,
-	// without the contract's details; so it is above maxBody, whose refusal has them.
+	// maxMessage is the largest message that grpc-go reads, compressed or not. grpc-go refuses a larger message by
+	// itself, without the contract's details. It is above maxBody, so that most large messages are refused with details.
 	maxMessage = 4 * maxBody
 	// maxHeaders is the largest header list of a call, as HTTP/2 counts it.
 	maxHeaders = 8 << 10
-	// maxStreams is how many calls one connection has under way. A client's library waits beyond it.
+	// maxStreams is how many calls one connection can have under way. Beyond it the client's library makes calls wait.
 	maxStreams = 500
-	// maxCalls is how many calls the gRPC port has under way, over all connections. A call that stops short of the end of
-	// its message holds up to 64 KiB.
+	// maxCalls is how many calls the gRPC port can have under way, over all connections. A call whose message never
+	// ends holds up to 64 KiB of memory.
 	maxCalls = 2000
 	// messageTime is how long a call has to deliver its message.
 	messageTime = 10 * time.Second
-	// maxRefused is how many calls beyond maxCalls have refusalTime to deliver their message before they are refused.
+	// maxRefused is how many calls beyond maxCalls are refused with an Outcome. Each has refusalTime to deliver its
+	// message first.
 	maxRefused  = 200
 	refusalTime = time.Second
-	// floodPause slows down a connection that goes on beyond maxRefused.
+	// floodPause slows down a connection that sends more calls while maxRefused is reached.
 	floodPause = 5 * time.Millisecond
 	// readTime is how long a client may take to read an answer.
 	readTime = 30 * time.Second
 	// handshakeTime is how long a new connection has to speak HTTP/2.
 	handshakeTime = 10 * time.Second
-	// A connection that carries nothing for connectionIdle is closed. After connectionAge, give or take a tenth, its
-	// client is asked to open another, so that calls spread over new replicas.
+	// A connection without calls is closed after connectionIdle. After connectionAge, give or take a tenth, the client is
+	// asked to open a new connection, so that new replicas get calls too.
 	connectionIdle = 5 * time.Minute
 	connectionAge  = 8 * time.Minute
-	// connectionGrace is how long the calls of an old connection have to end. It is longer than any wait for a purchase,
-	// whose caller would see a broken connection and not its outcome.
+	// connectionGrace is how long the calls of an old connection may still take. It is longer than any call that waits for a
+	// purchase. Otherwise its caller would see a broken connection instead of the outcome.
 	connectionGrace = 15 * time.Minute
-	// maxActivations is how many packages are being started at once, also for callers that have gone.
+	// maxActivations is how many packages can be started at once. It includes those whose caller is gone.
 	maxActivations = 64
-	// limitPatience is how long a call waits for a place below.
+	// limitPatience is how long a call waits for one of the places below.
 	limitPatience = time.Second
 )
 
-// places is how many calls of a method are served at once. What is here shares the journal or the vendor with purchases,
-// and must not use it up. Purchases have a limit of their own in the engine; the one here bounds the reads before it.
+// places is how many calls of each method are served at once. These methods use the journal or the vendor, which
+// purchases need too, and must not use them up. The engine has its own limit for purchases. The limit here bounds the
+// reads of the journal that come before it.
 var places = map[string]int{
 	gigagatev1.ActivationService_Register_FullMethodName:          maxCalls,
 	gigagatev1.ActivationService_TopUp_FullMethodName:             maxCalls,
@@ -74,8 +77,9 @@ func newLimiter() limiter {
 	return l
 }
 
-// limit is an interceptor. It serves as many calls of a method at once as the method has places, and of one client half as
-// many. A call that gets no place within limitPatience is refused. It keeps its place until its answer has been read.
+// limit is an interceptor. It serves as many calls of a method at once as the method has places. One client gets at most
+// half of them. A call that gets no place within limitPatience is refused with OVERLOADED. A call keeps its place until
+// its answer has been read.
 func (l limiter) limit(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	if !begin(ctx) {
 		return nil, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED}
@@ -92,7 +96,7 @@ func (l limiter) limit(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 			return nil, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED, cause: err}
 		}
 	}
-	// A call has two ends, and each may come first: the caller leaves, or the handler is done.
+	// The place is released when both the call's context and its handler have ended. Either can end first.
 	ends := make(chan struct{})
 	defer close(ends)
 	context.AfterFunc(ctx, func() {

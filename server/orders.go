@@ -9,7 +9,8 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// registerToOrder converts all but the end user's data.
+// registerToOrder converts everything except the end user's data. It returns a *failure if a price is not a
+// decimal number.
 func registerToOrder(req *gigagatev1.RegisterRequest) (purchase.Order, error) {
 	expected, limit, err := pricesToOrder(req.GetExpectedPrice(), req.GetMaxPurchasePrice())
 	return purchase.Order{
@@ -23,7 +24,8 @@ func registerToOrder(req *gigagatev1.RegisterRequest) (purchase.Order, error) {
 	}, err
 }
 
-// topUpToOrder converts all but the end user's data. A new profile makes it another kind.
+// topUpToOrder converts everything except the end user's data. A top-up with a new profile has a kind of its
+// own. It returns a *failure if a price is not a decimal number.
 func topUpToOrder(req *gigagatev1.TopUpRequest) (purchase.Order, error) {
 	expected, limit, err := pricesToOrder(req.GetExpectedPrice(), req.GetMaxPurchasePrice())
 	order := purchase.Order{
@@ -55,7 +57,7 @@ func priceToOrder(field string, money *gigagatev1.Money) (*purchase.Price, error
 	if money == nil {
 		return nil, nil
 	}
-	// The contract takes leading zeros, a JSON number does not.
+	// The contract allows leading zeros. A JSON number does not.
 	text := strings.TrimLeft(money.GetAmount(), "0")
 	if text == "" || text[0] == '.' {
 		text = "0" + text
@@ -67,8 +69,8 @@ func priceToOrder(field string, money *gigagatev1.Money) (*purchase.Price, error
 	return &purchase.Price{Amount: amount, Currency: money.GetCurrencyCode()}, nil
 }
 
-// purchaseFailure is what the caller is told of an error of the purchase engine, and whether it
-// tells of something recorded earlier.
+// purchaseFailure turns an error of the purchase engine into the caller's failure. It also reports whether
+// that failure was recorded by an earlier call.
 func purchaseFailure(err error) (f *failure, replayed bool) {
 	if failed, ok := errors.AsType[*purchase.FailedError](err); ok {
 		return &failure{reason: reasonOf(failed.Purchase.Reason), purchaseID: failed.Purchase.ID}, failed.Replayed
@@ -87,9 +89,9 @@ func purchaseFailure(err error) (f *failure, replayed bool) {
 	if journal, ok := errors.AsType[*purchase.JournalError](err); ok {
 		f := &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, idUnused: journal.LookedUp, cause: err}
 		if !journal.LookedUp {
-			// The effect speaks of the request id, and an earlier call may have bought under it.
+			// The effect is that of the request id. An earlier call may have bought under it.
 			f.effect = gigagatev1.Effect_EFFECT_INDETERMINATE
-			f.sentence = "the journal cannot be used: this call sent nothing, what an earlier one did is not known"
+			f.sentence = "the journal cannot be used: this call sent nothing, and it is not known what an earlier call did"
 		}
 		if errors.Is(err, purchase.ErrQueueFull) {
 			f.reason = gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED
@@ -107,8 +109,8 @@ func purchaseFailure(err error) (f *failure, replayed bool) {
 	return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INTERNAL, cause: err}, false
 }
 
-// mismatchFailure names the fields that differ from the order that the request id stands for, and
-// tells what became of that one.
+// mismatchFailure names the fields that differ from the first order under the request id. Its effect is the
+// effect of that first order.
 func mismatchFailure(mismatch *purchase.MismatchError) *failure {
 	f := &failure{
 		reason:     gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED,
@@ -123,8 +125,8 @@ func mismatchFailure(mismatch *purchase.MismatchError) *failure {
 	return f
 }
 
-// effectOfPurchase is what a state means for the caller. An accepted purchase has had no effect
-// yet, but may have one the next moment.
+// effectOfPurchase is what a state means for the caller. An accepted purchase is indeterminate: it has had no
+// effect yet, but it may have one at any moment.
 func effectOfPurchase(state purchase.State) gigagatev1.Effect {
 	switch state {
 	case purchase.Succeeded:

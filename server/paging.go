@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// pageSum is how many bytes of a page token tie it to its list.
+// pageSum is the number of bytes of the checksum at the start of a page token.
 const pageSum = 8
 
 // paged is a request for a page of a list.
@@ -19,7 +19,8 @@ type paged interface {
 	GetPageToken() string
 }
 
-// pageSize is how many a page may have. The contract's rules refuse a negative number.
+// pageSize is how many entries a page may have: usual if the request does not say, and most at the most. The
+// contract's rules refuse a negative number.
 func pageSize(req paged, usual, most int) int {
 	if req.GetPageSize() == 0 {
 		return usual
@@ -27,14 +28,15 @@ func pageSize(req paged, usual, most int) int {
 	return min(int(req.GetPageSize()), most)
 }
 
-// pageToken is the token of the page behind cursor, the id of the last one on the page before. A
-// checksum ties it to the list and its filters.
+// pageToken is the token of the page after cursor, which is the id of the last entry on the page before. A checksum
+// ties the token to the list and its filters.
 func pageToken(req paged, cursor string) string {
 	return base64.RawURLEncoding.EncodeToString(append(sumOfPage(req, cursor), cursor...))
 }
 
-// pageCursor reads a page token; the cursor is empty for the first page. Callers that make up a token
-// get any cursor they like, which is why lists check what they need of it.
+// pageCursor returns the cursor in the request's page token, or "" for the first page. It returns INVALID_FIELD for a
+// broken token or a token of another list. The checksum is not a signature: a caller can make up a token with any
+// cursor. So each list checks its cursor.
 func pageCursor(req paged) (string, error) {
 	if req.GetPageToken() == "" {
 		return "", nil
@@ -46,18 +48,18 @@ func pageCursor(req paged) (string, error) {
 	return string(token[pageSum:]), nil
 }
 
-// errPageToken refuses a token that is broken, or of another list.
+// errPageToken refuses a token that is broken or belongs to another list.
 func errPageToken() error {
 	return invalidField("page_token", aPageToken)
 }
 
-// sumOfPage is a checksum of a cursor and of all that selects what the list has.
+// sumOfPage is a checksum of the cursor, the list and its filters.
 func sumOfPage(req paged, cursor string) []byte {
 	filter := proto.Clone(req).ProtoReflect()
 	for _, name := range []protoreflect.Name{"page_size", "page_token"} {
 		filter.Clear(filter.Descriptor().Fields().ByName(name))
 	}
-	// It fails only for what is not UTF-8, which no request is.
+	// Marshal fails only for invalid UTF-8, and decoding has refused that before.
 	text, _ := proto.MarshalOptions{Deterministic: true}.Marshal(filter.Interface())
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%x\x00%s", filter.Descriptor().FullName(), text, cursor))
 	return sum[:pageSum]

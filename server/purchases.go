@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// usualPurchases and mostPurchases are the contract's rules for ListPurchasesRequest.page_size.
+	// usualPurchases and mostPurchases are the default and the largest ListPurchasesRequest.page_size of the contract.
 	usualPurchases = 50
 	mostPurchases  = 500
 	defaultWait    = 30 * time.Second
@@ -22,7 +22,7 @@ const (
 	maxWait = 60 * time.Second
 )
 
-// purchaseService tells what became of purchases.
+// purchaseService tells what happened to purchases, and lets an operator settle them.
 type purchaseService struct {
 	gigagatev1.UnimplementedPurchaseServiceServer
 	*Server
@@ -59,7 +59,7 @@ func (s purchaseService) ListPurchases(ctx context.Context, req *gigagatev1.List
 	if err != nil {
 		return nil, err
 	}
-	// One more than the page tells whether there is another.
+	// One more than the page shows whether there is another page.
 	found, err := s.engine.List(ctx, filter, purchase.Page{Size: size + 1, After: after})
 	if err != nil {
 		return nil, journalFailure("", err)
@@ -75,7 +75,7 @@ func (s purchaseService) ListPurchases(ctx context.Context, req *gigagatev1.List
 	return resp, nil
 }
 
-// WaitPurchase answers when the purchase is settled, or with the purchase as it is.
+// WaitPurchase waits until the purchase is settled or the timeout is over. It returns the purchase as it then is.
 func (s purchaseService) WaitPurchase(ctx context.Context, req *gigagatev1.WaitPurchaseRequest) (*gigagatev1.WaitPurchaseResponse, error) {
 	timeout := defaultWait
 	if req.GetTimeout() != nil {
@@ -93,7 +93,7 @@ func (s purchaseService) WaitPurchase(ctx context.Context, req *gigagatev1.WaitP
 	return &gigagatev1.WaitPurchaseResponse{Purchase: purchaseToProto(p)}, nil
 }
 
-// ResolvePurchase settles a purchase by an operator's word.
+// ResolvePurchase settles a purchase as the operator says.
 func (s purchaseService) ResolvePurchase(ctx context.Context, req *gigagatev1.ResolvePurchaseRequest) (*gigagatev1.ResolvePurchaseResponse, error) {
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
@@ -106,7 +106,7 @@ func (s purchaseService) ResolvePurchase(ctx context.Context, req *gigagatev1.Re
 	return &gigagatev1.ResolvePurchaseResponse{Purchase: purchaseToProto(p)}, nil
 }
 
-// journalFailure is the failure of a read of the journal.
+// journalFailure is the failure of a read of the journal: PURCHASE_NOT_FOUND or JOURNAL_UNAVAILABLE.
 func journalFailure(id string, err error) *failure {
 	if errors.Is(err, purchase.ErrNotFound) {
 		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_PURCHASE_NOT_FOUND, cause: err}
@@ -129,7 +129,7 @@ func resolveFailure(id string, p purchase.Purchase, err error) *failure {
 	case errors.Is(err, purchase.ErrNotFound):
 		return journalFailure(id, err)
 	default:
-		// The word may have been written down, though its answer was lost.
+		// The journal may have recorded the operator's decision although its answer was lost.
 		f.reason, f.effect = gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, gigagatev1.Effect_EFFECT_INDETERMINATE
 		f.sentence = "the journal did not say whether the purchase is resolved"
 	}
@@ -151,8 +151,8 @@ func filterFromProto(req *gigagatev1.ListPurchasesRequest) (purchase.Filter, err
 	return filter, errors.Join(err1, err2)
 }
 
-// timeFromProto is the zero time for nil. The contract's rules cannot refuse a number of seconds that
-// is no time.
+// timeFromProto is the zero time for nil. A Timestamp can hold a number of seconds that is no valid time, and the
+// contract's rules cannot refuse it. Then timeFromProto returns INVALID_FIELD.
 func timeFromProto(field string, t *timestamppb.Timestamp) (time.Time, error) {
 	switch {
 	case t == nil:

@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// inventoryLife is how old a listed inventory can be.
+	// inventoryLife is the greatest age of the inventory in an answer.
 	inventoryLife = 15 * time.Second
-	// mostItems is the contract's rule for ListInventoryItemsRequest.page_size.
+	// mostItems is the default and the largest ListInventoryItemsRequest.page_size of the contract.
 	mostItems = 1000
 )
 
-// inventoryService tells what can be sold.
+// inventoryService lists what can be sold.
 type inventoryService struct {
 	gigagatev1.UnimplementedInventoryServiceServer
 	*Server
 }
 
-// ListInventoryItems pages through what can be sold, from a cache. The vendor has no paging of it.
+// ListInventoryItems pages through the inventory items in a cache. The vendor has no paging for them.
 func (s inventoryService) ListInventoryItems(ctx context.Context, req *gigagatev1.ListInventoryItemsRequest) (*gigagatev1.ListInventoryItemsResponse, error) {
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
@@ -38,7 +38,7 @@ func (s inventoryService) ListInventoryItems(ctx context.Context, req *gigagatev
 	if err != nil {
 		return nil, readFailure(err)
 	}
-	// Other calls have the same items: what sorts and cuts them needs a copy.
+	// Other calls share read.Items, so this call sorts and cuts a copy.
 	items := slices.DeleteFunc(slices.Clone(read.Items), func(item gigastore.InventoryItem) bool {
 		return after != "" && item.ID <= after
 	})
@@ -71,8 +71,8 @@ func (s customerService) GetCustomer(ctx context.Context, req *gigagatev1.GetCus
 	return customerRecordFromVendor(record, s.now()), nil
 }
 
-// withMargin ends a read early enough for its error to reach the caller with its details. A caller in
-// a hurry has half of its time for the read.
+// withMargin ends a read purchase.AnswerMargin before the caller's deadline, so that an error can reach the caller with
+// its details. If the caller's time is short, the read gets half of it.
 func withMargin(ctx context.Context) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		return context.WithDeadline(ctx, deadline.Add(-min(purchase.AnswerMargin, time.Until(deadline)/2)))

@@ -10,14 +10,14 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// redactedText stands in a log where a sensitive value was.
+// redactedText replaces a sensitive value in a log.
 const redactedText = "[redacted]"
 
-// redacted prints a message without what a caller wrote freely, and without its debug_redact fields.
-// Go's own printers do not honour that option.
+// redacted prints a message without the caller's free texts and without its debug_redact fields. Go's own printers
+// ignore that option.
 type redacted struct{ proto.Message }
 
-// LogValue is how slog prints it.
+// LogValue implements [slog.LogValuer].
 func (r redacted) LogValue() slog.Value {
 	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(redact(r.Message))
 	if err != nil {
@@ -26,8 +26,8 @@ func (r redacted) LogValue() slog.Value {
 	return slog.StringValue(string(text))
 }
 
-// redact returns a copy of message whose texts say so unless they may be logged, and without its
-// other debug_redact fields and fields that this program does not know.
+// redact returns a copy of message. Texts that must not be logged are redactedText. Other debug_redact fields, bytes,
+// maps, lists of texts and unknown fields are removed.
 func redact(message proto.Message) proto.Message {
 	out := proto.Clone(message)
 	redactInPlace(out.ProtoReflect())
@@ -54,8 +54,8 @@ func redactInPlace(message protoreflect.Message) {
 	})
 }
 
-// mayBeLogged reports whether a field's values are no text, or texts of a fixed form: ids, which the
-// contract's rules keep to a few characters without spaces, and prices.
+// mayBeLogged reports whether a field's values may be in the log: numbers, booleans, enums, ids and prices. The
+// contract's rules keep ids to a few characters without spaces.
 func mayBeLogged(field protoreflect.FieldDescriptor) bool {
 	if debugRedact(field) || field.Message() != nil {
 		return false

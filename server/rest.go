@@ -21,17 +21,17 @@ import (
 )
 
 const (
-	doorREST = "rest"
-	// idempotencyKeyHeader may carry the request id on this door.
+	transportREST = "rest"
+	// idempotencyKeyHeader may carry the request id over REST.
 	idempotencyKeyHeader = "Idempotency-Key"
-	// idempotencyKeyMetadata is how that header travels to the interceptor that reads it.
+	// idempotencyKeyMetadata is the metadata key that carries that header to requestIDFromHeader.
 	idempotencyKeyMetadata = "gigagate-idempotency-key"
 	// replayedKey marks an answer that was recorded earlier.
 	replayedKey = "gigagate-replayed"
 )
 
-// newREST makes the REST door: strict about what it reads, and otherwise nothing but a client of
-// the gRPC services behind conn.
+// newREST makes the REST handler. It reads requests strictly. Apart from that it is only a client of the gRPC
+// services behind conn.
 func (s *Server) newREST(conn grpc.ClientConnInterface) (http.Handler, error) {
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newStrictJSON(false)),
@@ -43,7 +43,7 @@ func (s *Server) newREST(conn grpc.ClientConnInterface) (http.Handler, error) {
 		runtime.WithMiddlewares(s.strictRequest),
 		runtime.WithErrorHandler(s.restError),
 		runtime.WithRoutingErrorHandler(s.restRoutingError),
-		// A path parameter is one path segment, so that a uid with %2F in it is refused as a uid.
+		// A path parameter stays one path segment, so that a uid with %2F in it is refused as a wrong uid.
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptSlash),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
@@ -70,12 +70,12 @@ func (s *Server) newREST(conn grpc.ClientConnInterface) (http.Handler, error) {
 	return s.traced(s.guardREST(mux)), nil
 }
 
-// restCall is what the layers of the REST door tell each other about one request.
+// restCall is what the layers of REST tell each other about one request.
 type restCall struct {
 	original *http.Request
 	start    time.Time
 	route    *route   // nil until the path has matched
-	fault    *failure // found by a layer that grpc-gateway lets return nothing but text
+	fault    *failure // found by the decoder, whose error grpc-gateway reduces to its text
 	pretty   bool     // the caller asked for an indented answer
 }
 
@@ -86,8 +86,8 @@ func restCallOf(ctx context.Context) *restCall {
 	return call
 }
 
-// traced gives the request a server span. otelhttp sees a copy of the request without anything
-// the caller wrote freely: it would put the path, the query and X-Forwarded-For on the span.
+// traced gives the request a server span. otelhttp would put the path, the query and X-Forwarded-For on the
+// span. So it sees a copy of the request without the caller's free text.
 func (s *Server) traced(next http.Handler) http.Handler {
 	inner := http.HandlerFunc(func(w http.ResponseWriter, shadow *http.Request) {
 		call := restCallOf(shadow.Context())
@@ -108,7 +108,7 @@ func (s *Server) traced(next http.Handler) http.Handler {
 			Method: spanMethod(r.Method), URL: &url.URL{}, Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
 			Header: http.Header{}, Body: r.Body, ContentLength: r.ContentLength, RemoteAddr: r.RemoteAddr,
 		}).WithContext(ctx)
-		// Stands for the Host header, which is the caller's own words.
+		// This replaces the Host header, where a caller can write anything.
 		if local, ok := ctx.Value(http.LocalAddrContextKey).(net.Addr); ok {
 			shadow.Host = local.String()
 		}
@@ -121,7 +121,7 @@ func (s *Server) traced(next http.Handler) http.Handler {
 	})
 }
 
-// spanMethod is a method that HTTP knows; any other would be on the span as the caller wrote it.
+// spanMethod is the method for the span: a standard HTTP method, or _OTHER. A caller can send any word as the method.
 func spanMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
@@ -131,14 +131,14 @@ func spanMethod(method string) string {
 	return "_OTHER" // OpenTelemetry's word for it
 }
 
-// guardREST sets what every answer bears, bounds the body, survives panics and keeps out whatever
-// is not a call of the contract.
+// guardREST sets the headers of every answer, bounds the body, recovers panics, serves the documentation and
+// refuses every other path that is not a call of the contract.
 func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id := trace.SpanContextFromContext(r.Context()).TraceID(); id.IsValid() {
 			w.Header().Set(traceIDKey, id.String())
 		}
-		// Answers bear secrets and the outcome of purchases.
+		// Answers contain secrets and the outcome of purchases.
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		defer func() {
@@ -148,7 +148,7 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 				})
 			}
 		}()
-		// grpc-gateway would take a deadline from this header, and announce trailers for that one.
+		// grpc-gateway would take a deadline from Grpc-Timeout, and would announce trailers because of TE.
 		r.Header.Del("Grpc-Timeout")
 		r.Header.Del("TE")
 		defer endOfRequest(r)
@@ -178,7 +178,7 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 			s.serveRoot(w, r)
 			return
 		}
-		// No id has a colon, so an escaped one is that of a verb, as in {id}%3Await.
+		// No id has a colon. So an escaped colon begins a verb, as in {id}%3Await.
 		r.URL.RawPath = escapedColon.Replace(r.URL.RawPath)
 		if strings.HasSuffix(r.URL.EscapedPath(), "/") || r.URL.Path != "/v1" && !strings.HasPrefix(r.URL.Path, "/v1/") {
 			s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND})
@@ -190,7 +190,7 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 
 var escapedColon = strings.NewReplacer("%3A", ":", "%3a", ":")
 
-// restBody is a request body that remembers whose it is, for the decoder that reads it.
+// restBody is a request body with its call. The decoder gets only the body and needs the call.
 type restBody struct {
 	io.ReadCloser
 	call *restCall
@@ -205,8 +205,8 @@ func replayedHeader(key string) (string, bool) {
 	return "", false
 }
 
-// restMetadata is all that crosses from HTTP to gRPC metadata: the trace, the client's address, and the header that may
-// stand for the request id.
+// restMetadata is everything that goes from the HTTP request into gRPC metadata: the trace, the client's address and the
+// Idempotency-Key header.
 func (s *Server) restMetadata(ctx context.Context, r *http.Request) metadata.MD {
 	carrier := propagation.MapCarrier{}
 	s.propagator.Inject(ctx, carrier)
@@ -218,9 +218,9 @@ func (s *Server) restMetadata(ctx context.Context, r *http.Request) metadata.MD 
 	return md
 }
 
-// requestIDFromHeader takes the request id of a purchase from the Idempotency-Key header. It runs on the
-// REST door alone and before validation, which then sees one request id wherever it stood. To other
-// calls the header says nothing: one that lists purchases would find that one alone.
+// requestIDFromHeader copies the Idempotency-Key header into the request id of a purchase. It runs for REST only.
+// It runs before validation, which then sees the request id no matter where the caller wrote it. Other calls ignore
+// the header. For example, ListPurchases has a request_id too, and the header would filter its list.
 func requestIDFromHeader(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	values := metadata.ValueFromIncomingContext(ctx, idempotencyKeyMetadata)
 	if len(values) != 1 {
@@ -249,9 +249,9 @@ func requestIDFromHeader(ctx context.Context, req any, _ *grpc.UnaryServerInfo, 
 	return next(ctx, req)
 }
 
-// unquoted takes one pair of quotation marks off an Idempotency-Key: RFC 8941's form of a string, which
-// the IETF draft of the header wants. There a backslash begins an escape, and an id with one would be
-// another id than it looks like. What else is wrong in it breaks the rule of request ids.
+// unquoted removes one pair of quotation marks from an Idempotency-Key. The IETF draft of the header wants the
+// quoted form, which is a string of RFC 8941. In such a string a backslash begins an escape, so the id would not be
+// the text that the caller sees. It is refused. The rule for request ids refuses every other fault.
 func unquoted(key string) (string, *failure) {
 	inner, opened := strings.CutPrefix(key, `"`)
 	inner, closed := strings.CutSuffix(inner, `"`)
@@ -259,13 +259,13 @@ func unquoted(key string) (string, *failure) {
 		return key, nil
 	}
 	if strings.Contains(inner, `\`) {
-		return "", malformed("request_id", "a quoted Idempotency-Key must not have a backslash")
+		return "", malformed("request_id", "a quoted Idempotency-Key must not contain a backslash")
 	}
 	return inner, nil
 }
 
-// malformed is the failure of a request that could not be read as a call. An empty field stands
-// for the request as a whole.
+// malformed is the failure of a request that could not be read as a call. An empty field means the request
+// as a whole.
 func malformed(field, description string) *failure {
 	return &failure{
 		reason: gigagatev1.ErrorReason_ERROR_REASON_MALFORMED_REQUEST,

@@ -17,7 +17,7 @@ import (
 
 const docsPath = "/docs/"
 
-// docsPolicy lets the page load from this gateway alone, whatever Swagger UI or the document says.
+// docsPolicy lets the page load files only from this gateway, even if Swagger UI or the document names others.
 const docsPolicy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
 
@@ -31,8 +31,8 @@ type docsFile struct {
 	gzipped     bool
 }
 
-// docsFiles are the page's own files, and those of Swagger UI that it uses. Anything else that the
-// module of Swagger UI has is not served.
+// docsFiles are the page's own files and the files of Swagger UI that the page uses, by their name below /docs/.
+// Other files of Swagger UI are not served.
 func docsFiles() (map[string]docsFile, error) {
 	files := map[string]docsFile{"openapi.json": {contentType: "application/json", content: openapi.Document}}
 	for _, f := range []struct {
@@ -56,12 +56,12 @@ func docsFiles() (map[string]docsFile, error) {
 	return files, nil
 }
 
-// isDocs reports whether a request is for the documentation, which may be switched off.
+// isDocs reports whether a request is for the documentation. It is always false if the documentation is off.
 func (s *Server) isDocs(r *http.Request) bool {
 	return s.docs != nil && (strings.HasPrefix(r.URL.Path, docsPath) || r.URL.Path+"/" == docsPath)
 }
 
-// serveRoot leads a person to the documentation, or says what there is.
+// serveRoot redirects to the documentation. If that is off, it says where the calls are.
 func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
 	if s.docs != nil {
 		http.Redirect(w, r, docsPath, http.StatusFound)
@@ -75,7 +75,7 @@ The documentation is at /docs/ where the gateway is started with --docs.
 `)
 }
 
-// serveDocs answers for the documentation.
+// serveDocs serves the files of the documentation.
 func (s *Server) serveDocs(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		s.refuseMethod(w, r, []string{http.MethodGet, http.MethodHead})
@@ -97,7 +97,7 @@ func (s *Server) serveDocs(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "no-cache")
 	header.Set("Content-Type", file.contentType)
 	if !file.gzipped {
-		_, _ = w.Write(file.content) // fails only if the reader has gone
+		_, _ = w.Write(file.content) // fails only if the client is gone
 		return
 	}
 	header.Set("Vary", "Accept-Encoding")

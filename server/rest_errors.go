@@ -17,8 +17,8 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// restError answers with an error that came through the interceptors as it is, and with a failure
-// of our own where grpc-gateway found the fault: its texts hold values of the request.
+// restError answers with an error. An error that came through the interceptors is sent unchanged. If grpc-gateway
+// found the fault, restError sends a failure of our own, because grpc-gateway's texts contain values of the request.
 func (s *Server) restError(
 	ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
 ) {
@@ -37,8 +37,8 @@ func (s *Server) restError(
 		return
 	}
 	if code := status.Code(err); code == codes.Canceled || code == codes.DeadlineExceeded {
-		// The in-process channel answers for the server when the caller has gone. The call's line in the
-		// log is that of the interceptors, which the call still goes through.
+		// The caller is gone, and the in-process channel answered in place of the server. No log line is written here.
+		// The call still goes through the interceptors, and they write it.
 		f := brokenOff(call.route, err)
 		writeStatus(w, r, f.GRPCStatus(), httpStatusOf(f.reason))
 		return
@@ -50,8 +50,8 @@ func (s *Server) restError(
 	s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INTERNAL, cause: err})
 }
 
-// brokenOff is the failure of a call that nobody waits for any more. What it spends or starts goes on
-// without its caller; a read had no effect.
+// brokenOff is the failure of a call whose caller is gone. A purchase or an activation goes on without its caller, so
+// its outcome is unknown. A read had no effect.
 func brokenOff(route *route, err error) *failure {
 	switch {
 	case route.method != http.MethodGet:
@@ -62,7 +62,7 @@ func brokenOff(route *route, err error) *failure {
 	return readFailure(err)
 }
 
-// restRoutingError answers for a path or a method that is no call.
+// restRoutingError answers if no call has the path or the method.
 func (s *Server) restRoutingError(
 	_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int,
 ) {
@@ -73,21 +73,21 @@ func (s *Server) restRoutingError(
 	s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND})
 }
 
-// refuseMethod answers for a path that takes other methods.
+// refuseMethod answers with METHOD_NOT_ALLOWED and names the methods that the path has.
 func (s *Server) refuseMethod(w http.ResponseWriter, r *http.Request, allowed []string) {
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
 	s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED})
 }
 
-// refuse answers with a failure born on this door, and writes its log line: such a call never
-// reaches the interceptors.
+// refuse answers with a failure that REST itself found. It also writes the log line, because such a call never reaches
+// the interceptors.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
 	call := restCallOf(r.Context())
 	method := ""
 	if call.route != nil {
 		method = call.route.rpc
 	}
-	s.logCall(r.Context(), logged{door: doorREST, method: method, start: call.start}, f)
+	s.logCall(r.Context(), logged{transport: transportREST, method: method, start: call.start}, f)
 	writeStatus(w, r, f.GRPCStatus(), cmp.Or(f.httpStatus, httpStatusOf(f.reason)))
 }
 
@@ -98,17 +98,17 @@ func writeStatus(w http.ResponseWriter, r *http.Request, st *status.Status, code
 	}
 	body, err := protojson.Marshal(st.Proto())
 	if err != nil {
-		// A status whose details cannot be printed is still an error to be told.
+		// The caller must see an error even if the details of the status cannot be printed.
 		code, body = http.StatusInternalServerError, []byte(`{"code":13,"message":"the error could not be printed"}`)
 	}
 	body = layOut(body, restCallOf(r.Context()).pretty)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	// The caller has gone if this fails, and the outcome is in the log.
+	// This fails only if the caller is gone. The outcome is in the log.
 	_, _ = w.Write(body)
 }
 
-// outcomeOf finds the contract's detail in a status; nil when it has none.
+// outcomeOf finds the contract's Outcome in the details of a status. It is nil if there is none.
 func outcomeOf(st *status.Status) *gigagatev1.Outcome {
 	for _, detail := range st.Details() {
 		if outcome, ok := detail.(*gigagatev1.Outcome); ok {

@@ -17,8 +17,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// strictJSON reads request bodies without ignoring anything. grpc-gateway's own marshaler drops
-// what it does not know, so that a misspelt activation mode would become the vendor's default.
+// strictJSON reads request bodies and ignores nothing in them. grpc-gateway's own marshaler drops unknown fields
+// and values. With it, a misspelt activation mode would become the vendor's default.
 type strictJSON struct {
 	runtime.JSONPb
 	pretty bool
@@ -37,12 +37,12 @@ func (j *strictJSON) Marshal(v any) ([]byte, error) {
 	return layOut(text, j.pretty), nil
 }
 
-// errBadBody is all that grpc-gateway hears of a fault: it passes on nothing but text. The fault
-// itself stays with the restCall.
+// errBadBody stands for every fault of a body. grpc-gateway passes on only the text of an error, so the fault itself
+// is kept in the restCall.
 var errBadBody = errors.New("bad body")
 
-// NewDecoder reads one JSON object, and nothing after it. An empty body is io.EOF, which
-// grpc-gateway takes for an empty message.
+// NewDecoder reads one JSON object and accepts nothing after it. For an empty body it returns io.EOF, which
+// grpc-gateway takes as an empty message.
 func (*strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(target any) error {
 		body, ok := r.(*restBody)
@@ -76,7 +76,7 @@ func unreadableBody(err error) *failure {
 	return malformed("", "the body could not be read to its end")
 }
 
-// decodeStrictly decodes data into message. The fields named in inPath must not be in it.
+// decodeStrictly decodes data into message. The fields named in inPath must not be in data.
 func decodeStrictly(data []byte, message proto.Message, inPath []string) *failure {
 	walk := &jsonWalk{data: data, decoder: json.NewDecoder(bytes.NewReader(data))}
 	walk.decoder.UseNumber()
@@ -84,17 +84,17 @@ func decodeStrictly(data []byte, message proto.Message, inPath []string) *failur
 		return f
 	}
 	if _, err := walk.decoder.Token(); !errors.Is(err, io.EOF) {
-		return malformed("", "there is something after the JSON object")
+		return malformed("", "the body must end after the JSON object")
 	}
-	// protojson has the last word. Its errors hold values of the body, so they end here.
+	// protojson may still refuse the body. Its errors contain values of the body, so they are not passed on.
 	if err := protojson.Unmarshal(data, message); err != nil {
 		return malformed("", "the body is not the JSON form of this call's request")
 	}
 	return nil
 }
 
-// jsonWalk goes through a JSON text beside the descriptor of the message it should be, and tells
-// the first fault with the path of its field and without its value.
+// jsonWalk compares a JSON text with the descriptor of a message. It returns the first fault, with the path of the
+// field and without its value.
 type jsonWalk struct {
 	data    []byte
 	decoder *json.Decoder
@@ -118,7 +118,7 @@ func (w *jsonWalk) object(message protoreflect.MessageDescriptor, path string, f
 	return w.objectAt(token, message, path, forbidden)
 }
 
-// objectAt goes through the object that token opens.
+// objectAt checks the object that begins with token.
 func (w *jsonWalk) objectAt(token json.Token, message protoreflect.MessageDescriptor, path string, forbidden []string) *failure {
 	if token != json.Delim('{') {
 		return malformed(path, "must be a JSON object")
@@ -142,7 +142,7 @@ func (w *jsonWalk) objectAt(token json.Token, message protoreflect.MessageDescri
 		case seen[field.Name()]:
 			return malformed(at, "appears more than once")
 		case slices.Contains(forbidden, string(field.Name())):
-			return malformed(at, "stands in the path and must not be in the body")
+			return malformed(at, "is part of the path and must not be in the body")
 		}
 		seen[field.Name()] = true
 		if f := w.value(field, at); f != nil {
@@ -151,8 +151,8 @@ func (w *jsonWalk) objectAt(token json.Token, message protoreflect.MessageDescri
 	}
 }
 
-// value goes through one value. It knows no lists, maps and well-known types, and refuses them: no
-// body of the contract has any, and before one gets them the walk must be taught.
+// value checks one value. It does not know lists, maps and well-known types and refuses them. No body of the contract
+// has any. Extend this method before a body gets one.
 func (w *jsonWalk) value(field protoreflect.FieldDescriptor, at string) *failure {
 	token, raw, f := w.next()
 	if f != nil || token == nil {
@@ -179,8 +179,8 @@ func (w *jsonWalk) value(field protoreflect.FieldDescriptor, at string) *failure
 	return nil
 }
 
-// checkEnum takes names and whole numbers, as protojson does. An unknown number passes: it is a
-// rule of the contract, and the same on both doors.
+// checkEnum accepts names and whole numbers, as protojson does. It lets an unknown number pass: a rule of the contract
+// refuses it, in the same way over gRPC and REST.
 func checkEnum(token json.Token, enum protoreflect.EnumDescriptor, at string) *failure {
 	switch value := token.(type) {
 	case json.Number:

@@ -15,8 +15,9 @@ const (
 	prettyMIME = "application/json+pretty"
 )
 
-// takePretty removes the parameter pretty from the query, so that the layers below never see it. It
-// sets the Accept header, which has no other use on this transport.
+// takePretty removes the parameter pretty from the query, so that the layers below never see it. It sets the
+// Accept header, which has no other use over REST. It returns MALFORMED_REQUEST for a value other than true, false or
+// none.
 func takePretty(r *http.Request) *failure {
 	r.Header.Del("Accept")
 	var rest []string
@@ -46,7 +47,7 @@ func takePretty(r *http.Request) *failure {
 	return nil
 }
 
-// layOut ends a JSON text with a newline, and indents it for a person to read.
+// layOut ends a JSON text with a newline. If pretty is set, it also indents the text.
 func layOut(text []byte, pretty bool) []byte {
 	if pretty {
 		var indented bytes.Buffer

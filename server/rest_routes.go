@@ -22,11 +22,11 @@ import (
 // route is one HTTP binding of the contract.
 type route struct {
 	method   string
-	template string // as the contract writes it: /v1/customers/{uid}
+	template string // as in the contract: /v1/customers/{uid}
 	path     *regexp.Regexp
 	rpc      string // /gigagate.v1.CustomerService/GetCustomer
 	input    protoreflect.MessageDescriptor
-	inPath   []string // names of the fields that stand in the path
+	inPath   []string // names of the fields in the path
 }
 
 var pathField = regexp.MustCompile(`\{([a-z0-9_]+)\}`)
@@ -64,17 +64,17 @@ func routeOfMethod(method protoreflect.MethodDescriptor) *route {
 	case *annotations.HttpRule_Post:
 		r.method, r.template = http.MethodPost, pattern.Post
 	default:
-		panic(fmt.Sprintf("%s: the REST door knows GET and POST bindings only", method.FullName()))
+		panic(fmt.Sprintf("%s: REST supports only GET and POST bindings", method.FullName()))
 	}
 	for _, match := range pathField.FindAllStringSubmatch(r.template, -1) {
 		r.inPath = append(r.inPath, match[1])
 	}
-	// No id has a colon: what follows one is part of the binding, as in {id}:wait.
+	// No id has a colon. A colon and what follows it are part of the binding, as in {id}:wait.
 	r.path = regexp.MustCompile("^" + pathField.ReplaceAllString(r.template, `[^/:]*`) + "$")
 	return r
 }
 
-// routeOf finds a binding by grpc-gateway's form of its pattern: /v1/customers/{uid=*}.
+// routeOf finds a binding by its pattern as grpc-gateway writes it: /v1/customers/{uid=*}. It is nil if there is none.
 func routeOf(method, pattern string) *route {
 	template := strings.ReplaceAll(pattern, "=*}", "}")
 	for _, r := range routes {
@@ -85,7 +85,7 @@ func routeOf(method, pattern string) *route {
 	return nil
 }
 
-// methodsOf lists the methods that some binding has for path.
+// methodsOf lists the HTTP methods of all bindings that match path.
 func methodsOf(path string) []string {
 	var methods []string
 	for _, r := range routes {
@@ -96,10 +96,11 @@ func methodsOf(path string) []string {
 	return methods
 }
 
-// strictRequest refuses what grpc-gateway would ignore around the body.
+// strictRequest is a middleware. It refuses what grpc-gateway would ignore outside the body: in the path, the query and
+// the headers.
 func (s *Server) strictRequest(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, pathParams map[string]string) {
-		// grpc-gateway takes GET …/{id}:resolve for a GET of an id with a colon.
+		// grpc-gateway reads GET …/{id}:resolve as GET of an id that ends with ":resolve".
 		if methods := methodsOf(r.URL.Path); len(methods) > 0 && !slices.Contains(methods, r.Method) {
 			s.refuseMethod(w, r, methods)
 			return
@@ -116,17 +117,17 @@ func (s *Server) strictRequest(next runtime.HandlerFunc) runtime.HandlerFunc {
 	}
 }
 
-// crossOrigin tells the calls of web pages of other origins from those of our own documentation and of
-// programs: a call without a body is one that a browser makes for any page, without asking first.
+// crossOrigin finds calls from web pages of other origins. A browser makes a call without a body for any page, without
+// asking the server first. Calls from our own documentation and from programs are allowed.
 var crossOrigin http.CrossOriginProtection
 
-// checkEnvelope checks origin, query, headers and content type of a request for route.
+// checkEnvelope checks the origin, query, headers and content type of a request. route may be nil.
 func checkEnvelope(r *http.Request, route *route) *failure {
 	if len(r.Header.Values(idempotencyKeyHeader)) > 1 {
 		return malformed("request_id", "more than one Idempotency-Key header")
 	}
 	if route == nil {
-		// The contract and the generated code disagree; a test keeps them together.
+		// The contract and the generated code disagree. A test makes sure that they do not.
 		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INTERNAL}
 	}
 	if crossOrigin.Check(r) != nil {
@@ -139,7 +140,7 @@ func checkEnvelope(r *http.Request, route *route) *failure {
 	}
 	if r.Method == http.MethodPost {
 		if r.URL.RawQuery != "" || r.URL.ForceQuery {
-			return malformed("", "a query is not allowed here: all fields stand in the body")
+			return malformed("", "a query is not allowed here: put all fields into the body")
 		}
 		return checkContentType(r)
 	}
@@ -149,8 +150,8 @@ func checkEnvelope(r *http.Request, route *route) *failure {
 	return checkQuery(r.URL.RawQuery, route)
 }
 
-// checkContentType also keeps web pages out of browsers that do not name their origin: they send JSON
-// to another only after asking, and this server never agrees.
+// checkContentType refuses a body that is not JSON. This also stops web pages in browsers that do not send their
+// origin. Such a browser asks before it sends JSON to another origin, and this server never agrees.
 func checkContentType(r *http.Request) *failure {
 	if r.ContentLength == 0 {
 		return nil
@@ -176,7 +177,7 @@ func checkQuery(query string, route *route) *failure {
 		if field == nil || slices.Contains(route.inPath, string(field.Name())) {
 			return malformed(printableName(name), "is not a query parameter of this call")
 		}
-		// A field has two spellings, its JSON name and its proto name.
+		// A field has two names, its JSON name and its proto name.
 		if len(given) > 1 || seen[field.Name()] {
 			return malformed(string(field.Name()), "appears more than once in the query")
 		}
@@ -189,11 +190,11 @@ func checkQuery(query string, route *route) *failure {
 	return nil
 }
 
-// jsonDuration is the one form that JSON has for a duration.
+// jsonDuration is the form of a duration in Protobuf's JSON, such as 30s or 1.5s.
 var jsonDuration = regexp.MustCompile(`^-?[0-9]+(\.[0-9]{1,9})?s$`)
 
-// isPlain reports whether a parameter is written as the same field is in JSON. grpc-gateway reads
-// durations as Go does, and would take 0 and 1m30s.
+// isPlain reports whether a parameter has the same form as the field in JSON. grpc-gateway reads durations in Go's
+// form and would accept 0 and 1m30s.
 func isPlain(field protoreflect.FieldDescriptor, value string) bool {
 	if field.Message() == nil || field.Message().FullName() != "google.protobuf.Duration" {
 		return true
@@ -201,7 +202,7 @@ func isPlain(field protoreflect.FieldDescriptor, value string) bool {
 	return jsonDuration.MatchString(value)
 }
 
-// fieldNamed finds a field by its JSON or its proto name.
+// fieldNamed finds a field by its JSON or its proto name. It is nil if there is none.
 func fieldNamed(message protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
 	if field := message.Fields().ByJSONName(name); field != nil {
 		return field
@@ -211,8 +212,8 @@ func fieldNamed(message protoreflect.MessageDescriptor, name string) protoreflec
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 
-// printableName is a name the caller wrote, if it can be a name at all: anything else might be a
-// value in the wrong place, and stays out of the answer.
+// printableName is name if it has the form of a field's name, otherwise "". Any other text may be a value in the
+// wrong place and must not be in the answer.
 func printableName(name string) string {
 	if identifier.MatchString(name) {
 		return name

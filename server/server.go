@@ -1,7 +1,8 @@
 // Package server answers the contract of package gigagate.v1 over gRPC and REST.
 //
-// Both doors lead through one chain of interceptors to the same handlers, which convert, call the
-// vendor and convert back. gRPC codes and generated types stay in this package.
+// Calls over both transports go through one chain of interceptors to the same handlers. A handler converts the
+// request, calls the purchase engine or the vendor, and converts the answer. gRPC codes and generated types stay in
+// this package.
 package server
 
 import (
@@ -34,20 +35,20 @@ import (
 )
 
 const (
-	doorGRPC = "grpc"
-	// LeastMetatagMax is what Config.MetatagMax needs, to hold a token, a space and a text.
-	LeastMetatagMax = tokenLength + 2
-	// leastPing is how often gRPC callers may look whether their connection still stands.
+	transportGRPC = "grpc"
+	// LeastMetatagMax is the smallest Config.MetatagMax, in bytes: the gateway's mark, a space and one byte of text.
+	LeastMetatagMax = markLength + 2
+	// leastPing is the shortest time between two keepalive pings of a gRPC client.
 	leastPing = 3 * time.Second
 )
 
-// Config is what a Server is made of. All fields are required.
+// Config is what a Server is made of. All fields are required, except Docs and KnownHost.
 type Config struct {
-	// Vendor is the vendor's API, for what spends nothing.
+	// Vendor is the vendor's API, for calls that do not spend.
 	Vendor *gigastore.Client
-	// Engine spends.
+	// Engine makes purchases.
 	Engine *purchase.Engine
-	// MetatagMax is the most bytes of a metatag sent upstream, the gateway's token included.
+	// MetatagMax is the most bytes of a metatag sent upstream. It includes the gateway's mark.
 	MetatagMax int
 	// Logger gets one line per call.
 	Logger *slog.Logger
@@ -55,15 +56,15 @@ type Config struct {
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 	Propagator     propagation.TextMapPropagator
-	// Now is the clock that states of packages are derived by.
+	// Now is the clock that decides whether a package has expired.
 	Now func() time.Time
-	// Docs says whether the REST door also serves its own documentation.
+	// Docs says whether REST also serves the documentation.
 	Docs bool
-	// KnownHost reports whether REST may be addressed by a Host header. nil: by every one.
+	// KnownHost reports whether REST accepts a Host header. If it is nil, REST accepts every Host.
 	KnownHost func(host string) bool
 }
 
-// Server is the gateway behind its listeners, which are the caller's: GRPC and REST serve on them.
+// Server is the gateway without its listeners. The caller of this package serves GRPC and REST on listeners of its own.
 type Server struct {
 	vendor         *gigastore.Client
 	engine         *purchase.Engine
@@ -83,17 +84,18 @@ type Server struct {
 
 	grpcServer *grpc.Server
 	rest       http.Handler
-	docs       map[string]docsFile // nil: none are served
+	docs       map[string]docsFile // nil if the documentation is off
 	health     *health.Server
 
 	streams    context.Context // ends when the drain begins
 	endStreams context.CancelFunc
 }
 
-// New makes a Server that says it does not serve until SetServing is called.
+// New makes a Server. Its health service reports NOT_SERVING until SetServing is called. New returns an error if
+// MetatagMax is too small or the contract's rules do not compile.
 func New(config Config) (*Server, error) {
 	if config.MetatagMax < LeastMetatagMax {
-		return nil, fmt.Errorf("the metatag limit must be at least %d bytes, to hold a token and a text", LeastMetatagMax)
+		return nil, fmt.Errorf("the metatag limit must be at least %d bytes, to hold the gateway's mark and a text", LeastMetatagMax)
 	}
 	validator, err := protovalidate.New(protovalidate.WithMessages(
 		&gigagatev1.RegisterRequest{}, &gigagatev1.TopUpRequest{}, &gigagatev1.ActivateRequest{},
@@ -135,16 +137,15 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
-// newGRPC makes the gRPC door.
 func (s *Server) newGRPC() *grpc.Server {
 	server := grpc.NewServer(append(s.admission.transportLimits(),
 		grpc.StatsHandler(admissionStats{otelgrpc.NewServerHandler(s.otelgrpcOptions()...), s.admission}),
-		grpc.ChainUnaryInterceptor(s.interceptors(doorGRPC)...),
+		grpc.ChainUnaryInterceptor(s.interceptors(transportGRPC)...),
 		grpc.ChainStreamInterceptor(beginStream, s.endWithDrain),
 		grpc.ForceServerCodecV2(newTolerantCodec()),
 		grpc.UnknownServiceHandler(unknownMethod),
-		// A purchase may wait for longer than a caller's pings do, and grpc-go would end the connection of
-		// one that pings more often than every five minutes, with all calls on it.
+		// By default grpc-go closes the connection of a client that pings more often than every five minutes, with
+		// all calls on it. A caller may have to ping more often while a purchase waits.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true}),
 	)...)
 	s.register(server, withDecodeFaults)
@@ -154,11 +155,11 @@ func (s *Server) newGRPC() *grpc.Server {
 	return server
 }
 
-// endWithDrain ends a stream when the drain begins. Health watches and reflection would otherwise
-// stay open, and GracefulStop wait for them to the end of the drain's time.
+// endWithDrain ends a stream when the drain begins. Otherwise health watches and reflection would stay open, and
+// GracefulStop would wait for them until the drain's time is over.
 func (s *Server) endWithDrain(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	done := make(chan error, 1)
-	// Once this returns, grpc-go ends the stream's context and with it what next waits for.
+	// When endWithDrain returns, grpc-go ends the stream's context. That also ends next.
 	go func() { done <- next(srv, stream) }()
 	select {
 	case err := <-done:
@@ -168,24 +169,24 @@ func (s *Server) endWithDrain(srv any, stream grpc.ServerStream, _ *grpc.StreamS
 	}
 }
 
-// unknownMethod answers calls of what there is not, in place of grpc-go, whose status has no Outcome.
+// unknownMethod answers calls of unknown methods. The status that grpc-go would send has no Outcome.
 func unknownMethod(any, grpc.ServerStream) error {
 	return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND, unknownMethod: true}
 }
 
-// newInProcess makes the channel that the REST door calls the services through: no socket, and
-// the same interceptors and stats handler as the gRPC door.
+// newInProcess makes the channel through which REST calls the services. It has no socket. Its interceptors and its
+// stats handler are those of gRPC, and it has the two that REST needs.
 func (s *Server) newInProcess() *inprocgrpc.Channel {
 	channel := (&inprocgrpc.Channel{}).
 		WithServerStatsHandler(timedStats{otelgrpc.NewServerHandler(s.otelgrpcOptions()...)}).
-		WithServerUnaryInterceptor(chain(s.interceptors(doorREST, clientFromHTTP, requestIDFromHeader)))
-	// Requests come decoded: the REST door has read them.
+		WithServerUnaryInterceptor(chain(s.interceptors(transportREST, clientFromHTTP, requestIDFromHeader)))
+	// REST has already decoded the requests.
 	s.register(channel, func(desc grpc.ServiceDesc) *grpc.ServiceDesc { return &desc })
 	return channel
 }
 
-// timedStats tells a stats handler when a call began. grpchan's in-process channel leaves it out, and
-// calls would be measured from the year 1.
+// timedStats tells a stats handler when a call began. The in-process channel of grpchan does not, so calls would be
+// measured from the year 1.
 type timedStats struct{ stats.Handler }
 
 type callBeganKey struct{}
@@ -218,8 +219,7 @@ func (s *Server) register(registrar grpc.ServiceRegistrar, adapt func(grpc.Servi
 	registrar.RegisterService(adapt(gigagatev1.PurchaseService_ServiceDesc), purchaseService{Server: s})
 }
 
-// chain makes one interceptor of many, the first outermost; grpc-go does the same, but only for
-// its own server.
+// chain joins interceptors into one, the first outermost. grpc-go does the same, but only for its own server.
 func chain(interceptors []grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		next := handler
@@ -231,19 +231,19 @@ func chain(interceptors []grpc.UnaryServerInterceptor) grpc.UnaryServerIntercept
 	}
 }
 
-// GRPC is the gRPC door.
+// GRPC is the gRPC server.
 func (s *Server) GRPC() *grpc.Server { return s.grpcServer }
 
-// REST is the REST door.
+// REST is the HTTP handler of the REST API.
 func (s *Server) REST() http.Handler { return s.rest }
 
-// AnswerWithin is the longest an answer can take. An HTTP server's write timeout below it would
-// turn a finished sale into a broken connection.
+// AnswerWithin is the longest time that an answer can take. The write timeout of an HTTP server must be longer.
+// Otherwise the caller of a finished sale sees a broken connection.
 func (s *Server) AnswerWithin() time.Duration {
 	return max(s.engine.AnswerWithin(), s.activator.budget+purchase.AnswerMargin, maxWait)
 }
 
-// SetServing makes the health service say that the gateway serves.
+// SetServing makes the health service report SERVING.
 func (s *Server) SetServing() {
 	s.health.Resume()
 	for name := range s.grpcServer.GetServiceInfo() {
@@ -251,8 +251,8 @@ func (s *Server) SetServing() {
 	}
 }
 
-// Drain makes the health service say that the gateway does not serve, refuses new purchases and
-// activations, and waits for those under way to end, or for ctx.
+// Drain makes the health service report NOT_SERVING and refuses new purchases and activations. It waits for those
+// under way. If ctx ends first, or the engine cannot drain, Drain returns an error.
 func (s *Server) Drain(ctx context.Context) error {
 	s.health.Shutdown()
 	s.endStreams()

@@ -10,8 +10,8 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// Attributes of the server span, beside those of the OpenTelemetry conventions. None of them can
-// hold what a caller wrote freely.
+// Attributes of the server span, in addition to those of the OpenTelemetry conventions. None of them can hold
+// a caller's free text.
 const (
 	attrKind         = attribute.Key("gigagate.kind")
 	attrMode         = attribute.Key("gigagate.activation_mode")
@@ -26,7 +26,8 @@ func annotate(ctx context.Context, attrs ...attribute.KeyValue) {
 	trace.SpanFromContext(ctx).SetAttributes(attrs...)
 }
 
-// requestAttributes tells the kind and the mode of a call from its request.
+// requestAttributes are the kind and the activation mode of a call that spends or starts a package. Other
+// requests have none.
 func requestAttributes(req any) []attribute.KeyValue {
 	switch r := req.(type) {
 	case *gigagatev1.RegisterRequest:
@@ -43,7 +44,7 @@ func requestAttributes(req any) []attribute.KeyValue {
 	return nil
 }
 
-// modeText is the mode without the enum's prefix; a number without a name is UNKNOWN.
+// modeText is the mode without the enum's prefix. A number that the enum does not have is UNKNOWN.
 func modeText(mode gigagatev1.ActivationMode) string {
 	if name, ok := gigagatev1.ActivationMode_name[int32(mode)]; ok {
 		return strings.TrimPrefix(name, "ACTIVATION_MODE_")

@@ -15,7 +15,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// validate refuses a request that breaks the contract's rules before a handler sees it.
+// validate is an interceptor. It refuses a request that breaks the contract's rules with INVALID_FIELD.
 func (s *Server) validate(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	if f, ok := ctx.Value(undecodableKey{}).(*failure); ok {
 		return nil, f
@@ -25,7 +25,7 @@ func (s *Server) validate(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 		return nil, errors.New("the request is not a protobuf message")
 	}
 	if hasUnknownFields(message.ProtoReflect()) {
-		// A newer caller may have set a guard that this gateway would not keep.
+		// A newer caller may have set a guard, such as a price limit, that this gateway would ignore.
 		return nil, invalidField("", "the request has fields that this version of the contract does not know")
 	}
 	if path := overlongText(message.ProtoReflect()); path != "" {
@@ -41,8 +41,9 @@ func (s *Server) validate(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 	return next(ctx, req)
 }
 
-// tellOfRequestID makes a refusal that came before the engine speak of the request id: an earlier call with the same id may
-// have bought, or may still. Where the journal cannot be read, nobody knows.
+// tellOfRequestID is an interceptor. An order that is refused before it reaches the engine gets the effect of its request
+// id, because an earlier call with the same id may have bought or may still buy. If the journal cannot be read, the effect
+// is indeterminate.
 func (s *Server) tellOfRequestID(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	resp, err := next(ctx, req)
 	f, ok := errors.AsType[*failure](err)
@@ -72,14 +73,14 @@ func (s *Server) tellOfRequestID(ctx context.Context, req any, _ *grpc.UnaryServ
 // validRequestID is the contract's rule for request ids.
 var validRequestID = regexp.MustCompile(`^[\x21\x23-\x7e]{1,64}$`)
 
-// violations are the fields of req that break a rule: those of the contract, and those that need a table
-// or a parser. No text names a value.
+// violations are the fields of req that break a rule, each with a sentence for the caller. They include the rules
+// that need a table or a parser and so are not in the contract. No sentence contains the value.
 func violations(broken *protovalidate.ValidationError, req any) []*gigagatev1.FieldViolation {
 	var fields []*gigagatev1.FieldViolation
 	seen := map[string]bool{}
 	refuse := func(field, text string) {
 		if seen[field] {
-			// One rule a field is enough to mend it by, and rules on one field repeat each other.
+			// One sentence for each field is enough. Several rules on one field say the same thing.
 			return
 		}
 		seen[field] = true
@@ -111,7 +112,7 @@ func ruleText(violation *protovalidate.Violation) string {
 	return "breaks the rule " + violation.Proto.GetRuleId()
 }
 
-// patternSentences say in words what the patterns of the contract want.
+// patternSentences explains each pattern of the contract in words.
 var patternSentences = map[string]string{
 	`^[!#-~]{1,64}$`:                aRequestID,
 	`^([!#-~]{1,64})?$`:             aRequestID,
@@ -133,8 +134,8 @@ const (
 	aPageToken = "must be the token that the page before gave for the next one, with the same filters"
 )
 
-// hasUnknownFields reports whether message or any message in it bears fields that this program's
-// contract does not have.
+// hasUnknownFields reports whether message, or any message in it, has fields that this version of the contract
+// does not know.
 func hasUnknownFields(message protoreflect.Message) bool {
 	if len(message.GetUnknown()) > 0 {
 		return true
@@ -150,18 +151,17 @@ func hasUnknownFields(message protoreflect.Message) bool {
 	return found
 }
 
-// maxText is the most bytes that a rule of the contract allows any text. The rules' patterns would
-// take half a second of a processor on the few megabytes that a request can have.
+// maxText is the most bytes that any rule of the contract allows in a text. Longer texts are refused before the
+// patterns run, because a pattern can take half a second of CPU time on a text of a few megabytes.
 const maxText = 4096
 
-// overlongText is the path of a text in message that is longer than maxText; empty when there is
-// none.
+// overlongText is the path of a text in message that is longer than maxText, or "" if there is none.
 func overlongText(message protoreflect.Message) string {
 	path := ""
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		switch {
 		case field.IsList() || field.IsMap():
-			// As above.
+			// As in hasUnknownFields.
 		case field.Message() != nil:
 			if inner := overlongText(value.Message()); inner != "" {
 				path = joinPath(string(field.Name()), inner)
