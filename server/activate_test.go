@@ -17,7 +17,7 @@ import (
 
 const callActivate = "POST /gigastore/activations/activated-items/{uid}/activate"
 
-// started is when the ledger says that a package started, and how often.
+// started lists the times at which the package was started, according to the ledger.
 func (g *gateway) started(item string) (times []time.Time) {
 	for _, activation := range g.box.Ledger().Activations {
 		if activation.ItemUID == item {
@@ -27,14 +27,14 @@ func (g *gateway) started(item string) (times []time.Time) {
 	return times
 }
 
-func TestActivateOnBothDoors(t *testing.T) {
+func TestActivateOnBothTransports(t *testing.T) {
 	t.Parallel()
 	for _, shape := range []sandbox.ActivateAnswer{sandbox.ActivateEnvelope, sandbox.ActivateItem, sandbox.ActivateEmptyObject} {
 		for _, empty := range []sandbox.EmptyForm{sandbox.EmptyNull, sandbox.EmptyText, sandbox.EmptyAbsent} {
 			t.Run(fmt.Sprintf("%s/%s", shape, empty), func(t *testing.T) {
 				t.Parallel()
 				g := open(t, setup{settings: func(s *sandbox.Settings) { s.ActivateAnswer, s.EmptyActivatedAt = shape, empty }})
-				for _, d := range g.doors() {
+				for _, d := range g.transports() {
 					for _, m := range []gigagatev1.ActivationMode{firstUse, onDemand} {
 						item := g.sold(t, mode(m)).GetActivatedItem().GetUid()
 						for _, already := range []bool{false, true} {
@@ -44,7 +44,7 @@ func TestActivateOnBothDoors(t *testing.T) {
 							if already {
 								continue
 							}
-							// Later calls must tell the time of the start, not their own.
+							// Later calls must return the time of the start, not the time of the call.
 							if err := g.box.Advance(time.Hour); err != nil {
 								t.Fatal(err)
 							}
@@ -76,12 +76,12 @@ func (g *gateway) checkStarted(t *testing.T, a answer, item string, already bool
 	}
 }
 
-// A package sold with mode NOW runs from the sale on.
+// A package with mode NOW starts at the sale.
 func TestActivateOfANowPackage(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	item := g.sold(t, mode(now)).GetActivatedItem().GetUid()
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		a := d.call(t, t.Context(), ask(activate(item)))
 		a.ok(t)
 		g.checkStarted(t, a, item, true)
@@ -124,12 +124,12 @@ var activateFaults = []struct {
 	{"refuse", params{"reason": "alreadyActive"}, want{codes.FailedPrecondition, 400, "ALREADY_ACTIVE", "NOT_APPLIED", true, nil}, 0},
 }
 
-// On any doubt the package is read again; the irreversible call is never sent again.
+// If the result is in doubt, the gateway reads the package again. It never sends the irreversible call again.
 func TestEffectsOfActivateFaults(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{timeout: time.Second})
 	for _, c := range activateFaults {
-		for _, d := range g.doors() {
+		for _, d := range g.transports() {
 			t.Run(fmt.Sprintf("%s/%s %v", d.name, c.fault, c.params), func(t *testing.T) {
 				item := g.sold(t, mode(onDemand)).GetActivatedItem().GetUid()
 				g.inject(t, pathItems+item+"/activate", c.fault, c.params)
@@ -153,13 +153,13 @@ func TestEffectsOfActivateFaults(t *testing.T) {
 	}
 }
 
-// Where the package cannot be read either, nobody knows; where it cannot be read before, nothing is done,
-// and that says nothing of what an earlier call did.
+// If the package cannot be read after the call either, the outcome is unknown. If it cannot be read before the call,
+// nothing is sent. That answer says nothing about an earlier call.
 func TestActivateWithoutReads(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{timeout: time.Second})
 	unread := want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "NOT_STARTED", false, nil}
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		for _, c := range []struct {
 			fault  string
 			params params
@@ -188,13 +188,13 @@ func TestActivateWithoutReads(t *testing.T) {
 	}
 }
 
-// The vendor refuses to start a package that was read as pending: somebody else was faster. It may say
-// so in words that nobody knows.
+// The package was read as pending, but the vendor refuses to start it, because somebody else was faster. The vendor
+// may say so in unknown words.
 func TestActivateLosesARace(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	for _, unknownWords := range []bool{false, true} {
-		for _, d := range g.doors() {
+		for _, d := range g.transports() {
 			item := g.sold(t, mode(now)).GetActivatedItem().GetUid()
 			g.inject(t, pathItems+item, "status", params{"code": 200, "contentType": "application/json", "body": `{"uid":"` + item + `","balance":{"activatedAt":null}}`})
 			if unknownWords {
@@ -215,7 +215,7 @@ func TestConcurrentActivationsAreOne(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 50 {
 		group.Go(func() {
-			d := g.doors()[i%2]
+			d := g.transports()[i%2]
 			a := d.call(t, t.Context(), ask(activate(uid)))
 			if a.code != codes.OK || a.outcome != nil {
 				t.Errorf("%s: %s", d.name, a.text)
@@ -228,7 +228,7 @@ func TestConcurrentActivationsAreOne(t *testing.T) {
 	}
 }
 
-// A drain starts no further package, and waits for one that is being started.
+// A drain refuses new activations and waits for one that is under way.
 func TestDrainingActivations(t *testing.T) {
 	t.Parallel()
 	held := newGate(t, "/activate")
@@ -245,7 +245,7 @@ func TestDrainingActivations(t *testing.T) {
 	}
 	drained := make(chan error, 1)
 	go func() { drained <- g.server.Drain(t.Context()) }()
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		d.call(t, t.Context(), ask(activate(later))).check(t, want{codes.Unavailable, 503, "DRAINING", "NOT_STARTED", false, nil})
 	}
 	close(held.open)
@@ -258,7 +258,8 @@ func TestDrainingActivations(t *testing.T) {
 	}
 }
 
-// Callers come and go while the vendor hangs. What they began goes on, and so it is bounded.
+// Callers come and go while the vendor hangs. Their activations go on without them, so the number of activations is
+// bounded.
 func TestActivationsAreBounded(t *testing.T) {
 	t.Parallel()
 	const most = 64
@@ -289,7 +290,7 @@ func TestActivationsAreBounded(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		d.call(t, ctx, ask(activate("one-more"))).check(t, want{codes.ResourceExhausted, 429, "OVERLOADED", "NOT_STARTED", false, nil})
 	}
 	end()
@@ -300,8 +301,8 @@ func TestActivationsAreBounded(t *testing.T) {
 	again.check(t, want{codes.NotFound, 404, "ACTIVATED_ITEM_NOT_FOUND", "NOT_APPLIED", true, nil})
 }
 
-// Activations that begin while a drain finds none under way do not end the process, and none begins
-// behind its back: the race detector sees what would.
+// An activation may begin at the moment when a drain finds none under way. The process must not panic, and no activation
+// may begin after the drain has counted. The race detector finds a violation.
 func TestActivationsThatMeetADrain(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})

@@ -15,7 +15,7 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// from is the context of a stream that a client opens, and ends.
+// from returns the context of a stream from a client's address, and the function that ends the stream.
 func from(t *testing.T, host string) (context.Context, context.CancelFunc) {
 	t.Helper()
 	address := &net.TCPAddr{IP: net.ParseIP(host), Port: 4711}
@@ -28,8 +28,8 @@ type noStats struct{ stats.Handler }
 
 func (noStats) HandleRPC(context.Context, stats.RPCStats) {}
 
-// A client that opens more calls than its share is refused, another is served, and places come back when both the stream
-// and its handler have ended.
+// A client that opens more calls than its share is refused. Another client is still served. A place comes back when both
+// the stream and its handler have ended.
 func TestAdmission(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -72,13 +72,13 @@ func TestAdmission(t *testing.T) {
 		if !begin(open("10.0.0.2")) {
 			t.Error("another client is refused")
 		}
-		// Streams that are reset keep their places as long as their handlers run.
+		// A stream that was reset keeps its place while its handler runs.
 		for _, leave := range leaves {
 			leave()
 		}
 		synctest.Wait()
 		if begin(open("10.0.0.1")) {
-			t.Error("a reset stream whose handler runs counts no more")
+			t.Error("a reset stream lost its place while its handler runs")
 		}
 		for _, ctx := range contexts {
 			handlers.HandleRPC(ctx, &stats.End{})
@@ -92,7 +92,7 @@ func TestAdmission(t *testing.T) {
 	})
 }
 
-// A call whose message does not come is ended. One whose message came has its time from then on.
+// A call whose message does not arrive is ended. A call's own time begins when its message has arrived.
 func TestCallsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestCallsEnd(t *testing.T) {
 	})
 }
 
-// grpc-go may find the deadline over before it starts the handler. The place comes back all the same.
+// The deadline may be over before grpc-go starts the handler. The place still comes back.
 func TestCallThatNeverStarts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -143,8 +143,8 @@ func TestCallThatNeverStarts(t *testing.T) {
 	})
 }
 
-// grpc-go ends a call whose path names no service and method, and tells nobody of it. Its place comes back all the same: a
-// client that could keep one with each such call would shut the port for ever.
+// grpc-go ends a call whose path names no service and method, and does not report its end. Its place must still come back.
+// Otherwise a client could use up all places with such calls.
 func TestCallOfNoMethodGivesItsPlaceBack(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"/x", "x/y", "", "/"} {

@@ -20,10 +20,10 @@ import (
 // canaries are texts that must stay out of spans, logs and errors.
 type canaries struct {
 	mu    sync.Mutex
-	texts map[string]string // by what they are
+	texts map[string]string // from the kind of data to its text
 }
 
-// written is the canary that an operator may see: a vendor's words are kept, but for what looks
+// written is the kind of the canary that an operator may see. The gateway keeps the vendor's words, except what looks
 // personal or secret.
 const written = "written by us"
 
@@ -35,7 +35,7 @@ func newCanaries() *canaries {
 		"forwarded IP":  "198.51.100.88",
 		"client secret": "test-secret",
 		"basic auth":    base64.StdEncoding.EncodeToString([]byte("test:test-secret")),
-		"country":       `\"GR\"`, // as a request has it in a log
+		"country":       `\"GR\"`, // in the form in which a request is logged
 		written:         "CANARY",
 	}}
 }
@@ -48,7 +48,7 @@ func (c *canaries) add(what, text string) {
 	}
 }
 
-// wrap catches the bearer tokens that the vendor is sent.
+// wrap collects the access tokens that are sent to the vendor.
 func (c *canaries) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
@@ -90,7 +90,7 @@ func (c *canaries) absentFrom(t *testing.T, where, text string, allowed ...strin
 	}
 }
 
-// callerHeaders is what a caller may write freely beside a request.
+// callerHeaders are headers in which a caller can write anything.
 var callerHeaders = http.Header{
 	"X-Forwarded-For": {"198.51.100.88"}, "X-Forwarded-Host": {"CANARY.mail.example"}, "Forwarded": {"for=198.51.100.88"},
 	"User-Agent": {"CANARY/1"}, "Cookie": {"CANARY=1"}, "Authorization": {"Bearer CANARY"}, "X-Real-Ip": {"198.51.100.88"},
@@ -109,11 +109,11 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 	}
 	var errs, kept strings.Builder
 	var traces []string
-	call := func(d door, message proto.Message) answer {
+	call := func(d transport, message proto.Message) answer {
 		q := ask(message)
 		q.header = callerHeaders.Clone()
 		if d.name == "grpc" {
-			q.header.Del("Host") // is not metadata
+			q.header.Del("Host") // cannot be metadata
 		}
 		a := d.call(t, t.Context(), q)
 		traces = append(traces, a.traceID)
@@ -132,7 +132,7 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 		}
 	}
 	sold := ""
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		a := call(d, register(personal, mode(onDemand)))
 		a.ok(t)
 		r := a.reply.(*gigagatev1.RegisterResponse)
@@ -157,7 +157,7 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 		bad := question{message: register(personal, func(r *reg) { r.Metatag = "MARK" }), replace: [2]string{"MARK", "\xffCANARY"}}
 		errs.WriteString(d.call(t, t.Context(), bad).text)
 
-		// What the vendor says of it.
+		// The same data in the vendor's answers.
 		for _, fault := range []struct {
 			name   string
 			params params
@@ -187,7 +187,7 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 			call(d, activate(item))
 		}
 	}
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		listed := call(d, &gigagatev1.ListPurchasesRequest{PageSize: 500})
 		kept.WriteString(listed.text)
 		for _, p := range listed.reply.(*gigagatev1.ListPurchasesResponse).GetPurchases() {

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// A connection that carries nothing is closed, and one that carries something is replaced in time. Its calls go on.
+// A connection without calls is closed. A connection with calls is replaced after its time, and its calls go on.
 func TestConnectionsEnd(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -53,7 +53,7 @@ func TestConnectionsEnd(t *testing.T) {
 	}
 }
 
-// readUntilGoAway reads all that the gateway sends, and calls told at its first GOAWAY.
+// readUntilGoAway reads everything that the gateway sends and calls told at the first GOAWAY frame.
 func readUntilGoAway(conn net.Conn, told func()) {
 	frames := http2.NewFramer(io.Discard, conn)
 	for first := true; ; {
@@ -68,7 +68,7 @@ func readUntilGoAway(conn net.Conn, told func()) {
 	}
 }
 
-// watchHealth opens an HTTP/2 connection, and where busy a stream on it that does not end.
+// watchHealth opens an HTTP/2 connection. If busy is set, it also opens a stream that does not end.
 func watchHealth(conn net.Conn, busy bool) error {
 	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// fromJSON reads the vendor's own form.
+// fromJSON reads a value in the vendor's JSON.
 func fromJSON[T any](t *testing.T, text string) T {
 	t.Helper()
 	var value T

@@ -18,8 +18,8 @@ import (
 	"gigagate.internal/server"
 )
 
-// An answer that leaves at the caller's deadline arrives without its details, or not at all. The
-// test is not parallel: on a machine busy enough a margin is no margin.
+// The gateway answers before the caller's deadline, because a later answer arrives without details or not at all. The
+// test is not parallel, because on a busy machine the margin can be too short.
 func TestAnswerLeavesBeforeTheDeadline(t *testing.T) { //nolint:paralleltest // see above
 	g := open(t, setup{})
 	customer := g.sold(t).GetCustomer().GetUid()
@@ -41,7 +41,7 @@ func TestAnswerLeavesBeforeTheDeadline(t *testing.T) { //nolint:paralleltest // 
 	}
 }
 
-// Too little time starts nothing new; a known id is answered all the same.
+// A call with too little time starts nothing new. A known request id is still answered.
 func TestDeadlineTooShortStartsNothing(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -63,7 +63,7 @@ func TestDeadlineTooShortStartsNothing(t *testing.T) {
 	}
 }
 
-// A caller who hangs up, or whose time is over, changes nothing for a sale that is under way.
+// A sale under way goes on if its caller hangs up or the caller's time is over.
 func TestSaleOutlivesItsCaller(t *testing.T) {
 	t.Parallel()
 	for _, way := range []string{"cancel", "deadline"} {
@@ -96,7 +96,7 @@ func TestSaleOutlivesItsCaller(t *testing.T) {
 					t.Fatalf("%d sales too early", n)
 				}
 				if way == "cancel" {
-					// The gateway has seen it: the purchase is on its own from now on.
+					// The gateway has noticed. From now on the purchase has no caller.
 					g.logs.line(t, `"door":"`+name, `"reason":"OUTCOME_UNKNOWN"`)
 				}
 				id := g.openID(t, message.GetRequestId())
@@ -117,9 +117,9 @@ func TestSaleOutlivesItsCaller(t *testing.T) {
 	}
 }
 
-// hangUp makes a register call whose answer nobody waits for.
-func (g *gateway) hangUp(ctx context.Context, door string, message *reg) {
-	if door == "grpc" {
+// hangUp makes a register call and ignores its answer.
+func (g *gateway) hangUp(ctx context.Context, transport string, message *reg) {
+	if transport == "grpc" {
 		_, _ = gigagatev1.NewActivationServiceClient(g.conn).Register(ctx, message)
 		return
 	}
@@ -137,8 +137,8 @@ func (g *gateway) hangUp(ctx context.Context, door string, message *reg) {
 	}
 }
 
-// A caller who hangs up is one line in the log as well, of what the call came to. The answer that nobody
-// reads does not say that a read may have spent credit.
+// A call whose caller hangs up has one log line too, with its outcome. The answer to a read must not say that credit may
+// have been spent, although nobody reads it.
 func TestCallsWithoutACallerAreLoggedOnce(t *testing.T) {
 	t.Parallel()
 	held := newGate(t, pathRegister)
@@ -194,7 +194,7 @@ func TestCallsWithoutACallerAreLoggedOnce(t *testing.T) {
 	close(held.open)
 }
 
-// A drain ends what is new. What is known is still answered for, and what is under way is waited for.
+// A drain refuses new purchases. It still answers known request ids, and it waits for purchases under way.
 func TestDraining(t *testing.T) {
 	t.Parallel()
 	held := newGate(t, pathRegister)
@@ -203,7 +203,7 @@ func TestDraining(t *testing.T) {
 	before := g.overGRPC(t, t.Context(), ask(refused))
 	under := []*reg{register(), register()}
 	answers := make(chan answer, 4)
-	for i, d := range g.doors() {
+	for i, d := range g.transports() {
 		go func() { answers <- d.call(t, t.Context(), ask(under[i])) }()
 		<-held.entered
 	}
@@ -215,14 +215,14 @@ func TestDraining(t *testing.T) {
 	drained := make(chan error, 1)
 	go func() { drained <- g.server.Drain(t.Context()) }()
 	draining := want{codes.Unavailable, http.StatusServiceUnavailable, "DRAINING", "NOT_STARTED", true, nil}
-	for i, d := range g.doors() {
+	for i, d := range g.transports() {
 		for _, message := range []proto.Message{register(), topUp("c"), topUp("c", withProfile())} {
 			d.call(t, t.Context(), ask(message)).check(t, draining)
 		}
 		d.call(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{})).ok(t)
 		g.checkReplay(t, d, refused, before)
 		d.call(t, t.Context(), ask(other(under[i], func(r *reg) { r.Metatag = "elsewhere" }))).check(t, reused("INDETERMINATE", "metatag"))
-		go func() { answers <- d.call(t, t.Context(), ask(under[1-i])) }() // attaches to the other door's
+		go func() { answers <- d.call(t, t.Context(), ask(under[1-i])) }() // attaches to the purchase that came over the other transport
 	}
 	select {
 	case err := <-drained:
@@ -241,7 +241,8 @@ func TestDraining(t *testing.T) {
 	}
 }
 
-// An HTTP server's write timeout below the time an answer takes turns it into a broken connection.
+// Every answer comes within AnswerWithin. If an HTTP server's write timeout were shorter than an answer takes, the caller
+// would see a broken connection.
 func TestAnswerComesWithinAnswerWithin(t *testing.T) {
 	t.Parallel()
 	const timeout = 600 * time.Millisecond

@@ -16,7 +16,7 @@ import (
 
 type params = map[string]any
 
-// paidFault is a way in which a paid call can go wrong, what a caller who waits is told, and the truth.
+// paidFault is a way in which a paid call can go wrong, with the answer to a caller who waits and with the true effect.
 type paidFault struct {
 	fault  string
 	params params
@@ -24,7 +24,7 @@ type paidFault struct {
 	sales  int
 }
 
-// paidFaults leave the token in the vendor's records, so that every one of them is settled.
+// paidFaults do not change the mark in the vendor's records, so every purchase is settled in the end.
 var paidFaults = []paidFault{
 	{"reset_before", nil, presumedAbsent, 0},
 	{"reset_before", params{"afterBytes": "request"}, presumedAbsent, 0},
@@ -68,9 +68,8 @@ var paidFaults = []paidFault{
 	{"status", params{"code": 204, "commit": true}, want{}, 1},
 }
 
-// What a caller who waits is told is true, whatever goes wrong: an answer that says "not applied" has
-// no sale in the ledger, a success has one, no paid request is sent twice, and the same request id is
-// told the same through the other door.
+// A caller who waits gets a true answer, whatever goes wrong. After "not applied" the ledger has no sale, and after a
+// success it has one. No paid request is sent twice. The same request id gets the same answer over the other transport.
 func TestEffectsOfPaidFaults(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{pathRegister, pathTopUp, pathTopUpProfile} {
@@ -78,18 +77,18 @@ func TestEffectsOfPaidFaults(t *testing.T) {
 			t.Parallel()
 			g := open(t, setup{timeout: time.Second})
 			customer := g.sold(t).GetCustomer().GetUid()
-			for _, witness := range paidRequests(customer) { // an absence counts only beside older sales of its kind
+			for _, witness := range paidRequests(customer) { // an absence is believed only next to older sales of its kind
 				g.overGRPC(t, t.Context(), ask(witness)).ok(t)
 			}
 			for _, c := range paidFaults {
-				for i, d := range g.doors() {
+				for i, d := range g.transports() {
 					t.Run(fmt.Sprintf("%s/%s %v", d.name, c.fault, c.params), func(t *testing.T) {
 						message := paidRequests(customer)[path]
 						answers := g.meet(t, path, c, d, message)
-						t.Parallel() // what has to be waited for is waited for together
+						t.Parallel() // the cases wait at the same time
 						a := <-answers
 						g.checkEffect(t, a, c, message)
-						g.checkReplay(t, g.doors()[1-i], message, a)
+						g.checkReplay(t, g.transports()[1-i], message, a)
 					})
 				}
 			}
@@ -97,15 +96,15 @@ func TestEffectsOfPaidFaults(t *testing.T) {
 	}
 }
 
-// meet makes a call that meets a fault, and returns once it has.
-func (g *gateway) meet(t *testing.T, path string, c paidFault, d door, message proto.Message) <-chan answer {
+// meet makes a call that meets a fault, and returns once the fault was used.
+func (g *gateway) meet(t *testing.T, path string, c paidFault, d transport, message proto.Message) <-chan answer {
 	t.Helper()
 	g.inject(t, path, c.fault, c.params)
 	answers := make(chan answer, 1)
 	go func() { answers <- d.call(t, g.life, ask(message)) }()
 	g.sends.until(t, "the paid request", func() bool { return g.sends.of(requestIDOf(message)) == 1 })
 	for len(g.box.ArmedFaults()) > 0 {
-		runtime.Gosched() // the request has arrived, and takes its fault at once
+		runtime.Gosched() // the request has arrived and is about to take its fault
 	}
 	return answers
 }
@@ -129,9 +128,8 @@ func (g *gateway) checkEffect(t *testing.T, a answer, c paidFault, message proto
 	}
 }
 
-// checkReplay repeats a settled purchase and wants what was told before, marked as such, and
-// nothing sent.
-func (g *gateway) checkReplay(t *testing.T, d door, message proto.Message, before answer) {
+// checkReplay repeats a settled purchase. It wants the same answer, marked as replayed, and nothing sent.
+func (g *gateway) checkReplay(t *testing.T, d transport, message proto.Message, before answer) {
 	t.Helper()
 	sent := g.sends.of(requestIDOf(message))
 	again := d.call(t, t.Context(), ask(message))
@@ -147,7 +145,7 @@ func (g *gateway) checkReplay(t *testing.T, d door, message proto.Message, befor
 	}
 }
 
-// paidRequests are new orders, by the vendor's path.
+// paidRequests are new orders by the vendor's path that they are sent to.
 func paidRequests(customer string) map[string]proto.Message {
 	return map[string]proto.Message{
 		pathRegister: register(), pathTopUp: topUp(customer), pathTopUpProfile: topUp(customer, withProfile()),
@@ -158,7 +156,7 @@ func requestIDOf(message proto.Message) string {
 	return message.(interface{ GetRequestId() string }).GetRequestId()
 }
 
-// purchaseID is of the purchase that an answer speaks of, whether it succeeded or not.
+// purchaseID is the purchase id in an answer, whether the purchase succeeded or not.
 func (a answer) purchaseID(t *testing.T) string {
 	t.Helper()
 	id := a.outcome.GetPurchaseId()
@@ -171,17 +169,17 @@ func (a answer) purchaseID(t *testing.T) string {
 	return id
 }
 
-// A reconciled sale is told with everything that the vendor's records have: the profile of a register,
-// and none where it cannot be told which of a customer's is the new one.
+// The answer to a reconciled sale has everything that the vendor's records have. A register has its profile. An answer has
+// no profile if the records do not show which of the customer's profiles is the new one.
 func TestReconciledSaleIsWhole(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	customer := g.sold(t).GetCustomer().GetUid()
-	for i, d := range g.doors() {
+	for i, d := range g.transports() {
 		for path, message := range paidRequests(customer) {
 			a := <-g.meet(t, path, paidFault{fault: "commit_then_reset"}, d, message)
 			a.ok(t)
-			g.checkReplay(t, g.doors()[1-i], message, a)
+			g.checkReplay(t, g.transports()[1-i], message, a)
 			switch r := a.reply.(type) {
 			case *gigagatev1.RegisterResponse:
 				checkSale(t, g, r.GetActivatedItem(), r.GetPurchaseId(), "shop order 4711")
@@ -198,13 +196,13 @@ func TestReconciledSaleIsWhole(t *testing.T) {
 	}
 }
 
-// A whole 401 proves that nothing was done, so the request is sent once more, with another token and
-// another permit; a second 401 is final.
+// A complete 401 proves that the vendor did nothing. So the gateway sends the request once more, with a new access token
+// and a new permit. A second 401 is final.
 func TestTurnedAwayRequestsAreSentOnceMore(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	customer := g.sold(t).GetCustomer().GetUid()
-	for i, d := range g.doors() {
+	for i, d := range g.transports() {
 		for _, path := range []string{pathRegister, pathTopUp, pathTopUpProfile} {
 			for times, w := range map[int]want{1: {}, 2: neverSent} {
 				t.Run(fmt.Sprintf("%s%s/%d", d.name, path, times), func(t *testing.T) {
@@ -219,28 +217,28 @@ func TestTurnedAwayRequestsAreSentOnceMore(t *testing.T) {
 					if sent, sales := g.sends.of(requestIDOf(message)), len(g.salesOf(a.purchaseID(t))); sent != 2 || sales != 2-times {
 						t.Errorf("sent %d times, %d sales", sent, sales)
 					}
-					g.checkReplay(t, g.doors()[1-i], message, a)
+					g.checkReplay(t, g.transports()[1-i], message, a)
 				})
 			}
 		}
 	}
 }
 
-// What cannot be reached within the window has no effect, and says so.
+// If the vendor cannot be reached within the send window, the purchase had no effect, and the answer says so.
 func TestUnreachableVendorHadNoEffect(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{window: 300 * time.Millisecond, wrap: func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	}})
-	for i, d := range g.doors() {
-		// No token was to be had, so that nothing was sent.
+	for i, d := range g.transports() {
+		// The gateway got no access token, so it sent nothing.
 		message := register()
 		a := d.call(t, t.Context(), ask(message))
 		a.check(t, neverSent)
 		if !strings.Contains(a.text, "never took it") || g.sends.of(message.GetRequestId()) != 0 {
 			t.Error(a.text)
 		}
-		g.checkReplay(t, g.doors()[1-i], message, a)
+		g.checkReplay(t, g.transports()[1-i], message, a)
 		for _, message := range []proto.Message{activate("u"), getCustomer("u")} {
 			read := d.call(t, t.Context(), ask(message))
 			read.check(t, want{codes.Unavailable, http.StatusServiceUnavailable, "VENDOR_UNAVAILABLE", "NOT_STARTED", false, nil})

@@ -9,8 +9,8 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// The vendor gets an address in canonical form. Two spellings of one are one order, and so are two
-// addresses.
+// The vendor gets an address in its canonical form. Orders that differ only in the address, or in its spelling, are the
+// same order.
 func TestAddressesAreCanonical(t *testing.T) {
 	t.Parallel()
 	bodies := &paidBodies{}
@@ -28,7 +28,7 @@ func TestAddressesAreCanonical(t *testing.T) {
 			register(func(r *reg) { r.UserIp = given }),
 			topUp(customer, withProfile(func(p *profile) { p.UserIp = given })),
 		} {
-			for _, d := range g.doors() {
+			for _, d := range g.transports() {
 				ordered := proto.Clone(message)
 				set(ordered, "request_id", requestID())
 				first := d.call(t, t.Context(), ask(ordered))
@@ -43,7 +43,7 @@ func TestAddressesAreCanonical(t *testing.T) {
 						path = "new_profile.user_ip"
 					}
 					set(again, path, spelling)
-					for _, replay := range g.doors() {
+					for _, replay := range g.transports() {
 						g.checkReplay(t, replay, again, first)
 					}
 				}
@@ -52,16 +52,16 @@ func TestAddressesAreCanonical(t *testing.T) {
 	}
 }
 
-// Each country of the world is taken, and what is none is told how a country is written.
-func TestCountriesOnBothDoors(t *testing.T) {
+// Every country is accepted. The refusal of any other code says how to write a country.
+func TestCountriesOnBothTransports(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		taken := 0
 		for first := 'A'; first <= 'Z'; first++ {
 			for second := 'A'; second <= 'Z'; second++ {
 				code := string([]rune{first, second})
-				// The price keeps the order from the vendor: what is refused is refused before that.
+				// The price limit stops the order before it reaches the vendor. A wrong country is refused before that.
 				a := d.call(t, t.Context(), ask(register(func(r *reg) { r.UserCountry, r.MaxPurchasePrice = code, usd("0") })))
 				switch reason := a.info.GetReason(); reason {
 				case "MAX_PURCHASE_PRICE_EXCEEDED":

@@ -17,22 +17,22 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// notCompared are the fields by which no two orders differ, and why.
+// notCompared are the fields that do not make two orders different, with the reasons.
 var notCompared = map[string]string{
-	"request_id":          "it is the key that orders are compared under",
-	"user_ip":             "phones roam",
-	"new_profile.user_ip": "phones roam",
+	"request_id":          "orders are compared only if it is the same",
+	"user_ip":             "a phone that roams changes its address",
+	"new_profile.user_ip": "a phone that roams changes its address",
 }
 
-// notSent are the fields that the vendor never sees, and why.
+// notSent are the fields that are not sent to the vendor, with the reasons.
 var notSent = map[string]string{
 	"request_id":                       "the vendor has a hash of it, in a header",
-	"max_purchase_price.currency_code": "a guard of the gateway alone",
-	"max_purchase_price.amount":        "a guard of the gateway alone",
+	"max_purchase_price.currency_code": "only the gateway uses this guard",
+	"max_purchase_price.amount":        "only the gateway uses this guard",
 }
 
-// twoValues are two valid values of a text whose rule does not take just any. A path without an entry
-// takes that of its last name.
+// twoValues are two valid values of a text whose rule does not accept every text. A path without an entry uses the entry
+// of its last name.
 var twoValues = map[string][2]string{
 	"inventory_item_id":         {sandbox.ItemWorldwide1GB, sandbox.ItemWorldwide50MB},
 	"user_ip":                   {"203.0.113.24", "203.0.113.25"},
@@ -43,8 +43,8 @@ var twoValues = map[string][2]string{
 	"max_purchase_price.amount": {"900", "901"},
 }
 
-// A field that is added to an order and forgotten would weaken the promise: two orders that differ in it
-// would be one, or the vendor would never see it. Every field is compared and sent, or named above.
+// Every field of an order is compared and sent, or it is named above. If a new field is forgotten, two orders that differ
+// only in it count as the same order, or the vendor never sees it.
 func TestEveryFieldOfAnOrderIsComparedAndSent(t *testing.T) {
 	t.Parallel()
 	for _, empty := range []proto.Message{&gigagatev1.RegisterRequest{}, &gigagatev1.TopUpRequest{}} {
@@ -59,7 +59,7 @@ func TestEveryFieldOfAnOrderIsComparedAndSent(t *testing.T) {
 				set(whole, "customer_uid", customer)
 			}
 			set(whole, "request_id", requestID())
-			g.overGRPC(t, t.Context(), ask(whole)) // refused or not: the id stands for it
+			g.overGRPC(t, t.Context(), ask(whole)) // even if it is refused, the request id belongs to this order
 			sent := bodies.last(t)
 			for _, path := range leaves(whole.ProtoReflect(), "") {
 				changed := proto.Clone(whole)
@@ -72,7 +72,7 @@ func TestEveryFieldOfAnOrderIsComparedAndSent(t *testing.T) {
 				}
 				if _, exempt := notSent[path]; !exempt {
 					set(changed, "request_id", requestID())
-					g.overGRPC(t, t.Context(), ask(changed)) // refused or not: it is the request that matters
+					g.overGRPC(t, t.Context(), ask(changed)) // the test looks at the request, so a refusal does not matter
 					if reflect.DeepEqual(sent, bodies.last(t)) {
 						t.Errorf("the vendor never sees %s", path)
 					}
@@ -82,10 +82,10 @@ func TestEveryFieldOfAnOrderIsComparedAndSent(t *testing.T) {
 	}
 }
 
-// isAt reports whether a violation at field speaks of path or of the message around it.
+// isAt reports whether a violation at field is about path: field is path itself or a message that contains path.
 func isAt(path, field string) bool { return path == field || strings.HasPrefix(path, field+".") }
 
-// fill sets every field of a message, and of those in it.
+// fill sets every field of a message and of the messages in it.
 func fill(message protoreflect.Message, path string) {
 	fields := message.Descriptor().Fields()
 	for i := range fields.Len() {
@@ -99,7 +99,7 @@ func fill(message protoreflect.Message, path string) {
 	}
 }
 
-// leaves lists the paths of a message's fields that are no messages.
+// leaves lists the paths of all fields that are not messages.
 func leaves(message protoreflect.Message, path string) []string {
 	var paths []string
 	fields := message.Descriptor().Fields()
@@ -115,7 +115,7 @@ func leaves(message protoreflect.Message, path string) []string {
 	return paths
 }
 
-// change gives the field at path its other value.
+// change sets the field at path to its second value.
 func change(t *testing.T, message proto.Message, path string) {
 	t.Helper()
 	reflected, names := message.ProtoReflect(), strings.Split(path, ".")
@@ -169,7 +169,7 @@ func (b *paidBodies) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// last takes the newest body, without the token, which no two purchases share.
+// last takes the newest body. It removes the mark, which differs in every purchase.
 func (b *paidBodies) last(t *testing.T) map[string]any {
 	t.Helper()
 	b.mu.Lock()

@@ -22,7 +22,7 @@ func chunks(body string) string {
 	return fmt.Sprintf("%x\r\n%s\r\n%x\r\n%s\r\n%s", half, body[:half], len(body)-half, body[half:], empty)
 }
 
-// A request has one end that everybody agrees about, or it is refused and its connection closed.
+// A request whose end is ambiguous is refused, and its connection is closed.
 func TestFraming(t *testing.T) {
 	t.Parallel()
 	order := validJSON + "}"
@@ -108,12 +108,12 @@ func TestChunkedOneAfterTheOther(t *testing.T) {
 	}
 }
 
-// What came before on the connection hides no length: the connection of a request that may have had one ends with it.
+// An earlier request cannot hide a Content-Length. If a request may have had one, its connection is closed after it.
 func TestFramingBehindAnotherRequest(t *testing.T) {
 	t.Parallel()
 	const get = "GET /v1/purchases HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	order := validJSON + "}"
-	unread := strings.Repeat("\ntransfer-encoding: x", 2000) // more than a head can have
+	unread := strings.Repeat("\ntransfer-encoding: x", 2000) // more than the head of a request can hold
 	for name, test := range map[string]struct {
 		first, second string
 		status        int

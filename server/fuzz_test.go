@@ -22,7 +22,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// sentences is everything that the readers of requests say about a field.
+// sentences matches every sentence that the readers of requests say about a field.
 var sentences = regexp.MustCompile(`^(` + strings.Join([]string{
 	`the body is not valid JSON`, `must be a JSON object`, `is not a field of this request`, `appears more than once`,
 	`is part of the path and must not be in the body`, `must be a JSON string`, `is not valid UTF-8`, `must be true or false`,
@@ -32,8 +32,8 @@ var sentences = regexp.MustCompile(`^(` + strings.Join([]string{
 	`cannot be read as a value of this parameter`,
 }, "|") + `)$`)
 
-// checkFault fails unless a fault is in our own words: a path of the contract, whose last name may
-// be one that a caller gave to a member, and a sentence.
+// checkFault fails unless a fault has one of our sentences and a path of the contract. Only the last name of the path may
+// come from the caller.
 func checkFault(t *testing.T, f *failure, message protoreflect.MessageDescriptor) {
 	t.Helper()
 	if len(f.fields) != 1 || !sentences.MatchString(f.fields[0].GetDescription()) {
@@ -89,7 +89,7 @@ func FuzzStrictJSON(f *testing.F) {
 	})
 }
 
-// Bytes that protobuf-go refuses get a fault in our words, and those with a broken string its name.
+// If protobuf-go refuses a request, the fault has one of our sentences. If a string is broken, the fault names its field.
 func FuzzUndecodable(f *testing.F) {
 	whole, err := proto.Marshal(&gigagatev1.TopUpRequest{RequestId: "r", NewProfile: &gigagatev1.NewProfile{UserIp: "ip"}})
 	if err != nil {
@@ -158,7 +158,7 @@ func FuzzMoneyToVendor(f *testing.F) {
 	})
 }
 
-// A number of the vendor keeps its value, in plain digits.
+// A number from the vendor keeps its value and is written in plain digits.
 func FuzzMoneyFromVendor(f *testing.F) {
 	for _, seed := range []string{"4.20", "4.2e0", "-1", "1e39", "0.1E-3", "1e400", "4.999999999999999", "\"4.20\""} {
 		f.Add(seed)
@@ -195,7 +195,7 @@ func rat(t *testing.T, text string) *big.Rat {
 	return value
 }
 
-// A query is taken if every name in it is a parameter of the call, once, and every value can be read.
+// A query is accepted if every name in it is a parameter of the call, appears once, and has a readable value.
 func FuzzQuery(f *testing.F) {
 	for _, seed := range []string{
 		"", "&", "a", "uid=1", "a=1&a=2", "%zz", ";", "=", "uid", "pageSize=1&page_size=1", "pageSize=1&pageSize=1", "pageSize=x",
@@ -226,7 +226,7 @@ func onlyFieldsOf(r *route, values url.Values) bool {
 		if field == nil || len(given) > 1 || slices.Contains(r.inPath, string(field.Name())) {
 			return false
 		}
-		if !isPlain(field, given[0]) { // what that is, is tested by cases
+		if !isPlain(field, given[0]) { // another test has the cases of isPlain
 			return false
 		}
 	}

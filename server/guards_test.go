@@ -12,9 +12,9 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// A guard refuses before anything is written down or sent, so that the request id stays free: the
-// corrected order goes through under it.
-func TestGuardsOnBothDoors(t *testing.T) {
+// A guard refuses before anything is recorded or sent. So the request id stays free, and the corrected order succeeds
+// under it.
+func TestGuardsOnBothTransports(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	customer := g.sold(t).GetCustomer().GetUid()
@@ -37,7 +37,7 @@ func TestGuardsOnBothDoors(t *testing.T) {
 		{"another country set", func() proto.Message { return topUp(customer, greek) }, codes.FailedPrecondition, "COUNTRY_SET_MISMATCH"},
 		{"another country set, with profile", func() proto.Message { return topUp(customer, greek, withProfile()) }, codes.FailedPrecondition, "COUNTRY_SET_MISMATCH"},
 	} {
-		for _, d := range g.doors() {
+		for _, d := range g.transports() {
 			t.Run(d.name+"/"+c.name, func(t *testing.T) {
 				message, before := c.message(), g.box.Ledger()
 				a := d.call(t, t.Context(), ask(message))
@@ -56,7 +56,7 @@ func TestGuardsOnBothDoors(t *testing.T) {
 	}
 }
 
-// corrected is an order that no guard minds, under the same request id.
+// corrected is an order that every guard accepts, under the same request id.
 func corrected(message proto.Message) proto.Message {
 	switch r := message.(type) {
 	case *reg:
@@ -77,13 +77,13 @@ func (g *gateway) neverKept(t *testing.T, requestID string) {
 	}
 }
 
-// The price limit is the caller's own wish, so it is closed where no price can be read. The other
-// guards only spare a refusal of the vendor's.
+// The price limit is the caller's own condition, so it refuses the order if no price can be read. The other guards let it
+// pass, because they only save a refusal by the vendor.
 func TestGuardsWithoutAnInventory(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	g.injectMany(t, pathInventory, "5xx", 1000, nil)
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		limited := register(func(r *reg) { r.MaxPurchasePrice = usd("100") })
 		d.call(t, t.Context(), ask(limited)).check(t, want{codes.FailedPrecondition, 400, "PURCHASE_PRICE_UNREADABLE", "NOT_STARTED", true, nil})
 		if sent := g.sends.of(limited.GetRequestId()); sent != 0 {
@@ -95,7 +95,7 @@ func TestGuardsWithoutAnInventory(t *testing.T) {
 	}
 }
 
-// A known id is answered whatever the guards would say today.
+// A known request id is answered. The guards are not asked again.
 func TestGuardsAreForNewIDsAlone(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -103,10 +103,10 @@ func TestGuardsAreForNewIDsAlone(t *testing.T) {
 	first := g.overREST(t, t.Context(), ask(message))
 	first.ok(t)
 	g.injectMany(t, pathInventory, "5xx", 1000, nil)
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		g.checkReplay(t, d, message, first)
 	}
 	if strings.Contains(g.logs.String(), "PURCHASE_PRICE_UNREADABLE") {
-		t.Error("a guard was asked")
+		t.Error("a guard was asked for a known id")
 	}
 }

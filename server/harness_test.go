@@ -32,7 +32,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// gateway is a whole gateway with both doors on real connections, and the sandbox behind it.
+// gateway is a whole gateway with both transports on real connections, and with the sandbox as its vendor.
 type gateway struct {
 	box    *sandbox.Sandbox
 	server *server.Server
@@ -50,29 +50,29 @@ type gateway struct {
 	logs  *logStore
 }
 
-// setup is what a test wants to be different.
+// setup is what a test changes in the gateway.
 type setup struct {
 	settings func(*sandbox.Settings)
-	// timeout of one vendor call, 10 s unless given.
+	// timeout of one vendor call, by default 10 s.
 	timeout time.Duration
-	// window to send in, 1 s unless given.
+	// window is the send window, by default 1 s.
 	window time.Duration
-	// quiet of the reconciler, and its wait for a witness; 400 ms unless given.
+	// quiet is the quiet time of the reconciler and also its wait for a witness, by default 400 ms.
 	quiet time.Duration
-	// journal keeps the purchases, in memory unless given.
+	// journal keeps the purchases, by default in memory.
 	journal purchase.Journal
 	now     func() time.Time
 	// vendorNow is the vendor client's clock.
 	vendorNow func() time.Time
-	// restWriteTimeout of the HTTP server, none unless given.
+	// restWriteTimeout is the write timeout of the HTTP server, by default none.
 	restWriteTimeout func(*server.Server) time.Duration
-	// wrap stands before the sandbox.
+	// wrap is a middleware in front of the sandbox.
 	wrap func(http.Handler) http.Handler
 }
 
-// newJournal makes a journal whose clock is a minute slow. An absence counts from the last moment at
-// which a byte may have left, ten seconds after a claim by the journal's clock: so it can count at
-// once by the gateway's.
+// newJournal makes a journal whose clock is a minute slow, so that tests need not wait. An absence counts only after the
+// last moment at which a byte may have left. That is ten seconds after the claim on the journal's clock, and so already in
+// the past on the gateway's clock.
 func newJournal() *memory.Journal {
 	return memory.Open(func() time.Time { return time.Now().Add(-time.Minute) })
 }
@@ -143,7 +143,7 @@ func open(t *testing.T, s setup) *gateway {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = g.box.Close() // ends every wait of a fault, and so whatever still waits for the vendor
+		_ = g.box.Close() // ends every wait of a fault, and so every call that still waits for the vendor
 		_ = g.conn.Close()
 		g.client.CloseIdleConnections()
 		rest.Close()
@@ -179,8 +179,8 @@ func (g *gateway) serveGRPC(t *testing.T) (addr string) {
 	return listener.Addr().String()
 }
 
-// sends counts the paid POSTs that reach the vendor, by their idempotency key: it is a function of
-// the request id, and is there whatever becomes of the body.
+// sends counts the paid POSTs that reach the vendor, by their idempotency key. The key is a function of the request id,
+// and it is in the header even if the body is lost.
 type sends struct {
 	*changes
 	mu   sync.Mutex
@@ -209,11 +209,11 @@ func (s *sends) of(requestID string) int {
 	return s.keys[hex.EncodeToString(key[:])]
 }
 
-// gate holds the POSTs to paths with one end before they reach the sandbox.
+// gate holds the POSTs whose path has a certain end before they reach the sandbox.
 type gate struct {
 	life    context.Context
 	end     string
-	entered chan struct{} // one value for each that came
+	entered chan struct{} // gets one value for each POST that arrived
 	open    chan struct{}
 }
 
@@ -249,7 +249,7 @@ func (g *gateway) injectMany(t *testing.T, path, fault string, count int, params
 	}
 }
 
-// calls is how many vendor calls arrived so far, tokens not counted.
+// calls is how many vendor calls have arrived so far, without calls for access tokens.
 func (g *gateway) calls() int {
 	n := 0
 	for call, count := range g.box.Ledger().Calls {
@@ -260,7 +260,7 @@ func (g *gateway) calls() int {
 	return n
 }
 
-// sameCalls compares the counts of calls of a ledger, but for what the gateway reads by itself.
+// sameCalls compares the counts of calls of a ledger. It leaves out the calls that the gateway makes by itself.
 func sameCalls(before, after map[string]int) bool {
 	for call, count := range after {
 		if before[call] != count && call != "POST /reseller/authenticate" && call != "GET /gigastore/activations/activated-items" {
@@ -270,7 +270,7 @@ func sameCalls(before, after map[string]int) bool {
 	return true
 }
 
-// changes lets a test wait for what happens after or beside an answer.
+// changes lets a test wait for events that happen after an answer or at the same time.
 type changes struct {
 	mu   sync.Mutex
 	next chan struct{}
@@ -285,7 +285,7 @@ func (c *changes) happened() {
 	c.next = make(chan struct{})
 }
 
-// until waits for ok, which is asked again after every change.
+// until waits until ok returns true. It calls ok again after every change.
 func (c *changes) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	limit := time.NewTimer(20 * time.Second)
@@ -300,7 +300,7 @@ func (c *changes) until(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-next:
 		case <-limit.C:
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("it did not happen in time: %s", what)
 		}
 	}
 }
@@ -322,7 +322,7 @@ func (l *logStore) Write(p []byte) (int, error) {
 
 func (l *logStore) String() string { return l.text.String() }
 
-// line waits for a line that holds all of parts.
+// line waits for a log line that contains all of parts.
 func (l *logStore) line(t *testing.T, parts ...string) string {
 	t.Helper()
 	var found string
@@ -363,7 +363,7 @@ func (b *lockedBuffer) String() string {
 	return b.buffer.String()
 }
 
-// spanStore keeps the spans that have ended; a server's span ends after its answer.
+// spanStore keeps the spans that have ended. A server's span ends after its answer.
 type spanStore struct {
 	*tracetest.InMemoryExporter
 	*changes

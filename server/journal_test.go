@@ -27,7 +27,7 @@ type faultyJournal struct {
 	purchase.Journal
 	// A method whose error is set does nothing and returns it.
 	lookup, secrets, record, reads atomic.Pointer[error]
-	// claim, if set, stands in for Claim.
+	// claim, if set, replaces Claim.
 	claim atomic.Pointer[claimFunc]
 }
 
@@ -88,13 +88,13 @@ func journalUnavailable(safe bool) want {
 	return want{codes.Unavailable, http.StatusServiceUnavailable, "JOURNAL_UNAVAILABLE", "NOT_STARTED", safe, nil}
 }
 
-// idUnread: the journal did not say what the request id stands for, so an earlier call may have bought.
+// idUnread is the answer if the journal could not look the request id up. An earlier call may have bought.
 var idUnread = want{codes.Unavailable, http.StatusServiceUnavailable, "JOURNAL_UNAVAILABLE", "INDETERMINATE", false, nil}
 
 var overloaded = want{codes.ResourceExhausted, http.StatusTooManyRequests, "OVERLOADED", "NOT_STARTED", true, nil}
 
-// Without the journal nothing is sent. A new request id is safe where the journal said, before it
-// failed, that it knows no purchase under this one, and that it wrote none.
+// Without the journal nothing is sent. A new request id is safe only if the journal said, before it failed, that it has no
+// purchase under the first id and wrote none.
 func TestJournalOutOfOrder(t *testing.T) {
 	t.Parallel()
 	notWritten := fmt.Errorf("%w: %w", purchase.ErrNotWritten, errJournal)
@@ -121,14 +121,14 @@ func TestJournalOutOfOrder(t *testing.T) {
 			sent := g.box.Ledger().Requests
 			c.broke(journal)
 			var messages []proto.Message
-			for _, d := range g.doors() {
+			for _, d := range g.transports() {
 				for _, message := range paidRequests(customer) {
 					a := d.call(t, t.Context(), ask(message))
 					a.check(t, c.want)
 					newCanaries().absentFrom(t, "error", a.text)
 					messages = append(messages, message)
 				}
-				d.call(t, t.Context(), ask(getCustomer(customer))).ok(t) // what needs no journal goes on
+				d.call(t, t.Context(), ask(getCustomer(customer))).ok(t) // calls that need no journal still succeed
 			}
 			if after := g.box.Ledger().Requests; !sameCalls(sent, after) {
 				t.Errorf("paid requests %v, before %v", after, sent)
@@ -136,15 +136,15 @@ func TestJournalOutOfOrder(t *testing.T) {
 			newCanaries().absentFrom(t, "log", g.logs.String())
 			journal.lookup.Store(nil)
 			journal.claim.Store(nil)
-			for _, message := range messages { // it recovers by itself, and the same ids go through
+			for _, message := range messages { // the journal works again, and the same ids succeed
 				g.overREST(t, t.Context(), ask(message)).ok(t)
 			}
 		})
 	}
 }
 
-// A commit whose answer is lost is asked for again with the same purchase id. Where it never is known
-// nothing is sent: neither is a new request id safe.
+// If the answer to a commit is lost, the gateway asks again with the same purchase id. If the answer never comes, it sends
+// nothing. Then a new request id is not safe either.
 func TestClaimWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"once", "always"} {
@@ -164,7 +164,7 @@ func TestClaimWithoutAnAnswer(t *testing.T) {
 			a := g.overREST(t, t.Context(), ask(message))
 			if name == "once" {
 				a.ok(t)
-				g.checkReplay(t, g.doors()[0], message, a)
+				g.checkReplay(t, g.transports()[0], message, a)
 				if sent := g.sends.of(message.GetRequestId()); sent != 1 {
 					t.Errorf("sent %d times", sent)
 				}
@@ -180,7 +180,7 @@ func TestClaimWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// An outcome that cannot be written down is not told, and is told once it is.
+// An outcome is told only once the journal has recorded it.
 func TestOutcomeIsToldOnceItIsJournaled(t *testing.T) {
 	t.Parallel()
 	journal := newFaultyJournal()
@@ -193,7 +193,7 @@ func TestOutcomeIsToldOnceItIsJournaled(t *testing.T) {
 		t.Errorf("%d sales", n)
 	}
 	journal.record.Store(nil)
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		a := d.call(t, t.Context(), ask(message))
 		a.ok(t)
 		if a.replayed != "true" {
@@ -205,7 +205,7 @@ func TestOutcomeIsToldOnceItIsJournaled(t *testing.T) {
 	}
 }
 
-// A known purchase whose order cannot be compared is not answered for.
+// If the order of a known purchase cannot be compared, its outcome is not told.
 func TestKnownPurchaseThatCannotBeCompared(t *testing.T) {
 	t.Parallel()
 	journal := newFaultyJournal()
@@ -213,7 +213,7 @@ func TestKnownPurchaseThatCannotBeCompared(t *testing.T) {
 	message := register()
 	g.bought(t, message)
 	journal.secrets.Store(&errJournal)
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		d.call(t, t.Context(), ask(message)).check(t, idUnread)
 		d.call(t, t.Context(), ask(other(message, func(r *reg) { r.Metatag = "elsewhere" }))).check(t, idUnread)
 	}
@@ -225,20 +225,20 @@ func TestPurchaseServiceWithoutTheJournal(t *testing.T) {
 	g := open(t, setup{journal: journal})
 	id := g.bought(t, register())
 	journal.reads.Store(&errJournal)
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		for _, message := range []proto.Message{getPurchase(id), &gigagatev1.ListPurchasesRequest{}, waitPurchase(id, time.Second)} {
 			a := d.call(t, t.Context(), ask(message))
 			a.check(t, journalUnavailable(false))
 			newCanaries().absentFrom(t, "error", a.text)
 		}
-		// An operator's word may have been written down all the same.
+		// The journal may still have recorded the operator's decision.
 		a := d.call(t, t.Context(), ask(nothingSold(id)))
 		a.check(t, want{codes.Unavailable, 503, "JOURNAL_UNAVAILABLE", "INDETERMINATE", false, nil})
 	}
 	newCanaries().absentFrom(t, "log", g.logs.String())
 }
 
-// What a file keeps is told by the next gateway that opens it, to the last field.
+// The next gateway that opens the journal file gives the same answers, to the last field.
 func TestReplaysFromAFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "gigagate.db")
@@ -255,9 +255,9 @@ func TestReplaysFromAFile(t *testing.T) {
 			}
 			g := open(t, setup{journal: journal})
 			for i, before := range kept {
-				g.checkReplay(t, g.doors()[i%2], before.message, before.answer)
+				g.checkReplay(t, g.transports()[i%2], before.message, before.answer)
 				id := before.answer.purchaseID(t)
-				if r := g.read(t, g.doors()[i%2], id); r.GetPurchase().GetRequestId() != requestIDOf(before.message) || len(r.GetHistory()) < 2 {
+				if r := g.read(t, g.transports()[i%2], id); r.GetPurchase().GetRequestId() != requestIDOf(before.message) || len(r.GetHistory()) < 2 {
 					t.Errorf("%v", r)
 				}
 			}
@@ -287,7 +287,7 @@ func TestReplaysFromAFile(t *testing.T) {
 // maxOwners is how many purchases one process can have under way.
 const maxOwners = 2000
 
-// Purchases outlive their callers, so their number is bounded apart from the number of calls.
+// Purchases outlive their callers, so their number has a bound of its own.
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	journal := newFaultyJournal()
@@ -321,7 +321,7 @@ func TestOverload(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		for _, message := range paidRequests(customer) {
 			d.call(t, ctx, ask(message)).check(t, overloaded)
 		}

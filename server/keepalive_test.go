@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A caller that looks every few seconds whether its connection still stands keeps it: grpc-go's own
-// patience is one ping in five minutes, and with the connection all calls on it would end.
+// A caller may ping every few seconds and keeps its connection. By default grpc-go allows one ping in five minutes, then
+// it closes the connection with all calls on it.
 func TestCallersMayPing(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -18,7 +18,7 @@ func TestCallersMayPing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	// HTTP/2 (RFC 9113): the preface with empty settings, and pings of eight bytes.
+	// This is HTTP/2 (RFC 9113): the preface with empty settings, and pings of eight bytes.
 	const settings, ping, goAway, ack = 4, 6, 7, 1
 	send := func(kind byte, payload string) {
 		header := append(binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind)), 0, 0, 0, 0, 0)

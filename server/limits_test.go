@@ -15,7 +15,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// hungLists is a journal whose lists hang until they are let go.
+// hungLists is a journal whose lists hang until the test releases them.
 type hungLists struct {
 	purchase.Journal
 	entered chan struct{}
@@ -28,7 +28,8 @@ func (j *hungLists) List(context.Context, purchase.Filter, purchase.Page) ([]pur
 	return nil, nil
 }
 
-// Lists wait for a place and are refused beyond it; a purchase passes them all. One client has half of the eight places.
+// A list waits for a place and is refused if it gets none. A purchase does not wait for lists. One client has half of the
+// eight places.
 func TestListsAreBounded(t *testing.T) {
 	t.Parallel()
 	const places, more = 4, 20
@@ -61,14 +62,14 @@ func TestListsAreBounded(t *testing.T) {
 	}
 }
 
-// A header list that is too large is refused by the transport, before anything of it is kept.
+// grpc-go refuses a header list that is too large before it keeps any of it.
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "canary", strings.Repeat("h", 17<<10))
 	a := g.overGRPC(t, ctx, ask(register()))
 	if a.code == codes.OK {
-		t.Errorf("it was served: %s", a.text)
+		t.Errorf("the call was served: %s", a.text)
 	}
 	if sales := g.box.Ledger().Sales; len(sales) > 0 {
 		t.Errorf("%d sales", len(sales))

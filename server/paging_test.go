@@ -16,7 +16,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// endlessLists is a journal that has as many purchases as it is asked for.
+// endlessLists is a journal that returns as many purchases as it is asked for.
 type endlessLists struct{ purchase.Journal }
 
 func (endlessLists) List(_ context.Context, _ purchase.Filter, page purchase.Page) ([]purchase.Purchase, error) {
@@ -24,17 +24,17 @@ func (endlessLists) List(_ context.Context, _ purchase.Filter, page purchase.Pag
 	for range page.Size {
 		found = append(found, purchase.Purchase{ID: ulid.Make().String()})
 		if len(found) == cap(found) {
-			break // more would be a fault, and would not fit the machine
+			break // more would be a fault, and would not fit into memory
 		}
 	}
 	return found, nil
 }
 
-// A page of more than the most has the most, and is not refused.
+// A page size above the limit is not refused. The page has the limit's number of entries.
 func TestPageSizes(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{journal: endlessLists{newJournal()}, wrap: inventoryOf(1001)})
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		for asked, got := range map[int32][2]int{
 			0: {50, 1000}, 1: {1, 1}, 49: {49, 49}, 500: {500, 500}, 501: {500, 501}, 1000: {500, 1000}, 1001: {500, 1000}, 99_999: {500, 1000},
 		} {
@@ -50,7 +50,7 @@ func TestPageSizes(t *testing.T) {
 	}
 }
 
-// inventoryOf answers for the vendor with an inventory of so many items, in an order of its own.
+// inventoryOf answers in place of the vendor, with an inventory of size items that are not sorted by id.
 func inventoryOf(size int) func(http.Handler) http.Handler {
 	var items []string
 	for i := range size {
@@ -68,15 +68,15 @@ func inventoryOf(size int) func(http.Handler) http.Handler {
 	}
 }
 
-// items asks a door for a page of the inventory.
-func (g *gateway) items(t *testing.T, d door, request *gigagatev1.ListInventoryItemsRequest) *gigagatev1.ListInventoryItemsResponse {
+// items gets a page of the inventory over a transport.
+func (g *gateway) items(t *testing.T, d transport, request *gigagatev1.ListInventoryItemsRequest) *gigagatev1.ListInventoryItemsResponse {
 	t.Helper()
 	a := d.call(t, t.Context(), ask(request))
 	a.ok(t)
 	return a.reply.(*gigagatev1.ListInventoryItemsResponse)
 }
 
-// Pages of the inventory follow each other by id, whatever the vendor's order, on either door.
+// Pages of the inventory are in the order of ids, whatever the vendor's order and the transport.
 func TestInventoryPages(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{wrap: inventoryOf(10)})
@@ -88,7 +88,7 @@ func TestInventoryPages(t *testing.T) {
 		var got []string
 		request := &gigagatev1.ListInventoryItemsRequest{PageSize: size}
 		for page := 0; page == 0 || request.GetPageToken() != ""; page++ {
-			answer := g.items(t, g.doors()[page%2], request)
+			answer := g.items(t, g.transports()[page%2], request)
 			for _, item := range answer.GetItems() {
 				got = append(got, item.GetId())
 			}
@@ -100,16 +100,16 @@ func TestInventoryPages(t *testing.T) {
 	}
 }
 
-// A page token is of one list with its filters. A broken one, and one that names a purchase or an item
-// as it is, are refused.
+// A page token belongs to one list and its filters. A token that is broken, or is just the id of a purchase or an item, is
+// refused.
 func TestPageTokensOfOtherLists(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	first := g.sold(t)
 	g.bought(t, topUp(first.GetCustomer().GetUid()))
 	filter := &gigagatev1.ListPurchasesRequest{PageSize: 1, CustomerUid: first.GetCustomer().GetUid()}
-	ofPurchases := g.list(t, g.doors()[0], filter).GetNextPageToken()
-	ofItems := g.items(t, g.doors()[0], &gigagatev1.ListInventoryItemsRequest{PageSize: 1}).GetNextPageToken()
+	ofPurchases := g.list(t, g.transports()[0], filter).GetNextPageToken()
+	ofItems := g.items(t, g.transports()[0], &gigagatev1.ListInventoryItemsRequest{PageSize: 1}).GetNextPageToken()
 	if ofPurchases == "" || ofItems == "" {
 		t.Fatalf("tokens %q and %q", ofPurchases, ofItems)
 	}
@@ -119,7 +119,7 @@ func TestPageTokensOfOtherLists(t *testing.T) {
 	items := func(token string) *gigagatev1.ListInventoryItemsRequest {
 		return &gigagatev1.ListInventoryItemsRequest{PageToken: token}
 	}
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		// The size is not a filter.
 		if got := g.list(t, d, other(purchases(ofPurchases), func(r *gigagatev1.ListPurchasesRequest) { r.PageSize = 7 })).GetPurchases(); len(got) != 1 || got[0].GetId() != first.GetPurchaseId() {
 			t.Errorf("%s: the second page has %v", d.name, got)

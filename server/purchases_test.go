@@ -39,23 +39,23 @@ func itemSold(id, uid string) *gigagatev1.ResolvePurchaseRequest {
 	return r
 }
 
-// read asks a door for a purchase and its history.
-func (g *gateway) read(t *testing.T, d door, id string) *gigagatev1.GetPurchaseResponse {
+// read gets a purchase and its history over a transport.
+func (g *gateway) read(t *testing.T, d transport, id string) *gigagatev1.GetPurchaseResponse {
 	t.Helper()
 	a := d.call(t, t.Context(), ask(getPurchase(id)))
 	a.ok(t)
 	return a.reply.(*gigagatev1.GetPurchaseResponse)
 }
 
-// list asks a door for a page of purchases.
-func (g *gateway) list(t *testing.T, d door, request *gigagatev1.ListPurchasesRequest) *gigagatev1.ListPurchasesResponse {
+// list gets a page of purchases over a transport.
+func (g *gateway) list(t *testing.T, d transport, request *gigagatev1.ListPurchasesRequest) *gigagatev1.ListPurchasesResponse {
 	t.Helper()
 	a := d.call(t, t.Context(), ask(request))
 	a.ok(t)
 	return a.reply.(*gigagatev1.ListPurchasesResponse)
 }
 
-// events draws a history: event, state after it, reason, vendor's status, who.
+// events writes a history as text, one line for each entry: event, state after it, reason, vendor's status, actor.
 func events(history []*gigagatev1.PurchaseEvent) string {
 	var b strings.Builder
 	for _, e := range history {
@@ -66,7 +66,7 @@ func events(history []*gigagatev1.PurchaseEvent) string {
 	return b.String()
 }
 
-// reasonWord is a reason without the enum's prefix, empty for none.
+// reasonWord is a reason without the enum's prefix, or "" if there is none.
 func reasonWord(reason gigagatev1.ErrorReason) string {
 	if reason == gigagatev1.ErrorReason_ERROR_REASON_UNSPECIFIED {
 		return ""
@@ -74,8 +74,7 @@ func reasonWord(reason gigagatev1.ErrorReason) string {
 	return strings.TrimPrefix(reason.String(), "ERROR_REASON_")
 }
 
-// A purchase tells what was ordered, what became of it, and every step with its evidence, alike on
-// both doors.
+// A purchase shows the order, its outcome, and every step with its evidence. It is the same over both transports.
 func TestPurchasesAndTheirHistory(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -117,7 +116,7 @@ func TestPurchasesAndTheirHistory(t *testing.T) {
 			"1 CLAIMED SENDING  0 gateway\n1 ANSWERED_UNKNOWN UNCERTAIN  502 gateway\n1 FOUND SUCCEEDED  0 reconciler\n",
 		},
 	} {
-		for _, d := range g.doors() {
+		for _, d := range g.transports() {
 			t.Run(d.name+"/"+c.name, func(t *testing.T) {
 				r := g.read(t, d, ids[c.name])
 				p := r.GetPurchase()
@@ -171,8 +170,8 @@ func checkHistory(t *testing.T, r *gigagatev1.GetPurchaseResponse, want string) 
 	}
 }
 
-// Wait answers as soon as the purchase is settled, and with the purchase as it is when the time or
-// the caller's deadline is over.
+// WaitPurchase answers as soon as the purchase is settled. If the timeout or the caller's deadline ends first, it answers
+// with the purchase as it is.
 func TestWaitPurchase(t *testing.T) {
 	t.Parallel()
 	held := newGate(t, pathRegister)
@@ -181,8 +180,8 @@ func TestWaitPurchase(t *testing.T) {
 	bought := make(chan answer, 1)
 	go func() { bought <- g.overGRPC(t, t.Context(), ask(message)) }()
 	<-held.entered
-	id := g.list(t, g.doors()[0], &gigagatev1.ListPurchasesRequest{RequestId: message.GetRequestId()}).GetPurchases()[0].GetId()
-	for _, d := range g.doors() {
+	id := g.list(t, g.transports()[0], &gigagatev1.ListPurchasesRequest{RequestId: message.GetRequestId()}).GetPurchases()[0].GetId()
+	for _, d := range g.transports() {
 		for _, timeout := range []time.Duration{0, 300 * time.Millisecond} {
 			began := time.Now()
 			a := d.call(t, t.Context(), ask(waitPurchase(id, timeout)))
@@ -197,7 +196,7 @@ func TestWaitPurchase(t *testing.T) {
 	g.within(t, time.Second, waitPurchase(id, time.Minute)).ok(t)
 
 	answers := make(chan answer, 2)
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		go func() { answers <- d.call(t, t.Context(), ask(waitPurchase(id, time.Minute))) }()
 	}
 	close(held.open)
@@ -211,7 +210,7 @@ func TestWaitPurchase(t *testing.T) {
 	(<-bought).ok(t)
 }
 
-// Pages follow each other without a gap or a repetition, the newest first, whatever is bought between.
+// Pages follow each other without gaps or repetitions, the newest purchase first, even if more is bought in between.
 func TestListPurchasesPages(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -221,7 +220,7 @@ func TestListPurchasesPages(t *testing.T) {
 		ids = append(ids, g.bought(t, topUp(customer)))
 	}
 	slices.Reverse(ids)
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		t.Run(d.name, func(t *testing.T) {
 			var got []string
 			var sizes []int
@@ -253,7 +252,7 @@ func TestListPurchasesFilters(t *testing.T) {
 	first := g.sold(t)
 	failed := topUp("nobody")
 	failedID := g.overGRPC(t, t.Context(), ask(failed)).purchaseID(t)
-	last := g.read(t, g.doors()[0], g.bought(t, register())).GetPurchase()
+	last := g.read(t, g.transports()[0], g.bought(t, register())).GetPurchase()
 	for _, c := range []struct {
 		name   string
 		filter *gigagatev1.ListPurchasesRequest
@@ -270,7 +269,7 @@ func TestListPurchasesFilters(t *testing.T) {
 		{"to", &gigagatev1.ListPurchasesRequest{ToTime: last.GetCreateTime()}, []string{failedID, first.GetPurchaseId()}},
 		{"no time at all", &gigagatev1.ListPurchasesRequest{FromTime: last.GetCreateTime(), ToTime: last.GetCreateTime()}, nil},
 	} {
-		for _, d := range g.doors() {
+		for _, d := range g.transports() {
 			t.Run(d.name+"/"+c.name, func(t *testing.T) {
 				r := g.list(t, d, c.filter)
 				var got []string
@@ -288,7 +287,7 @@ func TestListPurchasesFilters(t *testing.T) {
 func TestUnknownPurchase(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		for _, message := range []proto.Message{getPurchase(noPurchase), waitPurchase(noPurchase, time.Minute), nothingSold(noPurchase), itemSold(noPurchase, "u")} {
 			a := d.call(t, t.Context(), ask(message))
 			a.check(t, want{codes.NotFound, http.StatusNotFound, "PURCHASE_NOT_FOUND", "NOT_APPLIED", true, nil})
@@ -344,8 +343,8 @@ func invalidPurchaseRequests() []invalid {
 	return cases
 }
 
-// Only gRPC can carry a time that is none, REST has times as text; and a number of no state, which
-// REST cannot read.
+// Only gRPC can carry an invalid Timestamp, because REST has times as text. Only gRPC can carry a number that is no state,
+// because REST cannot read it.
 func TestInvalidFieldsOfListsOverGRPC(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -357,14 +356,14 @@ func TestInvalidFieldsOfListsOverGRPC(t *testing.T) {
 	a.check(t, want{codes.InvalidArgument, 400, "INVALID_FIELD", "NOT_STARTED", false, []string{"state"}})
 }
 
-// Why a purchase is not settled is told on both doors, and of a settled one nothing.
+// Both transports say why a purchase is not settled. For a settled purchase they say nothing about that.
 func TestReconciliationIsTold(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	g.inject(t, pathRegister, "commit_then_reset", nil)
 	g.injectMany(t, "/gigastore/activations/activated-items", "list_fail", 1000, nil)
 	id := g.overGRPC(t, t.Context(), ask(register())).purchaseID(t)
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		read := g.read(t, d, id)
 		r := read.GetReconciliation()
 		if read.GetPurchase().GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_UNCERTAIN || r.GetMissing() == "" || r.GetNextReadTime() == nil {
@@ -372,7 +371,7 @@ func TestReconciliationIsTold(t *testing.T) {
 		}
 	}
 	settled := g.bought(t, register(mode(firstUse)))
-	if r := g.read(t, g.doors()[0], settled).GetReconciliation(); r != nil {
+	if r := g.read(t, g.transports()[0], settled).GetReconciliation(); r != nil {
 		t.Errorf("of a settled purchase: %v", r)
 	}
 }

@@ -23,7 +23,7 @@ func TestInventoryIsCachedForAWhile(t *testing.T) {
 	g := open(t, setup{vendorNow: func() time.Time { return time.Now().Add(time.Duration(moved.Load())) }})
 	list := func() *gigagatev1.ListInventoryItemsResponse {
 		var read *gigagatev1.ListInventoryItemsResponse
-		for _, d := range g.doors() {
+		for _, d := range g.transports() {
 			a := d.call(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{}))
 			a.ok(t)
 			read = a.reply.(*gigagatev1.ListInventoryItemsResponse)
@@ -55,7 +55,7 @@ func TestInventoryIsCachedForAWhile(t *testing.T) {
 	t.Error("the item is not listed")
 }
 
-// A read that failed is not kept, and many readers at once are one call.
+// A failed read is not cached. Many readers at once share one call.
 func TestInventoryReadersShareACall(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -66,7 +66,7 @@ func TestInventoryReadersShareACall(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 20 {
 		group.Go(func() {
-			if a := g.doors()[i%2].call(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{})); a.outcome != nil {
+			if a := g.transports()[i%2].call(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{})); a.outcome != nil {
 				t.Error(a.text)
 			}
 		})
@@ -77,8 +77,7 @@ func TestInventoryReadersShareACall(t *testing.T) {
 	}
 }
 
-// Idempotency-Key names a purchase to come. A client that sends it with every call must not get a list
-// of one, or of none.
+// Idempotency-Key names a new purchase. A client may send it with every call. It must not filter a list.
 func TestIdempotencyKeyIsNoFilter(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})

@@ -14,12 +14,12 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// sensitive is what the contract must mark, whatever else it marks (design 4).
+// sensitive are the fields that the contract must mark. It may mark more (design 4).
 var sensitive = []string{
 	"activation_code", "apple_universal_link", "installation_url", "profile_url", "email", "customer_email", "user_ip", "imsi", "iccid",
 }
 
-// loggable are the texts that may be in a log: whatever else somebody writes in words stays out of it.
+// loggable are the text fields that may be in a log. All other texts must not be.
 var loggable = []string{
 	"activated_item_uid", "amount", "currency_code", "customer_profile_domain_id", "customer_uid", "id", "inventory_item_id",
 	"page_token", "product_id", "purchase_id", "request_id", "uid",
@@ -37,8 +37,8 @@ func contractMessages() []protoreflect.MessageDescriptor {
 	return messages
 }
 
-// fill sets every field of message, the loggable texts to a word of their own and the others to SECRET.
-// A list of texts is not logged at all, so it does not count.
+// fill sets every field of message. Loggable texts get a word of their own, other texts get SECRET. It returns the number
+// of secrets. Lists of texts are never logged, so they do not count.
 func fill(message protoreflect.Message) (secrets int) {
 	fields := message.Descriptor().Fields()
 	for i := range fields.Len() {

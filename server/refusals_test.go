@@ -21,7 +21,7 @@ const (
 	pathInventory    = "/gigastore/products/inventory"
 )
 
-// sold registers a package and returns what the caller is told.
+// sold registers a package and returns the answer.
 func (g *gateway) sold(t *testing.T, edits ...func(*reg)) *gigagatev1.RegisterResponse {
 	t.Helper()
 	a := g.overGRPC(t, t.Context(), ask(register(edits...)))
@@ -39,20 +39,20 @@ const (
 	onDemand = gigagatev1.ActivationMode_ACTIVATION_MODE_ON_DEMAND
 )
 
-// shapesWithText are the error shapes that a refusal can be known by.
+// shapesWithText are the error shapes whose text tells the reason of a refusal.
 var shapesWithText = []sandbox.ErrorShape{
 	sandbox.ShapeProblem, sandbox.ShapeProblemWithMessage, sandbox.ShapeMessage, sandbox.ShapeError,
 }
 
-func TestVendorRefusalsOnBothDoors(t *testing.T) {
+func TestVendorRefusalsOnBothTransports(t *testing.T) {
 	t.Parallel()
 	for _, shape := range shapesWithText {
 		t.Run(string(shape), func(t *testing.T) {
 			t.Parallel()
-			// Enough for the one package that the cases need, and not for another.
+			// The credit is enough for the one package that the cases need, but not for a second.
 			g := open(t, setup{settings: func(s *sandbox.Settings) { s.ErrorShape, s.InitialCredit = shape, 5_00 }})
 			customer := g.sold(t).GetCustomer().GetUid()
-			// The vendor's own word is wanted, not that of the gateway's guards, which read this.
+			// The test wants the vendor's refusal. Without an inventory, the gateway's guards cannot refuse first.
 			g.injectMany(t, pathInventory, "5xx", 1000, nil)
 			unknown := func(r *reg) { r.InventoryItemId = "11111111-2222-4333-8444-555555555555" }
 			const otherUID = "99999999-2222-4333-8444-555555555555"
@@ -74,7 +74,7 @@ func TestVendorRefusalsOnBothDoors(t *testing.T) {
 				{"customer of a read", getCustomer(otherUID), codes.NotFound, "CUSTOMER_NOT_FOUND"},
 				{"activated item", activate(otherUID), codes.NotFound, "ACTIVATED_ITEM_NOT_FOUND"},
 			} {
-				for i, d := range g.doors() {
+				for i, d := range g.transports() {
 					t.Run(d.name+"/"+c.name, func(t *testing.T) {
 						message := proto.Clone(c.message)
 						_, sale := message.(interface{ GetMetatag() string })
@@ -85,7 +85,7 @@ func TestVendorRefusalsOnBothDoors(t *testing.T) {
 						a.check(t, want{c.code, httpOf(t, c.code), c.reason, "NOT_APPLIED", true, nil})
 						a.echoesNothingOf(t, message)
 						if sale {
-							g.checkReplay(t, g.doors()[1-i], message, a)
+							g.checkReplay(t, g.transports()[1-i], message, a)
 						} else if a.outcome.GetPurchaseId() != "" {
 							t.Errorf("purchase id %q", a.outcome.GetPurchaseId())
 						}
@@ -119,8 +119,8 @@ var (
 	neverSent      = want{codes.Aborted, http.StatusConflict, "NEVER_SENT", "NOT_APPLIED", true, nil}
 )
 
-// Words nobody knows are a refusal without a name, kept like any other; a shape without words is no
-// refusal at all, and leaves it to the vendor's records to say that nothing was sold.
+// A refusal in unknown words is recorded as VENDOR_REFUSED. An answer without words is not taken as a refusal. Then the
+// vendor's records must show that nothing was sold.
 func TestRefusalsWithoutAName(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -129,7 +129,7 @@ func TestRefusalsWithoutAName(t *testing.T) {
 		g.overGRPC(t, t.Context(), ask(witness)).ok(t)
 	}
 	for _, path := range []string{pathRegister, pathTopUp, pathTopUpProfile} {
-		for i, d := range g.doors() {
+		for i, d := range g.transports() {
 			for _, shape := range shapesWithText {
 				t.Run(d.name+path+"/"+string(shape), func(t *testing.T) {
 					message := paidRequests(customer)[path]
@@ -139,7 +139,7 @@ func TestRefusalsWithoutAName(t *testing.T) {
 					if strings.Contains(a.text, "CANARY") {
 						t.Error(a.text)
 					}
-					g.checkReplay(t, g.doors()[1-i], message, a)
+					g.checkReplay(t, g.transports()[1-i], message, a)
 				})
 			}
 			for _, shape := range []sandbox.ErrorShape{sandbox.ShapePlainText, sandbox.ShapeHTML, sandbox.ShapeEmpty, sandbox.ShapeStatusWord} {
@@ -155,10 +155,10 @@ func TestRefusalsWithoutAName(t *testing.T) {
 	}
 }
 
-func TestSalesOnBothDoors(t *testing.T) {
+func TestSalesOnBothTransports(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{settings: func(s *sandbox.Settings) { s.CustomerEmail = sandbox.EmailShown }})
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		for _, m := range []gigagatev1.ActivationMode{0, now, firstUse, onDemand} {
 			t.Run(d.name+"/"+m.String(), func(t *testing.T) {
 				email := "traveller@mail.example"
@@ -184,7 +184,7 @@ func TestSalesOnBothDoors(t *testing.T) {
 	}
 }
 
-func checkTopUps(t *testing.T, g *gateway, d door, customer string) {
+func checkTopUps(t *testing.T, g *gateway, d transport, customer string) {
 	t.Helper()
 	plain := d.call(t, t.Context(), ask(topUp(customer)))
 	plain.ok(t)
@@ -236,7 +236,7 @@ func checkSale(t *testing.T, g *gateway, item *gigagatev1.ActivatedItem, purchas
 	}
 }
 
-// checkSplit checks that expiresAt has become the one of two fields that it means.
+// checkSplit checks that the vendor's expiresAt is in the right one of the two fields.
 func checkSplit(t *testing.T, b *gigagatev1.Balance, pending bool) {
 	t.Helper()
 	if pending {
@@ -250,7 +250,7 @@ func checkSplit(t *testing.T, b *gigagatev1.Balance, pending bool) {
 	}
 }
 
-// salesOf are the sales in the ledger that bear a purchase's token.
+// salesOf are the sales in the ledger with a purchase's mark.
 func (g *gateway) salesOf(purchaseID string) []sandbox.Sale {
 	var sales []sandbox.Sale
 	for _, sale := range g.box.Ledger().Sales {

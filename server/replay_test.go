@@ -13,12 +13,12 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// The same request id is sold once, and told the same on both doors, marked as told before.
+// One request id buys once. A repeated call gets the same answer over both transports, marked as replayed.
 func TestSameRequestIDIsSoldOnce(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	customer := g.sold(t).GetCustomer().GetUid()
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		for path, message := range paidRequests(customer) {
 			t.Run(d.name+path, func(t *testing.T) {
 				first := d.call(t, t.Context(), ask(message))
@@ -26,7 +26,7 @@ func TestSameRequestIDIsSoldOnce(t *testing.T) {
 				if first.replayed != "" {
 					t.Error("the first answer says that it is replayed")
 				}
-				for _, again := range g.doors() {
+				for _, again := range g.transports() {
 					g.checkReplay(t, again, message, first)
 				}
 				if sales := g.salesOf(first.purchaseID(t)); len(sales) != 1 || sales[0].Requests != 1 {
@@ -37,7 +37,7 @@ func TestSameRequestIDIsSoldOnce(t *testing.T) {
 	}
 }
 
-// Callers who race are all told of one sale.
+// All callers in a race get the same sale.
 func TestRacingCallersShareASale(t *testing.T) {
 	t.Parallel()
 	held := newGate(t, pathRegister)
@@ -46,7 +46,7 @@ func TestRacingCallersShareASale(t *testing.T) {
 	answers := make(chan answer, 40)
 	var group sync.WaitGroup
 	for i := range cap(answers) {
-		group.Go(func() { answers <- g.doors()[i%2].call(t, t.Context(), ask(message)) })
+		group.Go(func() { answers <- g.transports()[i%2].call(t, t.Context(), ask(message)) })
 	}
 	<-held.entered
 	close(held.open)
@@ -70,7 +70,7 @@ func TestRacingCallersShareASale(t *testing.T) {
 	}
 }
 
-// A caller is told when the purchase is settled, and not when somebody next looks, a second later.
+// A caller gets the answer as soon as the purchase is settled, not at the next poll a second later.
 func TestCallersAreWoken(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -83,8 +83,8 @@ func TestCallersAreWoken(t *testing.T) {
 	}
 }
 
-// Another order under a known id is refused with the names of what differs, whatever became of the
-// first, and nothing is sent.
+// Another order under a known id is refused, whatever the outcome of the first. The answer names the fields that differ.
+// Nothing is sent.
 func TestReusedRequestIDs(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -131,7 +131,7 @@ func TestReusedRequestIDs(t *testing.T) {
 		{"dedicated left out", other(profiled, func(r *top) { r.NewProfile.Dedicated = nil }), profiledID, []string{"new_profile.dedicated"}},
 		{"domain", other(profiled, func(r *top) { r.NewProfile.CustomerProfileDomainId = new("d") }), profiledID, []string{"new_profile.customer_profile_domain_id"}},
 	} {
-		for _, d := range g.doors() {
+		for _, d := range g.transports() {
 			t.Run(d.name+"/"+c.name, func(t *testing.T) {
 				before := g.box.Ledger().Calls
 				a := d.call(t, t.Context(), ask(c.message))
@@ -148,7 +148,7 @@ func TestReusedRequestIDs(t *testing.T) {
 	}
 }
 
-// What is equal by value, and the address that a phone roams with, make no other order.
+// Orders with equal values are the same order, even if the spelling or the end user's address differs.
 func TestEqualOrdersUnderOneRequestID(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -158,14 +158,14 @@ func TestEqualOrdersUnderOneRequestID(t *testing.T) {
 	first, second := g.overGRPC(t, t.Context(), ask(kept)), g.overREST(t, t.Context(), ask(profiled))
 	first.ok(t)
 	second.ok(t)
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		g.checkReplay(t, d, other(kept, func(r *reg) { r.UserIp = "2001:db8::7" }), first)
 		g.checkReplay(t, d, other(kept, price("USD", "009.990"), func(r *reg) { r.MaxPurchasePrice = usd("4.20") }), first)
 		g.checkReplay(t, d, other(profiled, func(r *top) { r.NewProfile.UserIp = "198.51.100.9" }), second)
 	}
 }
 
-// The effect of a reused id is that of the purchase it stands for.
+// The effect of a reused id is that of the first purchase under it.
 func TestReusedRequestIDTellsTheEffectOfTheOther(t *testing.T) {
 	t.Parallel()
 	held := newGate(t, pathRegister)
@@ -176,7 +176,7 @@ func TestReusedRequestIDTellsTheEffectOfTheOther(t *testing.T) {
 	answered := make(chan answer, 1)
 	go func() { answered <- g.overGRPC(t, t.Context(), ask(sending)) }()
 	<-held.entered
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		d.call(t, t.Context(), ask(other(refused, func(r *top) { r.Metatag = "elsewhere" }))).check(t, reused("NOT_APPLIED", "metatag"))
 		d.call(t, t.Context(), ask(other(sending, func(r *reg) { r.Metatag = "elsewhere" }))).check(t, reused("INDETERMINATE", "metatag"))
 	}
@@ -184,15 +184,15 @@ func TestReusedRequestIDTellsTheEffectOfTheOther(t *testing.T) {
 	(<-answered).ok(t)
 }
 
-// A caller whose time ends first is told so with the purchase's id, and finds the outcome under the
-// same request id.
+// If the caller's time ends first, the answer has the purchase's id. The caller gets the outcome by repeating the request
+// id.
 func TestOutcomeIsFoundByRepeating(t *testing.T) {
 	t.Parallel()
 	held := newGate(t, pathRegister)
 	g := open(t, setup{wrap: held.wrap})
 	message := register()
 	var id string
-	for range 2 { // the second attaches to the first's purchase
+	for range 2 { // the second call attaches to the purchase of the first
 		a := g.within(t, 1500*time.Millisecond, message)
 		a.check(t, outcomeUnknown)
 		if id != "" && a.purchaseID(t) != id {
@@ -201,7 +201,7 @@ func TestOutcomeIsFoundByRepeating(t *testing.T) {
 		id = a.purchaseID(t)
 	}
 	close(held.open)
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		a := d.call(t, t.Context(), ask(message))
 		a.ok(t)
 		if a.purchaseID(t) != id || a.replayed != "true" {
@@ -221,7 +221,7 @@ func usd(amount string) *gigagatev1.Money {
 	return &gigagatev1.Money{CurrencyCode: "USD", Amount: amount}
 }
 
-// other is a copy of an order, as edited.
+// other is a copy of an order with the edits applied.
 func other[T proto.Message](order T, edits ...func(T)) T {
 	changed := proto.CloneOf(order)
 	for _, edit := range edits {

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A refusal of a broken rule speaks of the request id: of what an earlier call with it came to, or that
-// nobody knows. "Not started" beside a sale that may still come would have the caller buy twice.
+// A refused order has the effect of its request id: that of an earlier call, or indeterminate. If it said NOT_STARTED
+// while an earlier sale may still come, the caller would buy twice.
 func TestRefusedOrdersSpeakOfTheirRequestID(t *testing.T) {
 	t.Parallel()
 	journal := newFaultyJournal()
@@ -26,11 +26,11 @@ func TestRefusedOrdersSpeakOfTheirRequestID(t *testing.T) {
 	invalidWith := func(effect, field string) want {
 		return want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", effect, false, []string{field}}
 	}
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		a := d.call(t, t.Context(), ask(broken))
 		a.check(t, invalidWith("APPLIED", "user_country"))
 		if a.purchaseID(t) != sold.purchaseID(t) {
-			t.Errorf("another purchase: %s", a.text)
+			t.Errorf("the answer names another purchase: %s", a.text)
 		}
 		d.call(t, t.Context(), ask(open)).check(t, invalidWith("INDETERMINATE", "inventory_item_id"))
 		fresh := register(func(r *reg) { r.UserCountry = "nowhere" })

@@ -17,8 +17,8 @@ import (
 
 const callItem = "GET /gigastore/activations/activated-items/{uid}"
 
-// hidden makes a purchase whose sale the vendor answers and keeps without our token: the one thing
-// that no evidence settles.
+// hidden makes a purchase whose sale comes without our mark, both in the vendor's answer and in its records. No evidence
+// can settle such a purchase.
 func (g *gateway) hidden(t *testing.T, message proto.Message, path string) (id, item string) {
 	t.Helper()
 	sold := len(g.box.Ledger().Sales)
@@ -28,7 +28,7 @@ func (g *gateway) hidden(t *testing.T, message proto.Message, path string) (id, 
 		g.inject(t, path, "metatag_rewritten", params{"metatag": "rewritten by the vendor"})
 	}
 	answers := make(chan answer, 1)
-	// It is answered when the purchase is resolved, and with this test's end at hand.
+	// The answer comes when the purchase is resolved, which may be near the end of the test.
 	go func() { answers <- g.overREST(t, context.WithoutCancel(t.Context()), ask(message)) }()
 	g.logs.line(t, "purchase needs an operator", "SUCCESS_SEEN_BUT_NOT_FOUND", g.openID(t, requestIDOf(message)))
 	id = g.openID(t, requestIDOf(message))
@@ -48,11 +48,11 @@ func (g *gateway) hidden(t *testing.T, message proto.Message, path string) (id, 
 func (g *gateway) openID(t *testing.T, requestID string) string {
 	t.Helper()
 	g.sends.until(t, "the paid request", func() bool { return g.sends.of(requestID) == 1 })
-	return g.list(t, g.doors()[0], &gigagatev1.ListPurchasesRequest{RequestId: requestID}).GetPurchases()[0].GetId()
+	return g.list(t, g.transports()[0], &gigagatev1.ListPurchasesRequest{RequestId: requestID}).GetPurchases()[0].GetId()
 }
 
-// An operator's word settles what evidence cannot. A named package is checked with the vendor, and
-// callers who wait, or repeat, are told of it.
+// An operator can settle a purchase that evidence cannot settle. The gateway checks the named package with the vendor.
+// Callers who wait or repeat get the outcome.
 func TestResolveWithAnItem(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{timeout: 2 * time.Second})
@@ -60,10 +60,10 @@ func TestResolveWithAnItem(t *testing.T) {
 	customer := foreign.GetCustomer().GetUid()
 	foreigners := []string{
 		foreign.GetActivatedItem().GetUid(),
-		g.soldElsewhere(t, "gg"+noPurchase, gigastore.ModeNow), // by a gateway with another journal
-		g.soldElsewhere(t, "portal", gigastore.ModeFirstUse),   // by nobody's, and in another mode than ordered
+		g.soldElsewhere(t, "gg"+noPurchase, gigastore.ModeNow), // sold by a gateway with another journal
+		g.soldElsewhere(t, "portal", gigastore.ModeFirstUse),   // sold without any gateway, and in another mode than ordered
 	}
-	for i, d := range g.doors() {
+	for i, d := range g.transports() {
 		for path, message := range paidRequests(customer) {
 			t.Run(d.name+path, func(t *testing.T) {
 				id, item := g.hidden(t, message, path)
@@ -98,7 +98,7 @@ func TestResolveWithAnItem(t *testing.T) {
 				for _, again := range []proto.Message{itemSold(id, item), nothingSold(id)} {
 					d.call(t, t.Context(), ask(again)).check(t, notResolvable("APPLIED"))
 				}
-				repeated := g.doors()[1-i].call(t, t.Context(), ask(message))
+				repeated := g.transports()[1-i].call(t, t.Context(), ask(message))
 				repeated.ok(t)
 				if repeated.replayed != "true" || repeated.purchaseID(t) != id || !strings.Contains(fmt.Sprint(repeated.reply), item) {
 					t.Errorf("%v", repeated.reply)
@@ -108,7 +108,7 @@ func TestResolveWithAnItem(t *testing.T) {
 	}
 }
 
-// soldElsewhere sells past this gateway, with a metatag that begins with token, and returns the item.
+// soldElsewhere sells a package without this gateway and returns the item. The metatag begins with token.
 func (g *gateway) soldElsewhere(t *testing.T, token string, mode gigastore.ActivationMode) (item string) {
 	t.Helper()
 	sale, err := g.vendor.Register(t.Context(), gigastore.Permit{Token: token, NotAfter: time.Now().Add(time.Minute)}, gigastore.RegisterRequest{
@@ -120,14 +120,14 @@ func (g *gateway) soldElsewhere(t *testing.T, token string, mode gigastore.Activ
 	return sale.ActivatedItem.UID
 }
 
-// The item of one purchase cannot be another's too.
+// The item of one purchase cannot be bound to another purchase.
 func TestResolveWithAnItemThatIsBound(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{timeout: 2 * time.Second})
 	first, firstItem := g.hidden(t, register(), pathRegister)
 	g.overREST(t, t.Context(), ask(itemSold(first, firstItem))).ok(t)
 	second, _ := g.hidden(t, register(), pathRegister)
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		d.call(t, t.Context(), ask(itemSold(second, firstItem))).
 			check(t, want{codes.FailedPrecondition, 400, "FOREIGN_ACTIVATED_ITEM", "INDETERMINATE", false, nil})
 	}
@@ -137,7 +137,7 @@ func TestResolveWithAnItemThatIsBound(t *testing.T) {
 func TestResolveWithNothingSold(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{timeout: 2 * time.Second})
-	for i, d := range g.doors() {
+	for i, d := range g.transports() {
 		message := register()
 		id, _ := g.hidden(t, message, pathRegister)
 		calls := g.box.Ledger().Calls
@@ -151,7 +151,7 @@ func TestResolveWithNothingSold(t *testing.T) {
 			t.Errorf("the vendor was called: %v, before %v", after, calls)
 		}
 		d.call(t, t.Context(), ask(nothingSold(id))).check(t, notResolvable("NOT_APPLIED"))
-		repeated := g.doors()[1-i].call(t, t.Context(), ask(message))
+		repeated := g.transports()[1-i].call(t, t.Context(), ask(message))
 		repeated.check(t, want{codes.Aborted, 409, "RESOLVED_BY_OPERATOR", "NOT_APPLIED", true, nil})
 		if repeated.replayed != "true" || repeated.purchaseID(t) != id {
 			t.Errorf("%s", repeated.text)
@@ -159,7 +159,7 @@ func TestResolveWithNothingSold(t *testing.T) {
 	}
 }
 
-// What is under way, or settled, is nobody's to resolve.
+// Nobody can resolve a purchase that is under way or settled.
 func TestNotResolvable(t *testing.T) {
 	t.Parallel()
 	held := newGate(t, pathRegister)
@@ -171,7 +171,7 @@ func TestNotResolvable(t *testing.T) {
 	<-held.entered
 	id := g.openID(t, sending.GetRequestId())
 	calls := g.box.Ledger().Calls
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		for _, word := range []func(string) *gigagatev1.ResolvePurchaseRequest{nothingSold, func(id string) *gigagatev1.ResolvePurchaseRequest { return itemSold(id, "u") }} {
 			d.call(t, t.Context(), ask(word(id))).check(t, notResolvable("INDETERMINATE"))
 			d.call(t, t.Context(), ask(word(refused))).check(t, notResolvable("NOT_APPLIED"))
@@ -188,7 +188,8 @@ func notResolvable(effect string) want {
 	return want{codes.FailedPrecondition, 400, "NOT_RESOLVABLE", effect, false, nil}
 }
 
-// That nothing was sold is taken once the vendor's records show it, or by force. Until then both doors say when to try again.
+// An operator can say that nothing was sold once the vendor's records show it, or by force. Until then the answer says when
+// to try again.
 func TestNothingSoldIsNotShownYet(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -197,7 +198,7 @@ func TestNothingSoldIsNotShownYet(t *testing.T) {
 	id := g.overGRPC(t, t.Context(), ask(register())).purchaseID(t)
 	word := nothingSold(id)
 	word.Force = false
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		a := d.call(t, t.Context(), ask(word))
 		a.check(t, want{codes.FailedPrecondition, 400, "ABSENCE_NOT_SHOWN", "INDETERMINATE", false, nil})
 		if delay := a.outcome.GetRetryDelay().AsDuration(); delay <= 0 || a.outcome.GetPurchaseId() != id {
@@ -206,7 +207,7 @@ func TestNothingSoldIsNotShownYet(t *testing.T) {
 	}
 	word.Force = true
 	g.overREST(t, t.Context(), ask(word)).ok(t)
-	history := g.read(t, g.doors()[0], id).GetHistory()
+	history := g.read(t, g.transports()[0], id).GetHistory()
 	if last := history[len(history)-1]; last.GetEvent() != gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_ABSENT || !last.GetForced() ||
 		last.GetActor().GetOperator() != word.GetOperator() {
 		t.Errorf("the history ends with %v", last)

@@ -24,7 +24,7 @@ func loadDocument(t *testing.T) *openapi3.T {
 	return document
 }
 
-// The document is one, its examples included.
+// The document is valid OpenAPI, and its examples match their schemas.
 func TestDocumentIsValid(t *testing.T) {
 	t.Parallel()
 	if err := loadDocument(t).Validate(t.Context(), openapi3.EnableExamplesValidation(), openapi3.EnableSchemaDefaultsValidation()); err != nil {
@@ -32,7 +32,7 @@ func TestDocumentIsValid(t *testing.T) {
 	}
 }
 
-// The document has the calls of the REST door, and no others.
+// The document has exactly the calls that REST serves.
 func TestDocumentHasEveryRoute(t *testing.T) {
 	t.Parallel()
 	var documented []string
@@ -48,17 +48,17 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 	slices.Sort(documented)
 	slices.Sort(served)
 	if !slices.Equal(documented, served) {
-		t.Errorf("the document has %q, the door %q", documented, served)
+		t.Errorf("the document has %q, REST serves %q", documented, served)
 	}
 }
 
 var reasonLine = regexp.MustCompile("(?m)^- `([A-Z_]+)`, effect `([A-Z_]+)`: ")
 
-// What the document says of errors is what answers are made from.
+// The document's errors agree with the specs that answers are made from.
 func TestDocumentAgreesWithTheReasons(t *testing.T) {
 	t.Parallel()
 	seen := map[gigagatev1.ErrorReason]bool{
-		// A deadline cannot be sent to this door, and what is refused for its method is no documented call.
+		// REST has no deadlines, and a call that is refused for its method is not in the document.
 		gigagatev1.ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT: true,
 		gigagatev1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED: true,
 		gigagatev1.ErrorReason_ERROR_REASON_UNSPECIFIED:        true,

@@ -9,7 +9,8 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// Clients escape what they like, and some compress: each is understood, or told what it did.
+// Clients may escape any character of a path, and some compress the body. The gateway understands the request, or its
+// refusal says what is wrong.
 func TestPathsAndCodings(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})

@@ -12,7 +12,7 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// Every route takes ?pretty, for an answer and for an error. The answer is the same otherwise.
+// Every route accepts ?pretty, for responses and for errors. Only the layout of the answer changes.
 func TestPrettyAnswers(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -22,7 +22,7 @@ func TestPrettyAnswers(t *testing.T) {
 	reply := sold.reply.(*gigagatev1.RegisterResponse)
 	for _, c := range []struct {
 		verb, path, body string
-		reply            proto.Message // nil: an error
+		reply            proto.Message // nil if an error is expected
 	}{
 		{"POST", restRegister, validJSON + "}", &gigagatev1.RegisterResponse{}},
 		{"POST", restTopUp, "{}", nil},
@@ -33,10 +33,10 @@ func TestPrettyAnswers(t *testing.T) {
 		{"GET", purchase, "", &gigagatev1.GetPurchaseResponse{}},
 		{"GET", purchase + ":wait", "", &gigagatev1.WaitPurchaseResponse{}},
 		{"POST", purchase + ":resolve", "{}", nil},
-		{"GET", restPurchase, "", nil},    // the server's error
-		{"GET", "/v1/nowhere", "", nil},   // the mux's
-		{"PUT", "/v1/inventory", "", nil}, // the method's
-		{"POST", restRegister, "{", nil},  // the decoder's
+		{"GET", restPurchase, "", nil},    // an error of the handler
+		{"GET", "/v1/nowhere", "", nil},   // an error of the mux
+		{"PUT", "/v1/inventory", "", nil}, // a wrong method
+		{"POST", restRegister, "{", nil},  // an error of the decoder
 	} {
 		for query, want := range map[string]bool{"": false, "?pretty": true, "?pretty=true": true, "?pretty=": true, "?%70retty": true, "?pretty=false": false} {
 			a := g.http(t, t.Context(), c.verb, c.path+query, []byte(c.body), nil, c.reply)
@@ -52,7 +52,7 @@ func TestPrettyAnswers(t *testing.T) {
 			}
 		}
 	}
-	// Other parameters go on to be read.
+	// Other parameters are still read.
 	page := &gigagatev1.ListPurchasesResponse{}
 	g.http(t, t.Context(), "GET", "/v1/purchases?requestId=r-2&pretty&pageSize=1", nil, nil, page).ok(t)
 	if len(page.GetPurchases()) != 0 {
@@ -65,7 +65,7 @@ func TestPrettyAnswers(t *testing.T) {
 	}
 }
 
-// The layout is asked for by the parameter alone.
+// Only the parameter changes the layout.
 func TestAcceptIsNoWayToAsk(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -75,7 +75,7 @@ func TestAcceptIsNoWayToAsk(t *testing.T) {
 	}
 }
 
-// A field of the contract with this name could not be asked for.
+// No field of the contract may be called pretty, because a query could not set it.
 func TestNoFieldIsCalledPretty(t *testing.T) {
 	t.Parallel()
 	for _, message := range []proto.Message{

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The root says what is there, to readers alone. Where the documentation is served, cmd/gigagate has the test.
+// GET and HEAD of the root say where the calls are. cmd/gigagate tests the root with the documentation on.
 func TestRootSaysWhatIsThere(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})

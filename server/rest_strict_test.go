@@ -30,18 +30,18 @@ const validJSON = `{"requestId":"r-1","inventoryItemId":"` + sandbox.ItemWorldwi
 // with is validJSON with more members.
 func with(members string) string { return validJSON + "," + members + "}" }
 
-// strictCase is a request that REST must refuse. CANARY in it must not come back.
+// strictCase is a request that REST must refuse. The answer must not contain its text CANARY.
 type strictCase struct {
 	name   string
-	verb   string // POST unless given
-	path   string // register unless given
+	verb   string // by default POST
+	path   string // by default that of Register
 	header http.Header
 	body   string
-	fields []string // of MALFORMED_REQUEST unless reason says otherwise
+	fields []string // the fields of MALFORMED_REQUEST, or of reason if it is set
 	reason string
 }
 
-var whole = []string{""} // the request as a whole is at fault
+var whole = []string{""} // the request as a whole is wrong
 
 var strictCases = []strictCase{
 	{name: "unknown field", body: with(`"activationMod":"CANARY"`), fields: []string{"activationMod"}},
@@ -252,14 +252,13 @@ func TestIdempotencyKeyHeader(t *testing.T) {
 		})
 	}
 	message := register(func(r *reg) { r.RequestId, r.Metatag = key, "m" })
-	g.checkReplay(t, g.doors()[0], message, first)
+	g.checkReplay(t, g.transports()[0], message, first)
 	if sales := g.box.Ledger().Sales; len(sales) != 1 || g.sends.of(key) != 1 {
 		t.Errorf("%d sales", len(sales))
 	}
 }
 
-// One pair of quotation marks makes no other request id. The header of RFC 8941's form is what the IETF
-// draft wants.
+// One pair of quotation marks does not change the request id. The IETF draft wants the header quoted, as in RFC 8941.
 func TestQuotedIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -285,7 +284,7 @@ func TestQuotedIdempotencyKey(t *testing.T) {
 			t.Errorf("%s is another purchase: %s", c.name, a.text)
 		}
 	}
-	g.checkReplay(t, g.doors()[0], register(func(r *reg) { r.RequestId, r.Metatag = key, "m" }), first)
+	g.checkReplay(t, g.transports()[0], register(func(r *reg) { r.RequestId, r.Metatag = key, "m" }), first)
 	if sales := g.box.Ledger().Sales; len(sales) != 1 || g.sends.of(key) != 1 {
 		t.Errorf("%d sales", len(sales))
 	}
@@ -304,7 +303,7 @@ func TestNoRoute(t *testing.T) {
 	} {
 		for _, verb := range []string{"GET", "POST"} {
 			if verb+path == "GET/" {
-				continue // says what is there
+				continue // GET / is served: it says where the calls are
 			}
 			t.Run(verb+path, func(t *testing.T) {
 				a := g.http(t, t.Context(), verb, path, nil, nil, nil)
@@ -337,7 +336,7 @@ func TestNoRoute(t *testing.T) {
 	}
 }
 
-// Bodies that end before they should are told from bodies that are small.
+// A body that ends too early is not taken for a short body.
 func TestRESTBodiesCutOnTheWire(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -364,7 +363,7 @@ func TestRESTBodiesCutOnTheWire(t *testing.T) {
 			}
 			resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(data)), nil)
 			if err != nil {
-				// net/http may find the caller gone before it could answer.
+				// net/http may notice that the caller is gone before the gateway can answer.
 				return
 			}
 			readAnswer(t, resp, nil).check(t, want{codes.InvalidArgument, http.StatusBadRequest, "MALFORMED_REQUEST", "NOT_STARTED", false, whole})

@@ -15,7 +15,7 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// retrying connects to g as a caller does, with the contract's call policy.
+// retrying connects to g like a caller, with the contract's call policy.
 func (g *gateway) retrying(t *testing.T) *grpc.ClientConn {
 	t.Helper()
 	conn, err := client.New(g.conn.Target(), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -26,11 +26,11 @@ func (g *gateway) retrying(t *testing.T) *grpc.ClientConn {
 	return conn
 }
 
-// A gRPC client repeats a call by itself only after an answer that has trailers alone: one header
-// from the gateway, and every caller's retry policy is dead without a word.
+// A gRPC client repeats a call by itself only if the answer has trailers and no headers. A single header from the gateway
+// would silently switch off every caller's retry policy.
 func TestCallPolicyRepeatsWhatIsUnavailable(t *testing.T) {
 	t.Parallel()
-	const unanswered = 3 // tries of one read by the gateway itself
+	const unanswered = 3 // the gateway itself tries one read so many times
 	g := open(t, setup{})
 	customers := gigagatev1.NewCustomerServiceClient(g.retrying(t))
 	g.injectMany(t, "/gigastore/activations/customers/*", "list_fail", unanswered, nil)
@@ -49,7 +49,7 @@ func TestCallPolicyRepeatsWhatIsUnavailable(t *testing.T) {
 	}
 }
 
-// At the deadline a client that still waits to send again tells of that, and loses the Outcome.
+// A client must not wait for a retry until its deadline. It would report only the deadline and lose the Outcome.
 func TestCallPolicyKeepsTheOutcomeAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})

@@ -36,7 +36,7 @@ func rulesOfField(field protoreflect.FieldDescriptor) *validate.FieldRules {
 	return rules
 }
 
-// A refusal is a sentence, so each pattern of the contract has one, and no sentence is left over.
+// Each pattern of the contract has a sentence for its refusal, and each sentence belongs to a pattern.
 func TestEveryPatternHasASentence(t *testing.T) {
 	t.Parallel()
 	used := map[string]bool{}
@@ -54,19 +54,19 @@ func TestEveryPatternHasASentence(t *testing.T) {
 	}
 }
 
-// Every field of a request says whether it has to be there, in words that other tools read.
+// Every field of a request is annotated as required or optional, in a form that other tools read.
 func TestEveryFieldOfARequestIsRequiredOrOptional(t *testing.T) {
 	t.Parallel()
 	fieldsOfRequests(func(field protoreflect.FieldDescriptor) {
 		if oneof := field.ContainingOneof(); oneof != nil && !oneof.IsSynthetic() {
-			return // the oneof is required, and none of its fields is
+			return // the oneof as a whole is required, not its fields
 		}
 		behaviors, _ := proto.GetExtension(field.Options(), annotations.E_FieldBehavior).([]annotations.FieldBehavior)
 		required := slices.Contains(behaviors, annotations.FieldBehavior_REQUIRED)
 		if len(behaviors) != 1 || !required && behaviors[0] != annotations.FieldBehavior_OPTIONAL {
 			t.Errorf("%s: %v", field.FullName(), behaviors)
 		}
-		// A price has to be there as a whole, which its patterns say.
+		// A price needs both of its fields. Their patterns say so, because they refuse an empty text.
 		if field.Parent().Name() != "Money" && required != rulesOfField(field).GetRequired() {
 			t.Errorf("%s: annotated %v, required by its rules: %v", field.FullName(), behaviors, rulesOfField(field).GetRequired())
 		}

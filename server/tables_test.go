@@ -20,7 +20,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// Every binding of the contract is known to the strict reader by the pattern grpc-gateway has for it.
+// The strict reader finds every binding of the contract by grpc-gateway's pattern.
 func TestEveryBindingIsARoute(t *testing.T) {
 	t.Parallel()
 	if len(routes) != 9 {
@@ -37,8 +37,8 @@ func TestEveryBindingIsARoute(t *testing.T) {
 	}
 }
 
-// Every reason of the contract says what is answered with it. The status is the usual one of the code, but for
-// a method that HTTP has a status of its own for.
+// Every reason of the contract has a spec. Its HTTP status is the usual one of its code, except for a wrong method, for
+// which HTTP has a status of its own.
 func TestEveryReasonHasASpec(t *testing.T) {
 	t.Parallel()
 	for number, name := range gigagatev1.ErrorReason_name {
@@ -55,8 +55,8 @@ func TestEveryReasonHasASpec(t *testing.T) {
 	}
 }
 
-// A new request id is safe for sure only where the intent came to nothing; what the journal was asked is the
-// failure's own to say. An effect that is not the reason's own may be another order's.
+// A new request id is safe only if this order had no effect. If the reason's spec has another effect, the failure's effect
+// may be that of another order. A failure that knows the journal's answer says so itself, in idUnused.
 func TestANewIDIsSafeWhereTheIntentCameToNothing(t *testing.T) {
 	t.Parallel()
 	for reason, spec := range specs {
@@ -73,11 +73,11 @@ func TestANewIDIsSafeWhereTheIntentCameToNothing(t *testing.T) {
 		reason: gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED, effect: gigagatev1.Effect_EFFECT_NOT_APPLIED,
 	}
 	if reused.outcome().GetNewRequestIdSafe() {
-		t.Error("the other order came to nothing, and a new id is called safe for this one")
+		t.Error("the other order had no effect, and the answer calls a new id safe for this order")
 	}
 }
 
-// Every reason that a caller can meet has a name in the contract, its own.
+// Every reason that a caller can meet has a name of its own in the contract.
 func TestEveryReasonHasAName(t *testing.T) {
 	t.Parallel()
 	var met []purchase.Reason
@@ -103,7 +103,8 @@ func TestEveryReasonHasAName(t *testing.T) {
 	}
 }
 
-// Every word of a history has a name in the contract, its own, and what a later version kept has none.
+// Every event and reason of a history has a name of its own in the contract. A value from a later version reads as
+// unspecified.
 func TestEveryWordOfAHistoryHasAName(t *testing.T) {
 	t.Parallel()
 	types := map[gigagatev1.PurchaseEventType]bool{}
@@ -134,7 +135,7 @@ func TestEveryWordOfAHistoryHasAName(t *testing.T) {
 	}
 }
 
-// Whatever an operator is called, he is one.
+// An operator is an operator, whatever the name.
 func TestActors(t *testing.T) {
 	t.Parallel()
 	for by, want := range map[purchase.Actor]*gigagatev1.Actor{
@@ -149,7 +150,7 @@ func TestActors(t *testing.T) {
 	}
 }
 
-// An error of somebody else's can hold anything, so the log has its type and the caller nothing.
+// An error from another package can hold any text. The log has only its type, and the caller sees nothing of it.
 func TestForeignErrorsAreNotQuoted(t *testing.T) {
 	t.Parallel()
 	foreign := errors.New("CANARY")
@@ -172,7 +173,7 @@ func TestForeignErrorsAreNotQuoted(t *testing.T) {
 	}
 }
 
-// databaseError is an error as database drivers have them.
+// databaseError is like an error of a database driver.
 type databaseError struct{}
 
 func (databaseError) Error() string    { return "CANARY" }

@@ -21,8 +21,8 @@ const (
 	traceparent = "00-" + callerTrace + "-" + callerSpan + "-01"
 )
 
-// traceOf waits for the spans of a trace: its root, and all in all so many. The root of REST can end
-// before the span below it.
+// traceOf waits until a trace has its root and number spans in all. The root of a REST call can end before the span below
+// it.
 func (g *gateway) traceOf(t *testing.T, traceID, root string, number int) tracetest.SpanStubs {
 	t.Helper()
 	var found tracetest.SpanStubs
@@ -35,7 +35,7 @@ func (g *gateway) traceOf(t *testing.T, traceID, root string, number int) tracet
 	return found
 }
 
-// tree draws spans as lines of names, each below its parent.
+// tree writes spans as lines with their names, each indented below its parent.
 func tree(spans tracetest.SpanStubs, parent trace.SpanID, indent string) string {
 	var b strings.Builder
 	slices.SortStableFunc(spans, func(a, b tracetest.SpanStub) int { return a.StartTime.Compare(b.StartTime) })
@@ -56,7 +56,7 @@ func attributes(span tracetest.SpanStub) map[string]string {
 	return all
 }
 
-// seenTraces remembers the traceparent that each vendor call bore, and what else of a trace.
+// seenTraces collects the traceparent header of each vendor call, and every other tracing header.
 type seenTraces struct {
 	mu    sync.Mutex
 	paths map[string]string
@@ -138,7 +138,7 @@ func TestOneTracePerCall(t *testing.T) {
 				}
 				q := ask(c.message(sold.GetCustomer().GetUid(), sold.GetActivatedItem().GetUid()))
 				q.header = http.Header{"Traceparent": {traceparent}, "Tracestate": {"shop=CANARY"}, "Baggage": {"shop=CANARY"}}
-				a := g.doors()[i].call(t, t.Context(), q)
+				a := g.transports()[i].call(t, t.Context(), q)
 				if a.traceID != callerTrace {
 					t.Errorf("x-trace-id %q", a.traceID)
 				}
@@ -187,8 +187,7 @@ func checkSpans(t *testing.T, spans tracetest.SpanStubs, rpc string, a answer, w
 	}
 }
 
-// checkVendorTraces checks that the vendor was sent the spans of the calls to it, and nothing that
-// the caller's tracing wrote.
+// checkVendorTraces checks that each vendor call had the id of its span, and nothing from the caller's tracing headers.
 func checkVendorTraces(t *testing.T, seen *seenTraces, spans tracetest.SpanStubs) {
 	t.Helper()
 	seen.mu.Lock()
@@ -207,7 +206,7 @@ func checkVendorTraces(t *testing.T, seen *seenTraces, spans tracetest.SpanStubs
 	}
 }
 
-// checkReconcilerTraces checks that what the gateway reads by itself is in no caller's trace.
+// checkReconcilerTraces checks that the gateway's own reads are not part of a caller's trace.
 func (g *gateway) checkReconcilerTraces(t *testing.T) {
 	t.Helper()
 	reads := func(span tracetest.SpanStub) bool {
@@ -221,7 +220,7 @@ func (g *gateway) checkReconcilerTraces(t *testing.T) {
 	}
 }
 
-// A replay, and a read of the journal, call no vendor.
+// A replay and a read of the journal make no vendor call.
 func TestTraceOfWhatTheJournalAnswers(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -240,7 +239,7 @@ func TestTraceOfWhatTheJournalAnswers(t *testing.T) {
 	}
 }
 
-// Every answer names its trace, also one that no handler made.
+// Every answer has its trace id, even if no handler made it.
 func TestTraceIDOfEveryAnswer(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, verb, path, body, span string }{

@@ -17,7 +17,7 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// grpc-gateway makes metadata of every Grpc-Metadata-* header unless told otherwise.
+// By default grpc-gateway turns every Grpc-Metadata-* header into metadata.
 func TestHeadersDoNotBecomeMetadata(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -28,7 +28,7 @@ func TestHeadersDoNotBecomeMetadata(t *testing.T) {
 			a.check(t, missing)
 		})
 	}
-	t.Run("metadata of the gRPC door", func(t *testing.T) {
+	t.Run("metadata over gRPC", func(t *testing.T) {
 		a := g.overGRPC(t, t.Context(), question{
 			message: register(func(r *reg) { r.RequestId = "" }),
 			header:  http.Header{"gigagate-idempotency-key": {"r-1"}, "idempotency-key": {"r-1"}},
@@ -50,7 +50,7 @@ func TestHeadersDoNotBecomeMetadata(t *testing.T) {
 	})
 }
 
-// grpc-gateway lets a header or a form change the method, unless told otherwise.
+// By default grpc-gateway lets a header or a form change the method.
 func TestMethodCannotBeOverridden(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -71,7 +71,7 @@ func TestMethodCannotBeOverridden(t *testing.T) {
 	}
 }
 
-// grpc-gateway takes a deadline from this header, and fails where it cannot read it.
+// By default grpc-gateway takes a deadline from this header, and fails if it cannot read it.
 func TestGrpcTimeoutHeaderMeansNothingOnREST(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -82,8 +82,9 @@ func TestGrpcTimeoutHeaderMeansNothingOnREST(t *testing.T) {
 	}
 }
 
-// The in-process registration of grpc-gateway runs no interceptors; a panic would end the process.
-func TestPanicsOnBothDoors(t *testing.T) {
+// A panic must not end the process. grpc-gateway's own in-process registration runs no interceptors, so a panic would end
+// it.
+func TestPanicsOnBothTransports(t *testing.T) {
 	t.Parallel()
 	var broken, vendorBroken atomic.Bool
 	clock := func(broken *atomic.Bool) func() time.Time {
@@ -95,7 +96,7 @@ func TestPanicsOnBothDoors(t *testing.T) {
 		}
 	}
 	g := open(t, setup{now: clock(&broken), vendorNow: clock(&vendorBroken)})
-	again := register() // known: replayed, and then converted
+	again := register() // a known id, so the answer is replayed and converted
 	g.bought(t, again)
 	sold := g.sold(t)
 	customer, item := sold.GetCustomer().GetUid(), sold.GetActivatedItem().GetUid()
@@ -113,7 +114,7 @@ func TestPanicsOnBothDoors(t *testing.T) {
 		{"client of activate", &vendorBroken, activate(item), internal},
 		{"client of a list", &vendorBroken, &gigagatev1.ListInventoryItemsRequest{}, internal},
 	} {
-		for _, d := range g.doors() {
+		for _, d := range g.transports() {
 			t.Run(d.name+"/"+c.name, func(t *testing.T) {
 				c.broken.Store(true)
 				defer c.broken.Store(false)
@@ -126,7 +127,7 @@ func TestPanicsOnBothDoors(t *testing.T) {
 			})
 		}
 	}
-	for _, d := range g.doors() { // still there
+	for _, d := range g.transports() { // still there
 		d.call(t, t.Context(), ask(register())).ok(t)
 		d.call(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{})).ok(t)
 	}
@@ -135,8 +136,8 @@ func TestPanicsOnBothDoors(t *testing.T) {
 	}
 }
 
-// A panic of the work behind a purchase ends neither the process nor the purchase: what became of it
-// is not known, and nothing more of it is sent.
+// A panic during a purchase does not end the process. The outcome of the purchase is unknown, and nothing more is sent for
+// it.
 func TestPanicOfASale(t *testing.T) {
 	t.Parallel()
 	var broken atomic.Bool
@@ -163,7 +164,7 @@ func TestPanicOfASale(t *testing.T) {
 	}
 }
 
-// A deployment that checks health and a person who lists services must get through the same chain.
+// Health checks and reflection must work through the same chain of interceptors.
 func TestHealthAndReflection(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -202,8 +203,8 @@ func TestHealthAndReflection(t *testing.T) {
 	}
 }
 
-// A browser sends a POST without a body for any page, without asking first, and this one starts an
-// irreversible clock. The page of our own documentation may, and so may whatever is no browser.
+// A browser sends a POST without a body for any page, without asking the server first. Activate is such a POST, and it
+// cannot be undone. So it is refused for pages of other origins. Our own documentation and other programs may call it.
 func TestPagesOfOtherOriginsCallNothing(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -235,7 +236,7 @@ func TestPagesOfOtherOriginsCallNothing(t *testing.T) {
 	}
 	for _, header := range []http.Header{
 		{"Sec-Fetch-Site": {"same-origin"}, "Origin": {g.restURL}},
-		{"Origin": {g.restURL}}, // a browser that trusts only HTTPS and its own machine leaves out the other
+		{"Origin": {g.restURL}}, // a browser sends Sec-Fetch-Site only over HTTPS or on its own machine
 		{"Sec-Fetch-Site": {"none"}},
 		{},
 	} {

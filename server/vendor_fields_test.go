@@ -11,7 +11,7 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// tellers are the methods of the vendor's client whose answers callers are told of, and by which message.
+// tellers are the methods of the vendor's client whose answers reach callers, each with the message that carries them.
 var tellers = map[string]teller{
 	"Register":         tells(func(sale gigastore.Sale) proto.Message { return registerFromVendor("", &sale, time.Time{}) }),
 	"TopUp":            tells(func(sale gigastore.Sale) proto.Message { return topUpFromVendor("", &sale, time.Time{}) }),
@@ -26,33 +26,33 @@ var tellers = map[string]teller{
 	"Inventory": tells(func(item gigastore.InventoryItem) proto.Message { return inventoryItemFromVendor(item) }),
 }
 
-// untoldMethods are the other methods of the vendor's client, and why no caller is told of what they return.
+// untoldMethods are the other methods of the vendor's client, with the reason why their results do not reach callers.
 var untoldMethods = map[string]string{
-	"ActivatedItems":  "the reconciler alone reads it, for what became of a purchase",
-	"SearchCustomers": "the reconciler alone reads it, for what became of a purchase",
+	"ActivatedItems":  "only the reconciler reads it, to settle purchases",
+	"SearchCustomers": "only the reconciler reads it, to settle purchases",
 	"Customers":       "the contract lists no customers",
 	"InventoryItem":   "the contract lists the inventory as a whole",
 	"Countries":       "the contract has no countries yet",
-	"Version":         "no source says what it holds",
-	"Account":         "of the client itself",
-	"Accounts":        "of the client itself",
-	"Timeout":         "of the client itself",
-	"Problems":        "operators are told, by the log, the metrics and /readyz",
+	"Version":         "no documentation says what it contains",
+	"Account":         "it is about the client itself",
+	"Accounts":        "it is about the client itself",
+	"Timeout":         "it is about the client itself",
+	"Problems":        "it is for operators: in the log, the metrics and /readyz",
 	"Watch":           "it returns nothing",
 }
 
-// untoldFields are the fields of what those methods return that callers are not told, and why. What no decoder knows
-// ([gigastore.UnknownMembers]) is not told either: nobody can say what it holds.
+// untoldFields are the fields that callers do not get, with the reasons. Members that no decoder knows
+// ([gigastore.UnknownMembers]) are not passed on either, because nobody knows what they hold.
 var untoldFields = map[string]string{
-	"Sale.Status":                           "it is success, or there is no sale",
-	"Sale.Evidence":                         "of the exchange: the history of a purchase has it",
-	"ActivatedItem.PurchasePrice.SortIndex": "one price has no order",
-	"ActivatedItem.RetailPrice.SortIndex":   "one price has no order",
-	"ActivatedItemRecord.Customer":          "an activation is told of the package alone",
-	"ActivatedItemRecord.ESIMs":             "an activation is told of the package alone",
+	"Sale.Status":                           "it is always success, otherwise there is no sale",
+	"Sale.Evidence":                         "it is about the exchange, and the history of the purchase has it",
+	"ActivatedItem.PurchasePrice.SortIndex": "a single price needs no order",
+	"ActivatedItem.RetailPrice.SortIndex":   "a single price needs no order",
+	"ActivatedItemRecord.Customer":          "the answer to Activate has only the package",
+	"ActivatedItemRecord.ESIMs":             "the answer to Activate has only the package",
 }
 
-// A field that gigastore decodes must not be lost on its way to the contract: each is told, or named above.
+// A field that gigastore decodes must not get lost on its way to the contract. Each field is passed on or named above.
 func TestEveryFieldOfTheVendorIsToldOrNamed(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
@@ -93,14 +93,15 @@ func TestEveryMethodOfTheVendorIsToldOrNamed(t *testing.T) {
 	}
 }
 
-// teller is the message that tells of an answer in which every field is set, the field of a number to its other value.
+// teller makes an answer of the vendor in which every field is set, and converts it to the contract's message. The field
+// with the number other gets its other value.
 type teller func(other int) (proto.Message, []vendorField)
 
-// vendorField is a field of an answer that is no struct, or of the element of a list.
+// vendorField is a field of an answer, or of an element of a list in it, that is not a struct.
 type vendorField struct {
 	name    string
 	untold  string // its entry in untoldFields, or that of a struct around it
-	checked bool   // not in the second element of a list
+	checked bool   // false in the second element of a list
 }
 
 func tells[T any](message func(T) proto.Message) teller {
@@ -139,7 +140,7 @@ func (f *filler) fill(v reflect.Value, name string, inside vendorField) {
 	switch v.Kind() {
 	case reflect.Struct:
 		switch v.Interface().(type) {
-		case gigastore.Price, gigastore.Size: // values: what they mean is said by the field that they are in
+		case gigastore.Price, gigastore.Size: // plain values, whose meaning depends on the field that holds them
 		default:
 			name = v.Type().Name()
 		}
@@ -167,7 +168,7 @@ func (f *filler) fill(v reflect.Value, name string, inside vendorField) {
 	}
 }
 
-// another is above the number of fields, and what is added to the number of the one that has its other value.
+// another is larger than the number of fields. It is added to the number of the field that has its other value.
 const another = 1000
 
 // number counts one more field.

@@ -18,10 +18,10 @@ import (
 
 var requests atomic.Int64
 
-// requestID is of a purchase that no other request of the tests speaks of.
+// requestID returns a new request id, which no other test uses.
 func requestID() string { return fmt.Sprintf("order-%d", requests.Add(1)) }
 
-// register is a request that sells, as edited.
+// register is a valid RegisterRequest with the edits applied.
 func register(edits ...func(*gigagatev1.RegisterRequest)) *gigagatev1.RegisterRequest {
 	r := &gigagatev1.RegisterRequest{
 		RequestId: requestID(), InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "shop order 4711",
@@ -33,7 +33,7 @@ func register(edits ...func(*gigagatev1.RegisterRequest)) *gigagatev1.RegisterRe
 	return r
 }
 
-// topUp is a request that sells to customer, as edited.
+// topUp is a valid TopUpRequest for customer with the edits applied.
 func topUp(customer string, edits ...func(*gigagatev1.TopUpRequest)) *gigagatev1.TopUpRequest {
 	r := &gigagatev1.TopUpRequest{
 		RequestId: requestID(), InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "shop order 4712",
@@ -60,7 +60,7 @@ func getCustomer(uid string) *gigagatev1.GetCustomerRequest {
 	return &gigagatev1.GetCustomerRequest{Uid: uid}
 }
 
-// invalid is a request that breaks a rule of the contract in the fields given.
+// invalid is a request that breaks a rule of the contract in the given fields.
 type invalid struct {
 	name    string
 	message proto.Message
@@ -68,7 +68,7 @@ type invalid struct {
 	replace [2]string // see question
 }
 
-// metatagRoom is what the harness's limit leaves for the caller's text.
+// metatagRoom is how many bytes the harness's limit leaves for the caller's metatag.
 const metatagRoom = 255 - len("gg01ARZ3NDEKTSV4RRFFQ69G5FAV ")
 
 type (
@@ -140,13 +140,13 @@ func invalidRequests() []invalid {
 	return slices.Concat(cases, invalidPurchaseRequests(), invalidUTF8(), hugeTexts())
 }
 
-// hugeTexts puts 60 KiB into each text of each request, which must not keep a processor busy.
+// hugeTexts puts 60 KiB into each text of each request. Such a request must not take much CPU time.
 func hugeTexts() []invalid {
 	var cases []invalid
 	for _, message := range fullRequests() {
 		for _, path := range textFields(message.ProtoReflect(), "") {
 			if _, query := message.(*gigagatev1.ListPurchasesRequest); query || path == "uid" || path == "id" {
-				continue // REST has it in the URL, which net/http bounds
+				continue // over REST it is part of the URL, whose length net/http bounds
 			}
 			huge := proto.Clone(message)
 			set(huge, path, strings.Repeat("h", 60<<10))
@@ -156,7 +156,7 @@ func hugeTexts() []invalid {
 	return cases
 }
 
-// fullRequests have every text that a request can have.
+// fullRequests returns requests in which every text is set.
 func fullRequests() []proto.Message {
 	return []proto.Message{
 		register(price("USD", "9.99"), func(r *reg) { r.CustomerEmail, r.MaxPurchasePrice = new("a@mail.example"), usd("9.99") }),
@@ -168,7 +168,7 @@ func fullRequests() []proto.Message {
 	}
 }
 
-// invalidUTF8 puts bytes that are no UTF-8 into each text of each request.
+// invalidUTF8 puts invalid UTF-8 into each text of each request.
 func invalidUTF8() []invalid {
 	const mark, broken = "MARK-THE-SPOT", "MARK\xc3\x28HE\xffSPOT"
 	var cases []invalid
@@ -189,11 +189,11 @@ func price(currency, amount string) func(*reg) {
 	return func(r *reg) { r.ExpectedPrice = &gigagatev1.Money{CurrencyCode: currency, Amount: amount} }
 }
 
-func TestInvalidFieldsOnBothDoors(t *testing.T) {
+func TestInvalidFieldsOnBothTransports(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	for _, c := range invalidRequests() {
-		for _, d := range g.doors() {
+		for _, d := range g.transports() {
 			t.Run(d.name+"/"+c.name, func(t *testing.T) {
 				a := d.call(t, t.Context(), question{message: c.message, replace: c.replace})
 				a.check(t, want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", "NOT_STARTED", false, c.fields})
@@ -212,17 +212,17 @@ func TestInvalidFieldsOnBothDoors(t *testing.T) {
 	}
 }
 
-func TestValidFormsOnBothDoors(t *testing.T) {
+func TestValidFormsOnBothTransports(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
-	for _, d := range g.doors() {
+	for _, d := range g.transports() {
 		for name, message := range validRequests() {
 			t.Run(d.name+"/"+name, func(t *testing.T) {
 				d.call(t, t.Context(), ask(message)).ok(t)
 			})
 		}
 	}
-	// The two that are about the request id itself have the same one on both doors.
+	// The two requests about the request id itself have the same id over both transports.
 	if got, want := len(g.box.Ledger().Sales), 2*len(validRequests())-2; got != want {
 		t.Errorf("%d sales, want %d", got, want)
 	}
@@ -239,7 +239,7 @@ func validRequests() map[string]proto.Message {
 		"metatag in Persian":          register(func(r *reg) { r.Metatag = "می\u200cخواهم ه\u200d" }),
 		"metatag in Sinhala":          register(func(r *reg) { r.Metatag = "ශ\u200dරී" }),
 		"metatag of two directions":   register(func(r *reg) { r.Metatag = "\u200fהזמנה\u200f \u2066order 7\u2069" }),
-		"metatag of the future":       register(func(r *reg) { r.Metatag = "new \U0003FFF0 emoji" }), // assigned in no version yet
+		"metatag of the future":       register(func(r *reg) { r.Metatag = "new \U0003FFF0 emoji" }), // no Unicode version has assigned it yet
 		"metatag with a no-break":     register(func(r *reg) { r.Metatag = "10\u00a0€" }),
 		"gg without a ULID":           register(func(r *reg) { r.Metatag = "gg01ARZ3NDEKTSV4RRFFQ69G5FA" }),
 		"IPv6":                        register(func(r *reg) { r.UserIp = "2001:db8::1" }),
@@ -260,8 +260,8 @@ func validRequests() map[string]proto.Message {
 	}
 }
 
-// A newer client may set a guard that this gateway does not know, so what it does not know it refuses;
-// as it does what it cannot read, or will not.
+// The gateway refuses unknown fields, because a newer client may have set a guard that this gateway does not know. It also
+// refuses requests that it cannot decode, and requests that are too large.
 func TestUnknownProtobufFieldsAreRefused(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})

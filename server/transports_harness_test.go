@@ -27,11 +27,11 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// rpc is one call of the contract, as a client of either door knows it.
+// rpc is one call of the contract, as gRPC and REST clients know it.
 type rpc struct {
 	method   string
 	httpVerb string
-	path     string // {uid} and {id} stand for the request's
+	path     string // {uid} and {id} are replaced by the request's fields
 	reply    proto.Message
 }
 
@@ -59,12 +59,12 @@ func rpcOf(req proto.Message) rpc {
 	panic("no such request")
 }
 
-// question is one call to a door.
+// question is one call to the gateway, over either transport.
 type question struct {
 	message proto.Message
-	// replace, when set, changes the encoded request: the first text into the second, byte for byte.
+	// replace, if set, changes the encoded request: it replaces the bytes of the first text by those of the second.
 	replace [2]string
-	// header is HTTP's on REST and metadata on gRPC.
+	// header is the HTTP header over REST and the metadata over gRPC.
 	header http.Header
 }
 
@@ -77,16 +77,16 @@ func (q question) encoded(data []byte) []byte {
 	return bytes.ReplaceAll(data, []byte(q.replace[0]), []byte(q.replace[1]))
 }
 
-// answer is what a caller got from either door.
+// answer is what a caller got, over either transport.
 type answer struct {
 	code    codes.Code
 	http    int // REST only
 	header  http.Header
 	traceID string
-	// replayed is what marks an answer that was recorded earlier: "true", or nothing.
+	// replayed is the value of gigagate-replayed: "true" if an earlier call recorded the answer, otherwise "".
 	replayed string
 	text     string        // everything that came back
-	reply    proto.Message // of the call's own type; only its fields are set on success
+	reply    proto.Message // the call's response; its fields are set only on success
 	outcome  *gigagatev1.Outcome
 	info     *errdetails.ErrorInfo
 	bad      *errdetails.BadRequest
@@ -106,17 +106,17 @@ func (a *answer) setStatus(st *status.Status) {
 	}
 }
 
-// door is a way to call the gateway.
-type door struct {
+// transport is a way to call the gateway.
+type transport struct {
 	name string
 	call func(*testing.T, context.Context, question) answer
 }
 
-func (g *gateway) doors() []door {
-	return []door{{"grpc", g.overGRPC}, {"rest", g.overREST}}
+func (g *gateway) transports() []transport {
+	return []transport{{"grpc", g.overGRPC}, {"rest", g.overREST}}
 }
 
-// bytesCodec sends what it is given, valid protobuf or not.
+// bytesCodec sends the given bytes, even if they are no valid protobuf.
 type bytesCodec struct{}
 
 func (bytesCodec) Name() string { return "proto" }
@@ -158,8 +158,8 @@ func (g *gateway) overGRPC(t *testing.T, ctx context.Context, q question) answer
 	return a
 }
 
-// within calls over gRPC with a deadline. On a machine busy enough the gateway's margin is none, and
-// the deadline itself answers, without details: then it calls again, which is always safe.
+// within calls over gRPC with a deadline. On a busy machine the gateway's margin can be too short. Then the caller sees
+// only its deadline, without details, and within calls again. That is always safe.
 func (g *gateway) within(t *testing.T, timeout time.Duration, message proto.Message) answer {
 	t.Helper()
 	for tries := 1; ; tries++ {
@@ -175,7 +175,7 @@ func (g *gateway) within(t *testing.T, timeout time.Duration, message proto.Mess
 func metadataText(md metadata.MD) string {
 	var b strings.Builder
 	for name, values := range md {
-		if !strings.HasSuffix(name, "-bin") { // the details, which are in the status
+		if !strings.HasSuffix(name, "-bin") { // -bin has the details, which the status has too
 			b.WriteString(" " + name + ": " + strings.Join(values, ", "))
 		}
 	}
@@ -210,7 +210,7 @@ func (g *gateway) overREST(t *testing.T, ctx context.Context, q question) answer
 	return g.http(t, ctx, call.httpVerb, path, body, q.header, call.reply)
 }
 
-// queryOf writes what stands in no path of a GET.
+// queryOf writes the fields of a message as the query of a GET.
 func queryOf(t *testing.T, q question, message proto.Message) string {
 	t.Helper()
 	data, err := protojson.Marshal(message)
@@ -244,7 +244,7 @@ func (g *gateway) http(t *testing.T, ctx context.Context, verb, path string, bod
 	for name, values := range header {
 		r.Header[http.CanonicalHeaderKey(name)] = values
 	}
-	r.Host = r.Header.Get("Host") // empty: the URL's
+	r.Host = r.Header.Get("Host") // if it is empty, the host of the URL is used
 	resp, err := g.client.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -285,17 +285,17 @@ func readAnswer(t *testing.T, resp *http.Response, reply proto.Message) answer {
 	return a
 }
 
-// want is what the contract's error table says of an answer.
+// want is what the contract's error table says about an answer.
 type want struct {
 	code   codes.Code
 	http   int
 	reason string
 	effect string
-	safe   bool // a new request id
+	safe   bool // whether a new request id is safe
 	fields []string
 }
 
-// check compares an error with the table, and its details with each other.
+// check compares an error with the table. It also compares the error's details with each other.
 func (a answer) check(t *testing.T, w want) {
 	t.Helper()
 	if a.outcome == nil || a.info == nil {
@@ -335,7 +335,7 @@ func (a answer) check(t *testing.T, w want) {
 		t.Errorf("domain %q, trace %q", a.info.GetDomain(), a.traceID)
 	}
 	if w.effect == "NOT_APPLIED" && a.outcome.GetPurchaseId() != "" && (a.outcome.GetRetryDelay() != nil || a.header.Get("Retry-After") != "") {
-		t.Errorf("what is settled is to be repeated: %s", a.text)
+		t.Errorf("a settled purchase has a retry delay: %s", a.text)
 	}
 	if a.http == http.StatusServiceUnavailable && w.effect == "INDETERMINATE" && a.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
@@ -359,7 +359,7 @@ func (a answer) ok(t *testing.T) {
 	}
 }
 
-// echoes fails the test if a text of the request stands in the answer.
+// echoesNothingOf fails the test if the answer contains a text of the request.
 func (a answer) echoesNothingOf(t *testing.T, message proto.Message) {
 	t.Helper()
 	eachText(message.ProtoReflect(), func(text string) {
