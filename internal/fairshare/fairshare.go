@@ -1,4 +1,4 @@
-// Package fairshare bounds how much of something is in use at once, and how much of it one client may use.
+// Package fairshare limits how many places are in use at once, and how many of them one client may have.
 package fairshare
 
 import (
@@ -7,15 +7,15 @@ import (
 	"sync"
 )
 
-// Limit gives out places. One client has half of them at most, so that no client can keep all others out. The client "" is
-// the gateway itself: only the number of places bounds it.
+// Limit gives out places. One client gets at most half of them, so that it cannot keep all others out. The client "" is
+// the gateway itself. It may have all places.
 type Limit struct {
 	most, each int
 
 	mu      sync.Mutex
 	taken   int
 	by      map[string]int
-	waiting list.List // of *waiter, the oldest first
+	waiting list.List // of *waiter; the first has waited longest
 }
 
 // waiter is a call that waits for a place.
@@ -24,7 +24,7 @@ type waiter struct {
 	given  chan struct{} // closed once it has the place
 }
 
-// New makes a limit of most places.
+// New makes a Limit with most places.
 func New(most int) *Limit {
 	return &Limit{most: most, each: max(1, most/2), by: map[string]int{}}
 }
@@ -32,7 +32,7 @@ func New(most int) *Limit {
 // Most is the number of places.
 func (l *Limit) Most() int { return l.most }
 
-// Take takes a place for the client, and reports false where there is none for it. Release gives it back.
+// Take takes a place for the client. It returns false if there is none for this client. Release gives the place back.
 func (l *Limit) Take(client string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -48,7 +48,7 @@ func (l *Limit) take(client string) bool {
 	return true
 }
 
-// Hold takes a place even where there is none, for what cannot be refused. Release gives it back.
+// Hold takes a place even if there is none, for work that cannot be refused. Release gives the place back.
 func (l *Limit) Hold(client string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,7 +56,7 @@ func (l *Limit) Hold(client string) {
 	l.by[client]++
 }
 
-// Wait is Take that waits for a place until ctx ends, whose error it returns then.
+// Wait is like Take, but waits for a place. It returns the error of ctx if ctx ends first.
 func (l *Limit) Wait(ctx context.Context, client string) error {
 	l.mu.Lock()
 	if l.take(client) {
@@ -74,7 +74,7 @@ func (l *Limit) Wait(ctx context.Context, client string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
-	case <-w.given: // at the last moment
+	case <-w.given: // the place came before the lock
 		return nil
 	default:
 		l.waiting.Remove(place)
@@ -82,7 +82,8 @@ func (l *Limit) Wait(ctx context.Context, client string) error {
 	}
 }
 
-// Release gives a place back, to the call that waited longest among those whose client may have it.
+// Release gives a client's place back. The place goes to the call that has waited longest among those whose client may
+// have another place.
 func (l *Limit) Release(client string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"gigagate.internal/internal/fairshare"
 )
 
-// One client has half of the places, and the others the rest.
+// One client gets half of the places. The other clients get the rest.
 func TestOneClientHasHalf(t *testing.T) {
 	t.Parallel()
 	limit := fairshare.New(4)
@@ -23,11 +23,11 @@ func TestOneClientHasHalf(t *testing.T) {
 	}
 	limit.Release("a")
 	if !limit.Take("c") {
-		t.Error("a place that was given back is not given out")
+		t.Error("a place that was given back is not given out again")
 	}
 }
 
-// The gateway itself may have every place.
+// The gateway itself may have all places.
 func TestTheGatewayHasAll(t *testing.T) {
 	t.Parallel()
 	limit := fairshare.New(3)
@@ -38,7 +38,7 @@ func TestTheGatewayHasAll(t *testing.T) {
 	}
 }
 
-// A place goes to the call that waited longest, but not to a client that has its share.
+// A place goes to the call that has waited longest. A call whose client already has its share is passed over.
 func TestWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestWaiting(t *testing.T) {
 		limit.Release("a")
 		limit.Release("c")
 		if !limit.Take("x") || !limit.Take("y") || limit.Take("z") {
-			t.Error("places were lost or made")
+			t.Error("the number of places has changed")
 		}
 	})
 }

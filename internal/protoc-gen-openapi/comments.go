@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/compiler/protogen"
 )
 
-// commentOf is a leading comment as Markdown: its lines are joined, its paragraphs kept.
+// commentOf is a leading comment as Markdown. Each paragraph is one line.
 func (d *document) commentOf(comments protogen.CommentSet) string {
 	var paragraphs []string
 	for paragraph := range strings.SplitSeq(string(comments.Leading), "\n\n") {
@@ -16,11 +16,11 @@ func (d *document) commentOf(comments protogen.CommentSet) string {
 	return d.inJSONNames(strings.TrimSpace(strings.Join(paragraphs, "\n\n")))
 }
 
-// snakeName is a name of several words, with whatever path follows it.
+// snakeName matches a field's name of several words, and the path after it.
 var snakeName = regexp.MustCompile(`\b[a-z]+(_[a-z]+)+\b(\.[a-z_]+)?`)
 
-// inJSONNames writes the fields that a comment mentions as they stand in JSON. A path of fields is
-// left alone: in an error it is told in the contract's own names.
+// inJSONNames replaces the names of fields in a comment by their names in JSON. It does not change a path of fields,
+// because errors name paths with the contract's names.
 func (d *document) inJSONNames(comment string) string {
 	return snakeName.ReplaceAllStringFunc(comment, func(name string) string {
 		for _, field := range d.fields {
@@ -32,7 +32,7 @@ func (d *document) inJSONNames(comment string) string {
 	})
 }
 
-// summaryOf is the beginning of a comment, up to its first stop.
+// summaryOf is the beginning of a comment, up to its first full stop, comma or colon.
 func summaryOf(comment string) string {
 	if end := strings.IndexAny(comment, ".,:"); end > 0 {
 		return comment[:end]
@@ -40,10 +40,10 @@ func summaryOf(comment string) string {
 	return comment
 }
 
-// asIn is the comment on a field that means what its namesake in another message means.
+// asIn matches the comment of a field that means the same as the field of this name in another message.
 var asIn = regexp.MustCompile(`^As in (\w+)\.$`)
 
-// fieldComment is the comment on a field, or on the one that it refers to.
+// fieldComment is the comment of a field. For "As in Message." it is the comment of the field in that message.
 func (d *document) fieldComment(field *protogen.Field) string {
 	comment := d.commentOf(field.Comments)
 	match := asIn.FindStringSubmatch(comment)
@@ -72,7 +72,7 @@ func fieldsIn(files []*protogen.File) []*protogen.Field {
 	return fields
 }
 
-// enumComment tells what each value means, but for those that are never sent.
+// enumComment is the comment of an enum and of each value that can be sent.
 func (d *document) enumComment(enum *protogen.Enum) string {
 	lines := []string{d.commentOf(enum.Comments), ""}
 	for _, value := range enum.Values {
@@ -83,5 +83,5 @@ func (d *document) enumComment(enum *protogen.Enum) string {
 	return strings.Join(lines, "\n")
 }
 
-// neverSent is the contract's comment on a value that stands in no answer.
+// neverSent is the contract's comment on a value that no answer has.
 const neverSent = "Never sent."

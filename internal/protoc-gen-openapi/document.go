@@ -12,17 +12,17 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// introduction is what a reader has to know of all calls.
+// introduction is what a reader must know about all calls, in Markdown.
 //
 //go:embed introduction.md
 var introduction string
 
-// document is what the making of the document remembers.
+// document collects what is needed while the document is made.
 type document struct {
 	schemas  map[string]object
-	answered map[protoreflect.FullName]bool // messages that answers can hold
-	fields   []*protogen.Field              // of the contract
-	specs    []spec                         // of all reasons, in the order of their numbers
+	answered map[protoreflect.FullName]bool // messages that an answer can contain
+	fields   []*protogen.Field              // all fields of the contract
+	specs    []spec                         // specs of all reasons, sorted by number
 }
 
 func documentOf(files []*protogen.File, types *dynamicpb.Types) (object, error) {
@@ -64,7 +64,7 @@ func documentOf(files []*protogen.File, types *dynamicpb.Types) (object, error) 
 			{"description", strings.TrimSpace(introduction)},
 			{"license", object{{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}},
 		}},
-		// The gateway that serves the document.
+					// The server is the gateway that serves the document.
 		{"servers", []object{{{"url", "/"}}}},
 		{"tags", tags},
 		{"paths", paths},
@@ -87,7 +87,7 @@ func servicesIn(files []*protogen.File) []*protogen.Service {
 	return services
 }
 
-// readOutcome finds the detail of every error, and the spec of each reason.
+// readOutcome adds the schema of Outcome, which is the detail of every error, and reads the spec of each reason.
 func (d *document) readOutcome(files []*protogen.File, types *dynamicpb.Types) error {
 	for _, file := range files {
 		for _, message := range file.Messages {
@@ -135,7 +135,7 @@ var headers = object{
 	}},
 }
 
-// get returns the value of a member; nil when there is none.
+// get returns the value of a member, or nil if there is none.
 func (o object) get(key string) any {
 	for _, m := range o {
 		if m.key == key {

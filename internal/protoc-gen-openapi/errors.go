@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// otherEffectsOfResolving tell, for an operator's word, when the effect is another than the reason's own: it
-// is told what is known of the purchase.
+// otherEffectsOfResolving are the other effects of errors of ResolvePurchase, by reason. Their effect is that of the
+// purchase.
 var otherEffectsOfResolving = map[string]string{
 	"VENDOR_REFUSED":           "the effect is the purchase's",
 	"VENDOR_UNAVAILABLE":       "the effect is the purchase's",
@@ -16,11 +16,11 @@ var otherEffectsOfResolving = map[string]string{
 	"JOURNAL_UNAVAILABLE":      "`INDETERMINATE` where the word may have been written down",
 }
 
-// errorResponses are the responses of a call's errors, by status.
+// errorResponses are the error responses of a call, by HTTP status.
 func (d *document) errorResponses(operation *operation) object {
 	byStatus := map[int][]spec{}
 	for _, s := range d.specs {
-		// A parameter that is empty makes another path.
+		// If a parameter in the path is empty, the path has no route.
 		otherPath := s.reason == "ROUTE_NOT_FOUND" && strings.Contains(operation.path, "{")
 		if otherPath || slices.Contains(s.calls, operation.name()) || slices.Contains(s.calls, "*") {
 			byStatus[s.status] = append(byStatus[s.status], s)
@@ -41,7 +41,7 @@ func (d *document) errorResponses(operation *operation) object {
 	return responses
 }
 
-// reasonsText lists reasons with their effects, in the contract's words.
+// reasonsText lists reasons with their effects and the contract's comments, as Markdown.
 func reasonsText(operation *operation, specs []spec) string {
 	var lines []string
 	for _, s := range specs {

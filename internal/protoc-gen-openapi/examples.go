@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 )
 
-// example is one call that a test sends to a real gateway, in the order of the file. What the
-// test needs beside the call, such as a fault of the sandbox, is not for the document.
+// example is one call that a test sends to a real gateway, in the order of the file. The file also says what the test
+// must do around the call, for example inject a fault into the sandbox. The document does not need that.
 type example struct {
 	Name      string                     `json:"name"`
 	Summary   string                     `json:"summary"`
 	Operation string                     `json:"operation"`
-	Invalid   bool                       `json:"invalid"` // breaks the document's own rules: its answer alone is shown
+	Invalid   bool                       `json:"invalid"` // whether it breaks the document's rules; then only its answer is shown
 	Path      map[string]string          `json:"path"`
 	Query     map[string]json.RawMessage `json:"query"`
 	Header    map[string]string          `json:"header"`

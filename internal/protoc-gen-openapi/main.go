@@ -1,10 +1,10 @@
-// Command protoc-gen-openapi is a Protobuf compiler plugin that writes the REST form of the
-// contract as one OpenAPI 3.1 document, and a Go package that embeds it.
+// Command protoc-gen-openapi is a Protobuf compiler plugin that writes the REST form of the contract as one OpenAPI 3.1
+// document, and a Go package that embeds it.
 //
-// What the contract says comes from proto/: messages, HTTP bindings, comments, validation rules and the
-// errors of each call. What it does not say comes from this folder: the examples (examples.json), which a
-// test sends to a real gateway. The generators there are
-// know neither the rules nor what the gateway answers on errors.
+// Messages, HTTP bindings, comments, validation rules and the errors of each call come from proto/. The examples and the
+// introduction come from this folder. A test sends the examples to a real gateway.
+//
+// Other generators of OpenAPI cannot be used, because they know neither the validation rules nor the errors.
 package main
 
 import (
@@ -36,7 +36,7 @@ func generate(plugin *protogen.Plugin) error {
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false) // it is read by people too
+	encoder.SetEscapeHTML(false) // people read the document too
 	encoder.SetIndent("", " ")
 	if err := encoder.Encode(document); err != nil {
 		return fmt.Errorf("write the document: %w", err)

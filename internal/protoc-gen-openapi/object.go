@@ -6,8 +6,7 @@ import (
 	"slices"
 )
 
-// object is a JSON object whose members keep their order: fields stand in the document as they
-// stand in the contract.
+// object is a JSON object whose members keep their order. So the document has the fields in the order of the contract.
 type object []member
 
 type member struct {
@@ -15,12 +14,12 @@ type member struct {
 	value any
 }
 
-// with returns o with one more member. It leaves o as it is.
+// with returns a copy of o with one more member.
 func (o object) with(key string, value any) object {
 	return append(slices.Clip(o), member{key, value})
 }
 
-// withText returns o with one more member, unless text is empty.
+// withText returns a copy of o with one more member. If text is empty, it returns o.
 func (o object) withText(key, text string) object {
 	if text == "" {
 		return o

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// requestID is the field that the Idempotency-Key header may stand for.
+// requestID is the field that the Idempotency-Key header can replace.
 const requestID = "request_id"
 
 // operation is one call with its HTTP binding.
@@ -42,7 +42,7 @@ func operationOf(method *protogen.Method) (*operation, error) {
 	case *annotations.HttpRule_Post:
 		o.verb, o.path = "post", pattern.Post
 	default:
-		return nil, fmt.Errorf("%s: the gateway knows GET and POST bindings only", method.Desc.FullName())
+		return nil, fmt.Errorf("%s: REST supports only GET and POST bindings", method.Desc.FullName())
 	}
 	for _, match := range pathField.FindAllStringSubmatch(o.path, -1) {
 		o.inPath = append(o.inPath, match[1])
@@ -53,7 +53,7 @@ func operationOf(method *protogen.Method) (*operation, error) {
 		}
 	}
 	if len(o.examples) == 0 {
-		return nil, fmt.Errorf("%s: examples.json has no example of it", o.name())
+		return nil, fmt.Errorf("%s: examples.json has no example of this call", o.name())
 	}
 	return o, nil
 }
@@ -85,7 +85,7 @@ func (d *document) operationObject(o *operation) object {
 	return described.with("responses", append(responses, d.errorResponses(o)...))
 }
 
-// parameters are the fields in the path and, of a GET, all others in the query.
+// parameters are the fields in the path and, for a GET, the other fields in the query.
 func (d *document) parameters(o *operation) []object {
 	var parameters []object
 	for _, field := range o.method.Input.Fields {
@@ -125,8 +125,8 @@ func (d *document) requestBody(o *operation) object {
 	return object{{"required", true}, {"content", content}}
 }
 
-// answerHeaders are the headers of an answer, without what HTTP has by itself. Only what a purchase
-// came to is recorded, and that has these statuses.
+// answerHeaders are the headers of an answer, without those of HTTP itself. Only the outcome of a purchase can be replayed,
+// and it always has one of these statuses.
 func answerHeaders(o *operation, status int) object {
 	headers := object{{"x-trace-id", ref("headers", "TraceID")}}
 	if o.isSale() && (status == 200 || status == 400 || status == 404 || status == 409) {
@@ -135,7 +135,7 @@ func answerHeaders(o *operation, status int) object {
 	return headers
 }
 
-// linksOf leads from a sale to the calls about what was sold.
+// linksOf are the links from a sale to the calls about the sold package.
 func linksOf(o *operation) object {
 	if !o.isSale() {
 		return nil
@@ -163,13 +163,13 @@ func jsonContent(schema, examples object) object {
 	return object{{"application/json", media}}
 }
 
-// isMarkedRequired reports whether google.api.field_behavior calls a field required.
+// isMarkedRequired reports whether google.api.field_behavior says that a field is required.
 func isMarkedRequired(field *protogen.Field) bool {
 	behaviors, _ := proto.GetExtension(field.Desc.Options(), annotations.E_FieldBehavior).([]annotations.FieldBehavior)
 	return slices.Contains(behaviors, annotations.FieldBehavior_REQUIRED)
 }
 
-// answeredIn adds the names of all messages that an answer can hold.
+// answeredIn adds to names the message and all messages that it can contain.
 func answeredIn(message *protogen.Message, names map[protoreflect.FullName]bool) {
 	if names[message.Desc.FullName()] {
 		return

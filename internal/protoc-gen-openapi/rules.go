@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// fieldRules are what the contract demands of a field of a request.
+// fieldRules are the contract's rules for a field of a request.
 type fieldRules struct {
 	*validate.FieldRules
 	required bool
@@ -25,8 +25,8 @@ func oneofIsRequired(oneof *protogen.Oneof) bool {
 	return rules.GetRequired()
 }
 
-// stringSchema has the rules that JSON Schema can say. A length in bytes is at least one in
-// characters; what only CEL can say stands in the comment.
+// stringSchema has the rules that JSON Schema can express. A limit in bytes becomes the same limit in characters, because
+// a text never has more characters than bytes. Rules in CEL are only in the comment.
 func stringSchema(field *protogen.Field, in direction) object {
 	schema := typed("string")
 	if in != request {
@@ -34,7 +34,7 @@ func stringSchema(field *protogen.Field, in direction) object {
 	}
 	rules := rulesOf(field)
 	text := rules.GetString()
-	// What is required is not empty, which most patterns say already.
+	// A required text must not be empty. Most patterns say that already.
 	if pattern := text.GetPattern(); rules.required && (pattern == "" || regexp.MustCompile(pattern).MatchString("")) {
 		schema = schema.with("minLength", 1)
 	}
@@ -50,8 +50,8 @@ func stringSchema(field *protogen.Field, in direction) object {
 	return schema.withText("pattern", portable.Replace(text.GetPattern()))
 }
 
-// portable says in every dialect what RE2 says in its own: Python, which strict validators are written
-// in, has no \p, and ECMAScript writes a code point as \u.
+// portable turns a pattern of RE2 into one that other dialects understand. Python, in which strict validators are written,
+// has no \p. ECMAScript writes a code point as \u.
 var portable = strings.NewReplacer(
 	`\p{Cc}`, `\x00-\x1f\x7f-\x9f`, `\p{Zl}\p{Zp}`, `\u2028\u2029`,
 	`\p{Z}`, ` \xa0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000`,
@@ -81,7 +81,7 @@ func int32Schema(field *protogen.Field, in direction) object {
 	return schema
 }
 
-// durationSchema tells how a duration is written. JSON Schema cannot bound it.
+// durationSchema describes the form of a duration. JSON Schema cannot express its limits.
 func durationSchema(field *protogen.Field, in direction) object {
 	sign := "-?"
 	if in == request && rulesOf(field).GetDuration().HasGte() && rulesOf(field).GetDuration().GetGte().AsDuration() >= 0 {

@@ -9,9 +9,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// direction tells what a message is part of. A request has rules and takes nothing unknown. An
-// answer has every field that is no message and not optional, set or not. An error's details have
-// only the fields that are set.
+// direction says what a message is part of. A request has rules and allows no unknown fields. A response always has every
+// field that is neither a message nor optional. The details of an error have only the fields that are set.
 type direction int
 
 const (
@@ -20,7 +19,7 @@ const (
 	detail
 )
 
-// schemaName is the component of a message: one that stands in requests and answers has two.
+// schemaName is the name of a message's schema. A message that is part of requests and answers has two schemas.
 func (d *document) schemaName(message *protogen.Message, in direction) string {
 	name := string(message.Desc.Name())
 	if in == request && !strings.HasSuffix(name, "Request") && d.answered[message.Desc.FullName()] {
@@ -29,17 +28,17 @@ func (d *document) schemaName(message *protogen.Message, in direction) string {
 	return name
 }
 
-// messageRef is a reference to a message's schema, which is added to the components if it is new.
+// messageRef is a reference to a message's schema. It adds the schema to the components if it is new.
 func (d *document) messageRef(message *protogen.Message, in direction) object {
 	name := d.schemaName(message, in)
 	if _, ok := d.schemas[name]; !ok {
-		d.schemas[name] = nil // being made
+		d.schemas[name] = nil // ends the recursion if the message contains itself
 		d.schemas[name] = d.messageSchema(message, in, nil)
 	}
 	return ref("schemas", name)
 }
 
-// messageSchema is the schema of a message, without the fields that stand in the path.
+// messageSchema is the schema of a message without the fields named in inPath.
 func (d *document) messageSchema(message *protogen.Message, in direction, inPath []string) object {
 	var required []string
 	properties := object{}
@@ -77,8 +76,8 @@ func alternatives(oneof *protogen.Oneof) []object {
 	return all
 }
 
-// isRequired reports whether a field is always there. The request id is not: a header may stand
-// for it, which a schema of the body cannot say.
+// isRequired reports whether a field is always there. The request id is not required in the body, because a header can
+// replace it.
 func isRequired(field *protogen.Field, in direction) bool {
 	switch in {
 	case request:
@@ -97,7 +96,7 @@ var alwaysInErrors = map[protoreflect.FullName]bool{
 	"gigagate.v1.FieldViolation.description": true,
 }
 
-// fieldSchema is the schema of a field with its description. In 3.1 a reference may have siblings.
+// fieldSchema is the schema of a field with its description. OpenAPI 3.1 allows a description next to a reference.
 func (d *document) fieldSchema(field *protogen.Field, in direction) object {
 	schema := d.valueSchema(field, in)
 	if field.Desc.IsList() {
@@ -117,7 +116,7 @@ func (d *document) valueSchema(field *protogen.Field, in direction) object {
 	case protoreflect.Int32Kind:
 		return int32Schema(field, in)
 	case protoreflect.Int64Kind:
-		// JSON numbers cannot hold them all.
+		// Not every int64 fits into a JSON number.
 		return typed("string").with("format", "int64").with("pattern", "^-?[0-9]+$")
 	case protoreflect.EnumKind:
 		return d.enumRef(field.Enum)
@@ -134,7 +133,7 @@ func (d *document) valueSchema(field *protogen.Field, in direction) object {
 	}
 }
 
-// enumRef is a reference to an enum's schema, which has no value that is never sent.
+// enumRef is a reference to an enum's schema. The schema leaves out values that are never sent.
 func (d *document) enumRef(enum *protogen.Enum) object {
 	name := string(enum.Desc.Name())
 	if _, ok := d.schemas[name]; !ok {

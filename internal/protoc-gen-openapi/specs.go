@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// spec is the contract's option gigagate.v1.error_spec of a reason, as far as the document tells of it.
+// spec is what the document needs from the contract's option gigagate.v1.error_spec of a reason.
 type spec struct {
 	number      protoreflect.EnumNumber
 	reason      string // without the enum's prefix
@@ -22,12 +22,12 @@ type spec struct {
 	status      int
 	effect      string
 	otherEffect string
-	delay       bool // whether the answer says how long to wait before the call is repeated
+	delay       bool // whether the answer says how long to wait before a retry
 	calls       []string
 }
 
-// optionOf is the option of an enum value, nil where it has none. It is read by the descriptors that the
-// compiler sent: this program cannot link the stubs, which the same run of buf makes.
+// optionOf is the option of an enum value, or nil if it has none. It is read with the descriptors that the compiler sent.
+// This program cannot link the stubs, because the same run of buf generates them.
 func optionOf(types *dynamicpb.Types, value *protogen.EnumValue) (protoreflect.Message, error) {
 	option, err := types.FindExtensionByName("gigagate.v1.error_spec")
 	if err != nil {
@@ -85,7 +85,7 @@ func (d *document) readSpecs(enum *protogen.Enum, types *dynamicpb.Types) error 
 	return nil
 }
 
-// checkCalls fails where a spec names a call that is none.
+// checkCalls returns an error if a spec names a call that does not exist.
 func checkCalls(specs []spec, services []*protogen.Service) error {
 	known := map[string]bool{"*": true}
 	for _, service := range services {

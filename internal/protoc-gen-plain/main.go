@@ -1,8 +1,8 @@
-// Command protoc-gen-plain is a Protobuf compiler plugin whose output is Protobuf again.
+// Command protoc-gen-plain is a Protobuf compiler plugin that writes .proto files.
 //
-// Together with buf's exclude_types it writes gen/proto: the contract without the annotations that
-// only the gateway reads. Callers in any language generate their stubs from it with their own
-// compiler, and need neither Go nor the annotations' packages.
+// Together with buf's exclude_types it writes gen/proto. That is the contract without the annotations that only the
+// gateway reads. Callers generate their stubs from it with their own compiler. They need neither Go nor the packages of
+// the annotations.
 package main
 
 import (

@@ -1,11 +1,9 @@
-// Command protodeps makes the contract's third-party imports available without the Buf Schema
-// Registry.
+// Command protodeps writes the .proto files of third parties that the contract imports, without the Buf Schema Registry.
 //
-// Without arguments it writes the third-party .proto files that proto/ imports to .protodeps/,
-// printed from the descriptors inside the Go packages that go.mod pins, so the contract and the
-// code that links it cannot disagree.
+// Without arguments it writes the files to .protodeps/. It prints them from the descriptors in the Go packages that
+// go.mod pins. So the contract and the code that links it use the same versions.
 //
-// With -against REF it compares proto/ with the same folder at a git ref, by way of buf breaking.
+// With -against REF it also compares proto/ with proto/ at a git ref, with buf breaking.
 package main
 
 import (
@@ -31,7 +29,7 @@ import (
 //go:generate go run . -root ../..
 //go:generate go -C ../.. tool buf generate
 
-// roots are the files that the contract imports; what they import follows them.
+// roots are the files that the contract imports. The files that they import are found from them.
 var roots = []protoreflect.FileDescriptor{
 	validate.File_buf_validate_validate_proto,
 	annotations.File_google_api_annotations_proto,
@@ -65,7 +63,7 @@ func run(root, against string) error {
 	return breaking(against)
 }
 
-// writeDeps prints every root, and all it imports, below dir.
+// writeDeps writes every root and all its imports below dir. It removes everything else from dir.
 func writeDeps(dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
@@ -74,7 +72,7 @@ func writeDeps(dir string) error {
 	done := map[string]bool{}
 	var visit func(protoreflect.FileDescriptor) error
 	visit = func(file protoreflect.FileDescriptor) error {
-		// buf brings google/protobuf/*.proto along.
+		// buf already has google/protobuf/*.proto.
 		if done[file.Path()] || strings.HasPrefix(file.Path(), "google/protobuf/") {
 			return nil
 		}
@@ -102,8 +100,8 @@ func writeDeps(dir string) error {
 	return nil
 }
 
-// breaking runs buf breaking against proto/ as it stood at ref. A plain `--against .git#ref=…`
-// cannot do it, because .protodeps/ is not in git.
+// breaking runs buf breaking against proto/ at a git ref. A plain `--against .git#ref=…` does not work, because
+// .protodeps/ is not in git.
 func breaking(ref string) error {
 	base, err := os.MkdirTemp("", "protodeps-")
 	if err != nil {
@@ -128,7 +126,7 @@ func breaking(ref string) error {
 	return buf.Run()
 }
 
-// untar unpacks files and folders below dir; os.Root keeps any name inside it.
+// untar unpacks the files and folders of an archive below dir. A name that leads out of dir is an error of os.Root.
 func untar(dir string, archive []byte) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// files reads every file below dir.
+// files returns the text of every file below dir, by its path from dir.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -31,8 +31,8 @@ func files(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// What is printed is all that the contract imports and those files import in turn, the same every
-// time, and nothing of an earlier time stays.
+// writeDeps writes all files that the contract imports, and their imports. It writes the same every time, and no file of an
+// earlier run is left.
 func TestWriteDepsPrintsWhatIsImported(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), depsDir)

@@ -17,8 +17,8 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// contract is what the page tells, in the order of the files and their declarations. Files with a
-// service come first, since requests are what people look for.
+// contract is the content of the page, in the order of the files and their declarations. Files with a service come first,
+// because people look for requests.
 type contract struct {
 	Services []service
 	Messages []message
@@ -56,20 +56,20 @@ type enum struct {
 type value struct {
 	Name, Comment string
 	Number        int
-	Error         *answer // of an ErrorReason
+	Error         *answer // only for an ErrorReason
 }
 
-// answer is what the gateway answers with an error's reason: the option error_spec.
+// answer is what the gateway answers with a reason. It comes from the option error_spec.
 type answer struct {
 	Reason   string // without the enum's prefix
 	Code     string
 	Status   int32
-	Effect   string // with what else it can be
-	Pause    string // "" where there is none
+	Effect   string // in Markdown, with the other effects that it can have
+	Pause    string // "" if there is none
 	Sentence string
 }
 
-// Answers are the errors of the contract.
+// Answers are the answers of all error reasons.
 func (c contract) Answers() []answer {
 	var answers []answer
 	for _, e := range c.Enums {
@@ -82,7 +82,7 @@ func (c contract) Answers() []answer {
 	return answers
 }
 
-// HasAnswers reports whether it is the enum of the errors' reasons.
+// HasAnswers reports whether e is the enum of the error reasons.
 func (e enum) HasAnswers() bool {
 	return slices.ContainsFunc(e.Values, func(v value) bool { return v.Error != nil })
 }
@@ -98,7 +98,7 @@ func describe(files linker.Files) contract {
 		}
 		for m := range all(file.Messages()) {
 			if isOption(m, file) {
-				continue // callers do not have it
+				continue // the callers' copies of the contract do not have it
 			}
 			described := message{Name: string(m.Name()), Comment: comment(m)}
 			for f := range all(m.Fields()) {
@@ -159,7 +159,7 @@ func describeService(s protoreflect.ServiceDescriptor) service {
 	return described
 }
 
-// binding is the method and the path of the REST gateway.
+// binding is the HTTP method and the path of a call, or "" if it has none.
 func binding(m protoreflect.MethodDescriptor) string {
 	rule := extension(m.Options(), &descriptorpb.MethodOptions{}, annotations.E_Http)
 	if rule == nil {
@@ -192,7 +192,7 @@ func describeField(f protoreflect.FieldDescriptor) field {
 	return described
 }
 
-// rulesOf tells validation rules as "name value", those of a type (string, int32) like all others.
+// rulesOf lists validation rules as "name value". The rules of a type, such as string, are listed like all others.
 func rulesOf(rules protoreflect.Message) (told []string) {
 	rules.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
@@ -219,8 +219,8 @@ func rulesOf(rules protoreflect.Message) (told []string) {
 	return told
 }
 
-// extension is an option's extension, nil where it is not set. The compiler keeps options by
-// descriptors of its own, so they are read anew into those that this program links.
+// extension is the value of an extension in options, or nil if it is not set. The compiler reads options with its own
+// descriptors. So they are decoded again into the types that this program links.
 func extension(options protoreflect.ProtoMessage, into proto.Message, extension protoreflect.ExtensionType) protoreflect.ProtoMessage {
 	text, err := proto.Marshal(options)
 	if err != nil || proto.Unmarshal(text, into) != nil || !proto.HasExtension(into, extension) {
@@ -230,7 +230,7 @@ func extension(options protoreflect.ProtoMessage, into proto.Message, extension 
 	return message
 }
 
-// typeOf names a field's type, with a link to what the page describes.
+// typeOf is the name of a field's type, with a link if the page describes it.
 func typeOf(f protoreflect.FieldDescriptor) string {
 	name := f.Kind().String()
 	var described protoreflect.Descriptor

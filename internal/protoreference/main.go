@@ -1,7 +1,7 @@
 // Command protoreference writes docs/reference.md, the contract's reference, and the README's table of
 // errors, from proto/ and its comments.
 //
-// It compiles the files itself, against the descriptors that its own imports link, so it needs no buf.
+// It compiles the files itself, with the descriptors that its own imports link. So it does not need buf.
 package main
 
 import (
@@ -29,10 +29,10 @@ var page string
 
 const output = "docs/reference.md"
 
-// pages are what is written: each from the contract and the page as it was.
+// pages are the pages that are written. Each function makes the new page from the contract and the old page.
 var pages = map[string]func(contract, []byte) ([]byte, error){output: reference, "README.md": withErrors}
 
-// The table of errors stands between these lines of the README.
+// The README's table of errors is between these lines.
 const (
 	tableStart = "<!-- generated: errors -->\n"
 	tableEnd   = "<!-- end of errors -->\n"
@@ -85,7 +85,7 @@ func withErrors(c contract, page []byte) ([]byte, error) {
 	return []byte(before + tableStart + table.String() + tableEnd + after), nil
 }
 
-// reference is the page for the contract. It takes nothing from the old one.
+// reference is the reference page of the contract. It ignores the old page.
 func reference(c contract, _ []byte) ([]byte, error) {
 	tmpl, err := template.New(output).Funcs(template.FuncMap{"prose": prose, "cell": cell, "short": short, "anchor": strings.ToLower}).Parse(page)
 	if err != nil {
@@ -98,7 +98,7 @@ func reference(c contract, _ []byte) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// compile compiles the contract's files below folder, in the order of their names.
+// compile compiles the contract's files below folder, sorted by name.
 func compile(ctx context.Context, folder string) (linker.Files, error) {
 	matches, err := filepath.Glob(filepath.Join(folder, "gigagate", "v1", "*.proto"))
 	if err != nil {
@@ -123,8 +123,8 @@ func compile(ctx context.Context, folder string) (linker.Files, error) {
 	return compiler.Compile(ctx, names...)
 }
 
-// linked finds what this program links: the packages that describe.go imports for their options,
-// and the types of Protobuf itself.
+// linked finds a file among those that this program links. These are the packages of the options, which describe.go
+// imports, and the types of Protobuf itself.
 func linked(path string) (protocompile.SearchResult, error) {
 	file, err := protoregistry.GlobalFiles.FindFileByPath(path)
 	return protocompile.SearchResult{Desc: file}, err

@@ -19,7 +19,7 @@ func contractIn(t *testing.T, folder string) contract {
 	return describe(files)
 }
 
-// TestPagesAreCurrent keeps the pages what the contract says.
+// TestPagesAreCurrent fails if a page was not generated from the current contract.
 func TestPagesAreCurrent(t *testing.T) {
 	t.Parallel()
 	c := contractIn(t, root)
@@ -38,7 +38,8 @@ func TestPagesAreCurrent(t *testing.T) {
 	}
 }
 
-// TestTableOfErrorsIsReplaced: what stands around it stays, and a page without a place for it is an error.
+// TestTableOfErrorsIsReplaced checks that the text around the table stays. A page without a place for the table is an
+// error.
 func TestTableOfErrorsIsReplaced(t *testing.T) {
 	t.Parallel()
 	c := contract{Enums: []enum{{Values: []value{{Name: "A_UNSPECIFIED"}, {Error: &answer{
@@ -51,11 +52,11 @@ func TestTableOfErrorsIsReplaced(t *testing.T) {
 		t.Errorf("%v: %s", err, page)
 	}
 	if _, err := withErrors(c, []byte("before\n"+tableStart)); err == nil {
-		t.Error("no end, and no error")
+		t.Error("the end of the table is missing, and there is no error")
 	}
 }
 
-// TestReferenceTells one of each kind of fact, from a contract that has them all.
+// TestReferenceTells checks that the page has one fact of each kind, from a contract that has them all.
 func TestReferenceTells(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -88,7 +89,7 @@ func TestReferenceTells(t *testing.T) {
 		}
 	}
 	if strings.Contains(string(page), "ErrorSpec") {
-		t.Error("an option's message is told")
+		t.Error("the page has the message of an option")
 	}
 	if t.Failed() {
 		t.Logf("%s", page)

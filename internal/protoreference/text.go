@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// descriptors is any of protoreflect's lists.
+// descriptors is any list of descriptors in protoreflect.
 type descriptors[D any] interface {
 	Len() int
 	Get(i int) D
@@ -21,7 +21,7 @@ func all[D any](list descriptors[D]) iter.Seq[D] {
 	}
 }
 
-// prose is a comment as Markdown, one line a paragraph. What Markdown would take for HTML is text.
+// prose is a comment as Markdown, with one line for each paragraph. It escapes HTML.
 func prose(comment string) string {
 	var paragraphs []string
 	for paragraph := range strings.SplitSeq(comment, "\n\n") {
@@ -30,7 +30,7 @@ func prose(comment string) string {
 	return strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(strings.Join(paragraphs, "\n\n"))
 }
 
-// cell is Markdown for a table's cell. A bar would end the cell, also inside of code.
+// cell is text for a cell of a Markdown table. It escapes bars, because a bar ends the cell even inside code.
 func cell(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, "\n\n", "<br>"), "|", `\|`)
 }

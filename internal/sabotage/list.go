@@ -1,17 +1,17 @@
 package main
 
-// sabotage is a safety rule, what is left without it, and the test that notices.
+// sabotage is the removal of a safety rule, with the test that must fail then.
 type sabotage struct {
 	name  string
 	edits []edit
-	pkg   string // of the test
-	test  string // as go test -run takes it
+	pkg   string // package of the test
+	test  string // the argument of go test -run
 }
 
 type edit struct {
-	file    string // from the module's root
-	rule    string // stands in the file once
-	without string
+	file    string // path from the module's root
+	rule    string // text that must be in the file exactly once
+	without string // text that replaces it
 }
 
 const (
@@ -22,7 +22,7 @@ const (
 	program    = "./cmd/gigagate"
 )
 
-// sabotages are the rules in the order of a purchase's life.
+// sabotages are ordered like the steps of a purchase.
 var sabotages = []sabotage{
 	// Which send may follow which.
 	{"a lost send may be sent again", []edit{{

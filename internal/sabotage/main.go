@@ -1,11 +1,11 @@
-// Command sabotage removes the rules that keep purchases from being made twice or misreported, one at
-// a time, and expects a test to fail each time. The working tree is not touched: the changed files
-// are laid over it (go test -overlay). Run it from anywhere inside of the module:
+// Command sabotage checks that tests protect the safety rules. These rules prevent double purchases, wrong answers and
+// leaked secrets. The command removes one rule at a time and expects a test to fail. It does not touch the working
+// tree: it passes the changed files to go test with -overlay. Run it from anywhere in the module:
 //
-//	go run ./internal/sabotage            all of them
+//	go run ./internal/sabotage            all sabotages
 //	go run ./internal/sabotage witness    those whose name contains "witness"
 //
-// It exits with an error if a removal is missed, or if the text to remove is not there any more.
+// It exits with status 1 if no test fails for a removed rule, or if the text of a rule is not in its file exactly once.
 package main
 
 import (
@@ -30,11 +30,11 @@ func main() {
 	}
 	if err := run(ctx, wanted); err != nil {
 		fmt.Fprintln(os.Stderr, "sabotage:", err)
-		os.Exit(1) //nolint:gocritic // nothing is left to stop
+		os.Exit(1) //nolint:gocritic // the process ends, so stop need not run
 	}
 }
 
-// run tries every sabotage whose name contains wanted.
+// run tries every sabotage whose name contains wanted. It returns an error if one is missed.
 func run(ctx context.Context, wanted string) error {
 	root, err := moduleRoot(ctx)
 	if err != nil {
@@ -59,7 +59,7 @@ func run(ctx context.Context, wanted string) error {
 	}
 	fmt.Fprintf(os.Stdout, "%d caught, %d missed\n", caught, missed)
 	if missed > 0 {
-		return errors.New("a safety rule can be removed without a test noticing")
+		return errors.New("no test fails when a safety rule is removed")
 	}
 	return nil
 }
@@ -67,12 +67,13 @@ func run(ctx context.Context, wanted string) error {
 func moduleRoot(ctx context.Context) (string, error) {
 	file, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
-		return "", fmt.Errorf("where is the module: %w", err)
+		return "", fmt.Errorf("find the module: %w", err)
 	}
 	return filepath.Dir(strings.TrimSpace(string(file))), nil
 }
 
-// try removes the rule and runs the test that should notice.
+// try removes the rule and runs the test that should fail. The result is "caught" or "MISSED". It returns an error if
+// the test does not exist or the changed code does not compile.
 func (s sabotage) try(ctx context.Context, root string) (string, error) {
 	changed, err := s.changed(root)
 	if err != nil {
@@ -114,7 +115,7 @@ func (s sabotage) try(ctx context.Context, root string) (string, error) {
 	return "caught", nil
 }
 
-// changed is the text of each file without the rule.
+// changed returns the text of each changed file without the rule, by its path from the module's root.
 func (s sabotage) changed(root string) (map[string]string, error) {
 	texts := map[string]string{}
 	for _, e := range s.edits {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestTheListFitsTheCode: every rule on the list is where the list says, once. Whether a test notices
-// its removal takes minutes, and is what the command is for.
+// TestTheListFitsTheCode checks that the text of every rule is in its file exactly once. It does not check that a test
+// notices the removal: that takes minutes, and the command does it.
 func TestTheListFitsTheCode(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}

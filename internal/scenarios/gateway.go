@@ -17,8 +17,7 @@ import (
 	"time"
 )
 
-// gateway is a gigagate with a sandbox of its own: one for each language, so that each finds the
-// same world.
+// gateway is a running gigagate with its own sandbox. Each language has one, so that all start from the same state.
 type gateway struct {
 	command *exec.Cmd
 	log     *bytes.Buffer
@@ -28,14 +27,14 @@ type gateway struct {
 	http                *http.Client
 }
 
-// startWithin bounds the start of a gateway, and stopWithin its end.
+// startWithin is how long a gateway may take to start, and stopWithin how long to stop.
 const (
 	startWithin = 60 * time.Second
 	stopWithin  = 30 * time.Second
 )
 
-// startGateway starts the binary with a journal in folder. Its times are short: an absence counts
-// about 15 s after the attempt, of which 10 s are the life of a permit to send.
+// startGateway starts the binary with a journal in folder. Its times are short: an absence is believed about 15 s after
+// the attempt. 10 s of these are the life of a permit to send.
 func startGateway(ctx context.Context, binary, folder string) (*gateway, error) {
 	g := &gateway{log: &bytes.Buffer{}, read: make(chan struct{}), http: &http.Client{Timeout: time.Minute}}
 	g.command = exec.CommandContext(ctx, binary, "serve", "--sandbox", //nolint:gosec // what was just built
@@ -63,7 +62,7 @@ func startGateway(ctx context.Context, binary, folder string) (*gateway, error) 
 	select {
 	case err = <-greeted:
 	case <-timer.C:
-		err = errors.New("it does not say where it listens")
+		err = errors.New("it did not print its addresses in time")
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the gateway: %w", err), g.stop())
@@ -85,17 +84,17 @@ func (g *gateway) readGreeting(out io.Reader) error {
 			g.grpc = match[2]
 		case "REST":
 			g.rest = "http://" + match[2]
-		case "sandbox": // the last of them
+		case "sandbox": // the last address
 			g.sandbox = "http://" + match[2]
 			return nil
 		}
 	}
-	return errors.Join(errors.New("its output ended before it said where it listens"), lines.Err())
+	return errors.Join(errors.New("its output ended before it printed all addresses"), lines.Err())
 }
 
-// stop drains the gateway and waits for its end.
+// stop drains the gateway and waits until it has ended.
 func (g *gateway) stop() error {
-	_ = g.command.Process.Signal(syscall.SIGTERM) // it may have ended
+	_ = g.command.Process.Signal(syscall.SIGTERM) // fails if it has ended
 	kill := time.AfterFunc(stopWithin, func() { _ = g.command.Process.Kill() })
 	defer kill.Stop()
 	<-g.read
@@ -105,7 +104,8 @@ func (g *gateway) stop() error {
 	return nil
 }
 
-// control calls the sandbox's control API; call is method and path.
+// control calls the sandbox's control API. call is the method and the path, separated by a space. It returns the decoded
+// JSON of the answer.
 func (g *gateway) control(ctx context.Context, call string, body map[string]any) (any, error) {
 	method, path, _ := strings.Cut(call, " ")
 	var content io.Reader = http.NoBody

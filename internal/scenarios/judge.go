@@ -19,11 +19,11 @@ import (
 	"gigagate.internal/internal/scenarios/protocol"
 )
 
-// contract is the package that the names of calls leave out.
+// contract is the package of the calls. Scenarios name calls without it.
 const contract = "gigagate.v1."
 
-// normalised reads an answer by the contract and writes it in one way, defaults included, so that
-// languages may print the same message differently.
+// normalised reads an answer as the contract's message and writes it in one form, with default values. So each language
+// may print the same message in its own way.
 func normalised(method string, answer protocol.Answer) (map[string]any, error) {
 	if answer.Error == nil {
 		message, err := responseOf(method)
@@ -43,7 +43,7 @@ func normalised(method string, answer protocol.Answer) (map[string]any, error) {
 	if text := string(answer.Error.Outcome); text != "" && text != "null" {
 		outcome, err := canonical(answer.Error.Outcome, &gigagatev1.Outcome{})
 		if err != nil {
-			return nil, fmt.Errorf("the outcome is no Outcome: %w", err)
+			return nil, fmt.Errorf("the outcome is not an Outcome message: %w", err)
 		}
 		told["outcome"] = outcome
 	}
@@ -75,9 +75,9 @@ func canonical(text []byte, into proto.Message) (any, error) {
 	return value, json.Unmarshal(written, &value)
 }
 
-// differences says where got is not what want says. An object wants its members and allows others,
-// a list wants as many elements; null wants nothing to be there, "*" something, and "/…/" a text
-// that matches.
+// differences lists where got does not match want. An object needs the members of want and may have others. A list needs
+// the same number of elements. null means that there must be no value, "*" any value, and "/…/" a text that matches the
+// regular expression.
 func differences(path string, want, got any) []string {
 	differs := func() []string { return []string{fmt.Sprintf("%s: want %s, got %s", path, inJSON(want), inJSON(got))} }
 	switch want := want.(type) {
@@ -125,7 +125,7 @@ func differences(path string, want, got any) []string {
 	return nil
 }
 
-// patternIn finds the regular expression in "/…/".
+// patternIn returns the regular expression in "/…/". It reports false if want has another form.
 func patternIn(want string) (string, bool) {
 	if len(want) < 2 || !strings.HasPrefix(want, "/") || !strings.HasSuffix(want, "/") {
 		return "", false
@@ -133,7 +133,7 @@ func patternIn(want string) (string, bool) {
 	return want[1 : len(want)-1], true
 }
 
-// inJSON is for people: < and > stay what they are.
+// inJSON writes a value as JSON for people. It does not escape < and >.
 func inJSON(value any) string {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// language is a client program, and how it comes about. The word {work} in a command stands for a
-// folder that is removed in the end.
+// language is the client program of a language, and how to build and run it. In a command, {work} is replaced by a
+// temporary folder, which is removed at the end.
 type language struct {
 	name    string
-	tools   []string   // programs that have to be in PATH
+	tools   []string   // programs that must be in PATH
 	folder  string     // where the commands run, from the repository's root
-	prepare [][]string // commands that make the client program
+	prepare [][]string // commands that build the client program
 	program []string   // the command that runs it; the gateway's address is appended
-	rest    bool       // it is given the base URL of REST, not the address of gRPC
+	rest    bool       // whether that address is the base URL of REST instead of the address of gRPC
 }
 
-// languages are all that the contract has stubs for, and plain HTTP. The first one that runs is what
-// the others are compared with.
+// languages are all languages that the contract has stubs for, and plain HTTP. The others are compared with the first one
+// that runs.
 var languages = []language{
 	{
 		name:    "go",
@@ -68,7 +68,7 @@ var languages = []language{
 	},
 }
 
-// missing says what this machine lacks for a language, nothing if it lacks nothing.
+// missing says what this machine lacks for a language. It is empty if nothing is missing.
 func (l language) missing(root string) string {
 	for _, tool := range l.tools {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -81,7 +81,7 @@ func (l language) missing(root string) string {
 	return ""
 }
 
-// build makes the client program.
+// build builds the client program.
 func (l language) build(ctx context.Context, root, work string) error {
 	for _, line := range l.prepare {
 		if err := execute(ctx, filepath.Join(root, l.folder), in(work, line)); err != nil {
@@ -100,7 +100,7 @@ func (l language) start(ctx context.Context, root, work string, g *gateway) (*pr
 	return startProgram(ctx, filepath.Join(root, l.folder), in(work, l.program), address)
 }
 
-// in puts the folder work into a command.
+// in replaces {work} in a command by the folder work.
 func in(work string, line []string) []string {
 	filled := make([]string, len(line))
 	for i, word := range line {
@@ -109,7 +109,7 @@ func in(work string, line []string) []string {
 	return filled
 }
 
-// execute runs a command, whose output is told only if it fails.
+// execute runs a command. If it fails, the error contains the command's output.
 func execute(ctx context.Context, folder string, line []string) error {
 	command := exec.CommandContext(ctx, line[0], line[1:]...) //nolint:gosec // the table of languages
 	command.Dir = folder

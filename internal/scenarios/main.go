@@ -1,7 +1,7 @@
-// Command scenarios plays the scenarios of proto/scenarios through a client program in every
-// language that the contract has stubs for, each against a gateway with a sandbox of its own. All
-// have to see what the scenarios expect, and the same as each other; the sandbox's ledger has to
-// agree with what they were told.
+// Command scenarios plays the scenarios of proto/scenarios in every language that the contract has stubs for, and over
+// plain HTTP. Each language has a client program, and a gateway with its own sandbox. It checks three things: all
+// programs get the answers that the scenarios expect, they all get the same answers, and the sandbox's ledger agrees
+// with the answers.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 func main() {
 	var c config
 	flag.StringVar(&c.root, "root", ".", "the repository's root")
-	only := flag.String("only", "", "play these languages alone, separated by commas")
+	only := flag.String("only", "", "play only these languages, separated by commas")
 	require := flag.String("require", "", "fail if one of these languages cannot be played here, separated by commas, or all")
 	flag.Parse()
 	c.scenarios = filepath.Join(c.root, "proto", "scenarios")
@@ -48,8 +48,7 @@ type config struct {
 	only, require   []string
 }
 
-// run plays every scenario in every language, and prints a table. Its error says that something
-// failed.
+// run plays every scenario in every language and prints a table. It returns an error if anything failed.
 func run(ctx context.Context, c config, out io.Writer) error {
 	var err error
 	if c.root, err = filepath.Abs(c.root); err != nil {
@@ -76,7 +75,8 @@ func run(ctx context.Context, c config, out io.Writer) error {
 	for i, language := range chosen {
 		columns[i] = &column{language: language, err: language.build(ctx, c.root, work)}
 	}
-	// Most of a scenario is waiting. What is built beside it would delay answers past their deadlines.
+	// The languages play at the same time, because a scenario mostly waits. Everything is built before, because a build
+	// at the same time would delay answers past their deadlines.
 	var playing sync.WaitGroup
 	for _, column := range columns {
 		if column.err == nil {
@@ -90,11 +90,12 @@ func run(ctx context.Context, c config, out io.Writer) error {
 	return report(out, columns, scenarios)
 }
 
-// choose picks the languages that are asked for and can be played.
+// choose picks the languages that are wanted and can be played here. It returns an error if a required one cannot, or if
+// none is left.
 func (c config) choose(out io.Writer) ([]language, error) {
 	for _, name := range slices.Concat(c.only, c.require) {
 		if name != "all" && !slices.ContainsFunc(languages, func(l language) bool { return l.name == name }) {
-			return nil, fmt.Errorf("there is no language %s", name)
+			return nil, fmt.Errorf("there is no language called %s", name)
 		}
 	}
 	var chosen []language
@@ -118,12 +119,12 @@ func (c config) choose(out io.Writer) ([]language, error) {
 	return chosen, nil
 }
 
-// column is one language and what became of the scenarios in it.
+// column is one language with the results of its scenarios.
 type column struct {
 	language language
 	results  []result
 	heard    []told
-	err      error // it could not be played to the end
+	err      error // why it could not be played to the end
 }
 
 // play plays every scenario and checks the ledger.
@@ -155,7 +156,7 @@ func (c *column) play(ctx context.Context, root, work, gigagate string, scenario
 	c.took(ledgerRow, func() ([]string, error) { return p.checkLedger(ctx) })
 }
 
-// took keeps what became of one row of the table.
+// took runs one row of the table and keeps its result and its time.
 func (c *column) took(name string, what func() ([]string, error)) {
 	began := time.Now()
 	problems, err := what()
@@ -166,7 +167,7 @@ func (c *column) took(name string, what func() ([]string, error)) {
 	c.results = append(c.results, result{scenario: name, took: time.Since(began), problems: problems})
 }
 
-// compare holds the answers against those of the first language, where both passed.
+// compare compares the answers with those of the first language, in the scenarios that both passed.
 func (c *column) compare(first *column) {
 	if c.err != nil || first.err != nil {
 		return

@@ -21,21 +21,21 @@ type told struct {
 	answer   map[string]any
 }
 
-// result is what became of one scenario in one language.
+// result is the result of one scenario in one language.
 type result struct {
 	scenario string
 	took     time.Duration
-	problems []string // none: it passed
+	problems []string // empty if it passed
 }
 
-// play is the scenarios of one language, played against a gateway of its own.
+// play plays the scenarios of one language against its own gateway.
 type play struct {
 	gateway *gateway
 	program *program
 	heard   []told
 }
 
-// scenario plays one scenario to its first problem.
+// scenario plays one scenario until its first problem. It returns an error only if no further scenario can be played.
 func (p *play) scenario(ctx context.Context, s scenario) (problems []string, err error) {
 	if _, err := p.gateway.control(ctx, "DELETE /_sandbox/faults", nil); err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (p *play) call(scenario string, s step, known variables) (any, error) {
 // ledgerRow is the name of the last row of the table.
 const ledgerRow = "ledger"
 
-// checkLedger compares what the answers said with what the sandbox truly sold.
+// checkLedger compares the answers with what the sandbox really sold.
 func (p *play) checkLedger(ctx context.Context) ([]string, error) {
 	truth, err := p.gateway.control(ctx, "GET /_sandbox/ledger", nil)
 	if err != nil {
@@ -128,13 +128,13 @@ func (p *play) checkLedger(ctx context.Context) ([]string, error) {
 	return judgeLedger(p.heard, truth), nil
 }
 
-// judgeLedger holds every request id to at most one sale, to exactly the one it was told of, and to
-// none where it was told of none.
+// judgeLedger compares the answers with the ledger. Every request id may have at most one sale. If its last answer names a
+// sale, it must have exactly that one. If the answer says that nothing was bought, it must have none.
 func judgeLedger(heard []told, truth any) []string {
 	sold := map[string][]string{} // purchase id: uids of the packages sold
 	sales, _ := at(truth, "sales").([]any)
 	for _, sale := range sales {
-		// The contract: the purchase's id stands behind "gg" as the first word of the metatag.
+		// The first word of the metatag is "gg" and the purchase's id, as the contract says.
 		metatag, _ := at(sale, "metatag").(string)
 		token, _, _ := strings.Cut(metatag, " ")
 		id := strings.TrimPrefix(token, "gg")
@@ -143,8 +143,8 @@ func judgeLedger(heard []told, truth any) []string {
 	}
 	var problems []string
 	complain := func(format string, values ...any) { problems = append(problems, fmt.Sprintf(format, values...)) }
-	last := map[string]told{}    // request id: the newest answer that spoke of its purchase
-	owner := map[string]string{} // purchase id: the request id that was told of it
+	last := map[string]told{}    // request id: the newest answer that named a purchase
+	owner := map[string]string{} // purchase id: the request id whose answer named it
 	for _, call := range heard {
 		requestID, _ := call.request["requestId"].(string)
 		if !slices.Contains([]string{contract + "ActivationService/Register", contract + "ActivationService/TopUp"}, call.method) {
@@ -184,7 +184,7 @@ func judgeLedger(heard []told, truth any) []string {
 	return problems
 }
 
-// purchaseOf is the id of the purchase that an answer speaks of.
+// purchaseOf is the purchase id in an answer, or "" if there is none.
 func purchaseOf(answer map[string]any) string {
 	for _, path := range []string{"response.purchaseId", "error.outcome.purchaseId"} {
 		if id, ok := at(answer, path).(string); ok && id != "" {

@@ -14,7 +14,7 @@ import (
 	"gigagate.internal/internal/scenarios/protocol"
 )
 
-// program is a client program of one language, which makes the calls it is told to make.
+// program is the running client program of one language. It makes the calls that it is asked to make.
 type program struct {
 	command *exec.Cmd
 	in      io.WriteCloser
@@ -22,10 +22,10 @@ type program struct {
 	log     *bytes.Buffer
 }
 
-// answerWithin bounds the wait for one answer: the longest call, and the start of a program.
+// answerWithin is the longest wait for one answer. It includes the start of the program.
 const answerWithin = 2 * time.Minute
 
-// startProgram starts a client program in folder, which is given the gateway's address.
+// startProgram starts a client program in folder. Its last argument is the gateway's address.
 func startProgram(ctx context.Context, folder string, line []string, address string) (*program, error) {
 	p := &program{lines: make(chan string), log: &bytes.Buffer{}}
 	p.command = exec.CommandContext(ctx, line[0], append(line[1:len(line):len(line)], address)...) //nolint:gosec // the table of languages
@@ -54,7 +54,7 @@ func (p *program) read(lines *bufio.Scanner) {
 	}
 }
 
-// ask has the program make one call.
+// ask lets the program make one call. After a *brokenProgramError the program cannot make another call.
 func (p *program) ask(request protocol.Request) (answer protocol.Answer, err error) {
 	text, err := json.Marshal(request)
 	if err != nil {
@@ -85,15 +85,15 @@ func (p *program) broken(how string) error {
 	return &brokenProgramError{how: how}
 }
 
-// brokenProgramError ends the scenarios of a language: no call after it can succeed.
+// brokenProgramError ends the scenarios of a language, because no further call can succeed.
 type brokenProgramError struct{ how string }
 
 func (b *brokenProgramError) Error() string { return "the client program " + b.how }
 
-// stop ends the program by the end of its input, and judges how it ends.
+// stop ends the program by closing its input. It returns an error if the program wrote anything more or failed.
 func (p *program) stop() error {
 	var complaint error
-	_ = p.in.Close() // it may have ended
+	_ = p.in.Close() // fails if the program has ended
 	kill := time.AfterFunc(stopWithin, func() { _ = p.command.Process.Kill() })
 	defer kill.Stop()
 	for line := range p.lines {

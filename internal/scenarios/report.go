@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// report prints what failed, and a table of scenarios and languages.
+// report prints what failed, and a table of scenarios and languages. It returns an error if anything failed.
 func report(out io.Writer, columns []*column, scenarios []scenario) error {
 	failed := false
 	for _, column := range columns {
@@ -46,12 +46,12 @@ func report(out io.Writer, columns []*column, scenarios []scenario) error {
 		return err
 	}
 	if failed {
-		return errors.New("not every language sees what the scenarios say")
+		return errors.New("not every language got the answers that the scenarios expect")
 	}
 	return nil
 }
 
-// cell is the table's word on one row: the scenarios in their order, and the ledger.
+// cell is the text of one row in the table. The rows are the scenarios in order, then the ledger.
 func (c *column) cell(row int) string {
 	switch {
 	case row >= len(c.results):

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// scenario is one file of proto/scenarios, whose README describes the format.
+// scenario is one file of proto/scenarios. The README there describes the format.
 type scenario struct {
-	name  string // of the file, without .json
+	name  string // the file's name without .json
 	About string `json:"about"`
 	Steps []step `json:"steps"`
 }
@@ -40,7 +40,7 @@ func (s step) String() string {
 	return s.Call
 }
 
-// readScenarios reads every scenario of a folder, in the order of their names.
+// readScenarios reads every scenario of a folder, sorted by name. It returns an error if there is none.
 func readScenarios(folder string) ([]scenario, error) {
 	paths, err := filepath.Glob(filepath.Join(folder, "*.json"))
 	if err != nil {
@@ -66,19 +66,19 @@ func readScenarios(folder string) ([]scenario, error) {
 	return all, nil
 }
 
-// check refuses what would be silently without effect.
+// check refuses fields that would silently have no effect.
 func (s scenario) check() error {
 	if s.About == "" || len(s.Steps) == 0 {
-		return errors.New("a scenario says what it is about and has steps")
+		return errors.New("a scenario needs \"about\" and steps")
 	}
 	for i, step := range s.Steps {
 		switch {
 		case (step.Call == "") == (step.Sandbox == ""):
-			return fmt.Errorf("step %d: either call or sandbox", i+1)
+			return fmt.Errorf("step %d: it needs either call or sandbox", i+1)
 		case step.Call != "" && (step.Body != nil || (step.Expect["response"] == nil) == (step.Expect["error"] == nil)):
-			return fmt.Errorf("step %d: a call has a request, and expects either a response or an error", i+1)
+			return fmt.Errorf("step %d: a call takes request, not body, and expects either response or error", i+1)
 		case step.Sandbox != "" && (step.Request != nil || step.DeadlineMs != 0):
-			return fmt.Errorf("step %d: what is sent to the sandbox is its body", i+1)
+			return fmt.Errorf("step %d: a step for the sandbox takes body, not request or deadlineMs", i+1)
 		}
 	}
 	return nil
@@ -89,7 +89,7 @@ type variables map[string]string
 
 var variable = regexp.MustCompile(`\$\{([a-zA-Z]+)\}`)
 
-// fill replaces ${name} in every string of value.
+// fill returns a copy of value in which ${name} is replaced in every string. It returns an error for an unknown name.
 func (v variables) fill(value any) (any, error) {
 	switch value := value.(type) {
 	case string:
@@ -125,7 +125,7 @@ func (v variables) fill(value any) (any, error) {
 	return value, nil
 }
 
-// fillObject is fill of an object, {} for none.
+// fillObject is fill for an object. A nil object becomes {}.
 func (v variables) fillObject(object map[string]any) (map[string]any, error) {
 	filled, err := v.fill(object)
 	if err != nil {
@@ -134,7 +134,7 @@ func (v variables) fillObject(object map[string]any) (map[string]any, error) {
 	return filled.(map[string]any), nil
 }
 
-// save keeps what stands in answer at the given paths.
+// save keeps the texts in answer at the given paths. It returns an error if there is no text.
 func (v variables) save(paths map[string]string, answer any) error {
 	for name, path := range paths {
 		text, ok := at(answer, path).(string)
@@ -146,7 +146,7 @@ func (v variables) save(paths map[string]string, answer any) error {
 	return nil
 }
 
-// at is what stands at a dotted path, nil for nothing.
+// at returns the value at a dotted path, or nil if there is none.
 func at(value any, path string) any {
 	for name := range strings.SplitSeq(path, ".") {
 		object, _ := value.(map[string]any)

@@ -15,12 +15,12 @@ import (
 	"gigagate.internal/internal/scenarios/protocol"
 )
 
-// repository is its root, seen from this folder.
+// repository is the repository's root, from this folder.
 const repository = "../.."
 
 var scenarioFolder = filepath.Join(repository, "proto", "scenarios")
 
-// Go and plain HTTP can be played wherever the tests run.
+// Go and plain HTTP can be played on every machine that runs the tests.
 func TestScenariosHoldInGoAndOverHTTP(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -38,7 +38,7 @@ func TestScenariosHoldInGoAndOverHTTP(t *testing.T) {
 	}
 }
 
-// Each of these says what is not so of a gateway that works.
+// Each of these scenarios expects something wrong from a gateway that works.
 func TestScenariosFail(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -70,7 +70,7 @@ func TestScenariosFail(t *testing.T) {
 	var out bytes.Buffer
 	err := run(t.Context(), config{root: repository, scenarios: folder, only: []string{"go"}}, &out)
 	if err == nil {
-		t.Error("it says that all is well")
+		t.Error("no scenario failed")
 	}
 	for name, says := range want {
 		told := out.String()[max(0, strings.Index(out.String(), "go, "+name+":")):]
@@ -93,11 +93,11 @@ func TestLanguageThatIsMissing(t *testing.T) {
 		t.Errorf("what is required and missing is a failure: %v", err)
 	}
 	if _, err := (config{only: []string{"cobol"}}).choose(&out); err == nil {
-		t.Error("a language that nobody knows is taken")
+		t.Error("an unknown language is accepted")
 	}
 }
 
-// Every RPC of the contract is called by some scenario, and every scenario's request ids are its own.
+// Some scenario calls every method of the contract. No two scenarios share a request id.
 func TestScenariosCoverTheContract(t *testing.T) {
 	t.Parallel()
 	scenarios, err := readScenarios(scenarioFolder)

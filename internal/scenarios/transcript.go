@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// masked matches what differs from world to world: times, ids, numbers and codes of an eSIM.
+// masked matches what differs from one gateway to the next: times, ids, and the numbers and codes of an eSIM.
 var masked = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z|` + // a time
 	`[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|` + // a uid
 	`[0-7][0-9A-HJKMNP-TV-Z]{25}|` + // a ULID
@@ -16,8 +16,8 @@ var masked = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z|` + // a time
 
 var isTime = regexp.MustCompile(`^\d{4}-`)
 
-// masks gives ids numbers in the order in which they appear: two transcripts are equal if they say
-// the same of the same things, whatever these are called.
+// masks replaces ids by numbers, in the order in which they first appear. So two transcripts can be equal although their
+// ids differ.
 type masks map[string]string
 
 func (m masks) apply(value any) any {
@@ -26,9 +26,9 @@ func (m masks) apply(value any) any {
 		return masked.ReplaceAllStringFunc(value, m.name)
 	case map[string]any:
 		hidden := make(map[string]any, len(value))
-		for _, name := range slices.Sorted(maps.Keys(value)) { // in one order, as it numbers what it meets
+		for _, name := range slices.Sorted(maps.Keys(value)) { // sorted, because ids are numbered in this order
 			if token, ok := value[name].(string); ok && name == "nextPageToken" && token != "" {
-				hidden[name] = m.name(token) // it holds an id, in a form of its own
+				hidden[name] = m.name(token) // a page token contains an id in encoded form
 				continue
 			}
 			hidden[name] = m.apply(value[name])
@@ -54,7 +54,7 @@ func (m masks) name(found string) string {
 	return m[found]
 }
 
-// sameAnswers compares what two languages were told in one scenario.
+// sameAnswers lists the differences between the answers that two languages got in one scenario.
 func sameAnswers(scenario string, first, second []told) []string {
 	one, other := answersIn(scenario, first), answersIn(scenario, second)
 	if len(one) != len(other) {

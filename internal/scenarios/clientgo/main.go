@@ -27,7 +27,7 @@ func main() {
 }
 
 func run() error {
-	// Without the call policy of package client: the scenarios want to see each answer.
+	// The client does not use the call policy of package client, because the scenarios must see each answer.
 	conn, err := grpc.NewClient(os.Args[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ type message[T any] interface {
 	proto.Message
 }
 
-// typed makes a call of a stub's method.
+// typed turns a method of a stub into a call.
 func typed[Q, A any, PQ message[Q], PA message[A]](method func(context.Context, PQ, ...grpc.CallOption) (PA, error)) call {
 	return func(ctx context.Context, text []byte) (protocol.Answer, error) {
 		request := PQ(new(Q))

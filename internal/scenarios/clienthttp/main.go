@@ -1,5 +1,5 @@
-// Command clienthttp makes the calls of the scenarios over plain HTTP, as somebody does who has
-// neither stubs nor gRPC. What it knows of paths it reads from the contract's annotations.
+// Command clienthttp makes the calls of the scenarios over plain HTTP, without stubs and gRPC. It reads the paths from
+// the contract's annotations.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 	"strings"
 
 	"google.golang.org/genproto/googleapis/api/annotations"
-	_ "google.golang.org/genproto/googleapis/rpc/errdetails" // protojson has to know what stands beside the Outcome
+	_ "google.golang.org/genproto/googleapis/rpc/errdetails" // protojson must know the other details of an error
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -39,8 +39,8 @@ type gateway struct {
 	http *http.Client
 }
 
-// call makes one call. REST has no deadlines, so the request's is not used: the gateway answers
-// when its own time is over.
+// call makes one call. REST has no deadlines, so call ignores that of the request. The gateway answers when its own time
+// is over.
 func (g gateway) call(_ context.Context, request protocol.Request) (protocol.Answer, error) {
 	httpRequest, err := g.request(context.Background(), request)
 	if err != nil {
@@ -63,8 +63,8 @@ func (g gateway) call(_ context.Context, request protocol.Request) (protocol.Ans
 
 var pathField = regexp.MustCompile(`\{([a-z0-9_]+)\}`)
 
-// request is the HTTP form of a call: what the path does not hold stands in the body of a POST or
-// in the query of a GET.
+// request is the HTTP form of a call. Fields that are not part of the path are in the body of a POST or in the query of a
+// GET.
 func (g gateway) request(ctx context.Context, request protocol.Request) (*http.Request, error) {
 	method, err := protocol.MethodNamed(request.Method)
 	if err != nil {
@@ -92,7 +92,7 @@ func (g gateway) request(ctx context.Context, request protocol.Request) (*http.R
 		}
 		return http.NewRequestWithContext(ctx, verb, address+"?"+query.Encode(), nil)
 	}
-	// A top-up bears its request id in the header and a register in its body: either may.
+	// Both places for the request id are tried: TopUp has it in the header, Register in the body.
 	key, inHeader := fields["requestId"].(string)
 	if inHeader = inHeader && method.Name() == "TopUp"; inHeader {
 		delete(fields, "requestId")
@@ -112,11 +112,11 @@ func (g gateway) request(ctx context.Context, request protocol.Request) (*http.R
 	return httpRequest, nil
 }
 
-// failed reads the body of an error, a google.rpc.Status in JSON. Anything else is a proxy's page.
+// failed reads the body of an error, which is a google.rpc.Status in JSON. Any other body comes from a proxy.
 func failed(httpStatus int, body []byte) (protocol.Answer, error) {
 	told := &statuspb.Status{}
 	if err := protojson.Unmarshal(body, told); err != nil {
-		return protocol.Failed(codes.Unavailable, fmt.Sprintf("HTTP status %d without the gateway's words", httpStatus), nil)
+		return protocol.Failed(codes.Unavailable, fmt.Sprintf("HTTP status %d without the gateway's error", httpStatus), nil)
 	}
 	return protocol.Failed(status.FromProto(told).Code(), told.GetMessage(), client.OutcomeOf(status.ErrorProto(told)))
 }

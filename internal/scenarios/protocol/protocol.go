@@ -1,6 +1,6 @@
-// Package protocol is what internal/scenarios and the client programs say to each other over standard
-// input and output: one JSON object a line, a request and then its answer. proto/scenarios/README.md
-// describes it for programs in other languages.
+// Package protocol is the protocol between internal/scenarios and the client programs, over standard input and output.
+// Each line is one JSON object. Each request is followed by its answer. proto/scenarios/README.md describes it for
+// programs in other languages.
 package protocol
 
 import (
@@ -24,15 +24,15 @@ import (
 
 // Request is one call to make.
 type Request struct {
-	// Method is package, service and method: gigagate.v1.ActivationService/Register.
+	// Method is the package, service and method, such as gigagate.v1.ActivationService/Register.
 	Method string `json:"method"`
 	// Request is the request message in proto JSON.
 	Request json.RawMessage `json:"request"`
-	// DeadlineMs is how long the call may take, in milliseconds; 0: no deadline.
+	// DeadlineMs is how long the call may take, in milliseconds. 0 means no deadline.
 	DeadlineMs int64 `json:"deadlineMs,omitempty"`
 }
 
-// MethodNamed finds a method of the contract by the name that a request gives it.
+// MethodNamed finds a method of the contract by the name in Request.Method. It returns an error if there is none.
 func MethodNamed(name string) (protoreflect.MethodDescriptor, error) {
 	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(strings.Replace(name, "/", ".", 1)))
 	if err != nil {
@@ -40,16 +40,16 @@ func MethodNamed(name string) (protoreflect.MethodDescriptor, error) {
 	}
 	method, ok := found.(protoreflect.MethodDescriptor)
 	if !ok {
-		return nil, fmt.Errorf("%s is no method", name)
+		return nil, fmt.Errorf("%s is not a method", name)
 	}
 	return method, nil
 }
 
-// Answer is what came of a call: a response, or an error.
+// Answer is the result of a call. It has either a response or an error.
 type Answer struct {
 	// Response is the response message in proto JSON.
 	Response json.RawMessage `json:"response,omitempty"`
-	// Replayed is whether the response bore gigagate-replayed: true.
+	// Replayed is whether the response had the header gigagate-replayed: true.
 	Replayed bool   `json:"replayed,omitempty"`
 	Error    *Error `json:"error,omitempty"`
 }
@@ -59,21 +59,21 @@ type Error struct {
 	// Code is the canonical name, such as FAILED_PRECONDITION.
 	Code    string `json:"code"`
 	Message string `json:"message"`
-	// Outcome is the gigagate.v1.Outcome of the error in proto JSON, or null where it bears none.
+	// Outcome is the gigagate.v1.Outcome of the error in proto JSON, or null if it has none.
 	Outcome json.RawMessage `json:"outcome"`
 }
 
-// maxLine bounds a line.
+// maxLine is the largest number of bytes in a line.
 const maxLine = 1 << 20
 
-// Lines reads lines of the protocol.
+// Lines scans the lines of the protocol.
 func Lines(r io.Reader) *bufio.Scanner {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	return lines
 }
 
-// Serve answers requests with call until there are no more.
+// Serve answers requests with call until the input ends. It returns the first error.
 func Serve(in io.Reader, out io.Writer, call func(context.Context, Request) (Answer, error)) error {
 	lines, answers := Lines(in), json.NewEncoder(out)
 	for lines.Scan() {
@@ -102,13 +102,13 @@ func serveOne(request Request, call func(context.Context, Request) (Answer, erro
 	return call(ctx, request)
 }
 
-// Responded is the answer of a call that succeeded.
+// Responded makes the answer of a call that succeeded.
 func Responded(response proto.Message, replayed bool) (Answer, error) {
 	text, err := protojson.Marshal(response)
 	return Answer{Response: text, Replayed: replayed}, err
 }
 
-// Failed is the answer of a call that did not; outcome is nil where the error bore none.
+// Failed makes the answer of a call that failed. outcome is nil if the error has none.
 func Failed(failed codes.Code, message string, outcome *gigagatev1.Outcome) (Answer, error) {
 	told := &Error{Code: code.Code(failed).String(), Message: message} //nolint:gosec // 17 codes
 	if outcome != nil {
