@@ -12,8 +12,8 @@ import (
 
 // framed is a REST connection that looks for the two headers that say where a request ends. If a request has both
 // Transfer-Encoding and Content-Length, net/http silently drops Content-Length. It also ignores the Transfer-Encoding of
-// an HTTP/1.0 request. A proxy may use the other header. Then the proxy and this server disagree about where the next request begins
-// (RFC 9112 section 11.2).
+// an HTTP/1.0 request. A proxy may use the other header. Then the proxy and this server disagree about where the next
+// request begins (RFC 9112 section 11.2).
 type framed struct {
 	net.Conn
 	mu sync.Mutex

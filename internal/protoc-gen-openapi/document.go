@@ -64,7 +64,7 @@ func documentOf(files []*protogen.File, types *dynamicpb.Types) (object, error) 
 			{"description", strings.TrimSpace(introduction)},
 			{"license", object{{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}},
 		}},
-					// The server is the gateway that serves the document.
+		// The server is the gateway that serves the document.
 		{"servers", []object{{{"url", "/"}}}},
 		{"tags", tags},
 		{"paths", paths},

@@ -1,6 +1,6 @@
 // The examples with a request id, in the order of the document. Filled once the document is loaded.
 let examples = [];
-// The request id that was last sent in place of an example's.
+// The request id that was last sent, by the request id of the example that it replaces.
 const sent = {};
 
 const ui = SwaggerUIBundle({
@@ -24,14 +24,14 @@ const ui = SwaggerUIBundle({
   },
 });
 
-// withFreshID gives an example's order a request id of its own. With the example's id, the second press would only show the
-// answer of the first. An id that a person typed stays.
+// withFreshID gives an example's order a request id of its own. With the example's id, the second press of Execute would
+// only show the answer of the first. An id that a person typed is not changed.
 function withFreshID(body) {
   let order;
   try {
     order = JSON.parse(body);
   } catch {
-    return body; // none, or no JSON: the gateway says so
+    return body; // no body, or no JSON: the gateway refuses it
   }
   const sameID = examples.filter((example) => example.requestId === order?.requestId);
   if (sameID.length === 0) {
