@@ -19,19 +19,18 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// benchCommand puts load on a running gateway. Every call is a purchase, so the number of them has
-// no default.
+// benchCommand puts load on a running gateway. Every call is a purchase. Therefore --count has no default.
 type benchCommand struct {
 	Count        int    `required:"" placeholder:"N" help:"How many packages to buy. Each spends credit, unless the gateway sells from a sandbox."`
-	Concurrency  int    `default:"64" help:"Calls under way at a time (default ${default})."`
-	Connections  int    `default:"4" help:"Connections to share them over (default ${default})."`
+	Concurrency  int    `default:"64" help:"How many calls run at the same time (default ${default})."`
+	Connections  int    `default:"4" help:"How many connections the calls share (default ${default})."`
 	Item         string `required:"" placeholder:"ID" help:"The inventory item."`
-	EmptySandbox bool   `name:"empty-sandbox" help:"Buy also where that takes more than half of the credit that the sandbox has left."`
+	EmptySandbox bool   `name:"empty-sandbox" help:"Buy even if this takes more than half of the credit that the sandbox has left."`
 	sandboxSettings
 	clientSettings
 }
 
-// AfterApply refuses numbers with which there is nothing to do; a number that is missing is told first.
+// AfterApply refuses numbers below 1. It is not Validate, so that the parser reports a missing number first.
 func (c *benchCommand) AfterApply() error {
 	if c.Count < 1 || c.Concurrency < 1 || c.Connections < 1 {
 		return errors.New("--count, --concurrency and --connections must be at least 1")
@@ -39,7 +38,7 @@ func (c *benchCommand) AfterApply() error {
 	return nil
 }
 
-// Run buys, with a progress line, and prints what came of it.
+// Run buys the packages, shows a progress line on a terminal, and prints a report.
 func (c *benchCommand) Run(ctx context.Context, to console) error {
 	var conns []*grpc.ClientConn
 	defer func() {
@@ -84,10 +83,10 @@ type load struct {
 	mu        sync.Mutex
 	latencies []time.Duration
 	outcomes  map[string]int
-	effect    bool // a call that failed may have bought all the same
+	effect    bool // a failed call may have bought a package
 }
 
-// work makes one purchase after another until all are taken.
+// work makes one purchase after another until the workers together have made c.Count.
 func (l *load) work(ctx context.Context, client gigagatev1.ActivationServiceClient, c *benchCommand) {
 	for ctx.Err() == nil {
 		n := l.taken.Add(1)
@@ -132,13 +131,13 @@ func (l *load) tell(ctx context.Context, w io.Writer, count int, began time.Time
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			fmt.Fprint(w, "\r\x1b[K") // the report says the rest
+			fmt.Fprint(w, "\r\x1b[K") // clear the line for the report
 			return
 		}
 	}
 }
 
-// progressText says how far a run is. It promises nothing before the first calls have ended.
+// progressText says how far a run is. Without a finished call it cannot estimate the time left.
 func progressText(done, count int, elapsed time.Duration) string {
 	if done == 0 || elapsed <= 0 {
 		return fmt.Sprintf("%d of %d", done, count)
@@ -147,7 +146,7 @@ func progressText(done, count int, elapsed time.Duration) string {
 	return fmt.Sprintf("%d of %d, %.0f/s, %v left", done, count, float64(done)/elapsed.Seconds(), left.Round(time.Second))
 }
 
-// report prints what came of the calls. It is an error that not all of them bought.
+// report prints the results. It returns an error if a call did not buy.
 func (l *load) report(w io.Writer, elapsed time.Duration, count int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -164,7 +163,7 @@ func (l *load) report(w io.Writer, elapsed time.Duration, count int) error {
 		fmt.Fprintf(&text, "%8d  %s\n", l.outcomes[outcome], outcome)
 	}
 	if _, err := io.WriteString(w, text.String()); err != nil {
-		return effectError{fmt.Errorf("%d of %d calls are known to have bought a package, with request ids from %s-1 on, and what came of it cannot be written: %w",
+		return effectError{fmt.Errorf("%d of %d calls are known to have bought a package, with request ids from %s-1 on, but the report cannot be written: %w",
 			l.outcomes["OK"], count, l.run, err)}
 	}
 	if l.outcomes["OK"] == count {

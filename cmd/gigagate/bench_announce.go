@@ -13,8 +13,8 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// announce says what will be bought and where, before anything is. It refuses to use up the credit of a sandbox, which others
-// try things with.
+// announce says what the run will buy, for how much and where. It refuses to use up the credit of a sandbox, because other
+// people may work with that sandbox.
 func (c *benchCommand) announce(ctx context.Context, to console, conn grpc.ClientConnInterface) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -31,7 +31,7 @@ func (c *benchCommand) announce(ctx context.Context, to console, conn grpc.Clien
 		for i, price := range item.GetPrices() {
 			each, ok := new(big.Rat).SetString(price.GetAmount())
 			if i > 0 || !ok {
-				continue // the vendor is known to take one currency
+				continue // the vendor uses one currency, so the first price is enough
 			}
 			cost.Mul(each, big.NewRat(int64(c.Count), 1))
 			what += fmt.Sprintf(" for %s each, %s %s in all", cell(price), cost.FloatString(2), price.GetCurrencyCode())
@@ -40,12 +40,12 @@ func (c *benchCommand) announce(ctx context.Context, to console, conn grpc.Clien
 	fmt.Fprintf(to.err, "buys %d × %s, from the gateway at %s\n", c.Count, what, c.Address)
 	if credit, ok := c.credit(ctx); ok && !c.EmptySandbox && new(big.Rat).Add(cost, cost).Cmp(credit) > 0 {
 		return fmt.Errorf("this takes more than half of the %s USD that the sandbox at %s has left: "+
-			"buy fewer, or give --empty-sandbox (gigagate sandbox reset gives the credit back)", credit.FloatString(2), c.SandboxAddress)
+			"buy fewer, or give --empty-sandbox (gigagate sandbox reset restores the credit)", credit.FloatString(2), c.SandboxAddress)
 	}
 	return nil
 }
 
-// credit is what the sandbox has left, where one answers.
+// credit is what the sandbox has left. The result is false if no sandbox answers.
 func (c *benchCommand) credit(ctx context.Context) (*big.Rat, bool) {
 	answer, err := c.control(ctx, http.MethodGet, "ledger", nil)
 	if err != nil {

@@ -16,17 +16,17 @@ import (
 
 // saleSettings are the flags that both paid commands share.
 type saleSettings struct {
-	RequestID        string `name:"request-id" field:"request_id" placeholder:"ID" help:"Your id of this intent; a new one is made and printed if you give none."`
+	RequestID        string `name:"request-id" field:"request_id" placeholder:"ID" help:"Your id for this purchase. Without it, a new id is made and printed."`
 	Item             string `field:"inventory_item_id" required:"" placeholder:"ID" help:"The inventory item."`
 	Metatag          string `field:"metatag" required:"" placeholder:"TEXT" help:"Your own text, kept by the vendor."`
 	Mode             string `field:"activation_mode" enum:"default,now,first-use,on-demand" default:"default" help:"When the package starts: now, first-use, on-demand, or the vendor's default."`
 	ExpectedPrice    string `name:"expected-price" field:"expected_price,expected_price.amount" placeholder:"AMOUNT" help:"Refuse unless this is the retail price."`
 	ExpectedCurrency string `name:"expected-currency" field:"expected_price.currency_code" default:"USD" help:"Currency of --expected-price (default ${default})."`
-	MaxPrice         string `name:"max-purchase-price" field:"max_purchase_price,max_purchase_price.amount" placeholder:"AMOUNT" help:"Refuse if the package costs the reseller more, or if that cannot be read."`
+	MaxPrice         string `name:"max-purchase-price" field:"max_purchase_price,max_purchase_price.amount" placeholder:"AMOUNT" help:"Refuse if the package costs the reseller more, or if its price cannot be read."`
 	MaxCurrency      string `name:"max-purchase-currency" field:"max_purchase_price.currency_code" default:"USD" help:"Currency of --max-purchase-price (default ${default})."`
 }
 
-// announce settles the request id and prints it before anything is sent, so that it is known
+// announce chooses the request id and prints it before anything is sent. The caller then knows the id
 // whatever happens next.
 func (s *saleSettings) announce(to console) {
 	if s.RequestID == "" {
@@ -37,11 +37,11 @@ func (s *saleSettings) announce(to console) {
 
 func (s *saleSettings) mode() gigagatev1.ActivationMode {
 	name := "ACTIVATION_MODE_" + strings.ToUpper(strings.ReplaceAll(s.Mode, "-", "_"))
-	// The flag's own list of values keeps unknown names out; "default" is no name, hence unset.
+	// The flag's enum keeps unknown names out. The contract has no mode "default", so it reads as unspecified.
 	return gigagatev1.ActivationMode(gigagatev1.ActivationMode_value[name])
 }
 
-// money is nil where no amount is given.
+// money is nil if no amount is given.
 func money(amount, currency string) *gigagatev1.Money {
 	if amount == "" {
 		return nil
@@ -49,7 +49,7 @@ func money(amount, currency string) *gigagatev1.Money {
 	return &gigagatev1.Money{CurrencyCode: currency, Amount: amount}
 }
 
-// registerCommand sells a first package.
+// registerCommand sells a customer's first package.
 type registerCommand struct {
 	saleSettings
 	IP      string `name:"ip" field:"user_ip" required:"" placeholder:"ADDR" help:"The end user's own address."`
@@ -79,11 +79,11 @@ func (c *registerCommand) Run(ctx context.Context, to console) error {
 	})
 }
 
-// topUpCommand sells a further package.
+// topUpCommand sells another package to a customer.
 type topUpCommand struct {
 	saleSettings
 	Customer   string `field:"customer_uid" required:"" placeholder:"UID" help:"The customer."`
-	NewProfile bool   `name:"new-profile" field:"new_profile" help:"Also issue another eSIM profile; needs --ip and --country."`
+	NewProfile bool   `name:"new-profile" field:"new_profile" help:"Also issue a new eSIM profile. Needs --ip and --country."`
 	IP         string `name:"ip" field:"new_profile.user_ip" placeholder:"ADDR" help:"The end user's own address, with --new-profile."`
 	Country    string `field:"new_profile.user_country" placeholder:"CC" help:"The end user's country of residence, with --new-profile."`
 	Dedicated  bool   `field:"new_profile.dedicated" help:"Ask for a profile of its own domain, with --new-profile."`
@@ -121,7 +121,7 @@ func (c *topUpCommand) Run(ctx context.Context, to console) error {
 	})
 }
 
-// activateCommand starts a package.
+// activateCommand starts a package that was sold.
 type activateCommand struct {
 	UID string `arg:"" name:"uid" field:"uid" help:"The activated item."`
 	callSettings
@@ -136,8 +136,8 @@ func (c *activateCommand) Run(ctx context.Context, to console) error {
 
 // inventoryCommand lists what can be sold.
 type inventoryCommand struct {
-	PageSize  int32  `name:"page-size" field:"page_size" default:"1000" help:"At most so many (default ${default}, which is the most)."`
-	PageToken string `name:"page-token" field:"page_token" placeholder:"TOKEN" help:"nextPageToken of the page before."`
+	PageSize  int32  `name:"page-size" field:"page_size" default:"1000" help:"How many items to list at most (default ${default}, which is the limit)."`
+	PageToken string `name:"page-token" field:"page_token" placeholder:"TOKEN" help:"The nextPageToken of the previous page."`
 	callSettings
 }
 

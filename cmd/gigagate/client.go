@@ -31,8 +31,8 @@ type callSettings struct {
 	outputSettings
 }
 
-// dial makes a connection to the gateway. It connects when first used. It does not repeat calls by
-// itself: call tells the person of each time.
+// dial makes a connection to the gateway. It connects at the first call. It does not retry by itself,
+// because repeat reports each retry to the user.
 func (s clientSettings) dial() (*grpc.ClientConn, error) {
 	return grpc.NewClient(string(s.Address), grpc.WithTransportCredentials(insecure.NewCredentials()))
 }
@@ -50,12 +50,12 @@ func (s callSettings) call(ctx context.Context, to console, invoke invocation) e
 		return err
 	}
 	if err := s.print(to, answer); err != nil {
-		return effectError{fmt.Errorf("it took effect%s, and the answer cannot be written: %w", subject(answer), err)}
+		return effectError{fmt.Errorf("it took effect%s, but the answer cannot be written: %w", subject(answer), err)}
 	}
 	return nil
 }
 
-// subject names what an answer is about, so that it can be found again.
+// subject names the purchase and the activated item of an answer, so that the user can look them up.
 func subject(answer proto.Message) string {
 	text := ""
 	switch a := answer.(type) {
@@ -72,7 +72,7 @@ func subject(answer proto.Message) string {
 	return text
 }
 
-// read makes a call that changes nothing, whatever comes of it, and prints the answer.
+// read makes a call that never changes anything, and prints the answer.
 func (s callSettings) read(ctx context.Context, to console, invoke invocation) error {
 	answer, err := s.repeat(ctx, to, true, invoke)
 	if err != nil {
@@ -81,8 +81,8 @@ func (s callSettings) read(ctx context.Context, to console, invoke invocation) e
 	return s.print(to, answer)
 }
 
-// repeat makes one call, again while the gateway says when to come back and there is time to.
-// Repeating is safe whatever the effect, because the request stays the same.
+// repeat makes one call. It retries as long as the gateway gives a retry delay and the timeout allows it.
+// A retry is safe whatever the effect, because the request stays the same.
 func (s clientSettings) repeat(ctx context.Context, to console, read bool, invoke invocation) (proto.Message, error) {
 	conn, err := s.dial()
 	if err != nil {
@@ -113,21 +113,21 @@ func (s clientSettings) repeat(ctx context.Context, to console, read bool, invok
 	}
 }
 
-// callError is an error of the gateway, as a person at a terminal wants to read it.
+// callError is an error of the gateway, in words for a person at a terminal.
 type callError struct {
 	status  *status.Status
-	outcome *gigagatev1.Outcome // nil: the answer bore none
+	outcome *gigagatev1.Outcome // nil if the answer had none
 	read    bool                // the call changes nothing
 	earlier bool                // an earlier send of the same request may have had an effect
 
-	flags map[string]string // that filled the fields which the gateway names
+	flags map[string]string // by the field of the request that they filled
 }
 
 func newCallError(err error) *callError {
 	return &callError{status: status.Convert(err), outcome: client.OutcomeOf(err)}
 }
 
-// Error names code, reason, effect and the gateway's sentence.
+// Error has the code, the reason, the effect and the gateway's sentence.
 func (e *callError) Error() string {
 	text, effect := e.status.Code().String(), gigagatev1.Effect_EFFECT_INDETERMINATE
 	if e.outcome != nil {
@@ -140,10 +140,11 @@ func (e *callError) Error() string {
 	return text + ": " + e.sentence()
 }
 
-// contractName is a field of the contract in a sentence. One of a single word cannot be told from a word.
+// contractName finds the contract's field names in a sentence. It needs an underscore, because a name without one looks
+// like any other word.
 var contractName = regexp.MustCompile(`[a-z]+(?:_[a-z]+)+`)
 
-// sentence is the gateway's, with flags in place of the contract's fields.
+// sentence is the gateway's sentence, with the contract's fields replaced by flags.
 func (e *callError) sentence() string {
 	var theirs, ours []string
 	for _, violation := range e.outcome.GetFieldViolations() {
@@ -168,14 +169,14 @@ func (e *callError) sentence() string {
 	return text
 }
 
-// mayHaveEffect reports whether credit was spent, or may have been. An answer that does not say has
-// to be taken for one that may.
+// mayHaveEffect reports whether the call spent credit or may have spent it. An answer that does not say
+// counts as one that may have.
 func (e *callError) mayHaveEffect() bool {
 	switch e.outcome.GetEffect() {
 	case gigagatev1.Effect_EFFECT_NOT_APPLIED:
 		return false
 	case gigagatev1.Effect_EFFECT_NOT_STARTED:
-		return e.earlier // of which it says nothing
+		return e.earlier // the effect does not cover earlier sends
 	default:
 		return !e.read
 	}
@@ -201,9 +202,9 @@ func (c *healthCommand) Run(ctx context.Context, to console) error {
 		return fmt.Errorf("no answer from %s: %s", c.Address, status.Convert(err).Message())
 	}
 	if answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
-		return errors.New("the gateway does not serve: " + answer.GetStatus().String())
+		return errors.New("the gateway is not serving: " + answer.GetStatus().String())
 	}
-	// The exit status says the same, so nothing is lost where nobody reads.
+	// The exit status says the same, so a closed output is no error here.
 	if _, err = fmt.Fprintln(to.out, "serving"); errors.Is(err, errOutputClosed) {
 		return nil
 	}

@@ -13,7 +13,7 @@ type completionCommand struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"The shell: bash, zsh or fish."`
 }
 
-// Run prints it.
+// Run prints the script.
 func (c *completionCommand) Run(parsed *kong.Context, to console) error {
 	script := bashCompletion
 	switch c.Shell {
@@ -28,14 +28,14 @@ func (c *completionCommand) Run(parsed *kong.Context, to console) error {
 	return err
 }
 
-// place is a point of the command line after which something can be completed.
+// place is a command. What follows it on the command line can be completed.
 type place struct {
-	at    string // the commands before it, each after a space
+	at    string // the path of the command, with a space before each name
 	node  *kong.Node
 	flags []*kong.Flag
 }
 
-// places are the points after each command.
+// places returns node and all commands below it.
 func places(node *kong.Node, at string) []place {
 	here := place{at, node, node.Flags}
 	if node.DefaultCmd != nil {
@@ -48,7 +48,7 @@ func places(node *kong.Node, at string) []place {
 	return all
 }
 
-// walk are the alternatives of a shell's case that follows the commands which were typed.
+// walk returns the patterns of the shell's case statement that recognizes the commands typed so far.
 func walk(all []place, quote, between string) string {
 	var names []string
 	for _, p := range all[1:] {
@@ -73,7 +73,7 @@ func bashCompletion(root *kong.Node) string {
 			if flag.Enum != "" {
 				fmt.Fprintf(&values, "    %q) words=%q ;;\n", p.at+" --"+flag.Name, strings.Join(flag.EnumSlice(), " "))
 			} else if !flag.IsBool() {
-				fmt.Fprintf(&values, "    %q) return ;;\n", p.at+" --"+flag.Name) // files
+				fmt.Fprintf(&values, "    %q) return ;;\n", p.at+" --"+flag.Name) // the shell completes files
 			}
 		}
 		fmt.Fprintf(&words, "      %q) words=%q ;;\n", p.at, strings.Join(offered, " "))

@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// maxConnections is how many connections one port has at most.
+	// maxConnections is the most connections that one port may have.
 	maxConnections = 2000
-	// spoken is how many bytes a gRPC client sends at least: the preface of HTTP/2 and the head of its first frame (RFC
+	// spoken is the fewest bytes that a gRPC client sends: the preface of HTTP/2 and the header of its first frame (RFC
 	// 9113 section 3.4).
 	spoken = 24 + 9
-	// logAtMost is how often the log tells of refused connections.
+	// logAtMost is the shortest time between two log lines about refused connections.
 	logAtMost = 10 * time.Second
 )
 
-// connectionLimit is how many connections a port may have. Where the process may open few files it is a quarter of those:
-// gRPC and REST together leave half for the vendor, the journal and the admin port.
+// connectionLimit is how many connections a port may have. If the process may open only a few files, it is a quarter of
+// them: gRPC and REST together then leave half for the vendor, the journal and the admin port.
 func connectionLimit() int {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
@@ -35,8 +35,8 @@ func connectionLimit() int {
 	return int(min(maxConnections, files.Cur/4))
 }
 
-// boundedListener bounds the connections of a port, and knows which of them have not spoken yet: a drain must not wait
-// for those.
+// boundedListener limits the connections of a port. It also knows which connections have not spoken yet, because a drain
+// must not wait for them.
 type boundedListener struct {
 	net.Listener
 	name   string
@@ -52,13 +52,13 @@ type boundedListener struct {
 }
 
 func bounded(listener net.Listener, name string, most int, logger *slog.Logger, refused metric.Int64Counter) *boundedListener {
-	refused.Add(context.Background(), 0, metric.WithAttributes(attribute.String("port", name))) // so that the series is there
+	refused.Add(context.Background(), 0, metric.WithAttributes(attribute.String("port", name))) // the series exists from the start
 	return &boundedListener{
 		Listener: listener, name: name, places: fairshare.New(most), logger: logger, metric: refused, open: map[*clientConn]struct{}{},
 	}
 }
 
-// Accept closes connections beyond the bound at once: a client that waited in the system's queue would learn nothing.
+// Accept closes connections above the limit at once. In the system's queue, the client would wait without knowing why.
 func (l *boundedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -79,11 +79,12 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// add counts a connection, unless the port is full. One client fills half of it at most, so that others still get in.
+// add counts a connection. It returns false if the port is full or draining. One client gets at most half of the port, so that other
+// clients can still connect.
 func (l *boundedListener) add(c *clientConn) bool {
 	if !l.places.Take(c.host) {
 		if n, due := l.toTell(); due {
-			l.logger.WarnContext(context.Background(), "connection refused: the port, or this client, has as many as it may", "port", l.name, "times", n, "limit", l.places.Most())
+			l.logger.WarnContext(context.Background(), "connection refused: the port or this client is at its limit", "port", l.name, "times", n, "limit", l.places.Most())
 		}
 		return false
 	}
@@ -97,7 +98,8 @@ func (l *boundedListener) add(c *clientConn) bool {
 	return true
 }
 
-// toTell counts a connection that was not accepted, for the metric and for the log, and reports whether it is time to: whoever fills the port would fill the log.
+// toTell counts a connection that was not accepted. It reports whether a log line is due, and how many connections it
+// covers. Without this pause, a client that fills the port would also fill the log.
 func (l *boundedListener) toTell() (times int, due bool) {
 	l.metric.Add(context.Background(), 1, metric.WithAttributes(attribute.String("port", l.name)))
 	l.mu.Lock()
@@ -110,8 +112,8 @@ func (l *boundedListener) toTell() (times int, due bool) {
 	return times, true
 }
 
-// endSilent closes the connections that have not spoken, and takes no further ones. grpc-go waits for them before it
-// tells its clients that it goes away.
+// endSilent closes the connections that have not spoken, and accepts no new ones. Otherwise grpc-go would wait for them
+// before it tells its clients that it goes away.
 func (l *boundedListener) endSilent() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -133,7 +135,7 @@ type clientConn struct {
 	once     sync.Once
 }
 
-// Read counts what was heard until it is enough. Only one goroutine reads a connection.
+// Read counts the bytes until the client has spoken. Only one goroutine reads a connection.
 func (c *clientConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if !c.told {
@@ -145,7 +147,7 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close gives the place back.
+// Close also frees the connection's place.
 func (c *clientConn) Close() error {
 	c.once.Do(func() {
 		c.listener.mu.Lock()

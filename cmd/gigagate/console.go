@@ -6,13 +6,13 @@ import (
 	"os"
 )
 
-// console is where a command writes: results to out, everything said to a person or a log to err.
+// console is where a command writes. Results go to out. Messages to a person and log lines go to err.
 type console struct {
 	out io.Writer
 	err io.Writer
 }
 
-// errOutputClosed is the error of every write to a standard output that was closed before the start.
+// errOutputClosed is returned for every write if the standard output was closed before the start.
 var errOutputClosed = errors.New("the standard output is closed")
 
 // closedOutput refuses every write.
@@ -20,9 +20,9 @@ type closedOutput struct{}
 
 func (closedOutput) Write([]byte) (int, error) { return 0, errOutputClosed }
 
-// standardOutput is the process's standard output. Go's runtime opens /dev/null in place of one that
-// is closed (`>&-`), and an answer written there would be lost without an error. The runtime opens it
-// for reading, too; a shell opens /dev/null for writing alone.
+// standardOutput is the process's standard output. If it is closed (`>&-`), Go's runtime opens /dev/null
+// in its place, and an answer would be lost without an error. The two cases can be told apart: the runtime
+// opens /dev/null for reading and writing, a shell (`>/dev/null`) only for writing.
 func standardOutput() io.Writer {
 	out, err := os.Stdout.Stat()
 	if err != nil {

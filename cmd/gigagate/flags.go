@@ -16,17 +16,17 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// checkedText is a type of flags that refuses some texts. The error says what is wanted.
+// checkedText is a flag value that checks its own text. The error says what the flag expects.
 type checkedText interface{ check() error }
 
-// listenAddress is where to listen. It needs a port: the system would choose one, and that of ":" would be
-// open on every interface.
+// listenAddress is where to listen. It needs a port. Without one the system would choose a port, and ":" would
+// even open it on every interface.
 type listenAddress string
 
 func (a listenAddress) check() error { return checkHostPort(string(a), string(a)) }
 
-// gatewayAddress is where to find a gateway: HOST:PORT, or a target of gRPC. It needs a port: gRPC would
-// call 443.
+// gatewayAddress is where to find a gateway: HOST:PORT, or a target of gRPC. It needs a port, because gRPC
+// would otherwise use 443.
 type gatewayAddress string
 
 func (a gatewayAddress) check() error {
@@ -43,21 +43,21 @@ func (a gatewayAddress) check() error {
 	return checkHostPort(target, target)
 }
 
-// checkHostPort refuses an endpoint without a port. text is what the flag was given.
+// checkHostPort refuses an endpoint without a port. text is the whole value of the flag.
 func checkHostPort(text, endpoint string) error {
 	_, port, err := net.SplitHostPort(endpoint)
 	if err == nil && port != "" {
-		if _, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err == nil { // asks no network
+		if _, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err == nil { // this does not use the network
 			return nil
 		}
 	}
 	return fmt.Errorf("%q is not HOST:PORT", text)
 }
 
-// amount is an exact amount of money, empty where none is given.
+// amount is an exact amount of money. It is empty if none is given.
 type amount string
 
-// validAmount is the contract's rule for amounts, without leading zeros: gigastore reads none.
+// validAmount is the contract's rule for amounts. It also refuses leading zeros, because gigastore cannot parse them.
 var validAmount = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$`)
 
 func (a amount) check() error {
@@ -79,8 +79,8 @@ func (c currency) check() error {
 	return nil
 }
 
-// fieldFlags are the flags and arguments of a command, as they are typed, by the fields of a request or of
-// a Config that they fill. The tag field names these.
+// fieldFlags maps the fields of a request, or of a Config, to the flags and arguments of a command that fill
+// them. The names are as the user types them. The tag "field" makes the connection.
 func fieldFlags(command *kong.Node) map[string]string {
 	flags := map[string]string{}
 	add := func(tag *kong.Tag, name string) {
@@ -96,11 +96,11 @@ func fieldFlags(command *kong.Node) map[string]string {
 	for _, argument := range command.Positional {
 		add(argument.Tag, "<"+argument.Name+">")
 	}
-	delete(flags, "") // of those without the tag
+	delete(flags, "") // flags without the tag
 	return flags
 }
 
-// nameFlags makes an error name the flags and arguments that were typed where it names the fields that they fill.
+// nameFlags makes an error name flags and arguments instead of the fields that they fill.
 func nameFlags(parsed *kong.Context, err error) error {
 	if told, ok := errors.AsType[*callError](err); ok {
 		told.flags = fieldFlags(parsed.Selected())
@@ -113,7 +113,7 @@ func nameFlags(parsed *kong.Context, err error) error {
 	return err
 }
 
-// readJSON reads the file that a flag names. An error names the flag, and no type of Go.
+// readJSON reads the file that a flag names. An error names the flag, and does not mention Go types.
 func readJSON(flag, file string, decode func(text []byte) error) error {
 	text, err := os.ReadFile(file)
 	if err == nil {

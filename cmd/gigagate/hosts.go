@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// hosts are the names by which callers may address an HTTP port. A page in a browser can have its own name resolve to this
-// machine, and then its scripts reach a port on loopback as if it were the page's own server (DNS rebinding). The browser
-// still sends the page's name as the Host, so an unknown name is refused.
+// hosts are the names by which callers may address an HTTP port. They protect against DNS rebinding: a web page can make
+// its own name resolve to this machine, and its scripts can then call a port on loopback as if it were the page's own
+// server. The browser still sends the page's name as the Host, so unknown names are refused.
 type hosts []string
 
-// knows reports whether a Host header is an address, a name of loopback, or one of h. An address cannot be rebound: it is
-// not looked up.
+// knows reports whether a Host header is an IP address, a name of loopback, or one of h. An IP address is safe: nobody
+// looks it up, so nobody can rebind it.
 func (h hosts) knows(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

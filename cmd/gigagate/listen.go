@@ -19,7 +19,7 @@ type listeners struct {
 	err error
 }
 
-// listen opens the address that a flag was given.
+// listen opens the address of a flag.
 func (l *listeners) listen(ctx context.Context, flag string, address listenAddress) net.Listener {
 	if l.err != nil {
 		return nil
@@ -33,15 +33,15 @@ func (l *listeners) listen(ctx context.Context, flag string, address listenAddre
 	return listener
 }
 
-// close closes them all, also those that a server has closed already.
+// close closes all listeners. A server may have closed some of them before, which does no harm.
 func (l *listeners) close() {
 	for _, listener := range l.all {
 		_ = listener.Close()
 	}
 }
 
-// newHTTPServer serves handler with every timeout set. answerWithin is the longest a handler may
-// take, 0 for no limit.
+// newHTTPServer returns a server for handler with all its timeouts set. answerWithin is the longest that
+// the handler may take. 0 means no limit.
 func newHTTPServer(handler http.Handler, answerWithin time.Duration) *http.Server {
 	server := &http.Server{
 		Handler:           handler,
@@ -51,13 +51,13 @@ func newHTTPServer(handler http.Handler, answerWithin time.Duration) *http.Serve
 		MaxHeaderBytes:    8 << 10,
 	}
 	if answerWithin > 0 {
-		// It runs from the request's header on, so the time to read the body is part of it.
+		// WriteTimeout starts at the request's header, so it includes the time to read the body.
 		server.WriteTimeout = answerWithin + server.ReadTimeout
 	}
 	return server
 }
 
-// serveHTTP serves until the server is shut down, which is no error.
+// serveHTTP serves until the server is shut down. A shutdown is not an error.
 func serveHTTP(server *http.Server, listener net.Listener) error {
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -65,7 +65,7 @@ func serveHTTP(server *http.Server, listener net.Listener) error {
 	return nil
 }
 
-// serveGRPC serves until the server is stopped, which is no error, not even before it came to serve.
+// serveGRPC serves until the server is stopped. A stop is not an error, even if it comes before Serve.
 func serveGRPC(server *grpc.Server, listener net.Listener) error {
 	if err := server.Serve(listener); !errors.Is(err, grpc.ErrServerStopped) {
 		return err
@@ -73,16 +73,16 @@ func serveGRPC(server *grpc.Server, listener net.Listener) error {
 	return nil
 }
 
-// adminPages is what the root of the admin port says.
+// adminPages is the text at the root of the admin port.
 const adminPages = `This is the admin port of Gigagate.
 
-/healthz       whether the process lives, and its version
-/readyz        whether new calls are welcome, and what is wrong with the vendor
+/healthz       whether the process is alive, and its version
+/readyz        whether the gateway accepts new calls, and what is wrong with the vendor
 /metrics       metrics for Prometheus
 /debug/pprof/  profiles of the running process
 `
 
-// newAdmin answers what operators and orchestrators ask.
+// newAdmin serves the admin port, for operators and orchestrators.
 func newAdmin(ready func(context.Context) error, vendorProblems func() []string, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -98,7 +98,8 @@ func newAdmin(ready func(context.Context) error, vendorProblems func() []string,
 		}
 		var text strings.Builder
 		text.WriteString("ready\n")
-		// They are told and no more: every replica has them, and without any known purchases could not be told either.
+		// Vendor problems do not make the gateway unready. All replicas have them at the same time, and with no replica
+		// ready, nobody could ask about earlier purchases.
 		for _, problem := range vendorProblems() {
 			text.WriteString("vendor problem: " + problem + "\n")
 		}

@@ -15,26 +15,26 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// commandLine is the whole command line. Flags that say how to serve and where to call can be given as
-// environment variables instead: --grpc-listen is GIGAGATE_GRPC_LISTEN.
+// commandLine is the whole command line. Flags that say how to serve and where to call also have an environment
+// variable: --grpc-listen is GIGAGATE_GRPC_LISTEN.
 type commandLine struct {
 	ShowVersion versionFlag `name:"version" help:"Print the version."`
 
 	Serve      serveCommand      `cmd:"" help:"Run the gateway."`
-	Sandbox    sandboxCommands   `cmd:"" help:"Run the sandbox alone, a stand-in for Gigastore that sells nothing real; or control a running one."`
+	Sandbox    sandboxCommands   `cmd:"" help:"Run the sandbox alone, or control a running one. It is a stand-in for Gigastore and sells nothing real."`
 	Register   registerCommand   `cmd:"" help:"Sell a first package. Spends credit."`
-	TopUp      topUpCommand      `cmd:"" name:"top-up" help:"Sell a further package to a customer. Spends credit."`
-	Activate   activateCommand   `cmd:"" help:"Start the clock of a package already bought. Free, irreversible."`
+	TopUp      topUpCommand      `cmd:"" name:"top-up" help:"Sell another package to a customer. Spends credit."`
+	Activate   activateCommand   `cmd:"" help:"Start a package that was bought. It is free and cannot be undone."`
 	Inventory  inventoryCommand  `cmd:"" help:"List what can be sold."`
 	Purchases  purchasesCommand  `cmd:"" help:"Read and settle purchases."`
-	Bench      benchCommand      `cmd:"" help:"Put load on a running gateway: buys packages, and tells throughput, latency and outcomes."`
-	Health     healthCommand     `cmd:"" help:"Ask a running gateway whether it serves; exit status 0 if so."`
+	Bench      benchCommand      `cmd:"" help:"Put load on a running gateway: buy packages, and report throughput, latency and outcomes."`
+	Health     healthCommand     `cmd:"" help:"Ask a running gateway whether it is serving. The exit status is 0 if it is."`
 	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in a shell."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
-// Exit statuses beside 0. With exitFailed nothing was bought or changed, with exitIndeterminate
-// something was, or may have been.
+// Exit statuses other than 0. exitFailed: nothing was bought or changed. exitIndeterminate: something was,
+// or may have been.
 const (
 	exitFailed        = 1
 	exitUsage         = 2
@@ -44,30 +44,30 @@ const (
 // effectError is an error of a command that had an effect, or may have had one.
 type effectError struct{ error }
 
-// Unwrap is the error itself.
+// Unwrap returns the error itself.
 func (e effectError) Unwrap() error { return e.error }
 
 func main() {
-	// A reader that is gone must not end the process by a signal: a sale may have been made that nobody
-	// is told of yet. Writing fails instead, and the exit status tells it.
+	// If the reader of a pipe is gone, SIGPIPE must not end the process: it may have made a sale that it has
+	// not reported yet. Without the signal, the write fails and the exit status says so.
 	signal.Ignore(syscall.SIGPIPE)
 	takeOverGRPC()
 	ctx, cancel := context.WithCancel(context.Background())
-	// Room for both signals that count: signal.NotifyContext would lose a second one that comes
-	// before it has stopped listening for the first.
+	// There is room for two signals, the first and the second. signal.NotifyContext would lose a second one
+	// that arrives before it has handled the first.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
 		cancel()
 		if second, ok := (<-signals).(syscall.Signal); ok {
-			os.Exit(128 + int(second)) // as a shell reports a death by signal
+			os.Exit(128 + int(second)) // the status that a shell reports after a signal
 		}
 	}()
 	os.Exit(run(ctx, os.Args[1:], console{out: standardOutput(), err: os.Stderr}))
 }
 
-// newParser makes the parser that fills line. exited is called where an answer of its own, --help, is printed.
+// newParser makes the parser that fills line. The parser calls exited after it has printed --help or --version.
 func newParser(line *commandLine, to console, exited func(status int)) (*kong.Kong, error) {
 	return kong.New(line,
 		kong.Name("gigagate"),
@@ -80,8 +80,8 @@ func newParser(line *commandLine, to console, exited func(status int)) (*kong.Ko
 	)
 }
 
-// takeVariablesFromOrders leaves an environment variable to the flags of servers, and to those that say where and how long to
-// call. A variable that is left over from another order must not fill the fields of this one.
+// takeVariablesFromOrders removes the environment variables of all flags but those of servers, and those that say where to
+// call and how long. A variable that is left over from another order must not fill the fields of this one.
 func takeVariablesFromOrders(k *kong.Kong) error {
 	take := func(flag *kong.Flag) { flag.Envs, flag.Tag.Envs = nil, nil }
 	for _, flag := range k.Model.Flags {
@@ -102,7 +102,8 @@ func run(ctx context.Context, args []string, to console) int {
 	var line commandLine
 	exited, helped := -1, 0
 	if len(args) == 0 {
-		// Help that nobody asked for is no answer, and a script that runs this has made a mistake.
+		// Nobody asked for this help, so it goes to the standard error. A script that calls gigagate without arguments has
+		// a mistake, so the exit status is that of wrong usage.
 		args, to.out, helped = []string{"--help"}, to.err, exitUsage
 	}
 	parser, err := newParser(&line, to, func(status int) { exited = status })
@@ -112,7 +113,7 @@ func run(ctx context.Context, args []string, to console) int {
 	}
 	parsed, err := parser.Parse(args)
 	if exited >= 0 {
-		return max(exited, helped) // --help or --version has printed what was asked for
+		return max(exited, helped) // --help or --version has printed its answer
 	}
 	if err != nil {
 		fmt.Fprintln(to.err, "gigagate:", withoutArguments(err))
@@ -130,21 +131,22 @@ func run(ctx context.Context, args []string, to console) int {
 	return 0
 }
 
-// Arguments that the parser quotes. A password with a space that the shell was not told to keep together is two arguments.
+// These errors of the parser quote an argument. It may be the second half of a password with a space that was not put in
+// quotes.
 var (
 	unexpected = regexp.MustCompile(`(?s)unexpected (argument|token) .*?(, did you mean .*)?$`)
 	noString   = regexp.MustCompile(`(?s)expected string value but got .*`)
 )
 
-// withoutArguments is the text of a parser's error, without arguments that may be a part of a password.
+// withoutArguments is the text of a parser's error without the arguments, because they may be part of a password.
 func withoutArguments(err error) string {
 	text := unexpected.ReplaceAllString(err.Error(), "unexpected $1, not shown as it may be part of a secret$2")
-	return noString.ReplaceAllString(text, "expected string value, and a value that begins with - is given as --FLAG=VALUE")
+	return noString.ReplaceAllString(text, "expected string value (write a value that begins with - as --FLAG=VALUE)")
 }
 
-// Validate refuses a flag that is given and empty, as an argument or a variable: a shell's unset
-// variable must not pass for a guard or a request id left out. A flag with a list of values has its
-// own say. Then it refuses what the type of a flag refuses.
+// Validate refuses a flag that is given but empty, as an argument or as a variable. Otherwise an unset
+// shell variable would silently drop a request id or a limit on the price. A flag with an enum is left out,
+// because the enum decides. Validate also runs the check of each flag's type.
 func (*commandLine) Validate(parsed *kong.Context) error {
 	for _, flag := range parsed.Flags() {
 		kind := flag.Target.Kind()

@@ -9,17 +9,18 @@ import (
 )
 
 const (
-	// memoryLimit is what the Go runtime keeps to. Near it garbage is collected more often.
+	// memoryLimit is the Go runtime's soft limit. Near it, the garbage collector runs more often.
 	memoryLimit = 180 << 20
-	// memoryKept is how much the process keeps for the next busy moment.
+	// memoryKept is how much memory the process always keeps, for the next busy moment.
 	memoryKept = 48 << 20
-	// memoryPause is how often unused memory is looked for. What was allocated since then says whether the gateway is busy.
+	// memoryPause is how often the process looks for unused memory. The gateway counts as busy if it allocated memoryBusy or
+	// more since the last look.
 	memoryPause = 3 * time.Second
 	memoryBusy  = 128 << 20
 )
 
-// tuneMemory sets the collector, unless the environment says otherwise. The heap may grow to five times what is live: a
-// gateway's live heap is small and its garbage is not, and at Go's default a seventh of the CPU goes into collecting.
+// tuneMemory sets up the garbage collector, unless the environment does. The heap may grow to five times the live heap. A
+// gateway has a small live heap and much garbage: with Go's default, a seventh of the CPU goes into garbage collection.
 func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
@@ -29,8 +30,8 @@ func tuneMemory() {
 	}
 }
 
-// returnMemory gives memory back to the system once a busy time is over. Go collects by itself only when the heap has grown,
-// or after two minutes. It ends with ctx.
+// returnMemory gives memory back to the system after a busy time. By itself, Go collects garbage only when the heap has
+// grown, or after two minutes. returnMemory runs until ctx ends.
 func returnMemory(ctx context.Context) {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/gc/heap/allocs:bytes"},

@@ -14,10 +14,10 @@ import (
 
 // outputSettings are the flags of every command that prints an answer.
 type outputSettings struct {
-	Output string `enum:",table,json" default:"" placeholder:"FORM" help:"How to print the answer: table or json. Without it, a terminal gets a table and everything else JSON."`
+	Output string `enum:",table,json" default:"" placeholder:"FORM" help:"How to print the answer: table or json. By default, a terminal gets a table, and a pipe or a file gets JSON."`
 }
 
-// print writes an answer for whoever reads it.
+// print writes an answer, as a table for a person or as JSON for a program.
 func (s outputSettings) print(to console, answer proto.Message) error {
 	if s.Output == "table" || s.Output == "" && isTerminal(to.out) {
 		return printTable(to.out, answer)
@@ -25,13 +25,13 @@ func (s outputSettings) print(to console, answer proto.Message) error {
 	return printJSON(to.out, answer)
 }
 
-// isTerminal reports whether a person reads what is written to w.
+// isTerminal reports whether w is a terminal, so that a person reads the output.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// printJSON prints message indented. protojson's own indentation varies from build to build.
+// printJSON prints message as indented JSON. It does not use protojson's indentation, which varies from build to build.
 func printJSON(w io.Writer, message proto.Message) error {
 	text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(message)
 	if err != nil {
@@ -40,7 +40,7 @@ func printJSON(w io.Writer, message proto.Message) error {
 	return printIndented(w, text)
 }
 
-// printIndented prints a JSON text indented.
+// printIndented indents a JSON text and prints it.
 func printIndented(w io.Writer, text []byte) error {
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, bytes.TrimSpace(text), "", "  "); err != nil {

@@ -18,19 +18,19 @@ import (
 	"gigagate.internal/server"
 )
 
-// gatewayProcess is everything that serves, and what it serves on. Without a sandbox of its own
-// sandbox and sandboxOn are nil.
+// gatewayProcess is the servers of the process and their listeners. sandbox and sandboxOn are nil if the
+// process has no sandbox.
 type gatewayProcess struct {
 	gateway                            *server.Server
 	vendor                             *gigastore.Client
 	logger                             *slog.Logger
 	rest, admin, sandbox               *http.Server
 	grpcOn, restOn, adminOn, sandboxOn net.Listener
-	callers                            *boundedListener // gRPC's
+	callers                            *boundedListener // the listener of gRPC
 	serving                            atomic.Bool
 }
 
-// bound bounds the connections of every port.
+// bound limits the connections of every port.
 func (p *gatewayProcess) bound(meters metric.MeterProvider) error {
 	refused, err := meters.Meter("gigagate.internal/cmd/gigagate").Int64Counter("gigagate.connections.refused",
 		metric.WithDescription("Connections that were not accepted, by port."), metric.WithUnit("{connection}"))
@@ -51,7 +51,7 @@ func (p *gatewayProcess) bound(meters metric.MeterProvider) error {
 	return nil
 }
 
-// ready tells whether new calls are welcome, and if not, why.
+// ready returns an error that says why the gateway accepts no new calls, or nil if it does.
 func (p *gatewayProcess) ready(journal purchase.Journal) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if !p.serving.Load() {
@@ -66,13 +66,13 @@ func (p *gatewayProcess) ready(journal purchase.Journal) func(context.Context) e
 	}
 }
 
-// setServing makes the gateway say that new calls are welcome.
+// setServing makes the health checks say that the gateway accepts new calls.
 func (p *gatewayProcess) setServing() {
 	p.gateway.SetServing()
 	p.serving.Store(true)
 }
 
-// run serves until ctx ends or a listener fails, and then stops in order.
+// run serves until ctx ends or a listener fails. Then it stops everything in order.
 func (p *gatewayProcess) run(ctx context.Context) error {
 	group, failed := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -93,10 +93,10 @@ func (p *gatewayProcess) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// stop ends in the order that loses nothing: say not ready, stop accepting, let the calls under
-// way and the purchases behind them end, and only then take the vendor away.
+// stop stops in an order that loses nothing. The gateway reports that it is not ready and accepts no more
+// calls. The running calls and their purchases end. Only then does the sandbox stop, which is their vendor.
 func (p *gatewayProcess) stop(ctx context.Context) error {
-	p.logger.InfoContext(ctx, "draining; a second signal ends at once")
+	p.logger.InfoContext(ctx, "draining; a second signal ends the process at once")
 	p.serving.Store(false)
 	p.callers.endSilent()
 	ctx, cancel := context.WithTimeout(ctx, p.gateway.AnswerWithin())
@@ -118,8 +118,8 @@ func (p *gatewayProcess) stop(ctx context.Context) error {
 	return err
 }
 
-// shutDown waits for the calls under way, and ends those that are left at ctx's end: what they hold, like a connection
-// of the journal, would keep the process from ending.
+// shutDown waits for the running calls. When ctx ends, it closes the connections of those that are left. They may hold
+// something that would keep the process from ending, such as a connection of the journal.
 func shutDown(ctx context.Context, server *http.Server) error {
 	err := server.Shutdown(ctx)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 type purchasesCommand struct {
 	Get     getPurchaseCommand     `cmd:"" help:"Show one purchase and its history."`
 	List    listPurchasesCommand   `cmd:"" help:"List purchases, the newest first."`
-	Wait    waitPurchaseCommand    `cmd:"" help:"Wait until a purchase is settled; exit status 0 if it succeeded, 1 if it failed, 3 if that is not known."`
-	Resolve resolvePurchaseCommand `cmd:"" help:"Settle by your word what evidence cannot."`
+	Wait    waitPurchaseCommand    `cmd:"" help:"Wait until a purchase is settled. The exit status is 0 if it succeeded, 1 if it failed, and 3 if neither is known."`
+	Resolve resolvePurchaseCommand `cmd:"" help:"Settle a purchase that the vendor's records cannot settle. You say what happened."`
 }
 
 // getPurchaseCommand shows one purchase.
@@ -39,8 +39,8 @@ type listPurchasesCommand struct {
 	State     string `field:"state" enum:",sending,accepted,uncertain,needs-operator,succeeded,failed" default:"" help:"Only those in this state: sending, accepted, uncertain, needs-operator, succeeded, failed."`
 	RequestID string `name:"request-id" field:"request_id" placeholder:"ID" help:"Only the one with this request id."`
 	Customer  string `field:"customer_uid" placeholder:"UID" help:"Only those of this customer."`
-	PageSize  int32  `name:"page-size" field:"page_size" default:"50" help:"At most so many (default ${default})."`
-	PageToken string `name:"page-token" field:"page_token" placeholder:"TOKEN" help:"nextPageToken of the page before."`
+	PageSize  int32  `name:"page-size" field:"page_size" default:"50" help:"How many purchases to list at most (default ${default})."`
+	PageToken string `name:"page-token" field:"page_token" placeholder:"TOKEN" help:"The nextPageToken of the previous page."`
 	callSettings
 }
 
@@ -66,8 +66,8 @@ type waitPurchaseCommand struct {
 	callSettings
 }
 
-// Run makes the call. Its exit status is the purchase's: a script ships at 0, may buy anew at 1, and
-// knows nothing yet at any other.
+// Run makes the call. The exit status tells the state of the purchase, for scripts: at 0 a script can deliver,
+// at 1 it may buy again, and at any other status the result is not known yet.
 func (c *waitPurchaseCommand) Run(ctx context.Context, to console) error {
 	var purchase *gigagatev1.Purchase
 	if err := c.read(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
@@ -92,15 +92,15 @@ func (c *waitPurchaseCommand) Run(ctx context.Context, to console) error {
 // resolvePurchaseCommand settles a purchase.
 type resolvePurchaseCommand struct {
 	ID          string `arg:"" name:"id" field:"id" help:"The purchase."`
-	Item        string `field:"activated_item_uid" placeholder:"UID" help:"The package that was sold; checked with the vendor."`
+	Item        string `field:"activated_item_uid" placeholder:"UID" help:"The package that was sold. The gateway checks it with the vendor."`
 	NothingSold bool   `name:"nothing-sold" field:"nothing_sold" help:"Nothing was sold."`
-	Force       bool   `field:"force" help:"With --nothing-sold: do not wait until the vendor's records show it; kept in the history."`
-	Operator    string `field:"operator" required:"" placeholder:"NAME" help:"Who says so, for the history."`
-	Note        string `field:"note" required:"" placeholder:"TEXT" help:"What it rests on, for the history."`
+	Force       bool   `field:"force" help:"With --nothing-sold: do not wait until the vendor's records show it. The history keeps this."`
+	Operator    string `field:"operator" required:"" placeholder:"NAME" help:"Your name, for the history."`
+	Note        string `field:"note" required:"" placeholder:"TEXT" help:"Why you say so, for the history."`
 	callSettings
 }
 
-// Validate wants one word, and not two.
+// Validate requires exactly one of --item and --nothing-sold.
 func (c *resolvePurchaseCommand) Validate() error {
 	if (c.Item == "") == !c.NothingSold {
 		return errors.New("give either --item or --nothing-sold")

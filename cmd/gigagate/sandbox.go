@@ -20,18 +20,18 @@ import (
 // sandboxCommands run a sandbox, or control one that runs.
 type sandboxCommands struct {
 	Serve  sandboxServeCommand  `cmd:"" default:"withargs" help:"Run the sandbox alone. This is also what gigagate sandbox does."`
-	Fault  sandboxFaultCommand  `cmd:"" help:"Make the next calls of the vendor's API go wrong; without a name, list the faults that there are."`
-	Clock  sandboxClockCommand  `cmd:"" help:"Tell the time of the sandbox, or move it."`
-	Ledger sandboxLedgerCommand `cmd:"" help:"Tell what was really sold, whatever the answers said."`
-	Reset  sandboxResetCommand  `cmd:"" help:"Begin anew, with the whole credit and without faults."`
+	Fault  sandboxFaultCommand  `cmd:"" help:"Make the next calls of the vendor's API go wrong. Without a name, list all faults."`
+	Clock  sandboxClockCommand  `cmd:"" help:"Show the time of the sandbox, or move it."`
+	Ledger sandboxLedgerCommand `cmd:"" help:"Show what was really sold, whatever the answers said."`
+	Reset  sandboxResetCommand  `cmd:"" help:"Start again, with all the credit and without faults."`
 }
 
 // sandboxServeCommand runs the sandbox alone.
 type sandboxServeCommand struct {
 	SandboxListen       listenAddress `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"HOST:PORT" help:"Where to listen (default ${default})."`
-	AllowedHosts        []string      `name:"allowed-hosts" placeholder:"NAME,..." help:"Host names, beside localhost and the one listened on, by which it may be addressed."`
+	AllowedHosts        []string      `name:"allowed-hosts" placeholder:"NAME,..." help:"More host names by which callers may address it, in addition to localhost and the one in --sandbox-listen."`
 	SandboxSeed         uint64        `name:"sandbox-seed" default:"1" help:"The same seed makes the same world (default ${default})."`
-	SandboxSettingsFile string        `name:"sandbox-settings-file" placeholder:"FILE" help:"JSON object with settings to change: what is not known of the vendor."`
+	SandboxSettingsFile string        `name:"sandbox-settings-file" placeholder:"FILE" help:"A JSON object with the settings to change. They are assumptions about the vendor."`
 
 	logSettings
 }
@@ -50,7 +50,7 @@ func (c *sandboxServeCommand) Run(ctx context.Context, to console) error {
 	takeOver(ctx, logger)
 	world, err := sandbox.New(sandbox.Config{Seed: c.SandboxSeed, Settings: settings, Logger: logger})
 	if err != nil {
-		return fmt.Errorf("--sandbox-settings-file: %w", err) // the defaults are valid
+		return fmt.Errorf("--sandbox-settings-file: %w", err) // the defaults are valid, so the file is not
 	}
 	defer func() { _ = world.Close() }()
 	var open listeners
@@ -62,14 +62,14 @@ func (c *sandboxServeCommand) Run(ctx context.Context, to console) error {
 	fmt.Fprintf(to.out, `This is a SANDBOX of Gigastore: it accepts any client id and secret, and nothing it sells is real.
 
   vendor API  http://%[1]s
-  the truth   http://%[1]s/_sandbox/ledger
+  ledger      http://%[1]s/_sandbox/ledger
 
 `, listener.Addr())
 	return serveUntil(ctx, newHTTPServer(knownHosts(c.AllowedHosts, c.SandboxListen).only(world), 0), listener)
 }
 
-// decodeSettings lays the members of one JSON object over settings. A name that no setting has is
-// refused, because it would silently leave a default in place.
+// decodeSettings overwrites settings with the members of one JSON object. It refuses unknown names, because
+// a misspelled name would silently leave the default in place.
 func decodeSettings(text []byte, settings *sandbox.Settings) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -82,7 +82,7 @@ func decodeSettings(text []byte, settings *sandbox.Settings) error {
 	return nil
 }
 
-// serveUntil serves until ctx ends, then finishes the requests under way.
+// serveUntil serves until ctx ends, and then waits for the running requests.
 func serveUntil(ctx context.Context, server *http.Server, listener net.Listener) error {
 	group, failed := errgroup.WithContext(ctx)
 	group.Go(func() error { return serveHTTP(server, listener) })

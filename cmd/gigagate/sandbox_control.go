@@ -38,7 +38,7 @@ func (s sandboxSettings) control(ctx context.Context, method, name string, body 
 	if err != nil {
 		return nil, err
 	}
-	// Without a proxy: a sandbox is near.
+	// A sandbox runs nearby, so this does not use a proxy.
 	transport := &http.Transport{} //nolint:forbidigo // it calls no vendor
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)
@@ -57,12 +57,12 @@ func (s sandboxSettings) control(ctx context.Context, method, name string, body 
 		if json.Unmarshal(answer, &told) == nil && told.Error != "" {
 			return nil, sandboxError(told.Error)
 		}
-		return nil, fmt.Errorf("what answers at %s is no sandbox: %s", s.SandboxAddress, resp.Status)
+		return nil, fmt.Errorf("the server at %s is not a sandbox: %s", s.SandboxAddress, resp.Status)
 	}
 	return answer, nil
 }
 
-// sandboxError is the sandbox's sentence. Nothing was changed.
+// sandboxError is the sandbox's own error sentence. The refused call changed nothing.
 type sandboxError string
 
 func (e sandboxError) Error() string { return string(e) }
@@ -82,17 +82,17 @@ func (s sandboxSettings) show(ctx context.Context, to console, method, name stri
 // sandboxFaultCommand arms a fault.
 type sandboxFaultCommand struct {
 	Name   string            `arg:"" optional:"" help:"The fault, such as commit_then_reset."`
-	Path   string            `default:"/gigastore/activations/register" placeholder:"PATH" help:"The calls that go wrong: a path of the vendor's API, or the beginning of one and * (default ${default})."`
-	Count  int               `default:"1" help:"How many of them (default ${default})."`
-	Param  map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"A setting of the fault, such as status=503; may be repeated."`
-	Disarm bool              `help:"Take back all faults instead."`
+	Path   string            `default:"/gigastore/activations/register" placeholder:"PATH" help:"Which calls go wrong: a path of the vendor's API, or the beginning of one followed by * (default ${default})."`
+	Count  int               `default:"1" help:"How many calls go wrong (default ${default})."`
+	Param  map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"A setting of the fault, such as status=503. May be repeated."`
+	Disarm bool              `help:"Remove all faults instead."`
 	sandboxSettings
 }
 
-// Validate refuses what would be ignored.
+// Validate refuses combinations in which a flag would be ignored.
 func (c *sandboxFaultCommand) Validate() error {
 	if c.Disarm && c.Name != "" {
-		return errors.New("--disarm takes back all faults: give it without a name")
+		return errors.New("--disarm removes all faults: give it without a name")
 	}
 	if c.Name == "" && len(c.Param) > 0 {
 		return errors.New("--param goes with the name of a fault")
@@ -118,9 +118,9 @@ func (c *sandboxFaultCommand) Run(ctx context.Context, to console) error {
 	return c.show(ctx, to, http.MethodPost, "faults", map[string]any{"path": c.Path, "fault": c.Name, "count": c.Count, "params": params})
 }
 
-// sandboxClockCommand tells or moves the clock.
+// sandboxClockCommand shows or moves the clock.
 type sandboxClockCommand struct {
-	Advance string `placeholder:"DURATION" help:"Move it by so much, such as 91d or 36h."`
+	Advance string `placeholder:"DURATION" help:"How far to move it, such as 91d or 36h."`
 	sandboxSettings
 }
 
@@ -132,7 +132,7 @@ func (c *sandboxClockCommand) Run(ctx context.Context, to console) error {
 	return c.show(ctx, to, http.MethodPost, "clock", map[string]any{"advance": c.Advance})
 }
 
-// sandboxLedgerCommand tells the truth.
+// sandboxLedgerCommand shows what was really sold.
 type sandboxLedgerCommand struct{ sandboxSettings }
 
 // Run makes the call.
@@ -142,8 +142,8 @@ func (c *sandboxLedgerCommand) Run(ctx context.Context, to console) error {
 
 // sandboxResetCommand makes a new world.
 type sandboxResetCommand struct {
-	Seed         *uint64 `placeholder:"N" help:"The same seed makes the same world. Without it the world is another one each time, as a gateway's journal needs it."`
-	SettingsFile string  `name:"settings-file" placeholder:"FILE" help:"JSON object with settings to change: what is not known of the vendor."`
+	Seed         *uint64 `placeholder:"N" help:"The same seed makes the same world. By default, each world is a new one: a gateway's journal already knows the packages of the old one."`
+	SettingsFile string  `name:"settings-file" placeholder:"FILE" help:"A JSON object with the settings to change. They are assumptions about the vendor."`
 	sandboxSettings
 }
 
@@ -153,7 +153,7 @@ func (c *sandboxResetCommand) Run(ctx context.Context, to console) error {
 	if c.SettingsFile != "" {
 		text, err := os.ReadFile(c.SettingsFile)
 		if err == nil && !json.Valid(text) {
-			err = errors.New("it holds no JSON")
+			err = errors.New("it is not valid JSON")
 		}
 		if err != nil {
 			return fmt.Errorf("--settings-file: %w", err)

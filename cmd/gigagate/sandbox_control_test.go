@@ -76,7 +76,7 @@ func TestSandboxRefuses(t *testing.T) {
 		{"a parameter of nothing", []string{"fault", "--param=status=503"}, exitUsage, "--param goes with the name of a fault"},
 		{"no duration", []string{"clock", "--advance=soon"}, exitFailed, "gigagate: "},
 		{"no such file", []string{"reset", "--settings-file=/nowhere"}, exitFailed, "--settings-file: "},
-		{"no JSON", []string{"reset", "--settings-file=" + writeFile(t, "{")}, exitFailed, "--settings-file: it holds no JSON"},
+		{"no JSON", []string{"reset", "--settings-file=" + writeFile(t, "{")}, exitFailed, "--settings-file: it is not valid JSON"},
 		{"no such setting", []string{"reset", "--settings-file=" + writeFile(t, `{"CANARY":1}`)}, exitFailed, "CANARY"},
 	} {
 		if got := g.control(t, test.args...); got.status != test.status || !strings.Contains(got.err, test.says) || got.out != "" {
@@ -84,7 +84,7 @@ func TestSandboxRefuses(t *testing.T) {
 		}
 	}
 	for line, status := range map[string]int{"ledger": exitFailed, "reset": exitIndeterminate} {
-		if got := gigagate(t, "sandbox", line, elsewhere); got.status != status || !strings.Contains(got.err, "is no sandbox: 404 Not Found") {
+		if got := gigagate(t, "sandbox", line, elsewhere); got.status != status || !strings.Contains(got.err, "is not a sandbox: 404 Not Found") {
 			t.Errorf("%s of another: %+v", line, got)
 		}
 		if got := gigagate(t, "sandbox", line, "--sandbox-address=127.0.0.1:1"); got.status != status || !strings.Contains(got.err, "no sandbox answers at 127.0.0.1:1") {

@@ -18,12 +18,12 @@ import (
 
 // serveCommand runs the gateway.
 type serveCommand struct {
-	Sandbox       bool          `help:"Sell from a sandbox of its own, and need nothing else."`
+	Sandbox       bool          `help:"Run a sandbox in this process and sell from it. Nothing else is needed."`
 	GRPCListen    listenAddress `name:"grpc-listen" default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"gRPC (default ${default})."`
 	HTTPListen    listenAddress `name:"http-listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"REST (default ${default})."`
-	AdminListen   listenAddress `name:"admin-listen" default:"127.0.0.1:9464" placeholder:"HOST:PORT" help:"/healthz, /readyz, /metrics and pprof; never public (default ${default})."`
+	AdminListen   listenAddress `name:"admin-listen" default:"127.0.0.1:9464" placeholder:"HOST:PORT" help:"/healthz, /readyz, /metrics and pprof. Never make it public (default ${default})."`
 	SandboxListen listenAddress `name:"sandbox-listen" default:"127.0.0.1:8089" placeholder:"HOST:PORT" help:"The sandbox, with --sandbox (default ${default})."`
-	AllowedHosts  []string      `name:"allowed-hosts" placeholder:"NAME,..." help:"Host names, beside localhost and those listened on, by which the HTTP ports may be addressed."`
+	AllowedHosts  []string      `name:"allowed-hosts" placeholder:"NAME,..." help:"More host names by which callers may address the HTTP ports, in addition to localhost and those of the listen flags."`
 	Docs          *bool         `negatable:"" help:"Serve the documentation of REST at /docs/, with a form to try each call (default: with --sandbox only)."`
 
 	Journal string `default:"sqlite:gigagate.db" placeholder:"WHERE" help:"Where purchases are kept: sqlite:FILE or postgres://… (default ${default})."`
@@ -35,16 +35,16 @@ type serveCommand struct {
 
 // purchaseSettings are the flags of the purchase engine.
 type purchaseSettings struct {
-	SendWindow      time.Duration `name:"send-window" default:"30s" help:"No permit to send later than this after the claim (default ${default})."`
-	AbsenceQuiet    time.Duration `name:"absence-quiet" default:"120s" help:"How long the vendor's records have time to show a sale before its absence counts (default ${default})."`
-	AbsenceWait     time.Duration `name:"absence-wait" default:"15m" help:"What stands in for a younger purchase as a witness (default ${default})."`
-	ReconcileGiveUp time.Duration `name:"reconcile-give-up" default:"30m" help:"Records unreadable for so long need an operator (default ${default})."`
-	MaxPrice        amount        `name:"max-purchase-price" placeholder:"AMOUNT" help:"Refuse every purchase that costs the reseller more, or whose price cannot be read; a request's own limit holds as well (default: any price)."`
+	SendWindow      time.Duration `name:"send-window" default:"30s" help:"How long after its claim a purchase may still get a permit to send (default ${default})."`
+	AbsenceQuiet    time.Duration `name:"absence-quiet" default:"120s" help:"How long the vendor has to list a sale before its absence counts (default ${default})."`
+	AbsenceWait     time.Duration `name:"absence-wait" default:"15m" help:"How much longer to wait for a later purchase in the list before an absence counts without one (default ${default})."`
+	ReconcileGiveUp time.Duration `name:"reconcile-give-up" default:"30m" help:"How long the vendor's records may be unreadable before an operator is needed (default ${default})."`
+	MaxPrice        amount        `name:"max-purchase-price" placeholder:"AMOUNT" help:"Refuse every purchase that costs the reseller more, or whose price cannot be read. A limit in the request applies too (default: any price)."`
 	MaxCurrency     currency      `name:"max-purchase-currency" default:"USD" help:"Currency of --max-purchase-price (default ${default})."`
-	MetatagMax      int           `name:"metatag-max" default:"255" placeholder:"BYTES" help:"Longest metatag sent upstream, the gateway's token included (default ${default})."`
+	MetatagMax      int           `name:"metatag-max" default:"255" placeholder:"BYTES" help:"The longest metatag sent to the vendor, including the gateway's mark (default ${default})."`
 }
 
-// maxPurchasePrice is nil where any price will do.
+// maxPurchasePrice is nil if any price is allowed.
 func (s purchaseSettings) maxPurchasePrice() (*purchase.Price, error) {
 	if s.MaxPrice == "" {
 		return nil, nil
@@ -56,8 +56,8 @@ func (s purchaseSettings) maxPurchasePrice() (*purchase.Price, error) {
 	return &purchase.Price{Amount: value, Currency: string(s.MaxCurrency)}, nil
 }
 
-// Validate refuses settings that contradict each other, or would make the engine spend or judge too
-// early, before anything is opened.
+// Validate refuses settings that contradict each other, and durations that would make the engine spend or
+// decide too early. It runs before anything is opened.
 func (c *serveCommand) Validate() error {
 	for name, d := range map[string]time.Duration{
 		"--gigastore-timeout": c.GigastoreTimeout, "--send-window": c.SendWindow,
@@ -68,7 +68,7 @@ func (c *serveCommand) Validate() error {
 		}
 	}
 	if c.MetatagMax < server.LeastMetatagMax {
-		return fmt.Errorf("--metatag-max must be at least %d bytes, to hold the gateway's token and a text", server.LeastMetatagMax)
+		return fmt.Errorf("--metatag-max must be at least %d bytes, to hold the gateway's mark and a text", server.LeastMetatagMax)
 	}
 	return c.vendorSettings.check(c.Sandbox)
 }
@@ -81,10 +81,10 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 		return err
 	}
 	defer func() {
-		// The caller's context has ended by now; what was recorded last matters most.
+		// ctx has ended by now. Telemetry still needs time to send its last records, which matter most.
 		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if unsent := telemetry.shutdown(flush); unsent != nil { // what the gateway is for has ended well without it
+		if unsent := telemetry.shutdown(flush); unsent != nil { // not an error: the purchases ended well
 			telemetry.logger.WarnContext(flush, "telemetry", "error", withoutSecrets(unsent.Error()))
 		}
 	}()
@@ -113,7 +113,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 			return sandboxErr
 		}
 		defer func() { err = errors.Join(err, world.Close()) }()
-		now = world.Now // packages start and end by the vendor's clock, and the sandbox's can be moved
+		now = world.Now // packages start and end by the vendor's clock, and the sandbox's clock can be moved
 	}
 
 	vendor, err := c.newVendor(telemetry)
@@ -151,14 +151,14 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	process.restOn = server.Framed(process.restOn)
 	process.admin = newHTTPServer(knownHosts(c.AllowedHosts, c.AdminListen).only(newAdmin(process.ready(journal), vendor.Problems, telemetry.metrics)), 0)
 	engine.Start()
-	// The listeners are open: who calls before they are served waits in their queue.
+	// The listeners are open, so early callers wait in their queues.
 	process.setServing()
 	c.greet(to, process)
 	return process.run(ctx)
 }
 
-// docs reports whether to serve the documentation: a page that buys at a click is not for a gateway
-// that spends real credit, unless it is asked for.
+// docs reports whether to serve the documentation. Its page buys at a click. A gateway that spends real
+// credit serves it only if the operator asks for it.
 func (c *serveCommand) docs() bool {
 	if c.Docs != nil {
 		return *c.Docs
@@ -166,8 +166,8 @@ func (c *serveCommand) docs() bool {
 	return c.Sandbox
 }
 
-// newSandbox makes a world of its own for this process. It is a new vendor account, too: what an
-// earlier world sold is not to be found in it.
+// newSandbox makes a new world for this process. It gets a new client id, because it does not have what an
+// earlier world sold: to the journal it is another account.
 func (c *serveCommand) newSandbox(process *gatewayProcess, telemetry *telemetry) (*sandbox.Sandbox, error) {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails, says its documentation
@@ -182,7 +182,8 @@ func (c *serveCommand) newSandbox(process *gatewayProcess, telemetry *telemetry)
 	return world, nil
 }
 
-// reachable is where this process reaches a listener of its own: one on every interface by loopback.
+// reachable is the address by which this process reaches its own listener. A listener on every interface is
+// reached over loopback.
 func reachable(listener net.Addr) string {
 	address, err := netip.ParseAddrPort(listener.String())
 	if err == nil && address.Addr().IsUnspecified() {
@@ -211,7 +212,7 @@ func (c *serveCommand) newEngine(journal purchase.Journal, vendor *gigastore.Cli
 	}), nil
 }
 
-// greet says where the gateway listens, and one call to paste.
+// greet prints where the gateway listens, and one call to paste.
 func (c *serveCommand) greet(to console, process *gatewayProcess) {
 	vendor, item := "spends REAL credit at "+c.GigastoreURL, "INVENTORY-ITEM-ID"
 	if c.Sandbox {

@@ -16,7 +16,8 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// printTable prints an answer for a person: a list as a table, everything else as a block of its fields that are set.
+// printTable prints an answer for a person. A list becomes a table. Everything else becomes a block with the fields that
+// are set.
 func printTable(w io.Writer, answer proto.Message) error {
 	var text strings.Builder
 	switch a := answer.(type) {
@@ -53,7 +54,7 @@ func rows(text *strings.Builder, lines ...[]string) {
 	for _, cells := range lines {
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
-	_ = table.Flush() // a strings.Builder takes all
+	_ = table.Flush() // a write to a strings.Builder never fails
 	for line := range strings.Lines(laidOut.String()) {
 		text.WriteString(strings.TrimRight(line, " \n") + "\n")
 	}
@@ -88,7 +89,7 @@ func purchasesTable(text *strings.Builder, purchases []*gigagatev1.Purchase) {
 func historyTable(text *strings.Builder, history []*gigagatev1.PurchaseEvent) {
 	lines := [][]string{{"TIME", "EVENT", "SEND", "STATE", "BY", "EVIDENCE"}}
 	for _, e := range history {
-		// What has no column of its own.
+		// The evidence is all the fields that have no column of their own.
 		rest, _ := proto.Clone(e).(*gigagatev1.PurchaseEvent)
 		rest.Time, rest.Event, rest.Attempt, rest.State, rest.Actor = nil, 0, 0, 0, nil
 		var evidence []string
@@ -102,7 +103,7 @@ func historyTable(text *strings.Builder, history []*gigagatev1.PurchaseEvent) {
 	rows(text, lines...)
 }
 
-// actorText is who caused an event: an operator by name.
+// actorText says who caused an event. It gives an operator's name.
 func actorText(actor *gigagatev1.Actor) string {
 	if name := actor.GetOperator(); name != "" {
 		return "operator " + name
@@ -119,7 +120,7 @@ func reconciliationText(r *gigagatev1.Reconciliation) string {
 		text += fmt.Sprintf("The vendor's records were last read at %s: %s.\n", cell(r.GetLastReadTime()), printable(r.GetLastResult()))
 	}
 	if n := r.GetFailedReads(); n > 0 {
-		text += fmt.Sprintf("Reads in a row that did not come to their end: %d.\n", n)
+		text += fmt.Sprintf("Failed reads in a row: %d.\n", n)
 	}
 	if r.GetNextReadTime() != nil {
 		text += fmt.Sprintf("They are read again at %s at the earliest.\n", cell(r.GetNextReadTime()))
@@ -130,7 +131,8 @@ func reconciliationText(r *gigagatev1.Reconciliation) string {
 	return text
 }
 
-// fieldBlock writes the fields of a message that are set, one a line, and those of the messages in it below their name.
+// fieldBlock writes the fields of a message that are set, one per line. The fields of an inner message are indented below
+// its name.
 func fieldBlock(text *strings.Builder, message proto.Message) {
 	var lines [][]string
 	var add func(indent string, message proto.Message)
@@ -171,12 +173,12 @@ func valueText(field protoreflect.FieldDescriptor, value protoreflect.Value) str
 	case field.Enum() != nil:
 		return enumName(field.Enum(), value.Enum())
 	case field.Kind() == protoreflect.BoolKind:
-		return "yes" // or it would not be set
+		return "yes" // a bool that is set is true
 	}
 	return printable(value.String())
 }
 
-// cell is a message that fits a cell. It is empty for any other.
+// cell is the text of a message that fits into a cell. It is empty for all other messages.
 func cell(message proto.Message) string {
 	switch m := message.(type) {
 	case *timestamppb.Timestamp:
@@ -205,15 +207,15 @@ func moneyList(prices []*gigagatev1.Money) string {
 	return strings.Join(all, ", ")
 }
 
-// enumText is the name of an enum's value without the name of the enum; empty where it is unspecified.
+// enumText is the name of an enum value without the name of the enum. It is empty if the value is unspecified.
 func enumText(value protoreflect.Enum) string { return enumName(value.Descriptor(), value.Number()) }
 
 func enumName(enum protoreflect.EnumDescriptor, number protoreflect.EnumNumber) string {
 	value := enum.Values().ByNumber(number)
 	if value == nil {
-		return fmt.Sprint(number) // of a newer contract
+		return fmt.Sprint(number) // a value of a newer contract
 	}
-	// The value of zero is the name of the enum, and UNSPECIFIED.
+	// The name of value 0 is the name of the enum and UNSPECIFIED.
 	prefix := strings.TrimSuffix(string(enum.Values().ByNumber(0).Name()), "UNSPECIFIED")
 	name := strings.TrimPrefix(string(value.Name()), prefix)
 	if number == 0 {
@@ -222,7 +224,7 @@ func enumName(enum protoreflect.EnumDescriptor, number protoreflect.EnumNumber) 
 	return name
 }
 
-// printable is a text of others without what steers a terminal.
+// printable replaces control characters in a text from outside, because they could control the terminal.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

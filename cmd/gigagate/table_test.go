@@ -85,7 +85,7 @@ TIME                  EVENT             SEND  STATE      BY              EVIDENC
 
 It is not settled. It waits for time.
 The vendor's records were last read at 2026-11-29T12:00:00Z: the vendor's list lacks it.
-Reads in a row that did not come to their end: 2.
+Failed reads in a row: 2.
 They are read again at 2026-11-29T12:00:00Z at the earliest.
 An operator is asked at 2026-11-29T12:00:00Z if nothing changes.
 `},

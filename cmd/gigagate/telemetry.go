@@ -30,7 +30,7 @@ type logSettings struct {
 	LogFormat string     `name:"log-format" enum:"json,text" default:"json" help:"json or text (default ${default})."`
 }
 
-// newHandler writes log records to w, each with the trace it belongs to.
+// newHandler writes log records to w. Each record has the ids of its trace and span.
 func (s logSettings) newHandler(w io.Writer) slog.Handler {
 	options := &slog.HandlerOptions{Level: s.LogLevel}
 	if s.LogFormat == "text" {
@@ -61,7 +61,7 @@ func (h traceHandler) WithGroup(name string) slog.Handler {
 	return traceHandler{h.Handler.WithGroup(name)}
 }
 
-// levelHandler passes on the records of a level and above, for a handler that takes all.
+// levelHandler passes on only the records of a level and above. It is for a handler that has no level of its own.
 type levelHandler struct {
 	slog.Handler
 	level slog.Level
@@ -82,35 +82,35 @@ func (h levelHandler) WithGroup(name string) slog.Handler {
 	return levelHandler{h.Handler.WithGroup(name), h.level}
 }
 
-// telemetry is OpenTelemetry as the standard OTEL_* variables configure it, and the log.
+// telemetry is the log, and OpenTelemetry as the standard OTEL_* variables configure it.
 type telemetry struct {
 	logger         *slog.Logger
 	tracerProvider *sdktrace.TracerProvider
 	meterProvider  *sdkmetric.MeterProvider
 	loggerProvider *sdklog.LoggerProvider // nil unless logs are exported
 	propagator     propagation.TextMapPropagator
-	metrics        http.Handler // what /metrics answers
+	metrics        http.Handler // serves /metrics
 }
 
-// newTelemetry sets up traces, metrics and logs. Without OTEL_* variables nothing is exported;
-// traces still have ids, and /metrics still answers.
+// newTelemetry sets up traces, metrics and logs. Without OTEL_* variables, nothing is exported. Traces still
+// have ids, and /metrics still answers.
 func newTelemetry(ctx context.Context, settings logSettings, logTo io.Writer) (*telemetry, error) {
 	handler := settings.newHandler(logTo)
-	takeOver(ctx, slog.New(handler)) // before anything reads a setting that it could complain of
+	takeOver(ctx, slog.New(handler)) // first, so that all later warnings go to our log
 	ignoreUnusable(ctx, slog.New(handler))
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(),
 		resource.WithAttributes(semconv.ServiceName("gigagate"), semconv.ServiceVersion(version())),
-		// After our own, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
+		// This comes after our own attributes, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
 		resource.WithFromEnv())
 	if err != nil {
-		// What could be read of it is in res. The error is not logged, because it quotes the rest, and so that the providers
-		// do not log theirs, which quote it too, the variable is unset.
+		// res has the part that could be read. The error quotes the rest, which may be secret, so it is not logged. The
+		// providers would read the variable again and log such an error, so the variable is unset.
 		_ = os.Unsetenv("OTEL_RESOURCE_ATTRIBUTES")
-		slog.WarnContext(ctx, "telemetry", "error", "OTEL_RESOURCE_ATTRIBUTES cannot be read as a whole: it has the form NAME=VALUE,…")
+		slog.WarnContext(ctx, "telemetry", "error", "a part of OTEL_RESOURCE_ATTRIBUTES cannot be read: write it as NAME=VALUE,…")
 	}
 	t := &telemetry{
-		// Baggage is left out: it can hold anything, and would be passed on to the vendor. A trace's state
-		// stays with our own spans: gigastore does not send it.
+		// Baggage is left out, because it can hold anything and would be sent to the vendor. A trace's state
+		// stays with our own spans, because gigastore does not send it.
 		propagator: propagation.TraceContext{},
 	}
 	t.setUpTraces(ctx, res)
@@ -122,8 +122,8 @@ func newTelemetry(ctx context.Context, settings logSettings, logTo io.Writer) (*
 	return t, nil
 }
 
-// exporterOf makes the exporter of a signal, where the variables ask for one. One that cannot be made, as with a
-// certificate for an endpoint without TLS, is left out: the gateway sells without it.
+// exporterOf makes the exporter of a signal if the variables ask for one. If that fails, for example because of a
+// certificate for an endpoint without TLS, the gateway runs without the exporter.
 func exporterOf[T any](ctx context.Context, signal string, create func() (T, error)) (exporter T, ok bool) {
 	if !exporterSet(signal) {
 		return exporter, false
@@ -140,7 +140,7 @@ func (t *telemetry) setUpTraces(ctx context.Context, res *resource.Resource) {
 	if exporter, ok := exporterOf(ctx, "TRACES", func() (sdktrace.SpanExporter, error) { return autoexport.NewSpanExporter(ctx) }); ok {
 		options = append(options, sdktrace.WithBatcher(exporter))
 	} else {
-		// Nobody will see the spans; their ids are in logs and answers all the same.
+		// Spans are not recorded, because nobody would see them. Logs and answers still have their ids.
 		options = append(options, sdktrace.WithSampler(sdktrace.NeverSample()))
 	}
 	t.tracerProvider = sdktrace.NewTracerProvider(options...)
@@ -161,7 +161,7 @@ func (t *telemetry) setUpMetrics(ctx context.Context, res *resource.Resource) er
 	return runtime.Start(runtime.WithMeterProvider(t.meterProvider))
 }
 
-// setUpLogs returns handler, joined by OpenTelemetry's where logs are exported.
+// setUpLogs returns handler. If logs are exported, it adds OpenTelemetry's handler.
 func (t *telemetry) setUpLogs(ctx context.Context, res *resource.Resource, handler slog.Handler, level slog.Level) slog.Handler {
 	exporter, ok := exporterOf(ctx, "LOGS", func() (sdklog.Exporter, error) { return autoexport.NewLogExporter(ctx) })
 	if !ok {
@@ -172,7 +172,7 @@ func (t *telemetry) setUpLogs(ctx context.Context, res *resource.Resource, handl
 	return slog.NewMultiHandler(handler, levelHandler{exported, level})
 }
 
-// shutdown sends what has been recorded and not yet exported.
+// shutdown exports what is recorded but not exported yet.
 func (t *telemetry) shutdown(ctx context.Context) error {
 	errs := []error{t.tracerProvider.Shutdown(ctx), t.meterProvider.Shutdown(ctx)}
 	if t.loggerProvider != nil {

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/grpclog"
 )
 
-// takeOver has logger write what libraries would print in their own ways: OpenTelemetry its errors, and the standard
-// log, where net/http's servers and clients write theirs.
+// takeOver sends to logger what libraries would print in their own formats: OpenTelemetry's errors, and the standard log,
+// to which the servers and clients of net/http write.
 func takeOver(ctx context.Context, logger *slog.Logger) {
 	otel.SetLogger(logr.New(complaints{logger}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
@@ -25,33 +25,33 @@ func takeOver(ctx context.Context, logger *slog.Logger) {
 	slog.SetDefault(logger)
 }
 
-// takeOverGRPC has the log write gRPC's errors, which gRPC prints as text. Its lower levels are left out: they quote the
-// addresses it was given. It can be called once, before gRPC is used.
+// takeOverGRPC sends gRPC's errors to the log. By itself, gRPC prints them as text. Its lower levels are dropped, because
+// they quote addresses from the settings. Call it once, before gRPC is used.
 func takeOverGRPC() {
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, grpcErrors{}))
 }
 
-// grpcErrors passes lines of gRPC's on to the default logger.
+// grpcErrors passes gRPC's lines on to the default logger.
 type grpcErrors struct{}
 
 // Write implements io.Writer.
 func (grpcErrors) Write(line []byte) (int, error) {
-	_, text, _ := strings.Cut(string(line), "ERROR: ") // after gRPC's own time
+	_, text, _ := strings.Cut(string(line), "ERROR: ") // drops gRPC's own timestamp
 	logger := slog.Default()
 	logger.Warn("grpc", "error", withoutSecrets(strings.TrimSpace(text)))
 	return len(line), nil
 }
 
-// Settings that cannot be read, and users of a URL: they may hold a password or a token.
+// These parts of an error may hold a password or a token: a setting that cannot be read, and the user in a URL.
 var (
 	refusedSetting = regexp.MustCompile(`(?s)^(invalid OTEL_\w+) value .*`)
 	userInfo       = regexp.MustCompile(`[^\s"]+@`)
 )
 
-// secretVariables may hold a password or a token: exporters send it, and their errors may quote it.
+// secretVariables are the variables that may hold a password or a token. Exporters use it, and their errors may quote it.
 var secretVariables = regexp.MustCompile(`(?i)^(OTEL_EXPORTER_OTLP_(\w+_)?(HEADERS|ENDPOINT|CERTIFICATE|CLIENT_KEY)|\w+_PROXY)$`)
 
-// withoutSecrets is the text of an error of an exporter.
+// withoutSecrets is the text of an exporter's error without secrets.
 func withoutSecrets(text string) string {
 	text = userInfo.ReplaceAllString(refusedSetting.ReplaceAllString(text, "$1"), "…@")
 	for _, variable := range os.Environ() {
@@ -67,7 +67,7 @@ func withoutSecrets(text string) string {
 	return text
 }
 
-// masked leaves out of text every piece of secret of four bytes or more.
+// masked replaces every piece of secret in text that is four bytes or longer.
 func masked(text, secret string) string {
 	const piece = 4
 	var kept strings.Builder
@@ -87,8 +87,8 @@ func masked(text, secret string) string {
 	return kept.String()
 }
 
-// complaints is where OpenTelemetry says which setting it cannot read. It quotes the setting, which
-// may be secret, so only what it wants of it is logged.
+// complaints receives OpenTelemetry's errors about settings that it cannot read. The errors quote the
+// setting, which may be secret. Therefore only the message is logged, without the error and the values.
 type complaints struct{ logger *slog.Logger }
 
 func (complaints) Init(logr.RuntimeInfo)                 {}

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// otelSettings tell which values of OpenTelemetry's variables can be used. Without this check some values stop the
-// gateway: the exporters return an error, and the batch processors panic at a negative size. What is not listed here
-// OpenTelemetry reads, reports and leaves at its default by itself: endpoints, headers, certificates.
+// otelSettings say which values of OpenTelemetry's variables can be used. Without this check, some values would stop the
+// gateway: the exporters return an error, and the batch processors panic at a negative size. Endpoints, headers and
+// certificates are not listed here. OpenTelemetry itself reports wrong values of these and uses the default.
 var otelSettings = []struct {
 	names  *regexp.Regexp
 	usable func(value string) bool
@@ -27,14 +27,14 @@ var otelSettings = []struct {
 	{regexp.MustCompile(`^OTEL_TRACES_SAMPLER$`), folded("always_on", "always_off", "traceidratio",
 		"parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio")},
 	{regexp.MustCompile(`^OTEL_TRACES_SAMPLER_ARG$`), isRatio},
-	{regexp.MustCompile(`^OTEL_(BSP|BLRP)_\w+_SIZE$`), between(1, 1<<20)}, // the memory for a queue is taken at the start
+	{regexp.MustCompile(`^OTEL_(BSP|BLRP)_\w+_SIZE$`), between(1, 1<<20)}, // a queue's memory is allocated at the start
 	{regexp.MustCompile(`^OTEL_((BSP|BLRP)_SCHEDULE_DELAY|METRIC_EXPORT_\w+)$`), between(1, math.MaxInt32)},
 	{regexp.MustCompile(`^OTEL_(BSP_EXPORT|BLRP_EXPORT|EXPORTER_OTLP(_\w+)?)_TIMEOUT$`), between(0, math.MaxInt32)},
 	{regexp.MustCompile(`^OTEL_\w+_LIMIT$`), between(math.MinInt32, math.MaxInt32)},
 }
 
-// ignoreUnusable unsets the variables of OpenTelemetry whose values cannot be used, so that their defaults hold. The
-// values are not logged: a variable may hold a secret that was meant for another one.
+// ignoreUnusable unsets OpenTelemetry's variables whose values cannot be used, so that the defaults apply. The values are
+// not logged, because somebody may have put a secret into the wrong variable.
 func ignoreUnusable(ctx context.Context, logger *slog.Logger) {
 	environment := os.Environ()
 	slices.Sort(environment)
@@ -42,7 +42,7 @@ func ignoreUnusable(ctx context.Context, logger *slog.Logger) {
 		name, value, _ := strings.Cut(variable, "=")
 		for _, setting := range otelSettings {
 			if value != "" && setting.names.MatchString(name) && !setting.usable(value) {
-				logger.WarnContext(ctx, "telemetry", "error", "the value of "+name+" cannot be used, its default holds")
+				logger.WarnContext(ctx, "telemetry", "error", "the value of "+name+" cannot be used, so its default applies")
 				_ = os.Unsetenv(name)
 			}
 		}
@@ -53,7 +53,7 @@ func oneOf(values ...string) func(string) bool {
 	return func(value string) bool { return slices.Contains(values, value) }
 }
 
-// folded is oneOf without regard to case.
+// folded is oneOf, but it ignores case.
 func folded(values ...string) func(string) bool {
 	return func(value string) bool { return slices.Contains(values, strings.ToLower(value)) }
 }
@@ -70,8 +70,8 @@ func isRatio(value string) bool {
 	return err == nil && ratio >= 0 && ratio <= 1
 }
 
-// exporterSet reports whether the standard variables ask for an exporter of a signal: by its name,
-// or by an OTLP endpoint, which nobody sets to export nothing.
+// exporterSet reports whether the standard variables ask for an exporter of a signal. They do so by the
+// exporter's name, or by an OTLP endpoint, because an endpoint only makes sense with an exporter.
 func exporterSet(signal string) bool {
 	switch name := os.Getenv("OTEL_" + signal + "_EXPORTER"); {
 	case strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true"):

@@ -12,32 +12,32 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// secretVariable may hold the vendor's client secret. No flag can: arguments are for everyone to
-// see.
+// secretVariable may hold the vendor's client secret. There is no flag for it, because other users can see
+// the arguments of a process.
 const secretVariable = "GIGAGATE_GIGASTORE_CLIENT_SECRET"
 
 // defaultVendorURL is the vendor's only documented host (docs.giga.store, "API authentification").
 const defaultVendorURL = "https://api.giga.store"
 
-// vendorSettings are the flags of the vendor's API; the tag field names the field of gigastore.Config that a flag fills.
+// vendorSettings are the flags of the vendor's API. The tag "field" names the field of gigastore.Config that a flag fills.
 type vendorSettings struct {
 	GigastoreURL              string        `name:"gigastore-url" field:"BaseURL" placeholder:"URL" help:"The vendor's API (default https://api.giga.store)."`
-	GigastoreClientID         string        `name:"gigastore-client-id" field:"ClientID" placeholder:"ID" help:"Client id of the portal."`
-	GigastoreFormerClientIDs  []string      `name:"gigastore-former-client-ids" field:"FormerClientIDs" placeholder:"ID,..." help:"Client ids that the account had before: purchases open under them are settled with the present one."`
-	GigastoreClientSecretFile string        `name:"gigastore-client-secret-file" field:"ClientSecret" placeholder:"FILE" help:"File with the client secret; or set GIGAGATE_GIGASTORE_CLIENT_SECRET."`
-	GigastoreTimeout          time.Duration `name:"gigastore-timeout" field:"Timeout" default:"60s" help:"One vendor call, whole (default ${default})."`
+	GigastoreClientID         string        `name:"gigastore-client-id" field:"ClientID" placeholder:"ID" help:"The client id from the vendor's portal."`
+	GigastoreFormerClientIDs  []string      `name:"gigastore-former-client-ids" field:"FormerClientIDs" placeholder:"ID,..." help:"Earlier client ids of the same account. The gateway settles their open purchases with the current one."`
+	GigastoreClientSecretFile string        `name:"gigastore-client-secret-file" field:"ClientSecret" placeholder:"FILE" help:"File with the client secret. Or set GIGAGATE_GIGASTORE_CLIENT_SECRET."`
+	GigastoreTimeout          time.Duration `name:"gigastore-timeout" field:"Timeout" default:"60s" help:"The longest that one whole call to the vendor may take (default ${default})."`
 	GigastoreRefusalsFile     string        `name:"gigastore-refusals-file" field:"Refusals" placeholder:"FILE" help:"JSON list that replaces the assumed meanings of the vendor's refusals."`
-	ThrottledHasNoEffect      bool          `name:"gigastore-throttled-has-no-effect" field:"ThrottledHasNoEffect" help:"A vendor's 429 is known to come before any charge, so that a throttled purchase is tried again."`
+	ThrottledHasNoEffect      bool          `name:"gigastore-throttled-has-no-effect" field:"ThrottledHasNoEffect" help:"Set this only if the vendor has confirmed that its 429 comes before any charge. A throttled purchase is then tried again."`
 
 	secret gigastore.Secret
 }
 
-// check refuses settings that contradict, and reads the secret.
+// check refuses settings that contradict each other, and reads the secret.
 func (s *vendorSettings) check(withSandbox bool) error {
 	fromEnvironment := os.Getenv(secretVariable)
 	if withSandbox {
 		if s.GigastoreURL != "" || s.GigastoreClientID != "" || len(s.GigastoreFormerClientIDs) > 0 || s.GigastoreClientSecretFile != "" || fromEnvironment != "" {
-			return errors.New("--sandbox has a vendor of its own: it goes with no --gigastore-url and no credentials")
+			return errors.New("--sandbox has a vendor of its own: leave out --gigastore-url and the credentials")
 		}
 		return nil
 	}
@@ -63,11 +63,11 @@ func (s *vendorSettings) check(withSandbox bool) error {
 // maxSecret is how long a client secret may be, in bytes.
 const maxSecret = 4 << 10
 
-// readSecret reads the file of a secret. Its error never holds what is in the file.
+// readSecret reads the file of a secret. Its errors never contain the content of the file.
 func readSecret(name string) (gigastore.Secret, error) {
 	file, err := os.Open(name)
 	if failed, ok := errors.AsType[*fs.PathError](err); ok {
-		err = failed.Err // the path is left out: it is the secret where the secret was given in its place
+		err = failed.Err // without the path, in case somebody gave the secret itself instead of a file
 	}
 	if err != nil {
 		return "", fmt.Errorf("--gigastore-client-secret-file: the file cannot be read: %w", err)
@@ -85,21 +85,22 @@ func readSecret(name string) (gigastore.Secret, error) {
 	return gigastore.Secret(text), nil
 }
 
-// rereadSecret is how a secret that was replaced is read again; nil where that cannot be. A pipe is read once.
+// rereadSecret returns a function that reads the secret's file again, for a secret that was replaced. It is nil if the
+// secret cannot be read twice, as from a pipe.
 func (s *vendorSettings) rereadSecret() func() (gigastore.Secret, error) {
 	name := s.GigastoreClientSecretFile
 	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
 	return func() (gigastore.Secret, error) {
-		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // to open a pipe would wait for its writer
-			return "", fmt.Errorf("--gigastore-client-secret-file: %s is no regular file", name)
+		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // opening a pipe would block until it has a writer
+			return "", fmt.Errorf("--gigastore-client-secret-file: %s is not a regular file", name)
 		}
 		return readSecret(name)
 	}
 }
 
-// newVendor makes the client.
+// newVendor makes the client of the vendor's API.
 func (s *vendorSettings) newVendor(telemetry *telemetry) (*gigastore.Client, error) {
 	var refusals []gigastore.RefusalRule
 	if s.GigastoreRefusalsFile != "" {

@@ -10,7 +10,7 @@ import (
 // stamped is set by the linker: -X main.stamped=v1.2.3.
 var stamped string
 
-// version is the stamped version, else what the Go toolchain knows of the build.
+// version is the stamped version. Without one, it is the version that the Go toolchain recorded in the build.
 func version() string {
 	if stamped != "" {
 		return stamped
@@ -21,10 +21,10 @@ func version() string {
 	return "(devel)"
 }
 
-// versionFlag prints the version in place of running a command.
+// versionFlag prints the version instead of running a command.
 type versionFlag bool
 
-// BeforeReset prints it.
+// BeforeReset prints the version and exits.
 func (versionFlag) BeforeReset(parsed *kong.Context) error {
 	if _, err := fmt.Fprintln(parsed.Stdout, version()); err != nil {
 		return err
@@ -36,7 +36,7 @@ func (versionFlag) BeforeReset(parsed *kong.Context) error {
 // versionCommand prints the version.
 type versionCommand struct{}
 
-// Run prints it.
+// Run prints the version.
 func (versionCommand) Run(to console) error {
 	_, err := fmt.Fprintln(to.out, version())
 	return err
