@@ -134,7 +134,7 @@ func TestExitStatusTellsTheEffect(t *testing.T) {
 		!strings.Contains(got.err, "ACTIVATED_ITEM_NOT_FOUND") {
 		t.Errorf("activating what does not exist: %+v", got)
 	}
-	// Nothing answers there: the error bears no Outcome, and what bears none may have been sold.
+	// Nothing listens there, so the error has no Outcome. Without an Outcome, the package may have been sold.
 	if got := gigagate(t, "activate", "package", "--address=127.0.0.1:1"); got.status != exitIndeterminate {
 		t.Errorf("no gateway: %+v", got)
 	}
@@ -164,7 +164,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// Without arguments there is help, and still a wrong usage: a script that asks for nothing has made a mistake.
+// A call without arguments prints the help, but it is still wrong usage: a script that does this has a mistake.
 func TestHelpWithoutArguments(t *testing.T) {
 	t.Parallel()
 	asked := gigagate(t, "--help")
@@ -176,7 +176,7 @@ func TestHelpWithoutArguments(t *testing.T) {
 	}
 }
 
-// A command line that is wrong is refused with a sentence before anything is sent or opened.
+// A wrong command line is refused with an error sentence before anything is sent or opened.
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	sale := []string{"register", "--address=127.0.0.1:1", "--item=a", "--metatag=b", "--ip=c", "--country=d"}

@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// composeFile is what the tests look at of compose.yaml; the rest is the engine's to judge.
+// composeFile has the parts of compose.yaml that the tests check. The container engine checks the rest.
 type composeFile struct {
 	Services map[string]struct {
 		Image       string
@@ -43,7 +43,7 @@ func readYAML(t *testing.T, name string, into any) {
 	}
 }
 
-// TestComposeFits what it starts: the gateway's settings, the volumes, the services waited for.
+// TestComposeFits checks that compose.yaml fits what it starts: the gateway's settings, the volumes and the dependencies.
 func TestComposeFits(t *testing.T) {
 	t.Parallel()
 	var compose composeFile
@@ -79,8 +79,8 @@ func TestComposeFits(t *testing.T) {
 	}
 }
 
-// TestComposeSetsTheGatewayUp: what the file sets is a gateway that reaches its journal and its
-// collector, by the names that the other services have.
+// TestComposeSetsTheGatewayUp: with the settings of the file, the gateway reaches its journal and its
+// collector by the names of these services.
 func TestComposeSetsTheGatewayUp(t *testing.T) {
 	t.Parallel()
 	var compose composeFile
@@ -92,7 +92,7 @@ func TestComposeSetsTheGatewayUp(t *testing.T) {
 		if environment[variable] == nil {
 			t.Fatalf("%s is not set", variable)
 		}
-		// As with no variable set: each takes its default.
+		// No variable is set, so each one has its default.
 		text := os.Expand(*environment[variable], func(name string) string {
 			_, value, _ := strings.Cut(name, ":-")
 			return value
@@ -120,7 +120,7 @@ func TestComposeSetsTheGatewayUp(t *testing.T) {
 		}
 	}
 	for _, signal := range []string{"traces", "metrics", "logs"} {
-		// An endpoint that is set has the gateway send all three.
+		// If an endpoint is set, the gateway exports all three signals.
 		if !slices.Contains(collector.Service.Pipelines[signal].Receivers, "otlp") {
 			t.Errorf("the collector does not take %s", signal)
 		}

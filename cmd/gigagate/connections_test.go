@@ -20,7 +20,7 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// A connection that never speaks delays no drain: grpc-go would wait two minutes for it, and tell nobody meanwhile.
+// A silent connection does not delay a drain. By itself, grpc-go would wait two minutes for it before it tells its clients.
 func TestSilentConnectionDelaysNoDrain(t *testing.T) {
 	t.Parallel()
 	for name, say := range map[string]string{"nothing": "", "half of a preface": "PRI * HTTP/2"} {
@@ -35,14 +35,14 @@ func TestSilentConnectionDelaysNoDrain(t *testing.T) {
 			if _, err := io.WriteString(silent, say); err != nil {
 				t.Fatal(err)
 			}
-			// The server greets at once: then it has accepted the connection.
+			// The server sends its greeting at once. After that it has accepted the connection.
 			if _, err := silent.Read(make([]byte, 1)); err != nil {
 				t.Fatal(err)
 			}
 			client := g.connected(t)
 			began := time.Now()
 			g.stop()
-			// GOAWAY: the client's library leaves this gateway for another.
+			// After GOAWAY, the client's library connects to another gateway.
 			hear, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			if !client.WaitForStateChange(hear, connectivity.Ready) {
@@ -58,7 +58,7 @@ func TestSilentConnectionDelaysNoDrain(t *testing.T) {
 	}
 }
 
-// connected is a client of the gateway whose connection stands.
+// connected is a client with an open connection to the gateway.
 func (g *gateway) connected(t *testing.T) *grpc.ClientConn {
 	t.Helper()
 	client, err := grpc.NewClient(g.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -75,7 +75,8 @@ func (g *gateway) connected(t *testing.T) *grpc.ClientConn {
 	return client
 }
 
-// handshakeTimeInTests is far below the ten seconds that a connection has to speak, and above a drain's on a busy machine.
+// handshakeTimeInTests is far below the ten seconds that a connection has to speak. It is longer than a drain on a busy
+// machine.
 const handshakeTimeInTests = 7 * time.Second
 
 func TestConnectionsAreBounded(t *testing.T) {
@@ -122,7 +123,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	defer func() { _ = other.Close() }()
 	<-accepted
 	_ = first.Close()
-	_ = first.Close() // gives its place back once
+	_ = first.Close() // frees its place only once
 	dial()
 	<-accepted
 	if _, err := dial().Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
@@ -135,8 +136,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// 500 connections of one client that say nothing, in a process that may open 300 files: purchases go on over REST,
-// whose port has files of its own.
+// One client opens 500 silent connections to a process that may open 300 files. REST still sells, because its port has its
+// own share of the files.
 func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
 	p := launch(t, []string{"sh", "-c", "unset " + secretVariable + `; ulimit -n 300 && exec "$0" "$@"`}, serveLine(t, "--sandbox")...)
@@ -145,7 +146,7 @@ func TestFewDescriptors(t *testing.T) {
 	for range 500 {
 		conn, err := net.Dial("tcp", grpcOn)
 		if err != nil {
-			break // refused is as good as closed
+			break // a refused connection is as good as a closed one
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 	}

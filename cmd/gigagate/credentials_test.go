@@ -17,7 +17,7 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// strictVendor is a sandbox that takes one secret alone.
+// strictVendor is a sandbox that accepts only one secret.
 func strictVendor(t *testing.T, secret string) (*sandbox.Sandbox, http.Handler) {
 	t.Helper()
 	box, err := sandbox.New(sandbox.Config{Seed: 1, Settings: sandbox.DefaultSettings()})
@@ -48,8 +48,8 @@ func wantNothingSold(t *testing.T, box *sandbox.Sandbox, rest, requestID string)
 	}
 }
 
-// TestCredentialsAreCheckedAtTheStart, and told wherever an operator looks. The gateway serves in any case, and goes on
-// by itself once the file has the right secret.
+// TestCredentialsAreCheckedAtTheStart: wrong credentials are reported wherever an operator looks. The gateway serves in any
+// case, and recovers by itself when the file has the right secret.
 func TestCredentialsAreCheckedAtTheStart(t *testing.T) {
 	t.Parallel()
 	box, handler := strictVendor(t, "s3cret-canary-new")
@@ -97,7 +97,7 @@ func wantMetric(t *testing.T, g *gateway, problem, value string) {
 	t.Errorf("no metric of %s", problem)
 }
 
-// TestUnreachableVendorStopsNoStart: what is known can be told without it.
+// TestUnreachableVendorStopsNoStart: without the vendor, the gateway can still answer from its journal.
 func TestUnreachableVendorStopsNoStart(t *testing.T) {
 	t.Parallel()
 	g := startServe(t, "--gigastore-url=http://127.0.0.1:1", "--gigastore-client-id=shop", "--gigastore-client-secret-file="+writeFile(t, "secret"))
@@ -108,7 +108,7 @@ func TestUnreachableVendorStopsNoStart(t *testing.T) {
 	wantMetric(t, g, "credentials", "0")
 }
 
-// TestSecretFile: what may be in it, and what is told of it.
+// TestSecretFile: what the secret's file may contain, and what errors say about it.
 func TestSecretFile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -146,8 +146,8 @@ func TestSecretFile(t *testing.T) {
 	}
 }
 
-// TestAuthorityOfOnesOwn: a vendor whose certificate is of an authority that the system does not know is sent nothing,
-// until SSL_CERT_FILE or SSL_CERT_DIR names that authority.
+// TestAuthorityOfOnesOwn: nothing is sent to a vendor whose certificate comes from an authority that the system does not
+// know, until SSL_CERT_FILE or SSL_CERT_DIR names that authority.
 func TestAuthorityOfOnesOwn(t *testing.T) {
 	t.Parallel()
 	box, handler := strictVendor(t, "secret")
@@ -156,7 +156,7 @@ func TestAuthorityOfOnesOwn(t *testing.T) {
 		requests.Add(1)
 		handler.ServeHTTP(w, r)
 	}))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of every client that does not trust it
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it would log every client that does not trust it
 	server.StartTLS()
 	defer server.Close()
 	folder := t.TempDir()

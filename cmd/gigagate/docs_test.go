@@ -15,8 +15,8 @@ import (
 // printedJournal is the PostgreSQL server of the pages.
 const printedJournal = "postgres://gigagate@127.0.0.1:5432/gigagate?sslmode=disable"
 
-// TestDocsWorkAsPasted runs every command of every page in docs/. A page starts what it needs; so
-// that its ports can stand on it as they are, it has a loopback address of its own.
+// TestDocsWorkAsPasted runs every command of every page in docs/. A page starts what it needs. Each page has
+// its own loopback address, so that the ports printed on it are free.
 func TestDocsWorkAsPasted(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -53,7 +53,7 @@ func TestDocsWorkAsPasted(t *testing.T) {
 	}
 }
 
-// ownLoopback is an address of this machine that no other test uses: on Linux all of 127.0.0.0/8 is.
+// ownLoopback is a loopback address that no other test uses. On Linux, all of 127.0.0.0/8 is loopback.
 func ownLoopback(t *testing.T, number int) string {
 	t.Helper()
 	pid := os.Getpid()

@@ -10,7 +10,7 @@ import (
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 )
 
-// Streams last as long as their client likes, so a drain ends them instead of waiting for them.
+// A client decides how long a stream lasts. Therefore a drain ends streams and does not wait for them.
 func TestDrainEndsStreams(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)

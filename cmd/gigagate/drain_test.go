@@ -23,10 +23,10 @@ import (
 	"gigagate.internal/purchase/sqlite"
 )
 
-// held is a sale under way: the sandbox has taken the request and lets the answer come slowly.
+// held is a running sale: the sandbox has the request and answers slowly.
 const held = `{"path":"/gigastore/activations/register","fault":"slow_body","count":2,"params":{"bytes":200,"interval":"150ms"}}`
 
-// TestDrainFinishesWhatRuns stops a gateway while a purchase of each door waits for the vendor.
+// TestDrainFinishesWhatRuns stops a gateway while a gRPC purchase and a REST purchase wait for the vendor.
 func TestDrainFinishesWhatRuns(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, "--log-level=debug")
@@ -82,7 +82,7 @@ func TestDrainFinishesWhatRuns(t *testing.T) {
 // A purchase outlives its caller. The drain waits for it too, and its outcome is in the journal.
 func TestDrainWaitsForPurchasesWithoutACaller(t *testing.T) {
 	t.Parallel()
-	v := startVendor(t) // of another process: a sandbox of its own would wait for its requests, too
+	v := startVendor(t) // not the gateway's own sandbox, which would also wait for its requests
 	g := v.startGateway(t, "--log-level=debug")
 	g.inject(t, held)
 	activations := g.activations(t)
@@ -100,13 +100,13 @@ func TestDrainWaitsForPurchasesWithoutACaller(t *testing.T) {
 	if got := g.exit(); got != 0 {
 		t.Errorf("exit status %d: %s", got, g.log)
 	}
-	// Had the gateway not waited for the answer, it would be uncertain.
+	// If the gateway had not waited for the answer, the purchase would be uncertain.
 	if p := g.kept(t, "order-1"); p.State != purchase.Succeeded || p.Attempt != 1 {
 		t.Errorf("the journal has %+v", p)
 	}
 }
 
-// kept is what the journal of a gateway that has ended says of a purchase.
+// kept reads a purchase from the journal of a gateway that has ended.
 func (g *gateway) kept(t *testing.T, requestID string) purchase.Purchase {
 	t.Helper()
 	journal, err := sqlite.Open(t.Context(), g.journal, sqlite.Options{})
@@ -121,15 +121,15 @@ func (g *gateway) kept(t *testing.T, requestID string) purchase.Purchase {
 	return p
 }
 
-// refusesConnections reports that nobody listens. A server closes its listener in its own time, so
-// a connection that is still made must at least be closed without an answer.
+// refusesConnections reports whether nobody listens. A server may close its listener a little later. If a
+// connection is still made, it must be closed without an answer.
 func refusesConnections(address string) bool {
 	for {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			return true
 		}
-		// Reading ends when the other side closes, which a drain does to idle connections.
+		// The read ends when the server closes the connection. A drain closes idle connections.
 		_, err = conn.Read(make([]byte, 1))
 		_ = conn.Close()
 		if err == nil {
@@ -138,8 +138,8 @@ func refusesConnections(address string) bool {
 	}
 }
 
-// A purchase that the vendor never answers ends with the vendor's time, is told and kept as uncertain,
-// and does not keep the gateway from ending well.
+// If the vendor never answers, the purchase ends at the vendor timeout. It is reported and stored as uncertain,
+// and the gateway still ends with status 0.
 func TestDrainWaitsNoLongerThanTheVendorMay(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, "--log-level=debug", "--gigastore-timeout=500ms")
@@ -207,7 +207,7 @@ func TestSIGTERMEndsWithStatus0(t *testing.T) {
 	}
 }
 
-// A signal may come when the gateway has opened its doors and not yet come to serve any.
+// A signal may arrive after the gateway has opened its ports but before it serves them.
 func TestStoppedBeforeItServes(t *testing.T) {
 	t.Parallel()
 	var open listeners
@@ -236,7 +236,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	_ = p.Process.Signal(syscall.SIGTERM)
 	p.log.waitFor(t, p.ended, `"msg":"draining`)
 	_ = p.Process.Signal(syscall.SIGTERM)
-	<-p.ended // within the vendor's 60 s, or the test would say so by its length
+	<-p.ended // without the second signal it would take the vendor's 60 s
 	if code := p.ProcessState.ExitCode(); code != 128+int(syscall.SIGTERM) {
 		t.Errorf("it ended with %v", p.ProcessState)
 	}
@@ -245,8 +245,8 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	}
 }
 
-// TestShutDownEndsWhatIsLeft: a call that hangs is cut off when the drain's time is over, for what it holds would keep
-// the process from ending.
+// TestShutDownEndsWhatIsLeft: when the drain's time is over, a call that hangs is cut off. Otherwise what it holds would
+// keep the process from ending.
 func TestShutDownEndsWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	entered, left := make(chan struct{}), make(chan struct{})

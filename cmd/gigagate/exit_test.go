@@ -24,7 +24,7 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
 
-// An answer that cannot be written undoes nothing: only what reads ends as an error without effect.
+// A failed write of the answer undoes nothing. Only a command that reads ends as an error without effect.
 func TestExitStatusWhereTheAnswerCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
@@ -51,7 +51,7 @@ func TestExitStatusWhereTheAnswerCannotBeWritten(t *testing.T) {
 	}
 }
 
-// A request id that is taken is told with the effect of the purchase that has it.
+// If a request id is already used, the error has the effect of the purchase that uses it.
 func TestExitStatusTellsTheOtherPurchasesEffect(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
@@ -67,7 +67,7 @@ func TestExitStatusTellsTheOtherPurchasesEffect(t *testing.T) {
 	}
 }
 
-// A read can spend nothing, so an error of it does not speak of effects.
+// A read cannot spend credit, so its errors do not mention effects.
 func TestExitStatusOfReads(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -127,7 +127,7 @@ func (s *scripted) serve(t *testing.T) (address string) {
 	return listener.Addr().String()
 }
 
-// What the last of several sends says of itself is not what became of the ones before it.
+// The answer to the last of several sends says nothing about the sends before it.
 func TestExitStatusOfRepeatedSends(t *testing.T) {
 	t.Parallel()
 	outcome := func(effect gigagatev1.Effect, again time.Duration) *gigagatev1.Outcome {

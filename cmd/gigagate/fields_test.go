@@ -13,7 +13,7 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// requests are the commands that send a request which a person can get wrong.
+// requests are the commands that send a request in which a person can make mistakes.
 var requests = map[string]proto.Message{
 	"register":          &gigagatev1.RegisterRequest{},
 	"top-up":            &gigagatev1.TopUpRequest{},
@@ -25,13 +25,13 @@ var requests = map[string]proto.Message{
 	"purchases resolve": &gigagatev1.ResolvePurchaseRequest{},
 }
 
-// withoutRequest are the commands that send no request of the contract as it is typed.
+// withoutRequest are the commands whose flags do not fill a request of the contract.
 var withoutRequest = map[string]bool{
 	"serve": true, "sandbox serve": true, "sandbox fault": true, "sandbox clock": true, "sandbox ledger": true, "sandbox reset": true,
 	"bench": true, "health": true, "completion": true, "version": true,
 }
 
-// ofNoField are the flags of a call that say where, how long and in which form.
+// ofNoField are the flags that fill no field. They say where to call, how long to wait and how to print.
 var ofNoField = map[string]bool{"help": true, "version": true, "address": true, "timeout": true, "output": true}
 
 // withoutFlag are the fields that no command fills.
@@ -89,7 +89,7 @@ func fields(message protoreflect.MessageDescriptor, prefix string) (paths []stri
 	return paths
 }
 
-// TestEverySettingOfTheVendorHasAFlag: so that an error about any of them names it.
+// TestEverySettingOfTheVendorHasAFlag: otherwise an error about a setting could not name its flag.
 func TestEverySettingOfTheVendorHasAFlag(t *testing.T) {
 	t.Parallel()
 	ours := map[string]bool{"UserAgent": true, "TracerProvider": true, "MeterProvider": true, "Propagator": true, "Dial": true, "Now": true, "Logger": true, "ReadSecret": true}
@@ -119,7 +119,7 @@ func TestEverySettingOfTheVendorHasAFlag(t *testing.T) {
 	}
 }
 
-// TestErrorsOfTheGatewayNameFlags: what was typed, and not the contract's names or patterns.
+// TestErrorsOfTheGatewayNameFlags: errors name what the user typed, not the contract's names or patterns.
 func TestErrorsOfTheGatewayNameFlags(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)

@@ -10,7 +10,7 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// words are a command as it is typed.
+// words are the words of a command as the user types them.
 func words(leaf *kong.Node) []string {
 	name, _, _ := strings.Cut(strings.TrimPrefix(leaf.Path(), "gigagate "), " <")
 	return strings.Fields(name)
@@ -54,7 +54,8 @@ func TestAddressesNeedAPort(t *testing.T) {
 	}
 }
 
-// TestOrdersAreNotFilledFromTheEnvironment: a variable left over from another order fills no field and is no guard of this one.
+// TestOrdersAreNotFilledFromTheEnvironment: a variable left over from another order must not fill a field or set a limit of
+// this order.
 func TestOrdersAreNotFilledFromTheEnvironment(t *testing.T) {
 	eachFlag(t, func(line []string, flag *kong.Flag) {
 		setting := line[len(line)-1] == "serve" || flag.Name == "address" || flag.Name == "timeout" || flag.Name == "sandbox-address"
@@ -77,7 +78,7 @@ func TestOrdersAreNotFilledFromTheEnvironment(t *testing.T) {
 	}
 }
 
-// TestTargetsOfGRPC: what gRPC understands goes on to be understood.
+// TestTargetsOfGRPC: all targets that gRPC understands still work.
 func TestTargetsOfGRPC(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)

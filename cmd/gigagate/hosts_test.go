@@ -24,7 +24,7 @@ func TestKnownHosts(t *testing.T) {
 	}
 }
 
-// A page whose name resolves to this machine buys nothing, moves no clock and reads no metrics.
+// A web page whose name resolves to this machine cannot buy, move the clock or read metrics.
 func TestReboundHost(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, "--allowed-hosts=gigagate.shop.svc")

@@ -66,8 +66,8 @@ func filesOfProgram(t *testing.T) []string {
 	}
 }
 
-// hiddenFromImage are the patterns of .dockerignore, as far as they are used there: a star inside of
-// a name, two before a name for any folders. A folder hides what is in it.
+// hiddenFromImage reads the patterns of .dockerignore. It knows the forms that are used there: a star inside a
+// name, and two stars before a name for any folders. A folder hides everything in it.
 func hiddenFromImage(t *testing.T) map[string]*regexp.Regexp {
 	t.Helper()
 	file, err := os.Open(filepath.Join(repository, ".dockerignore"))

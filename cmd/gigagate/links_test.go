@@ -20,13 +20,13 @@ var (
 	code    = regexp.MustCompile("`[^`\n]+`")
 )
 
-// TestLinksLeadSomewhere follows every link of every page to its file and to its heading. Addresses
-// outside of the repository are only read.
+// TestLinksLeadSomewhere follows every link on every page to its file and its heading. For addresses outside
+// the repository, it only checks the syntax.
 func TestLinksLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	found := 0
 	for _, page := range pages(t) {
-		// Code shows links and has none; a heading's code is a part of its name.
+		// Links in code are only examples. In headings, code is part of the name.
 		text := code.ReplaceAllString(fenced.ReplaceAllString(readPage(t, page), ""), "")
 		for _, match := range link.FindAllStringSubmatch(text, -1) {
 			found++

@@ -23,8 +23,8 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// asProgram, set in the environment, makes the test binary be gigagate: what is the process's own,
-// signals and the standard output, needs a process of its own.
+// asProgram in the environment makes the test binary run as gigagate. Tests of signals and of the standard
+// output need this, because they need a separate process.
 const asProgram = "TEST_GIGAGATE_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -47,7 +47,7 @@ func serveLine(t *testing.T, args ...string) []string {
 	return slices.Concat([]string{"serve", "--journal=sqlite:" + filepath.Join(t.TempDir(), "gigagate.db")}, anyPort, args)
 }
 
-// watched is a writer whose text can be waited for.
+// watched is a writer. A test can wait for a text in it.
 type watched struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
@@ -70,7 +70,7 @@ func (w *watched) String() string {
 	return w.text.String()
 }
 
-// waitFor returns the first match of pattern, its groups after it. It waits as long as the test may.
+// waitFor returns the first match of pattern, followed by its groups. It waits as long as the test may run.
 func (w *watched) waitFor(t *testing.T, ended <-chan struct{}, pattern string) []string {
 	t.Helper()
 	expression := regexp.MustCompile(pattern)
@@ -87,7 +87,7 @@ func (w *watched) waitFor(t *testing.T, ended <-chan struct{}, pattern string) [
 		select {
 		case <-changed:
 		case <-ended:
-			last = true // what it wrote last is looked at once more
+			last = true // check once more, for the last write
 		}
 	}
 }
@@ -143,7 +143,7 @@ func (g *gateway) exit() int {
 	return g.status
 }
 
-// ledger is the sandbox's truth.
+// ledger is what the sandbox really sold.
 func (g *gateway) ledger(t *testing.T) sandbox.Ledger {
 	t.Helper()
 	var ledger sandbox.Ledger
@@ -161,7 +161,7 @@ func (g *gateway) inject(t *testing.T, fault string) {
 	}
 }
 
-// activations connects to the gateway's gRPC door.
+// activations connects to the gateway over gRPC.
 func (g *gateway) activations(t *testing.T) gigagatev1.ActivationServiceClient {
 	t.Helper()
 	conn, err := grpc.NewClient(g.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -179,7 +179,7 @@ type answer struct {
 	body   string
 }
 
-// httpClient leaves no connection, and so no goroutine, behind.
+// httpClient leaves no open connections, and therefore no goroutines.
 var httpClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 func get(t *testing.T, url string) answer {
@@ -201,7 +201,7 @@ func do(t *testing.T, method, url, body string, header http.Header) answer {
 	return got
 }
 
-// try is do for goroutines, which must not end the test.
+// try is do for goroutines. A goroutine must not end the test.
 func try(t *testing.T, method, url, body string, header http.Header) (answer, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -224,8 +224,7 @@ type command struct {
 	out, err string
 }
 
-// gigagate runs one command to its end, which for a server that should have refused to start comes
-// with time.
+// gigagate runs one command until it ends. If a server starts that should have refused to, a timeout ends it.
 func gigagate(t *testing.T, args ...string) command {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

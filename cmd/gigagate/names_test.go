@@ -12,7 +12,7 @@ import (
 
 const operations = "docs/operations.md"
 
-// TestPagesNameRealSettings: every flag and every variable on a page is one that there is.
+// TestPagesNameRealSettings: every flag and every variable on a page exists.
 func TestPagesNameRealSettings(t *testing.T) {
 	t.Parallel()
 	flags, variables := settings(t)
@@ -59,7 +59,7 @@ func settings(t *testing.T) (flags, variables map[string]bool) {
 	return flags, variables
 }
 
-// TestOperationsNamesWhatIsLogged: the page lists every warning and every error, and no other.
+// TestOperationsNamesWhatIsLogged: the page lists every warning and every error, and no other lines.
 func TestOperationsNamesWhatIsLogged(t *testing.T) {
 	t.Parallel()
 	logged := map[string]bool{}
@@ -69,7 +69,7 @@ func TestOperationsNamesWhatIsLogged(t *testing.T) {
 	compare(t, "log lines", logged, tableOf(t, "line", "level"))
 }
 
-// TestOperationsNamesTheMetrics: the page lists our own metrics, and others that there are.
+// TestOperationsNamesTheMetrics: the page lists all our own metrics, and all metrics on the page exist.
 func TestOperationsNamesTheMetrics(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
@@ -87,7 +87,7 @@ func TestOperationsNamesTheMetrics(t *testing.T) {
 		if !listed[name] && !listed[name+"_total"] {
 			t.Errorf("the page does not have %s", name)
 		}
-		there[name], there[name+"_total"] = true, true // a counter is there once it has counted
+		there[name], there[name+"_total"] = true, true // a counter appears with its first count
 	}
 	for name := range listed {
 		if !there[name] {
@@ -96,7 +96,7 @@ func TestOperationsNamesTheMetrics(t *testing.T) {
 	}
 }
 
-// TestOperationsAlertsOnAFirstEvent: a series that begins with its first event has no increase then.
+// TestOperationsAlertsOnAFirstEvent: a series that starts with its first event has no increase yet, so the alerts need more.
 func TestOperationsAlertsOnAFirstEvent(t *testing.T) {
 	t.Parallel()
 	found := regexp.MustCompile(`(?m)^\| .*increase\((\S+)\[5m\]\) > 0`).FindAllStringSubmatch(readPage(t, operations), -1)
@@ -121,7 +121,7 @@ func TestOperationsNamesTheSpansAttributes(t *testing.T) {
 	}
 }
 
-// TestOperationsTellsEveryReason: what an operator can meet, an operator is told how to settle.
+// TestOperationsTellsEveryReason: for every reason, the page tells the operator what to look for.
 func TestOperationsTellsEveryReason(t *testing.T) {
 	t.Parallel()
 	there := map[string]bool{}

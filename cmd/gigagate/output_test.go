@@ -24,8 +24,8 @@ func model(t *testing.T) *kong.Application {
 	return parser.Model
 }
 
-// goneReaders are ways in which a process has nobody to write to. Each starts the command with its
-// standard output like that, and its standard error too if both is set.
+// goneReaders are the ways in which nobody reads the output of a process. Each one starts the command with such a
+// standard output. If both is set, the standard error is the same.
 var goneReaders = map[string]func(t *testing.T, cmd *exec.Cmd, both bool){
 	"a pipe that nobody reads": func(t *testing.T, cmd *exec.Cmd, both bool) {
 		t.Helper()
@@ -82,7 +82,7 @@ func runUnread(t *testing.T, gone func(*testing.T, *exec.Cmd, bool), both bool, 
 	return cmd.ProcessState.ExitCode(), text.String()
 }
 
-// TestNobodyReadsTheAnswer: no command whose answer is lost ends as if it was told, or by a signal.
+// TestNobodyReadsTheAnswer: if a command's answer is lost, the command does not end with success or by a signal.
 func TestNobodyReadsTheAnswer(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
@@ -113,7 +113,7 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 	for _, leaf := range model(t).Leaves(true) {
 		name := strings.Join(words(leaf), " ")
 		if name == "serve" || name == "sandbox serve" {
-			continue // they greet, and answer elsewhere
+			continue // servers only print a greeting, and answer elsewhere
 		}
 		test, ok := tests[name]
 		if !ok {
@@ -143,7 +143,7 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 	}
 }
 
-// TestNobodyReadsWhatWasBought: the error names the purchase and the package, and it is the one that was sold.
+// TestNobodyReadsWhatWasBought: the error names the purchase and the package that was sold.
 func TestNobodyReadsWhatWasBought(t *testing.T) {
 	t.Parallel()
 	for how, gone := range goneReaders {
@@ -154,7 +154,7 @@ func TestNobodyReadsWhatWasBought(t *testing.T) {
 				"register", "--address=" + g.grpc, "--item=" + sandbox.ItemWorldwide50MB, "--request-id=order-1",
 				"--metatag=text", "--ip=203.0.113.24", "--country=GR",
 			}
-			for range 2 { // the same request id is told the same
+			for range 2 { // the same request id gets the same answer
 				status, errs := runUnread(t, gone, false, line...)
 				p := decode(t, g.purchases(t, "list", "--request-id=order-1"), &gigagatev1.ListPurchasesResponse{}).GetPurchases()
 				sales := g.ledger(t).Sales
@@ -171,10 +171,10 @@ func TestNobodyReadsWhatWasBought(t *testing.T) {
 	}
 }
 
-// TestDiscardedAnswer: /dev/null is a place to write to.
+// TestDiscardedAnswer: writing to /dev/null is not an error.
 func TestDiscardedAnswer(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command(os.Args[0], "version") // os/exec opens it for writing alone, as a shell does
+	cmd := exec.Command(os.Args[0], "version") // os/exec opens /dev/null only for writing, as a shell does
 	cmd.Env = append(slices.Clone(os.Environ()), asProgram+"=1")
 	if err := cmd.Run(); err != nil {
 		t.Error(err)

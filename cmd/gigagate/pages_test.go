@@ -20,10 +20,10 @@ const repository = "../.."
 // block is a fenced block of a page with the directives above it:
 //
 //	<!-- not run here: reason -->        the block is only shown
-//	<!-- shows: regular expression -->   its output, with or without the layout of JSON, matches; may be repeated
+//	<!-- shows: regular expression -->   its output matches, with or without the spaces in JSON; may be repeated
 //	<!-- from: file -->                  it is a part of that file
 //
-// The comments around what a page's generator writes are none of these.
+// The comments around generated parts of a page are not directives.
 type block struct {
 	line     int
 	language string
@@ -95,7 +95,7 @@ func commands(t *testing.T, page string) []block {
 	return run
 }
 
-// needTools skips a test that has not the tools of a page, and fails it in CI.
+// needTools skips a test if a tool of its page is missing. In CI it fails the test.
 func needTools(t *testing.T, tools ...string) {
 	t.Helper()
 	for _, tool := range tools {
@@ -113,11 +113,11 @@ func needTools(t *testing.T, tools ...string) {
 type session struct {
 	folder      string
 	environment []string
-	instead     *strings.Replacer // of what cannot be as it is printed: addresses
+	instead     *strings.Replacer // replaces what cannot be used as printed: addresses
 }
 
-// paste runs every command of a page, in order and in one shell, and looks for what each block is
-// said to show. Whatever the page leaves running ends with the test.
+// paste runs every command of a page, in order and in one shell. It checks that each block shows what its
+// directives say. Everything that the page leaves running ends with the test.
 func (s session) paste(t *testing.T, page string) {
 	t.Helper()
 	const mark = "=== end of the block at line "
@@ -126,7 +126,7 @@ func (s session) paste(t *testing.T, page string) {
 	for _, b := range run {
 		script.WriteString(b.text + "echo\necho '" + mark + "'\n")
 	}
-	build(t) // it has the warden, whose group ends with this process however that comes about
+	build(t) // this starts the warden, whose process group always ends with this process
 	ctx, cancel := context.WithTimeout(t.Context(), 2*soon)
 	defer cancel()
 	shell := exec.CommandContext(ctx, "sh", "-eu")
@@ -145,7 +145,7 @@ func (s session) paste(t *testing.T, page string) {
 	}
 }
 
-// logs is what the programs of the page said to files of their own.
+// logs is what the programs of the page wrote to their log files.
 func (s session) logs() string {
 	var text strings.Builder
 	names, _ := filepath.Glob(filepath.Join(s.folder, "*.log"))
@@ -157,17 +157,17 @@ func (s session) logs() string {
 	return text.String()
 }
 
-// layout is the space inside JSON that means nothing; protojson's differs from build to build.
+// layout is space in JSON without a meaning. protojson's differs from build to build.
 var layout = regexp.MustCompile(`([,:{\[])\s+(["{\[tfn\d])`)
 
-// check looks for what the block is said to show.
+// check checks that the output has what the block's directives say.
 func (b block) check(t *testing.T, page, output string) {
 	t.Helper()
 	if len(b.shows) == 0 {
 		t.Errorf("%s:%d: nothing is said of what the block shows", page, b.line)
 	}
 	for _, pattern := range b.shows {
-		// As it stands for what is no JSON, such as headers.
+		// The unchanged output is for everything but JSON, such as headers.
 		shown := regexp.MustCompile("(?m)" + pattern)
 		if !shown.MatchString(output) && !shown.MatchString(layout.ReplaceAllString(output, "$1$2")) {
 			t.Errorf("%s:%d: no %q in\n%s", page, b.line, pattern, output)

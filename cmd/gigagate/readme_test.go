@@ -10,8 +10,8 @@ import (
 
 const readme = "README.md"
 
-// TestReadmeWorksAsPasted runs every shell block of the README, in order and in one shell, against
-// a running gateway, and looks for what the block is said to show.
+// TestReadmeWorksAsPasted runs every shell block of the README against a running gateway, in order and in one
+// shell. It checks that each block shows what its directives say.
 func TestReadmeWorksAsPasted(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -47,7 +47,7 @@ func TestReadmeQuotesWhatIsThere(t *testing.T) {
 	}
 }
 
-// TestReadmeNamesEveryFlag keeps the tables of settings complete and their defaults true.
+// TestReadmeNamesEveryFlag checks that the tables of settings are complete and their defaults are right.
 func TestReadmeNamesEveryFlag(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(repository, readme))
