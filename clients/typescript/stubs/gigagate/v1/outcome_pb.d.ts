@@ -22,7 +22,7 @@ export declare const file_gigagate_v1_outcome: GenFile;
  * what carries the call: a broken connection, a deadline that is over, a proxy's page. The gateway's
  * own transports send it too, where they refuse before they know which call it is: a message above
  * 256 KiB (RESOURCE_EXHAUSTED), a compression other than gzip or a path without a service and a method
- * (UNIMPLEMENTED), headers above 16 KiB, a flood of calls (CANCELLED), and over REST what is no HTTP
+ * (UNIMPLEMENTED), headers above 8 KiB, a flood of calls (CANCELLED), and over REST what is no HTTP
  * request.
  *
  * @generated from message gigagate.v1.Outcome
