@@ -23,7 +23,7 @@ func openJournal(ctx context.Context, where string, logger *slog.Logger) (purcha
 		if noFile.MatchString(file) {
 			return nil, errors.New("sqlite: takes the name of a file, but this is a connection string: for PostgreSQL, write postgres://…")
 		}
-		// sqlite://gigagate.db is ambiguous: as a URL it has a host and no file, as a path it is a file in the root folder.
+		// With two slashes the text is ambiguous: as a URL it has a host and no file, as a path it is a file in the root folder.
 		if path, isURL := strings.CutPrefix(file, "//"); isURL {
 			if !strings.HasPrefix(path, "/") {
 				return nil, errors.New("sqlite://… names a host: write sqlite:FILE, or sqlite:///FOLDER/FILE with three slashes")

@@ -72,7 +72,7 @@ func TestSandboxRefuses(t *testing.T) {
 	}{
 		{"no such fault", []string{"fault", "CANARY"}, exitFailed, "gigagate: "},
 		{"a parameter it does not have", []string{"fault", "throttle", "--param=status=503"}, exitFailed, "status"},
-		{"all faults and one", []string{"fault", "throttle", "--disarm"}, exitUsage, "--disarm takes back all faults"},
+		{"all faults and one", []string{"fault", "throttle", "--disarm"}, exitUsage, "--disarm removes all faults"},
 		{"a parameter of nothing", []string{"fault", "--param=status=503"}, exitUsage, "--param goes with the name of a fault"},
 		{"no duration", []string{"clock", "--advance=soon"}, exitFailed, "gigagate: "},
 		{"no such file", []string{"reset", "--settings-file=/nowhere"}, exitFailed, "--settings-file: "},
