@@ -255,9 +255,10 @@ func TestAnswerComesWithinAnswerWithin(t *testing.T) {
 	g.inject(t, pathItems+item, "slow_body", params{"interval": "40ms", "bytes": 100})
 	g.inject(t, pathItems+item+"/activate", "hang", nil)
 	g.inject(t, pathItems+item, "hang", nil)
+	const slack = 2 * time.Second // of a busy machine
 	start := time.Now()
 	g.overREST(t, t.Context(), ask(activate(item))).check(t, outcomeUnknown)
-	if took := time.Since(start); took < 2*timeout || took > 3*timeout+purchase.AnswerMargin {
+	if took := time.Since(start); took < 2*timeout || took > 3*timeout+purchase.AnswerMargin+slack {
 		t.Errorf("took %v, the longest is %v", took, 3*timeout)
 	}
 }
