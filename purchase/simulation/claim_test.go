@@ -175,10 +175,11 @@ func TestPausedMachine(t *testing.T) {
 	const long = 40 * time.Minute
 	p := plan{
 		replicas: 2, older: []purchase.Order{order(purchase.Register, "", "older-0")},
-		faults: []fault{{step: "claim", nth: 1, do: doStopAfter, d: long}},
+		faults: []fault{{step: "record PERMITTED", nth: 1, do: doStopAfter, d: long}}, // the claim's own permit ends with its caller
 	}
 	stage(t, p, func(t *testing.T, w *world) {
 		w.replica(0).behind.Store(int64(long))
+		w.inject(t, registerPath, "unauthorized", 1, nil)
 		c := register("order-0", "")
 		c.deadline = 5 * time.Second
 		w.buy(w.replica(0), c) // a paused machine does not answer
