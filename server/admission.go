@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -170,8 +169,9 @@ func beginStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, ne
 	return next(srv, stream)
 }
 
-// setLives sets how long calls may take: the longest time to an answer, plus the time for a slow client to read it.
-func (s *Server) setLives(services map[string]grpc.ServiceInfo) {
+// setMethods sets which methods there are, and how long their calls may take: the longest time to an answer, plus the time
+// for a slow client to read it.
+func (s *Server) setMethods(services map[string]grpc.ServiceInfo) {
 	s.admission.lives, s.admission.longest = map[string]time.Duration{}, s.AnswerWithin()+readTime
 	s.admission.known = map[string]bool{}
 	for name, service := range services {
@@ -199,23 +199,13 @@ func clientFromHTTP(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next 
 	return next(ctx, req)
 }
 
-// clientOf is the client whose fair share a call uses: the address it came from, without the port. Callers have no other
-// identity yet. All callers behind one proxy are one client.
+// clientOf is the client whose fair share a call uses.
 func clientOf(ctx context.Context) string {
 	if client, ok := ctx.Value(clientKey{}).(string); ok {
 		return client
 	}
 	if p, ok := peer.FromContext(ctx); ok {
-		return hostOf(p.Addr.String())
+		return fairshare.ClientOf(p.Addr.String())
 	}
 	return "unknown"
-}
-
-// hostOf is an address without its port. An address that has no port is returned unchanged.
-func hostOf(address string) string {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
-	}
-	return host
 }

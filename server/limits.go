@@ -52,11 +52,8 @@ const (
 )
 
 // places is how many calls of each method are served at once. These methods use the journal or the vendor, which
-// purchases need too, and must not use them up. The engine has its own limit for purchases. The limit here bounds the
-// reads of the journal that come before it.
+// purchases need too, and must not use them up. The engine has its own limit for purchases.
 var places = map[string]int{
-	gigagatev1.ActivationService_Register_FullMethodName:          maxCalls,
-	gigagatev1.ActivationService_TopUp_FullMethodName:             maxCalls,
 	gigagatev1.ActivationService_Activate_FullMethodName:          maxActivations,
 	gigagatev1.PurchaseService_ListPurchases_FullMethodName:       8,
 	gigagatev1.PurchaseService_GetPurchase_FullMethodName:         64,

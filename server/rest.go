@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/fairshare"
 )
 
 const (
@@ -211,7 +212,7 @@ func (s *Server) restMetadata(ctx context.Context, r *http.Request) metadata.MD 
 	carrier := propagation.MapCarrier{}
 	s.propagator.Inject(ctx, carrier)
 	md := metadata.New(carrier)
-	md.Set(clientMetadata, hostOf(r.RemoteAddr))
+	md.Set(clientMetadata, fairshare.ClientOf(r.RemoteAddr))
 	if values := r.Header.Values(idempotencyKeyHeader); len(values) == 1 {
 		md.Set(idempotencyKeyMetadata, values[0])
 	}

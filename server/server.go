@@ -151,7 +151,7 @@ func (s *Server) newGRPC() *grpc.Server {
 	s.register(server, withDecodeFaults)
 	healthpb.RegisterHealthServer(server, s.health)
 	reflection.Register(server)
-	s.setLives(server.GetServiceInfo())
+	s.setMethods(server.GetServiceInfo())
 	return server
 }
 

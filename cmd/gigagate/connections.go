@@ -40,7 +40,7 @@ func connectionLimit() int {
 type boundedListener struct {
 	net.Listener
 	name   string
-	places *fairshare.Limit // by the client's address, without its port
+	places *fairshare.Limit
 	logger *slog.Logger
 	metric metric.Int64Counter
 
@@ -71,7 +71,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 			}
 			return nil, err
 		}
-		c := &clientConn{Conn: conn, listener: l, host: hostOf(conn.RemoteAddr())}
+		c := &clientConn{Conn: conn, listener: l, client: fairshare.ClientOf(conn.RemoteAddr().String())}
 		if l.add(c) {
 			return c, nil
 		}
@@ -82,7 +82,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 // add counts a connection. It returns false if the port is full or draining. One client gets at most half of the port, so that other
 // clients can still connect.
 func (l *boundedListener) add(c *clientConn) bool {
-	if !l.places.Take(c.host) {
+	if !l.places.Take(c.client) {
 		if n, due := l.toTell(); due {
 			l.logger.WarnContext(context.Background(), "connection refused: the port or this client is at its limit", "port", l.name, "times", n, "limit", l.places.Most())
 		}
@@ -91,7 +91,7 @@ func (l *boundedListener) add(c *clientConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ending {
-		l.places.Release(c.host)
+		l.places.Release(c.client)
 		return false
 	}
 	l.open[c] = struct{}{}
@@ -129,7 +129,7 @@ func (l *boundedListener) endSilent() {
 type clientConn struct {
 	net.Conn
 	listener *boundedListener
-	host     string
+	client   string
 	heard    int // bytes, up to spoken; under the listener's mu
 	told     bool
 	once     sync.Once
@@ -155,17 +155,8 @@ func (c *clientConn) Close() error {
 		delete(c.listener.open, c)
 		c.listener.mu.Unlock()
 		if counted {
-			c.listener.places.Release(c.host)
+			c.listener.places.Release(c.client)
 		}
 	})
 	return c.Conn.Close()
-}
-
-// hostOf is an address without its port.
-func hostOf(address net.Addr) string {
-	host, _, err := net.SplitHostPort(address.String())
-	if err != nil {
-		return address.String()
-	}
-	return host
 }

@@ -4,6 +4,8 @@ package fairshare
 import (
 	"container/list"
 	"context"
+	"net"
+	"net/netip"
 	"sync"
 )
 
@@ -16,6 +18,25 @@ type Limit struct {
 	taken   int
 	by      map[string]int
 	waiting list.List // of *waiter; the first has waited longest
+}
+
+// ClientOf is the client that a network address counts as: its IP address without the port. An IPv6 address counts as its
+// /64 network, because one machine can have all addresses of it. Callers have no other identity yet, so all callers
+// behind one proxy are one client.
+func ClientOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	if ip = ip.Unmap(); ip.Is4() {
+		return ip.String()
+	}
+	network, _ := ip.WithZone("").Prefix(64) // every IPv6 address has one
+	return network.String()
 }
 
 // waiter is a call that waits for a place.

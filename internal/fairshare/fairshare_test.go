@@ -81,3 +81,16 @@ func TestWaiting(t *testing.T) {
 		}
 	})
 }
+
+func TestClientOf(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"10.1.2.3:4711": "10.1.2.3", "10.1.2.3": "10.1.2.3", "[::ffff:10.1.2.3]:80": "10.1.2.3",
+		"[2001:db8:0:1::5]:80": "2001:db8:0:1::/64", "[2001:db8:0:1:ffff::6]:81": "2001:db8:0:1::/64", "[fe80::1%eth0]:1": "fe80::/64",
+		"bufconn": "bufconn", "": "",
+	} {
+		if got := fairshare.ClientOf(address); got != want {
+			t.Errorf("%q is the client %q, want %q", address, got, want)
+		}
+	}
+}
