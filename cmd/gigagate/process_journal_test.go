@@ -24,13 +24,13 @@ func heldAnswer(t *testing.T, s *shop, d time.Duration) {
 }
 
 // checkRefused: calls are told that the journal is at fault, readiness says why, and no byte of a
-// purchase goes to the vendor. Where the journal could not even be read, it is not known what became
-// of the request id, and no other id is safe.
-func checkRefused(t *testing.T, s *shop, r *replica, prefix string, newIDSafe bool) []*intent {
+// purchase goes to the vendor. If the journal could not even be read, it is not known what became of the
+// request id. No other id is safe, because another replica may be buying.
+func checkRefused(t *testing.T, s *shop, r *replica, prefix string, lookedUp bool) []*intent {
 	t.Helper()
 	before := s.ledger(t).Requests[registerPath]
 	effect := gigagatev1.Effect_EFFECT_INDETERMINATE
-	if newIDSafe {
+	if lookedUp {
 		effect = gigagatev1.Effect_EFFECT_NOT_STARTED
 	}
 	conn, err := r.door(t.Context())
@@ -44,7 +44,7 @@ func checkRefused(t *testing.T, s *shop, r *replica, prefix string, newIDSafe bo
 		calls.Go(func() {
 			a := refused[i].buyWithin(t.Context(), conn, 20*time.Second)
 			if a.outcome.GetReason() != gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE ||
-				a.outcome.GetEffect() != effect || a.outcome.GetNewRequestIdSafe() != newIDSafe {
+				a.outcome.GetEffect() != effect || a.outcome.GetNewRequestIdSafe() {
 				t.Errorf("%s: %s; another id is safe: %t", refused[i].requestID, a, a.outcome.GetNewRequestIdSafe())
 			}
 		})

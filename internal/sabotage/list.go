@@ -251,6 +251,9 @@ var sabotages = []sabotage{
 	{"a call under way is not seen by a refusal before the engine", []edit{{
 		"purchase/query.go", "errors.Is(err, ErrNotFound) && others {", "errors.Is(err, ErrNotFound) && others && err == nil {",
 	}}, simulation, "TestRefusedBesideAClaim"},
+	{"a send at another replica is forgotten", []edit{{
+		"server/activation.go", "f.idUnused = f.idUnused && s.engine.IsAlone()\n", "\n",
+	}}, doors, "TestNewIDIsNotSafeBesideReplicas"},
 	{"a claim whose caller has gone is sent", []edit{{
 		"purchase/buy.go", "if err == nil && ours && isOver(ctx) {", "if err == nil && ours && ctx == nil {",
 	}}, simulation, "TestRefusedElsewhereDuringAClaim"},
