@@ -42,7 +42,11 @@ func TestNothingSoldTooEarly(t *testing.T) {
 func TestNothingSoldOnceItIsShown(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
+		w.inject(t, listPath, "list_fail", 100000, nil)
 		p := w.lose(t, register("order-0", "FIRST_USE"))
+		// The operator asks before the reconciler has made any complete read.
+		pause(time.Until(quietEnd(p).Add(time.Second)))
+		w.box.Disarm()
 		for {
 			got, refused := w.nothingSold(t, "order-0", false)
 			if refused == nil {
