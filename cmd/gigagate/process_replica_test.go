@@ -16,7 +16,7 @@ import (
 // quick are flags under which a purchase settles within seconds. A lease is still 45 s: send window,
 // vendor timeout, and what the engine adds.
 var quick = []string{
-	"--gigastore-timeout=2s", "--send-window=3s", "--absence-quiet=1s", "--absence-wait=1s", "--reconcile-give-up=20s",
+	"--gigastore-timeout=2s", "--send-window=3s", "--reconcile-settle-delay=1s", "--reconcile-witness-timeout=1s", "--reconcile-give-up=20s",
 }
 
 // replica is one gateway of a test: the same flags, one process after another.

@@ -110,7 +110,7 @@ func (s benchServer) serveGateway(ctx context.Context, listener net.Listener) (e
 			GigastoreURL: s.Vendor, GigastoreClientID: "bench", GigastoreTimeout: time.Minute, secret: "bench",
 		},
 		purchaseSettings: purchaseSettings{
-			SendWindow: 30 * time.Second, AbsenceQuiet: 2 * time.Minute, AbsenceWait: 15 * time.Minute,
+			SendWindow: 30 * time.Second, ReconcileSettleDelay: 2 * time.Minute, ReconcileWitnessTimeout: 15 * time.Minute,
 			ReconcileGiveUp: 30 * time.Minute, MetatagMax: 255,
 		},
 	}

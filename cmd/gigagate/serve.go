@@ -35,13 +35,13 @@ type serveCommand struct {
 
 // purchaseSettings are the flags of the purchase engine.
 type purchaseSettings struct {
-	SendWindow      time.Duration `name:"send-window" default:"30s" help:"How long after its claim a purchase may still get a permit to send (default ${default})."`
-	AbsenceQuiet    time.Duration `name:"absence-quiet" default:"120s" help:"How long the vendor has to list a sale before its absence counts (default ${default})."`
-	AbsenceWait     time.Duration `name:"absence-wait" default:"15m" help:"How much longer to wait for a later purchase in the list before an absence counts without one (default ${default})."`
-	ReconcileGiveUp time.Duration `name:"reconcile-give-up" default:"30m" help:"How long the vendor's records may be unreadable before an operator is needed (default ${default})."`
-	MaxPrice        amount        `name:"max-purchase-price" placeholder:"AMOUNT" help:"Refuse every purchase that costs the reseller more, or whose price cannot be read. A limit in the request applies too (default: any price)."`
-	MaxCurrency     currency      `name:"max-purchase-currency" default:"USD" help:"Currency of --max-purchase-price (default ${default})."`
-	MetatagMax      int           `name:"metatag-max" default:"255" placeholder:"BYTES" help:"The longest metatag sent to the vendor, including the gateway's mark (default ${default})."`
+	SendWindow              time.Duration `name:"send-window" default:"30s" help:"How long after its claim a purchase may still get a permit to send (default ${default})."`
+	ReconcileSettleDelay    time.Duration `name:"reconcile-settle-delay" default:"120s" help:"How long the vendor has to list a sale before its absence counts (default ${default})."`
+	ReconcileWitnessTimeout time.Duration `name:"reconcile-witness-timeout" default:"15m" help:"How much longer to wait for a later purchase in the list before an absence counts without one (default ${default})."`
+	ReconcileGiveUp         time.Duration `name:"reconcile-give-up" default:"30m" help:"How long the vendor's records may be unreadable before an operator is needed (default ${default})."`
+	MaxPrice                amount        `name:"max-purchase-price" placeholder:"AMOUNT" help:"Refuse every purchase that costs the reseller more, or whose price cannot be read. A limit in the request applies too (default: any price)."`
+	MaxCurrency             currency      `name:"max-purchase-currency" default:"USD" help:"Currency of --max-purchase-price (default ${default})."`
+	MetatagMax              int           `name:"metatag-max" default:"255" placeholder:"BYTES" help:"The longest metatag sent to the vendor, including the gateway's mark (default ${default})."`
 }
 
 // maxPurchasePrice is nil if any price is allowed.
@@ -61,7 +61,7 @@ func (s purchaseSettings) maxPurchasePrice() (*purchase.Price, error) {
 func (c *serveCommand) Validate() error {
 	for name, d := range map[string]time.Duration{
 		"--gigastore-timeout": c.GigastoreTimeout, "--send-window": c.SendWindow,
-		"--absence-quiet": c.AbsenceQuiet, "--absence-wait": c.AbsenceWait, "--reconcile-give-up": c.ReconcileGiveUp,
+		"--reconcile-settle-delay": c.ReconcileSettleDelay, "--reconcile-witness-timeout": c.ReconcileWitnessTimeout, "--reconcile-give-up": c.ReconcileGiveUp,
 	} {
 		if d <= 0 {
 			return fmt.Errorf("%s must be more than zero", name)
@@ -206,7 +206,7 @@ func (c *serveCommand) newEngine(journal purchase.Journal, vendor *gigastore.Cli
 		Vendor:           vendor,
 		Logger:           telemetry.logger,
 		SendWindow:       c.SendWindow,
-		Reconcile:        purchase.ReconcileConfig{Quiet: c.AbsenceQuiet, Wait: c.AbsenceWait, GiveUp: c.ReconcileGiveUp},
+		Reconcile:        purchase.ReconcileConfig{Quiet: c.ReconcileSettleDelay, Wait: c.ReconcileWitnessTimeout, GiveUp: c.ReconcileGiveUp},
 		MaxPurchasePrice: limit,
 		Instruments:      instruments,
 	}), nil

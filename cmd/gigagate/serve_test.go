@@ -230,7 +230,7 @@ func TestRefusalsFileReplacesTheAssumedMeanings(t *testing.T) {
 // A throttled purchase is sent again where 429 is known to come before any charge; that it else is not is the client's own.
 func TestThrottledIsSentAgainWhereThatIsSafe(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, "--gigastore-throttled-has-no-effect")
+	g := startGateway(t, "--gigastore-retry-throttled")
 	g.inject(t, `{"path":"/gigastore/activations/register","fault":"throttle","count":1}`)
 	if got := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", "")); got.status != http.StatusOK {
 		t.Errorf("%d %s", got.status, got.body)

@@ -27,7 +27,7 @@ type vendorSettings struct {
 	GigastoreClientSecretFile string        `name:"gigastore-client-secret-file" field:"ClientSecret" placeholder:"FILE" help:"File with the client secret. Or set GIGAGATE_GIGASTORE_CLIENT_SECRET."`
 	GigastoreTimeout          time.Duration `name:"gigastore-timeout" field:"Timeout" default:"60s" help:"The longest that one whole call to the vendor may take (default ${default})."`
 	GigastoreRefusalsFile     string        `name:"gigastore-refusals-file" field:"Refusals" placeholder:"FILE" help:"JSON list that replaces the assumed meanings of the vendor's refusals."`
-	ThrottledHasNoEffect      bool          `name:"gigastore-throttled-has-no-effect" field:"ThrottledHasNoEffect" help:"Set this only if the vendor has confirmed that its 429 comes before any charge. A throttled purchase is then tried again."`
+	RetryThrottled            bool          `name:"gigastore-retry-throttled" field:"ThrottledHasNoEffect" help:"Set this only if the vendor has confirmed that its 429 comes before any charge. A throttled purchase is then tried again."`
 
 	secret gigastore.Secret
 }
@@ -121,7 +121,7 @@ func (s *vendorSettings) newVendor(telemetry *telemetry) (*gigastore.Client, err
 		UserAgent:       "gigagate/" + version(),
 		Refusals:        refusals,
 
-		ThrottledHasNoEffect: s.ThrottledHasNoEffect,
+		ThrottledHasNoEffect: s.RetryThrottled,
 		Logger:               telemetry.logger,
 		TracerProvider:       telemetry.tracerProvider,
 		MeterProvider:        telemetry.meterProvider,

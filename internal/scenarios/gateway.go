@@ -40,7 +40,7 @@ func startGateway(ctx context.Context, binary, folder string) (*gateway, error) 
 	g.command = exec.CommandContext(ctx, binary, "serve", "--sandbox", //nolint:gosec // what was just built
 		"--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0",
 		"--journal=sqlite:"+filepath.Join(folder, "gigagate.db"), "--log-level=warn",
-		"--gigastore-timeout=3s", "--send-window=4s", "--absence-quiet=500ms", "--absence-wait=500ms")
+		"--gigastore-timeout=3s", "--send-window=4s", "--reconcile-settle-delay=500ms", "--reconcile-witness-timeout=500ms")
 	g.command.Cancel = func() error { return g.command.Process.Signal(syscall.SIGTERM) }
 	g.command.WaitDelay = stopWithin
 	g.command.Stderr = g.log
