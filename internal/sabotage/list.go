@@ -18,7 +18,7 @@ const (
 	states     = "./purchase"
 	simulation = "./purchase/simulation"
 	vendor     = "./gigastore"
-	doors      = "./server"
+	server     = "./server"
 	program    = "./cmd/gigagate"
 )
 
@@ -75,24 +75,24 @@ var sabotages = []sabotage{
 	{"one field of the contract is not compared", []edit{{
 		"purchase/purchase.go",
 		"	differ(inProfile+\"dedicated\", !sameBool(kept.Dedicated, asked.Dedicated))\n", "",
-	}}, doors, "TestEveryFieldOfAnOrderIsComparedAndSent"},
+	}}, server, "TestEveryFieldOfAnOrderIsComparedAndSent"},
 	{"another spelling of an address is another order", []edit{{
 		"purchase/purchase.go",
 		"	differ(\"expected_price\", ",
 		"	differ(\"user_ip\", keptPersonal.UserIP != askedPersonal.UserIP)\n	differ(\"expected_price\", ",
-	}}, doors, "TestAddressesAreCanonical"},
+	}}, server, "TestAddressesAreCanonical"},
 	{"one field of the contract is not sent", []edit{{
 		"purchase/owner.go", "			Dedicated: o.Dedicated, CustomerProfileDomainID:", "			CustomerProfileDomainID:",
-	}}, doors, "TestEveryFieldOfAnOrderIsComparedAndSent"},
+	}}, server, "TestEveryFieldOfAnOrderIsComparedAndSent"},
 	{"an id that could not be looked up was not started", []edit{{
 		"server/orders.go", "		if !journal.LookedUp {\n", "		if false {\n",
-	}}, doors, "TestJournalOutOfOrder"},
+	}}, server, "TestJournalOutOfOrder"},
 	{"a broken rule says nothing of the request id", []edit{{
 		"server/interceptors.go", "s.tellOfRequestID, s.validate,", "s.validate,",
-	}}, doors, "TestRefusedOrdersSpeakOfTheirRequestID"},
+	}}, server, "TestRefusedOrdersSpeakOfTheirRequestID"},
 	{"a new id is safe where another order came to nothing", []edit{{
 		"server/errors.go", " && spec.GetEffect() == notApplied\n", "\n",
-	}}, doors, "TestANewIDIsSafeWhereTheIntentCameToNothing"},
+	}}, server, "TestANewIDIsSafeWhereTheIntentCameToNothing"},
 	{"look up after the guards", []edit{{
 		"purchase/buy.go",
 		"	kept, err := e.lookup(ctx, request.Key)\n",
@@ -253,7 +253,7 @@ var sabotages = []sabotage{
 	}}, simulation, "TestRefusedBesideAClaim"},
 	{"a send at another replica is forgotten", []edit{{
 		"server/activation.go", "f.idUnused = f.idUnused && s.engine.IsAlone()\n", "\n",
-	}}, doors, "TestNewIDIsNotSafeBesideReplicas"},
+	}}, server, "TestNewIDIsNotSafeBesideReplicas"},
 	{"a claim whose caller has gone is sent", []edit{{
 		"purchase/buy.go", "if err == nil && ours && isOver(ctx) {", "if err == nil && ours && ctx == nil {",
 	}}, simulation, "TestRefusedElsewhereDuringAClaim"},
@@ -440,10 +440,10 @@ var sabotages = []sabotage{
 	// Where a request over REST ends.
 	{"a length that was read with the request before is forgotten", []edit{{
 		"server/framing.go", "	c.earlier = c.earlier || c.length\n", "",
-	}}, doors, "TestFramingBehindAnotherRequest"},
+	}}, server, "TestFramingBehindAnotherRequest"},
 	{"a coding of HTTP/1.0 is nothing to speak of", []edit{{
 		"server/framing.go", "		return c.coding, false\n", "		return false, true\n",
-	}}, doors, "TestFraming$"},
+	}}, server, "TestFraming$"},
 	// What is told of why a purchase is not settled.
 	{"what was found is told as lacking", []edit{{
 		"purchase/settle.go", "			r.tellFound(p, missingPackage)\n			r.beyondEvidence(ctx, p, SeveralFound)\n", "			r.beyondEvidence(ctx, p, SeveralFound)\n",
