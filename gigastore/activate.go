@@ -30,9 +30,9 @@ func (c *Client) Activate(ctx context.Context, itemUID string) (*ActivatedItem, 
 		bearer: bearer, limit: maxPaidAnswer,
 	})
 	c.answered(ctx, bearer, a.status)
-	v := c.classifier.classify(a)
-	if !v.applied {
-		return nil, a.failure(v)
+	result := c.classifier.classify(a)
+	if !result.applied {
+		return nil, a.failure(result)
 	}
 	var record ActivatedItemRecord
 	if json.Unmarshal(a.body, &record) != nil {
@@ -40,7 +40,7 @@ func (c *Client) Activate(ctx context.Context, itemUID string) (*ActivatedItem, 
 	}
 	if record.ActivatedItem.UID != itemUID {
 		a.err = errOtherItem
-		return nil, a.failure(verdict{effect: EffectUnknown, successSeen: v.successSeen})
+		return nil, a.failure(classification{effect: EffectUnknown, successSeen: result.successSeen})
 	}
 	return &record.ActivatedItem, nil
 }

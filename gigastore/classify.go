@@ -17,8 +17,8 @@ const (
 	maxMessage    = 1 << 10
 )
 
-// verdict is what an answer says about its call.
-type verdict struct {
+// classification is what an answer says about its call.
+type classification struct {
 	applied     bool   // the call was carried out; effect is unused then
 	sale        *Sale  // set if a paid call was carried out
 	effect      Effect // set if the call was not applied
@@ -43,36 +43,36 @@ type classifier struct {
 //	           first word of the metatag. Activate: a whole 2xx that is empty, or a JSON object whose status, if any,
 //	           is "success". Read: a whole 2xx
 //	unknown    everything else
-func (c classifier) classify(a answer) verdict {
-	var v verdict
+func (c classifier) classify(a answer) classification {
+	var result classification
 	success := a.status >= 200 && a.status <= 299
 	paid := isPaid(a.operation)
 	switch {
 	case a.evidence.BytesWritten == 0 && !success: // a 2xx although nothing was sent is a contradiction, so it is unknown
-		v.effect = EffectNone
+		result.effect = EffectNone
 	case !a.whole || a.evidence.BytesWritten == 0:
 		// Unknown. A status line alone proves nothing. The rest may be cut off, or belong to another request.
 	case a.status == http.StatusUnauthorized,
 		a.status == http.StatusTooManyRequests && paid && c.throttledHasNoEffect:
-		v.effect = EffectNone
+		result.effect = EffectNone
 	case slices.Contains(refusalStatuses, a.status):
 		if text, ok := refusalText(a); ok {
-			v.effect = EffectRefused
-			v.reason = refusalReason(c.rules, a.operation, a.status, text)
+			result.effect = EffectRefused
+			result.reason = refusalReason(c.rules, a.operation, a.status, text)
 		}
 	case success && paid:
-		v.sale = saleOf(a.mark, a.body)
-		v.applied = v.sale != nil
+		result.sale = saleOf(a.mark, a.body)
+		result.applied = result.sale != nil
 	case success && a.operation == OpActivate:
-		v.applied = isActivation(a.body)
+		result.applied = isActivation(a.body)
 	case success:
-		v.applied = true
+		result.applied = true
 	}
-	if !v.applied {
-		v.message = vendorMessage(a)
-		v.successSeen = success && (paid || a.operation == OpActivate) && successSeen(a)
+	if !result.applied {
+		result.message = vendorMessage(a)
+		result.successSeen = success && (paid || a.operation == OpActivate) && successSeen(a)
 	}
-	return v
+	return result
 }
 
 func isPaid(operation string) bool {

@@ -177,20 +177,20 @@ func retryAfter(h http.Header) time.Duration {
 }
 
 // failure returns the error of an answer that did not show success.
-func (a answer) failure(v verdict) *Error {
+func (a answer) failure(result classification) *Error {
 	err := a.err
-	if err == nil && v.effect == EffectUnknown {
+	if err == nil && result.effect == EffectUnknown {
 		err = errNotConclusive
 	}
 	return &Error{
 		Operation:    a.operation,
-		Effect:       v.effect,
-		Reason:       v.reason,
+		Effect:       result.effect,
+		Reason:       result.reason,
 		Status:       a.status,
-		Message:      v.message,
+		Message:      result.message,
 		Body:         bytes.Clone(a.body[:min(len(a.body), maxErrorBody)]),
 		BytesWritten: a.evidence.BytesWritten,
-		SuccessSeen:  v.successSeen,
+		SuccessSeen:  result.successSeen,
 		RetryAfter:   a.retryAfter,
 		Err:          err,
 	}

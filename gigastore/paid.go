@@ -126,12 +126,12 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, path, metatag st
 	})
 	a.mark = p.Token
 	c.answered(ctx, bearer, a.status)
-	v := c.classifier.classify(a)
-	if !v.applied {
-		return nil, a.failure(v)
+	result := c.classifier.classify(a)
+	if !result.applied {
+		return nil, a.failure(result)
 	}
-	v.sale.Evidence = a.evidence
-	return v.sale, nil
+	result.sale.Evidence = a.evidence
+	return result.sale, nil
 }
 
 func (c *Client) tokenWithin(ctx context.Context, d time.Duration) (Secret, error) {

@@ -71,11 +71,11 @@ func (c *Client) tryRead(ctx context.Context, send func() answer) (answer, error
 	var last *Error
 	a, err := backoff.Retry(ctx, func() (answer, error) {
 		a := send()
-		v := c.classifier.classify(a)
-		if v.applied {
+		result := c.classifier.classify(a)
+		if result.applied {
 			return a, nil
 		}
-		last = a.failure(v)
+		last = a.failure(result)
 		switch {
 		case !isRetryable(a):
 			return a, backoff.Permanent(last)

@@ -17,7 +17,7 @@ import (
 // takeOver sends to logger what libraries would print in their own formats: OpenTelemetry's errors, and the standard log,
 // to which the servers and clients of net/http write.
 func takeOver(ctx context.Context, logger *slog.Logger) {
-	otel.SetLogger(logr.New(complaints{logger}))
+	otel.SetLogger(logr.New(otelLogSink{logger}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		logger.WarnContext(ctx, "telemetry", "error", withoutSecrets(err.Error()))
 	}))
@@ -87,13 +87,13 @@ func masked(text, secret string) string {
 	return kept.String()
 }
 
-// complaints receives OpenTelemetry's errors about settings that it cannot read. The errors quote the
+// otelLogSink passes OpenTelemetry's errors about settings that it cannot read on to the log. The errors quote the
 // setting, which may be secret. Therefore only the message is logged, without the error and the values.
-type complaints struct{ logger *slog.Logger }
+type otelLogSink struct{ logger *slog.Logger }
 
-func (complaints) Init(logr.RuntimeInfo)                 {}
-func (complaints) Enabled(int) bool                      { return false }
-func (complaints) Info(int, string, ...any)              {}
-func (c complaints) Error(_ error, msg string, _ ...any) { c.logger.Warn("telemetry", "error", msg) }
-func (c complaints) WithValues(...any) logr.LogSink      { return c }
-func (c complaints) WithName(string) logr.LogSink        { return c }
+func (otelLogSink) Init(logr.RuntimeInfo)                 {}
+func (otelLogSink) Enabled(int) bool                      { return false }
+func (otelLogSink) Info(int, string, ...any)              {}
+func (s otelLogSink) Error(_ error, msg string, _ ...any) { s.logger.Warn("telemetry", "error", msg) }
+func (s otelLogSink) WithValues(...any) logr.LogSink      { return s }
+func (s otelLogSink) WithName(string) logr.LogSink        { return s }
