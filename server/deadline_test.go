@@ -97,7 +97,7 @@ func TestSaleOutlivesItsCaller(t *testing.T) {
 				}
 				if way == "cancel" {
 					// The gateway has noticed. From now on the purchase has no caller.
-					g.logs.line(t, `"door":"`+name, `"reason":"OUTCOME_UNKNOWN"`)
+					g.logs.line(t, `"transport":"`+name, `"reason":"OUTCOME_UNKNOWN"`)
 				}
 				id := g.openID(t, message.GetRequestId())
 				close(held.open)
@@ -187,7 +187,7 @@ func TestCallsWithoutACallerAreLoggedOnce(t *testing.T) {
 			}
 			return ended == calls
 		})
-		if lines := strings.Count(g.logs.String(), `"door":"rest","method":"/`+method); lines != calls {
+		if lines := strings.Count(g.logs.String(), `"transport":"rest","method":"/`+method); lines != calls {
 			t.Errorf("%d lines for %d calls of %s", lines, calls, method)
 		}
 	}

@@ -68,7 +68,7 @@ type logged struct {
 
 func (s *Server) logCall(ctx context.Context, c logged, err error) {
 	attrs := []slog.Attr{
-		slog.String("door", c.transport),
+		slog.String("transport", c.transport),
 		slog.String("method", c.method),
 		slog.Float64("duration_ms", float64(time.Since(c.start).Microseconds())/1000),
 		slog.String("code", status.Code(err).String()),

@@ -123,7 +123,7 @@ func TestPanicsOnBothTransports(t *testing.T) {
 				if strings.Contains(a.text, "CANARY") || strings.Contains(a.text, "goroutine") {
 					t.Error(a.text)
 				}
-				g.logs.line(t, `"door":"`+d.name, "panic of type string", "stack")
+				g.logs.line(t, `"transport":"`+d.name, "panic of type string", "stack")
 			})
 		}
 	}

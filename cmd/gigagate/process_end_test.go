@@ -31,7 +31,7 @@ func TestSecondProcessOnSQLite(t *testing.T) {
 	if strings.Contains(p.out.String(), "REST") {
 		t.Errorf("it greets: %q", p.out)
 	}
-	conn, err := first.door(t.Context())
+	conn, err := first.connection(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestSIGTERMWhileUncertain(t *testing.T) {
 	r := newReplica(t, s, "sqlite:"+filepath.Join(t.TempDir(), "journal.db")).start(t)
 	s.inject(t, listPath, "list_fail", 1000, nil)
 	s.inject(t, registerPath, "commit_then_reset", 1, nil)
-	conn, err := r.door(t.Context())
+	conn, err := r.connection(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestSIGTERMWhileUncertain(t *testing.T) {
 	s.disarm(t)
 	began = time.Now()
 	r.start(t)
-	if conn, err = r.door(t.Context()); err != nil {
+	if conn, err = r.connection(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, in := range []*intent{uncertain, onTheWire} {

@@ -33,7 +33,7 @@ func checkRefused(t *testing.T, s *shop, r *replica, prefix string, lookedUp boo
 	if lookedUp {
 		effect = gigagatev1.Effect_EFFECT_NOT_STARTED
 	}
-	conn, err := r.door(t.Context())
+	conn, err := r.connection(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func checkRefused(t *testing.T, s *shop, r *replica, prefix string, lookedUp boo
 func checkRecovered(t *testing.T, s *shop, r *replica, held *intent, refused []*intent) {
 	t.Helper()
 	eventually(t, "ready again", r.isReady(t))
-	conn, err := r.door(t.Context())
+	conn, err := r.connection(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func startHeld(t *testing.T, s *shop, r *replica, id string, answerAfter time.Du
 	t.Helper()
 	before := s.ledger(t).Requests[registerPath]
 	heldAnswer(t, s, answerAfter)
-	conn, err := r.door(t.Context())
+	conn, err := r.connection(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestFullDisk(t *testing.T) {
 // useUp buys until the journal is stuck: pages that SQLite has already are room for some commits more.
 func useUp(t *testing.T, r *replica) []*intent {
 	t.Helper()
-	conn, err := r.door(t.Context())
+	conn, err := r.connection(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

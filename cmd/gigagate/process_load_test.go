@@ -62,7 +62,7 @@ func newTrial(t *testing.T, s *shop, replicas ...*replica) *trial {
 // open makes the first purchases, with nothing going wrong.
 func (l *trial) open() {
 	l.t.Helper()
-	conn, err := l.replicas[0].door(l.t.Context())
+	conn, err := l.replicas[0].connection(l.t.Context())
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func (l *trial) insist(ctx context.Context, random *rand.Rand, in *intent) bool 
 }
 
 func (l *trial) buy(ctx context.Context, r *replica, in *intent, patience time.Duration) (told, bool) {
-	conn, err := r.door(ctx)
+	conn, err := r.connection(ctx)
 	if err != nil {
 		return told{}, false
 	}

@@ -104,7 +104,7 @@ func connect(t *testing.T, replicas ...*replica) []grpc.ClientConnInterface {
 	t.Helper()
 	conns := make([]grpc.ClientConnInterface, len(replicas))
 	for i, r := range replicas {
-		conn, err := r.door(t.Context())
+		conn, err := r.connection(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

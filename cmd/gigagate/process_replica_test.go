@@ -93,8 +93,8 @@ func (r *replica) process() *program {
 	return r.current
 }
 
-// door is the connection to the process there is, or to the next one.
-func (r *replica) door(ctx context.Context) (*grpc.ClientConn, error) {
+// connection is the connection to the running process. If none runs, it waits for the next one.
+func (r *replica) connection(ctx context.Context) (*grpc.ClientConn, error) {
 	for {
 		r.mu.Lock()
 		conn, changed := r.conn, r.changed
@@ -112,7 +112,7 @@ func (r *replica) door(ctx context.Context) (*grpc.ClientConn, error) {
 
 func (r *replica) purchases(t *testing.T) gigagatev1.PurchaseServiceClient {
 	t.Helper()
-	conn, err := r.door(t.Context())
+	conn, err := r.connection(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func TestDocsAreReadWithAndWithoutCompression(t *testing.T) {
 	}
 }
 
-// Beside its files the documentation is as strict as the rest of the door.
+// Beside its files the documentation is as strict as the rest of REST.
 func TestDocsServeNothingElse(t *testing.T) {
 	t.Parallel()
 	docs := "http://" + startGateway(t).rest + "/docs"

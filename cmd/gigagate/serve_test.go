@@ -19,7 +19,7 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-func TestServeSellsThroughBothDoors(t *testing.T) {
+func TestServeSellsOverGRPCAndREST(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
 	got := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", `,"activationMode":"ACTIVATION_MODE_FIRST_USE"`))

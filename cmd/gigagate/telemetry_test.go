@@ -56,7 +56,7 @@ func TestTracesAreExportedOnlyWhenAskedFor(t *testing.T) {
 	}
 }
 
-// TestNothingPersonalIsLoggedOrExported buys through both doors, in every way to fail too, with
+// TestNothingPersonalIsLoggedOrExported buys over gRPC and REST, in every way to fail too, with
 // everything recorded that can be.
 func TestNothingPersonalIsLoggedOrExported(t *testing.T) {
 	var mu sync.Mutex
@@ -164,7 +164,7 @@ func TestLogLevelBoundsWhatIsExported(t *testing.T) {
 	}
 }
 
-// TestCallsAreMeasured, on both doors, from their beginning.
+// TestCallsAreMeasured: calls over gRPC and REST are measured from their beginning.
 func TestCallsAreMeasured(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
