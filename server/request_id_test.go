@@ -40,6 +40,9 @@ func TestRefusedOrdersSpeakOfTheirRequestID(t *testing.T) {
 		d.call(t, t.Context(), ask(fresh)).check(t, invalidWith("NOT_STARTED", "user_country"))
 		journal.lookup.Store(&errJournal)
 		d.call(t, t.Context(), ask(fresh)).check(t, invalidWith("INDETERMINATE", "user_country"))
+		// No purchase has an id that breaks the rule for ids, so the journal is not asked.
+		noID := register(func(r *reg) { r.RequestId = "a b" })
+		d.call(t, t.Context(), ask(noID)).check(t, invalidWith("NOT_STARTED", "request_id"))
 		journal.lookup.Store(nil)
 	}
 	close(held.open)

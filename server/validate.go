@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
@@ -50,17 +49,22 @@ func (s *Server) tellOfRequestID(ctx context.Context, req any, _ *grpc.UnaryServ
 	if !ok || f.idUnused || f.reason != gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD && f.reason != gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED {
 		return resp, err
 	}
-	var id string
+	var order interface {
+		proto.Message
+		GetRequestId() string
+	}
 	switch r := req.(type) {
 	case *gigagatev1.RegisterRequest:
-		id = r.GetRequestId()
+		order = r
 	case *gigagatev1.TopUpRequest:
-		id = r.GetRequestId()
+		order = r
+	default:
+		return resp, err
 	}
-	if !validRequestID.MatchString(id) {
+	if s.validator.Validate(order, onlyRequestID) != nil {
 		return resp, err // no purchase has such an id
 	}
-	kept, lookupErr := s.engine.Known(ctx, purchase.Key{Caller: defaultCaller, RequestID: id})
+	kept, lookupErr := s.engine.Known(ctx, purchase.Key{Caller: defaultCaller, RequestID: order.GetRequestId()})
 	switch {
 	case lookupErr == nil:
 		f.effect, f.purchaseID = effectOfPurchase(kept.State), kept.ID
@@ -70,8 +74,10 @@ func (s *Server) tellOfRequestID(ctx context.Context, req any, _ *grpc.UnaryServ
 	return resp, err
 }
 
-// validRequestID is the contract's rule for request ids.
-var validRequestID = regexp.MustCompile(`^[\x21\x23-\x7e]{1,64}$`)
+// onlyRequestID makes a validation check the request id and no other field.
+var onlyRequestID = protovalidate.WithFilter(protovalidate.FilterFunc(func(_ protoreflect.Message, field protoreflect.Descriptor) bool {
+	return field.Name() == "request_id"
+}))
 
 // violations are the fields of req that break a rule, each with a sentence for the caller. They include the rules
 // that need a table or a parser and so are not in the contract. No sentence contains the value.
