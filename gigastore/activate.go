@@ -3,7 +3,6 @@ package gigastore
 import (
 	"context"
 	"encoding/json"
-	"net/url"
 )
 
 // Activate starts the validity of a package that was sold as ON_DEMAND or FIRST_USE. It cannot be undone. No source
@@ -25,9 +24,7 @@ func (c *Client) Activate(ctx context.Context, itemUID string) (*ActivatedItem, 
 		return nil, notSent(OpActivate, err)
 	}
 	a := c.exchange(ctx, call{
-		operation: OpActivate, method: "POST",
-		path:   "/gigastore/activations/activated-items/" + url.PathEscape(itemUID) + "/activate",
-		bearer: bearer, limit: maxPaidAnswer,
+		operation: OpActivate, segment: itemUID, bearer: bearer, limit: maxPaidAnswer,
 	})
 	c.answered(ctx, bearer, a.status)
 	result := c.classifier.classify(a)

@@ -66,8 +66,7 @@ func (c *Client) ActivatedItem(ctx context.Context, uid string) (*ActivatedItemR
 		return nil, notSent(OpActivatedItem, err)
 	}
 	var record ActivatedItemRecord
-	err := c.readJSON(ctx, OpActivatedItem, "/gigastore/activations/activated-items/"+url.PathEscape(uid),
-		url.Values{onlyActiveProfiles: {"false"}}, record.UnmarshalJSON)
+	err := c.readJSON(ctx, OpActivatedItem, uid, url.Values{onlyActiveProfiles: {"false"}}, record.UnmarshalJSON)
 	if err != nil {
 		return nil, err
 	}
@@ -111,9 +110,7 @@ func (c *Client) ActivatedItems(ctx context.Context, q ActivatedItemsQuery) iter
 	return func(yield func(ActivatedItemRecord, error) bool) {
 		ctx, cancel := context.WithTimeout(ctx, c.timeout)
 		defer cancel()
-		resp, err := c.openList(ctx, call{
-			operation: OpActivatedItems, method: "GET", path: "/gigastore/activations/activated-items", query: q.values(),
-		})
+		resp, err := c.openList(ctx, call{operation: OpActivatedItems, query: q.values()})
 		if err != nil {
 			yield(ActivatedItemRecord{}, err)
 			return

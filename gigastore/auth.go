@@ -136,8 +136,7 @@ func (c *Client) authenticate(ctx context.Context) (token, error) {
 	secret := c.credentials.current(ctx)
 	a, err := c.tryRead(ctx, func() answer {
 		return c.exchange(ctx, call{
-			operation: OpAuthenticate, method: "POST", path: "/reseller/authenticate",
-			basic: &[2]Secret{Secret(c.credentials.id), secret}, limit: maxTokenAnswer,
+			operation: OpAuthenticate, basic: &[2]Secret{Secret(c.credentials.id), secret}, limit: maxTokenAnswer,
 		})
 	})
 	if refused, ok := errors.AsType[*Error](err); ok && slices.Contains(credentialRefusals, refused.Status) {

@@ -1,9 +1,6 @@
 package gigastore
 
-import (
-	"context"
-	"net/url"
-)
+import "context"
 
 // Country is one country of a set (docs countries-api).
 type Country struct {
@@ -35,7 +32,6 @@ func (c *Client) Countries(ctx context.Context, countrySet string) ([]Country, e
 		return nil, notSent(OpCountries, err)
 	}
 	var countries []Country
-	err := c.readJSON(ctx, OpCountries, "/gigastore/esim/countries/"+url.PathEscape(countrySet), nil,
-		intoList("countries", &countries))
+	err := c.readJSON(ctx, OpCountries, countrySet, nil, intoList("countries", &countries))
 	return countries, err
 }

@@ -89,8 +89,7 @@ func (c *Client) Customer(ctx context.Context, uid string) (*CustomerRecord, err
 		return nil, notSent(OpCustomer, err)
 	}
 	var record CustomerRecord
-	err := c.readJSON(ctx, OpCustomer, "/gigastore/activations/customers/"+url.PathEscape(uid),
-		url.Values{onlyActiveProfiles: {"false"}}, record.UnmarshalJSON)
+	err := c.readJSON(ctx, OpCustomer, uid, url.Values{onlyActiveProfiles: {"false"}}, record.UnmarshalJSON)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +114,7 @@ func (c *Client) Customers(ctx context.Context, q CustomersQuery) ([]CustomerRec
 		return nil, notSent(OpCustomers, err)
 	}
 	var records []CustomerRecord
-	err = c.readJSON(ctx, OpCustomers, "/gigastore/activations/customers", url.Values{
+	err = c.readJSON(ctx, OpCustomers, "", url.Values{
 		"page_size":        {strconv.Itoa(size)},
 		"page_index":       {strconv.Itoa(q.PageIndex)},
 		onlyActiveProfiles: {"false"},
@@ -190,9 +189,7 @@ func (c *Client) SearchCustomers(ctx context.Context, q SearchCustomersQuery) ([
 	if err != nil {
 		return nil, notSent(OpSearchCustomers, &inputError{"search query", "cannot be written as JSON"})
 	}
-	answer, err := c.readAuthorized(ctx, call{
-		operation: OpSearchCustomers, method: "POST", path: "/gigastore/activations/search-customers", body: body,
-	})
+	answer, err := c.readAuthorized(ctx, call{operation: OpSearchCustomers, body: body})
 	if err != nil {
 		return nil, err
 	}

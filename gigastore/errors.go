@@ -33,29 +33,6 @@ func (e Effect) String() string {
 	}
 }
 
-// The values of [Error.Operation]. Spans are named "gigastore <operation>".
-const (
-	OpAuthenticate     = "authenticate"
-	OpRegister         = "register"
-	OpTopUp            = "top-up"
-	OpTopUpWithProfile = "top-up-with-profile"
-	OpActivate         = "activate"
-	OpActivatedItem    = "activated-item"
-	OpActivatedItems   = "activated-items"
-	OpCustomer         = "customer"
-	OpCustomers        = "customers"
-	OpSearchCustomers  = "search-customers"
-	OpInventory        = "inventory"
-	OpInventoryItem    = "inventory-item"
-	OpCountries        = "countries"
-	OpVersion          = "version"
-)
-
-var operations = []string{
-	OpAuthenticate, OpRegister, OpTopUp, OpTopUpWithProfile, OpActivate, OpActivatedItem, OpActivatedItems,
-	OpCustomer, OpCustomers, OpSearchCustomers, OpInventory, OpInventoryItem, OpCountries, OpVersion,
-}
-
 // Error is the error type of all calls of this package.
 type Error struct {
 	Operation string // one of the Op constants
@@ -114,6 +91,9 @@ func (e *Error) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, e.Error()) }
 type phrase string
 
 func (p phrase) Error() string { return string(p) }
+
+// ErrorType returns the value of error.type on a span. OpenTelemetry calls it.
+func (p phrase) ErrorType() string { return string(p) }
 
 const (
 	errNotConclusive  = phrase("the answer does not show whether the call went through")

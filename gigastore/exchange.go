@@ -28,8 +28,8 @@ const (
 
 // call is a request to send.
 type call struct {
-	operation      string
-	method, path   string // path is already escaped
+	operation      string // says which route
+	segment        string // the variable segment of the route's path, if it has one
 	query          url.Values
 	body           []byte // JSON; nil: none
 	limit          int64  // the most bytes of the answer's body
@@ -78,7 +78,8 @@ func (c *Client) open(ctx context.Context, k call) (*http.Response, *attempt, er
 	}
 	ctx = context.WithValue(ctx, operationKey{}, k.operation)
 	ctx = context.WithValue(ctx, attemptKey{}, sending)
-	target := c.base + k.path
+	to := routes[k.operation]
+	target := c.base + to.path(k.segment)
 	if len(k.query) > 0 {
 		target += "?" + k.query.Encode()
 	}
@@ -86,7 +87,7 @@ func (c *Client) open(ctx context.Context, k call) (*http.Response, *attempt, er
 	if k.body != nil {
 		body = bytes.NewReader(k.body)
 	}
-	req, err := http.NewRequestWithContext(ctx, k.method, target, body)
+	req, err := http.NewRequestWithContext(ctx, to.method, target, body)
 	if err != nil {
 		return nil, sending, phrase("the request cannot be built")
 	}

@@ -3,7 +3,6 @@ package gigastore
 import (
 	"context"
 	"errors"
-	"net/url"
 )
 
 // InventoryItem is a package that can be sold (docs offering-packages; dossier 3.4). The printed sample is cut off,
@@ -54,7 +53,7 @@ func (i *InventoryItem) UnmarshalJSON(data []byte) error {
 // GET /gigastore/products/inventory, docs offering-packages.
 func (c *Client) Inventory(ctx context.Context) ([]InventoryItem, error) {
 	var items []InventoryItem
-	err := c.readJSON(ctx, OpInventory, "/gigastore/products/inventory", nil, intoList("items", &items))
+	err := c.readJSON(ctx, OpInventory, "", nil, intoList("items", &items))
 	return items, err
 }
 
@@ -66,7 +65,7 @@ func (c *Client) InventoryItem(ctx context.Context, id string) (*InventoryItem, 
 		return nil, notSent(OpInventoryItem, err)
 	}
 	var item InventoryItem
-	err := c.readJSON(ctx, OpInventoryItem, "/gigastore/products/inventory/"+url.PathEscape(id), nil, item.UnmarshalJSON)
+	err := c.readJSON(ctx, OpInventoryItem, id, nil, item.UnmarshalJSON)
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ type Evidence struct {
 }
 
 // sell sends one paid request, once. It does not retry, not even after a 401. The caller decides, with a new permit.
-func (c *Client) sell(ctx context.Context, p Permit, operation, path, metatag string, request any) (*Sale, error) {
+func (c *Client) sell(ctx context.Context, p Permit, operation, metatag string, request any) (*Sale, error) {
 	if err := p.check(metatag); err != nil {
 		return nil, notSent(operation, err)
 	}
@@ -121,7 +121,7 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, path, metatag st
 	}
 
 	a := c.exchange(ctx, call{
-		operation: operation, method: "POST", path: path, body: body, limit: maxPaidAnswer,
+		operation: operation, body: body, limit: maxPaidAnswer,
 		bearer: bearer, idempotencyKey: p.IdempotencyKey, notAfter: p.NotAfter, confirm: p.Confirm,
 	})
 	a.mark = p.Token

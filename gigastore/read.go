@@ -105,10 +105,10 @@ func isRetryable(a answer) bool {
 	return a.status == 0 || slices.Contains(retryableStatuses, a.status) || a.status >= 200 && a.status <= 299 && !a.whole
 }
 
-// readJSON reads path with an access token and decodes the answer. It hides the decoder's own error, which could
+// readJSON reads with an access token and decodes the answer. It hides the decoder's own error, which could
 // repeat values.
-func (c *Client) readJSON(ctx context.Context, operation, path string, query url.Values, into func([]byte) error) error {
-	body, err := c.readAuthorized(ctx, call{operation: operation, method: "GET", path: path, query: query})
+func (c *Client) readJSON(ctx context.Context, operation, segment string, query url.Values, into func([]byte) error) error {
+	body, err := c.readAuthorized(ctx, call{operation: operation, segment: segment, query: query})
 	if err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func ParseRefusals(data []byte) ([]RefusalRule, error) {
 func checkRefusals(rules []RefusalRule) error {
 	for i, r := range rules {
 		for _, o := range r.Operations {
-			if !slices.Contains(operations, o) {
+			if _, ok := routes[o]; !ok {
 				return fmt.Errorf("refusal rules: rule %d: unknown operation %q", i, o)
 			}
 		}

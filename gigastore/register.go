@@ -32,5 +32,5 @@ func (r RegisterRequest) Format(f fmt.State, _ rune) { formatSafe(f, "RegisterRe
 //
 // POST /gigastore/activations/register, docs first-package.
 func (c *Client) Register(ctx context.Context, p Permit, r RegisterRequest) (*Sale, error) {
-	return c.sell(ctx, p, OpRegister, "/gigastore/activations/register", r.Metatag, r)
+	return c.sell(ctx, p, OpRegister, r.Metatag, r)
 }

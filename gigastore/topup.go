@@ -27,7 +27,7 @@ func (r TopUpRequest) Format(f fmt.State, _ rune) { formatSafe(f, "TopUpRequest"
 //
 // POST /gigastore/activations/top-up, docs top-up.
 func (c *Client) TopUp(ctx context.Context, p Permit, r TopUpRequest) (*Sale, error) {
-	return c.sell(ctx, p, OpTopUp, "/gigastore/activations/top-up", r.Metatag, r)
+	return c.sell(ctx, p, OpTopUp, r.Metatag, r)
 }
 
 // TopUpWithProfileRequest is the order of [Client.TopUpWithProfile]. docs activation-modes names the call. Its
@@ -61,7 +61,7 @@ func (r TopUpWithProfileRequest) Format(f fmt.State, _ rune) {
 //
 // POST /gigastore/activations/top-up-with-profile, named by docs activation-modes.
 func (c *Client) TopUpWithProfile(ctx context.Context, p Permit, r TopUpWithProfileRequest) (*Sale, error) {
-	return c.sell(ctx, p, OpTopUpWithProfile, "/gigastore/activations/top-up-with-profile", r.Metatag, r)
+	return c.sell(ctx, p, OpTopUpWithProfile, r.Metatag, r)
 }
 
 func saleLogValue(item string, mode ActivationMode) slog.Value {

@@ -10,7 +10,7 @@ import (
 //
 // GET /gigastore/version, observed; dossier 2.20.
 func (c *Client) Version(ctx context.Context) (json.RawMessage, error) {
-	body, err := c.read(ctx, call{operation: OpVersion, method: "GET", path: "/gigastore/version"})
+	body, err := c.read(ctx, call{operation: OpVersion})
 	if err != nil {
 		return nil, err
 	}
