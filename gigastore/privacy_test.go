@@ -190,32 +190,3 @@ func TestTraceStateIsNotSent(t *testing.T) {
 		}
 	}
 }
-
-func TestSpansOfACall(t *testing.T) {
-	exporter := tracetest.NewInMemoryExporter()
-	traces := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
-	vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testToken)) })
-	client := newTestClient(t, Config{BaseURL: vendor.url(), TracerProvider: traces, Propagator: propagation.TraceContext{}})
-	ctx, parent := traces.Tracer("test").Start(t.Context(), "caller")
-	if _, err := client.Register(ctx, testPermit(), testRegister()); err != nil {
-		t.Fatal(err)
-	}
-	parent.End()
-	id := parent.SpanContext().TraceID()
-	var names []string
-	for _, s := range exporter.GetSpans() {
-		names = append(names, s.Name)
-		if s.SpanContext.TraceID() != id || s.Name != "caller" && (s.Parent.SpanID() != parent.SpanContext().SpanID() || s.SpanKind != trace.SpanKindClient) {
-			t.Errorf("span %s is elsewhere", s.Name)
-		}
-	}
-	if got := strings.Join(names, ", "); got != "gigastore authenticate, gigastore register, caller" {
-		t.Errorf("spans %s", got)
-	}
-	if got := vendor.requests[0].Header.Get("Traceparent"); !strings.Contains(got, id.String()) {
-		t.Errorf("traceparent %q", got)
-	}
-	if got := vendor.requests[0].Header.Get("Idempotency-Key"); got != testPermit().IdempotencyKey {
-		t.Errorf("idempotency key %q", got)
-	}
-}

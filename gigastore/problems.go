@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -59,7 +58,7 @@ func newProblems(logger *slog.Logger, meters metric.MeterProvider) (*problems, e
 }
 
 func (p *problems) measure(ctx context.Context, name string, value int64) {
-	p.gauge.Record(ctx, value, metric.WithAttributes(attribute.String("problem", name)))
+	p.gauge.Record(ctx, value, metric.WithAttributes(attrProblem.String(name)))
 }
 
 // found records a problem. A busy gateway meets it on every call, so the log has it at most once a minute.

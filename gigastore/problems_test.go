@@ -48,7 +48,7 @@ func (to *told) metric(t *testing.T, problem string) int64 {
 				continue
 			}
 			for _, point := range m.Data.(metricdata.Gauge[int64]).DataPoints {
-				if value, _ := point.Attributes.Value("problem"); value.AsString() == problem {
+				if value, _ := point.Attributes.Value(attrProblem); value.AsString() == problem {
 					return point.Value
 				}
 			}

@@ -12,8 +12,19 @@ import (
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+)
+
+// Attributes of spans and metrics about the vendor, in addition to those of the OpenTelemetry conventions.
+const (
+	attrProblem = attribute.Key("gigagate.problem")
+	// AttrOperation is on the span of the call. Its value is an Op constant.
+	AttrOperation = attribute.Key("gigagate.vendor.operation")
+	// AttrStatusCode is on the span of the caller of the gateway. Its value is the status of the vendor's answer.
+	AttrStatusCode = attribute.Key("gigagate.vendor.response.status_code")
 )
 
 // traced gives rt a client span and metrics for each request. The span ends when the body has been read. otelhttp
@@ -21,7 +32,8 @@ import (
 func traced(rt http.RoundTripper, cfg Config) http.RoundTripper {
 	options := []otelhttp.Option{
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
-			return "gigastore " + operationOf(r.Context())
+			to := routes[operationOf(r.Context())]
+			return to.method + " " + to.template
 		}),
 	}
 	if cfg.TracerProvider != nil {
@@ -35,7 +47,7 @@ func traced(rt http.RoundTripper, cfg Config) http.RoundTripper {
 		propagator = otel.GetTextMapPropagator()
 	}
 	options = append(options, otelhttp.WithPropagators(withoutTraceState{propagator}))
-	return otelhttp.NewTransport(plainErrors{rt}, options...)
+	return otelhttp.NewTransport(described{plainErrors{rt}}, options...)
 }
 
 // withoutTraceState is a propagator that leaves out the trace state. Our callers and their tracing wrote it, and the
@@ -45,6 +57,16 @@ type withoutTraceState struct{ propagation.TextMapPropagator }
 func (p withoutTraceState) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
 	span := trace.SpanContextFromContext(ctx).WithTraceState(trace.TraceState{})
 	p.TextMapPropagator.Inject(trace.ContextWithSpanContext(ctx, span), carrier)
+}
+
+// described says on the span of a request which operation it is.
+type described struct{ next http.RoundTripper }
+
+func (t described) RoundTrip(r *http.Request) (*http.Response, error) {
+	operation := operationOf(r.Context())
+	trace.SpanFromContext(r.Context()).SetAttributes(
+		AttrOperation.String(operation), semconv.URLTemplate(routes[operation].template))
+	return t.next.RoundTrip(r)
 }
 
 type operationKey struct{}
@@ -62,6 +84,9 @@ type wireError struct {
 }
 
 func (e *wireError) Error() string { return e.phrase }
+
+// ErrorType returns the value of error.type on a span. OpenTelemetry calls it.
+func (e *wireError) ErrorType() string { return e.phrase }
 
 // Unwrap returns a context's error, io.EOF, io.ErrUnexpectedEOF, a syscall.Errno or nil.
 func (e *wireError) Unwrap() error { return e.cause }

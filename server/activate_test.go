@@ -147,7 +147,7 @@ func TestEffectsOfActivateFaults(t *testing.T) {
 					return
 				}
 				a.check(t, c.want)
-				g.logs.line(t, "activate sent", item)
+				g.logs.line(t, "activate sent", item, `"effect":"`)
 			})
 		}
 	}

@@ -149,11 +149,22 @@ func (a *activator) settle(ctx context.Context, uid string, callErr error) (star
 
 // audit logs the activation, whether it succeeded or not, because it cannot be undone.
 func (a *activator) audit(ctx context.Context, uid string, err error) {
-	effect := "APPLIED"
-	if vendor, ok := errors.AsType[*gigastore.Error](err); ok {
-		effect = vendor.Effect.String()
+	a.logger.InfoContext(ctx, "activate sent", "activated_item_uid", uid, "effect", effectText(effectOfSend(err)))
+}
+
+// effectOfSend is what the contract calls the effect of one request to the vendor.
+func effectOfSend(err error) gigagatev1.Effect {
+	vendor, ok := errors.AsType[*gigastore.Error](err)
+	switch {
+	case err == nil:
+		return gigagatev1.Effect_EFFECT_APPLIED
+	case ok && vendor.Effect == gigastore.EffectNone:
+		return gigagatev1.Effect_EFFECT_NOT_STARTED
+	case ok && vendor.Effect == gigastore.EffectRefused:
+		return gigagatev1.Effect_EFFECT_NOT_APPLIED
+	default:
+		return gigagatev1.Effect_EFFECT_INDETERMINATE
 	}
-	a.logger.InfoContext(ctx, "activate sent", "activated_item_uid", uid, "effect", effect)
 }
 
 func unknownActivation(cause error) *failure {

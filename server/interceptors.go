@@ -79,7 +79,7 @@ func (s *Server) logCall(ctx context.Context, c logged, err error) {
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		outcome := f.outcome()
-		annotate(ctx, attrReason.String(reasonText(f.reason)), attrEffect.String(effectText(outcome.GetEffect())))
+		annotate(ctx, errorType(f.reason), attrEffect.String(effectText(outcome.GetEffect())))
 		attrs = append(attrs,
 			slog.String("reason", reasonText(f.reason)), slog.String("effect", effectText(outcome.GetEffect())))
 		if f.purchaseID != "" {
@@ -122,7 +122,7 @@ func causeAttributes(ctx context.Context, cause error) []slog.Attr {
 	}
 	attrs := []slog.Attr{slog.String("cause", describeCause(cause))}
 	if vendor, ok := errors.AsType[*gigastore.Error](cause); ok {
-		annotate(ctx, attrVendorStatus.Int(vendor.Status))
+		annotate(ctx, gigastore.AttrStatusCode.Int(vendor.Status))
 		attrs = append(attrs, slog.Int("vendor_status", vendor.Status))
 	}
 	if p, ok := errors.AsType[*panicked](cause); ok {

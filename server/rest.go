@@ -11,8 +11,8 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -97,7 +97,7 @@ func (s *Server) traced(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 		if call.route != nil {
 			shadow.Pattern = call.route.method + " " + call.route.template
-			annotate(shadow.Context(), attribute.String("http.route", call.route.template))
+			annotate(shadow.Context(), semconv.HTTPRoute(call.route.template))
 		}
 	})
 	outer := otelhttp.NewHandler(inner, "REST",

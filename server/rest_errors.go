@@ -91,9 +91,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
 	writeStatus(w, r, f.GRPCStatus(), cmp.Or(f.httpStatus, httpStatusOf(f.reason)))
 }
 
-// writeStatus writes a google.rpc.Status as JSON.
+// writeStatus writes a google.rpc.Status as JSON. The reason goes on the span of the request.
 func writeStatus(w http.ResponseWriter, r *http.Request, st *status.Status, code int) {
-	if delay := outcomeOf(st).GetRetryDelay(); delay != nil {
+	outcome := outcomeOf(st)
+	annotate(r.Context(), errorType(outcome.GetReason()))
+	if delay := outcome.GetRetryDelay(); delay != nil {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(delay.AsDuration().Seconds()))))
 	}
 	body, err := protojson.Marshal(st.Proto())

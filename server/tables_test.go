@@ -178,3 +178,21 @@ type databaseError struct{}
 
 func (databaseError) Error() string    { return "CANARY" }
 func (databaseError) SQLState() string { return "53100" }
+
+// The effect of one request to the vendor has the contract's names in the log.
+func TestEffectOfSend(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]error{
+		"APPLIED":       nil,
+		"NOT_STARTED":   &gigastore.Error{Effect: gigastore.EffectNone},
+		"NOT_APPLIED":   fmt.Errorf("wrapped: %w", &gigastore.Error{Effect: gigastore.EffectRefused}),
+		"INDETERMINATE": errors.Join(&gigastore.Error{Effect: gigastore.EffectUnknown}, errors.New("another")),
+	} {
+		if got := effectText(effectOfSend(err)); got != want {
+			t.Errorf("%v: %s, want %s", err, got, want)
+		}
+	}
+	if got := effectText(effectOfSend(errors.New("not the vendor's"))); got != "INDETERMINATE" {
+		t.Errorf("an unknown error: %s", got)
+	}
+}

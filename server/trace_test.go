@@ -8,8 +8,11 @@ import (
 	"sync"
 	"testing"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
@@ -75,55 +78,59 @@ func (s *seenTraces) wrap(next http.Handler) http.Handler {
 
 func TestOneTracePerCall(t *testing.T) {
 	t.Parallel()
-	const service, rest = "gigagate.v1.ActivationService/", "POST /v1/activations/"
+	const service, rest, vendor = "gigagate.v1.ActivationService/", "POST /v1/activations/", "POST /gigastore/activations/"
 	for _, c := range []struct {
 		name       string
 		message    func(customer, item string) proto.Message
 		fault      [2]string // path and fault
 		rpc, route string
 		vendor     []string
-		attributes map[string]string
+		attributes []attribute.KeyValue
 	}{
 		{
 			"register", func(_, _ string) proto.Message { return register(mode(firstUse)) },
 			[2]string{},
 			service + "Register", rest + "register",
-			[]string{"register"},
-			map[string]string{"gigagate.kind": "register", "gigagate.activation_mode": "FIRST_USE", "gigagate.effect": "APPLIED", "gigagate.vendor.http_status": "200"},
+			[]string{vendor + "register"},
+			[]attribute.KeyValue{
+				kind("register"), attribute.String("gigagate.activation_mode", "FIRST_USE"), effect("APPLIED"), vendorStatus(200),
+			},
 		},
 		{
 			"top-up with profile", func(customer, _ string) proto.Message { return topUp(customer, withProfile()) },
 			[2]string{},
 			service + "TopUp", rest + "top-up",
-			[]string{"top-up-with-profile"},
-			map[string]string{"gigagate.kind": "top_up_with_profile", "gigagate.activation_mode": "UNSPECIFIED", "gigagate.effect": "APPLIED", "gigagate.vendor.http_status": "200"},
+			[]string{vendor + "top-up-with-profile"},
+			[]attribute.KeyValue{
+				kind("top_up_with_profile"), attribute.String("gigagate.activation_mode", "UNSPECIFIED"), effect("APPLIED"), vendorStatus(200),
+			},
 		},
 		{
 			"refused top-up", func(_, _ string) proto.Message { return topUp("nobody") },
 			[2]string{},
 			service + "TopUp", rest + "top-up",
-			[]string{"top-up"},
-			map[string]string{"gigagate.kind": "top_up", "gigagate.effect": "NOT_APPLIED", "gigagate.reason": "CUSTOMER_NOT_FOUND", "gigagate.vendor.http_status": "404"},
+			[]string{vendor + "top-up"},
+			[]attribute.KeyValue{kind("top_up"), effect("NOT_APPLIED"), semconv.ErrorTypeKey.String("CUSTOMER_NOT_FOUND"), vendorStatus(404)},
 		},
 		{
 			"sale that the reconciler finds", func(_, _ string) proto.Message { return register() },
 			[2]string{pathRegister, "commit_then_5xx"},
 			service + "Register", rest + "register",
-			[]string{"register"},
-			map[string]string{"gigagate.effect": "APPLIED", "gigagate.vendor.http_status": "502"},
+			[]string{vendor + "register"},
+			[]attribute.KeyValue{effect("APPLIED"), vendorStatus(502)},
 		},
 		{
 			"activate", func(_, item string) proto.Message { return activate(item) },
 			[2]string{},
 			service + "Activate", rest + "activated-items/{uid}/activate",
-			[]string{"activated-item", "activate"},
-			map[string]string{"gigagate.kind": "activate"},
+			[]string{"GET /gigastore/activations/activated-items/{uid}", vendor + "activated-items/{uid}/activate"},
+			nil,
 		},
 		{
 			"read", func(customer, _ string) proto.Message { return getCustomer(customer) },
 			[2]string{},
 			"gigagate.v1.CustomerService/GetCustomer", "GET /v1/customers/{uid}",
-			[]string{"customer"},
+			[]string{"GET /gigastore/activations/customers/{uid}"},
 			nil,
 		},
 	} {
@@ -149,7 +156,7 @@ func TestOneTracePerCall(t *testing.T) {
 				}
 				want += "server " + c.rpc + "\n"
 				for _, operation := range c.vendor {
-					want += indent + "client gigastore " + operation + "\n"
+					want += indent + "client " + operation + "\n"
 				}
 				spans := g.traceOf(t, callerTrace, root, strings.Count(want, "\n"))
 				parent, err := trace.SpanIDFromHex(callerSpan)
@@ -159,7 +166,8 @@ func TestOneTracePerCall(t *testing.T) {
 				if got := tree(spans, parent, ""); got != want || len(spans) != strings.Count(want, "\n") {
 					t.Errorf("%d spans\n%swant\n%s", len(spans), got, want)
 				}
-				checkSpans(t, spans, c.rpc, a, c.attributes)
+				checkCallSpan(t, spans, c.rpc, a, c.attributes)
+				checkConventions(t, spans, a)
 				checkVendorTraces(t, seen, spans)
 				if c.fault[0] != "" {
 					g.checkReconcilerTraces(t)
@@ -169,20 +177,59 @@ func TestOneTracePerCall(t *testing.T) {
 	}
 }
 
-func checkSpans(t *testing.T, spans tracetest.SpanStubs, rpc string, a answer, want map[string]string) {
+// The attributes of our own.
+func kind(name string) attribute.KeyValue   { return attribute.String("gigagate.purchase.kind", name) }
+func effect(name string) attribute.KeyValue { return attribute.String("gigagate.effect", name) }
+func vendorStatus(code int) attribute.KeyValue {
+	return attribute.Int("gigagate.vendor.response.status_code", code)
+}
+
+// checkCallSpan checks the attributes of the span of the call itself.
+func checkCallSpan(t *testing.T, spans tracetest.SpanStubs, rpc string, a answer, want []attribute.KeyValue) {
 	t.Helper()
 	for _, span := range spans {
 		if span.Name != rpc {
 			continue
 		}
-		got := attributes(span)
-		for key, value := range want {
-			if got[key] != value {
-				t.Errorf("%s is %q, want %q", key, got[key], value)
+		wantAttributes(t, span, want...)
+		if _, sale := a.reply.(interface{ GetPurchaseId() string }); sale {
+			wantAttributes(t, span, attribute.String("gigagate.purchase.id", a.purchaseID(t)))
+		}
+	}
+}
+
+// checkConventions checks that every span has the name and the attributes of OpenTelemetry's conventions for it. The name
+// over HTTP is "{method} {route template}".
+func checkConventions(t *testing.T, spans tracetest.SpanStubs, a answer) {
+	t.Helper()
+	var failed []attribute.KeyValue
+	if a.info != nil {
+		failed = append(failed, semconv.ErrorTypeKey.String(a.info.GetReason()))
+	}
+	for _, span := range spans {
+		method, template, overHTTP := strings.Cut(span.Name, " ")
+		switch {
+		case !overHTTP:
+			code := map[codes.Code]string{codes.OK: "OK", codes.NotFound: "NOT_FOUND"}[a.code]
+			wantAttributes(t, span, append(failed,
+				semconv.RPCSystemNameGRPC, semconv.RPCMethod(span.Name), semconv.RPCResponseStatusCode(code))...)
+		case span.SpanKind == trace.SpanKindServer:
+			wantAttributes(t, span, append(failed,
+				semconv.HTTPRequestMethodKey.String(method), semconv.HTTPRoute(template), semconv.HTTPResponseStatusCode(a.http))...)
+		default:
+			wantAttributes(t, span, semconv.HTTPRequestMethodKey.String(method), semconv.URLTemplate(template))
+			if _, answered := attributes(span)[string(semconv.HTTPResponseStatusCodeKey)]; !answered {
+				t.Errorf("%s has no status", span.Name)
 			}
 		}
-		if _, sale := a.reply.(interface{ GetPurchaseId() string }); sale && got["gigagate.purchase_id"] != a.purchaseID(t) {
-			t.Errorf("purchase id %q, the answer says %q", got["gigagate.purchase_id"], a.purchaseID(t))
+	}
+}
+
+func wantAttributes(t *testing.T, span tracetest.SpanStub, want ...attribute.KeyValue) {
+	t.Helper()
+	for _, attribute := range want {
+		if !slices.Contains(span.Attributes, attribute) {
+			t.Errorf("the %s span %s lacks %v: %v", span.SpanKind, span.Name, attribute, span.Attributes)
 		}
 	}
 }
@@ -210,7 +257,7 @@ func checkVendorTraces(t *testing.T, seen *seenTraces, spans tracetest.SpanStubs
 func (g *gateway) checkReconcilerTraces(t *testing.T) {
 	t.Helper()
 	reads := func(span tracetest.SpanStub) bool {
-		return span.Name == "gigastore activated-items" || span.Name == "gigastore activated-item"
+		return strings.HasPrefix(span.Name, "GET /gigastore/activations/activated-items")
 	}
 	g.spans.until(t, "a read of the reconciler", func() bool { return slices.ContainsFunc(g.spans.GetSpans(), reads) })
 	for _, span := range g.spans.GetSpans() {
@@ -233,7 +280,7 @@ func TestTraceOfWhatTheJournalAnswers(t *testing.T) {
 		if len(spans) != 1 {
 			t.Errorf("spans of %s:\n%s", root, tree(spans, trace.SpanID{}, ""))
 		}
-		if _, sale := request.(*reg); sale && attributes(spans[0])["gigagate.purchase_id"] != id {
+		if _, sale := request.(*reg); sale && attributes(spans[0])["gigagate.purchase.id"] != id {
 			t.Errorf("attributes %v", attributes(spans[0]))
 		}
 	}

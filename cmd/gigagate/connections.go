@@ -25,6 +25,9 @@ const (
 	logAtMost = 10 * time.Second
 )
 
+// attrPort is the attribute of the metric of refused connections.
+const attrPort = attribute.Key("gigagate.port")
+
 // connectionLimit is how many connections a port may have. If the process may open only a few files, it is a quarter of
 // them: gRPC and REST together then leave half for the vendor, the journal and the admin port.
 func connectionLimit() int {
@@ -52,7 +55,7 @@ type boundedListener struct {
 }
 
 func bounded(listener net.Listener, name string, most int, logger *slog.Logger, refused metric.Int64Counter) *boundedListener {
-	refused.Add(context.Background(), 0, metric.WithAttributes(attribute.String("port", name))) // the series exists from the start
+	refused.Add(context.Background(), 0, metric.WithAttributes(attrPort.String(name))) // the series exists from the start
 	return &boundedListener{
 		Listener: listener, name: name, places: fairshare.New(most), logger: logger, metric: refused, open: map[*clientConn]struct{}{},
 	}
@@ -101,7 +104,7 @@ func (l *boundedListener) add(c *clientConn) bool {
 // toTell counts a connection that was not accepted. It reports whether a log line is due, and how many connections it
 // covers. Without this pause, a client that fills the port would also fill the log.
 func (l *boundedListener) toTell() (times int, due bool) {
-	l.metric.Add(context.Background(), 1, metric.WithAttributes(attribute.String("port", l.name)))
+	l.metric.Add(context.Background(), 1, metric.WithAttributes(attrPort.String(l.name)))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refused++

@@ -87,7 +87,7 @@ func TestCredentialsAreCheckedAtTheStart(t *testing.T) {
 func wantMetric(t *testing.T, g *gateway, problem, value string) {
 	t.Helper()
 	for line := range strings.Lines(get(t, "http://"+g.admin+"/metrics").body) {
-		if strings.HasPrefix(line, "gigagate_vendor_problem{") && strings.Contains(line, `problem="`+problem+`"`) {
+		if strings.HasPrefix(line, "gigagate_vendor_problem{") && strings.Contains(line, `gigagate_problem="`+problem+`"`) {
 			if !strings.HasSuffix(line, "} "+value+"\n") {
 				t.Errorf("%s, want %s", line, value)
 			}
