@@ -25,7 +25,12 @@ const contract = "gigagate.v1."
 // normalised reads an answer as the contract's message and writes it in one form, with default values. So each language
 // may print the same message in its own way.
 func normalised(method string, answer protocol.Answer) (map[string]any, error) {
-	if answer.Error == nil {
+	switch {
+	case answer.Refused != nil:
+		return asObject("refused", answer.Refused)
+	case answer.NotKnownYet != nil:
+		return asObject("notKnownYet", answer.NotKnownYet)
+	case answer.Error == nil:
 		message, err := responseOf(method)
 		if err != nil {
 			return nil, err
@@ -48,6 +53,16 @@ func normalised(method string, answer protocol.Answer) (map[string]any, error) {
 		told["outcome"] = outcome
 	}
 	return map[string]any{"error": told}, nil
+}
+
+// asObject returns an object with one member: value in decoded JSON.
+func asObject(name string, value any) (map[string]any, error) {
+	text, err := json.Marshal(map[string]any{name: value})
+	if err != nil {
+		return nil, err
+	}
+	var object map[string]any
+	return object, json.Unmarshal(text, &object)
 }
 
 // responseOf makes an empty response of a method.

@@ -72,7 +72,7 @@ func (p *program) ask(request protocol.Request) (answer protocol.Answer, err err
 		}
 		decoder := json.NewDecoder(bytes.NewReader([]byte(line)))
 		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&answer); err != nil || (answer.Response == nil) == (answer.Error == nil) {
+		if err := decoder.Decode(&answer); err != nil || !answer.Fits(request) {
 			return answer, fmt.Errorf("the client program said what is no answer: %.200q", line)
 		}
 		return answer, nil

@@ -58,6 +58,8 @@ func (c *column) cell(row int) string {
 		return "-"
 	case len(c.results[row].problems) > 0:
 		return "FAILED"
+	case c.results[row].skipped:
+		return "no helper"
 	}
 	return "ok " + c.results[row].took.Round(time.Millisecond).String()
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +26,7 @@ type step struct {
 	Call       string         `json:"call"` // service and method: ActivationService/Register
 	Request    map[string]any `json:"request"`
 	DeadlineMs int64          `json:"deadlineMs"`
+	Helper     bool           `json:"helper"` // through the purchase helper of the language's package
 
 	Sandbox string         `json:"sandbox"` // method and path: POST /_sandbox/faults
 	Body    map[string]any `json:"body"`
@@ -75,13 +77,38 @@ func (s scenario) check() error {
 		switch {
 		case (step.Call == "") == (step.Sandbox == ""):
 			return fmt.Errorf("step %d: it needs either call or sandbox", i+1)
-		case step.Call != "" && (step.Body != nil || (step.Expect["response"] == nil) == (step.Expect["error"] == nil)):
-			return fmt.Errorf("step %d: a call takes request, not body, and expects either response or error", i+1)
+		case step.Call != "" && (step.Body != nil || !step.expectsOne()):
+			return fmt.Errorf("step %d: a call takes request, not body, and expects either response or error; "+
+				"with helper it expects response, refused or notKnownYet", i+1)
+		case step.Helper && step.Call != registerCall && step.Call != topUpCall:
+			return fmt.Errorf("step %d: the helper makes paid calls only", i+1)
 		case step.Sandbox != "" && (step.Request != nil || step.DeadlineMs != 0):
 			return fmt.Errorf("step %d: a step for the sandbox takes body, not request or deadlineMs", i+1)
 		}
 	}
 	return nil
+}
+
+// The paid calls.
+const (
+	registerCall = "ActivationService/Register"
+	topUpCall    = "ActivationService/TopUp"
+)
+
+// expectsOne reports whether a call expects exactly one result, and a kind of result that it can have.
+func (s step) expectsOne() bool {
+	expected := 0
+	for _, kind := range []string{"response", "error", "refused", "notKnownYet"} {
+		if s.Expect[kind] != nil {
+			expected++
+		}
+	}
+	return expected == 1 && (s.Expect["response"] != nil || s.Helper == (s.Expect["error"] == nil))
+}
+
+// helper reports whether a step needs the purchase helper.
+func (s scenario) helper() bool {
+	return slices.ContainsFunc(s.Steps, func(s step) bool { return s.Helper })
 }
 
 // variables are what earlier steps of a scenario saved.

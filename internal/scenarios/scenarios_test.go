@@ -144,6 +144,8 @@ func TestLedgerIsHeldAgainstWhatWasTold(t *testing.T) {
 	sold := register(`{"response": {"purchaseId": "` + purchase + `", "activatedItem": {"uid": "u"}}}`)
 	failed := register(`{"error": {"outcome": {"purchaseId": "` + purchase + `", "effect": "EFFECT_NOT_APPLIED"}}}`)
 	again := register(`{"response": {"purchaseId": "` + other + `", "activatedItem": {"uid": "v"}}}`)
+	refused := register(`{"refused": {"purchaseId": "` + purchase + `", "effect": "NOT_APPLIED"}}`)
+	notKnown := register(`{"notKnownYet": {"purchaseId": "` + purchase + `"}}`)
 	unknown := register(`{"error": {"outcome": {"purchaseId": "` + purchase + `", "effect": "EFFECT_INDETERMINATE"}}}`)
 	for name, c := range map[string]struct {
 		heard []told
@@ -157,6 +159,8 @@ func TestLedgerIsHeldAgainstWhatWasTold(t *testing.T) {
 		"twice, as two":          {[]told{sold, again}, []any{sale(purchase, "u"), sale(other, "v")}, "r bought 2 packages"},
 		"another package":        {[]told{sold}, []any{sale(purchase, "v")}, "r was told that it bought u"},
 		"told of none":           {[]told{failed}, []any{sale(purchase, "u")}, "r was told that it bought nothing"},
+		"refused":                {[]told{refused}, []any{sale(purchase, "u")}, "r was told that it bought nothing"},
+		"not known yet":          {[]told{notKnown}, []any{sale(purchase, "u")}, ""},
 		"nobody told":            {[]told{sold}, []any{sale(purchase, "u"), sale(other, "v")}, "no answer spoke of the sale under " + other},
 		"told, and never bought": {[]told{sold}, []any{sale(other, "u")}, "r was told that it bought u"},
 		"nothing at all":         {nil, nil, "the ledger is empty"},
@@ -205,6 +209,9 @@ func TestScenarioThatSaysNothingIsRefused(t *testing.T) {
 		`{"about": "x", "steps": [{"call": "A/B", "request": {}, "expect": {"response": {}, "error": {}}}]}`,
 		`{"about": "x", "steps": [{"call": "A/B", "sandbox": "GET /", "expect": {"response": {}}}]}`,
 		`{"about": "x", "steps": [{"call": "A/B", "request": {}, "expect": {"response": {}}, "expects": {}}]}`,
+		`{"about": "x", "steps": [{"call": "A/B", "helper": true, "request": {}, "expect": {"response": {}}}]}`,
+		`{"about": "x", "steps": [{"call": "ActivationService/TopUp", "request": {}, "expect": {"refused": {}}}]}`,
+		`{"about": "x", "steps": [{"call": "ActivationService/TopUp", "helper": true, "request": {}, "expect": {"error": {}}}]}`,
 	} {
 		if err := os.WriteFile(filepath.Join(folder, "one.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -217,13 +224,18 @@ func TestScenarioThatSaysNothingIsRefused(t *testing.T) {
 
 func TestClientProgramsThatDoNotKeepToTheProtocol(t *testing.T) {
 	t.Parallel()
-	request := protocol.Request{Method: "A/B", Request: []byte("{}")}
-	for name, c := range map[string]struct{ script, asked, stopped string }{
-		"keeps to it":    {`read l; echo '{"response":{}}'; read l; exit 0`, "", ""},
-		"says more":      {`read l; echo '{"response":{}}'; echo done`, "", "said more than answers"},
-		"says otherwise": {`read l; echo hello; read l`, "said what is no answer", "exit status 1"},
-		"says both":      {`read l; echo '{"response":{},"error":{}}'; read l; exit 0`, "said what is no answer", ""},
-		"ends":           {`read l; echo sorry >&2; exit 3`, "ended without an answer", "exit status 3; it wrote:\nsorry"},
+	for name, c := range map[string]struct {
+		script, asked, stopped string
+		helper                 bool
+	}{
+		"keeps to it":    {`read l; echo '{"response":{}}'; read l; exit 0`, "", "", false},
+		"says more":      {`read l; echo '{"response":{}}'; echo done`, "", "said more than answers", false},
+		"says otherwise": {`read l; echo hello; read l`, "said what is no answer", "exit status 1", false},
+		"says both":      {`read l; echo '{"response":{},"error":{}}'; read l; exit 0`, "said what is no answer", "", false},
+		"has a helper":   {`read l; echo '{"refused":{}}'; read l; exit 0`, "", "", true},
+		"has none":       {`read l; echo '{"error":{}}'; read l; exit 0`, "said what is no answer", "", true},
+		"helps unasked":  {`read l; echo '{"notKnownYet":{}}'; read l; exit 0`, "said what is no answer", "", false},
+		"ends":           {`read l; echo sorry >&2; exit 3`, "ended without an answer", "exit status 3; it wrote:\nsorry", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -231,7 +243,7 @@ func TestClientProgramsThatDoNotKeepToTheProtocol(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, asked := p.ask(request)
+			_, asked := p.ask(protocol.Request{Method: "A/B", Request: []byte("{}"), Helper: c.helper})
 			says(t, "ask", asked, c.asked)
 			says(t, "stop", p.stop(), c.stopped)
 		})

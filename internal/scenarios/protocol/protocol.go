@@ -30,6 +30,8 @@ type Request struct {
 	Request json.RawMessage `json:"request"`
 	// DeadlineMs is how long the call may take, in milliseconds. 0 means no deadline.
 	DeadlineMs int64 `json:"deadlineMs,omitempty"`
+	// Helper is whether to make the call through the purchase helper of the language's package.
+	Helper bool `json:"helper,omitempty"`
 }
 
 // MethodNamed finds a method of the contract by the name in Request.Method. It returns an error if there is none.
@@ -45,13 +47,27 @@ func MethodNamed(name string) (protoreflect.MethodDescriptor, error) {
 	return method, nil
 }
 
-// Answer is the result of a call. It has either a response or an error.
+// Answer is the result of a call. It has a response or an error. The answer of the purchase helper has a response,
+// Refused or NotKnownYet.
 type Answer struct {
 	// Response is the response message in proto JSON.
 	Response json.RawMessage `json:"response,omitempty"`
 	// Replayed is whether the response had the header gigagate-replayed: true.
-	Replayed bool   `json:"replayed,omitempty"`
-	Error    *Error `json:"error,omitempty"`
+	Replayed    bool         `json:"replayed,omitempty"`
+	Error       *Error       `json:"error,omitempty"`
+	Refused     *Refused     `json:"refused,omitempty"`
+	NotKnownYet *NotKnownYet `json:"notKnownYet,omitempty"`
+}
+
+// Fits reports whether the answer has one result, and a kind of result that the request can have.
+func (a Answer) Fits(request Request) bool {
+	results := 0
+	for _, has := range []bool{a.Response != nil, a.Error != nil, a.Refused != nil, a.NotKnownYet != nil} {
+		if has {
+			results++
+		}
+	}
+	return results == 1 && (a.Response != nil || request.Helper == (a.Error == nil))
 }
 
 // Error is the status of a call that failed.
@@ -61,6 +77,27 @@ type Error struct {
 	Message string `json:"message"`
 	// Outcome is the gigagate.v1.Outcome of the error in proto JSON, or null if it has none.
 	Outcome json.RawMessage `json:"outcome"`
+}
+
+// Refused is the helper's answer when it is known how the request id stands, and there is no sale to show.
+type Refused struct {
+	// Reason and Effect are the names of the contract's values, without their prefixes.
+	Reason          string           `json:"reason"`
+	Effect          string           `json:"effect"`
+	Message         string           `json:"message"`
+	PurchaseID      string           `json:"purchaseId"`
+	FieldViolations []FieldViolation `json:"fieldViolations"`
+}
+
+// FieldViolation is a gigagate.v1.FieldViolation.
+type FieldViolation struct {
+	Field       string `json:"field"`
+	Description string `json:"description"`
+}
+
+// NotKnownYet is the helper's answer that the time is over and credit may have been spent.
+type NotKnownYet struct {
+	PurchaseID string `json:"purchaseId"`
 }
 
 // maxLine is the largest number of bytes in a line.
