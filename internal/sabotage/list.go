@@ -20,6 +20,7 @@ const (
 	vendor     = "./gigastore"
 	server     = "./server"
 	program    = "./cmd/gigagate"
+	goClient   = "./clients/go/client"
 )
 
 // sabotages are ordered like the steps of a purchase.
@@ -400,6 +401,21 @@ var sabotages = []sabotage{
 	{"an answer that is lost does not name the purchase", []edit{{
 		"cmd/gigagate/client.go", "		text = \": purchase \" + a.GetPurchaseId()\n", "",
 	}}, program, "TestNobodyReadsWhatWasBought"},
+	// What the purchase helper for Go tells its caller.
+	{"the helper forgets an earlier send that is in doubt", []edit{{
+		"clients/go/client/buy.go", "	b.inDoubt = true\n", "",
+	}}, goClient, "TestEveryPurchaseEndsInOneOfThreeWays"},
+	{"the helper refuses what NOT_STARTED leaves in doubt", []edit{{
+		"clients/go/client/buy.go", "		case b.inDoubt:\n			return b.notKnownYet(sendErr)\n", "",
+	}}, goClient, "TestEveryPurchaseEndsInOneOfThreeWays"},
+	{"the helper takes the effect of another order for its own", []edit{{
+		"clients/go/client/buy.go",
+		"	case outcome.GetReason() == gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED,\n		effect ==",
+		"	case effect ==",
+	}}, goClient, "TestEveryPurchaseEndsInOneOfThreeWays"},
+	{"the helper buys without a request id", []edit{{
+		"clients/go/client/buy.go", "	if req.GetRequestId() == \"\" {\n", "	if false {\n",
+	}}, goClient, "TestRequestIDIsNeededBeforeAnythingIsSent"},
 	// What is told of secrets.
 	{"a host that is the end of a password is told", []edit{{
 		"purchase/postgres/journal.go", "errors.AsType[*net.DNSError](err); ok {", "errors.AsType[*net.DNSError](err); ok && err == nil {",

@@ -27,15 +27,25 @@ func main() {
 }
 
 func run() error {
-	// The client does not use the call policy of package client, because the scenarios must see each answer.
-	conn, err := grpc.NewClient(os.Args[1], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	plaintext := grpc.WithTransportCredentials(insecure.NewCredentials())
+	// The calls do not use the call policy of package client, because the scenarios must see each answer.
+	conn, err := grpc.NewClient(os.Args[1], plaintext)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	calls := callsOver(conn)
+	// The purchase helper works over the connection that callers use.
+	helperConn, err := client.New(os.Args[1], plaintext)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = helperConn.Close() }()
+	calls, purchases := callsOver(conn), purchasesOver(helperConn)
 	return protocol.Serve(os.Stdin, os.Stdout, func(ctx context.Context, request protocol.Request) (protocol.Answer, error) {
 		call, ok := calls[request.Method]
+		if request.Helper {
+			call, ok = purchases[request.Method]
+		}
 		if !ok {
 			return protocol.Answer{}, fmt.Errorf("no method %s", request.Method)
 		}

@@ -1,0 +1,424 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"gigagate.internal/clients/go/client"
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
+
+const (
+	purchaseID = "01JD0000000000000000000000"
+
+	settled   = gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED
+	failed    = gigagatev1.PurchaseState_PURCHASE_STATE_FAILED
+	uncertain = gigagatev1.PurchaseState_PURCHASE_STATE_UNCERTAIN
+
+	notStarted    = gigagatev1.Effect_EFFECT_NOT_STARTED
+	notApplied    = gigagatev1.Effect_EFFECT_NOT_APPLIED
+	applied       = gigagatev1.Effect_EFFECT_APPLIED
+	indeterminate = gigagatev1.Effect_EFFECT_INDETERMINATE
+)
+
+// answer is one line of a script: what the gateway does at one call.
+type answer func(context.Context) (gigagatev1.PurchaseState, error)
+
+func sale(context.Context) (gigagatev1.PurchaseState, error) { return 0, nil }
+
+func silence(ctx context.Context) (gigagatev1.PurchaseState, error) {
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
+func broken(code codes.Code) answer {
+	return func(context.Context) (gigagatev1.PurchaseState, error) { return 0, status.Error(code, "broken") }
+}
+
+// told is an error with an Outcome. Its code is one that the call policy of New does not repeat.
+func told(reason gigagatev1.ErrorReason, effect gigagatev1.Effect, id string, retryDelay time.Duration) answer {
+	return func(context.Context) (gigagatev1.PurchaseState, error) {
+		outcome := &gigagatev1.Outcome{Reason: reason, Effect: effect, PurchaseId: id}
+		if retryDelay > 0 {
+			outcome.RetryDelay = durationpb.New(retryDelay)
+		}
+		with, err := status.New(codes.Aborted, "the sentence").WithDetails(outcome)
+		if err != nil {
+			return 0, err
+		}
+		return 0, with.Err()
+	}
+}
+
+func withEffect(effect gigagatev1.Effect) answer { return told(0, effect, "", 0) }
+
+// waited answers WaitPurchase after some time.
+func waited(state gigagatev1.PurchaseState, after time.Duration) answer {
+	return func(context.Context) (gigagatev1.PurchaseState, error) {
+		<-time.After(after)
+		return state, nil
+	}
+}
+
+// scripted is a gateway that answers by script. After the script's end it repeats the last answer.
+type scripted struct {
+	gigagatev1.UnimplementedActivationServiceServer
+	gigagatev1.UnimplementedPurchaseServiceServer
+	script []answer
+
+	mu    sync.Mutex
+	began time.Time
+	calls []string        // buy and wait
+	at    []time.Duration // when each call came
+	left  []time.Duration // of the deadline of each call
+	other bool            // whether a request was not like the first
+	first proto.Message
+}
+
+func (s *scripted) next(ctx context.Context, call string, req proto.Message) (gigagatev1.PurchaseState, error) {
+	s.mu.Lock()
+	now := s.script[0]
+	if len(s.script) > 1 {
+		s.script = s.script[1:]
+	}
+	s.calls = append(s.calls, call)
+	s.at = append(s.at, time.Since(s.began))
+	deadline, _ := ctx.Deadline()
+	s.left = append(s.left, time.Until(deadline))
+	if call == "buy" {
+		if s.first == nil {
+			s.first = req
+		}
+		s.other = s.other || !proto.Equal(s.first, req)
+	}
+	s.mu.Unlock()
+	return now(ctx)
+}
+
+func (s *scripted) Register(ctx context.Context, req *gigagatev1.RegisterRequest) (*gigagatev1.RegisterResponse, error) {
+	_, err := s.next(ctx, "buy", req)
+	return &gigagatev1.RegisterResponse{PurchaseId: purchaseID}, err
+}
+
+func (s *scripted) TopUp(ctx context.Context, req *gigagatev1.TopUpRequest) (*gigagatev1.TopUpResponse, error) {
+	_, err := s.next(ctx, "buy", req)
+	return &gigagatev1.TopUpResponse{PurchaseId: purchaseID}, err
+}
+
+func (s *scripted) WaitPurchase(ctx context.Context, req *gigagatev1.WaitPurchaseRequest) (*gigagatev1.WaitPurchaseResponse, error) {
+	state, err := s.next(ctx, "wait", req)
+	if req.GetId() != purchaseID {
+		return nil, status.Error(codes.InvalidArgument, "another purchase")
+	}
+	return &gigagatev1.WaitPurchaseResponse{Purchase: &gigagatev1.Purchase{State: state}}, err
+}
+
+// serve must be called in a bubble of synctest.
+func (s *scripted) serve(t *testing.T) grpc.ClientConnInterface {
+	t.Helper()
+	s.began = time.Now()
+	listener := bufconn.Listen(64 << 10)
+	server := grpc.NewServer()
+	gigagatev1.RegisterActivationServiceServer(server, s)
+	gigagatev1.RegisterPurchaseServiceServer(server, s)
+	go func() { _ = server.Serve(listener) }()
+	dial := func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }
+	conn, err := client.New("passthrough:bufconn",
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(dial))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = conn.Close()
+		server.Stop()
+		_ = listener.Close()
+	})
+	return conn
+}
+
+// endOf is how a purchase ended, in a few words.
+func endOf(sold *gigagatev1.RegisterResponse, err error) string {
+	var refused *client.Refused
+	var unknown *client.NotKnownYet
+	switch {
+	case errors.As(err, &refused):
+		return "refused " + refused.Effect
+	case errors.As(err, &unknown):
+		return "not known " + unknown.PurchaseID
+	case err != nil:
+		return err.Error()
+	}
+	return "sold " + sold.GetPurchaseId()
+}
+
+func TestEveryPurchaseEndsInOneOfThreeWays(t *testing.T) {
+	t.Parallel()
+	const (
+		sold     = "sold " + purchaseID
+		unknown  = "not known "
+		unknown1 = "not known " + purchaseID
+		second   = time.Second
+		reused   = gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED
+	)
+	for name, c := range map[string]struct {
+		script []answer
+		calls  string
+		end    string
+		within [2]time.Duration // how long it took, at least and at most
+	}{
+		"sold at once":   {[]answer{sale}, "buy", sold, [2]time.Duration{0, 0}},
+		"not applied":    {[]answer{withEffect(notApplied)}, "buy", "refused NOT_APPLIED", [2]time.Duration{}},
+		"applied":        {[]answer{withEffect(applied)}, "buy", "refused APPLIED", [2]time.Duration{}},
+		"reused, open":   {[]answer{told(reused, indeterminate, purchaseID, second)}, "buy", "refused INDETERMINATE", [2]time.Duration{}},
+		"reused, absent": {[]answer{told(reused, notStarted, purchaseID, second)}, "buy", "refused NOT_STARTED", [2]time.Duration{}},
+
+		// NOT_STARTED.
+		"not started": {[]answer{withEffect(notStarted)}, "buy", "refused NOT_STARTED", [2]time.Duration{}},
+		"not started, then sold": {
+			[]answer{told(0, notStarted, "", 3*second), sale},
+			"buy buy", sold,
+			[2]time.Duration{3 * second, 3300 * time.Millisecond},
+		},
+		"not started, no time": {
+			[]answer{told(0, notStarted, "", 3*second), told(0, notStarted, "", 200*second)},
+			"buy buy", "refused NOT_STARTED",
+			[2]time.Duration{3 * second, 3300 * time.Millisecond},
+		},
+		"not started at once": {
+			[]answer{told(0, notStarted, "", time.Nanosecond), sale},
+			"buy buy", sold,
+			[2]time.Duration{100 * time.Millisecond, 110 * time.Millisecond},
+		},
+		"in doubt, then not started": {
+			[]answer{broken(codes.Internal), withEffect(notStarted), sale},
+			"buy buy buy", sold,
+			[2]time.Duration{3 * second, 3300 * time.Millisecond},
+		},
+		"in doubt, then not started, no time": {
+			[]answer{broken(codes.Internal), told(0, notStarted, "", 200*second)},
+			"buy buy", unknown,
+			[2]time.Duration{1 * second, 1100 * time.Millisecond},
+		},
+		"indeterminate, then not started, no time": {
+			[]answer{withEffect(indeterminate), told(0, notStarted, "", 200*second)},
+			"buy buy", unknown,
+			[2]time.Duration{1 * second, 1100 * time.Millisecond},
+		},
+
+		// INDETERMINATE.
+		"waited for, sold": {
+			[]answer{told(0, indeterminate, purchaseID, 5*second), waited(settled, 30*second), sale},
+			"buy wait buy", sold,
+			[2]time.Duration{30 * second, 30 * second},
+		},
+		"waited for, refused": {
+			[]answer{told(0, indeterminate, purchaseID, 0), waited(failed, second), withEffect(notApplied)},
+			"buy wait buy", "refused NOT_APPLIED",
+			[2]time.Duration{second, second},
+		},
+		"waited for twice": {
+			[]answer{told(0, indeterminate, purchaseID, 0), waited(uncertain, 60*second), waited(settled, second), sale},
+			"buy wait wait buy", sold,
+			[2]time.Duration{62 * second, 62100 * time.Millisecond},
+		},
+		"never settled": {
+			[]answer{told(0, indeterminate, purchaseID, 0), waited(uncertain, 60*second), waited(uncertain, 38*second)},
+			"buy wait wait", unknown1,
+			[2]time.Duration{98 * second, 100 * second},
+		},
+		"the wait fails": {
+			[]answer{told(0, indeterminate, purchaseID, 2*second), broken(codes.PermissionDenied), sale},
+			"buy wait buy", sold,
+			[2]time.Duration{2 * second, 2200 * time.Millisecond},
+		},
+		"without a purchase": {
+			[]answer{told(0, indeterminate, "", 5*second), withEffect(indeterminate), sale},
+			"buy buy buy", sold,
+			[2]time.Duration{6 * second, 6600 * time.Millisecond},
+		},
+		"an effect of a later contract": {[]answer{withEffect(99), sale}, "buy buy", sold, [2]time.Duration{second, 1100 * time.Millisecond}},
+
+		// No Outcome.
+		"no answer": {[]answer{silence}, "buy", unknown, [2]time.Duration{100 * second, 100 * second}},
+		"a proxy":   {[]answer{broken(codes.Unauthenticated)}, "buy", unknown, [2]time.Duration{}},
+		"cancelled": {[]answer{broken(codes.Canceled)}, "buy", unknown, [2]time.Duration{}},
+		"known, then bad": {
+			[]answer{told(0, indeterminate, purchaseID, 0), waited(settled, 0), broken(codes.PermissionDenied)},
+			"buy wait buy", unknown1,
+			[2]time.Duration{},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				gateway := &scripted{script: c.script}
+				conn := gateway.serve(t)
+				response, err := client.Register(t.Context(), conn, &gigagatev1.RegisterRequest{RequestId: "order-1", Metatag: "m"})
+				took := time.Since(gateway.began)
+				if end := endOf(response, err); end != c.end {
+					t.Errorf("it ended %q, want %q", end, c.end)
+				}
+				if calls := strings.Join(gateway.calls, " "); calls != c.calls {
+					t.Errorf("the gateway saw %q, want %q", calls, c.calls)
+				}
+				if took < c.within[0] || took > c.within[1] {
+					t.Errorf("it took %v, want %v", took, c.within)
+				}
+				if gateway.other {
+					t.Error("the sends differ")
+				}
+				for i, left := range gateway.left {
+					if whole := gateway.at[i] + left; whole < 100*time.Second || whole > 101*time.Second {
+						t.Errorf("call %d has %v left at %v, want what is left of 100 s", i+1, left, gateway.at[i])
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestErrorsWithoutOutcomeThatMayPass(t *testing.T) {
+	t.Parallel()
+	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
+		synctest.Test(t, func(t *testing.T) {
+			gateway := &scripted{script: []answer{broken(code), sale}}
+			_, err := client.Register(t.Context(), gateway.serve(t), &gigagatev1.RegisterRequest{RequestId: "order-1"})
+			want := slices.Contains([]codes.Code{
+				codes.Unavailable, codes.DeadlineExceeded, codes.Internal, codes.Unknown, codes.ResourceExhausted, codes.Aborted,
+			}, code)
+			if (err == nil) != want {
+				t.Errorf("after %v: %v", code, err)
+			}
+		})
+	}
+}
+
+func TestPausesGrow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gateway := &scripted{script: []answer{broken(codes.Unknown)}}
+		_, err := client.Register(t.Context(), gateway.serve(t), &gigagatev1.RegisterRequest{RequestId: "order-1"})
+		if end := endOf(nil, err); end != "not known " {
+			t.Errorf("it ended %q", end)
+		}
+		for i, seconds := range []float64{1, 2, 4, 8, 10, 10, 10, 10, 10, 10} {
+			want := time.Duration(seconds * float64(time.Second))
+			if pause := gateway.at[i+1] - gateway.at[i]; pause < want || pause > want*11/10 {
+				t.Errorf("pause %d is %v, want %v and a little", i+1, pause, want)
+			}
+		}
+		if took := time.Since(gateway.began); took < 85*time.Second || took > 100*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestTopUpIsBoughtInTheSameWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gateway := &scripted{script: []answer{told(0, indeterminate, purchaseID, 0), waited(settled, time.Second), sale}}
+		sold, err := client.TopUp(t.Context(), gateway.serve(t), &gigagatev1.TopUpRequest{RequestId: "order-1"})
+		if err != nil || sold.GetPurchaseId() != purchaseID || gateway.other {
+			t.Errorf("%v, %v", sold, err)
+		}
+	})
+}
+
+func TestRequestIDIsNeededBeforeAnythingIsSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gateway := &scripted{script: []answer{sale}}
+		_, err := client.Register(t.Context(), gateway.serve(t), &gigagatev1.RegisterRequest{})
+		if err == nil || !strings.Contains(err.Error(), "request_id") || len(gateway.calls) > 0 {
+			t.Errorf("%d calls, %v", len(gateway.calls), err)
+		}
+	})
+}
+
+func TestDeadlineOfTheCallerIsTheTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gateway := &scripted{script: []answer{silence}}
+		conn := gateway.serve(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
+		defer cancel()
+		response, err := client.Register(ctx, conn, &gigagatev1.RegisterRequest{RequestId: "order-1"})
+		if end := endOf(response, err); end != "not known " {
+			t.Errorf("it ended %q", end)
+		}
+		if took := time.Since(gateway.began); took != 7*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// A caller may cancel during a send, a wait and a pause.
+func TestCancellationEndsAPurchaseAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string][]answer{
+		"send":  {silence},
+		"wait":  {told(0, indeterminate, purchaseID, 0), silence},
+		"pause": {told(0, indeterminate, purchaseID, time.Minute), broken(codes.PermissionDenied), silence},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			gateway := &scripted{script: script}
+			conn := gateway.serve(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(3*time.Second, cancel)
+			_, err := client.Register(ctx, conn, &gigagatev1.RegisterRequest{RequestId: "order-1"})
+			var unknown *client.NotKnownYet
+			if !errors.As(err, &unknown) || time.Since(gateway.began) != 3*time.Second {
+				t.Errorf("%s: after %v, %v", name, time.Since(gateway.began), err)
+			}
+		})
+	}
+}
+
+func TestErrorsOfAPurchaseTellAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		outcome := &gigagatev1.Outcome{
+			Reason:          gigagatev1.ErrorReason_ERROR_REASON_INSUFFICIENT_CREDIT,
+			Effect:          notApplied,
+			PurchaseId:      purchaseID,
+			FieldViolations: []*gigagatev1.FieldViolation{{Field: "metatag", Description: "is too long"}},
+		}
+		gateway := &scripted{script: []answer{func(context.Context) (gigagatev1.PurchaseState, error) {
+			with, err := status.New(codes.FailedPrecondition, "the sentence").WithDetails(outcome)
+			if err != nil {
+				return 0, err
+			}
+			return 0, with.Err()
+		}}}
+		_, err := client.Register(t.Context(), gateway.serve(t), &gigagatev1.RegisterRequest{RequestId: "order-1"})
+		var refused *client.Refused
+		if !errors.As(err, &refused) {
+			t.Fatal(err)
+		}
+		if refused.Reason != "INSUFFICIENT_CREDIT" || refused.Effect != "NOT_APPLIED" || refused.Message != "the sentence" ||
+			refused.PurchaseID != purchaseID || len(refused.FieldViolations) != 1 {
+			t.Errorf("%+v", refused)
+		}
+		if err.Error() != "refused: INSUFFICIENT_CREDIT, NOT_APPLIED: the sentence" {
+			t.Error(err)
+		}
+		if !proto.Equal(client.OutcomeOf(err), outcome) || status.Code(err) != codes.FailedPrecondition {
+			t.Errorf("the error of the call cannot be reached: %v", client.OutcomeOf(err))
+		}
+	})
+}
