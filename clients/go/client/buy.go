@@ -71,9 +71,10 @@ func buy[Q request, A any](
 // buyer is what buy knows between its sends.
 type buyer struct {
 	purchases gigagatev1.PurchaseServiceClient
-	// inDoubt is whether a send so far may have bought the package.
+	// inDoubt is whether a send ended without an Outcome. It may still be on its way to the gateway.
 	inDoubt    bool
 	purchaseID string // of the last Outcome that named one
+	settled    bool   // WaitPurchase has shown that the purchase is settled
 	nextPause  time.Duration
 }
 
@@ -89,7 +90,7 @@ func (b *buyer) afterError(ctx context.Context, sendErr error) error {
 		effect == gigagatev1.Effect_EFFECT_APPLIED:
 		return refused(outcome, sendErr)
 	case effect == gigagatev1.Effect_EFFECT_NOT_STARTED:
-		// This send started nothing. That says nothing about an earlier send that is in doubt.
+		// The gateway has no purchase under this request id. A send in doubt can still make one.
 		switch mayRepeat := b.inDoubt || outcome.GetRetryDelay() != nil; {
 		case mayRepeat && b.pause(ctx, outcome):
 			return nil
@@ -98,11 +99,11 @@ func (b *buyer) afterError(ctx context.Context, sendErr error) error {
 		}
 		return refused(outcome, sendErr)
 	}
-	b.inDoubt = true
+	b.inDoubt = b.inDoubt || outcome == nil
 	switch {
 	case outcome == nil && !mayPass(sendErr):
 		return b.notKnownYet(sendErr)
-	case outcome.GetPurchaseId() != "" && b.waitUntilSettled(ctx), b.pause(ctx, outcome):
+	case outcome.GetPurchaseId() != "" && !b.settled && b.waitUntilSettled(ctx), b.pause(ctx, outcome):
 		return nil
 	}
 	return b.notKnownYet(sendErr)
@@ -130,6 +131,7 @@ func (b *buyer) waitUntilSettled(ctx context.Context) bool {
 		}
 		switch waited.GetPurchase().GetState() {
 		case gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, gigagatev1.PurchaseState_PURCHASE_STATE_FAILED:
+			b.settled = true
 			return true
 		default:
 			if !b.pause(ctx, nil) {
