@@ -4,8 +4,8 @@
 #
 #   clients/readme-test.sh java
 #
-# The README may clone the repository: it gets it as it stands here, committed or not, but without
-# what git ignores. Cargo builds in the repository's own target folder, to compile crates once.
+# The README's variable gigagate names a copy of the repository as it stands here, committed or not, but
+# without what git ignores. Cargo builds in the repository's own target folder, to compile crates once.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -77,7 +77,7 @@ export GIGAGATE_ADDRESS=$grpc GIGAGATE_REPOSITORY=file://$work/repository CARGO_
 mkdir "$work/empty"
 for block in $blocks; do
   echo "=== $readme:$block"
-  sed -i "s/127\.0\.0\.1:8089/$sandbox/" "$work/$block.sh"
+  sed -i -e "s/127\.0\.0\.1:8089/$sandbox/" -e "s|^gigagate=.*|gigagate=$work/repository|" "$work/$block.sh"
   (cd "$work/empty" && sh -eu "$work/$block.sh") 2>&1 | tee "$work/output"
   [ -s "$work/$block.shows" ] || fail "nothing is said of what the block at line $block shows"
   while read -r pattern; do

@@ -1,5 +1,5 @@
-// Package client is what a caller in Go needs beside the generated stubs: a connection that repeats
-// what is safe to repeat, and the Outcome in an error.
+// Package client is what a caller in Go needs besides the generated stubs: a connection, the purchase
+// helper, and the Outcome in an error.
 package client
 
 import (
@@ -24,10 +24,6 @@ var callPolicy string
 // A call that ends UNAVAILABLE is sent up to four times more, with the pauses that the gateway asks
 // for: the request, and so its request id, stays the same, so nothing is bought twice. A call
 // without a deadline gets one of 100 s, which all its sends share.
-//
-// The error that the caller sees is the last send's. EFFECT_NOT_STARTED does not mean then that
-// nothing was bought, for an earlier send may have: repeat with the same request id until a sale or
-// another effect is told.
 func New(address string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
 	policy := grpc.WithDefaultServiceConfig(callPolicy)
 	return grpc.NewClient(address, append([]grpc.DialOption{policy}, options...)...)
