@@ -1,16 +1,15 @@
 """The example, against a gateway with a sandbox."""
 
+import asyncio
 import re
 import uuid
 
 import buy
-import grpc
 import pytest
 from conftest import Gateway
 
 import gigagate
-from gigagate.v1 import outcome_pb2
-from gigagate.v1.activation_service_pb2 import RegisterRequest
+import gigagate.aio
 
 REGISTER = "/gigastore/activations/register"
 
@@ -46,8 +45,8 @@ def test_a_refusal_names_its_reason(
 ) -> None:
     assert run(gateway, monkeypatch, "--price", "8.99") == 1
     output = capsys.readouterr().out
-    assert "FAILED_PRECONDITION" in output
-    assert output.endswith("nothing was bought: ERROR_REASON_PRICE_MISMATCH\n")
+    assert "\nrefused: PRICE_MISMATCH, NOT_APPLIED: " in output
+    assert output.endswith("nothing was bought: a new request id buys anew\n")
     assert gateway.sales_of(request_id_in(output)) == 0
 
 
@@ -63,54 +62,48 @@ def test_the_id_of_another_order_buys_nothing(
     assert gateway.sales_of(request_id) == 1
 
 
-def test_an_unsettled_purchase_is_waited_for(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+def test_a_lost_answer_is_asked_for_again(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = []
-
-    def outcome_of(error: grpc.RpcError) -> outcome_pb2.Outcome | None:
-        told.append(gigagate_outcome_of(error))
-        return told[-1]
-
-    gigagate_outcome_of = gigagate.outcome_of
-    monkeypatch.setattr(gigagate, "outcome_of", outcome_of)
-    # The sale happens after this caller was answered, and the vendor never answers the gateway.
+    # The sale happens after the customer's patience, and the vendor never answers the gateway.
     late = {"path": REGISTER, "fault": "commit_late", "params": {"delay": "1500ms"}}
     gateway.sandbox("faults", late)
-    request = RegisterRequest(
+    assert run(gateway, monkeypatch, "--patience", "1") == 1
+    output = capsys.readouterr().out
+    assert re.search(r"^not known yet whether purchase \S+ was made$", output, re.MULTILINE)
+    request_id = request_id_in(output)
+    assert output.endswith(f"ask again later with --request-id {request_id}\n")
+
+    assert run(gateway, monkeypatch, "--request-id", request_id) == 0
+    assert gateway.sales_of(request_id) == 1
+
+
+def test_a_task_in_asyncio_buys(gateway: Gateway) -> None:
+    request = gigagate.RegisterRequest(
         request_id=f"order-{uuid.uuid4()}",
         inventory_item_id="6513270e-269e-4d37-b2a7-4de452e6b438",
-        metatag="late",
+        metatag="asyncio",
         user_ip="203.0.113.24",
         user_country="GR",
     )
-    with gigagate.connect(gateway.grpc_address) as channel:
-        sold = buy.buy(channel, request, timeout=1)
 
-    assert [outcome and outcome.reason for outcome in told] == [
-        outcome_pb2.ERROR_REASON_OUTCOME_UNKNOWN
-    ]
-    assert sold.activated_item.purchase_id == sold.purchase_id
-    assert gateway.sales_of(sold.purchase_id) == 1
+    async def register() -> gigagate.RegisterResponse:
+        async with gigagate.aio.connect(gateway.grpc_address) as channel:
+            return await gigagate.aio.register(channel, request)
+
+    assert gateway.sales_of(asyncio.run(register()).purchase_id) == 1
 
 
 @pytest.mark.parametrize(
-    ("outcome", "words"),
+    ("effect", "words"),
     [
-        (None, "may have been bought"),
-        (outcome_pb2.Outcome(), "may have been bought"),
-        (outcome_pb2.Outcome(effect=outcome_pb2.EFFECT_INDETERMINATE), "may have been bought"),
-        (outcome_pb2.Outcome(effect=outcome_pb2.EFFECT_NOT_STARTED), "an earlier one may have"),
-        (outcome_pb2.Outcome(effect=outcome_pb2.EFFECT_APPLIED), "it was bought"),
+        ("EFFECT_NOT_STARTED", "with the same request id"),
+        ("EFFECT_NOT_APPLIED", "a new request id buys anew"),
+        ("EFFECT_APPLIED", "it was sold, as purchase 01JD"),
     ],
 )
-def test_every_effect_has_its_advice(outcome: outcome_pb2.Outcome | None, words: str) -> None:
-    assert words in buy.what_now(outcome)
-    if outcome:
-        outcome.reason = outcome_pb2.ERROR_REASON_REQUEST_ID_REUSED
-        assert "this one was not bought" in buy.what_now(outcome)
-
-
-def test_a_reason_newer_than_the_stubs_is_no_fault() -> None:
-    outcome = outcome_pb2.Outcome.FromString(b"\x08\xe7\x07\x10\x02")
-    assert buy.what_now(outcome) == "nothing was bought: reason 999"
+def test_every_effect_has_its_advice(effect: str, words: str) -> None:
+    outcome = gigagate.Outcome(effect=gigagate.Effect.Value(effect), purchase_id="01JD")
+    assert words in buy.what_now(gigagate.Refused("sentence", outcome))
+    outcome.reason = gigagate.ErrorReason.ERROR_REASON_REQUEST_ID_REUSED
+    assert "this one was not bought" in buy.what_now(gigagate.Refused("sentence", outcome))

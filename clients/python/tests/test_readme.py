@@ -30,7 +30,7 @@ def test_five_commands_lead_from_an_empty_folder_to_a_purchase(
             text=True,
         )
 
-    (commands,) = blocks("sh")
+    commands, lost = blocks("sh")
     first, *others = commands.splitlines()
     assert first.startswith("gigagate=")
     assert len(others) <= 4
@@ -43,7 +43,12 @@ def test_five_commands_lead_from_an_empty_folder_to_a_purchase(
 
     refused = paste(f"{others[-1]} --price 8.99")
     assert refused.returncode == 1, refused.stderr
-    assert "nothing was bought: ERROR_REASON_PRICE_MISMATCH" in refused.stdout
+    assert "refused: PRICE_MISMATCH, NOT_APPLIED" in refused.stdout
+
+    found = paste(lost.replace("http://127.0.0.1:8089/_sandbox", gateway.sandbox_url))
+    assert found.returncode == 0, found.stderr
+    assert "ask again later with --request-id order-lost" in found.stdout
+    assert gateway.sales_of("order-lost") == 1
 
 
 def test_the_code_is_the_examples() -> None:

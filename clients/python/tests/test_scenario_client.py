@@ -32,6 +32,8 @@ def test_one_answer_for_each_line(gateway: Gateway) -> None:
         {"method": "gigagate.v1.InventoryService/ListInventoryItems", "request": {}},
         register("scenario-2") | {"deadlineMs": 400},
         {"method": "gigagate.v1.PurchaseService/ListPurchases", "request": {"pageSize": 1}},
+        register("scenario-1") | {"helper": True},
+        register("scenario-1", metatag="another") | {"helper": True, "deadlineMs": 20000},
     ]
     ended = subprocess.run(
         [sys.executable, PROGRAM, gateway.grpc_address],
@@ -41,7 +43,7 @@ def test_one_answer_for_each_line(gateway: Gateway) -> None:
         check=True,
     )
     answers = [json.loads(line) for line in ended.stdout.splitlines()]
-    sold, replayed, mismatch, nobody, inventory, late, purchases = answers
+    sold, replayed, mismatch, nobody, inventory, late, purchases, helped, refused = answers
 
     balance = sold["response"]["activatedItem"]["balance"]
     assert balance["activationMode"] == "ACTIVATION_MODE_ON_DEMAND"
@@ -58,3 +60,13 @@ def test_one_answer_for_each_line(gateway: Gateway) -> None:
     assert inventory["response"]["items"]
     assert late["error"]["outcome"]["reason"] == "ERROR_REASON_DEADLINE_TOO_SHORT"
     assert purchases["response"]["purchases"][0]["requestId"] == "scenario-1"
+
+    assert helped == {"response": sold["response"]}
+    assert refused["refused"].pop("message")
+    (violation,) = refused["refused"].pop("fieldViolations")
+    assert violation["field"] == "metatag"
+    assert refused["refused"] == {
+        "reason": "REQUEST_ID_REUSED",
+        "effect": "APPLIED",
+        "purchaseId": sold["response"]["purchaseId"],
+    }

@@ -1,18 +1,67 @@
-"""The channel for asyncio."""
+"""The channel for asyncio, and purchases over it."""
 
+from asyncio import sleep
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from grpc import aio
 
 from gigagate._call_policy import CHANNEL_OPTIONS, bounded
+from gigagate._purchase import DEFAULT_TIMEOUT, Calls, RequestT, ResponseT, buy
+from gigagate.v1.activation_service_pb2 import (
+    RegisterRequest,
+    RegisterResponse,
+    TopUpRequest,
+    TopUpResponse,
+)
+from gigagate.v1.activation_service_pb2_grpc import ActivationServiceStub
+from gigagate.v1.purchase_service_pb2 import WaitPurchaseRequest, WaitPurchaseResponse
+from gigagate.v1.purchase_service_pb2_grpc import PurchaseServiceStub
 
-__all__ = ["connect"]
+__all__ = ["connect", "register", "top_up"]
 
 
 def connect(address: str) -> aio.Channel:
     """As gigagate.connect, for asyncio. Make it inside the event loop that uses it."""
     return aio.insecure_channel(address, options=CHANNEL_OPTIONS, interceptors=[_Deadline()])
+
+
+async def register(
+    channel: aio.Channel, request: RegisterRequest, *, timeout: float = DEFAULT_TIMEOUT
+) -> RegisterResponse:
+    """As gigagate.register, for asyncio.
+
+    A task that is cancelled ends with CancelledError. Like NotKnownYet, this means that credit may
+    have been spent: keep the request id and ask again later.
+    """
+    return await _buy(channel, ActivationServiceStub(channel).Register, request, timeout)
+
+
+async def top_up(
+    channel: aio.Channel, request: TopUpRequest, *, timeout: float = DEFAULT_TIMEOUT
+) -> TopUpResponse:
+    """As gigagate.top_up, for asyncio."""
+    return await _buy(channel, ActivationServiceStub(channel).TopUp, request, timeout)
+
+
+async def _buy(
+    channel: aio.Channel,
+    method: aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+    request: RequestT,
+    timeout: float,
+) -> ResponseT:
+    purchases = PurchaseServiceStub(channel)
+
+    async def send(request: RequestT, timeout: float) -> ResponseT:
+        return await method(request, timeout=timeout)
+
+    async def wait(request: WaitPurchaseRequest, timeout: float) -> WaitPurchaseResponse:
+        return await purchases.WaitPurchase(request, timeout=timeout)
+
+    async def pause(seconds: float) -> None:
+        await sleep(seconds)
+
+    return await buy(Calls(send, wait, pause), request, timeout)
 
 
 class _Deadline(aio.UnaryUnaryClientInterceptor):
