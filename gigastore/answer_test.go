@@ -16,7 +16,7 @@ import (
 
 // TestWholeAnswers: a sale counts only if its answer arrives whole.
 func TestWholeAnswers(t *testing.T) {
-	sale := saleJSON(testToken)
+	sale := saleJSON(testMark)
 	head := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 	length := fmt.Sprintf("Content-Length: %d\r\n", len(sale))
 	chunked := "Transfer-Encoding: chunked\r\n"
@@ -174,7 +174,7 @@ func TestExcessBytesAreNotLogged(t *testing.T) {
 			logged.Reset()
 			closed := make(chan struct{})
 			vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {
-				body := saleJSON(testToken)
+				body := saleJSON(testMark)
 				if framing == "length" {
 					c.raw("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s%s", len(body), body, excess)
 				} else {

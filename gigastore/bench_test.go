@@ -49,8 +49,8 @@ func benchmarkRegister(b *testing.B, start func(*httptest.Server)) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	permit, request := Permit{Token: "gw-op-000001", NotAfter: time.Now().Add(time.Hour)}, testRegister()
-	request.Metatag = permit.Token
+	permit, request := Permit{Mark: "gw-op-000001", NotAfter: time.Now().Add(time.Hour)}, testRegister()
+	request.Metatag = permit.Mark
 	inParallel(b, func() error {
 		_, err := client.Register(b.Context(), permit, request)
 		return err

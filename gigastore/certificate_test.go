@@ -43,7 +43,7 @@ func TestCertificateIsNotAccepted(t *testing.T) {
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				requests.Add(1)
 				if !authenticates(w, r) {
-					writeJSON(w, 200, saleJSON(testToken))
+					writeJSON(w, 200, saleJSON(testMark))
 				}
 			}))
 			server.Config.ErrorLog = log.New(io.Discard, "", 0)

@@ -12,10 +12,10 @@ func TestClassify(t *testing.T) {
 		problem = `{"type":"about:blank","title":"Bad Request","status":400,"detail":"The expected price does not match the retail price of the inventory item."}`
 		html    = `<html><body>502 Bad Gateway</body></html>`
 	)
-	sale := saleJSON(testToken)
+	sale := saleJSON(testMark)
 	whole := func(status int, body string) answer {
 		return answer{
-			operation: OpRegister, mark: testToken, status: status, contentType: "application/json",
+			operation: OpRegister, mark: testMark, status: status, contentType: "application/json",
 			body: []byte(body), whole: true, evidence: Evidence{BytesWritten: 500},
 		}
 	}
@@ -24,7 +24,7 @@ func TestClassify(t *testing.T) {
 	unsent := func(a *answer) { a.evidence.BytesWritten = 0 }
 	op := func(name string) func(*answer) { return func(a *answer) { a.operation = name } }
 	media := func(contentType string) func(*answer) { return func(a *answer) { a.contentType = contentType } }
-	noAnswer := answer{operation: OpRegister, mark: testToken, err: errCutOff, evidence: Evidence{BytesWritten: 500}}
+	noAnswer := answer{operation: OpRegister, mark: testMark, err: errCutOff, evidence: Evidence{BytesWritten: 500}}
 
 	type want struct {
 		applied bool
@@ -108,20 +108,20 @@ func TestClassify(t *testing.T) {
 		{"sale 201", whole(201, sale), applied},
 		{"sale without content type", with(whole(200, sale), media("")), applied},
 		{"top-up", with(whole(200, sale), op(OpTopUp)), applied},
-		{"metatag is the token alone", whole(200, `{"status":"success","activatedItem":{"uid":"u","metatag":"`+testToken+`"}}`), applied},
-		{"secondary members of any shape", whole(200, `{"status":"success","activatedItem":{"uid":"u","metatag":"`+testToken+`","purchasePrice":"?","salesDate":7,"balance":[]},"customer":3,"esimProfile":"x"}`), applied},
+		{"metatag is the mark alone", whole(200, `{"status":"success","activatedItem":{"uid":"u","metatag":"`+testMark+`"}}`), applied},
+		{"secondary members of any shape", whole(200, `{"status":"success","activatedItem":{"uid":"u","metatag":"`+testMark+`","purchasePrice":"?","salesDate":7,"balance":[]},"customer":3,"esimProfile":"x"}`), applied},
 		{"status in capitals", whole(200, strings.Replace(sale, "success", "SUCCESS", 1)), unknownSeen},
 		{"STATUS is another member", whole(200, strings.Replace(sale, `"status"`, `"STATUS"`, 1)), unknownSeen},
 		{"other status word", whole(200, strings.Replace(sale, "success", "pending", 1)), unknownSeen},
 		{"other status word, no item", whole(200, `{"status":"error","activatedItem":null}`), unknown},
-		{"no status", whole(200, `{"activatedItem":{"uid":"u","metatag":"`+testToken+`"}}`), unknownSeen},
+		{"no status", whole(200, `{"activatedItem":{"uid":"u","metatag":"`+testMark+`"}}`), unknownSeen},
 		{"uid that no database keeps", whole(200, strings.Replace(sale, `"uid":"`, `"uid":"\u0000`, 1)), unknownSeen},
-		{"no uid", whole(200, `{"status":"success","activatedItem":{"metatag":"`+testToken+`"}}`), unknownSeen},
-		{"uid is a number", whole(200, `{"status":"success","activatedItem":{"uid":7,"metatag":"`+testToken+`"}}`), unknownSeen},
-		{"somebody else's token", whole(200, saleJSON("gg01KA0SOMEBODYELSE00000000")), unknownSeen},
-		{"token cut", whole(200, saleJSON(testToken[:20])), unknownSeen},
-		{"token only a prefix", whole(200, saleJSON(testToken+"X")), unknownSeen},
-		{"token not first", whole(200, saleJSON("order "+testToken)), unknownSeen},
+		{"no uid", whole(200, `{"status":"success","activatedItem":{"metatag":"`+testMark+`"}}`), unknownSeen},
+		{"uid is a number", whole(200, `{"status":"success","activatedItem":{"uid":7,"metatag":"`+testMark+`"}}`), unknownSeen},
+		{"somebody else's mark", whole(200, saleJSON("gg01KA0SOMEBODYELSE00000000")), unknownSeen},
+		{"mark cut", whole(200, saleJSON(testMark[:20])), unknownSeen},
+		{"mark only a prefix", whole(200, saleJSON(testMark+"X")), unknownSeen},
+		{"mark not first", whole(200, saleJSON("order "+testMark)), unknownSeen},
 		{"no metatag", whole(200, `{"status":"success","activatedItem":{"uid":"u"}}`), unknownSeen},
 		{"item null", whole(200, `{"status":"success","activatedItem":null}`), unknownSeen},
 		{"200 empty", whole(200, ``), unknown},
@@ -201,7 +201,7 @@ func TestFixtureErrors(t *testing.T) {
 		if err := json.Unmarshal(fixture(t, name), &f); err != nil {
 			t.Fatal(err)
 		}
-		a := answer{operation: OpRegister, mark: testToken, status: f.HTTPStatus, whole: true, evidence: Evidence{BytesWritten: 1}}
+		a := answer{operation: OpRegister, mark: testMark, status: f.HTTPStatus, whole: true, evidence: Evidence{BytesWritten: 1}}
 		if f.ContentType != nil {
 			a.contentType = *f.ContentType
 		}

@@ -13,15 +13,15 @@ import (
 // FuzzSale: a body that classify accepts as a sale decodes to one.
 func FuzzSale(f *testing.F) {
 	f.Add([]byte(`{"status":"success","activatedItem":{"uid":"u","metatag":"gw-op-000001 x","purchasePrice":{"priceValue":4.20}},"customer":{"uid":"c"}}`))
-	f.Add([]byte(saleJSON(testToken)))
+	f.Add([]byte(saleJSON(testMark)))
 	f.Add([]byte(`{"status":"success","activatedItem":{"uid":"u","metatag":"gw-op-000001"},"esimProfile":7}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		const token = "gw-op-000001"
-		a := answer{operation: OpRegister, mark: token, status: 200, body: data, whole: true, evidence: Evidence{BytesWritten: 1}}
+		const mark = "gw-op-000001"
+		a := answer{operation: OpRegister, mark: mark, status: 200, body: data, whole: true, evidence: Evidence{BytesWritten: 1}}
 		v := classifier{}.classify(a)
 		var s Sale
 		err := json.Unmarshal(data, &s)
-		if v.applied && (err != nil || s.Status != statusSuccess || s.ActivatedItem.UID == "" || firstWord(s.ActivatedItem.Metatag) != token) {
+		if v.applied && (err != nil || s.Status != statusSuccess || s.ActivatedItem.UID == "" || firstWord(s.ActivatedItem.Metatag) != mark) {
 			t.Fatalf("applied, and decodes to %+v, %v", s, err)
 		}
 		if v.effect != EffectUnknown {
@@ -97,7 +97,7 @@ func FuzzErrorBody(f *testing.F) {
 	f.Add([]byte("Bad Gateway"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := classifier{rules: AssumedRefusals()}
-		a := answer{operation: OpTopUp, mark: testToken, status: 400, body: data, whole: true, evidence: Evidence{BytesWritten: 1}}
+		a := answer{operation: OpTopUp, mark: testMark, status: 400, body: data, whole: true, evidence: Evidence{BytesWritten: 1}}
 		v := c.classify(a)
 		if v.applied || v.effect == EffectNone {
 			t.Fatalf("%+v of a 400", v)

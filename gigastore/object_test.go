@@ -86,7 +86,7 @@ func decodesAlike[T any](t *testing.T, raw json.RawMessage) {
 func FuzzSaleKept(f *testing.F) {
 	f.Add([]byte(`{"status":"success","activatedItem":{"uid":"u","metatag":"gw-op-000001 x","purchasePrice":{"priceValue":4.20},"balance":{"expiresAt":"soon"}},"customer":{"uid":"c"}}`))
 	f.Add([]byte(`{"status":"success","activatedItem":{"uid":"u","metatag":"gw-op-000001","countries":[{"iso2":"GR"}],"balance":{"activatedAt":"2026-01-02T03:04:05.67890Z","sizeLeft":{"sizeValue":1.0}}}}`))
-	f.Add([]byte(saleJSON(testToken)))
+	f.Add([]byte(saleJSON(testMark)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		sale := saleOf("gw-op-000001", data)
 		if sale == nil {

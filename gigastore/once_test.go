@@ -24,7 +24,7 @@ import (
 // open or lets them die.
 func TestEachRequestHasItsOwnConnection(t *testing.T) {
 	for name, end := range map[string]func(*rawConn){
-		"kept":  func(c *rawConn) { c.answer(200, "application/json", saleJSON(testToken)) },
+		"kept":  func(c *rawConn) { c.answer(200, "application/json", saleJSON(testMark)) },
 		"reset": (*rawConn).reset,
 		"close": func(c *rawConn) { _ = c.Conn.Close() },
 	} {
@@ -118,7 +118,7 @@ func TestNoByteLeft(t *testing.T) {
 	})
 	t.Run("connection broke before the first byte", func(t *testing.T) {
 		vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {
-			c.answer(200, "application/json", saleJSON(testToken))
+			c.answer(200, "application/json", saleJSON(testMark))
 		})
 		dialer := &net.Dialer{}
 		var dials atomic.Int64
@@ -141,7 +141,7 @@ func TestNoByteLeft(t *testing.T) {
 		"permit ran out while the machine slept": func(now time.Time) time.Time { return asleep(now, 20*time.Minute) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testToken)) })
+			vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testMark)) })
 			var isLate atomic.Bool
 			dial := &net.Dialer{}
 			login := false
@@ -173,16 +173,16 @@ func TestNoByteLeft(t *testing.T) {
 		vendor := newRawVendor(t, nil)
 		client := newTestClient(t, Config{BaseURL: vendor.url()})
 		for name, change := range map[string]func(*Permit, *RegisterRequest){
-			"empty token":            func(p *Permit, _ *RegisterRequest) { p.Token = "" },
-			"token of two words":     func(p *Permit, r *RegisterRequest) { p.Token = "a b"; r.Metatag = "a b" },
-			"zero NotAfter":          func(p *Permit, _ *RegisterRequest) { p.NotAfter = time.Time{} },
-			"NotAfter passed":        func(p *Permit, _ *RegisterRequest) { p.NotAfter = time.Now().Add(-time.Second) },
-			"long key":               func(p *Permit, _ *RegisterRequest) { p.IdempotencyKey = strings.Repeat("k", 65) },
-			"key with a line break":  func(p *Permit, _ *RegisterRequest) { p.IdempotencyKey = "k\r\nX: y" },
-			"metatag without token":  func(_ *Permit, r *RegisterRequest) { r.Metatag = "order-7" },
-			"token only a prefix":    func(p *Permit, r *RegisterRequest) { r.Metatag = p.Token + "x order-7" },
-			"token not first":        func(p *Permit, r *RegisterRequest) { r.Metatag = "order-7 " + p.Token },
-			"space before the token": func(p *Permit, r *RegisterRequest) { r.Metatag = " " + p.Token },
+			"empty mark":            func(p *Permit, _ *RegisterRequest) { p.Mark = "" },
+			"mark of two words":     func(p *Permit, r *RegisterRequest) { p.Mark = "a b"; r.Metatag = "a b" },
+			"zero NotAfter":         func(p *Permit, _ *RegisterRequest) { p.NotAfter = time.Time{} },
+			"NotAfter passed":       func(p *Permit, _ *RegisterRequest) { p.NotAfter = time.Now().Add(-time.Second) },
+			"long key":              func(p *Permit, _ *RegisterRequest) { p.IdempotencyKey = strings.Repeat("k", 65) },
+			"key with a line break": func(p *Permit, _ *RegisterRequest) { p.IdempotencyKey = "k\r\nX: y" },
+			"metatag without mark":  func(_ *Permit, r *RegisterRequest) { r.Metatag = "order-7" },
+			"mark only a prefix":    func(p *Permit, r *RegisterRequest) { r.Metatag = p.Mark + "x order-7" },
+			"mark not first":        func(p *Permit, r *RegisterRequest) { r.Metatag = "order-7 " + p.Mark },
+			"space before the mark": func(p *Permit, r *RegisterRequest) { r.Metatag = " " + p.Mark },
 		} {
 			p, r := testPermit(), testRegister()
 			change(&p, &r)
@@ -226,7 +226,7 @@ func TestBytesAreCountedAboveTLS(t *testing.T) {
 		resumed.Store(r.TLS.DidResume)
 		if !authenticates(w, r) {
 			paid.Add(1)
-			writeJSON(w, 200, saleJSON(testToken))
+			writeJSON(w, 200, saleJSON(testMark))
 		}
 	})
 	server := httptest.NewUnstartedServer(handler)

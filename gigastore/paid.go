@@ -15,9 +15,9 @@ const maxIdempotencyKey = 64
 
 // Permit allows one paid request. No paid request is sent without one.
 type Permit struct {
-	// Token is the mark of the purchase: the first word of the metatag that is sent. An answer counts as ours only if
+	// Mark is the mark of the purchase: the first word of the metatag that is sent. An answer counts as ours only if
 	// its metatag starts with the same mark.
-	Token string
+	Mark string
 	// IdempotencyKey is at most 64 visible ASCII characters; "" sends none.
 	IdempotencyKey string
 	// NotAfter is the deadline for the first byte.
@@ -30,10 +30,10 @@ type Permit struct {
 
 func (p Permit) check(metatag string) error {
 	switch {
-	case p.Token == "" || !isVisible(p.Token):
-		return &inputError{"Permit.Token", "must be visible ASCII text"}
-	case firstWord(metatag) != p.Token || !strings.HasPrefix(metatag, p.Token):
-		return &inputError{"metatag", "must start with the permit's token as its first word"}
+	case p.Mark == "" || !isVisible(p.Mark):
+		return &inputError{"Permit.Mark", "must be visible ASCII text"}
+	case firstWord(metatag) != p.Mark || !strings.HasPrefix(metatag, p.Mark):
+		return &inputError{"metatag", "must start with the permit's mark as its first word"}
 	case len(p.IdempotencyKey) > maxIdempotencyKey || !isVisible(p.IdempotencyKey):
 		return &inputError{"Permit.IdempotencyKey", "must be at most 64 visible ASCII characters"}
 	case p.NotAfter.IsZero():
@@ -124,7 +124,7 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, metatag string, 
 		operation: operation, body: body, limit: maxPaidAnswer,
 		bearer: bearer, idempotencyKey: p.IdempotencyKey, notAfter: p.NotAfter, confirm: p.Confirm,
 	})
-	a.mark = p.Token
+	a.mark = p.Mark
 	c.answered(ctx, bearer, a.status)
 	result := c.classifier.classify(a)
 	if !result.applied {

@@ -77,7 +77,7 @@ func TestNothingPrivateIsTraced(t *testing.T) {
 	secretive := `{"message":"` + testEmail + ` from ` + testIP + ` may not","activationCode":"LPA:1$x$CANARY"}`
 	const length = "Content-Length: 9999\r\n\r\n"
 	for name, send := range map[string]string{
-		"sale":            fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(saleJSON(testToken)), saleJSON(testToken)),
+		"sale":            fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(saleJSON(testMark)), saleJSON(testMark)),
 		"refused":         fmt.Sprintf("HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n%s", len(secretive), secretive),
 		"server error":    fmt.Sprintf("HTTP/1.1 500 CANARY %s\r\nContent-Length: %d\r\n\r\n%s", testEmail, len(secretive), secretive),
 		"not HTTP":        "LPA:1$x$CANARY " + testEmail + "\r\n\r\n",
@@ -168,7 +168,7 @@ func TestTraceStateIsNotSent(t *testing.T) {
 	}
 	exporter := tracetest.NewInMemoryExporter()
 	traces := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
-	vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testToken)) })
+	vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testMark)) })
 	client := newTestClient(t, Config{BaseURL: vendor.url(), TracerProvider: traces, Propagator: propagation.TraceContext{}})
 	ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled, TraceState: state,

@@ -77,7 +77,7 @@ func TestRefusedCredentials(t *testing.T) {
 			client := servePipe(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch {
 				case r.URL.Path != "/reseller/authenticate":
-					writeJSON(w, 200, saleJSON(testToken))
+					writeJSON(w, 200, saleJSON(testMark))
 				case fixed.Load():
 					authenticates(w, r)
 				default:

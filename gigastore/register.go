@@ -9,7 +9,7 @@ import (
 // RegisterRequest is the order of [Client.Register] (docs first-package; dossier 2.2).
 type RegisterRequest struct {
 	InventoryItemID string `json:"inventoryItemId"`
-	// Metatag is stored with the sale and can be read back. Its first word must be the permit's token.
+	// Metatag is stored with the sale and can be read back. Its first word must be the permit's mark.
 	Metatag       string `json:"metatag"`
 	CustomerEmail string `json:"customerEmail,omitempty"`
 	UserIP        string `json:"userIp"`      // the traveller's address, not the caller's

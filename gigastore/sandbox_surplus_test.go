@@ -106,7 +106,7 @@ func TestSurplusAnswers(t *testing.T) {
 	for range 64 {
 		callers.Go(func() {
 			for n := int(next.Add(1)) - 1; n < purchases; n = int(next.Add(1)) - 1 {
-				p := gigastore.Permit{Token: name(n), IdempotencyKey: name(n), NotAfter: time.Now().Add(time.Minute)}
+				p := gigastore.Permit{Mark: name(n), IdempotencyKey: name(n), NotAfter: time.Now().Add(time.Minute)}
 				_, err := client.Register(t.Context(), p, register(p, sandbox.ItemWorldwide1GB, gigastore.ModeNow))
 				if e, ok := errors.AsType[*gigastore.Error](err); ok {
 					told[n] = e.Effect
@@ -120,8 +120,8 @@ func TestSurplusAnswers(t *testing.T) {
 
 	sales := map[string]int{}
 	for _, sale := range world.Ledger().Sales {
-		token, _, _ := strings.Cut(sale.Metatag, " ")
-		sales[token]++
+		mark, _, _ := strings.Cut(sale.Metatag, " ")
+		sales[mark]++
 	}
 	wrong := 0
 	for n, effect := range told {

@@ -39,13 +39,13 @@ var permits int
 
 func permit() gigastore.Permit {
 	permits++
-	token := fmt.Sprintf("gg%026d", permits)
-	return gigastore.Permit{Token: token, IdempotencyKey: token, NotAfter: time.Now().Add(time.Minute)}
+	mark := fmt.Sprintf("gg%026d", permits)
+	return gigastore.Permit{Mark: mark, IdempotencyKey: mark, NotAfter: time.Now().Add(time.Minute)}
 }
 
 func register(p gigastore.Permit, item string, mode gigastore.ActivationMode) gigastore.RegisterRequest {
 	return gigastore.RegisterRequest{
-		InventoryItemID: item, Metatag: p.Token + " order 7", CustomerEmail: "traveller@example.com",
+		InventoryItemID: item, Metatag: p.Mark + " order 7", CustomerEmail: "traveller@example.com",
 		UserIP: "203.0.113.24", UserCountry: "GR", ActivationMode: mode,
 	}
 }
@@ -95,7 +95,7 @@ func TestMainJob(t *testing.T) {
 
 			first := permit()
 			topUp, err := client.TopUp(ctx, first, gigastore.TopUpRequest{
-				InventoryItemID: sandbox.ItemWorldwide50MB, Metatag: first.Token, CustomerUID: sale.Customer.UID,
+				InventoryItemID: sandbox.ItemWorldwide50MB, Metatag: first.Mark, CustomerUID: sale.Customer.UID,
 				ActivationMode: gigastore.ModeFirstUse,
 			})
 			if err != nil || topUp.ESIMProfile != nil || !topUp.ActivatedItem.Balance.ActivatedAt.IsZero() {
@@ -103,7 +103,7 @@ func TestMainJob(t *testing.T) {
 			}
 			second := permit()
 			withProfile, err := client.TopUpWithProfile(ctx, second, gigastore.TopUpWithProfileRequest{
-				InventoryItemID: sandbox.ItemWorldwide50MB, Metatag: second.Token, CustomerUID: sale.Customer.UID,
+				InventoryItemID: sandbox.ItemWorldwide50MB, Metatag: second.Mark, CustomerUID: sale.Customer.UID,
 				UserIP: "203.0.113.24", UserCountry: "GR",
 			})
 			if err != nil || withProfile.ESIMProfile == nil {
@@ -122,15 +122,15 @@ func TestMainJob(t *testing.T) {
 			if err != nil || len(found) != 1 || found[0].Customer.UID != sale.Customer.UID {
 				t.Errorf("search: %d, %v", len(found), err)
 			}
-			tokens := map[string]bool{}
+			marks := map[string]bool{}
 			for r, err := range client.ActivatedItems(ctx, gigastore.ActivatedItemsQuery{From: time.Now().Add(-time.Hour), SortBy: "DATE", SortDir: "ASC"}) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				tokens[r.ActivatedItem.Metatag] = true
+				marks[r.ActivatedItem.Metatag] = true
 			}
-			if len(tokens) != 4 || !tokens[second.Token] {
-				t.Errorf("list: %v", tokens)
+			if len(marks) != 4 || !marks[second.Mark] {
+				t.Errorf("list: %v", marks)
 			}
 			items, err := client.Inventory(ctx)
 			if err != nil || len(items) != 5 {
@@ -207,12 +207,12 @@ func TestRefusals(t *testing.T) {
 				}},
 				gigastore.ReasonCountrySetMismatch: {"/gigastore/activations/top-up", "countrySetMismatch", func() error {
 					p := permit()
-					_, err := client.TopUp(t.Context(), p, gigastore.TopUpRequest{InventoryItemID: sandbox.ItemGreece2GB, Metatag: p.Token, CustomerUID: sale.Customer.UID})
+					_, err := client.TopUp(t.Context(), p, gigastore.TopUpRequest{InventoryItemID: sandbox.ItemGreece2GB, Metatag: p.Mark, CustomerUID: sale.Customer.UID})
 					return err
 				}},
 				gigastore.ReasonCustomerNotFound: {"/gigastore/activations/top-up", "customerNotFound", func() error {
 					p := permit()
-					_, err := client.TopUp(t.Context(), p, gigastore.TopUpRequest{InventoryItemID: sandbox.ItemWorldwide50MB, Metatag: p.Token, CustomerUID: "nobody"})
+					_, err := client.TopUp(t.Context(), p, gigastore.TopUpRequest{InventoryItemID: sandbox.ItemWorldwide50MB, Metatag: p.Mark, CustomerUID: "nobody"})
 					return err
 				}},
 				gigastore.ReasonActivatedItemNotFound: {"/gigastore/activations/activated-items/*", "activatedItemNotFound", func() error {

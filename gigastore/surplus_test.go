@@ -19,7 +19,7 @@ const (
 // TestAnswerNeedsTheEndOfItsConnection: a refusal is believed only if its connection ends with it.
 func TestAnswerNeedsTheEndOfItsConnection(t *testing.T) {
 	truth := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		len(saleJSON(testToken)), saleJSON(testToken))
+		len(saleJSON(testMark)), saleJSON(testMark))
 	for name, tc := range map[string]struct {
 		packets []string
 		keeps   bool

@@ -10,7 +10,7 @@ import (
 // country set.
 type TopUpRequest struct {
 	InventoryItemID string         `json:"inventoryItemId"`
-	Metatag         string         `json:"metatag"` // its first word must be the permit's token
+	Metatag         string         `json:"metatag"` // its first word must be the permit's mark
 	CustomerUID     string         `json:"customerUid"`
 	ExpectedPrice   *Price         `json:"expectedPrice,omitempty"`  // as in RegisterRequest
 	ActivationMode  ActivationMode `json:"activationMode,omitempty"` // "" is not sent, which means NOW
@@ -34,7 +34,7 @@ func (c *Client) TopUp(ctx context.Context, p Permit, r TopUpRequest) (*Sale, er
 // members beyond those of a top-up are only observed (dossier 2.4).
 type TopUpWithProfileRequest struct {
 	InventoryItemID string         `json:"inventoryItemId"`
-	Metatag         string         `json:"metatag"` // its first word must be the permit's token
+	Metatag         string         `json:"metatag"` // its first word must be the permit's mark
 	CustomerUID     string         `json:"customerUid"`
 	ExpectedPrice   *Price         `json:"expectedPrice,omitempty"`  // as in RegisterRequest
 	ActivationMode  ActivationMode `json:"activationMode,omitempty"` // "" is not sent, which means NOW

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	testToken  = "gg01KA0TESTTOKEN0000000000AB"
+	testMark   = "gg01KA0TESTTOKEN0000000000AB"
 	testBearer = "canary.access.token"
 	testEmail  = "canary@example.com"
 	testIP     = "203.0.113.77"
@@ -145,18 +145,18 @@ func newTestClient(t *testing.T, cfg Config) *Client {
 }
 
 func testPermit() Permit {
-	return Permit{Token: testToken, IdempotencyKey: testToken, NotAfter: time.Now().Add(time.Minute)}
+	return Permit{Mark: testMark, IdempotencyKey: testMark, NotAfter: time.Now().Add(time.Minute)}
 }
 
 func testRegister() RegisterRequest {
 	return RegisterRequest{
-		InventoryItemID: "6513270e-269e-4d37-b2a7-4de452e6b438", Metatag: testToken + " order-7",
+		InventoryItemID: "6513270e-269e-4d37-b2a7-4de452e6b438", Metatag: testMark + " order-7",
 		CustomerEmail: testEmail, UserIP: testIP, UserCountry: "GR", ActivationMode: ModeNow,
 	}
 }
 
-func saleJSON(token string) string {
-	return `{"status":"success","activatedItem":{"uid":"item-1","metatag":"` + token + ` order-7"},` +
+func saleJSON(mark string) string {
+	return `{"status":"success","activatedItem":{"uid":"item-1","metatag":"` + mark + ` order-7"},` +
 		`"customer":{"uid":"customer-1"},"esimProfile":{"iccid":"8900","activationCode":"LPA:1$canary.invalid$CODE"}}`
 }
 

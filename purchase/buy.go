@@ -304,7 +304,7 @@ func (e *Engine) tell(p Purchase, text []byte, replayed bool) (Bought, error) {
 	if text == nil {
 		// The sale was purged, or an operator named the package. Only the binding is left to return.
 		sale.ActivatedItem.UID, sale.Customer.UID = p.ItemUID, p.CustomerUID
-		sale.ActivatedItem.Metatag = p.Token() + " " + p.Order.Metatag
+		sale.ActivatedItem.Metatag = p.Mark() + " " + p.Order.Metatag
 	} else if err := json.Unmarshal(text, sale); err != nil {
 		return Bought{}, fmt.Errorf("read a stored answer of the vendor: %w", err)
 	}

@@ -62,8 +62,8 @@ func TestNew(t *testing.T) {
 	if diff := cmp.Diff(want, p); diff != "" {
 		t.Errorf("a new purchase (-want +got):\n%s", diff)
 	}
-	if p.Token() != "gg01KA0TEST00000000000000000" {
-		t.Errorf("its token is %q", p.Token())
+	if p.Mark() != "gg01KA0TEST00000000000000000" {
+		t.Errorf("its mark is %q", p.Mark())
 	}
 }
 

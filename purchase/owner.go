@@ -101,10 +101,10 @@ func (e *Engine) send(ctx context.Context, p Purchase, personal Personal, notAft
 	ctx, cancel := context.WithTimeout(ctx, permitLife+e.timeout)
 	defer cancel()
 	permit := gigastore.Permit{
-		Token: p.Token(), IdempotencyKey: idempotencyKey(p.Key), NotAfter: notAfter,
+		Mark: p.Mark(), IdempotencyKey: idempotencyKey(p.Key), NotAfter: notAfter,
 		Confirm: func(ctx context.Context) error { return e.confirm(ctx, p) },
 	}
-	metatag := p.Token() + " " + p.Order.Metatag
+	metatag := p.Mark() + " " + p.Order.Metatag
 	var price *gigastore.Price
 	if expected := p.Order.ExpectedPrice; expected != nil {
 		price = &gigastore.Price{Value: expected.Amount, Currency: expected.Currency}

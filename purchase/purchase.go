@@ -234,19 +234,19 @@ type Purchase struct {
 	SettledAt   time.Time // zero until settled
 }
 
-// TokenPrefix and the purchase's id make its mark.
-const TokenPrefix = "gg"
+// MarkPrefix and the id of a purchase make its mark.
+const MarkPrefix = "gg"
 
-// Token is the mark: the first word of the metatag that is sent to the vendor. The mark identifies our sales in
+// Mark is the first word of the metatag that is sent to the vendor. The mark identifies our sales in
 // the vendor's records.
-func (p Purchase) Token() string { return TokenPrefix + p.ID }
+func (p Purchase) Mark() string { return MarkPrefix + p.ID }
 
 // SplitMetatag separates the mark, which is the first word of a metatag, from the caller's own text. It returns
 // the id of the purchase that the mark names. Without a mark, the id is empty and the text is the whole
 // metatag.
 func SplitMetatag(metatag string) (id, text string) {
 	word, text, _ := strings.Cut(metatag, " ")
-	id, ok := strings.CutPrefix(word, TokenPrefix)
+	id, ok := strings.CutPrefix(word, MarkPrefix)
 	if !ok || len(id) != ulid.EncodedSize || id[0] > '7' || strings.Trim(id, ulid.Encoding) != "" {
 		return "", metatag
 	}

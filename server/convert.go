@@ -15,7 +15,7 @@ import (
 )
 
 // markLength is the length in bytes of the gateway's mark, which comes before every metatag sent upstream.
-const markLength = len(purchase.TokenPrefix) + ulid.EncodedSize
+const markLength = len(purchase.MarkPrefix) + ulid.EncodedSize
 
 // modes pairs the contract's activation modes with the vendor's words. The unspecified mode has no word, so it is left
 // out of the request to the vendor. Every other word of the vendor reads as unspecified.

@@ -100,7 +100,7 @@ func TestIdempotencyKeyIsNoFilter(t *testing.T) {
 	}
 }
 
-func TestMetatagLimitMustHoldATokenAndAText(t *testing.T) {
+func TestMetatagLimitMustHoldAMarkAndAText(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{-1, 0, 29} {
 		if _, err := server.New(server.Config{MetatagMax: limit}); err == nil || !strings.Contains(err.Error(), "metatag limit") {

@@ -108,11 +108,11 @@ func TestResolveWithAnItem(t *testing.T) {
 	}
 }
 
-// soldElsewhere sells a package without this gateway and returns the item. The metatag begins with token.
-func (g *gateway) soldElsewhere(t *testing.T, token string, mode gigastore.ActivationMode) (item string) {
+// soldElsewhere sells a package without this gateway and returns the item. The metatag begins with mark.
+func (g *gateway) soldElsewhere(t *testing.T, mark string, mode gigastore.ActivationMode) (item string) {
 	t.Helper()
-	sale, err := g.vendor.Register(t.Context(), gigastore.Permit{Token: token, NotAfter: time.Now().Add(time.Minute)}, gigastore.RegisterRequest{
-		InventoryItemID: sandbox.ItemWorldwide1GB, Metatag: token + " sold elsewhere", UserIP: "203.0.113.24", UserCountry: "GR", ActivationMode: mode,
+	sale, err := g.vendor.Register(t.Context(), gigastore.Permit{Mark: mark, NotAfter: time.Now().Add(time.Minute)}, gigastore.RegisterRequest{
+		InventoryItemID: sandbox.ItemWorldwide1GB, Metatag: mark + " sold elsewhere", UserIP: "203.0.113.24", UserCountry: "GR", ActivationMode: mode,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -15,16 +15,16 @@ import (
 
 // truth is what the ledger and the journal say of all intents.
 type truth struct {
-	sales     map[string][]sandbox.Sale // by purchase id, from the token in the metatag as it was sent
-	orders    map[string][]sandbox.Sale // by the request id behind the token
+	sales     map[string][]sandbox.Sale // by purchase id, from the mark in the metatag as it was sent
+	orders    map[string][]sandbox.Sale // by the request id behind the mark
 	purchases map[string]*gigagatev1.Purchase
 }
 
 func newTruth(ledger sandbox.Ledger, purchases []*gigagatev1.Purchase) truth {
 	t := truth{sales: map[string][]sandbox.Sale{}, orders: map[string][]sandbox.Sale{}, purchases: map[string]*gigagatev1.Purchase{}}
 	for _, sale := range ledger.Sales {
-		token, text, _ := strings.Cut(sale.Metatag, " ")
-		id := strings.TrimPrefix(token, "gg")
+		mark, text, _ := strings.Cut(sale.Metatag, " ")
+		id := strings.TrimPrefix(mark, "gg")
 		t.sales[id] = append(t.sales[id], sale)
 		t.orders[text] = append(t.orders[text], sale)
 	}

@@ -98,7 +98,7 @@ func requestIDs(listed *gigagatev1.ListPurchasesResponse) string {
 	return strings.Join(ids, " ")
 }
 
-// The vendor lost our token, so that an operator has to say what was sold.
+// The vendor lost our mark, so that an operator has to say what was sold.
 func TestPurchasesResolve(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)

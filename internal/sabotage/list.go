@@ -289,7 +289,7 @@ var sabotages = []sabotage{
 	{"an outage that ends leaves work behind", []edit{{
 		"purchase/settle.go", "(p.State == Uncertain || p.Reason.unread())", "p.State == Uncertain",
 	}}, simulation, "TestOutageThatHidNothing"},
-	{"a package without a token is nobody's", []edit{{
+	{"a package without a mark is nobody's", []edit{{
 		"purchase/scan.go", "			s.unexplained[p.ID] = true\n", "			s.unexplained[p.ID] = false\n",
 	}}, simulation, "TestNotPresumedAbsent"},
 	{"another account's records will do", []edit{{

@@ -137,8 +137,8 @@ func judgeLedger(heard []told, truth any) []string {
 	for _, sale := range sales {
 		// The first word of the metatag is "gg" and the purchase's id, as the contract says.
 		metatag, _ := at(sale, "metatag").(string)
-		token, _, _ := strings.Cut(metatag, " ")
-		id := strings.TrimPrefix(token, "gg")
+		mark, _, _ := strings.Cut(metatag, " ")
+		id := strings.TrimPrefix(mark, "gg")
 		uid, _ := at(sale, "itemUid").(string)
 		sold[id] = append(sold[id], uid)
 	}

@@ -18,7 +18,7 @@ import (
 type verdict struct {
 	world *world
 	wrong []string
-	// sales by the token in the metatag that was sent.
+	// sales by the mark in the metatag that was sent.
 	sales map[string][]sandbox.Sale
 	byID  map[string]purchase.Purchase
 	byKey map[string]purchase.Purchase
@@ -32,8 +32,8 @@ func (v *verdict) add(format string, args ...any) {
 func (w *world) check() []string {
 	v := &verdict{world: w, sales: map[string][]sandbox.Sale{}, byID: map[string]purchase.Purchase{}, byKey: map[string]purchase.Purchase{}}
 	for _, sale := range w.box.Ledger().Sales {
-		token, _, _ := strings.Cut(sale.Metatag, " ")
-		v.sales[token] = append(v.sales[token], sale)
+		mark, _, _ := strings.Cut(sale.Metatag, " ")
+		v.sales[mark] = append(v.sales[mark], sale)
 		w.note("", "ledger: %s sold at %+.3fs for %s", sale.ItemUID, sale.Time.Sub(w.began).Seconds(), sale.Metatag)
 	}
 	for _, p := range w.purchases() {
@@ -41,9 +41,9 @@ func (w *world) check() []string {
 		v.byID[p.ID], v.byKey[p.Key.RequestID] = p, p
 		v.purchase(p)
 	}
-	for token := range v.sales {
-		if _, known := v.byID[strings.TrimPrefix(token, "gg")]; !known {
-			v.add("a sale for %s, of which the journal knows nothing", token)
+	for mark := range v.sales {
+		if _, known := v.byID[strings.TrimPrefix(mark, "gg")]; !known {
+			v.add("a sale for %s, of which the journal knows nothing", mark)
 		}
 	}
 	w.mu.Lock()
@@ -64,7 +64,7 @@ func (w *world) check() []string {
 
 // purchase holds one row to the ledger, and its history to the graph.
 func (v *verdict) purchase(p purchase.Purchase) {
-	sales := v.sales[p.Token()]
+	sales := v.sales[p.Mark()]
 	if len(sales) > 1 {
 		v.add("DOUBLE SALE: %d for %s", len(sales), p.ID)
 	}
@@ -137,7 +137,7 @@ func (v *verdict) graph(p purchase.Purchase) {
 func (v *verdict) answer(a answer) {
 	switch a.outcome {
 	case told:
-		p, sales := a.bought.Purchase, v.sales[a.bought.Purchase.Token()]
+		p, sales := a.bought.Purchase, v.sales[a.bought.Purchase.Mark()]
 		switch {
 		case len(sales) != 1 || sales[0].ItemUID != p.ItemUID || a.bought.Sale.ActivatedItem.UID != p.ItemUID:
 			v.add("UNTRUE: %s was told OK with item %s, the ledger has %v", a.call.key, p.ItemUID, sales)
@@ -146,7 +146,7 @@ func (v *verdict) answer(a answer) {
 		}
 	case toldFailed:
 		p := v.byID[a.failed.Purchase.ID]
-		if len(v.sales[p.Token()]) > 0 && (!v.world.plan.beyondQuiet || p.Anomalies == 0) {
+		if len(v.sales[p.Mark()]) > 0 && (!v.world.plan.beyondQuiet || p.Anomalies == 0) {
 			v.add("UNTRUE: %s was told failed (%s), the ledger has a sale", a.call.key, a.failed.Purchase.Reason)
 		}
 		if p.State != purchase.Failed {
@@ -171,7 +171,7 @@ func (v *verdict) notStarted(answers []answer) {
 		}
 	}
 	for _, p := range v.byID {
-		if len(v.sales[p.Token()]) > 0 && !started[p.Key.RequestID] {
+		if len(v.sales[p.Mark()]) > 0 && !started[p.Key.RequestID] {
 			v.add("UNTRUE: every caller of %s was told that nothing was started, the ledger has a sale", p.Key.RequestID)
 		}
 	}
@@ -197,7 +197,7 @@ func (v *verdict) lastWord(answers []answer) {
 		if a.outcome != notStarted || broken && !journal.LookedUp {
 			continue
 		}
-		if p, ok := v.byKey[key]; ok && len(v.sales[p.Token()]) > 0 {
+		if p, ok := v.byKey[key]; ok && len(v.sales[p.Mark()]) > 0 {
 			v.add("UNTRUE: the last send for %s was told that nothing was started (%v), the ledger has a sale", key, a.err)
 		}
 	}
@@ -256,7 +256,7 @@ func (v *verdict) resolve(r *replica, p purchase.Purchase) purchase.Purchase {
 		return p
 	}
 	resolution := purchase.Resolution{By: "operator", Note: "seen in the portal", Force: true}
-	if sales := v.sales[p.Token()]; len(sales) == 1 {
+	if sales := v.sales[p.Mark()]; len(sales) == 1 {
 		resolution.ItemUID = sales[0].ItemUID
 	}
 	resolved, err := r.engine.Resolve(context.Background(), p.ID, resolution)

@@ -198,7 +198,7 @@ func (w *world) lookIntoPortal(o operator) {
 		return
 	}
 	for _, sale := range w.box.Ledger().Sales {
-		if strings.HasPrefix(sale.Metatag, p.Token()) && time.Since(sale.Time) > w.span(portalLag) {
+		if strings.HasPrefix(sale.Metatag, p.Mark()) && time.Since(sale.Time) > w.span(portalLag) {
 			return
 		}
 	}

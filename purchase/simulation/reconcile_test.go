@@ -130,7 +130,7 @@ func TestNotPresumedAbsent(t *testing.T) {
 			},
 		},
 		{
-			name: "a package without a token that may be its own", plan: plan{older: older}, reason: purchase.Unexplained,
+			name: "a package without a mark that may be its own", plan: plan{older: older}, reason: purchase.Unexplained,
 			before: func(t *testing.T, w *world) {
 				// What the vendor stored is not what was sent, and nobody saw the answer.
 				w.inject(t, registerPath, "metatag_rewritten", 1, nil)

@@ -50,7 +50,7 @@ func TestResolve(t *testing.T) {
 		}
 		wants(t, w.buy(w.replica(0), register("absent", "")), toldFailed)
 
-		// The vendor lost our token: that is what an operator is for.
+		// The vendor lost our mark: that is what an operator is for.
 		w.inject(t, registerPath, "metatag_truncated", 1, nil)
 		c := register("cut", gigastore.ModeFirstUse)
 		c.deadline = time.Second
@@ -62,7 +62,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("a package of another mode: %v", err)
 		}
 		if p, err := resolve("cut", cut); err != nil || p.ItemUID != cut {
-			t.Errorf("a package without its token: %s, %v", p.State, err)
+			t.Errorf("a package without its mark: %s, %v", p.State, err)
 		}
 		c.deadline = 0
 		wants(t, w.buy(w.replica(0), c), told)
@@ -77,7 +77,7 @@ func TestResolve(t *testing.T) {
 	})
 }
 
-// TestResolveWhatTheVendorMadeOfIt: a package that bears the purchase's own token is what was sold,
+// TestResolveWhatTheVendorMadeOfIt: a package that has the purchase's own mark is what was sold,
 // also where the vendor sold another mode than was ordered.
 func TestResolveWhatTheVendorMadeOfIt(t *testing.T) {
 	t.Parallel()

@@ -93,10 +93,10 @@ func (w *world) posts(before sandbox.Ledger) int {
 // salesOf lists the item uids sold for a key's purchase.
 func (w *world) salesOf(t *testing.T, key string) []sandbox.Sale {
 	t.Helper()
-	token := w.of(t, key).Token()
+	mark := w.of(t, key).Mark()
 	var sales []sandbox.Sale
 	for _, sale := range w.box.Ledger().Sales {
-		if len(sale.Metatag) >= len(token) && sale.Metatag[:len(token)] == token {
+		if len(sale.Metatag) >= len(mark) && sale.Metatag[:len(mark)] == mark {
 			sales = append(sales, sale)
 		}
 	}
