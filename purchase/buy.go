@@ -225,21 +225,21 @@ func isOver(ctx context.Context) bool {
 func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, claimBudget)
 	defer cancel()
-	unknown := false
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+	unknown := false // whether a try may have written the claim
+	p, err := retry(ctx, func() (Purchase, error) {
 		p, _, err := e.journal.Claim(ctx, claim)
-		switch {
-		case err == nil:
-			// An earlier try may have written the claim although its answer was lost. The id tells.
-			return p, p.ID == claim.ID, nil
-		case errors.Is(err, ErrNotWritten) && !unknown:
-			return Purchase{}, false, &JournalError{LookedUp: true, Err: err}
-		case !e.sleep(ctx, pause):
-			e.disown(claim.ID, "the claim was not known to be durable; nothing was sent")
-			return Purchase{}, false, &JournalError{Err: err}
-		}
-		unknown = true
+		unknown = unknown || err != nil && !errors.Is(err, ErrNotWritten)
+		return p, err
+	}, func(error) bool { return !unknown })
+	switch {
+	case err == nil:
+		// An earlier try may have written the claim although its answer was lost. The id tells.
+		return p, p.ID == claim.ID, nil
+	case !unknown:
+		return Purchase{}, false, &JournalError{LookedUp: true, Err: err}
 	}
+	e.disown(claim.ID, "the claim was not known to be durable; nothing was sent")
+	return Purchase{}, false, &JournalError{Err: err}
 }
 
 // disown ends a claim that must not be sent. The claim may have been written although its caller was told

@@ -31,12 +31,6 @@ type Config struct {
 	Entropy io.Reader
 }
 
-const (
-	// firstPause and longestPause bound the pause between retries.
-	firstPause   = 100 * time.Millisecond
-	longestPause = 5 * time.Second
-)
-
 // Engine buys each key at most once, whatever happens.
 type Engine struct {
 	journal     Journal
@@ -128,18 +122,4 @@ func (e *Engine) Close() {
 	e.end()
 	e.owners.Wait()
 	e.loops.Wait()
-}
-
-// sleep waits for d. It reports false if ctx or the engine ends first.
-func (e *Engine) sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	case <-e.life.Done():
-		return false
-	}
 }

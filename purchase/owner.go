@@ -63,7 +63,8 @@ func panicked(value any) slog.Attr {
 func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began time.Time) {
 	windowEnd := began.Add(e.window)
 	unauthorized, lasting := 0, false
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+	retries := pauses(firstPause, longestPause)
+	for {
 		if p.State == Sending {
 			sale, err := e.send(ctx, p, personal, began.Add(permitLife))
 			if vendor, ok := errors.AsType[*gigastore.Error](err); ok && vendor.Status == http.StatusUnauthorized {
@@ -78,10 +79,11 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 		if p.State != Accepted {
 			return
 		}
+		pause := retries.NextBackOff()
 		refused := e.guardAgain(ctx, p.Order)
 		// Stop early if waiting will not help: after two 401s, refused credentials, a rejected certificate, or
 		// a price that is too high.
-		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || unauthorized > 1 || lasting || refused.lasts() || !e.sleep(ctx, pause) {
+		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || unauthorized > 1 || lasting || refused.lasts() || !sleep(ctx, pause) {
 			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway, Evidence: refused.evidence()})
 			return
 		}
@@ -144,7 +146,7 @@ func (e *Engine) takeUpLapsed() {
 	for {
 		for e.takeLapsed() { // this ends, because nothing is taken twice
 		}
-		if !e.sleep(e.life, min(e.lease/4, 15*time.Second)) {
+		if !sleep(e.life, min(e.lease/4, 15*time.Second)) {
 			return
 		}
 	}

@@ -94,11 +94,13 @@ func (r *reconciler) run() {
 	ctx := r.engine.life
 	r.lastComplete = time.Now()
 	asked := false
-	for pause := firstPass; r.engine.sleep(ctx, min(firstPass, r.config.Quiet/4)); pause = min(2*pause, longestPass, r.config.Quiet/4) {
+	passes := pauses(firstPass, min(longestPass, r.config.Quiet/4))
+	for sleep(ctx, min(firstPass, r.config.Quiet/4)) {
 		began := time.Now()
 		open := r.pass(ctx, asked)
 		// If the last scan was too recent, keep the request for the next pass.
 		asked = asked && open > 0 && r.lastScan.Before(began)
+		pause := passes.NextBackOff()
 		if open == 0 {
 			// A purchase of this process nudges when it becomes uncertain. One of another replica does not.
 			pause = longestPass
@@ -107,7 +109,8 @@ func (r *reconciler) run() {
 		select {
 		case <-timer.C:
 		case <-r.nudged:
-			pause, asked = firstPass, true
+			passes.Reset()
+			asked = true
 		case <-ctx.Done():
 		}
 		timer.Stop()

@@ -20,52 +20,60 @@ func (e *Engine) recordAnswer(ctx context.Context, p Purchase, sale *gigastore.S
 	return e.record(ctx, p.ID, change)
 }
 
-// record records one change. It retries until the change is recorded or refused, or the engine ends. After the
-// end it still makes one try, because an answer is worth it. It reports whether the change stands.
+// record records one change. It retries until the change is recorded or refused, or ctx ends. After the end it
+// still makes one try, because an answer is worth it. It reports whether the change stands.
 func (e *Engine) record(ctx context.Context, id string, change Change) (Purchase, bool) {
 	unknown := false
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		p, verdict, err := e.recordOnce(ctx, id, change)
-		if unknown && errors.Is(err, ErrIllegal) {
-			p, verdict, err = e.recordedBefore(ctx, id, change, err)
-		}
-		unknown = err != nil
-		switch {
-		case err == nil:
-			e.recorded(ctx, p, change, verdict)
-			return p, true
-		case errors.Is(err, ErrItemTaken) && change.Event == AnsweredApplied:
+	p, err := retry(ctx, func() (Purchase, error) {
+		p, err := e.recordOnce(ctx, id, change)
+		if errors.Is(err, ErrItemTaken) && change.Event == AnsweredApplied {
 			change = Change{
 				Event: AnsweredUnknown, Attempt: change.Attempt, By: change.By, SuccessSeen: true, Anomaly: true,
 				Evidence: Evidence{HTTPStatus: change.Evidence.HTTPStatus, ItemUID: change.ItemUID, Note: "the item is bound to another purchase"},
 			}
-			continue
-		case errors.Is(err, ErrIllegal), errors.Is(err, ErrNotFound), errors.Is(err, ErrItemTaken):
-			e.logger.WarnContext(ctx, "purchase event not taken", "purchase_id", id, "event", string(change.Event), "error", err.Error())
-			return Purchase{}, false
+			p, err = e.recordOnce(ctx, id, change)
 		}
-		e.logger.ErrorContext(ctx, "purchase event not journaled yet", "purchase_id", id, "event", string(change.Event), "error", err.Error())
-		if !e.sleep(ctx, pause) {
-			return Purchase{}, false
+		if unknown && errors.Is(err, ErrIllegal) {
+			p, err = e.recordedBefore(ctx, id, change, err)
 		}
+		if unknown = err != nil; unknown && !isRefused(err) {
+			e.logger.ErrorContext(ctx, "purchase event not recorded yet", "purchase_id", id, "event", string(change.Event), "error", err.Error())
+		}
+		return p, err
+	}, isRefused)
+	if isRefused(err) {
+		e.logger.WarnContext(ctx, "purchase event not taken", "purchase_id", id, "event", string(change.Event), "error", err.Error())
 	}
+	return p, err == nil
 }
 
-// recordOnce makes one try to record a change. The try does not end with its caller.
-func (e *Engine) recordOnce(ctx context.Context, id string, change Change) (Purchase, Verdict, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
+// isRefused reports whether the journal refused a change. Another try would be refused, too.
+func isRefused(err error) bool {
+	return errors.Is(err, ErrIllegal) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrItemTaken)
+}
+
+// recordOnce makes one try to record a change, and tells everybody who must know about it. The try does not end
+// with its caller.
+func (e *Engine) recordOnce(ctx context.Context, id string, change Change) (Purchase, error) {
+	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
 	defer cancel()
-	return e.journal.Record(ctx, id, change)
+	p, verdict, err := e.journal.Record(try, id, change)
+	if err != nil {
+		return Purchase{}, err
+	}
+	e.recorded(ctx, p, change, verdict)
+	return p, nil
 }
 
 // recordedBefore checks whether an earlier try recorded a change that is illegal now. The answer of that try
 // was lost, so nobody has been told about the change.
-func (e *Engine) recordedBefore(ctx context.Context, id string, change Change, illegal error) (Purchase, Verdict, error) {
+func (e *Engine) recordedBefore(ctx context.Context, id string, change Change, illegal error) (Purchase, error) {
 	p, err := e.get(context.WithoutCancel(ctx), id)
 	if err != nil || p.Attempt != change.Attempt || p.Reason == "" || p.Reason != change.Reason {
-		return Purchase{}, "", illegal
+		return Purchase{}, illegal
 	}
-	return p, Moves, nil
+	e.recorded(ctx, p, change, Moves)
+	return p, nil
 }
 
 // recorded tells everybody who must know about a recorded change. It is the one completion path: for answers,
@@ -96,30 +104,14 @@ func (e *Engine) recorded(ctx context.Context, p Purchase, change Change, verdic
 	}
 }
 
-// bind makes one try to record a change, and tells everybody who must know about it.
-func (e *Engine) bind(ctx context.Context, p Purchase, change Change) (Purchase, error) {
-	change.Aliases = e.aliases(p)
-	p, verdict, err := e.recordOnce(ctx, p.ID, change)
-	if err != nil {
-		return Purchase{}, err
-	}
-	e.recorded(ctx, p, change, verdict)
-	return p, nil
-}
-
-// bind records what was found. If it does not know whether a try was written, it tries again. Recording the
-// same event twice adds nothing to the history, but the alarm must be raised. If a try was not written, bind
+// recordFound records what was found. If it does not know whether a try was written, it tries again. Recording the
+// same event twice adds nothing to the history, but the alarm must be raised. If a try was not written, recordFound
 // leaves the change to the next pass, so that other purchases do not wait.
-func (r *reconciler) bind(ctx context.Context, p Purchase, change Change) error {
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		_, err := r.engine.bind(ctx, p, change)
-		switch {
-		case err == nil, errors.Is(err, ErrNotWritten), errors.Is(err, ErrIllegal), errors.Is(err, ErrNotFound), errors.Is(err, ErrItemTaken):
-			return err
-		case !r.engine.sleep(ctx, pause):
-			return err
-		}
-	}
+func (r *reconciler) recordFound(ctx context.Context, p Purchase, change Change) error {
+	_, err := retry(ctx, func() (Purchase, error) {
+		return r.engine.recordOnce(ctx, p.ID, change)
+	}, func(err error) bool { return errors.Is(err, ErrNotWritten) || isRefused(err) })
+	return err
 }
 
 // owns reports whether the present client id, or a former one, names this account. Only the records of such an

@@ -68,7 +68,7 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 	change.Evidence.Forced = resolution.Force && resolution.ItemUID == ""
 	change.By = ByOperator(resolution.By)
 	change.Evidence.Note = resolution.Note
-	resolved, err := e.bind(ctx, p, change)
+	resolved, err := e.recordOnce(ctx, p.ID, change)
 	switch {
 	case errors.Is(err, ErrIllegal):
 		return e.resolvedTooLate(ctx, p, change), ErrNotResolvable
@@ -88,7 +88,7 @@ func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, change Change)
 	}
 	if now.State == Failed && change.ItemUID != "" {
 		change.Event = Found
-		if _, err := e.bind(ctx, p, change); err != nil {
+		if _, err := e.recordOnce(ctx, p.ID, change); err != nil {
 			e.logger.ErrorContext(ctx, "the package that an operator named could not be recorded", "purchase_id", p.ID, "error", err.Error())
 		}
 	}
@@ -114,7 +114,7 @@ func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Ch
 	if bearer == "" && foreign {
 		return Change{}, &OtherAccountError{Err: ErrForeignItem, why: "sees that package without the purchase's mark"}
 	}
-	change, err := found(p, e.priceLimits(p.Order), *record)
+	change, err := e.found(p, *record)
 	change.Event = ResolvedApplied
 	return change, err
 }

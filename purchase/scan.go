@@ -239,7 +239,7 @@ func plausible(p Purchase, record gigastore.ActivatedItemRecord) bool {
 }
 
 // found returns the change that a record makes to the purchase it belongs to.
-func found(p Purchase, limits []Price, record gigastore.ActivatedItemRecord) (Change, error) {
+func (e *Engine) found(p Purchase, record gigastore.ActivatedItemRecord) (Change, error) {
 	sale := gigastore.Sale{Status: "success", ActivatedItem: record.ActivatedItem, Customer: record.Customer}
 	if sale.Customer.UID == "" {
 		sale.Customer.UID = p.Order.CustomerUID
@@ -257,10 +257,10 @@ func found(p Purchase, limits []Price, record gigastore.ActivatedItemRecord) (Ch
 	}
 	change := Change{
 		Event: Found, Attempt: p.Attempt, By: ByReconciler,
-		ItemUID: sale.ActivatedItem.UID, CustomerUID: sale.Customer.UID, Sale: text,
+		ItemUID: sale.ActivatedItem.UID, CustomerUID: sale.Customer.UID, Sale: text, Aliases: e.aliases(p),
 		Evidence: Evidence{ItemUID: sale.ActivatedItem.UID, Note: note},
 	}
-	if excess := priceAnomaly(limits, sale.ActivatedItem); excess != "" {
+	if excess := priceAnomaly(e.priceLimits(p.Order), sale.ActivatedItem); excess != "" {
 		change.Anomaly, change.Evidence.Note = true, excess
 	}
 	return change, nil

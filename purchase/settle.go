@@ -56,19 +56,19 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 		r.beyondEvidence(ctx, p, OtherFound)
 		return
 	}
-	change, err := found(p, r.engine.priceLimits(p.Order), record)
+	change, err := r.engine.found(p, record)
 	if err != nil {
 		r.engine.logger.ErrorContext(ctx, "reconcile: the vendor's record cannot be stored", "purchase_id", p.ID, "error", err.Error())
 		return
 	}
-	switch err := r.bind(ctx, p, change); {
+	switch err := r.recordFound(ctx, p, change); {
 	case err == nil:
 	case errors.Is(err, ErrItemTaken):
 		r.tellFound(p, missingPackage)
 		r.beyondEvidence(ctx, p, ItemTaken)
 	default:
 		r.tellFound(p, "a write of this gateway's journal, which failed")
-		r.engine.logger.WarnContext(ctx, "reconcile: a sale that was found is not journaled yet", "purchase_id", p.ID, "error", err.Error())
+		r.engine.logger.WarnContext(ctx, "reconcile: a sale that was found is not recorded yet", "purchase_id", p.ID, "error", err.Error())
 	}
 }
 
@@ -96,8 +96,8 @@ func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *
 		if p.State != Failed || p.Anomalies > 0 || len(records) == 0 || ctx.Err() != nil {
 			continue
 		}
-		if change, err := found(p, r.engine.priceLimits(p.Order), records[0]); err == nil {
-			_ = r.bind(ctx, p, change)
+		if change, err := r.engine.found(p, records[0]); err == nil {
+			_ = r.recordFound(ctx, p, change)
 		}
 	}
 }

@@ -62,13 +62,14 @@ func (w *watchers) leave(id string, s *settlement) {
 }
 
 // await returns once the purchase is settled. It returns false if ctx ends first. A change that this process
-// records wakes it. For changes by other processes, it reads the purchase: first after pause, then ever less
+// records wakes it. For changes by other processes, it reads the purchase: after the first pause, then ever less
 // often.
 func (s *settlement) await(
-	ctx context.Context, id string, pause time.Duration, get func(context.Context, string) (Purchase, error),
+	ctx context.Context, id string, first time.Duration, get func(context.Context, string) (Purchase, error),
 ) (Purchase, *gigastore.Sale, bool) {
-	for ; ; pause = min(2*pause, longestPoll) {
-		timer := time.NewTimer(pause)
+	polls := pauses(first, longestPoll)
+	for {
+		timer := time.NewTimer(polls.NextBackOff())
 		select {
 		case <-s.done:
 			timer.Stop()

@@ -188,7 +188,7 @@ func TestOutcomeIsToldOnceItIsJournaled(t *testing.T) {
 	journal.record.Store(&errJournal)
 	message := register()
 	g.within(t, 1500*time.Millisecond, message).check(t, outcomeUnknown)
-	g.logs.line(t, "purchase event not journaled yet", "ANSWERED_APPLIED")
+	g.logs.line(t, "purchase event not recorded yet", "ANSWERED_APPLIED")
 	if n := len(g.box.Ledger().Sales); n != 1 {
 		t.Errorf("%d sales", n)
 	}
