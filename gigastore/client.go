@@ -68,6 +68,7 @@ type Client struct {
 	credentials *credentials
 	tokens      *tokenSource
 	tripper     http.RoundTripper // a transport with tracing
+	inventory   inventoryCache
 }
 
 // SettingError says which field of a [Config] is invalid, and why. It does not repeat the value, which may be secret.

@@ -8,14 +8,8 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// InventoryCache keeps the latest read of the inventory. Concurrent readers share one call.
-type InventoryCache struct {
-	client *Client
-	flight singleflight.Group
-
-	mu   sync.Mutex
-	last InventoryRead
-}
+// InventoryAge is how old the inventory may be where no money depends on it.
+const InventoryAge = 15 * time.Second
 
 // InventoryRead is the inventory as it was at one time.
 type InventoryRead struct {
@@ -23,26 +17,29 @@ type InventoryRead struct {
 	At    time.Time
 }
 
-// NewInventoryCache makes an empty cache.
-func NewInventoryCache(client *Client) *InventoryCache { return &InventoryCache{client: client} }
+// inventoryCache holds the latest read of the inventory. Concurrent readers share one call.
+type inventoryCache struct {
+	flight singleflight.Group
 
-// Within returns an inventory that is at most age old. An age of 0 asks the vendor, together with all callers who ask
-// at the same time. The error is the [*Error] of [Client.Inventory].
-func (c *InventoryCache) Within(ctx context.Context, age time.Duration) (InventoryRead, error) {
-	if read, ok := c.fresh(age); ok {
+	mu   sync.Mutex
+	last InventoryRead
+}
+
+// InventoryWithin returns an inventory that is at most age old. All users of the client share its cache. An age of 0
+// asks the vendor, together with all callers who ask at the same time. The error is the [*Error] of [Client.Inventory].
+func (c *Client) InventoryWithin(ctx context.Context, age time.Duration) (InventoryRead, error) {
+	if read, ok := c.inventory.fresh(c.now(), age); ok {
 		return read, nil
 	}
-	done := c.flight.DoChan("", func() (any, error) {
-		at := c.client.now()
+	done := c.inventory.flight.DoChan("", func() (any, error) {
+		at := c.now()
 		// The end of one caller's context must not fail the others who wait. The client has a timeout of its own.
-		items, err := recoverAsError(func() ([]InventoryItem, error) { return c.client.Inventory(context.WithoutCancel(ctx)) })
+		items, err := recoverAsError(func() ([]InventoryItem, error) { return c.Inventory(context.WithoutCancel(ctx)) })
 		if err != nil {
 			return InventoryRead{}, err
 		}
 		read := InventoryRead{Items: items, At: at}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.last = read
+		c.inventory.set(read)
 		return read, nil
 	})
 	select {
@@ -54,9 +51,15 @@ func (c *InventoryCache) Within(ctx context.Context, age time.Duration) (Invento
 	}
 }
 
-func (c *InventoryCache) fresh(age time.Duration) (InventoryRead, bool) {
+func (c *inventoryCache) fresh(now time.Time, age time.Duration) (InventoryRead, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	since := c.client.now().Sub(c.last.At)
+	since := now.Sub(c.last.At)
 	return c.last, !c.last.At.IsZero() && since >= 0 && since < age
+}
+
+func (c *inventoryCache) set(read InventoryRead) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = read
 }

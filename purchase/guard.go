@@ -33,9 +33,6 @@ var singleCountry = regexp.MustCompile(`^[A-Z]{2}$`)
 // notOneCountry is a two-letter name that stands for a region in the fixtures. It is not a country.
 const notOneCountry = "EU"
 
-// inventoryAge is how old an inventory may be for guards without a price limit.
-const inventoryAge = 15 * time.Second
-
 // guardBudget is how long the guards may keep a caller waiting.
 const guardBudget = 5 * time.Second
 
@@ -48,13 +45,13 @@ func (e *Engine) guard(ctx context.Context, order Order) error {
 	if !limited && !onDemand && order.Kind == Register {
 		return nil
 	}
-	age := inventoryAge
+	age := gigastore.InventoryAge
 	if limited {
 		age = 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, guardBudget)
 	defer cancel()
-	inventory, err := e.inventory.Within(ctx, age)
+	inventory, err := e.vendor.InventoryWithin(ctx, age)
 	if err != nil {
 		if limited {
 			return &GuardError{Reason: PriceUnreadable}

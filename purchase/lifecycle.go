@@ -35,7 +35,6 @@ type Config struct {
 type Engine struct {
 	journal     Journal
 	vendor      *gigastore.Client
-	inventory   *gigastore.InventoryCache
 	logger      *slog.Logger
 	timeout     time.Duration
 	window      time.Duration
@@ -68,8 +67,7 @@ func NewEngine(config Config) *Engine {
 	waits, endWaits := context.WithCancel(life)
 	e := &Engine{
 		journal: config.Journal, vendor: config.Vendor, logger: config.Logger,
-		inventory: gigastore.NewInventoryCache(config.Vendor),
-		timeout:   config.Vendor.Timeout(), window: config.SendWindow,
+		timeout: config.Vendor.Timeout(), window: config.SendWindow,
 		lease:       config.SendWindow + permitLife + config.Vendor.Timeout() + leaseSlack,
 		maxPrice:    config.MaxPurchasePrice,
 		instruments: config.Instruments, entropy: increasing(config.random()),

@@ -56,6 +56,26 @@ func TestGuardsOnBothTransports(t *testing.T) {
 	}
 }
 
+// Lists and guards share one cache. A guard with a price limit does not use it.
+func TestGuardsShareTheInventoryOfLists(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{})
+	g.overGRPC(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{})).ok(t)
+	for _, c := range []struct {
+		order proto.Message
+		calls int
+	}{
+		{register(mode(onDemand)), 1},
+		{register(func(r *reg) { r.MaxPurchasePrice = usd("9") }), 2},
+		{register(mode(onDemand)), 2},
+	} {
+		g.bought(t, c.order)
+		if n := g.box.Ledger().Calls[callInventory]; n != c.calls {
+			t.Errorf("%d calls, want %d", n, c.calls)
+		}
+	}
+}
+
 // corrected is an order that every guard accepts, under the same request id.
 func corrected(message proto.Message) proto.Message {
 	switch r := message.(type) {

@@ -13,12 +13,8 @@ import (
 	"gigagate.internal/purchase"
 )
 
-const (
-	// inventoryLife is the greatest age of the inventory in an answer.
-	inventoryLife = 15 * time.Second
-	// mostItems is the default and the largest ListInventoryItemsRequest.page_size of the contract.
-	mostItems = 1000
-)
+// mostItems is the default and the largest ListInventoryItemsRequest.page_size of the contract.
+const mostItems = 1000
 
 // inventoryService lists what can be sold.
 type inventoryService struct {
@@ -26,7 +22,7 @@ type inventoryService struct {
 	*Server
 }
 
-// ListInventoryItems pages through the inventory items in a cache. The vendor has no paging for them.
+// ListInventoryItems pages through the items in the vendor client's cache. The vendor has no paging for them.
 func (s inventoryService) ListInventoryItems(ctx context.Context, req *gigagatev1.ListInventoryItemsRequest) (*gigagatev1.ListInventoryItemsResponse, error) {
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
@@ -34,7 +30,7 @@ func (s inventoryService) ListInventoryItems(ctx context.Context, req *gigagatev
 	if err != nil {
 		return nil, err
 	}
-	read, err := s.inventory.Within(ctx, inventoryLife)
+	read, err := s.vendor.InventoryWithin(ctx, gigastore.InventoryAge)
 	if err != nil {
 		return nil, readFailure(err)
 	}

@@ -80,7 +80,6 @@ type Server struct {
 
 	validator protovalidate.Validator
 	activator *activator
-	inventory *gigastore.InventoryCache
 
 	grpcServer *grpc.Server
 	rest       http.Handler
@@ -120,7 +119,6 @@ func New(config Config) (*Server, error) {
 		limiter:        newLimiter(),
 		validator:      validator,
 		activator:      newActivator(config.Vendor, config.Logger),
-		inventory:      gigastore.NewInventoryCache(config.Vendor),
 		health:         health.NewServer(),
 	}
 	if config.Docs {
