@@ -124,7 +124,7 @@ CREATE TRIGGER personal_is_needed_to_send BEFORE DELETE ON purchase_personal
 WHEN (SELECT settled_at IS NULL FROM purchase WHERE number = OLD.purchase)
 BEGIN SELECT raise(ABORT, 'only details of settled purchases can be purged'); END;
 
--- One row, which Ping rewrites to find out whether the disk accepts writes.
+-- Ping rewrites this one row, because only a write shows whether the disk still accepts writes.
 CREATE TABLE journal_probe (
     one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
     at  INTEGER NOT NULL
