@@ -1,8 +1,6 @@
 package purchase
 
 import (
-	"cmp"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -25,9 +23,6 @@ func newID(entropy ulid.MonotonicReader) string {
 		}
 	}
 }
-
-// random returns the source of randomness for purchase ids.
-func (c Config) random() io.Reader { return cmp.Or[io.Reader](c.Entropy, rand.Reader) }
 
 // increasing makes ids of the same millisecond sort in the order they were made. Each adds up to 64 random bits
 // to the one before.

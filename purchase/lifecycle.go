@@ -2,7 +2,7 @@ package purchase
 
 import (
 	"context"
-	"io"
+	"crypto/rand"
 	"log/slog"
 	"sync"
 	"time"
@@ -27,8 +27,6 @@ type Config struct {
 	MaxPurchasePrice *Price
 	// Instruments may be nil.
 	Instruments *Instruments
-	// Entropy is the source of randomness for purchase ids. The default is crypto/rand's.
-	Entropy io.Reader
 }
 
 // Engine buys each key at most once, whatever happens.
@@ -70,7 +68,7 @@ func NewEngine(config Config) *Engine {
 		timeout: config.Vendor.Timeout(), window: config.SendWindow,
 		lease:       config.SendWindow + permitLife + config.Vendor.Timeout() + leaseSlack,
 		maxPrice:    config.MaxPurchasePrice,
-		instruments: config.Instruments, entropy: increasing(config.random()),
+		instruments: config.Instruments, entropy: increasing(rand.Reader),
 		watchers: watchers{waiting: map[string]*settlement{}},
 		places:   fairshare.New(maxOwners),
 		life:     life, end: end, waits: waits, endWaits: endWaits,
