@@ -32,6 +32,7 @@ var untoldMethods = map[string]string{
 	"SearchCustomers": "only the reconciler reads it, to settle purchases",
 	"Customers":       "the contract lists no customers",
 	"InventoryItem":   "the contract lists the inventory as a whole",
+	"InventoryWithin": "it is Inventory with a cache",
 	"Countries":       "the contract has no countries yet",
 	"Version":         "no documentation says what it contains",
 	"Account":         "it is about the client itself",
