@@ -97,10 +97,10 @@ func (e *Engine) Buy(ctx context.Context, request Request) (Bought, error) {
 func (e *Engine) buy(ctx context.Context, request Request) (Bought, error) {
 	ctx, cancel := answerContext(ctx, e.AnswerWithin())
 	defer cancel()
-	kept, err := e.lookup(ctx, request.Key)
+	recorded, err := e.lookup(ctx, request.Key)
 	switch {
 	case err == nil:
-		return e.attach(ctx, kept, request)
+		return e.attach(ctx, recorded, request)
 	case !errors.Is(err, ErrNotFound):
 		return Bought{}, &JournalError{Err: err}
 	}
@@ -196,7 +196,7 @@ func (e *Engine) start(ctx context.Context, id string, request Request) (claimed
 		if err == nil && ours && isOver(ctx) {
 			// The caller may have asked again at another replica. That replica could not see the claim yet, and
 			// may have said that nothing was started.
-			e.disown(p.ID, "the caller was gone before the claim was durable; nothing was sent")
+			e.abandon(p.ID, "the caller was gone before the claim was durable; nothing was sent")
 			err = &UnsettledError{}
 		}
 		done <- result{claimed{p, ours}, err}
@@ -238,53 +238,53 @@ func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 	case !unknown:
 		return Purchase{}, false, &JournalError{LookedUp: true, Err: err}
 	}
-	e.disown(claim.ID, "the claim was not known to be durable; nothing was sent")
+	e.abandon(claim.ID, "the claim was not known to be durable; nothing was sent")
 	return Purchase{}, false, &JournalError{Err: err}
 }
 
-// disown ends a claim that must not be sent. The claim may have been written although its caller was told
+// abandon ends a claim that must not be sent. The claim may have been written although its caller was told
 // otherwise, or its caller is gone. Nothing was sent for it.
 //
-// disown retries until the journal can be reached. Until then it holds the place of an owner, so that callers
+// abandon retries until the journal can be reached. Until then it holds the place of an owner, so that callers
 // cannot pile up work for a journal that takes no writes. It makes one write only. With two, the process could
 // die between them, and the next process would take the purchase over and send it.
-func (e *Engine) disown(id, why string) {
+func (e *Engine) abandon(id, why string) {
 	e.places.Hold("")
 	e.loops.Go(func() {
 		defer e.places.Release("")
-		e.record(e.life, id, Change{Event: Disowned, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: Evidence{Note: why}})
+		e.record(e.life, id, Transition{Event: Abandoned, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: Evidence{Note: why}})
 	})
 }
 
 // attach answers for a purchase that exists. It compares the orders, and then replays the outcome or waits for
 // it.
-func (e *Engine) attach(ctx context.Context, kept Purchase, request Request) (Bought, error) {
-	secrets, err := e.secrets(context.WithoutCancel(ctx), kept.ID)
+func (e *Engine) attach(ctx context.Context, recorded Purchase, request Request) (Bought, error) {
+	secrets, err := e.secrets(context.WithoutCancel(ctx), recorded.ID)
 	if err != nil {
 		return Bought{}, &JournalError{Err: err}
 	}
-	if fields := Differences(kept.Order, request.Order, secrets.Personal, request.Personal, secrets.Purged); len(fields) > 0 {
-		return Bought{}, &MismatchError{Purchase: kept, Fields: fields}
+	if fields := Differences(recorded.Order, request.Order, secrets.Personal, request.Personal, secrets.Purged); len(fields) > 0 {
+		return Bought{}, &MismatchError{Purchase: recorded, Fields: fields}
 	}
-	if kept.State.Settled() {
-		return e.tell(kept, secrets.Sale, true)
+	if recorded.State.Settled() {
+		return e.reply(recorded, secrets.Sale, true)
 	}
 	e.reconciler.nudge()
-	settlement := e.watchers.join(kept.ID)
-	defer e.watchers.leave(kept.ID, settlement)
-	return e.await(ctx, settlement, kept.ID, firstPoll, true)
+	settlement := e.watchers.join(recorded.ID)
+	defer e.watchers.leave(recorded.ID, settlement)
+	return e.await(ctx, settlement, recorded.ID, firstPoll, true)
 }
 
 // await waits until the purchase is settled, or until the answer must leave.
 func (e *Engine) await(ctx context.Context, s *settlement, id string, pause time.Duration, replayed bool) (Bought, error) {
-	wait, cancel := endingWith(ctx, e.waits)
+	ctx, cancel := endingWith(ctx, e.waits)
 	defer cancel()
-	p, sale, settled := s.await(wait, id, pause, e.get)
+	p, sale, settled := s.await(ctx, id, pause, e.get)
 	switch {
 	case !settled:
 		return Bought{}, &UnsettledError{ID: id}
 	case p.State == Failed:
-		return e.tell(p, nil, replayed)
+		return e.reply(p, nil, replayed)
 	case sale != nil:
 		return Bought{Purchase: p, Sale: sale, Replayed: replayed}, nil
 	}
@@ -292,11 +292,11 @@ func (e *Engine) await(ctx context.Context, s *settlement, id string, pause time
 	if err != nil {
 		return Bought{}, &UnsettledError{ID: id}
 	}
-	return e.tell(p, secrets.Sale, replayed)
+	return e.reply(p, secrets.Sale, replayed)
 }
 
-// tell turns a settled purchase into an answer. text is the stored sale.
-func (e *Engine) tell(p Purchase, text []byte, replayed bool) (Bought, error) {
+// reply turns a settled purchase into an answer. text is the stored sale.
+func (e *Engine) reply(p Purchase, text []byte, replayed bool) (Bought, error) {
 	if p.State == Failed {
 		return Bought{}, &FailedError{Purchase: p, Replayed: replayed}
 	}

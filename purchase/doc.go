@@ -10,7 +10,7 @@
 //
 // Where things are:
 //
-//	purchase.go, state.go, change.go    what a purchase is, and what an event does to it
+//	purchase.go, state.go, transition.go    what a purchase is, and what an event does to it
 //	journal.go, history.go              what a journal stores
 //	lifecycle.go                        how the engine starts and ends
 //	buy.go, guard.go, id.go             a call: look up, guard, claim, answer
@@ -20,6 +20,6 @@
 //	reconciliation.go                   why a purchase is not settled yet
 //	query.go, resolve.go                reading purchases, and an operator's decision
 //
-// state.go and change.go are pure: they have no clock and no I/O. The journals in the sub-packages store what
+// state.go and transition.go are pure: they have no clock and no I/O. The journals in the sub-packages store what
 // they decide.
 package purchase

@@ -12,51 +12,51 @@ import (
 // maxMessage is the longest text of the vendor that is stored, in bytes.
 const maxMessage = 300
 
-// answered returns the change that the answer to one send makes to p.
-func answered(p Purchase, limits []Price, sale *gigastore.Sale, err error) (Change, error) {
-	change := Change{Attempt: p.Attempt, By: ByGateway}
+// answered returns the transition that the answer to one send makes to p.
+func answered(p Purchase, limits []Price, sale *gigastore.Sale, err error) (Transition, error) {
+	transition := Transition{Attempt: p.Attempt, By: ByGateway}
 	if err == nil {
-		return applied(change, limits, sale)
+		return applied(transition, limits, sale)
 	}
-	change.Event = AnsweredUnknown
+	transition.Event = AnsweredUnknown
 	vendor, ok := errors.AsType[*gigastore.Error](err)
 	if !ok {
 		// The client has one error type. Any other error is a fault of the gateway, and bytes may have left
 		// before it.
-		change.Evidence.Note = fmt.Sprintf("error of type %T", err)
-		return change, nil
+		transition.Evidence.Note = fmt.Sprintf("error of type %T", err)
+		return transition, nil
 	}
-	change.Evidence = Evidence{
+	transition.Evidence = Evidence{
 		BytesWritten: vendor.BytesWritten, HTTPStatus: vendor.Status, Message: scrub(vendor.Message), Note: vendor.Error(),
 	}
-	change.SuccessSeen = vendor.SuccessSeen
+	transition.SuccessSeen = vendor.SuccessSeen
 	switch vendor.Effect {
 	case gigastore.EffectNone:
-		change.Event = AnsweredNoEffect
+		transition.Event = AnsweredNoEffect
 	case gigastore.EffectRefused:
-		change.Event, change.Reason = AnsweredRefused, Reason(vendor.Reason)
+		transition.Event, transition.Reason = AnsweredRefused, Reason(vendor.Reason)
 	case gigastore.EffectUnknown:
 	}
-	return change, nil
+	return transition, nil
 }
 
-// applied completes the change for a sale.
-func applied(change Change, limits []Price, sale *gigastore.Sale) (Change, error) {
+// applied completes the transition for a sale.
+func applied(transition Transition, limits []Price, sale *gigastore.Sale) (Transition, error) {
 	text, err := sale.Kept()
 	if err != nil {
-		return Change{}, fmt.Errorf("store the vendor's answer: %w", err)
+		return Transition{}, fmt.Errorf("store the vendor's answer: %w", err)
 	}
-	change.Event = AnsweredApplied
-	change.ItemUID, change.CustomerUID, change.Sale = sale.ActivatedItem.UID, sale.Customer.UID, text
-	change.sold = sale
-	change.SuccessSeen = true
-	change.Evidence = Evidence{
+	transition.Event = AnsweredApplied
+	transition.ItemUID, transition.CustomerUID, transition.Sale = sale.ActivatedItem.UID, sale.Customer.UID, text
+	transition.sold = sale
+	transition.SuccessSeen = true
+	transition.Evidence = Evidence{
 		BytesWritten: sale.Evidence.BytesWritten, HTTPStatus: sale.Evidence.HTTPStatus, ItemUID: sale.ActivatedItem.UID,
 	}
 	if note := priceAnomaly(limits, sale.ActivatedItem); note != "" {
-		change.Anomaly, change.Evidence.Note = true, note
+		transition.Anomaly, transition.Evidence.Note = true, note
 	}
-	return change, nil
+	return transition, nil
 }
 
 // priceAnomaly compares what the reseller paid with the limits of the caller and the operator. It returns an

@@ -54,22 +54,22 @@ func TestAnswered(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			change, err := answered(Purchase{Attempt: 2, Order: order}, []Price{*order.MaxPurchasePrice}, c.sale, c.err)
+			transition, err := answered(Purchase{Attempt: 2, Order: order}, []Price{*order.MaxPurchasePrice}, c.sale, c.err)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if change.Event != c.event || change.Attempt != 2 || change.Reason != c.reason || change.SuccessSeen != c.seen || change.Anomaly != c.anomaly {
-				t.Errorf("got %+v", change)
+			if transition.Event != c.event || transition.Attempt != 2 || transition.Reason != c.reason || transition.SuccessSeen != c.seen || transition.Anomaly != c.anomaly {
+				t.Errorf("got %+v", transition)
 			}
-			if c.sale != nil && (change.ItemUID != "item" || change.CustomerUID != "customer" || change.Sale == nil ||
-				change.Evidence.ItemUID != "item" || change.Evidence.BytesWritten != 321 || change.Evidence.HTTPStatus != 200) {
-				t.Errorf("a sale's change: %+v", change)
+			if c.sale != nil && (transition.ItemUID != "item" || transition.CustomerUID != "customer" || transition.Sale == nil ||
+				transition.Evidence.ItemUID != "item" || transition.Evidence.BytesWritten != 321 || transition.Evidence.HTTPStatus != 200) {
+				t.Errorf("a sale's change: %+v", transition)
 			}
-			if c.sale == nil && (change.Sale != nil || change.ItemUID != "") {
-				t.Errorf("no sale, yet %+v", change)
+			if c.sale == nil && (transition.Sale != nil || transition.ItemUID != "") {
+				t.Errorf("no sale, yet %+v", transition)
 			}
-			if strings.Contains(change.Evidence.Message+change.Evidence.Note, "example.com") {
-				t.Errorf("the evidence holds an e-mail: %+v", change.Evidence)
+			if strings.Contains(transition.Evidence.Message+transition.Evidence.Note, "example.com") {
+				t.Errorf("the evidence holds an e-mail: %+v", transition.Evidence)
 			}
 		})
 	}

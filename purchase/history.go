@@ -16,8 +16,8 @@ type Evidence struct {
 	Forced bool `json:"forced,omitempty"`
 }
 
-// Entry is one line of a purchase's history.
-type Entry struct {
+// HistoryEntry is one line of a purchase's history.
+type HistoryEntry struct {
 	Sequence int
 	At       time.Time
 	Event    Event // empty for the claim; UnknownEvent if a later version wrote it
@@ -56,7 +56,7 @@ const UnknownEvent Event = "UNKNOWN"
 
 // SetWords sets the fields that journals store as words. Words that only a later version knows are left out or
 // become UnknownEvent. This is safe, because no decision depends on a history.
-func (e *Entry) SetWords(event, verdict, state string) {
+func (e *HistoryEntry) SetWords(event, verdict, state string) {
 	if event != Claimed {
 		var err error
 		if e.Event, err = ParseEvent(event); err != nil {

@@ -27,14 +27,14 @@ func TestEntryOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		event, verdict, state string
-		want                  purchase.Entry
+		want                  purchase.HistoryEntry
 	}{
-		{purchase.Claimed, "MOVES", "SENDING", purchase.Entry{Verdict: purchase.Moves, State: purchase.Sending}},
-		{"FOUND", "CONTRADICTS", "FAILED", purchase.Entry{Event: purchase.Found, Verdict: purchase.Contradicts, State: purchase.Failed}},
-		{"SHREDDED", "STAYS", "FAILED", purchase.Entry{Event: purchase.UnknownEvent, Verdict: purchase.Stays, State: purchase.Failed}},
-		{"LOST", "SHREDS", "SHREDDED", purchase.Entry{Event: purchase.Lost}},
+		{purchase.Claimed, "MOVES", "SENDING", purchase.HistoryEntry{Verdict: purchase.Moves, State: purchase.Sending}},
+		{"FOUND", "CONTRADICTS", "FAILED", purchase.HistoryEntry{Event: purchase.Found, Verdict: purchase.Contradicts, State: purchase.Failed}},
+		{"SHREDDED", "STAYS", "FAILED", purchase.HistoryEntry{Event: purchase.UnknownEvent, Verdict: purchase.Stays, State: purchase.Failed}},
+		{"LOST", "SHREDS", "SHREDDED", purchase.HistoryEntry{Event: purchase.Lost}},
 	} {
-		var got purchase.Entry
+		var got purchase.HistoryEntry
 		if got.SetWords(c.event, c.verdict, c.state); got != c.want {
 			t.Errorf("%s %s %s: %+v", c.event, c.verdict, c.state, got)
 		}

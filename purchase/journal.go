@@ -16,11 +16,11 @@ import (
 // Rules for every journal:
 //
 //   - What a method reports as done is on disk. It survives the process and the machine.
-//   - A method that changes a purchase follows [Purchase.After]. It stores an [Entry] of the change in the
+//   - A method that changes a purchase follows [Purchase.After]. It stores a [HistoryEntry] of the transition in the
 //     same transaction.
 //   - Times are those of the journal's own clock, in UTC, with microseconds. The clock may be set back. The
 //     journal refuses nothing because of that.
-//   - The change that moves a purchase to Succeeded stores the sale. No later change replaces it.
+//   - The transition that moves a purchase to Succeeded stores the sale. No later transition replaces it.
 type Journal interface {
 	// Lookup returns the purchase with the given key.
 	Lookup(ctx context.Context, key Key) (Purchase, error)
@@ -41,10 +41,10 @@ type Journal interface {
 	// Record applies one event as [Purchase.After] decides. It returns the purchase after the event and what
 	// the event meant. It returns ErrIllegal if the verdict is Illegal.
 	//
-	// Two changes are the same if they have the same event, attempt and item uid. The item uid is
-	// Change.ItemUID, or else the one in the evidence. Recording a change again has no effect, unless it moves
+	// Two transitions are the same if they have the same event, attempt and item uid. The item uid is
+	// Transition.ItemUID, or else the one in the evidence. Recording a transition again has no effect, unless it moves
 	// the purchase or is the first to report a seen success. Its verdict is still that of Purchase.After.
-	Record(ctx context.Context, id string, change Change) (Purchase, Verdict, error)
+	Record(ctx context.Context, id string, transition Transition) (Purchase, Verdict, error)
 	// TakeLapsed takes over up to limit purchases whose leases expired, the earliest first. With the event
 	// Lost it moves a purchase in Sending to Uncertain. It renews the lease of a purchase in Accepted, and sets
 	// its UpdatedAt. It handles orders of a later version as Watched does.
@@ -55,7 +55,7 @@ type Journal interface {
 	// History returns the whole history of a purchase, oldest entry first. A history is short: the send window
 	// limits the attempts, an attempt moves a purchase only a few times, and an event that moves nothing is
 	// stored once for each attempt.
-	History(ctx context.Context, id string) ([]Entry, error)
+	History(ctx context.Context, id string) ([]HistoryEntry, error)
 	// Secrets returns what List and History never return.
 	Secrets(ctx context.Context, id string) (Secrets, error)
 	// List returns one page of purchases, newest claim first. A filter by customer finds the purchases sold to
@@ -136,8 +136,8 @@ type Claim struct {
 	Lease time.Duration
 }
 
-// Change is one event and its details.
-type Change struct {
+// Transition is one event and its details.
+type Transition struct {
 	Event Event
 	// Attempt is the send that the event is about. Permitted names the attempt that had no effect, and starts
 	// the next one. Found, PresumedAbsent, BeyondEvidence and the operator's events name the newest attempt.

@@ -30,7 +30,7 @@ func TestLifePageIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	parts := map[string]string{
-		"diagram": diagram(), "transitions": transitions(), "events": events(), "reasons": reasons(),
+		"diagram": diagram(), "transitions": transitionTable(), "events": events(), "reasons": reasons(),
 	}
 	want := generated.ReplaceAllFunc(page, func(part []byte) []byte {
 		match := generated.FindSubmatch(part)
@@ -82,8 +82,8 @@ func diagram() string {
 	return text.String()
 }
 
-// transitions is the whole table, one row per event. What is illegal is left empty.
-func transitions() string {
+// transitionTable is the whole table, one row per event. What is illegal is left empty.
+func transitionTable() string {
 	var text, rule strings.Builder
 	text.WriteString("| event |")
 	rule.WriteString("|---|")
@@ -131,14 +131,14 @@ func reasons() string {
 	return text.String()
 }
 
-// TestLifePageIsWhatAfterDoes: for a change that is complete and speaks of the newest send, After does
+// TestLifePageIsWhatAfterDoes: for a transition that is complete and speaks of the newest send, After does
 // what the page's table says. What it refines beyond that the page's prose tells.
 func TestLifePageIsWhatAfterDoes(t *testing.T) {
 	t.Parallel()
 	for _, from := range purchase.States() {
 		for _, event := range purchase.Events() {
 			p := purchase.Purchase{State: from, Attempt: 1}
-			change := purchase.Change{Event: event, Attempt: 1, Reason: "REASON", ItemUID: "item"}
+			transition := purchase.Transition{Event: event, Attempt: 1, Reason: "REASON", ItemUID: "item"}
 			switch from {
 			case purchase.Succeeded:
 				p.ItemUID = "item"
@@ -147,7 +147,7 @@ func TestLifePageIsWhatAfterDoes(t *testing.T) {
 			default:
 			}
 			to, verdict := purchase.Next(from, event)
-			after, told := p.After(change, time.Unix(0, 0))
+			after, told := p.After(transition, time.Unix(0, 0))
 			if after.State != to || told != verdict {
 				t.Errorf("%s in %s: the table says %s (%s), After %s (%s)", event, from, to, verdict, after.State, told)
 			}

@@ -58,13 +58,13 @@ func (i *Instruments) startAtZero(ctx context.Context) {
 }
 
 // event counts an event, and an anomaly if it is one.
-func (i *Instruments) event(ctx context.Context, p Purchase, change Change, verdict Verdict) {
+func (i *Instruments) event(ctx context.Context, p Purchase, transition Transition, verdict Verdict) {
 	if i == nil {
 		return
 	}
-	i.countEvent(ctx, 1, change.Event, p.State, p.Reason, p.Order.Kind)
-	if verdict == Contradicts || change.Anomaly {
-		i.countAnomaly(ctx, 1, change.Event)
+	i.countEvent(ctx, 1, transition.Event, p.State, p.Reason, p.Order.Kind)
+	if verdict == Contradicts || transition.Anomaly {
+		i.countAnomaly(ctx, 1, transition.Event)
 	}
 }
 
@@ -93,6 +93,6 @@ func (i *Instruments) open(ctx context.Context, open []Purchase) {
 
 // annotate adds the outcome of a send to the caller's span. Once the caller is answered, its span has ended and
 // takes no more attributes. The span of the vendor call has the status in any case.
-func annotate(ctx context.Context, change Change) {
-	trace.SpanFromContext(ctx).SetAttributes(gigastore.AttrStatusCode.Int(change.Evidence.HTTPStatus))
+func annotate(ctx context.Context, transition Transition) {
+	trace.SpanFromContext(ctx).SetAttributes(gigastore.AttrStatusCode.Int(transition.Evidence.HTTPStatus))
 }

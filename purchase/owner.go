@@ -84,7 +84,7 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 		// Stop early if waiting will not help: after two 401s, refused credentials, a rejected certificate, or
 		// a price that is too high.
 		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || unauthorized > 1 || lasting || refused.lasts() || !sleep(ctx, pause) {
-			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway, Evidence: refused.evidence()})
+			e.record(e.life, p.ID, Transition{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway, Evidence: refused.evidence()})
 			return
 		}
 		if refused != nil {
@@ -92,7 +92,7 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 		}
 		began = time.Now()
 		var ok bool
-		if p, ok = e.record(ctx, p.ID, Change{Event: Permitted, Attempt: p.Attempt, By: ByGateway, PermitLife: permitLife, Lease: e.lease}); !ok {
+		if p, ok = e.record(ctx, p.ID, Transition{Event: Permitted, Attempt: p.Attempt, By: ByGateway, PermitLife: permitLife, Lease: e.lease}); !ok {
 			return
 		}
 	}
@@ -171,7 +171,7 @@ func (e *Engine) takeLapsed() bool {
 func (e *Engine) takeUp(p Purchase) {
 	if p.State == Uncertain {
 		e.logger.WarnContext(e.life, "the owner of a send is gone: its outcome is uncertain", "purchase_id", p.ID)
-		e.recorded(e.life, p, Change{Event: Lost, Attempt: p.Attempt}, Moves)
+		e.announce(e.life, p, Transition{Event: Lost, Attempt: p.Attempt}, Moves)
 		return
 	}
 	if e.addOwner("") != nil {
@@ -184,7 +184,7 @@ func (e *Engine) takeUp(p Purchase) {
 		// times.
 		gone := p.LeaseUntil.Add(-e.lease).Sub(p.ClaimedAt)
 		if gone >= e.window {
-			e.record(e.life, p.ID, Change{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway})
+			e.record(e.life, p.ID, Transition{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway})
 			return
 		}
 		secrets, err := e.secrets(e.life, p.ID)

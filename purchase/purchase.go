@@ -151,37 +151,37 @@ func DecodeOrder(text []byte) (Order, error) {
 
 // Differences returns the fields in which two orders differ, under the contract's names. It does not compare
 // the user's IP address, because phones roam. It does not compare an e-mail address that was purged.
-func Differences(kept, asked Order, keptPersonal, askedPersonal Personal, purged bool) []string {
+func Differences(recorded, asked Order, recordedPersonal, askedPersonal Personal, purged bool) []string {
 	var fields []string
 	differ := func(field string, different bool) {
 		if different {
 			fields = append(fields, field)
 		}
 	}
-	differ("inventory_item_id", kept.InventoryItemID != asked.InventoryItemID)
-	differ("metatag", kept.Metatag != asked.Metatag)
-	differ("customer_uid", kept.CustomerUID != asked.CustomerUID)
-	differ("customer_email", !purged && keptPersonal.CustomerEmail != askedPersonal.CustomerEmail)
-	differ("expected_price", !samePrice(kept.ExpectedPrice, asked.ExpectedPrice))
-	differ("max_purchase_price", !samePrice(kept.MaxPurchasePrice, asked.MaxPurchasePrice))
-	differ("activation_mode", kept.ActivationMode != asked.ActivationMode)
-	if kept.Kind != asked.Kind {
-		return append(fields, kindDifference(kept.Kind, asked.Kind))
+	differ("inventory_item_id", recorded.InventoryItemID != asked.InventoryItemID)
+	differ("metatag", recorded.Metatag != asked.Metatag)
+	differ("customer_uid", recorded.CustomerUID != asked.CustomerUID)
+	differ("customer_email", !purged && recordedPersonal.CustomerEmail != askedPersonal.CustomerEmail)
+	differ("expected_price", !samePrice(recorded.ExpectedPrice, asked.ExpectedPrice))
+	differ("max_purchase_price", !samePrice(recorded.MaxPurchasePrice, asked.MaxPurchasePrice))
+	differ("activation_mode", recorded.ActivationMode != asked.ActivationMode)
+	if recorded.Kind != asked.Kind {
+		return append(fields, kindDifference(recorded.Kind, asked.Kind))
 	}
 	inProfile := ""
-	if kept.Kind == TopUpWithProfile {
+	if recorded.Kind == TopUpWithProfile {
 		inProfile = "new_profile."
 	}
-	differ(inProfile+"user_country", kept.UserCountry != asked.UserCountry)
-	differ(inProfile+"dedicated", !sameBool(kept.Dedicated, asked.Dedicated))
-	differ(inProfile+"customer_profile_domain_id", kept.CustomerProfileDomainID != asked.CustomerProfileDomainID)
+	differ(inProfile+"user_country", recorded.UserCountry != asked.UserCountry)
+	differ(inProfile+"dedicated", !sameBool(recorded.Dedicated, asked.Dedicated))
+	differ(inProfile+"customer_profile_domain_id", recorded.CustomerProfileDomainID != asked.CustomerProfileDomainID)
 	return fields
 }
 
 // kindDifference returns the field that tells two kinds apart. Two methods of the contract may differ in no
 // field, so "method" stands for the method itself.
-func kindDifference(kept, asked Kind) string {
-	if kept == Register || asked == Register {
+func kindDifference(recorded, asked Kind) string {
+	if recorded == Register || asked == Register {
 		return "method"
 	}
 	return "new_profile"

@@ -14,12 +14,12 @@ const (
 )
 
 // Get returns a purchase and its history. If the purchase is open, the reconciler looks at it soon.
-func (e *Engine) Get(ctx context.Context, id string) (Purchase, []Entry, error) {
+func (e *Engine) Get(ctx context.Context, id string) (Purchase, []HistoryEntry, error) {
 	p, err := e.get(ctx, id)
 	if err != nil {
 		return Purchase{}, nil, err
 	}
-	history, err := bounded(ctx, journalBudget, func(ctx context.Context) ([]Entry, error) { return e.journal.History(ctx, id) })
+	history, err := bounded(ctx, journalBudget, func(ctx context.Context) ([]HistoryEntry, error) { return e.journal.History(ctx, id) })
 	if err != nil {
 		return Purchase{}, nil, err
 	}
@@ -43,9 +43,9 @@ func (e *Engine) Wait(ctx context.Context, id string) (Purchase, error) {
 		return p, err
 	}
 	e.reconciler.nudge()
-	wait, cancel := endingWith(ctx, e.waits)
+	ctx, cancel := endingWith(ctx, e.waits)
 	defer cancel()
-	if settled, _, ok := settlement.await(wait, id, firstPoll, e.get); ok {
+	if settled, _, ok := settlement.await(ctx, id, firstPoll, e.get); ok {
 		return settled, nil
 	}
 	return e.get(context.WithoutCancel(ctx), id)

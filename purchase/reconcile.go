@@ -137,14 +137,14 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	}
 	open, foreign := r.unsettled(watched)
 	r.engine.instruments.open(ctx, open)
-	r.keepOpen(slices.Concat(open, foreign))
+	r.trackOpen(slices.Concat(open, foreign))
 	if near := r.aroundDue(open); len(near) > 0 {
 		open = r.settleFound(ctx, open, r.readAround(ctx, near))
 	}
 	if !r.scanDue(watched, slices.Concat(open, foreign), asked) {
 		return len(open) + len(foreign)
 	}
-	r.beganScan()
+	r.startScan()
 	scan := r.readList(ctx, watched, open)
 	r.alarmAbsent(ctx, watched, scan)
 	foreign = r.settleForeign(ctx, foreign, scan)
@@ -154,13 +154,13 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 			break
 		}
 		r.evaluateAbsence(ctx, p, scan)
-		r.tellAbsent(p, scan)
+		r.explainAbsent(p, scan)
 	}
 	return len(open) + len(foreign)
 }
 
-// beganScan notes that a scan starts now.
-func (r *reconciler) beganScan() {
+// startScan sets the time of the newest scan.
+func (r *reconciler) startScan() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lastScan = time.Now()
@@ -231,8 +231,8 @@ func (r *reconciler) unsettled(watched []Purchase) (open, foreign []Purchase) {
 	return open, foreign
 }
 
-// keepOpen drops the counts of attempts that are no longer open, and starts new ones.
-func (r *reconciler) keepOpen(open []Purchase) {
+// trackOpen drops the counts of attempts that are no longer open, and starts new ones.
+func (r *reconciler) trackOpen(open []Purchase) {
 	still := map[string]absence{}
 	for _, p := range open {
 		a, ok := r.absences[p.ID]
@@ -274,9 +274,9 @@ func (r *reconciler) seen(p Purchase) (quietEnd time.Time, a absence) {
 	return later(r.lastByte(p), a.since).Add(r.config.Quiet), a
 }
 
-// keep stores what is known about an attempt. Only the reconciler writes it, so the reconciler reads it without
+// setAbsence sets what is known about an attempt. Only the reconciler writes it, so the reconciler reads it without
 // the lock.
-func (r *reconciler) keep(id string, a absence) {
+func (r *reconciler) setAbsence(id string, a absence) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.absences[id] = a

@@ -72,16 +72,16 @@ func missingTime(quietEnd time.Time) string {
 	return "time: the vendor may not show a sale of that time before " + quietEnd.UTC().Format(time.RFC3339)
 }
 
-// tell stores what a read meant for a purchase that it did not settle.
-func (r *reconciler) tell(p Purchase, l look) {
+// explain sets what a read meant for a purchase that it did not settle.
+func (r *reconciler) explain(p Purchase, l look) {
 	a := r.absences[p.ID]
 	a.look = l
-	r.keep(p.ID, a)
+	r.setAbsence(p.ID, a)
 }
 
-// tellFound is for a package that was found but is not bound yet.
-func (r *reconciler) tellFound(p Purchase, missing string) {
-	r.tell(p, look{at: time.Now(), result: "the vendor's records show a package with its mark", missing: missing})
+// explainFound is for a package that was found but is not bound yet.
+func (r *reconciler) explainFound(p Purchase, missing string) {
+	r.explain(p, look{at: time.Now(), result: "the vendor's records show a package with its mark", missing: missing})
 }
 
 // lackedBy returns the look for any purchase that a read lacked.
@@ -94,8 +94,8 @@ func (r *reconciler) lackedBy(scan *scan) look {
 	return l
 }
 
-// tellAbsent is for a read that lacked p. Its cases are those of evaluateAbsence.
-func (r *reconciler) tellAbsent(p Purchase, scan *scan) {
+// explainAbsent is for a read that lacked p. Its cases are those of evaluateAbsence.
+func (r *reconciler) explainAbsent(p Purchase, scan *scan) {
 	l := r.lackedBy(scan)
 	a, quietEnd := r.absences[p.ID], r.quietEnd(p)
 	older, younger := scan.witnessed(p)
@@ -120,7 +120,7 @@ func (r *reconciler) tellAbsent(p Purchase, scan *scan) {
 	default:
 		l.missing = fmt.Sprintf("%d more complete reads of the vendor's list that lack it", max(1, absentReads-a.reads))
 	}
-	r.tell(p, l)
+	r.explain(p, l)
 }
 
 // failure says why a read failed, without any of the vendor's data.

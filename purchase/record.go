@@ -11,82 +11,82 @@ import (
 // recordAnswer records the outcome of one send. If the item of a sale is already bound, the reconciler gets the
 // purchase.
 func (e *Engine) recordAnswer(ctx context.Context, p Purchase, sale *gigastore.Sale, sendErr error) (Purchase, bool) {
-	change, err := answered(p, e.priceLimits(p.Order), sale, sendErr)
+	transition, err := answered(p, e.priceLimits(p.Order), sale, sendErr)
 	if err != nil {
-		change = Change{Event: AnsweredUnknown, Attempt: p.Attempt, By: ByGateway, SuccessSeen: true, Evidence: Evidence{Note: "the answer could not be stored"}}
+		transition = Transition{Event: AnsweredUnknown, Attempt: p.Attempt, By: ByGateway, SuccessSeen: true, Evidence: Evidence{Note: "the answer could not be stored"}}
 	}
-	change.Lease, change.Aliases = e.lease, e.aliases(p)
-	annotate(ctx, change)
-	return e.record(ctx, p.ID, change)
+	transition.Lease, transition.Aliases = e.lease, e.aliases(p)
+	annotate(ctx, transition)
+	return e.record(ctx, p.ID, transition)
 }
 
-// record records one change. It retries until the change is recorded or refused, or ctx ends. After the end it
-// still makes one try, because an answer is worth it. It reports whether the change stands.
-func (e *Engine) record(ctx context.Context, id string, change Change) (Purchase, bool) {
+// record records one transition. It retries until the transition is recorded or refused, or ctx ends. After the end it
+// still makes one try, because an answer is worth it. It reports whether the transition stands.
+func (e *Engine) record(ctx context.Context, id string, transition Transition) (Purchase, bool) {
 	unknown := false
 	p, err := retry(ctx, func() (Purchase, error) {
-		p, err := e.recordOnce(ctx, id, change)
-		if errors.Is(err, ErrItemTaken) && change.Event == AnsweredApplied {
-			change = Change{
-				Event: AnsweredUnknown, Attempt: change.Attempt, By: change.By, SuccessSeen: true, Anomaly: true,
-				Evidence: Evidence{HTTPStatus: change.Evidence.HTTPStatus, ItemUID: change.ItemUID, Note: "the item is bound to another purchase"},
+		p, err := e.recordOnce(ctx, id, transition)
+		if errors.Is(err, ErrItemTaken) && transition.Event == AnsweredApplied {
+			transition = Transition{
+				Event: AnsweredUnknown, Attempt: transition.Attempt, By: transition.By, SuccessSeen: true, Anomaly: true,
+				Evidence: Evidence{HTTPStatus: transition.Evidence.HTTPStatus, ItemUID: transition.ItemUID, Note: "the item is bound to another purchase"},
 			}
-			p, err = e.recordOnce(ctx, id, change)
+			p, err = e.recordOnce(ctx, id, transition)
 		}
 		if unknown && errors.Is(err, ErrIllegal) {
-			p, err = e.recordedBefore(ctx, id, change, err)
+			p, err = e.recordedBefore(ctx, id, transition, err)
 		}
 		if unknown = err != nil; unknown && !isRefused(err) {
-			e.logger.ErrorContext(ctx, "purchase event not recorded yet", "purchase_id", id, "event", string(change.Event), "error", err.Error())
+			e.logger.ErrorContext(ctx, "purchase event not recorded yet", "purchase_id", id, "event", string(transition.Event), "error", err.Error())
 		}
 		return p, err
 	}, isRefused)
 	if isRefused(err) {
-		e.logger.WarnContext(ctx, "purchase event not taken", "purchase_id", id, "event", string(change.Event), "error", err.Error())
+		e.logger.WarnContext(ctx, "purchase event not taken", "purchase_id", id, "event", string(transition.Event), "error", err.Error())
 	}
 	return p, err == nil
 }
 
-// isRefused reports whether the journal refused a change. Another try would be refused, too.
+// isRefused reports whether the journal refused a transition. Another try would be refused, too.
 func isRefused(err error) bool {
 	return errors.Is(err, ErrIllegal) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrItemTaken)
 }
 
-// recordOnce makes one try to record a change, and tells everybody who must know about it. The try does not end
+// recordOnce makes one try to record a transition, and tells everybody who must know about it. The try does not end
 // with its caller.
-func (e *Engine) recordOnce(ctx context.Context, id string, change Change) (Purchase, error) {
-	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
+func (e *Engine) recordOnce(ctx context.Context, id string, transition Transition) (Purchase, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
 	defer cancel()
-	p, verdict, err := e.journal.Record(try, id, change)
+	p, verdict, err := e.journal.Record(ctx, id, transition)
 	if err != nil {
 		return Purchase{}, err
 	}
-	e.recorded(ctx, p, change, verdict)
+	e.announce(ctx, p, transition, verdict)
 	return p, nil
 }
 
-// recordedBefore checks whether an earlier try recorded a change that is illegal now. The answer of that try
-// was lost, so nobody has been told about the change.
-func (e *Engine) recordedBefore(ctx context.Context, id string, change Change, illegal error) (Purchase, error) {
+// recordedBefore checks whether an earlier try recorded a transition that is illegal now. The answer of that try
+// was lost, so nobody has been told about the transition.
+func (e *Engine) recordedBefore(ctx context.Context, id string, transition Transition, illegal error) (Purchase, error) {
 	p, err := e.get(context.WithoutCancel(ctx), id)
-	if err != nil || p.Attempt != change.Attempt || p.Reason == "" || p.Reason != change.Reason {
+	if err != nil || p.Attempt != transition.Attempt || p.Reason == "" || p.Reason != transition.Reason {
 		return Purchase{}, illegal
 	}
-	e.recorded(ctx, p, change, Moves)
+	e.announce(ctx, p, transition, Moves)
 	return p, nil
 }
 
-// recorded tells everybody who must know about a recorded change. It is the one completion path: for answers,
+// announce tells everybody who must know about a recorded transition. It is the one completion path: for answers,
 // for what the reconciler found, and for an operator's decision.
-func (e *Engine) recorded(ctx context.Context, p Purchase, change Change, verdict Verdict) {
-	e.instruments.event(ctx, p, change, verdict)
-	if verdict == Contradicts || change.Anomaly {
-		note := change.Evidence.Note
-		if change.By != ByGateway && change.By != ByReconciler {
+func (e *Engine) announce(ctx context.Context, p Purchase, transition Transition, verdict Verdict) {
+	e.instruments.event(ctx, p, transition, verdict)
+	if verdict == Contradicts || transition.Anomaly {
+		note := transition.Evidence.Note
+		if transition.By != ByGateway && transition.By != ByReconciler {
 			note = "" // an operator wrote it, so it may name a person
 		}
 		e.logger.ErrorContext(ctx, "purchase anomaly: a human has to look at it",
-			"purchase_id", p.ID, "event", string(change.Event), "state", string(p.State), "note", note)
+			"purchase_id", p.ID, "event", string(transition.Event), "state", string(p.State), "note", note)
 	}
 	if verdict != Moves {
 		if p.State.Settled() { // an earlier try or another replica settled it
@@ -96,7 +96,7 @@ func (e *Engine) recorded(ctx context.Context, p Purchase, change Change, verdic
 	}
 	switch {
 	case p.State.Settled():
-		e.watchers.settled(p, change.sold)
+		e.watchers.settled(p, transition.sold)
 	case p.State == Uncertain:
 		e.reconciler.nudge()
 	case p.State == NeedsOperator:
@@ -106,10 +106,10 @@ func (e *Engine) recorded(ctx context.Context, p Purchase, change Change, verdic
 
 // recordFound records what was found. If it does not know whether a try was written, it tries again. Recording the
 // same event twice adds nothing to the history, but the alarm must be raised. If a try was not written, recordFound
-// leaves the change to the next pass, so that other purchases do not wait.
-func (r *reconciler) recordFound(ctx context.Context, p Purchase, change Change) error {
+// leaves the transition to the next pass, so that other purchases do not wait.
+func (r *reconciler) recordFound(ctx context.Context, p Purchase, transition Transition) error {
 	_, err := retry(ctx, func() (Purchase, error) {
-		return r.engine.recordOnce(ctx, p.ID, change)
+		return r.engine.recordOnce(ctx, p.ID, transition)
 	}, func(err error) bool { return errors.Is(err, ErrNotWritten) || isRefused(err) })
 	return err
 }

@@ -55,9 +55,9 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 	if p.State != Uncertain && p.State != NeedsOperator {
 		return p, ErrNotResolvable
 	}
-	change := Change{Event: ResolvedAbsent, Attempt: p.Attempt, Reason: ReasonOperator}
+	transition := Transition{Event: ResolvedAbsent, Attempt: p.Attempt, Reason: ReasonOperator}
 	if resolution.ItemUID != "" {
-		if change, err = e.resolveApplied(ctx, p, resolution.ItemUID); err != nil {
+		if transition, err = e.resolveApplied(ctx, p, resolution.ItemUID); err != nil {
 			return p, err
 		}
 	} else if !resolution.Force {
@@ -65,13 +65,13 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 			return p, err
 		}
 	}
-	change.Evidence.Forced = resolution.Force && resolution.ItemUID == ""
-	change.By = ByOperator(resolution.By)
-	change.Evidence.Note = resolution.Note
-	resolved, err := e.recordOnce(ctx, p.ID, change)
+	transition.Evidence.Forced = resolution.Force && resolution.ItemUID == ""
+	transition.By = ByOperator(resolution.By)
+	transition.Evidence.Note = resolution.Note
+	resolved, err := e.recordOnce(ctx, p.ID, transition)
 	switch {
 	case errors.Is(err, ErrIllegal):
-		return e.resolvedTooLate(ctx, p, change), ErrNotResolvable
+		return e.resolvedTooLate(ctx, p, transition), ErrNotResolvable
 	case err != nil:
 		return p, err
 	}
@@ -81,14 +81,14 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 // resolvedTooLate returns p as somebody else settled it in the meantime. If p was settled as absent,
 // resolvedTooLate records the package that the operator named, because it contradicts the absence. Nobody else
 // may ever see that package.
-func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, change Change) Purchase {
+func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, transition Transition) Purchase {
 	now, err := e.get(ctx, p.ID)
 	if err != nil {
 		return p
 	}
-	if now.State == Failed && change.ItemUID != "" {
-		change.Event = Found
-		if _, err := e.recordOnce(ctx, p.ID, change); err != nil {
+	if now.State == Failed && transition.ItemUID != "" {
+		transition.Event = Found
+		if _, err := e.recordOnce(ctx, p.ID, transition); err != nil {
 			e.logger.ErrorContext(ctx, "the package that an operator named could not be recorded", "purchase_id", p.ID, "error", err.Error())
 		}
 	}
@@ -98,25 +98,25 @@ func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, change Change)
 // resolveApplied checks the named package. Its metatag may have lost our mark, which is why an operator was
 // asked. It must not have another purchase's mark. If it has this purchase's mark, it is the package, whatever
 // the vendor sold and whichever client id bought it.
-func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Change, error) {
+func (e *Engine) resolveApplied(ctx context.Context, p Purchase, uid string) (Transition, error) {
 	foreign := !e.owns(p.Account)
 	record, err := e.vendor.ActivatedItem(ctx, uid)
 	if err != nil {
 		if vendor, ok := errors.AsType[*gigastore.Error](err); ok && foreign && vendor.Effect == gigastore.EffectRefused {
 			err = &OtherAccountError{Err: err, why: "cannot read that package"}
 		}
-		return Change{}, err
+		return Transition{}, err
 	}
 	bearer, _ := SplitMetatag(record.ActivatedItem.Metatag)
 	if bearer != "" && bearer != p.ID || bearer == "" && !plausible(p, *record) {
-		return Change{}, ErrForeignItem
+		return Transition{}, ErrForeignItem
 	}
 	if bearer == "" && foreign {
-		return Change{}, &OtherAccountError{Err: ErrForeignItem, why: "sees that package without the purchase's mark"}
+		return Transition{}, &OtherAccountError{Err: ErrForeignItem, why: "sees that package without the purchase's mark"}
 	}
-	change, err := e.found(p, *record)
-	change.Event = ResolvedApplied
-	return change, err
+	transition, err := e.found(p, *record)
+	transition.Event = ResolvedApplied
+	return transition, err
 }
 
 // AbsenceError says that the vendor's records do not prove yet that nothing was sold. Only Force settles the

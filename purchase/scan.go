@@ -50,7 +50,7 @@ func (s *scan) see(record gigastore.ActivatedItemRecord) {
 	id, _ := SplitMetatag(record.ActivatedItem.Metatag)
 	switch {
 	case id == "":
-		s.explain(record)
+		s.suspect(record)
 	case s.asked[id] && record.ActivatedItem.UID != "":
 		s.records[id] = append(s.records[id], record)
 	}
@@ -59,9 +59,9 @@ func (s *scan) see(record gigastore.ActivatedItemRecord) {
 // salesDateSlack is how much the vendor's clock may differ from ours.
 const salesDateSlack = time.Hour
 
-// explain notes the open purchases that may have bought a package without a mark. The vendor may have cut or
+// suspect collects the open purchases that may have bought a package without a mark. The vendor may have cut or
 // rewritten the metatag of just one sale.
-func (s *scan) explain(record gigastore.ActivatedItemRecord) {
+func (s *scan) suspect(record gigastore.ActivatedItemRecord) {
 	item := record.ActivatedItem
 	if item.SalesChannelTypeCode != "" && item.SalesChannelTypeCode != salesChannelAPI {
 		return // it was sold in the portal
@@ -104,7 +104,7 @@ func (r *reconciler) readAround(ctx context.Context, near []Purchase) *scan {
 		}
 		a := r.absences[p.ID]
 		a.around = time.Now()
-		r.keep(p.ID, a)
+		r.setAbsence(p.ID, a)
 		if p.Order.Kind != Register {
 			if !read[p.Order.CustomerUID] {
 				read[p.Order.CustomerUID] = true
@@ -238,8 +238,8 @@ func plausible(p Purchase, record gigastore.ActivatedItemRecord) bool {
 	return true
 }
 
-// found returns the change that a record makes to the purchase it belongs to.
-func (e *Engine) found(p Purchase, record gigastore.ActivatedItemRecord) (Change, error) {
+// found returns the transition that a record makes to the purchase it belongs to.
+func (e *Engine) found(p Purchase, record gigastore.ActivatedItemRecord) (Transition, error) {
 	sale := gigastore.Sale{Status: "success", ActivatedItem: record.ActivatedItem, Customer: record.Customer}
 	if sale.Customer.UID == "" {
 		sale.Customer.UID = p.Order.CustomerUID
@@ -253,15 +253,15 @@ func (e *Engine) found(p Purchase, record gigastore.ActivatedItemRecord) (Change
 	}
 	text, err := sale.Kept()
 	if err != nil {
-		return Change{}, err
+		return Transition{}, err
 	}
-	change := Change{
+	transition := Transition{
 		Event: Found, Attempt: p.Attempt, By: ByReconciler,
 		ItemUID: sale.ActivatedItem.UID, CustomerUID: sale.Customer.UID, Sale: text, Aliases: e.aliases(p),
 		Evidence: Evidence{ItemUID: sale.ActivatedItem.UID, Note: note},
 	}
 	if excess := priceAnomaly(e.priceLimits(p.Order), sale.ActivatedItem); excess != "" {
-		change.Anomaly, change.Evidence.Note = true, excess
+		transition.Anomaly, transition.Evidence.Note = true, excess
 	}
-	return change, nil
+	return transition, nil
 }

@@ -28,7 +28,7 @@ func (r *reconciler) settleFound(ctx context.Context, open []Purchase, seen *sca
 func (r *reconciler) settleForeign(ctx context.Context, foreign []Purchase, seen *scan) []Purchase {
 	rest := r.settleFound(ctx, foreign, seen)
 	for _, p := range rest {
-		r.tell(p, r.lackedBy(seen))
+		r.explain(p, r.lackedBy(seen))
 		if ctx.Err() == nil && time.Now().After(r.lastByte(p).Add(r.config.GiveUp)) {
 			r.beyondEvidence(ctx, p, OtherAccount)
 		}
@@ -41,33 +41,33 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 	record := records[0]
 	for _, other := range records[1:] {
 		if other.ActivatedItem.UID != record.ActivatedItem.UID {
-			r.tellFound(p, missingPackage)
+			r.explainFound(p, missingPackage)
 			r.beyondEvidence(ctx, p, SeveralFound)
 			return
 		}
 	}
 	record, whole := r.complete(ctx, record)
 	if !whole && time.Now().Before(r.quietEnd(p)) {
-		r.tellFound(p, "its customer and its eSIM, which cannot be read yet")
+		r.explainFound(p, "its customer and its eSIM, which cannot be read yet")
 		return // without its customer and its eSIM a sale is of little use, so wait for them
 	}
 	if !plausible(p, record) {
-		r.tellFound(p, missingPackage)
+		r.explainFound(p, missingPackage)
 		r.beyondEvidence(ctx, p, OtherFound)
 		return
 	}
-	change, err := r.engine.found(p, record)
+	transition, err := r.engine.found(p, record)
 	if err != nil {
 		r.engine.logger.ErrorContext(ctx, "reconcile: the vendor's record cannot be stored", "purchase_id", p.ID, "error", err.Error())
 		return
 	}
-	switch err := r.recordFound(ctx, p, change); {
+	switch err := r.recordFound(ctx, p, transition); {
 	case err == nil:
 	case errors.Is(err, ErrItemTaken):
-		r.tellFound(p, missingPackage)
+		r.explainFound(p, missingPackage)
 		r.beyondEvidence(ctx, p, ItemTaken)
 	default:
-		r.tellFound(p, "a write of this gateway's journal, which failed")
+		r.explainFound(p, "a write of this gateway's journal, which failed")
 		r.engine.logger.WarnContext(ctx, "reconcile: a sale that was found is not recorded yet", "purchase_id", p.ID, "error", err.Error())
 	}
 }
@@ -96,8 +96,8 @@ func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *
 		if p.State != Failed || p.Anomalies > 0 || len(records) == 0 || ctx.Err() != nil {
 			continue
 		}
-		if change, err := r.engine.found(p, records[0]); err == nil {
-			_ = r.recordFound(ctx, p, change)
+		if transition, err := r.engine.found(p, records[0]); err == nil {
+			_ = r.recordFound(ctx, p, transition)
 		}
 	}
 }
@@ -127,10 +127,10 @@ func (r *reconciler) evaluateAbsence(ctx context.Context, p Purchase, scan *scan
 	}
 	a.lacked++
 	a.last = scan.began
-	r.keep(p.ID, a)
+	r.setAbsence(p.ID, a)
 	switch {
 	case a.reads >= absentReads && (p.State == Uncertain || p.Reason.unread()) && !p.SuccessSeen:
-		r.engine.record(ctx, p.ID, Change{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: ByReconciler})
+		r.engine.record(ctx, p.ID, Transition{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: ByReconciler})
 	case a.unproven >= absentReads && p.SuccessSeen:
 		r.beyondEvidence(ctx, p, SuccessSeen)
 	case a.unproven >= absentReads && unexplained:
@@ -147,5 +147,5 @@ func (r *reconciler) beyondEvidence(ctx context.Context, p Purchase, reason Reas
 	if p.State != Uncertain && !worse {
 		return
 	}
-	r.engine.record(ctx, p.ID, Change{Event: BeyondEvidence, Attempt: p.Attempt, Reason: reason, By: ByReconciler})
+	r.engine.record(ctx, p.ID, Transition{Event: BeyondEvidence, Attempt: p.Attempt, Reason: reason, By: ByReconciler})
 }

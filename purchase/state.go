@@ -60,7 +60,7 @@ const (
 	BeyondEvidence   Event = "BEYOND_EVIDENCE"
 	ResolvedApplied  Event = "RESOLVED_APPLIED"
 	ResolvedAbsent   Event = "RESOLVED_ABSENT"
-	Disowned         Event = "DISOWNED"
+	Abandoned        Event = "ABANDONED"
 )
 
 // EventMeaning explains an event, for the documentation.
@@ -84,7 +84,7 @@ func EventMeanings() []EventMeaning {
 		{BeyondEvidence, "The vendor's records do not decide: they contradict, prove nothing, or cannot be read."},
 		{ResolvedApplied, "An operator named the package that was sold."},
 		{ResolvedAbsent, "An operator said that nothing was sold."},
-		{Disowned, "The claim was not known to be durable while its caller waited. Nothing was sent, and nothing ever will be."},
+		{Abandoned, "The claim was not known to be durable while its caller waited. Nothing was sent, and nothing ever will be."},
 	}
 }
 
@@ -138,20 +138,20 @@ func ParseVerdict(name string) (Verdict, error) {
 	return "", fmt.Errorf("no verdict is named %q", name)
 }
 
-// transition is the effect of an event in a state.
-type transition struct {
+// outcome is what an event does in a state.
+type outcome struct {
 	to      State // for Moves only
 	verdict Verdict
 }
 
-func moves(to State) transition { return transition{to, Moves} }
+func moves(to State) outcome { return outcome{to, Moves} }
 
 var (
-	stays       = transition{verdict: Stays}
-	contradicts = transition{verdict: Contradicts}
+	stays       = outcome{verdict: Stays}
+	contradicts = outcome{verdict: Contradicts}
 )
 
-// transitions is the life of a purchase. An event that a state does not list is illegal there.
+// transitionTable is the life of a purchase. An event that a state does not list is illegal there.
 //
 // Permitted shows the one rule. A send is permitted only from Accepted. A purchase enters Accepted only with
 // proof that the send before had no effect.
@@ -159,7 +159,7 @@ var (
 // In NeedsOperator an operator owns the purchase. A late refusal does not settle it there, because it may
 // contradict the evidence that brought the purchase there. Two things settle it without an operator: a sale
 // that is seen, or an absence if the records could only not be read. [Purchase.After] checks the second.
-var transitions = map[State]map[Event]transition{
+var transitionTable = map[State]map[Event]outcome{
 	Sending: {
 		AnsweredApplied:  moves(Succeeded),
 		AnsweredRefused:  moves(Failed),
@@ -167,7 +167,7 @@ var transitions = map[State]map[Event]transition{
 		AnsweredUnknown:  moves(Uncertain),
 		Lost:             moves(Uncertain),
 		Found:            moves(Succeeded),
-		Disowned:         moves(Failed),
+		Abandoned:        moves(Failed),
 	},
 	Accepted: {
 		Permitted:        moves(Sending),
@@ -177,7 +177,7 @@ var transitions = map[State]map[Event]transition{
 		AnsweredUnknown:  contradicts,
 		WindowOver:       moves(Failed),
 		Found:            moves(Succeeded),
-		Disowned:         moves(Failed),
+		Abandoned:        moves(Failed),
 	},
 	Uncertain: {
 		AnsweredApplied:  moves(Succeeded),
@@ -189,7 +189,7 @@ var transitions = map[State]map[Event]transition{
 		BeyondEvidence:   moves(NeedsOperator),
 		ResolvedApplied:  moves(Succeeded),
 		ResolvedAbsent:   moves(Failed),
-		Disowned:         moves(Failed),
+		Abandoned:        moves(Failed),
 	},
 	NeedsOperator: {
 		AnsweredApplied:  moves(Succeeded),
@@ -201,7 +201,7 @@ var transitions = map[State]map[Event]transition{
 		BeyondEvidence:   moves(NeedsOperator), // for another reason
 		ResolvedApplied:  moves(Succeeded),
 		ResolvedAbsent:   moves(Failed),
-		Disowned:         stays,
+		Abandoned:        stays,
 	},
 	Succeeded: {
 		AnsweredApplied:  stays,
@@ -209,7 +209,7 @@ var transitions = map[State]map[Event]transition{
 		AnsweredNoEffect: contradicts,
 		AnsweredUnknown:  stays,
 		Found:            stays,
-		Disowned:         contradicts,
+		Abandoned:        contradicts,
 	},
 	Failed: {
 		AnsweredApplied:  contradicts, // the caller was told that nothing was sold, and may have bought again
@@ -217,14 +217,14 @@ var transitions = map[State]map[Event]transition{
 		AnsweredNoEffect: stays,
 		AnsweredUnknown:  stays,
 		Found:            contradicts,
-		Disowned:         stays,
+		Abandoned:        stays,
 	},
 }
 
 // Next returns the state after event, and what the event means. It answers for every state and event. It has no
 // clock and no memory.
 func Next(from State, event Event) (State, Verdict) {
-	next, ok := transitions[from][event]
+	next, ok := transitionTable[from][event]
 	switch {
 	case !ok:
 		return from, Illegal

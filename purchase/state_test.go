@@ -92,7 +92,7 @@ func (n node) all(want truth) bool { return strings.Trim(n.wire, string(want)) =
 // to it, and what people and the reconciler say of an absence. Everything else may come at any time.
 func (n node) canHappen(event purchase.Event, attempt int) bool {
 	switch event {
-	case purchase.AnsweredNoEffect, purchase.AnsweredRefused, purchase.Disowned:
+	case purchase.AnsweredNoEffect, purchase.AnsweredRefused, purchase.Abandoned:
 		return truth(n.wire[attempt-1]) == nothing
 	case purchase.AnsweredApplied:
 		return truth(n.wire[attempt-1]) == sold
@@ -107,7 +107,7 @@ func (n node) canHappen(event purchase.Event, attempt int) bool {
 
 // search visits everything that can follow from a claim, over all sequences of events, answers of
 // every earlier send included, up to three sends. It calls edge for each step.
-func search(t *testing.T, edge func(from node, change purchase.Change, to node, verdict purchase.Verdict, path string)) map[node][]node {
+func search(t *testing.T, edge func(from node, transition purchase.Transition, to node, verdict purchase.Verdict, path string)) map[node][]node {
 	t.Helper()
 	const sends = 3
 	begin := node{purchase.Sending, "", 1, "", string(pending)}
@@ -133,20 +133,20 @@ func search(t *testing.T, edge func(from node, change purchase.Change, to node, 
 		}
 		for _, event := range purchase.Events() {
 			for attempt := 1; attempt <= from.attempt; attempt++ {
-				change := purchase.Change{Event: event, Attempt: attempt, Reason: purchase.Unreadable}
+				transition := purchase.Transition{Event: event, Attempt: attempt, Reason: purchase.Unreadable}
 				if !from.canHappen(event, attempt) || event == purchase.Permitted && from.attempt == sends {
 					continue
 				}
 				if event == purchase.AnsweredApplied || event == purchase.Found || event == purchase.ResolvedApplied {
-					change.ItemUID = "item"
+					transition.ItemUID = "item"
 				}
-				after, verdict := from.purchase().After(change, time.Unix(0, 0))
+				after, verdict := from.purchase().After(transition, time.Unix(0, 0))
 				to := node{after.State, after.Reason, after.Attempt, after.ItemUID, from.wire}
 				if after.Attempt > from.attempt {
 					to.wire += string(pending)
 				}
 				step := fmt.Sprintf("%s(%d)", event, attempt)
-				edge(from, change, to, verdict, paths[from]+", "+step)
+				edge(from, transition, to, verdict, paths[from]+", "+step)
 				visit(to, step)
 			}
 		}
@@ -158,7 +158,7 @@ func search(t *testing.T, edge func(from node, change purchase.Change, to node, 
 func TestNoSecondSendWithoutProof(t *testing.T) {
 	t.Parallel()
 	permits := 0
-	nodes := search(t, func(from node, change purchase.Change, to node, verdict purchase.Verdict, path string) {
+	nodes := search(t, func(from node, transition purchase.Transition, to node, verdict purchase.Verdict, path string) {
 		if to.attempt > from.attempt {
 			permits++
 			if !from.all(nothing) || to.attempt != from.attempt+1 || to.state != purchase.Sending {
@@ -183,7 +183,7 @@ func TestNoSecondSendWithoutProof(t *testing.T) {
 // TestEverythingCanEnd: from every situation that a purchase can get into, a final one can be reached.
 func TestEverythingCanEnd(t *testing.T) {
 	t.Parallel()
-	next := search(t, func(node, purchase.Change, node, purchase.Verdict, string) {})
+	next := search(t, func(node, purchase.Transition, node, purchase.Verdict, string) {})
 	ends := map[node]bool{}
 	for grown := true; grown; {
 		grown = false
@@ -207,7 +207,7 @@ func TestPositiveEvidenceSettles(t *testing.T) {
 		for _, event := range []purchase.Event{purchase.AnsweredApplied, purchase.Found} {
 			for attempt := 1; attempt <= 2; attempt++ {
 				p := purchase.Purchase{State: state, Attempt: 2}
-				after, verdict := p.After(purchase.Change{Event: event, Attempt: attempt, Reason: "REASON", ItemUID: "item", CustomerUID: "customer"}, time.Unix(1, 0))
+				after, verdict := p.After(purchase.Transition{Event: event, Attempt: attempt, Reason: "REASON", ItemUID: "item", CustomerUID: "customer"}, time.Unix(1, 0))
 				if !state.Settled() && (verdict != purchase.Moves || after.State != purchase.Succeeded || after.ItemUID != "item" || after.CustomerUID != "customer") {
 					t.Errorf("%s(%d) in %s: %s, verdict %s", event, attempt, state, after.State, verdict)
 				}

@@ -2,13 +2,13 @@ package purchase
 
 import "time"
 
-// After returns the purchase after change happened to it at now, and what the change meant. Every journal
+// After returns the purchase after transition happened to it at now, and what the transition meant. Every journal
 // decides with it. Like [Next], it is pure. It adds rules that depend on more than the state:
 //
 //   - An answer to an older attempt changes nothing, unless it reports a sale. Older attempts are known to
 //     have had no effect. Otherwise the newer one would not have been permitted.
 //   - Any other event must name the newest attempt.
-//   - A purchase can be disowned only in its first attempt, because then its owner has sent nothing.
+//   - A purchase can be abandoned only in its first attempt, because then its owner has sent nothing.
 //   - Failed and NeedsOperator need a reason.
 //   - A second package for one purchase contradicts the first.
 //   - A purchase in NeedsOperator can be presumed absent only if the vendor's records could not be read,
@@ -19,14 +19,14 @@ import "time"
 //
 // If the verdict is Illegal, the purchase is unchanged. With Stays and Contradicts, only its bookkeeping
 // changes.
-func (p Purchase) After(change Change, now time.Time) (Purchase, Verdict) {
-	state, verdict := p.judge(change)
+func (p Purchase) After(transition Transition, now time.Time) (Purchase, Verdict) {
+	state, verdict := p.judge(transition)
 	if verdict == Illegal {
 		return p, Illegal
 	}
 	p.UpdatedAt = now
-	p.SuccessSeen = p.SuccessSeen || change.SuccessSeen
-	if verdict == Contradicts || change.Anomaly {
+	p.SuccessSeen = p.SuccessSeen || transition.SuccessSeen
+	if verdict == Contradicts || transition.Anomaly {
 		p.Anomalies++
 	}
 	if verdict != Moves {
@@ -36,45 +36,45 @@ func (p Purchase) After(change Change, now time.Time) (Purchase, Verdict) {
 	switch state {
 	case Sending:
 		p.Attempt++
-		p.PermittedAt, p.SendNotAfter = now, now.Add(change.PermitLife)
-		p.LeaseUntil = now.Add(change.Lease)
+		p.PermittedAt, p.SendNotAfter = now, now.Add(transition.PermitLife)
+		p.LeaseUntil = now.Add(transition.Lease)
 	case Accepted:
-		p.LeaseUntil = now.Add(change.Lease)
+		p.LeaseUntil = now.Add(transition.Lease)
 	case Succeeded:
-		p.ItemUID, p.CustomerUID, p.SettledAt = change.ItemUID, change.CustomerUID, now
+		p.ItemUID, p.CustomerUID, p.SettledAt = transition.ItemUID, transition.CustomerUID, now
 	case Failed:
-		p.Reason, p.SettledAt = change.Reason, now
+		p.Reason, p.SettledAt = transition.Reason, now
 	case NeedsOperator:
-		p.Reason = change.Reason
+		p.Reason = transition.Reason
 	case Uncertain:
 	}
 	return p, Moves
 }
 
-func (p Purchase) judge(change Change) (State, Verdict) {
-	if change.Attempt < 1 || change.Attempt > p.Attempt {
+func (p Purchase) judge(transition Transition) (State, Verdict) {
+	if transition.Attempt < 1 || transition.Attempt > p.Attempt {
 		return p.State, Illegal
 	}
-	if change.Attempt < p.Attempt && !change.Event.positive() {
-		if change.Event.answered() {
+	if transition.Attempt < p.Attempt && !transition.Event.positive() {
+		if transition.Event.answered() {
 			return p.State, Stays
 		}
 		return p.State, Illegal
 	}
-	if change.Event.positive() && change.ItemUID == "" || change.Event == Disowned && change.Attempt != 1 {
+	if transition.Event.positive() && transition.ItemUID == "" || transition.Event == Abandoned && transition.Attempt != 1 {
 		return p.State, Illegal
 	}
 	switch unread := p.Reason.unread(); {
-	case change.Event == PresumedAbsent && (p.SuccessSeen || p.State == NeedsOperator && !unread):
+	case transition.Event == PresumedAbsent && (p.SuccessSeen || p.State == NeedsOperator && !unread):
 		return p.State, Illegal
-	case change.Event == BeyondEvidence && p.State == NeedsOperator && (!unread || change.Reason.unread()):
-		return p.State, Illegal
-	}
-	state, verdict := Next(p.State, change.Event)
-	if verdict == Moves && change.Reason == "" && (state == Failed || state == NeedsOperator) {
+	case transition.Event == BeyondEvidence && p.State == NeedsOperator && (!unread || transition.Reason.unread()):
 		return p.State, Illegal
 	}
-	if p.State == Succeeded && change.Event.positive() && change.ItemUID != p.ItemUID && verdict == Stays {
+	state, verdict := Next(p.State, transition.Event)
+	if verdict == Moves && transition.Reason == "" && (state == Failed || state == NeedsOperator) {
+		return p.State, Illegal
+	}
+	if p.State == Succeeded && transition.Event.positive() && transition.ItemUID != p.ItemUID && verdict == Stays {
 		return p.State, Contradicts
 	}
 	return state, verdict

@@ -32,12 +32,12 @@ func through(t *testing.T, events ...purchase.Event) purchase.Purchase {
 	t.Helper()
 	p := claimed()
 	for _, event := range events {
-		change := purchase.Change{Event: event, Attempt: p.Attempt, Reason: "REASON", Lease: time.Minute, PermitLife: 5 * time.Second}
+		transition := purchase.Transition{Event: event, Attempt: p.Attempt, Reason: "REASON", Lease: time.Minute, PermitLife: 5 * time.Second}
 		if event == purchase.AnsweredApplied || event == purchase.Found || event == purchase.ResolvedApplied {
-			change.ItemUID, change.CustomerUID = "item", "customer"
+			transition.ItemUID, transition.CustomerUID = "item", "customer"
 		}
 		var verdict purchase.Verdict
-		if p, verdict = p.After(change, claimedAt); verdict != purchase.Moves {
+		if p, verdict = p.After(transition, claimedAt); verdict != purchase.Moves {
 			t.Fatalf("%s in %s: verdict %s", event, p.State, verdict)
 		}
 	}
@@ -47,7 +47,7 @@ func through(t *testing.T, events ...purchase.Event) purchase.Purchase {
 // forOperator is a purchase that needs an operator for reason.
 func forOperator(t *testing.T, reason purchase.Reason) purchase.Purchase {
 	t.Helper()
-	p, _ := through(t, purchase.Lost).After(purchase.Change{Event: purchase.BeyondEvidence, Attempt: 1, Reason: reason}, claimedAt)
+	p, _ := through(t, purchase.Lost).After(purchase.Transition{Event: purchase.BeyondEvidence, Attempt: 1, Reason: reason}, claimedAt)
 	return p
 }
 
@@ -73,7 +73,7 @@ func TestAfterSetsWhatAStateNeeds(t *testing.T) {
 	if accepted.State != purchase.Accepted || !accepted.LeaseUntil.Equal(claimedAt.Add(time.Minute)) {
 		t.Errorf("ACCEPTED has a lease until %s", accepted.LeaseUntil)
 	}
-	again, _ := accepted.After(purchase.Change{Event: purchase.Permitted, Attempt: 1, PermitLife: 5 * time.Second, Lease: 3 * time.Minute}, later)
+	again, _ := accepted.After(purchase.Transition{Event: purchase.Permitted, Attempt: 1, PermitLife: 5 * time.Second, Lease: 3 * time.Minute}, later)
 	if again.Attempt != 2 || !again.PermittedAt.Equal(later) || !again.SendNotAfter.Equal(later.Add(5*time.Second)) ||
 		!again.LeaseUntil.Equal(later.Add(3*time.Minute)) || !again.ClaimedAt.Equal(claimedAt) {
 		t.Errorf("a second permit: %+v", again)
@@ -97,75 +97,75 @@ func TestAfterRefinesNext(t *testing.T) {
 	t.Parallel()
 	second := through(t, purchase.AnsweredNoEffect, purchase.Permitted)
 	for _, c := range []struct {
-		name    string
-		p       purchase.Purchase
-		change  purchase.Change
-		state   purchase.State
-		verdict purchase.Verdict
+		name       string
+		p          purchase.Purchase
+		transition purchase.Transition
+		state      purchase.State
+		verdict    purchase.Verdict
 	}{
-		{"no attempt", second, purchase.Change{Event: purchase.AnsweredRefused}, purchase.Sending, purchase.Illegal},
-		{"an attempt that was never permitted", second, purchase.Change{Event: purchase.AnsweredUnknown, Attempt: 3}, purchase.Sending, purchase.Illegal},
-		{"a stale no-effect does not free the newer send", second, purchase.Change{Event: purchase.AnsweredNoEffect, Attempt: 1}, purchase.Sending, purchase.Stays},
-		{"a stale refusal does not fail the newer send", second, purchase.Change{Event: purchase.AnsweredRefused, Attempt: 1}, purchase.Sending, purchase.Stays},
-		{"a stale unknown", second, purchase.Change{Event: purchase.AnsweredUnknown, Attempt: 1}, purchase.Sending, purchase.Stays},
-		{"a stale sale is a sale", second, purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"}, purchase.Succeeded, purchase.Moves},
-		{"a stale permit", second, purchase.Change{Event: purchase.Permitted, Attempt: 1}, purchase.Sending, purchase.Illegal},
-		{"a stale loss", second, purchase.Change{Event: purchase.Lost, Attempt: 1}, purchase.Sending, purchase.Illegal},
+		{"no attempt", second, purchase.Transition{Event: purchase.AnsweredRefused}, purchase.Sending, purchase.Illegal},
+		{"an attempt that was never permitted", second, purchase.Transition{Event: purchase.AnsweredUnknown, Attempt: 3}, purchase.Sending, purchase.Illegal},
+		{"a stale no-effect does not free the newer send", second, purchase.Transition{Event: purchase.AnsweredNoEffect, Attempt: 1}, purchase.Sending, purchase.Stays},
+		{"a stale refusal does not fail the newer send", second, purchase.Transition{Event: purchase.AnsweredRefused, Attempt: 1}, purchase.Sending, purchase.Stays},
+		{"a stale unknown", second, purchase.Transition{Event: purchase.AnsweredUnknown, Attempt: 1}, purchase.Sending, purchase.Stays},
+		{"a stale sale is a sale", second, purchase.Transition{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"}, purchase.Succeeded, purchase.Moves},
+		{"a stale permit", second, purchase.Transition{Event: purchase.Permitted, Attempt: 1}, purchase.Sending, purchase.Illegal},
+		{"a stale loss", second, purchase.Transition{Event: purchase.Lost, Attempt: 1}, purchase.Sending, purchase.Illegal},
 		{
 			"a stale absence", through(t, purchase.AnsweredNoEffect, purchase.Permitted, purchase.Lost),
-			purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1},
+			purchase.Transition{Event: purchase.PresumedAbsent, Attempt: 1},
 			purchase.Uncertain, purchase.Illegal,
 		},
-		{"a sale without an item", second, purchase.Change{Event: purchase.AnsweredApplied, Attempt: 2}, purchase.Sending, purchase.Illegal},
+		{"a sale without an item", second, purchase.Transition{Event: purchase.AnsweredApplied, Attempt: 2}, purchase.Sending, purchase.Illegal},
 		{
 			"the same sale again", through(t, purchase.AnsweredApplied),
-			purchase.Change{Event: purchase.Found, Attempt: 1, ItemUID: "item"},
+			purchase.Transition{Event: purchase.Found, Attempt: 1, ItemUID: "item"},
 			purchase.Succeeded, purchase.Stays,
 		},
 		{
 			"a second item", through(t, purchase.AnsweredApplied),
-			purchase.Change{Event: purchase.Found, Attempt: 1, ItemUID: "other"},
+			purchase.Transition{Event: purchase.Found, Attempt: 1, ItemUID: "other"},
 			purchase.Succeeded, purchase.Contradicts,
 		},
 		{
 			"a late 200 after FAILED", through(t, purchase.AnsweredUnknown, purchase.PresumedAbsent),
-			purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"},
+			purchase.Transition{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"},
 			purchase.Failed, purchase.Contradicts,
 		},
 		{
 			"a late 200 after LOST", through(t, purchase.Lost),
-			purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"},
+			purchase.Transition{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item"},
 			purchase.Succeeded, purchase.Moves,
 		},
 		{
 			"a late 4xx where an operator is asked", through(t, purchase.Lost, purchase.BeyondEvidence),
-			purchase.Change{Event: purchase.AnsweredRefused, Attempt: 1},
+			purchase.Transition{Event: purchase.AnsweredRefused, Attempt: 1},
 			purchase.NeedsOperator, purchase.Stays,
 		},
 		{
 			"an absence where evidence contradicts", forOperator(t, purchase.SeveralFound),
-			purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent},
+			purchase.Transition{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent},
 			purchase.NeedsOperator, purchase.Illegal,
 		},
 		{
 			"an absence where records could not be read", forOperator(t, purchase.Unreadable),
-			purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent},
+			purchase.Transition{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent},
 			purchase.Failed, purchase.Moves,
 		},
 		{
 			"an absence where records were another client id's", forOperator(t, purchase.OtherAccount),
-			purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent},
+			purchase.Transition{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent},
 			purchase.Failed, purchase.Moves,
 		},
 		{
 			"unreadable records of another client id", forOperator(t, purchase.OtherAccount),
-			purchase.Change{Event: purchase.BeyondEvidence, Attempt: 1, Reason: purchase.Unreadable},
+			purchase.Transition{Event: purchase.BeyondEvidence, Attempt: 1, Reason: purchase.Unreadable},
 			purchase.NeedsOperator, purchase.Illegal,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			after, verdict := c.p.After(c.change, later)
+			after, verdict := c.p.After(c.transition, later)
 			if after.State != c.state || verdict != c.verdict {
 				t.Fatalf("got %s, verdict %s; want %s, verdict %s", after.State, verdict, c.state, c.verdict)
 			}
@@ -192,13 +192,13 @@ func TestAfterRefinesNext(t *testing.T) {
 
 func TestSuccessSeenIsNeverForgotten(t *testing.T) {
 	t.Parallel()
-	p, _ := claimed().After(purchase.Change{Event: purchase.AnsweredUnknown, Attempt: 1, SuccessSeen: true}, later)
-	p, _ = p.After(purchase.Change{Event: purchase.AnsweredUnknown, Attempt: 1}, later)
-	p, _ = p.After(purchase.Change{Event: purchase.BeyondEvidence, Attempt: 1, Reason: purchase.SuccessSeen}, later)
+	p, _ := claimed().After(purchase.Transition{Event: purchase.AnsweredUnknown, Attempt: 1, SuccessSeen: true}, later)
+	p, _ = p.After(purchase.Transition{Event: purchase.AnsweredUnknown, Attempt: 1}, later)
+	p, _ = p.After(purchase.Transition{Event: purchase.BeyondEvidence, Attempt: 1, Reason: purchase.SuccessSeen}, later)
 	if !p.SuccessSeen {
 		t.Error("SuccessSeen was forgotten")
 	}
-	marked, verdict := claimed().After(purchase.Change{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item", Anomaly: true}, later)
+	marked, verdict := claimed().After(purchase.Transition{Event: purchase.AnsweredApplied, Attempt: 1, ItemUID: "item", Anomaly: true}, later)
 	if verdict != purchase.Moves || marked.Anomalies != 1 {
 		t.Errorf("an anomaly that moves: verdict %s, %d anomalies", verdict, marked.Anomalies)
 	}
@@ -390,8 +390,8 @@ func TestAttemptMovesFewTimes(t *testing.T) {
 		for _, event := range purchase.Events() {
 			for _, reason := range []purchase.Reason{purchase.Unreadable, purchase.SeveralFound} {
 				for _, seen := range []bool{false, true} {
-					change := purchase.Change{Event: event, Attempt: 1, Reason: reason, SuccessSeen: seen, ItemUID: "item"}
-					if after, verdict := p.After(change, later); verdict == purchase.Moves && event != purchase.Permitted {
+					transition := purchase.Transition{Event: event, Attempt: 1, Reason: reason, SuccessSeen: seen, ItemUID: "item"}
+					if after, verdict := p.After(transition, later); verdict == purchase.Moves && event != purchase.Permitted {
 						follow(after, append(slices.Clone(path), string(event)))
 					}
 				}

@@ -22,10 +22,10 @@ type watchers struct {
 
 // settlement is one purchase that calls wait for.
 type settlement struct {
-	calls int
-	done  chan struct{} // closed once kept and sale are set
-	kept  Purchase
-	sale  *gigastore.Sale // nil if only the journal has it
+	calls    int
+	done     chan struct{} // closed once purchase and sale are set
+	purchase Purchase
+	sale     *gigastore.Sale // nil if only the journal has it
 }
 
 // settled wakes the calls that wait for p.
@@ -34,7 +34,7 @@ func (w *watchers) settled(p Purchase, sale *gigastore.Sale) {
 	defer w.mu.Unlock()
 	if s, ok := w.waiting[p.ID]; ok {
 		delete(w.waiting, p.ID)
-		s.kept, s.sale = p, sale
+		s.purchase, s.sale = p, sale
 		close(s.done)
 	}
 }
@@ -61,8 +61,8 @@ func (w *watchers) leave(id string, s *settlement) {
 	}
 }
 
-// await returns once the purchase is settled. It returns false if ctx ends first. A change that this process
-// records wakes it. For changes by other processes, it reads the purchase: after the first pause, then ever less
+// await returns once the purchase is settled. It returns false if ctx ends first. A transition that this process
+// records wakes it. For transitions by other processes, it reads the purchase: after the first pause, then ever less
 // often.
 func (s *settlement) await(
 	ctx context.Context, id string, first time.Duration, get func(context.Context, string) (Purchase, error),
@@ -73,12 +73,12 @@ func (s *settlement) await(
 		select {
 		case <-s.done:
 			timer.Stop()
-			return s.kept, s.sale, true
+			return s.purchase, s.sale, true
 		case <-ctx.Done():
 			timer.Stop()
 			select {
 			case <-s.done: // both ended, and the purchase is settled
-				return s.kept, s.sale, true
+				return s.purchase, s.sale, true
 			default:
 				return Purchase{}, nil, false
 			}

@@ -61,7 +61,7 @@ func (a *activator) activate(ctx context.Context, uid string) (started, error) {
 		defer a.ended()
 		work, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.budget)
 		defer cancel()
-		return guarded(func() (started, error) { return a.run(work, uid) })
+		return recoverAsError(func() (started, error) { return a.run(work, uid) })
 	})
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

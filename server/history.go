@@ -34,7 +34,7 @@ var eventTypes = map[purchase.Event]gigagatev1.PurchaseEventType{
 	purchase.BeyondEvidence:   gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE,
 	purchase.ResolvedApplied:  gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_APPLIED,
 	purchase.ResolvedAbsent:   gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_ABSENT,
-	purchase.Disowned:         gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_DISOWNED,
+	purchase.Abandoned:        gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ABANDONED,
 }
 
 func actorToProto(by purchase.Actor) *gigagatev1.Actor {
@@ -50,7 +50,7 @@ func actorToProto(by purchase.Actor) *gigagatev1.Actor {
 	return &gigagatev1.Actor{}
 }
 
-func entryToProto(entry purchase.Entry) *gigagatev1.PurchaseEvent {
+func entryToProto(entry purchase.HistoryEntry) *gigagatev1.PurchaseEvent {
 	return &gigagatev1.PurchaseEvent{
 		Time:             timestampOf(entry.At),
 		Event:            eventTypes[entry.Event],

@@ -167,11 +167,11 @@ func newPanicked(value any) *panicked {
 }
 
 func recoverPanic(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	return guarded(func() (any, error) { return next(ctx, req) })
+	return recoverAsError(func() (any, error) { return next(ctx, req) })
 }
 
-// guarded runs f and turns its panic into an error.
-func guarded[T any](f func() (T, error)) (result T, err error) {
+// recoverAsError runs f and turns its panic into an error.
+func recoverAsError[T any](f func() (T, error)) (result T, err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = newPanicked(value)

@@ -56,11 +56,11 @@ func (j *faultyJournal) Claim(ctx context.Context, claim purchase.Claim) (purcha
 	return j.Journal.Claim(ctx, claim)
 }
 
-func (j *faultyJournal) Record(ctx context.Context, id string, change purchase.Change) (purchase.Purchase, purchase.Verdict, error) {
+func (j *faultyJournal) Record(ctx context.Context, id string, transition purchase.Transition) (purchase.Purchase, purchase.Verdict, error) {
 	if err := failing(&j.record); err != nil {
 		return purchase.Purchase{}, "", err
 	}
-	return j.Journal.Record(ctx, id, change)
+	return j.Journal.Record(ctx, id, transition)
 }
 
 func (j *faultyJournal) Secrets(ctx context.Context, id string) (purchase.Secrets, error) {

@@ -126,7 +126,7 @@ func TestEveryWordOfAHistoryHasAName(t *testing.T) {
 			t.Errorf("%s: %v", name, named)
 		}
 	}
-	later := entryToProto(purchase.Entry{Attempt: 1, Event: purchase.UnknownEvent, Reason: "SHREDDED", By: "console"})
+	later := entryToProto(purchase.HistoryEntry{Attempt: 1, Event: purchase.UnknownEvent, Reason: "SHREDDED", By: "console"})
 	if want := (&gigagatev1.PurchaseEvent{Attempt: 1, Actor: &gigagatev1.Actor{}}); !proto.Equal(later, want) {
 		t.Errorf("a later version's entry is %v", later)
 	}

@@ -37,14 +37,14 @@ var sabotages = []sabotage{
 		"		BeyondEvidence:   moves(NeedsOperator),\n		Permitted:        moves(Sending),\n",
 	}}, states, "TestNoSecondSendWithoutProof"},
 	{"a stale answer speaks of the newest send", []edit{{
-		"purchase/change.go",
-		"		if change.Event.answered() {\n			return p.State, Stays\n		}\n		return p.State, Illegal\n",
-		"		if !change.Event.answered() {\n			return p.State, Illegal\n		}\n",
+		"purchase/transition.go",
+		"		if transition.Event.answered() {\n			return p.State, Stays\n		}\n		return p.State, Illegal\n",
+		"		if !transition.Event.answered() {\n			return p.State, Illegal\n		}\n",
 	}}, states, "TestNoSecondSendWithoutProof|TestAfterRefinesNext"},
 	{"a late 200 is fenced out", []edit{{
-		"purchase/change.go",
-		"	if change.Attempt < p.Attempt && !change.Event.positive() {",
-		"	if change.Attempt < p.Attempt {",
+		"purchase/transition.go",
+		"	if transition.Attempt < p.Attempt && !transition.Event.positive() {",
+		"	if transition.Attempt < p.Attempt {",
 	}}, states, "TestPositiveEvidenceSettles"},
 	{"a late 4xx is final where an operator is asked", []edit{{
 		"purchase/state.go",
@@ -57,8 +57,8 @@ var sabotages = []sabotage{
 		"		AnsweredApplied:  stays,\n",
 	}}, states, "TestPositiveEvidenceSettles"},
 	{"a second package for one purchase is accepted", []edit{{
-		"purchase/change.go",
-		"change.ItemUID != p.ItemUID && verdict == Stays",
+		"purchase/transition.go",
+		"transition.ItemUID != p.ItemUID && verdict == Stays",
 		"false",
 	}}, states, "TestAfterRefinesNext"},
 
@@ -71,16 +71,16 @@ var sabotages = []sabotage{
 	}}, simulation, "TestSameIDAnotherOrder"},
 	{"one field is not compared", []edit{{
 		"purchase/purchase.go",
-		"	differ(\"activation_mode\", kept.ActivationMode != asked.ActivationMode)\n", "",
+		"	differ(\"activation_mode\", recorded.ActivationMode != asked.ActivationMode)\n", "",
 	}}, states, "TestDifferences"},
 	{"one field of the contract is not compared", []edit{{
 		"purchase/purchase.go",
-		"	differ(inProfile+\"dedicated\", !sameBool(kept.Dedicated, asked.Dedicated))\n", "",
+		"	differ(inProfile+\"dedicated\", !sameBool(recorded.Dedicated, asked.Dedicated))\n", "",
 	}}, server, "TestEveryFieldOfAnOrderIsComparedAndSent"},
 	{"another spelling of an address is another order", []edit{{
 		"purchase/purchase.go",
 		"	differ(\"expected_price\", ",
-		"	differ(\"user_ip\", keptPersonal.UserIP != askedPersonal.UserIP)\n	differ(\"expected_price\", ",
+		"	differ(\"user_ip\", recordedPersonal.UserIP != askedPersonal.UserIP)\n	differ(\"expected_price\", ",
 	}}, server, "TestAddressesAreCanonical"},
 	{"one field of the contract is not sent", []edit{{
 		"purchase/owner.go", "			Dedicated: o.Dedicated, CustomerProfileDomainID:", "			CustomerProfileDomainID:",
@@ -96,8 +96,8 @@ var sabotages = []sabotage{
 	}}, server, "TestANewIDIsSafeWhereTheIntentCameToNothing"},
 	{"look up after the guards", []edit{{
 		"purchase/buy.go",
-		"	kept, err := e.lookup(ctx, request.Key)\n",
-		"	if err := e.guard(ctx, request.Order); err != nil {\n		return Bought{}, err\n	}\n	kept, err := e.lookup(ctx, request.Key)\n",
+		"	recorded, err := e.lookup(ctx, request.Key)\n",
+		"	if err := e.guard(ctx, request.Order); err != nil {\n		return Bought{}, err\n	}\n	recorded, err := e.lookup(ctx, request.Key)\n",
 	}}, simulation, "TestGuards$"},
 	{"send before the claim is known durable", []edit{{
 		"purchase/buy.go",
@@ -110,15 +110,15 @@ var sabotages = []sabotage{
 	{"not written now is never written", []edit{{
 		"purchase/buy.go", "func(error) bool { return !unknown }", "func(err error) bool { unknown = unknown && !errors.Is(err, ErrNotWritten); return !unknown }",
 	}}, simulation, "TestClaimUnknown"},
-	{"a claim is disowned by two writes", []edit{{
+	{"a claim is abandoned by two writes", []edit{{
 		"purchase/buy.go",
-		"		e.record(e.life, id, Change{Event: Disowned, ",
-		"		e.record(e.life, id, Change{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: Evidence{Note: why}})\n		e.record(e.life, id, Change{Event: WindowOver, ",
-	}}, simulation, "TestDisownedAndKilled"},
-	{"a claim that was disowned may be taken up", []edit{{
+		"		e.record(e.life, id, Transition{Event: Abandoned, ",
+		"		e.record(e.life, id, Transition{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: Evidence{Note: why}})\n		e.record(e.life, id, Transition{Event: WindowOver, ",
+	}}, simulation, "TestAbandonedAndKilled"},
+	{"a claim that was abandoned may be taken up", []edit{{
 		"purchase/buy.go",
-		"		e.record(e.life, id, Change{Event: Disowned, ",
-		"		e.record(e.life, id, Change{Event: AnsweredNoEffect, ",
+		"		e.record(e.life, id, Transition{Event: Abandoned, ",
+		"		e.record(e.life, id, Transition{Event: AnsweredNoEffect, ",
 	}}, simulation, "TestClaimUnknown"},
 	{"a price limit is open when nothing can be read", []edit{{
 		"purchase/guard.go",
@@ -265,25 +265,25 @@ var sabotages = []sabotage{
 		{"purchase/settle.go", " && !p.SuccessSeen:\n", ":\n"},
 	}, simulation, "TestNotPresumedAbsent"},
 	{"an absence settles what contradicts", []edit{{
-		"purchase/change.go", "p.State == NeedsOperator && !unread):", "p.State == NeedsOperator && p.Reason == \"\"):",
+		"purchase/transition.go", "p.State == NeedsOperator && !unread):", "p.State == NeedsOperator && p.Reason == \"\"):",
 	}}, "./purchase", "TestAfterRefinesNext"},
 	{"what is worse than unreadable is not taken", []edit{{
 		"purchase/settle.go", "	if p.State != Uncertain && !worse {\n", "	if p.State != Uncertain || worse {\n",
 	}}, simulation, "TestOutageThatHidWorse"},
 	{"a success seen meanwhile is presumed absent", []edit{{
-		"purchase/change.go", "(p.SuccessSeen || p.State == NeedsOperator", "(p.State == NeedsOperator",
+		"purchase/transition.go", "(p.SuccessSeen || p.State == NeedsOperator", "(p.State == NeedsOperator",
 	}}, "./purchase/memory", "."},
 	{"an alarm is lost with its answer", []edit{{
-		"purchase/settle.go", "			_ = r.recordFound(ctx, p, change)\n", "			_, _ = r.engine.recordOnce(ctx, p.ID, change)\n",
+		"purchase/settle.go", "			_ = r.recordFound(ctx, p, transition)\n", "			_, _ = r.engine.recordOnce(ctx, p.ID, transition)\n",
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
 	{"an operator is not asked for what was journaled unheard", []edit{{
 		"purchase/record.go", "		if unknown && errors.Is(err, ErrIllegal) {\n", "		if unknown && errors.Is(err, ErrNotFound) {\n",
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
 	{"an operator called gateway is the gateway", []edit{{
-		"purchase/resolve.go", "change.By = ByOperator(resolution.By)", "change.By = Actor(resolution.By)",
+		"purchase/resolve.go", "transition.By = ByOperator(resolution.By)", "transition.By = Actor(resolution.By)",
 	}}, simulation, "TestResolveMeetsAnAbsence"},
 	{"an operator's word that came late is nothing", []edit{{
-		"purchase/resolve.go", "	if now.State == Failed && change.ItemUID != \"\" {\n", "	if now.State == Failed && change.ItemUID == \"\" {\n",
+		"purchase/resolve.go", "	if now.State == Failed && transition.ItemUID != \"\" {\n", "	if now.State == Failed && transition.ItemUID == \"\" {\n",
 	}}, simulation, "TestResolveMeetsAnAbsence"},
 	{"an outage that ends leaves work behind", []edit{{
 		"purchase/settle.go", "(p.State == Uncertain || p.Reason.unread())", "p.State == Uncertain",
@@ -307,7 +307,7 @@ var sabotages = []sabotage{
 		"purchase/scan.go", ", Aliases: e.aliases(p),\n", ",\n",
 	}}, simulation, "TestNewClientIDAndANamedPackage"},
 	{"an answer's package is bound once under each client id", []edit{{
-		"purchase/record.go", "change.Lease, change.Aliases = e.lease, e.aliases(p)\n", "change.Lease = e.lease\n",
+		"purchase/record.go", "transition.Lease, transition.Aliases = e.lease, e.aliases(p)\n", "transition.Lease = e.lease\n",
 	}}, simulation, "TestItemTaken"},
 	{"a package is bound once under each name, in SQLite", []edit{{
 		"purchase/sqlite/write.go", "		if taken {\n", "		if false {\n",
@@ -461,7 +461,7 @@ var sabotages = []sabotage{
 	}}, server, "TestFraming$"},
 	// What is told of why a purchase is not settled.
 	{"what was found is told as lacking", []edit{{
-		"purchase/settle.go", "			r.tellFound(p, missingPackage)\n			r.beyondEvidence(ctx, p, SeveralFound)\n", "			r.beyondEvidence(ctx, p, SeveralFound)\n",
+		"purchase/settle.go", "			r.explainFound(p, missingPackage)\n			r.beyondEvidence(ctx, p, SeveralFound)\n", "			r.beyondEvidence(ctx, p, SeveralFound)\n",
 	}}, simulation, "TestWhyUncertainOfWhatWasFound"},
 	{"what an operator alone can settle is told to wait for reads", []edit{{
 		"purchase/reconciliation.go", "		if !p.Reason.unread() {\n", "		if false {\n",

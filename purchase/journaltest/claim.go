@@ -118,7 +118,7 @@ func testClaimManyKeys(t *testing.T, s *subject) {
 					t.Errorf("claim: won = %t, err = %v", won, err)
 					return
 				}
-				p, verdict, err := s.Journal.Record(t.Context(), p.ID, changeOf(p, purchase.AnsweredApplied, 1))
+				p, verdict, err := s.Journal.Record(t.Context(), p.ID, transitionOf(p, purchase.AnsweredApplied, 1))
 				if err != nil || verdict != purchase.Moves {
 					t.Errorf("record: verdict = %s, err = %v", verdict, err)
 				}
@@ -201,7 +201,7 @@ func testNotFound(t *testing.T, s *subject) {
 	isError(t, err, purchase.ErrNotFound)
 	_, err = s.Journal.Secrets(ctx, id)
 	isError(t, err, purchase.ErrNotFound)
-	_, _, err = s.Journal.Record(ctx, id, changeOf(purchase.Purchase{ID: id}, purchase.AnsweredApplied, 1))
+	_, _, err = s.Journal.Record(ctx, id, transitionOf(purchase.Purchase{ID: id}, purchase.AnsweredApplied, 1))
 	isError(t, err, purchase.ErrNotFound)
 }
 

@@ -32,11 +32,11 @@ func (s *subject) checkRestart(t *testing.T, killed bool) {
 	for _, state := range purchase.States() {
 		p := s.in(t, state, newClaim())
 		if p.State == purchase.Succeeded {
-			p = s.recordChange(t, p, changeOf(p, purchase.AnsweredRefused, p.Attempt), purchase.Contradicts)
+			p = s.recordTransition(t, p, transitionOf(p, purchase.AnsweredRefused, p.Attempt), purchase.Contradicts)
 		}
 		rows = append(rows, p)
 	}
-	histories := map[string][]purchase.Entry{}
+	histories := map[string][]purchase.HistoryEntry{}
 	for _, p := range rows {
 		histories[p.ID] = s.history(t, p.ID)
 	}
@@ -134,13 +134,13 @@ func testCommitLost(t *testing.T, s *subject) {
 			t.Errorf("happened = %t: %d entries after claiming again, want 1", happened, len(entries))
 		}
 
-		change := changeOf(p, purchase.AnsweredApplied, 1)
+		transition := transitionOf(p, purchase.AnsweredApplied, 1)
 		s.LoseCommit(t, happened)
-		if _, _, err = s.Journal.Record(t.Context(), p.ID, change); err == nil {
+		if _, _, err = s.Journal.Record(t.Context(), p.ID, transition); err == nil {
 			t.Fatal("recorded without a known commit")
 		}
 		s.untilDone(t, func(ctx context.Context) (err error) {
-			p, _, err = s.Journal.Record(ctx, p.ID, change)
+			p, _, err = s.Journal.Record(ctx, p.ID, transition)
 			return err
 		})
 		if p.State != purchase.Succeeded {

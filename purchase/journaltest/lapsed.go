@@ -60,7 +60,7 @@ func testTakeLapsed(t *testing.T, s *subject) {
 		last := entries[len(entries)-1]
 		switch before.State {
 		case purchase.Sending:
-			want, _ := before.After(purchase.Change{Event: purchase.Lost, Attempt: 2}, s.now())
+			want, _ := before.After(purchase.Transition{Event: purchase.Lost, Attempt: 2}, s.now())
 			equal(t, "the lapsed Sending, returned", got[id], want)
 			equal(t, "the lapsed Sending", now, want)
 			if last.Event != purchase.Lost || last.Attempt != 2 || last.State != purchase.Uncertain || last.By != purchase.ByGateway {

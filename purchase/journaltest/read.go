@@ -14,15 +14,15 @@ import (
 
 func testSecretsApart(t *testing.T, s *subject) {
 	p := s.claim(t, newClaim())
-	change := changeOf(p, purchase.AnsweredApplied, 1)
-	change.Sale = []byte("{\"z\": 1.10,\t\"a\":\"\\u0000 <LPA:1$sandbox.invalid$secret> \u00e9\",\n \"z\": 2}  ")
-	s.recordChange(t, p, change, purchase.Moves)
+	transition := transitionOf(p, purchase.AnsweredApplied, 1)
+	transition.Sale = []byte("{\"z\": 1.10,\t\"a\":\"\\u0000 <LPA:1$sandbox.invalid$secret> \u00e9\",\n \"z\": 2}  ")
+	s.recordTransition(t, p, transition, purchase.Moves)
 	secrets, err := s.Journal.Secrets(t.Context(), p.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "the secrets", secrets, purchase.Secrets{
-		Personal: purchase.Personal{CustomerEmail: email, UserIP: userIP}, Sale: change.Sale,
+		Personal: purchase.Personal{CustomerEmail: email, UserIP: userIP}, Sale: transition.Sale,
 	})
 
 	list, err := s.Journal.List(t.Context(), purchase.Filter{}, purchase.Page{Size: 10})
@@ -233,10 +233,10 @@ func testWatchedManyAndLong(t *testing.T, s *subject) {
 
 func testWitnesses(t *testing.T, s *subject) {
 	start := s.now()
-	sold := func(change func(*purchase.Claim)) string {
+	sold := func(transition func(*purchase.Claim)) string {
 		claim := newClaim()
 		claim.Order.ActivationMode = gigastore.ModeNow
-		change(&claim)
+		transition(&claim)
 		p := s.record(t, s.claim(t, claim), purchase.AnsweredApplied)
 		s.clock.Advance(time.Minute)
 		return p.ID

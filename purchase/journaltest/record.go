@@ -17,33 +17,33 @@ func testEveryStateEveryEvent(t *testing.T, s *subject) {
 		for _, event := range purchase.Events() {
 			for attempt := range 4 {
 				p := s.in(t, state, newClaim())
-				s.checkAgainstAfter(t, p, changeOf(p, event, attempt))
+				s.checkAgainstAfter(t, p, transitionOf(p, event, attempt))
 			}
 			p := s.in(t, state, newClaim())
-			unnamed := changeOf(p, event, 2)
+			unnamed := transitionOf(p, event, 2)
 			unnamed.ItemUID, unnamed.Evidence.ItemUID = "", ""
 			s.checkAgainstAfter(t, p, unnamed)
 		}
 	}
 }
 
-func (s *subject) checkAgainstAfter(t *testing.T, p purchase.Purchase, change purchase.Change) {
+func (s *subject) checkAgainstAfter(t *testing.T, p purchase.Purchase, transition purchase.Transition) {
 	t.Helper()
 	s.clock.Advance(time.Second)
-	what := fmt.Sprintf("%s with %s of attempt %d", p.State, change.Event, change.Attempt)
-	want, verdict := p.After(change, s.now())
+	what := fmt.Sprintf("%s with %s of attempt %d", p.State, transition.Event, transition.Attempt)
+	want, verdict := p.After(transition, s.now())
 	before := s.history(t, p.ID)
 	added := 1
 	if verdict == purchase.Illegal {
 		added = 0
 	}
 	for _, entry := range before {
-		if entry.Event == change.Event && entry.Attempt == change.Attempt && entry.Evidence.ItemUID == change.ItemUID {
+		if entry.Event == transition.Event && entry.Attempt == transition.Attempt && entry.Evidence.ItemUID == transition.ItemUID {
 			want, added = p, 0 // recorded before
 		}
 	}
 
-	got, gotVerdict, err := s.Journal.Record(t.Context(), p.ID, change)
+	got, gotVerdict, err := s.Journal.Record(t.Context(), p.ID, transition)
 	if (verdict == purchase.Illegal) != errors.Is(err, purchase.ErrIllegal) || verdict != purchase.Illegal && err != nil {
 		t.Fatalf("%s: err = %v, want one of ErrIllegal: %t", what, err, verdict == purchase.Illegal)
 	}
@@ -60,9 +60,9 @@ func (s *subject) checkAgainstAfter(t *testing.T, p purchase.Purchase, change pu
 	}
 	equal(t, what+": the older history", after[:len(before)], before)
 	if added == 1 {
-		equal(t, what+": the new entry", after[len(before)], purchase.Entry{
-			Sequence: len(before) + 1, At: s.now(), Event: change.Event, Attempt: change.Attempt,
-			Verdict: verdict, State: want.State, Reason: change.Reason, Evidence: change.Evidence, By: change.By,
+		equal(t, what+": the new entry", after[len(before)], purchase.HistoryEntry{
+			Sequence: len(before) + 1, At: s.now(), Event: transition.Event, Attempt: transition.Attempt,
+			Verdict: verdict, State: want.State, Reason: transition.Reason, Evidence: transition.Evidence, By: transition.By,
 		})
 	}
 }
@@ -71,7 +71,7 @@ func (s *subject) checkAgainstAfter(t *testing.T, p purchase.Purchase, change pu
 func testLateEvidence(t *testing.T, s *subject) {
 	t.Run("of an older attempt", func(t *testing.T) {
 		p := s.in(t, purchase.Sending, newClaim())
-		p = s.recordChange(t, p, changeOf(p, purchase.AnsweredApplied, 1), purchase.Moves)
+		p = s.recordTransition(t, p, transitionOf(p, purchase.AnsweredApplied, 1), purchase.Moves)
 		if p.State != purchase.Succeeded || p.ItemUID != itemOf(p.ID) {
 			t.Errorf("got %+v", p)
 		}
@@ -83,7 +83,7 @@ func testLateEvidence(t *testing.T, s *subject) {
 		if _, err := s.Journal.TakeLapsed(t.Context(), lease, 100); err != nil {
 			t.Fatal(err)
 		}
-		p = s.recordChange(t, p, changeOf(p, purchase.AnsweredApplied, 1), purchase.Moves)
+		p = s.recordTransition(t, p, transitionOf(p, purchase.AnsweredApplied, 1), purchase.Moves)
 		if p.State != purchase.Succeeded {
 			t.Errorf("state = %s", p.State)
 		}
@@ -103,10 +103,10 @@ func testLateEvidence(t *testing.T, s *subject) {
 func (s *subject) checkAnomalyOnce(t *testing.T, p purchase.Purchase, event purchase.Event) {
 	t.Helper()
 	entries := len(s.history(t, p.ID))
-	change := changeOf(p, event, p.Attempt)
+	transition := transitionOf(p, event, p.Attempt)
 	var now purchase.Purchase
 	for range 3 {
-		now = s.recordChange(t, p, change, purchase.Contradicts)
+		now = s.recordTransition(t, p, transition, purchase.Contradicts)
 		s.clock.Advance(time.Second)
 	}
 	if now.State != purchase.Failed || now.Anomalies != 1 || now.ItemUID != "" {
@@ -115,9 +115,9 @@ func (s *subject) checkAnomalyOnce(t *testing.T, p purchase.Purchase, event purc
 	if got := len(s.history(t, p.ID)); got != entries+1 {
 		t.Errorf("%d new entries, want 1", got-entries)
 	}
-	change.ItemUID += "-other"
-	change.Evidence.ItemUID = change.ItemUID
-	if now = s.recordChange(t, p, change, purchase.Contradicts); now.Anomalies != 2 {
+	transition.ItemUID += "-other"
+	transition.Evidence.ItemUID = transition.ItemUID
+	if now = s.recordTransition(t, p, transition, purchase.Contradicts); now.Anomalies != 2 {
 		t.Errorf("anomalies = %d after another item, want 2", now.Anomalies)
 	}
 	s.consistent(t, p.ID)
@@ -128,23 +128,23 @@ func (s *subject) checkAnomalyOnce(t *testing.T, p purchase.Purchase, event purc
 func testPresumption(t *testing.T, s *subject) {
 	absent := func(t *testing.T, p purchase.Purchase) error {
 		t.Helper()
-		_, _, err := s.Journal.Record(t.Context(), p.ID, changeOf(p, purchase.PresumedAbsent, p.Attempt))
+		_, _, err := s.Journal.Record(t.Context(), p.ID, transitionOf(p, purchase.PresumedAbsent, p.Attempt))
 		return err
 	}
 	operator := func(t *testing.T, reason purchase.Reason) purchase.Purchase {
 		t.Helper()
 		p := s.in(t, purchase.Uncertain, newClaim())
-		change := changeOf(p, purchase.BeyondEvidence, p.Attempt)
-		change.Reason = reason
-		return s.recordChange(t, p, change, purchase.Moves)
+		transition := transitionOf(p, purchase.BeyondEvidence, p.Attempt)
+		transition.Reason = reason
+		return s.recordTransition(t, p, transition, purchase.Moves)
 	}
 	t.Run("a success was seen", func(t *testing.T) {
 		for _, p := range []purchase.Purchase{
 			s.in(t, purchase.Uncertain, newClaim()), operator(t, purchase.Unreadable), operator(t, purchase.OtherAccount),
 		} {
-			seen := changeOf(p, purchase.AnsweredUnknown, p.Attempt)
+			seen := transitionOf(p, purchase.AnsweredUnknown, p.Attempt)
 			seen.SuccessSeen = true
-			s.recordChange(t, p, seen, purchase.Stays)
+			s.recordTransition(t, p, seen, purchase.Stays)
 			if err := absent(t, p); !errors.Is(err, purchase.ErrIllegal) || s.get(t, p.ID).State != p.State {
 				t.Errorf("in %s: err = %v", p.State, err)
 			}
@@ -152,14 +152,14 @@ func testPresumption(t *testing.T, s *subject) {
 	})
 	t.Run("worse than unreadable", func(t *testing.T) {
 		p := operator(t, purchase.OtherAccount)
-		out := changeOf(p, purchase.BeyondEvidence, p.Attempt)
+		out := transitionOf(p, purchase.BeyondEvidence, p.Attempt)
 		out.Reason = purchase.Unreadable
 		if _, _, err := s.Journal.Record(t.Context(), p.ID, out); !errors.Is(err, purchase.ErrIllegal) {
 			t.Errorf("two replicas could take turns: err = %v", err)
 		}
 		p = operator(t, purchase.Unreadable)
-		worse := changeOf(p, purchase.BeyondEvidence, p.Attempt)
-		p = s.recordChange(t, p, worse, purchase.Moves)
+		worse := transitionOf(p, purchase.BeyondEvidence, p.Attempt)
+		p = s.recordTransition(t, p, worse, purchase.Moves)
 		if err := absent(t, p); p.Reason != worse.Reason || !errors.Is(err, purchase.ErrIllegal) {
 			t.Errorf("%s, err = %v", p.Reason, err)
 		}
@@ -182,10 +182,10 @@ func testPresumption(t *testing.T, s *subject) {
 
 func testSecondItemContradicts(t *testing.T, s *subject) {
 	p := s.in(t, purchase.Succeeded, newClaim())
-	change := changeOf(p, purchase.Found, p.Attempt)
-	change.ItemUID, change.Sale = "item-second", []byte(`{"second":true}`)
-	change.Evidence.ItemUID = change.ItemUID
-	got := s.recordChange(t, p, change, purchase.Contradicts)
+	transition := transitionOf(p, purchase.Found, p.Attempt)
+	transition.ItemUID, transition.Sale = "item-second", []byte(`{"second":true}`)
+	transition.Evidence.ItemUID = transition.ItemUID
+	got := s.recordTransition(t, p, transition, purchase.Contradicts)
 	if got.ItemUID != p.ItemUID || got.Anomalies != 1 {
 		t.Errorf("item = %q, anomalies = %d", got.ItemUID, got.Anomalies)
 	}
@@ -194,15 +194,15 @@ func testSecondItemContradicts(t *testing.T, s *subject) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "the first item's sale", string(secrets.Sale), string(changeOf(p, purchase.AnsweredApplied, 2).Sale))
+	equal(t, "the first item's sale", string(secrets.Sale), string(transitionOf(p, purchase.AnsweredApplied, 2).Sale))
 }
 
 func testSuccessSeenIsKept(t *testing.T, s *subject) {
 	p := s.in(t, purchase.Uncertain, newClaim())
-	seen := changeOf(p, purchase.AnsweredUnknown, p.Attempt)
+	seen := transitionOf(p, purchase.AnsweredUnknown, p.Attempt)
 	seen.SuccessSeen = true
 	// The same answer was recorded before without SuccessSeen. Recording it again still adds SuccessSeen.
-	if p = s.recordChange(t, p, seen, purchase.Stays); !p.SuccessSeen {
+	if p = s.recordTransition(t, p, seen, purchase.Stays); !p.SuccessSeen {
 		t.Error("success seen is not kept")
 	}
 	p = s.record(t, p, purchase.BeyondEvidence)
@@ -218,7 +218,7 @@ func testRecordTwice(t *testing.T, s *subject) {
 		p := s.claim(t, newClaim())
 		first := s.record(t, p, event)
 		s.clock.Advance(time.Second)
-		again := s.recordChange(t, p, changeOf(p, event, 1), purchase.Stays)
+		again := s.recordTransition(t, p, transitionOf(p, event, 1), purchase.Stays)
 		equal(t, string(event)+" again", again, first)
 		equal(t, string(event)+" again: the row", s.get(t, p.ID), first)
 		if entries := s.history(t, p.ID); len(entries) != 2 {
@@ -227,18 +227,18 @@ func testRecordTwice(t *testing.T, s *subject) {
 	}
 }
 
-// testAnomalyOnce: a change that moves a purchase can also be an anomaly, and so can one that changes nothing.
+// testAnomalyOnce: a transition that moves a purchase can also be an anomaly, and so can one that changes nothing.
 // The anomaly counts once, however often it is recorded. This also holds if only the evidence names the item.
 func testAnomalyOnce(t *testing.T, s *subject) {
 	p := s.claim(t, newClaim())
-	change := changeOf(p, purchase.AnsweredUnknown, 1)
-	change.Anomaly, change.Evidence.ItemUID = true, "item-of-another"
-	first := s.recordChange(t, p, change, purchase.Moves)
+	transition := transitionOf(p, purchase.AnsweredUnknown, 1)
+	transition.Anomaly, transition.Evidence.ItemUID = true, "item-of-another"
+	first := s.recordTransition(t, p, transition, purchase.Moves)
 	if first.Anomalies != 1 {
 		t.Errorf("anomalies = %d, want 1", first.Anomalies)
 	}
 	s.clock.Advance(time.Second)
-	equal(t, "the same anomaly again", s.recordChange(t, p, change, purchase.Stays), first)
+	equal(t, "the same anomaly again", s.recordTransition(t, p, transition, purchase.Stays), first)
 	equal(t, "the row", s.get(t, p.ID), first)
 	if entries := s.history(t, p.ID); len(entries) != 2 {
 		t.Errorf("%d entries, want 2", len(entries))
@@ -255,7 +255,7 @@ func testRecordRace(t *testing.T, s *subject) {
 	)
 	for i := range racers {
 		done.Go(func() {
-			got, verdict, err := journals[i%len(journals)].Record(t.Context(), p.ID, changeOf(p, purchase.AnsweredApplied, 1))
+			got, verdict, err := journals[i%len(journals)].Record(t.Context(), p.ID, transitionOf(p, purchase.AnsweredApplied, 1))
 			if err != nil || got.State != purchase.Succeeded {
 				t.Errorf("record: state = %s, err = %v", got.State, err)
 			}
@@ -289,7 +289,7 @@ func testRecordContest(t *testing.T, s *subject) {
 		var done sync.WaitGroup
 		for i, event := range events {
 			done.Go(func() {
-				_, _, err := journals[i%len(journals)].Record(t.Context(), p.ID, changeOf(p, event, 1))
+				_, _, err := journals[i%len(journals)].Record(t.Context(), p.ID, transitionOf(p, event, 1))
 				if err != nil {
 					t.Errorf("record %s: %v", event, err)
 				}
@@ -316,9 +316,9 @@ func testItemTaken(t *testing.T, s *subject) {
 	} {
 		p := s.in(t, from.state, newClaim())
 		entries := s.history(t, p.ID)
-		change := changeOf(p, from.event, p.Attempt)
-		change.ItemUID, change.Evidence.ItemUID = first.ItemUID, first.ItemUID
-		_, _, err := s.Journal.Record(t.Context(), p.ID, change)
+		transition := transitionOf(p, from.event, p.Attempt)
+		transition.ItemUID, transition.Evidence.ItemUID = first.ItemUID, first.ItemUID
+		_, _, err := s.Journal.Record(t.Context(), p.ID, transition)
 		isError(t, err, purchase.ErrItemTaken)
 		equal(t, "the row that wanted a taken item", s.get(t, p.ID), p)
 		equal(t, "its history", s.history(t, p.ID), entries)
@@ -326,15 +326,15 @@ func testItemTaken(t *testing.T, s *subject) {
 		if err != nil || secrets.Sale != nil {
 			t.Errorf("a sale of %d bytes is kept, err = %v", len(secrets.Sale), err)
 		}
-		s.recordChange(t, p, changeOf(p, from.event, p.Attempt), purchase.Moves) // with an item of its own it succeeds
+		s.recordTransition(t, p, transitionOf(p, from.event, p.Attempt), purchase.Moves) // with an item of its own it succeeds
 	}
 
 	elsewhere := newClaim()
 	elsewhere.Account = "account-2"
 	p := s.claim(t, elsewhere)
-	change := changeOf(p, purchase.AnsweredApplied, 1)
-	change.ItemUID, change.Evidence.ItemUID = first.ItemUID, first.ItemUID
-	s.recordChange(t, p, change, purchase.Moves)
+	transition := transitionOf(p, purchase.AnsweredApplied, 1)
+	transition.ItemUID, transition.Evidence.ItemUID = first.ItemUID, first.ItemUID
+	s.recordTransition(t, p, transition, purchase.Moves)
 }
 
 // testItemTakenUnderAnAlias: a package is bound once, even if its account has had several names.
@@ -344,23 +344,23 @@ func testItemTakenUnderAnAlias(t *testing.T, s *subject) {
 		claim := newClaim()
 		claim.Account = "account-2"
 		p := s.in(t, state, claim)
-		change := changeOf(p, purchase.Found, p.Attempt)
-		change.Aliases = []string{"account-0", account}
-		change.ItemUID, change.Evidence.ItemUID = first.ItemUID, first.ItemUID
-		_, _, err := s.Journal.Record(t.Context(), p.ID, change)
+		transition := transitionOf(p, purchase.Found, p.Attempt)
+		transition.Aliases = []string{"account-0", account}
+		transition.ItemUID, transition.Evidence.ItemUID = first.ItemUID, first.ItemUID
+		_, _, err := s.Journal.Record(t.Context(), p.ID, transition)
 		isError(t, err, purchase.ErrItemTaken)
 		equal(t, "the row that wanted a taken item", s.get(t, p.ID), p)
-		change.ItemUID, change.Evidence.ItemUID = itemOf(p.ID), itemOf(p.ID)
-		s.recordChange(t, p, change, purchase.Moves) // with an item of its own it succeeds
-		s.recordChange(t, p, change, purchase.Stays) // its own item does not block it
+		transition.ItemUID, transition.Evidence.ItemUID = itemOf(p.ID), itemOf(p.ID)
+		s.recordTransition(t, p, transition, purchase.Moves) // with an item of its own it succeeds
+		s.recordTransition(t, p, transition, purchase.Stays) // its own item does not block it
 	}
-	// A change that does not move the purchase is recorded in any case, because an operator must learn of a
+	// A transition that does not move the purchase is recorded in any case, because an operator must learn of a
 	// contradiction.
 	failed := s.record(t, s.in(t, purchase.Uncertain, newClaim()), purchase.PresumedAbsent)
-	change := changeOf(failed, purchase.Found, failed.Attempt)
-	change.Aliases = []string{account}
-	change.ItemUID, change.Evidence.ItemUID = first.ItemUID, first.ItemUID
-	s.recordChange(t, failed, change, purchase.Contradicts)
+	transition := transitionOf(failed, purchase.Found, failed.Attempt)
+	transition.Aliases = []string{account}
+	transition.ItemUID, transition.Evidence.ItemUID = first.ItemUID, first.ItemUID
+	s.recordTransition(t, failed, transition, purchase.Contradicts)
 }
 
 func testItemTakenRace(t *testing.T, s *subject) {
@@ -372,9 +372,9 @@ func testItemTakenRace(t *testing.T, s *subject) {
 	)
 	for i := range racers {
 		p := s.claim(t, newClaim())
-		change := changeOf(p, purchase.AnsweredApplied, 1)
-		change.ItemUID, change.Evidence.ItemUID = "item-of-all", "item-of-all"
-		done.Go(func() { _, _, errs[i] = journals[i%len(journals)].Record(t.Context(), p.ID, change) })
+		transition := transitionOf(p, purchase.AnsweredApplied, 1)
+		transition.ItemUID, transition.Evidence.ItemUID = "item-of-all", "item-of-all"
+		done.Go(func() { _, _, errs[i] = journals[i%len(journals)].Record(t.Context(), p.ID, transition) })
 	}
 	done.Wait()
 	bound := 0
@@ -395,7 +395,7 @@ func testHistory(t *testing.T, s *subject) {
 	claim := newClaim()
 	p := s.claim(t, claim)
 	start := s.now()
-	want := []purchase.Entry{{
+	want := []purchase.HistoryEntry{{
 		Sequence: 1, At: start, Attempt: 1, Verdict: purchase.Moves, State: purchase.Sending, By: "gateway",
 	}}
 	for i, step := range []struct {
@@ -411,11 +411,11 @@ func testHistory(t *testing.T, s *subject) {
 		{purchase.Found, purchase.Contradicts},
 	} {
 		s.clock.Advance(time.Second)
-		change := changeOf(p, step.event, p.Attempt)
-		p = s.recordChange(t, p, change, step.verdict)
-		want = append(want, purchase.Entry{
-			Sequence: i + 2, At: s.now(), Event: step.event, Attempt: change.Attempt, Verdict: step.verdict,
-			State: p.State, Reason: change.Reason, Evidence: change.Evidence, By: change.By,
+		transition := transitionOf(p, step.event, p.Attempt)
+		p = s.recordTransition(t, p, transition, step.verdict)
+		want = append(want, purchase.HistoryEntry{
+			Sequence: i + 2, At: s.now(), Event: step.event, Attempt: transition.Attempt, Verdict: step.verdict,
+			State: p.State, Reason: transition.Reason, Evidence: transition.Evidence, By: transition.By,
 		})
 	}
 	equal(t, "the history", s.history(t, claim.ID), want)

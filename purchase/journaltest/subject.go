@@ -66,31 +66,31 @@ func newOrder() purchase.Order {
 	}
 }
 
-// changeOf returns a change as the engine, the reconciler or an operator would record it.
-func changeOf(p purchase.Purchase, event purchase.Event, attempt int) purchase.Change {
-	change := purchase.Change{
+// transitionOf returns a transition as the engine, the reconciler or an operator would record it.
+func transitionOf(p purchase.Purchase, event purchase.Event, attempt int) purchase.Transition {
+	transition := purchase.Transition{
 		Event: event, Attempt: attempt, By: "gateway",
 		Evidence:   purchase.Evidence{BytesWritten: 512, HTTPStatus: 200, Message: "the vendor's words", Note: "ours"},
 		PermitLife: permitLife, Lease: lease,
 	}
 	switch event {
 	case purchase.AnsweredApplied, purchase.Found, purchase.ResolvedApplied:
-		change.ItemUID, change.CustomerUID = itemOf(p.ID), "customer-"+p.ID
-		change.Evidence.ItemUID = change.ItemUID
-		change.Sale = []byte(`{"activationCode":"LPA:1$sandbox.invalid$secret"}`)
+		transition.ItemUID, transition.CustomerUID = itemOf(p.ID), "customer-"+p.ID
+		transition.Evidence.ItemUID = transition.ItemUID
+		transition.Sale = []byte(`{"activationCode":"LPA:1$sandbox.invalid$secret"}`)
 	case purchase.AnsweredRefused:
-		change.Reason = "VENDOR_REFUSED"
-	case purchase.WindowOver, purchase.Disowned:
-		change.Reason = purchase.NeverSent
+		transition.Reason = "VENDOR_REFUSED"
+	case purchase.WindowOver, purchase.Abandoned:
+		transition.Reason = purchase.NeverSent
 	case purchase.PresumedAbsent:
-		change.Reason = purchase.ReasonPresumedAbsent
+		transition.Reason = purchase.ReasonPresumedAbsent
 	case purchase.BeyondEvidence:
-		change.Reason = purchase.SeveralFound
+		transition.Reason = purchase.SeveralFound
 	case purchase.ResolvedAbsent:
-		change.Reason, change.By = purchase.ReasonOperator, purchase.ByOperator("gateway")
+		transition.Reason, transition.By = purchase.ReasonOperator, purchase.ByOperator("gateway")
 	default:
 	}
-	return change
+	return transition
 }
 
 func (s *subject) claim(t *testing.T, claim purchase.Claim) purchase.Purchase {
@@ -105,17 +105,17 @@ func (s *subject) claim(t *testing.T, claim purchase.Claim) purchase.Purchase {
 // record records an event of the newest attempt. The event must move the purchase.
 func (s *subject) record(t *testing.T, p purchase.Purchase, event purchase.Event) purchase.Purchase {
 	t.Helper()
-	return s.recordChange(t, p, changeOf(p, event, p.Attempt), purchase.Moves)
+	return s.recordTransition(t, p, transitionOf(p, event, p.Attempt), purchase.Moves)
 }
 
-func (s *subject) recordChange(
-	t *testing.T, p purchase.Purchase, change purchase.Change, want purchase.Verdict,
+func (s *subject) recordTransition(
+	t *testing.T, p purchase.Purchase, transition purchase.Transition, want purchase.Verdict,
 ) purchase.Purchase {
 	t.Helper()
-	now, verdict, err := s.Journal.Record(t.Context(), p.ID, change)
+	now, verdict, err := s.Journal.Record(t.Context(), p.ID, transition)
 	if err != nil || verdict != want {
 		t.Fatalf("record %s of attempt %d in %s: verdict = %s, want %s, err = %v",
-			change.Event, change.Attempt, p.State, verdict, want, err)
+			transition.Event, transition.Attempt, p.State, verdict, want, err)
 	}
 	return now
 }
@@ -150,7 +150,7 @@ func (s *subject) get(t *testing.T, id string) purchase.Purchase {
 	return p
 }
 
-func (s *subject) history(t *testing.T, id string) []purchase.Entry {
+func (s *subject) history(t *testing.T, id string) []purchase.HistoryEntry {
 	t.Helper()
 	entries, err := s.Journal.History(t.Context(), id)
 	if err != nil {
@@ -196,7 +196,7 @@ func (s *subject) consistent(t *testing.T, id string) {
 		if entry.Event == "" {
 			continue
 		}
-		after, verdict := told.After(purchase.Change{
+		after, verdict := told.After(purchase.Transition{
 			Event: entry.Event, Attempt: entry.Attempt, Reason: entry.Reason, ItemUID: entry.Evidence.ItemUID,
 		}, entry.At)
 		if verdict != entry.Verdict || after.State != entry.State {

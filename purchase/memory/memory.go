@@ -36,7 +36,7 @@ type Journal struct {
 
 type row struct {
 	purchase purchase.Purchase
-	history  []purchase.Entry
+	history  []purchase.HistoryEntry
 	secrets  purchase.Secrets
 }
 
@@ -85,7 +85,7 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 	}
 	now := j.time()
 	r := &row{purchase: purchase.New(claim, now), secrets: purchase.Secrets{Personal: claim.Personal}}
-	r.history = []purchase.Entry{{
+	r.history = []purchase.HistoryEntry{{
 		Sequence: 1, At: now, Attempt: 1, Verdict: purchase.Moves, State: purchase.Sending, By: purchase.ByGateway,
 	}}
 	j.byID[claim.ID], j.byKey[claim.Key] = r, r
@@ -114,7 +114,7 @@ func (j *Journal) ConfirmPermit(ctx context.Context, id string, attempt int) err
 
 // Record implements [purchase.Journal].
 func (j *Journal) Record(
-	ctx context.Context, id string, change purchase.Change,
+	ctx context.Context, id string, transition purchase.Transition,
 ) (purchase.Purchase, purchase.Verdict, error) {
 	if err := j.enter(ctx); err != nil {
 		return purchase.Purchase{}, "", fmt.Errorf("%w: %w", purchase.ErrNotWritten, err)
@@ -124,27 +124,27 @@ func (j *Journal) Record(
 	if !ok {
 		return purchase.Purchase{}, "", purchase.ErrNotFound
 	}
-	if change.ItemUID != "" {
-		change.Evidence.ItemUID = change.ItemUID
+	if transition.ItemUID != "" {
+		transition.Evidence.ItemUID = transition.ItemUID
 	}
 	now := j.time()
-	after, verdict := r.purchase.After(change, now)
+	after, verdict := r.purchase.After(transition, now)
 	switch {
 	case verdict == purchase.Illegal:
 		return r.purchase, verdict, fmt.Errorf("%w: %s of attempt %d in %s of attempt %d",
-			purchase.ErrIllegal, change.Event, change.Attempt, r.purchase.State, r.purchase.Attempt)
+			purchase.ErrIllegal, transition.Event, transition.Attempt, r.purchase.State, r.purchase.Attempt)
 	case verdict == purchase.Moves && after.State == purchase.Succeeded:
-		for _, account := range append([]string{after.Account}, change.Aliases...) {
+		for _, account := range append([]string{after.Account}, transition.Aliases...) {
 			if _, taken := j.byItem[item{account, after.ItemUID}]; taken {
 				return r.purchase, verdict, purchase.ErrItemTaken
 			}
 		}
 		j.byItem[item{after.Account, after.ItemUID}] = r
-		r.secrets.Sale = bytes.Clone(change.Sale)
-	case verdict != purchase.Moves && after.SuccessSeen == r.purchase.SuccessSeen && r.holds(change):
+		r.secrets.Sale = bytes.Clone(transition.Sale)
+	case verdict != purchase.Moves && after.SuccessSeen == r.purchase.SuccessSeen && r.holds(transition):
 		return r.purchase, verdict, nil
 	}
-	r.append(change, verdict, after, now)
+	r.append(transition, verdict, after, now)
 	j.index(r, verdict)
 	return after, verdict, nil
 }
@@ -170,9 +170,9 @@ func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int
 	taken := make([]purchase.Purchase, len(lapsed))
 	for i, r := range lapsed {
 		if r.purchase.State == purchase.Sending {
-			change := purchase.Change{Event: purchase.Lost, Attempt: r.purchase.Attempt, By: purchase.ByGateway}
-			after, verdict := r.purchase.After(change, now)
-			r.append(change, verdict, after, now)
+			transition := purchase.Transition{Event: purchase.Lost, Attempt: r.purchase.Attempt, By: purchase.ByGateway}
+			after, verdict := r.purchase.After(transition, now)
+			r.append(transition, verdict, after, now)
 			j.index(r, verdict)
 		} else {
 			r.purchase.LeaseUntil, r.purchase.UpdatedAt = now.Add(lease), now
@@ -219,17 +219,17 @@ func (j *Journal) time() time.Time { return j.now().UTC().Truncate(time.Microsec
 
 func byID(r *row, id string) int { return cmp.Compare(r.purchase.ID, id) }
 
-// holds reports whether the history already contains change.
-func (r *row) holds(change purchase.Change) bool {
-	return slices.ContainsFunc(r.history, func(e purchase.Entry) bool {
-		return e.Event == change.Event && e.Attempt == change.Attempt && e.Evidence.ItemUID == change.Evidence.ItemUID
+// holds reports whether the history already contains transition.
+func (r *row) holds(transition purchase.Transition) bool {
+	return slices.ContainsFunc(r.history, func(e purchase.HistoryEntry) bool {
+		return e.Event == transition.Event && e.Attempt == transition.Attempt && e.Evidence.ItemUID == transition.Evidence.ItemUID
 	})
 }
 
-func (r *row) append(change purchase.Change, verdict purchase.Verdict, after purchase.Purchase, now time.Time) {
-	r.history = append(r.history, purchase.Entry{
-		Sequence: len(r.history) + 1, At: now, Event: change.Event, Attempt: change.Attempt, Verdict: verdict,
-		State: after.State, Reason: change.Reason, Evidence: change.Evidence, By: change.By,
+func (r *row) append(transition purchase.Transition, verdict purchase.Verdict, after purchase.Purchase, now time.Time) {
+	r.history = append(r.history, purchase.HistoryEntry{
+		Sequence: len(r.history) + 1, At: now, Event: transition.Event, Attempt: transition.Attempt, Verdict: verdict,
+		State: after.State, Reason: transition.Reason, Evidence: transition.Evidence, By: transition.By,
 	})
 	r.purchase = after
 }

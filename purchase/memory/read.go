@@ -24,7 +24,7 @@ func (j *Journal) Get(ctx context.Context, id string) (purchase.Purchase, error)
 }
 
 // History implements [purchase.Journal].
-func (j *Journal) History(ctx context.Context, id string) ([]purchase.Entry, error) {
+func (j *Journal) History(ctx context.Context, id string) ([]purchase.HistoryEntry, error) {
 	if err := j.enter(ctx); err != nil {
 		return nil, err
 	}

@@ -24,8 +24,8 @@ func newClaim() purchase.Claim {
 	}
 }
 
-func applied(id string) purchase.Change {
-	return purchase.Change{
+func applied(id string) purchase.Transition {
+	return purchase.Transition{
 		Event: purchase.AnsweredApplied, Attempt: 1, By: "gateway", ItemUID: "item-" + id, CustomerUID: "customer-" + id,
 		Evidence: purchase.Evidence{HTTPStatus: 200}, Sale: []byte(`{"status":"success"}`),
 	}
@@ -112,7 +112,7 @@ func TestDatabaseClock(t *testing.T) {
 			t.Errorf("claimed at %s: send not after %s, lease until %s", p.ClaimedAt, p.SendNotAfter, p.LeaseUntil)
 		}
 	}
-	if _, _, err := journal.Record(t.Context(), accepted.ID, purchase.Change{Event: purchase.AnsweredNoEffect, Attempt: 1, By: "gateway"}); err != nil {
+	if _, _, err := journal.Record(t.Context(), accepted.ID, purchase.Transition{Event: purchase.AnsweredNoEffect, Attempt: 1, By: "gateway"}); err != nil {
 		t.Fatal(err)
 	}
 	taken, err := journal.TakeLapsed(t.Context(), time.Hour, 100)
@@ -162,19 +162,19 @@ func TestTextThatIsKept(t *testing.T) {
 	if _, _, err := journal.Claim(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
-	change := applied(claim.ID)
-	change.Sale = []byte("{\"b\": 1.50,  \"a\":\"\xff\\u0000\x00\"}")
-	change.Evidence.Message = "x\x00y"
-	if _, _, err := journal.Record(t.Context(), claim.ID, change); err != nil {
+	transition := applied(claim.ID)
+	transition.Sale = []byte("{\"b\": 1.50,  \"a\":\"\xff\\u0000\x00\"}")
+	transition.Evidence.Message = "x\x00y"
+	if _, _, err := journal.Record(t.Context(), claim.ID, transition); err != nil {
 		t.Fatal(err)
 	}
 	if p, err := journal.Get(t.Context(), claim.ID); err != nil || p.Order != claim.Order {
 		t.Errorf("order = %+v, err = %v", p.Order, err)
 	}
-	if secrets, err := journal.Secrets(t.Context(), claim.ID); err != nil || string(secrets.Sale) != string(change.Sale) {
+	if secrets, err := journal.Secrets(t.Context(), claim.ID); err != nil || string(secrets.Sale) != string(transition.Sale) {
 		t.Errorf("sale = %q, err = %v", secrets.Sale, err)
 	}
-	if entries, err := journal.History(t.Context(), claim.ID); err != nil || entries[1].Evidence != change.Evidence {
+	if entries, err := journal.History(t.Context(), claim.ID); err != nil || entries[1].Evidence != transition.Evidence {
 		t.Errorf("history = %+v, err = %v", entries, err)
 	}
 }

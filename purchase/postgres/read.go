@@ -37,7 +37,7 @@ func (j *Journal) ConfirmPermit(ctx context.Context, id string, attempt int) err
 }
 
 // History implements [purchase.Journal].
-func (j *Journal) History(ctx context.Context, id string) ([]purchase.Entry, error) {
+func (j *Journal) History(ctx context.Context, id string) ([]purchase.HistoryEntry, error) {
 	if !storable(id) {
 		return nil, purchase.ErrNotFound
 	}

@@ -78,23 +78,23 @@ func readable(rows []row, err error) ([]purchase.Purchase, error) {
 	return purchase.Readable(rows, row.decoded)
 }
 
-func scanEntry(from pgx.CollectableRow) (purchase.Entry, error) {
+func scanEntry(from pgx.CollectableRow) (purchase.HistoryEntry, error) {
 	var (
-		entry                 purchase.Entry
+		entry                 purchase.HistoryEntry
 		event, verdict, state string
 		reason                *string
 		evidence              []byte
 	)
 	err := from.Scan(&entry.Sequence, &entry.At, &event, &entry.Attempt, &verdict, &state, &reason, &evidence, &entry.By)
 	if err != nil {
-		return purchase.Entry{}, err
+		return purchase.HistoryEntry{}, err
 	}
 	entry.At = entry.At.UTC()
 	entry.Reason = purchase.Reason(orEmpty(reason))
 	entry.SetWords(event, verdict, state)
 	// Unknown fields of evidence are ignored, unlike those of an order, because no decision depends on evidence.
 	if err := json.Unmarshal(evidence, &entry.Evidence); err != nil {
-		return purchase.Entry{}, fmt.Errorf("decode the evidence: %w", err)
+		return purchase.HistoryEntry{}, fmt.Errorf("decode the evidence: %w", err)
 	}
 	return entry, nil
 }

@@ -92,7 +92,7 @@ WITH claimed AS (
 )
 SELECT ` + columns + ` FROM claimed`
 
-// record applies one change. The guard is one of two: the row has attempt $3 and one of the states $5, or the
+// record applies one transition. The guard is one of two: the row has attempt $3 and one of the states $5, or the
 // row still has the revision $4 that was read. $11 is the life of a new permit, and $12 is the new lease. The
 // revision is the number of history entries, so it also numbers the new entry.
 const record = `
@@ -119,7 +119,7 @@ WITH changed AS (
 )
 SELECT ` + columns + ` FROM changed`
 
-// recorded reads a purchase, and whether its history already contains a change.
+// recorded reads a purchase, and whether its history already contains a transition.
 const recorded = `
 SELECT ` + columns + `,
        EXISTS (SELECT FROM gigagate.purchase_event

@@ -52,25 +52,25 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 // Record implements [purchase.Journal].
 //
 // Most events find the state that they expect. So the first statement is sent without a read. It moves the
-// purchase if the row has the attempt of the change and a state that the event moves. If it changes no row,
+// purchase if the row has the attempt of the transition and a state that the event moves. If it changes no row,
 // Record reads the row, decides, and writes if the revision is still the same.
 //
-// A change with aliases skips the first statement, because no index stops a package from being bound twice
+// A transition with aliases skips the first statement, because no index stops a package from being bound twice
 // under different account names. The check before the write does not cover replicas that bind one package under
 // different names at the same moment.
-func (j *Journal) Record(ctx context.Context, id string, change purchase.Change) (purchase.Purchase, purchase.Verdict, error) {
+func (j *Journal) Record(ctx context.Context, id string, transition purchase.Transition) (purchase.Purchase, purchase.Verdict, error) {
 	fail := func(err error) (purchase.Purchase, purchase.Verdict, error) {
-		return purchase.Purchase{}, "", fmt.Errorf("record %s: %w", change.Event, err)
+		return purchase.Purchase{}, "", fmt.Errorf("record %s: %w", transition.Event, err)
 	}
 	if !storable(id) {
 		return fail(purchase.ErrNotFound)
 	}
-	evidence, err := json.Marshal(change.Evidence)
+	evidence, err := json.Marshal(transition.Evidence)
 	if err != nil {
 		return fail(notWritten(err))
 	}
-	if expected, after, states := expect(change); len(states) > 0 && len(change.Aliases) == 0 {
-		changed, err := j.apply(ctx, id, change, evidence, guard{expected: expected, states: states}, after, purchase.Moves)
+	if expected, after, states := expect(transition); len(states) > 0 && len(transition.Aliases) == 0 {
+		changed, err := j.apply(ctx, id, transition, evidence, guard{expected: expected, states: states}, after, purchase.Moves)
 		if err != nil {
 			return fail(err)
 		}
@@ -79,19 +79,19 @@ func (j *Journal) Record(ctx context.Context, id string, change purchase.Change)
 		}
 	}
 	for {
-		read, twice, err := j.readRecorded(ctx, id, change)
+		read, twice, err := j.readRecorded(ctx, id, transition)
 		if err != nil {
 			return fail(err)
 		}
-		after, verdict := timeless(read.Purchase).After(change, began)
+		after, verdict := timeless(read.Purchase).After(transition, began)
 		switch {
 		case verdict == purchase.Illegal:
-			return read.Purchase, verdict, fmt.Errorf("record %s of attempt %d in %s: %w", change.Event, change.Attempt, read.State, purchase.ErrIllegal)
-		case verdict != purchase.Moves && twice && (read.SuccessSeen || !change.SuccessSeen):
+			return read.Purchase, verdict, fmt.Errorf("record %s of attempt %d in %s: %w", transition.Event, transition.Attempt, read.State, purchase.ErrIllegal)
+		case verdict != purchase.Moves && twice && (read.SuccessSeen || !transition.SuccessSeen):
 			return read.Purchase, verdict, nil
 		}
-		if verdict == purchase.Moves && after.State == purchase.Succeeded && len(change.Aliases) > 0 {
-			taken, err := one(ctx, j, pgx.RowTo[bool], j.sql.taken, change.ItemUID, change.Aliases)
+		if verdict == purchase.Moves && after.State == purchase.Succeeded && len(transition.Aliases) > 0 {
+			taken, err := one(ctx, j, pgx.RowTo[bool], j.sql.taken, transition.ItemUID, transition.Aliases)
 			if err != nil {
 				return fail(err)
 			}
@@ -99,7 +99,7 @@ func (j *Journal) Record(ctx context.Context, id string, change purchase.Change)
 				return fail(purchase.ErrItemTaken)
 			}
 		}
-		changed, err := j.apply(ctx, id, change, evidence, guard{expected: read.Purchase, revision: &read.revision}, after, verdict)
+		changed, err := j.apply(ctx, id, transition, evidence, guard{expected: read.Purchase, revision: &read.revision}, after, verdict)
 		if err != nil {
 			return fail(err)
 		}
@@ -121,16 +121,16 @@ func timeless(p purchase.Purchase) purchase.Purchase {
 	return p
 }
 
-// expect returns the states in which change moves a purchase of the change's attempt, whatever else the row
+// expect returns the states in which transition moves a purchase of the transition's attempt, whatever else the row
 // contains. after is the result, which is the same in all of these states.
-func expect(change purchase.Change) (expected, after purchase.Purchase, states []string) {
+func expect(transition purchase.Transition) (expected, after purchase.Purchase, states []string) {
 	for _, state := range purchase.States() {
-		p := purchase.Purchase{State: state, Attempt: change.Attempt}
+		p := purchase.Purchase{State: state, Attempt: transition.Attempt}
 		seen := p
-		if seen.SuccessSeen = true; !moves(seen, change) {
+		if seen.SuccessSeen = true; !moves(seen, transition) {
 			continue // the decision depends on more than the state
 		}
-		if moved, verdict := p.After(change, began); verdict == purchase.Moves {
+		if moved, verdict := p.After(transition, began); verdict == purchase.Moves {
 			expected, after = p, moved
 			states = append(states, string(state))
 		}
@@ -138,12 +138,12 @@ func expect(change purchase.Change) (expected, after purchase.Purchase, states [
 	return expected, after, states
 }
 
-func moves(p purchase.Purchase, change purchase.Change) bool {
-	_, verdict := p.After(change, began)
+func moves(p purchase.Purchase, transition purchase.Transition) bool {
+	_, verdict := p.After(transition, began)
 	return verdict == purchase.Moves
 }
 
-// guard is the condition under which a change is applied to a row: the expected attempt and one of the states,
+// guard is the condition under which a transition is applied to a row: the expected attempt and one of the states,
 // or the revision that was read.
 type guard struct {
 	expected purchase.Purchase
@@ -154,7 +154,7 @@ type guard struct {
 // apply writes the difference between the guard's expected purchase and after, and the history entry. It
 // returns no row if the guard does not hold.
 func (j *Journal) apply(
-	ctx context.Context, id string, change purchase.Change, evidence []byte,
+	ctx context.Context, id string, transition purchase.Transition, evidence []byte,
 	guard guard, after purchase.Purchase, verdict purchase.Verdict,
 ) ([]purchase.Purchase, error) {
 	var permitLife, lease *time.Duration
@@ -166,31 +166,31 @@ func (j *Journal) apply(
 	}
 	var sale []byte
 	if verdict == purchase.Moves && after.State == purchase.Succeeded {
-		sale = change.Sale
+		sale = transition.Sale
 	}
 	changed, err := write(ctx, j, scanPurchase, j.sql.record, j.clock(),
 		id, guard.expected.Attempt, guard.revision, guard.states,
 		string(after.State), orNull(string(after.Reason)), after.Attempt,
 		after.SuccessSeen, after.Anomalies-guard.expected.Anomalies, permitLife, lease,
 		orNull(after.ItemUID), orNull(after.CustomerUID), !after.SettledAt.IsZero(),
-		string(change.Event), change.Attempt, string(verdict), orNull(string(change.Reason)),
-		orNull(itemOf(change)), evidence, change.By, sale)
+		string(transition.Event), transition.Attempt, string(verdict), orNull(string(transition.Reason)),
+		orNull(itemOf(transition)), evidence, transition.By, sale)
 	if isUnique(err, "purchase_item") {
 		return nil, purchase.ErrItemTaken
 	}
 	return changed, err
 }
 
-// itemOf returns the package that change is about, whether it binds the purchase to it or only mentions it.
-func itemOf(change purchase.Change) string {
-	return cmp.Or(change.ItemUID, change.Evidence.ItemUID)
+// itemOf returns the package that transition is about, whether it binds the purchase to it or only mentions it.
+func itemOf(transition purchase.Transition) string {
+	return cmp.Or(transition.ItemUID, transition.Evidence.ItemUID)
 }
 
-// readRecorded reads a purchase, and reports whether its history already contains change.
-func (j *Journal) readRecorded(ctx context.Context, id string, change purchase.Change) (row, bool, error) {
+// readRecorded reads a purchase, and reports whether its history already contains transition.
+func (j *Journal) readRecorded(ctx context.Context, id string, transition purchase.Transition) (row, bool, error) {
 	var twice bool
 	read, err := one(ctx, j, func(from pgx.CollectableRow) (row, error) { return scanRow(from, &twice) },
-		j.sql.recorded, id, string(change.Event), change.Attempt, orNull(itemOf(change)))
+		j.sql.recorded, id, string(transition.Event), transition.Attempt, orNull(itemOf(transition)))
 	if err == nil {
 		read.Purchase, err = read.decoded()
 	}

@@ -59,17 +59,17 @@ func TestExpectAgreesWithAfter(t *testing.T) {
 	for _, event := range purchase.Events() {
 		for _, attempt := range []int{0, 1, 3} {
 			for _, item := range []string{"", "item"} {
-				change := purchase.Change{
+				transition := purchase.Transition{
 					Event: event, Attempt: attempt, ItemUID: item, CustomerUID: "customer", Reason: "R",
 					PermitLife: 10, Lease: 100, SuccessSeen: true, Anomaly: true,
 				}
-				expected, after, states := expect(change)
+				expected, after, states := expect(transition)
 				for i, state := range append(purchase.States(), purchase.States()...) {
 					met := purchase.Purchase{
 						ID: "id", State: state, Attempt: attempt, Anomalies: 7, UpdatedAt: began.Add(-5), LeaseUntil: began.Add(5),
 						SuccessSeen: i >= len(purchase.States()),
 					}
-					want, verdict := timeless(met).After(change, began)
+					want, verdict := timeless(met).After(transition, began)
 					guessed := slices.Contains(states, string(state))
 					// If the decision depends on more than the state, Record must read the row first.
 					if moves := verdict == purchase.Moves; moves != guessed && (guessed || event != purchase.PresumedAbsent) {

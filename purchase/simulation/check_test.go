@@ -117,7 +117,7 @@ func (v *verdict) graph(p purchase.Purchase) {
 	}
 	now := purchase.New(purchase.Claim{ID: p.ID, Key: p.Key, Account: p.Account, Order: p.Order}, p.ClaimedAt)
 	for _, entry := range entries[1:] {
-		after, verdict := now.After(purchase.Change{
+		after, verdict := now.After(purchase.Transition{
 			Event: entry.Event, Attempt: entry.Attempt, Reason: entry.Reason, ItemUID: entry.Evidence.ItemUID,
 		}, entry.At)
 		if verdict != entry.Verdict || after.State != entry.State {

@@ -62,9 +62,9 @@ func TestClaimUnknown(t *testing.T) {
 	}
 }
 
-// TestDisownedAndKilled: the process that told its caller that nothing was started dies at each of the
+// TestAbandonedAndKilled: the process that told its caller that nothing was started dies at each of the
 // writes that say so in the journal. On SQLite the next process owns all at once, and it sends nothing.
-func TestDisownedAndKilled(t *testing.T) {
+func TestAbandonedAndKilled(t *testing.T) {
 	t.Parallel()
 	for _, do := range []string{doKillBefore, doKillAfter} {
 		faults := claimNotKnown()
@@ -89,9 +89,9 @@ func TestDisownedAndKilled(t *testing.T) {
 	}
 }
 
-// TestDisownedKeepTheirPlaces: while the journal can be read and takes no writes, claims whose commit is not known pile up,
-// each to be disowned. As many as there are places, and then callers are refused before they claim.
-func TestDisownedKeepTheirPlaces(t *testing.T) {
+// TestAbandonedKeepTheirPlaces: while the journal can be read and takes no writes, claims whose commit is not known pile up,
+// each to be abandoned. As many as there are places, and then callers are refused before they claim.
+func TestAbandonedKeepTheirPlaces(t *testing.T) {
 	t.Parallel()
 	const places, outage = 2000, 15 * time.Second
 	var faults []fault

@@ -48,7 +48,7 @@ func waysTo(step string) [][]fault {
 		return [][]fault{{at(1, soldUnseen)}}
 	case "record PRESUMED_ABSENT", "witnesses", "get":
 		return [][]fault{{at(1, unsoldUnseen)}}
-	case "record DISOWNED":
+	case "record ABANDONED":
 		return [][]fault{claimNotKnown()}
 	case "record BEYOND_EVIDENCE":
 		return [][]fault{{at(1, rewritten)}}
@@ -156,9 +156,9 @@ var circumstances = map[string]func(*plan){
 	},
 }
 
-func (p *plan) callers(change func(*call)) {
+func (p *plan) callers(transition func(*call)) {
 	for i := range p.calls {
-		change(&p.calls[i])
+		transition(&p.calls[i])
 	}
 }
 

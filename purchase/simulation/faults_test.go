@@ -99,7 +99,7 @@ const (
 var journalSteps = []string{
 	"lookup", "claim", "record ANSWERED_APPLIED", "record ANSWERED_REFUSED", "record ANSWERED_NO_EFFECT",
 	"record ANSWERED_UNKNOWN", "record PERMITTED", "record WINDOW_OVER", "record FOUND", "record PRESUMED_ABSENT",
-	"record BEYOND_EVIDENCE", "record DISOWNED", "take lapsed", "confirm", "get", "secrets", "watched", "witnesses", "list",
+	"record BEYOND_EVIDENCE", "record ABANDONED", "take lapsed", "confirm", "get", "secrets", "watched", "witnesses", "list",
 }
 
 // The steps on the network: a dial, a paid request's first byte, its answer's, a token's request, and any other read of the vendor's.

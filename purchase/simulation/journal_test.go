@@ -237,20 +237,20 @@ func (j *journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 }
 
 // Record implements [purchase.Journal].
-func (j *journal) Record(ctx context.Context, id string, change purchase.Change) (purchase.Purchase, purchase.Verdict, error) {
+func (j *journal) Record(ctx context.Context, id string, transition purchase.Transition) (purchase.Purchase, purchase.Verdict, error) {
 	type result struct {
 		p       purchase.Purchase
 		verdict purchase.Verdict
 		err     error
 	}
-	if change.Lease > 0 {
-		change.Lease -= j.replica.world.leaseCut()
+	if transition.Lease > 0 {
+		transition.Lease -= j.replica.world.leaseCut()
 	}
 	done := make(chan result, 1)
-	if spoiled := j.do(ctx, "record "+string(change.Event), func(ctx context.Context) {
-		p, verdict, err := j.Journal.Record(ctx, id, change)
+	if spoiled := j.do(ctx, "record "+string(transition.Event), func(ctx context.Context) {
+		p, verdict, err := j.Journal.Record(ctx, id, transition)
 		j.replica.world.note(j.replica.name, "record %s of attempt %d for %s: %s, verdict %s, error %v (%s %s)",
-			change.Event, change.Attempt, id, p.State, verdict, err, change.Reason, change.Evidence.Note)
+			transition.Event, transition.Attempt, id, p.State, verdict, err, transition.Reason, transition.Evidence.Note)
 		done <- result{p, verdict, err}
 	}); spoiled != nil {
 		return purchase.Purchase{}, "", spoiled

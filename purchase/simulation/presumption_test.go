@@ -113,7 +113,7 @@ func TestSuccessSeenWhileReading(t *testing.T) {
 		w.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == listPath && !time.Now().Before(last) {
 				once.Do(func() {
-					seen := purchase.Change{Event: purchase.AnsweredUnknown, Attempt: 1, By: "gateway", SuccessSeen: true}
+					seen := purchase.Transition{Event: purchase.AnsweredUnknown, Attempt: 1, By: "gateway", SuccessSeen: true}
 					if _, _, err := w.store.journal().Record(context.Background(), p.ID, seen); err != nil {
 						t.Error(err)
 					}

@@ -114,7 +114,7 @@ func TestResolveMeetsAnAbsence(t *testing.T) {
 			if r.URL.Path != listPath+"/package-1" {
 				return false
 			}
-			absent := purchase.Change{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent, By: "reconciler"}
+			absent := purchase.Transition{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent, By: "reconciler"}
 			if _, _, err := w.store.journal().Record(r.Context(), p.ID, absent); err != nil {
 				t.Error(err)
 			}

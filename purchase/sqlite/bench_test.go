@@ -101,9 +101,9 @@ func newClaim() purchase.Claim {
 
 var sale = slices.Repeat([]byte(`{"sale":1}`), 150)
 
-func sold(p purchase.Purchase) purchase.Change {
+func sold(p purchase.Purchase) purchase.Transition {
 	uid := "item-" + p.ID[16:] + p.ID
-	return purchase.Change{
+	return purchase.Transition{
 		Event: purchase.AnsweredApplied, Attempt: p.Attempt, By: "gateway", ItemUID: uid, CustomerUID: "customer-" + uid,
 		Evidence: purchase.Evidence{BytesWritten: 700, HTTPStatus: 200, ItemUID: uid}, Sale: sale,
 	}

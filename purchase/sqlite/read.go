@@ -74,8 +74,8 @@ func notFound(err error) error {
 }
 
 // History implements [purchase.Journal].
-func (j *Journal) History(ctx context.Context, id string) ([]purchase.Entry, error) {
-	var entries []purchase.Entry
+func (j *Journal) History(ctx context.Context, id string) ([]purchase.HistoryEntry, error) {
+	var entries []purchase.HistoryEntry
 	err := j.read(ctx, func(c *connection) error {
 		r, err := c.get(id)
 		if err != nil {
@@ -90,7 +90,7 @@ func (j *Journal) History(ctx context.Context, id string) ([]purchase.Entry, err
 	return entries, nil
 }
 
-func (c *connection) entries(r row) (entries []purchase.Entry, err error) {
+func (c *connection) entries(r row) (entries []purchase.HistoryEntry, err error) {
 	rows, err := c.history.QueryContext(background, r.number)
 	if err != nil {
 		return nil, err

@@ -81,20 +81,20 @@ func text[S ~string](s S) any {
 	return string(s)
 }
 
-func scanEntry(from scanner) (purchase.Entry, error) {
+func scanEntry(from scanner) (purchase.HistoryEntry, error) {
 	var (
-		e                     purchase.Entry
+		e                     purchase.HistoryEntry
 		at                    int64
 		event, verdict, state string
 		reason                sql.NullString
 		evidence              []byte
 	)
 	if err := from.Scan(&e.Sequence, &at, &event, &e.Attempt, &verdict, &state, &reason, &evidence, &e.By); err != nil {
-		return purchase.Entry{}, err
+		return purchase.HistoryEntry{}, err
 	}
 	e.SetWords(event, verdict, state)
 	if err := json.Unmarshal(evidence, &e.Evidence); err != nil {
-		return purchase.Entry{}, fmt.Errorf("read evidence: %w", err)
+		return purchase.HistoryEntry{}, fmt.Errorf("read evidence: %w", err)
 	}
 	e.At, e.Reason = fromMicros(at), purchase.Reason(reason.String)
 	return e, nil

@@ -86,7 +86,7 @@ CREATE INDEX purchase_ordered_customer ON purchase (ordered_customer_uid) WHERE 
 CREATE TRIGGER purchase_is_kept BEFORE DELETE ON purchase
 BEGIN SELECT raise(ABORT, 'a purchase is kept for ever: its key must never buy again'); END;
 
--- The history, see purchase.Entry. It holds no secrets.
+-- The history, see purchase.HistoryEntry. It holds no secrets.
 CREATE TABLE purchase_event (
     purchase INTEGER NOT NULL REFERENCES purchase (number),
     sequence INTEGER NOT NULL,

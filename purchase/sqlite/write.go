@@ -81,7 +81,7 @@ func (c *connection) claim(claim purchase.Claim, order, personal []byte, now tim
 	}
 	c.newest = number
 	r := row{Purchase: p, number: number, events: 1}
-	if err := c.append(r, now, purchase.Claimed, purchase.Change{Attempt: 1, By: purchase.ByGateway}, noEvidence, purchase.Moves); err != nil {
+	if err := c.append(r, now, purchase.Claimed, purchase.Transition{Attempt: 1, By: purchase.ByGateway}, noEvidence, purchase.Moves); err != nil {
 		return row{}, err
 	}
 	_, err = c.insertPersonal.ExecContext(background, number, string(personal))
@@ -103,21 +103,21 @@ func (c *connection) remember(r row) {
 var noEvidence = []byte("{}")
 
 // append adds the newest entry to the history of r. The sequence of the entry is r.events. evidence is the
-// evidence of change, as JSON.
-func (c *connection) append(r row, now time.Time, event string, change purchase.Change, evidence []byte, verdict purchase.Verdict) error {
-	_, err := c.insertEvent.ExecContext(background, r.number, r.events, micros(now), event, change.Attempt,
-		string(verdict), string(r.State), text(change.Reason), string(evidence), change.By)
+// evidence of transition, as JSON.
+func (c *connection) append(r row, now time.Time, event string, transition purchase.Transition, evidence []byte, verdict purchase.Verdict) error {
+	_, err := c.insertEvent.ExecContext(background, r.number, r.events, micros(now), event, transition.Attempt,
+		string(verdict), string(r.State), text(transition.Reason), string(evidence), transition.By)
 	return err
 }
 
 // Record implements [purchase.Journal].
 func (j *Journal) Record(
-	ctx context.Context, id string, change purchase.Change,
+	ctx context.Context, id string, transition purchase.Transition,
 ) (purchase.Purchase, purchase.Verdict, error) {
-	if change.ItemUID != "" {
-		change.Evidence.ItemUID = change.ItemUID
+	if transition.ItemUID != "" {
+		transition.Evidence.ItemUID = transition.ItemUID
 	}
-	evidence, err := json.Marshal(change.Evidence)
+	evidence, err := json.Marshal(transition.Evidence)
 	if err != nil {
 		return purchase.Purchase{}, "", fmt.Errorf("%w: encode evidence: %w", purchase.ErrNotWritten, err)
 	}
@@ -126,7 +126,7 @@ func (j *Journal) Record(
 		verdict purchase.Verdict
 	}
 	err = j.write(ctx, false, func(c *connection) (err error) {
-		found.row, found.verdict, err = c.record(id, change, evidence, j.began)
+		found.row, found.verdict, err = c.record(id, transition, evidence, j.began)
 		return err
 	}, func(written bool) {
 		if written && found.row.State != purchase.Sending {
@@ -140,8 +140,8 @@ func (j *Journal) Record(
 	return p, found.verdict, err
 }
 
-// record applies a change to a purchase. evidence is the evidence of change, as JSON.
-func (c *connection) record(id string, change purchase.Change, evidence []byte, now time.Time) (row, purchase.Verdict, error) {
+// record applies a transition to a purchase. evidence is the evidence of transition, as JSON.
+func (c *connection) record(id string, transition purchase.Transition, evidence []byte, now time.Time) (row, purchase.Verdict, error) {
 	before, known := c.open[id]
 	if !known {
 		var err error
@@ -151,27 +151,27 @@ func (c *connection) record(id string, change purchase.Change, evidence []byte, 
 	}
 	after := before
 	var verdict purchase.Verdict
-	after.Purchase, verdict = before.After(change, now)
+	after.Purchase, verdict = before.After(transition, now)
 	switch {
 	case verdict == purchase.Illegal:
 		return row{}, verdict, fmt.Errorf("%w: %s of attempt %d in %s of attempt %d",
-			purchase.ErrIllegal, change.Event, change.Attempt, before.State, before.Attempt)
+			purchase.ErrIllegal, transition.Event, transition.Attempt, before.State, before.Attempt)
 	case verdict != purchase.Moves && after.SuccessSeen == before.SuccessSeen:
-		if known, err := c.holds(before, change); known || err != nil {
+		if known, err := c.holds(before, transition); known || err != nil {
 			return before, verdict, err
 		}
 	}
 	if verdict == purchase.Moves && after.State == purchase.Succeeded {
-		if err := c.free(after.ItemUID, change.Aliases); err != nil {
+		if err := c.free(after.ItemUID, transition.Aliases); err != nil {
 			return row{}, verdict, err
 		}
 	}
-	err := c.update(&after, change, evidence, verdict, now)
+	err := c.update(&after, transition, evidence, verdict, now)
 	if err != nil {
 		return row{}, verdict, err
 	}
-	if verdict == purchase.Moves && after.State == purchase.Succeeded && change.Sale != nil {
-		_, err = c.insertSale.ExecContext(background, after.number, change.Sale)
+	if verdict == purchase.Moves && after.State == purchase.Succeeded && transition.Sale != nil {
+		_, err = c.insertSale.ExecContext(background, after.number, transition.Sale)
 	}
 	return after, verdict, err
 }
@@ -191,19 +191,19 @@ func (c *connection) free(itemUID string, accounts []string) error {
 	return nil
 }
 
-// holds reports whether the history contains the change already.
-func (c *connection) holds(r row, change purchase.Change) (bool, error) {
+// holds reports whether the history contains the transition already.
+func (c *connection) holds(r row, transition purchase.Transition) (bool, error) {
 	entries, err := c.entries(r)
 	for _, e := range entries {
-		if e.Event == change.Event && e.Attempt == change.Attempt && e.Evidence.ItemUID == change.Evidence.ItemUID {
+		if e.Event == transition.Event && e.Attempt == transition.Attempt && e.Evidence.ItemUID == transition.Evidence.ItemUID {
 			return true, err
 		}
 	}
 	return false, err
 }
 
-// update writes a changed row and the history entry of its change.
-func (c *connection) update(r *row, change purchase.Change, evidence []byte, verdict purchase.Verdict, now time.Time) error {
+// update writes a changed row and the history entry of its transition.
+func (c *connection) update(r *row, transition purchase.Transition, evidence []byte, verdict purchase.Verdict, now time.Time) error {
 	r.events++
 	result, err := c.updatePurchase.ExecContext(background, string(r.State), text(r.Reason), r.Attempt, r.events, r.Anomalies,
 		r.SuccessSeen, micros(r.PermittedAt), micros(r.SendNotAfter), micros(r.LeaseUntil), micros(r.UpdatedAt),
@@ -220,7 +220,7 @@ func (c *connection) update(r *row, change purchase.Change, evidence []byte, ver
 		return fmt.Errorf("purchase %s was changed by something other than the journal's writer", r.ID)
 	}
 	c.remember(*r)
-	return c.append(*r, now, string(change.Event), change, evidence, verdict)
+	return c.append(*r, now, string(transition.Event), transition, evidence, verdict)
 }
 
 // ConfirmPermit implements [purchase.Journal]. It reads nothing: the lock on the file proves that no other
@@ -258,10 +258,10 @@ func (c *connection) takeLapsed(lease time.Duration, limit int, now time.Time) (
 			_, err = c.updateLease.ExecContext(background, micros(r.LeaseUntil), micros(now), r.number)
 			c.remember(*r)
 		} else {
-			change := purchase.Change{Event: purchase.Lost, Attempt: r.Attempt, By: purchase.ByGateway}
+			transition := purchase.Transition{Event: purchase.Lost, Attempt: r.Attempt, By: purchase.ByGateway}
 			var verdict purchase.Verdict
-			r.Purchase, verdict = r.After(change, now)
-			err = c.update(r, change, noEvidence, verdict, now)
+			r.Purchase, verdict = r.After(transition, now)
+			err = c.update(r, transition, noEvidence, verdict, now)
 		}
 		if err != nil {
 			return nil, err

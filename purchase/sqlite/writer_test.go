@@ -291,8 +291,8 @@ func TestLeasesEndWithTheirProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	change := purchase.Change{Event: purchase.AnsweredNoEffect, Attempt: 1, Lease: time.Hour, By: "gateway"}
-	if _, _, err := j.Record(t.Context(), accepted.ID, change); err != nil {
+	transition := purchase.Transition{Event: purchase.AnsweredNoEffect, Attempt: 1, Lease: time.Hour, By: "gateway"}
+	if _, _, err := j.Record(t.Context(), accepted.ID, transition); err != nil {
 		t.Fatal(err)
 	}
 	if taken, err := j.TakeLapsed(t.Context(), time.Hour, 100); err != nil || len(taken) != 0 {
