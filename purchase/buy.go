@@ -227,7 +227,7 @@ func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 	defer cancel()
 	unknown := false // whether a try may have written the claim
 	p, err := retry(ctx, func() (Purchase, error) {
-		p, _, err := e.journal.Claim(ctx, claim)
+		p, err := e.journal.Claim(ctx, claim)
 		unknown = unknown || err != nil && !errors.Is(err, ErrNotWritten)
 		return p, err
 	}, func(error) bool { return !unknown })

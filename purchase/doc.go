@@ -10,15 +10,16 @@
 //
 // Where things are:
 //
-//	purchase.go, state.go, transition.go    what a purchase is, and what an event does to it
-//	journal.go, history.go              what a journal stores
-//	lifecycle.go                        how the engine starts and ends
-//	buy.go, guard.go, id.go             a call: look up, guard, claim, answer
-//	owner.go, evidence.go               the sends of a purchase, and what an answer proves
-//	record.go                           the one path that records an event and wakes the waiting calls
-//	reconcile.go, scan.go, settle.go    how uncertain purchases are settled from the vendor's records
-//	reconciliation.go                   why a purchase is not settled yet
-//	query.go, resolve.go                reading purchases, and an operator's decision
+//	purchase.go, state.go, transition.go what a purchase is, and what an event does to it
+//	journal.go, history.go               what a journal stores
+//	lifecycle.go                         how the engine starts and ends
+//	buy.go, guard.go, id.go              a call: look up, guard, claim, answer
+//	owner.go, evidence.go                the sends of a purchase, and what an answer proves
+//	record.go                            the one path that records an event and wakes the waiting calls
+//	reconcile.go, scan.go, settle.go     how uncertain purchases are settled from the vendor's records
+//	reconciliation.go                    why a purchase is not settled yet
+//	query.go, resolve.go                 reading purchases, and an operator's decision
+//	retry.go                             the one retry loop
 //
 // state.go and transition.go are pure: they have no clock and no I/O. The journals in the sub-packages store what
 // they decide.

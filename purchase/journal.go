@@ -25,14 +25,14 @@ type Journal interface {
 	// Lookup returns the purchase with the given key.
 	Lookup(ctx context.Context, key Key) (Purchase, error)
 	// Claim writes a new purchase in Sending, with its first permit. If the key is taken, Claim changes nothing
-	// and returns the purchase that has the key. It also reports whether the returned purchase is the claim's
-	// own. That is so if this call wrote it, or if an earlier call with the same purchase id did. The state of
-	// the purchase says what may still be done.
+	// and returns the purchase that has the key. The returned purchase is the claim's own if it has the claim's
+	// id. Then this call wrote it, or an earlier call with the same id did. The state of the purchase says what
+	// may still be done.
 	//
 	// If claims race, one wins. An error with ErrNotWritten in its chain promises that nothing was written.
 	// After any other error the claim may have been written. Claiming again with the same purchase id shows
 	// whether it was.
-	Claim(ctx context.Context, claim Claim) (Purchase, bool, error)
+	Claim(ctx context.Context, claim Claim) (Purchase, error)
 	// ConfirmPermit returns nil if the permit of an attempt stands. That is so if the purchase is in Sending
 	// and in this attempt, and if the permit has not expired by the journal's own clock. Otherwise it returns
 	// ErrPermitOver. If only one process can open the journal, it returns nil without a read, because nobody

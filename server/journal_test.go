@@ -31,7 +31,7 @@ type faultyJournal struct {
 	claim atomic.Pointer[claimFunc]
 }
 
-type claimFunc = func(context.Context, purchase.Claim) (purchase.Purchase, bool, error)
+type claimFunc = func(context.Context, purchase.Claim) (purchase.Purchase, error)
 
 func newFaultyJournal() *faultyJournal { return &faultyJournal{Journal: newJournal()} }
 
@@ -49,7 +49,7 @@ func (j *faultyJournal) Lookup(ctx context.Context, key purchase.Key) (purchase.
 	return j.Journal.Lookup(ctx, key)
 }
 
-func (j *faultyJournal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, bool, error) {
+func (j *faultyJournal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, error) {
 	if stand := j.claim.Load(); stand != nil {
 		return (*stand)(ctx, claim)
 	}
@@ -100,8 +100,8 @@ func TestJournalOutOfOrder(t *testing.T) {
 	notWritten := fmt.Errorf("%w: %w", purchase.ErrNotWritten, errJournal)
 	full := fmt.Errorf("%w: %w", purchase.ErrNotWritten, purchase.ErrQueueFull)
 	refuse := func(j *faultyJournal, err error) {
-		j.claim.Store(new(func(context.Context, purchase.Claim) (purchase.Purchase, bool, error) {
-			return purchase.Purchase{}, false, err
+		j.claim.Store(new(func(context.Context, purchase.Claim) (purchase.Purchase, error) {
+			return purchase.Purchase{}, err
 		}))
 	}
 	for _, c := range []struct {
@@ -153,12 +153,12 @@ func TestClaimWithoutAnAnswer(t *testing.T) {
 			journal := newFaultyJournal()
 			g := open(t, setup{journal: journal})
 			var claims atomic.Int64
-			journal.claim.Store(new(func(ctx context.Context, claim purchase.Claim) (purchase.Purchase, bool, error) {
-				p, ours, err := journal.Journal.Claim(ctx, claim)
+			journal.claim.Store(new(func(ctx context.Context, claim purchase.Claim) (purchase.Purchase, error) {
+				p, err := journal.Journal.Claim(ctx, claim)
 				if name == "always" || claims.Add(1) == 1 {
-					return purchase.Purchase{}, false, errJournal
+					return purchase.Purchase{}, errJournal
 				}
-				return p, ours, err
+				return p, err
 			}))
 			message := register()
 			a := g.overREST(t, t.Context(), ask(message))
@@ -299,10 +299,10 @@ func TestOverload(t *testing.T) {
 	entered, held := make(chan struct{}, 2*maxOwners), make(chan struct{})
 	release := sync.OnceFunc(func() { close(held) })
 	defer release()
-	journal.claim.Store(new(func(context.Context, purchase.Claim) (purchase.Purchase, bool, error) {
+	journal.claim.Store(new(func(context.Context, purchase.Claim) (purchase.Purchase, error) {
 		entered <- struct{}{}
 		<-held
-		return purchase.Purchase{}, false, purchase.ErrNotWritten
+		return purchase.Purchase{}, purchase.ErrNotWritten
 	}))
 	var group sync.WaitGroup
 	for i := range maxOwners {

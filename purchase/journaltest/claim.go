@@ -36,26 +36,26 @@ func testClaimAgain(t *testing.T, s *subject) {
 	first := s.claim(t, claim)
 	s.clock.Advance(time.Second)
 
-	same, ours, err := s.Journal.Claim(t.Context(), claim)
-	if err != nil || !ours {
-		t.Fatalf("the same claim again: ours = %t, err = %v", ours, err)
+	same, err := s.Journal.Claim(t.Context(), claim)
+	if err != nil {
+		t.Fatalf("the same claim again: %v", err)
 	}
 	equal(t, "the same claim again", same, first)
 
 	other := newClaim()
 	other.Key, other.Order.InventoryItemID = claim.Key, "inventory-3"
-	theirs, won, err := s.Journal.Claim(t.Context(), other)
-	if err != nil || won {
-		t.Fatalf("another claim of the key: won = %t, err = %v", won, err)
+	theirs, err := s.Journal.Claim(t.Context(), other)
+	if err != nil {
+		t.Fatalf("another claim of the key: %v", err)
 	}
 	equal(t, "another claim of the key", theirs, first)
 	_, err = s.Journal.Get(t.Context(), other.ID)
 	isError(t, err, purchase.ErrNotFound)
 
 	settled := s.record(t, first, purchase.AnsweredApplied)
-	late, ours, err := s.Journal.Claim(t.Context(), claim)
-	if err != nil || !ours {
-		t.Fatalf("the same claim after it settled: ours = %t, err = %v", ours, err)
+	late, err := s.Journal.Claim(t.Context(), claim)
+	if err != nil {
+		t.Fatalf("the same claim after it settled: %v", err)
 	}
 	equal(t, "the same claim after it settled", late, settled)
 	if entries := s.history(t, claim.ID); len(entries) != 2 {
@@ -79,14 +79,11 @@ func testClaimRace(t *testing.T, s *subject) {
 		claim.Key = key
 		done.Go(func() {
 			start.Wait()
-			p, won, err := journals[i%len(journals)].Claim(t.Context(), claim)
+			p, err := journals[i%len(journals)].Claim(t.Context(), claim)
 			if err != nil {
 				t.Errorf("claim: %v", err)
 			}
-			if won != (p.ID == claim.ID) {
-				t.Errorf("won = %t with the row of %s, for the claim of %s", won, p.ID, claim.ID)
-			}
-			rows[i], wins[i] = p, won
+			rows[i], wins[i] = p, p.ID == claim.ID
 		})
 	}
 	start.Done()
@@ -113,9 +110,9 @@ func testClaimManyKeys(t *testing.T, s *subject) {
 		done.Go(func() {
 			for range each {
 				claim := newClaim()
-				p, won, err := s.Journal.Claim(t.Context(), claim)
-				if err != nil || !won {
-					t.Errorf("claim: won = %t, err = %v", won, err)
+				p, err := s.Journal.Claim(t.Context(), claim)
+				if err != nil || p.ID != claim.ID {
+					t.Errorf("claim %s: %s, err = %v", claim.ID, p.ID, err)
 					return
 				}
 				p, verdict, err := s.Journal.Record(t.Context(), p.ID, transitionOf(p, purchase.AnsweredApplied, 1))
@@ -144,7 +141,7 @@ func testClaimIDTaken(t *testing.T, s *subject) {
 	first := s.claim(t, newClaim())
 	claim := newClaim()
 	claim.ID = first.ID
-	_, _, err := s.Journal.Claim(t.Context(), claim)
+	_, err := s.Journal.Claim(t.Context(), claim)
 	isError(t, err, purchase.ErrNotWritten)
 	equal(t, "the purchase that has the id", s.get(t, first.ID), first)
 	_, err = s.Journal.Lookup(t.Context(), claim.Key)

@@ -53,10 +53,10 @@ func (s *subject) checkRestart(t *testing.T, killed bool) {
 		if err != nil || secrets.Personal.CustomerEmail != email || (secrets.Sale != nil) != (want.State == purchase.Succeeded) {
 			t.Errorf("secrets of %s: a sale of %d bytes, err = %v", want.State, len(secrets.Sale), err)
 		}
-		if _, won, err := s.Journal.Claim(t.Context(), purchase.Claim{
+		if p, err := s.Journal.Claim(t.Context(), purchase.Claim{
 			ID: nextID(), Key: want.Key, Account: want.Account, Order: want.Order, PermitLife: permitLife, Lease: lease,
-		}); err != nil || won {
-			t.Errorf("a key from before the restart: won = %t, err = %v", won, err)
+		}); err != nil || p.ID != want.ID {
+			t.Errorf("a key from before the restart, of %s: %s, err = %v", want.ID, p.ID, err)
 		}
 	}
 	s.record(t, s.claim(t, newClaim()), purchase.AnsweredApplied)
@@ -67,7 +67,7 @@ func testCallerGone(t *testing.T, s *subject) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	claim := newClaim()
-	_, _, err := s.Journal.Claim(gone, claim)
+	_, err := s.Journal.Claim(gone, claim)
 	s.checkTold(t, claim, err)
 
 	const callers = 200
@@ -81,7 +81,7 @@ func testCallerGone(t *testing.T, s *subject) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Microsecond)
 		done.Go(func() {
 			defer cancel()
-			_, _, errs[i] = s.Journal.Claim(ctx, claims[i])
+			_, errs[i] = s.Journal.Claim(ctx, claims[i])
 		})
 	}
 	done.Wait()
@@ -112,23 +112,20 @@ func testCommitLost(t *testing.T, s *subject) {
 	for _, happened := range []bool{true, false} {
 		claim := newClaim()
 		s.LoseCommit(t, happened)
-		_, won, err := s.Journal.Claim(t.Context(), claim)
-		if err == nil || won {
-			t.Fatalf("happened = %t: won = %t without a known commit", happened, won)
+		_, err := s.Journal.Claim(t.Context(), claim)
+		if err == nil {
+			t.Fatalf("happened = %t: claimed without a known commit", happened)
 		}
 		if happened && errors.Is(err, purchase.ErrNotWritten) {
 			t.Errorf("the claim failed with %q although it was written", err)
 		}
 		var p purchase.Purchase
 		s.untilDone(t, func(ctx context.Context) (err error) {
-			p, won, err = s.Journal.Claim(ctx, claim)
+			p, err = s.Journal.Claim(ctx, claim)
 			return err
 		})
 		if p.ID != claim.ID || p.State != purchase.Sending || p.Attempt != 1 {
 			t.Errorf("happened = %t: claiming again returns %+v", happened, p)
-		}
-		if !won {
-			t.Errorf("happened = %t: claiming again does not report ours", happened)
 		}
 		if entries := s.history(t, claim.ID); len(entries) != 1 {
 			t.Errorf("happened = %t: %d entries after claiming again, want 1", happened, len(entries))
@@ -197,7 +194,7 @@ func testUnknownOrderField(t *testing.T, s *subject) {
 		"Claim": func() error {
 			claim := newClaim()
 			claim.Key = p.Key
-			_, _, err := s.Journal.Claim(ctx, claim)
+			_, err := s.Journal.Claim(ctx, claim)
 			return err
 		},
 	} {
@@ -233,7 +230,7 @@ func testClosed(t *testing.T, s *subject) {
 	if err := s.Journal.Close(); err != nil {
 		t.Fatalf("close: %v", err)
 	}
-	if _, _, err := s.Journal.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
+	if _, err := s.Journal.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("claim after close: err = %v, want ErrNotWritten", err)
 	}
 	if _, err := s.Journal.Get(t.Context(), p.ID); err == nil {

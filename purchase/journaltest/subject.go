@@ -95,9 +95,9 @@ func transitionOf(p purchase.Purchase, event purchase.Event, attempt int) purcha
 
 func (s *subject) claim(t *testing.T, claim purchase.Claim) purchase.Purchase {
 	t.Helper()
-	p, won, err := s.Journal.Claim(t.Context(), claim)
-	if err != nil || !won {
-		t.Fatalf("claim %s: won = %t, err = %v", claim.ID, won, err)
+	p, err := s.Journal.Claim(t.Context(), claim)
+	if err != nil || p.ID != claim.ID {
+		t.Fatalf("claim %s: %s, err = %v", claim.ID, p.ID, err)
 	}
 	return p
 }

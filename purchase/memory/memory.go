@@ -72,16 +72,16 @@ func (j *Journal) Lookup(ctx context.Context, key purchase.Key) (purchase.Purcha
 }
 
 // Claim implements [purchase.Journal].
-func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, bool, error) {
+func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, error) {
 	if err := j.enter(ctx); err != nil {
-		return purchase.Purchase{}, false, fmt.Errorf("%w: %w", purchase.ErrNotWritten, err)
+		return purchase.Purchase{}, fmt.Errorf("%w: %w", purchase.ErrNotWritten, err)
 	}
 	defer j.mu.Unlock()
 	if r, ok := j.byKey[claim.Key]; ok {
-		return r.purchase, r.purchase.ID == claim.ID, nil
+		return r.purchase, nil
 	}
 	if _, ok := j.byID[claim.ID]; ok {
-		return purchase.Purchase{}, false, fmt.Errorf("%w: the purchase id %s belongs to another key", purchase.ErrNotWritten, claim.ID)
+		return purchase.Purchase{}, fmt.Errorf("%w: the purchase id %s belongs to another key", purchase.ErrNotWritten, claim.ID)
 	}
 	now := j.time()
 	r := &row{purchase: purchase.New(claim, now), secrets: purchase.Secrets{Personal: claim.Personal}}
@@ -92,7 +92,7 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 	at, _ := slices.BinarySearchFunc(j.sorted, claim.ID, byID)
 	j.sorted = slices.Insert(j.sorted, at, r)
 	j.leased[r] = struct{}{}
-	return r.purchase, true, nil
+	return r.purchase, nil
 }
 
 // ConfirmPermit implements [purchase.Journal].

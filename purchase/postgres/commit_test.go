@@ -41,11 +41,11 @@ func TestRowsAreNoCommit(t *testing.T) {
 
 	claim := newClaim()
 	pool.lose(readyLost)
-	_, won, err := journal.Claim(t.Context(), claim)
-	if err == nil || won || errors.Is(err, purchase.ErrNotWritten) {
-		t.Errorf("the end of the transaction is unknown: won = %t, err = %v", won, err)
+	_, err := journal.Claim(t.Context(), claim)
+	if err == nil || errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("the end of the transaction is unknown: err = %v", err)
 	}
-	if p, _, err := journal.Claim(t.Context(), claim); err != nil || p.ID != claim.ID {
+	if p, err := journal.Claim(t.Context(), claim); err != nil || p.ID != claim.ID {
 		t.Errorf("claiming again: %s, err = %v", p.ID, err)
 	}
 	pool.lose(readyLost)
@@ -61,7 +61,7 @@ func TestCommitFails(t *testing.T) {
 	schema := server.Schema(t)
 	journal := open(t, server.URL, postgres.Options{Schema: schema})
 	kept := newClaim()
-	if _, _, err := journal.Claim(t.Context(), kept); err != nil {
+	if _, err := journal.Claim(t.Context(), kept); err != nil {
 		t.Fatal(err)
 	}
 	execute(t, server, strings.ReplaceAll(`
@@ -70,8 +70,8 @@ CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE ON s.purchase DEFERRABLE
     FOR EACH ROW EXECUTE FUNCTION s.refuse()`, "s.", schema+"."))
 
 	claim := newClaim()
-	if _, won, err := journal.Claim(t.Context(), claim); won || !errors.Is(err, purchase.ErrNotWritten) {
-		t.Errorf("claim: won = %t, err = %v, want ErrNotWritten", won, err)
+	if _, err := journal.Claim(t.Context(), claim); !errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("claim: err = %v, want ErrNotWritten", err)
 	}
 	if _, err := journal.Get(t.Context(), claim.ID); !errors.Is(err, purchase.ErrNotFound) {
 		t.Errorf("the claim is there: err = %v", err)
@@ -101,7 +101,7 @@ func TestDatabaseClock(t *testing.T) {
 	lapsed.Lease, accepted.Lease = 0, 0
 	before := databaseTime()
 	for _, claim := range []purchase.Claim{lapsed, alive, accepted} {
-		p, _, err := journal.Claim(t.Context(), claim)
+		p, err := journal.Claim(t.Context(), claim)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +136,7 @@ func TestTextThatCannotBeKept(t *testing.T) {
 	for _, text := range []string{"a\x00b", "a\xffb"} {
 		claim := newClaim()
 		claim.Key.RequestID = text
-		if _, _, err := journal.Claim(t.Context(), claim); !errors.Is(err, purchase.ErrNotWritten) {
+		if _, err := journal.Claim(t.Context(), claim); !errors.Is(err, purchase.ErrNotWritten) {
 			t.Errorf("claim of %q: err = %v, want ErrNotWritten", text, err)
 		}
 		if _, err := journal.Lookup(t.Context(), claim.Key); !errors.Is(err, purchase.ErrNotFound) {
@@ -144,7 +144,7 @@ func TestTextThatCannotBeKept(t *testing.T) {
 		}
 		claim = newClaim()
 		claim.Personal.CustomerEmail = text
-		_, _, err := journal.Claim(t.Context(), claim)
+		_, err := journal.Claim(t.Context(), claim)
 		if !errors.Is(err, purchase.ErrNotWritten) || strings.Contains(err.Error(), text) {
 			t.Errorf("claim for the e-mail %q: err = %v, want ErrNotWritten without it", text, err)
 		}
@@ -159,7 +159,7 @@ func TestTextThatIsKept(t *testing.T) {
 	journal := open(t, server.URL, postgres.Options{Schema: server.Schema(t)})
 	claim := newClaim()
 	claim.Order.Metatag = "a\x00b"
-	if _, _, err := journal.Claim(t.Context(), claim); err != nil {
+	if _, err := journal.Claim(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
 	transition := applied(claim.ID)
@@ -188,7 +188,7 @@ func TestTakeLapsedPassesOverRowsInWork(t *testing.T) {
 	journal := open(t, server.URL, postgres.Options{Schema: schema})
 	claim := newClaim()
 	claim.Lease = 0
-	if _, _, err := journal.Claim(t.Context(), claim); err != nil {
+	if _, err := journal.Claim(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
 	owner := connect(t, server)
@@ -215,7 +215,7 @@ func TestHistoryOfALaterVersion(t *testing.T) {
 	schema := server.Schema(t)
 	journal := open(t, server.URL, postgres.Options{Schema: schema})
 	claim := newClaim()
-	if _, _, err := journal.Claim(t.Context(), claim); err != nil {
+	if _, err := journal.Claim(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := journal.Record(t.Context(), claim.ID, applied(claim.ID)); err != nil {
@@ -238,7 +238,7 @@ func TestPurgedTooEarly(t *testing.T) {
 	schema := server.Schema(t)
 	journal := open(t, server.URL, postgres.Options{Schema: schema})
 	claim := newClaim()
-	if _, _, err := journal.Claim(t.Context(), claim); err != nil {
+	if _, err := journal.Claim(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
 	execute(t, server, `UPDATE `+schema+`.purchase_secret SET customer_email = NULL, user_ip = NULL, purged_at = now()`)

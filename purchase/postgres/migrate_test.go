@@ -41,8 +41,9 @@ func migrateTogether(t *testing.T, url, schema string, replicas int) {
 			t.Error(errs[i])
 			continue
 		}
-		if _, won, err := journals[i].Claim(t.Context(), newClaim()); err != nil || !won {
-			t.Errorf("claim: won = %t, err = %v", won, err)
+		claim := newClaim()
+		if p, err := journals[i].Claim(t.Context(), claim); err != nil || p.ID != claim.ID {
+			t.Errorf("claim %s: %s, err = %v", claim.ID, p.ID, err)
 		}
 		if err := journals[i].Close(); err != nil {
 			t.Error(err)
@@ -62,8 +63,8 @@ func TestNewerSchema(t *testing.T) {
 	execute(t, server, `ALTER TABLE `+schema+`.purchase ADD COLUMN of_a_later_version text`)
 	journal := open(t, server.URL, postgres.Options{Schema: schema})
 	claim := newClaim()
-	if _, won, err := journal.Claim(t.Context(), claim); err != nil || !won {
-		t.Errorf("claim: won = %t, err = %v", won, err)
+	if p, err := journal.Claim(t.Context(), claim); err != nil || p.ID != claim.ID {
+		t.Errorf("claim %s: %s, err = %v", claim.ID, p.ID, err)
 	}
 	if _, _, err := journal.Record(t.Context(), claim.ID, applied(claim.ID)); err != nil {
 		t.Error(err)
@@ -101,7 +102,7 @@ GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA s TO writer`))
 	asWriter.User = url.User(role)
 	journal := open(t, asWriter.String(), postgres.Options{Schema: schema})
 	claim := newClaim()
-	if _, _, err := journal.Claim(t.Context(), claim); err != nil {
+	if _, err := journal.Claim(t.Context(), claim); err != nil {
 		t.Error(err)
 	}
 	if _, verdict, err := journal.Record(t.Context(), claim.ID, applied(claim.ID)); err != nil || verdict != purchase.Moves {

@@ -54,7 +54,7 @@ func TestServerKilled(t *testing.T) {
 	)
 	claimAndRecord := func(journal *postgres.Journal) {
 		claim := newClaim()
-		p, _, err := journal.Claim(t.Context(), claim)
+		p, err := journal.Claim(t.Context(), claim)
 		switch {
 		case errors.Is(err, purchase.ErrNotWritten):
 			refused.Add(1)
@@ -65,7 +65,7 @@ func TestServerKilled(t *testing.T) {
 		case err != nil:
 			unknown.Add(1)
 			eventually(t, func(ctx context.Context) (err error) {
-				p, _, err = journal.Claim(ctx, claim)
+				p, err = journal.Claim(ctx, claim)
 				return err
 			})
 		}
@@ -144,7 +144,7 @@ func TestServerReadOnly(t *testing.T) {
 	server := postgrestest.New(t)
 	journal := open(t, server.URL, postgres.Options{})
 	kept := newClaim()
-	if _, _, err := journal.Claim(t.Context(), kept); err != nil {
+	if _, err := journal.Claim(t.Context(), kept); err != nil {
 		t.Fatal(err)
 	}
 	set := func(value string) {
@@ -166,8 +166,8 @@ func TestServerReadOnly(t *testing.T) {
 	if err := journal.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("ping: err = %v", err)
 	}
-	if _, won, err := journal.Claim(t.Context(), newClaim()); won || !errors.Is(err, purchase.ErrNotWritten) {
-		t.Errorf("claim: won = %t, err = %v, want ErrNotWritten", won, err)
+	if _, err := journal.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("claim: err = %v, want ErrNotWritten", err)
 	}
 	if _, _, err := journal.Record(t.Context(), kept.ID, applied(kept.ID)); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("record: err = %v, want ErrNotWritten", err)
@@ -181,8 +181,9 @@ func TestServerReadOnly(t *testing.T) {
 
 	set("off")
 	eventually(t, journal.Ping)
-	if _, won, err := journal.Claim(t.Context(), newClaim()); !won || err != nil {
-		t.Errorf("claim: won = %t, err = %v", won, err)
+	claim := newClaim()
+	if p, err := journal.Claim(t.Context(), claim); err != nil || p.ID != claim.ID {
+		t.Errorf("claim %s: %s, err = %v", claim.ID, p.ID, err)
 	}
 }
 
@@ -197,8 +198,8 @@ func TestServerOutOfReach(t *testing.T) {
 	pool.cut()
 	// The outcome of the first claim is unknown, because the broken connection may have carried it. Later ones cannot
 	// connect.
-	_, _, _ = journal.Claim(t.Context(), newClaim())
-	if _, _, err := journal.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
+	_, _ = journal.Claim(t.Context(), newClaim())
+	if _, err := journal.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("claim: err = %v, want ErrNotWritten", err)
 	}
 	if _, _, err := journal.Record(t.Context(), "01", applied("01")); !errors.Is(err, purchase.ErrNotWritten) {
@@ -213,7 +214,7 @@ func TestServerOutOfReach(t *testing.T) {
 	}
 	waiting := make(chan error, 1)
 	go func() {
-		_, _, err := journal.Claim(t.Context(), newClaim())
+		_, err := journal.Claim(t.Context(), newClaim())
 		waiting <- err
 	}()
 	eventually(t, func(ctx context.Context) error {
@@ -227,7 +228,7 @@ SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = ($1::text |
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if _, _, err := journal.Claim(ctx, newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
+	if _, err := journal.Claim(ctx, newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("claim without a connection: err = %v, want ErrNotWritten", err)
 	}
 	if _, err := blocker.Exec(t.Context(), `ROLLBACK`); err != nil {
@@ -336,14 +337,14 @@ func TestReplicaGone(t *testing.T) {
 	claim := newClaim()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if _, won, err := journal.Claim(ctx, claim); err == nil || won || errors.Is(err, purchase.ErrNotWritten) {
-		t.Errorf("claim: won = %t, err = %v", won, err)
+	if _, err := journal.Claim(ctx, claim); err == nil || errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("claim: err = %v", err)
 	}
 	reload(`ALTER SYSTEM RESET synchronous_standby_names`)
 	eventually(t, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		p, _, err := journal.Claim(ctx, claim)
+		p, err := journal.Claim(ctx, claim)
 		if err == nil && p.ID != claim.ID {
 			t.Errorf("claim %s found %s", claim.ID, p.ID)
 		}

@@ -17,16 +17,16 @@ import (
 )
 
 // Claim implements [purchase.Journal].
-func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchase, bool, error) {
+func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchase, error) {
 	order, err := purchase.EncodeOrder(c.Order)
 	if err != nil {
-		return purchase.Purchase{}, false, notWritten(fmt.Errorf("encode the order: %w", err))
+		return purchase.Purchase{}, notWritten(fmt.Errorf("encode the order: %w", err))
 	}
 	for _, text := range []string{
 		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, c.Order.CustomerUID, c.Personal.CustomerEmail, c.Personal.UserIP,
 	} {
 		if !storable(text) {
-			return purchase.Purchase{}, false, notWritten(errNotStorable)
+			return purchase.Purchase{}, notWritten(errNotStorable)
 		}
 	}
 	rows, err := write(ctx, j, scanPurchase, j.sql.claim, j.clock(),
@@ -34,19 +34,19 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 		orNull(c.Order.CustomerUID), order, string(purchase.Sending), c.PermitLife, c.Lease,
 		purchase.ByGateway, orNull(c.Personal.CustomerEmail), orNull(c.Personal.UserIP))
 	if err != nil {
-		return purchase.Purchase{}, false, fmt.Errorf("claim: %w", err)
+		return purchase.Purchase{}, fmt.Errorf("claim: %w", err)
 	}
 	if len(rows) == 1 {
-		return rows[0], true, nil
+		return rows[0], nil
 	}
 	// The key is taken. Reading who has it needs a second statement, which sees what was committed while the
 	// first one waited. If this read fails, the error is not ErrNotWritten, because an earlier claim of the same
 	// id may have been written.
 	p, err := j.Lookup(ctx, c.Key)
 	if err != nil {
-		return purchase.Purchase{}, false, fmt.Errorf("claim: read the purchase that has the key: %w", err)
+		return purchase.Purchase{}, fmt.Errorf("claim: read the purchase that has the key: %w", err)
 	}
-	return p, p.ID == c.ID, nil
+	return p, nil
 }
 
 // Record implements [purchase.Journal].

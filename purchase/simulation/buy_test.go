@@ -267,7 +267,7 @@ func TestManyLapsedAreTakenUpTogether(t *testing.T) {
 		before := w.box.Ledger()
 		for i := range many {
 			key := fmt.Sprintf("order-%d", i)
-			if _, _, err := w.store.journal().Claim(t.Context(), purchase.Claim{
+			if _, err := w.store.journal().Claim(t.Context(), purchase.Claim{
 				ID: ulid.Make().String(), Key: purchase.Key{Caller: "default", RequestID: key}, Account: mainAccount,
 				Order: register(key, "").order, PermitLife: permitLife, // and no lease
 			}); err != nil {

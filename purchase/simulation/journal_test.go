@@ -217,23 +217,22 @@ func (j *journal) Lookup(ctx context.Context, key purchase.Key) (p purchase.Purc
 }
 
 // Claim implements [purchase.Journal].
-func (j *journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, bool, error) {
+func (j *journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, error) {
 	type result struct {
 		p   purchase.Purchase
-		won bool
 		err error
 	}
 	claim.Lease -= j.replica.world.leaseCut()
 	done := make(chan result, 1) // a late commit has nobody to tell
 	if spoiled := j.do(ctx, "claim", func(ctx context.Context) {
-		p, won, err := j.Journal.Claim(ctx, claim)
-		j.replica.world.note(j.replica.name, "claim %s %s: won %t, %s, error %v", claim.Key.RequestID, claim.ID, won, p.State, err)
-		done <- result{p, won, err}
+		p, err := j.Journal.Claim(ctx, claim)
+		j.replica.world.note(j.replica.name, "claim %s %s: won %t, %s, error %v", claim.Key.RequestID, claim.ID, p.ID == claim.ID, p.State, err)
+		done <- result{p, err}
 	}); spoiled != nil {
-		return purchase.Purchase{}, false, spoiled
+		return purchase.Purchase{}, spoiled
 	}
 	r := <-done
-	return r.p, r.won, r.err
+	return r.p, r.err
 }
 
 // Record implements [purchase.Journal].

@@ -74,7 +74,7 @@ func buy(ctx context.Context, journal purchase.Journal, lookup bool) error {
 			return fmt.Errorf("%s is known", claim.Key)
 		}
 	}
-	p, _, err := journal.Claim(ctx, claim)
+	p, err := journal.Claim(ctx, claim)
 	if err != nil {
 		return err
 	}

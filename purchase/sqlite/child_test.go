@@ -63,7 +63,7 @@ func buyForEver(journal *Journal) error {
 	for range 8 {
 		go func() {
 			for {
-				p, _, err := journal.Claim(ctx, newClaim())
+				p, err := journal.Claim(ctx, newClaim())
 				if err != nil {
 					errs <- err
 					return
@@ -236,7 +236,7 @@ func fillDisk(journal *Journal) error {
 	var unknown, notWritten int
 	for notWritten < 100 {
 		claim := newClaim()
-		_, _, err := journal.Claim(ctx, claim)
+		_, err := journal.Claim(ctx, claim)
 		told[claim.ID] = err
 		switch {
 		case errors.Is(err, purchase.ErrNotWritten):

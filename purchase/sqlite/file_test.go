@@ -19,7 +19,7 @@ func TestFileGone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	j := open(t, path, Options{})
 	kept := newClaim()
-	if _, _, err := j.Claim(t.Context(), kept); err != nil {
+	if _, err := j.Claim(t.Context(), kept); err != nil {
 		t.Fatal(err)
 	}
 	lost := newClaim()
@@ -37,11 +37,11 @@ func TestFileGone(t *testing.T) {
 			return err
 		}
 	})
-	if _, _, err := j.Claim(t.Context(), lost); err == nil || errors.Is(err, purchase.ErrNotWritten) {
+	if _, err := j.Claim(t.Context(), lost); err == nil || errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("the lost commit: err = %v", err)
 	}
 	for range 3 {
-		if _, _, err := j.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
+		if _, err := j.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
 			t.Errorf("claim without a file: err = %v, want ErrNotWritten", err)
 		}
 		if _, err := j.Lookup(t.Context(), kept.Key); err == nil || errors.Is(err, purchase.ErrNotFound) {
@@ -73,13 +73,13 @@ func TestFileTakenAway(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	j := open(t, path, Options{})
 	kept := newClaim()
-	p, _, err := j.Claim(t.Context(), kept)
+	p, err := j.Claim(t.Context(), kept)
 	if err != nil {
 		t.Fatal(err)
 	}
 	unusable := func(why string) {
 		t.Helper()
-		if _, _, err := j.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
+		if _, err := j.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
 			t.Errorf("claim: err = %v, want ErrNotWritten", err)
 		}
 		if _, _, err := j.Record(t.Context(), kept.ID, sold(p)); !errors.Is(err, purchase.ErrNotWritten) {
@@ -111,12 +111,12 @@ func TestFileTakenAwayMeanwhile(t *testing.T) {
 	j := open(t, path, Options{})
 	beforeCommit(t, j, func() { rename(t, path, path+".away") })
 	claim := newClaim()
-	if _, _, err := j.Claim(t.Context(), claim); err == nil || errors.Is(err, purchase.ErrNotWritten) {
+	if _, err := j.Claim(t.Context(), claim); err == nil || errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("claim: err = %v, want one that promises nothing", err)
 	}
 	rename(t, path+".away", path)
-	if _, ours, err := j.Claim(t.Context(), claim); err != nil || !ours {
-		t.Errorf("asked again with the file back: ours = %t, err = %v", ours, err)
+	if p, err := j.Claim(t.Context(), claim); err != nil || p.ID != claim.ID {
+		t.Errorf("asked again for %s with the file back: %s, err = %v", claim.ID, p.ID, err)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestLogTakenAway(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	j := open(t, path, Options{})
 	kept := newClaim()
-	p, _, err := j.Claim(t.Context(), kept)
+	p, err := j.Claim(t.Context(), kept)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,12 +164,12 @@ func TestFileReplaced(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "journal.db")
 			j := open(t, path, Options{})
-			if _, _, err := j.Claim(t.Context(), newClaim()); err != nil {
+			if _, err := j.Claim(t.Context(), newClaim()); err != nil {
 				t.Fatal(err)
 			}
 			backup := copyOf(t, path)
 			kept := newClaim()
-			if _, _, err := j.Claim(t.Context(), kept); err != nil {
+			if _, err := j.Claim(t.Context(), kept); err != nil {
 				t.Fatal(err)
 			}
 			inWriter(t, j, func(*connection) {

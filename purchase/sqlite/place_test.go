@@ -89,7 +89,7 @@ func TestPrivateHoweverItCame(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := j.Claim(t.Context(), newClaim()); err != nil {
+			if _, err := j.Claim(t.Context(), newClaim()); err != nil {
 				t.Fatal(err)
 			}
 			if mode != 0 {
@@ -110,7 +110,7 @@ func TestPrivateHoweverItCame(t *testing.T) {
 				}
 			}
 			defer func() { _ = j.Close() }()
-			if _, _, err := j.Claim(t.Context(), newClaim()); err != nil {
+			if _, err := j.Claim(t.Context(), newClaim()); err != nil {
 				t.Fatal(err)
 			}
 			files, err := filepath.Glob(path + "*")

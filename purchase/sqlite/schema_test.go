@@ -20,7 +20,7 @@ func TestImpossibleRows(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
 	sending, done := newClaim(), newClaim()
 	for _, claim := range []purchase.Claim{sending, done} {
-		if _, _, err := j.Claim(t.Context(), claim); err != nil {
+		if _, err := j.Claim(t.Context(), claim); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,7 +83,7 @@ func TestHistoryOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
 	claim := newClaim()
-	if _, _, err := j.Claim(t.Context(), claim); err != nil {
+	if _, err := j.Claim(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.write(t.Context(), false, func(c *connection) error {
@@ -150,7 +150,7 @@ func TestDocumentedQueries(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	j := open(t, path, Options{Now: func() time.Time { return day }})
 	old := newClaim()
-	p, _, err := j.Claim(t.Context(), old)
+	p, err := j.Claim(t.Context(), old)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestDocumentedQueries(t *testing.T) {
 		t.Fatal(err)
 	}
 	unsettled := newClaim()
-	if _, _, err := j.Claim(t.Context(), unsettled); err != nil {
+	if _, err := j.Claim(t.Context(), unsettled); err != nil {
 		t.Fatal(err)
 	}
 	queries := documented(t)
@@ -264,7 +264,7 @@ func TestOddPaths(t *testing.T) {
 		path := filepath.Join(t.TempDir(), name)
 		j := open(t, path, Options{})
 		claim := newClaim()
-		if _, _, err := j.Claim(t.Context(), claim); err != nil {
+		if _, err := j.Claim(t.Context(), claim); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err := j.Close(); err != nil {

@@ -28,17 +28,17 @@ const (
 )
 
 // Claim implements [purchase.Journal].
-func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, bool, error) {
+func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, error) {
 	order, err := purchase.EncodeOrder(claim.Order)
 	if err != nil {
-		return purchase.Purchase{}, false, fmt.Errorf("%w: encode the order: %w", purchase.ErrNotWritten, err)
+		return purchase.Purchase{}, fmt.Errorf("%w: encode the order: %w", purchase.ErrNotWritten, err)
 	}
 	personal, err := json.Marshal(claim.Personal)
 	if err != nil {
-		return purchase.Purchase{}, false, fmt.Errorf("%w: encode personal data: %w", purchase.ErrNotWritten, err)
+		return purchase.Purchase{}, fmt.Errorf("%w: encode personal data: %w", purchase.ErrNotWritten, err)
 	}
 	if err := j.queue.admit(claim.ID); err != nil {
-		return purchase.Purchase{}, false, err
+		return purchase.Purchase{}, err
 	}
 	var kept row
 	err = j.write(ctx, false, func(c *connection) (err error) {
@@ -50,10 +50,9 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 		}
 	})
 	if err != nil {
-		return purchase.Purchase{}, false, err
+		return purchase.Purchase{}, err
 	}
-	p, err := kept.decoded()
-	return p, kept.ID == claim.ID && err == nil, err
+	return kept.decoded()
 }
 
 // claim inserts a purchase and the first entry of its history. If the key is taken, it returns the purchase

@@ -189,7 +189,7 @@ func TestReadOnly(t *testing.T) {
 		}
 	})
 	claim := newClaim()
-	if _, _, err := j.Claim(t.Context(), claim); !errors.Is(err, purchase.ErrNotWritten) {
+	if _, err := j.Claim(t.Context(), claim); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("claim: err = %v, want ErrNotWritten", err)
 	}
 	untilUsable(t, j)
@@ -205,20 +205,20 @@ func TestQueueFull(t *testing.T) {
 	ctx := t.Context()
 	first, second, third := newClaim(), newClaim(), newClaim()
 	for _, claim := range []purchase.Claim{first, second} {
-		if _, _, err := j.Claim(ctx, claim); err != nil {
+		if _, err := j.Claim(ctx, claim); err != nil {
 			t.Fatal(err)
 		}
 	}
 	refused := func() {
 		t.Helper()
-		_, _, err := j.Claim(ctx, third)
+		_, err := j.Claim(ctx, third)
 		if !errors.Is(err, purchase.ErrQueueFull) || !errors.Is(err, purchase.ErrNotWritten) {
 			t.Fatalf("claim beyond the bound: err = %v", err)
 		}
 	}
 	refused()
-	if _, ours, err := j.Claim(ctx, second); err != nil || !ours {
-		t.Errorf("a claim that has its place, again: ours = %t, err = %v", ours, err)
+	if p, err := j.Claim(ctx, second); err != nil || p.ID != second.ID {
+		t.Errorf("a claim that has its place, %s, again: %s, err = %v", second.ID, p.ID, err)
 	}
 	refused()
 
@@ -232,20 +232,20 @@ func TestQueueFull(t *testing.T) {
 	loser := newClaim()
 	loser.Key = first.Key
 	for range 5 { // claims of a taken key give their place back
-		if _, ours, err := j.Claim(ctx, loser); err != nil || ours {
-			t.Errorf("a claim of a taken key: ours = %t, err = %v", ours, err)
+		if p, err := j.Claim(ctx, loser); err != nil || p.ID != first.ID {
+			t.Errorf("a claim of the key of %s: %s, err = %v", first.ID, p.ID, err)
 		}
 	}
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, _, err := j.Claim(gone, newClaim()); err == nil { // so do claims whose caller has left
+	if _, err := j.Claim(gone, newClaim()); err == nil { // so do claims whose caller has left
 		t.Error("claimed for a caller who has left")
 	}
-	if _, _, err := j.Claim(ctx, third); err != nil {
+	if _, err := j.Claim(ctx, third); err != nil {
 		t.Errorf("with a place given back: %v", err)
 	}
 	fourth := newClaim()
-	if _, _, err := j.Claim(ctx, fourth); !errors.Is(err, purchase.ErrQueueFull) {
+	if _, err := j.Claim(ctx, fourth); !errors.Is(err, purchase.ErrQueueFull) {
 		t.Errorf("with none: err = %v", err)
 	}
 }
@@ -287,7 +287,7 @@ func TestLeasesEndWithTheirProcess(t *testing.T) {
 	j := open(t, path, Options{})
 	sending, accepted := newClaim(), newClaim()
 	for _, claim := range []purchase.Claim{sending, accepted} {
-		if _, _, err := j.Claim(t.Context(), claim); err != nil {
+		if _, err := j.Claim(t.Context(), claim); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -315,7 +315,7 @@ func TestLeasesEndWithTheirProcess(t *testing.T) {
 
 	// Reopening the file within one process does not end leases: the owner still lives.
 	living := newClaim()
-	if _, _, err := j.Claim(t.Context(), living); err != nil {
+	if _, err := j.Claim(t.Context(), living); err != nil {
 		t.Fatal(err)
 	}
 	loseCommit(t, j, false)
@@ -372,7 +372,7 @@ func TestLogIsSettledAtOpen(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
 	claim := newClaim()
-	if _, _, err := j.Claim(t.Context(), claim); err != nil {
+	if _, err := j.Claim(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
 	release := held(t, j)
@@ -404,7 +404,7 @@ func TestVirtualTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		claim := newClaim()
-		p, _, err := j.Claim(t.Context(), claim)
+		p, err := j.Claim(t.Context(), claim)
 		if err != nil {
 			t.Fatal(err)
 		}
