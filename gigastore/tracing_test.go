@@ -17,7 +17,7 @@ import (
 func TestSpansOfACall(t *testing.T) {
 	exporter := tracetest.NewInMemoryExporter()
 	traces := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
-	vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testToken)) })
+	vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) { c.answer(200, "application/json", saleJSON(testMark)) })
 	client := newTestClient(t, Config{BaseURL: vendor.url(), TracerProvider: traces, Propagator: propagation.TraceContext{}})
 	ctx, parent := traces.Tracer("test").Start(t.Context(), "caller")
 	if _, err := client.Register(ctx, testPermit(), testRegister()); err != nil {

@@ -21,7 +21,7 @@ func TestFirstEventsMakeNoNewSeries(t *testing.T) {
 	counted := int64(0)
 	for _, kind := range []Kind{Register, TopUp, TopUpWithProfile} {
 		for _, event := range []Event{Lost, AnsweredUnknown} {
-			change := Change{Event: event, Attempt: 1}
+			change := Transition{Event: event, Attempt: 1}
 			p, verdict := New(Claim{Order: Order{Kind: kind}}, time.Now()).After(change, time.Now())
 			instruments.event(t.Context(), p, change, verdict)
 			counted++
