@@ -384,7 +384,7 @@ type ActivatedItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The vendor's id of the sold package; the argument of Activate.
 	Uid string `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
-	// The metatag given at the sale, without the token the gateway puts before it.
+	// The metatag given at the sale, without the mark that the gateway puts before it.
 	Metatag string `protobuf:"bytes,2,opt,name=metatag,proto3" json:"metatag,omitempty"`
 	// The purchase it was sold by, a ULID; empty when it was not sold through this gateway.
 	PurchaseId string `protobuf:"bytes,3,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`

@@ -36,10 +36,10 @@ type RegisterRequest struct {
 	// The inventory item to sell; see InventoryService.
 	InventoryItemId string `protobuf:"bytes,2,opt,name=inventory_item_id,json=inventoryItemId,proto3" json:"inventory_item_id,omitempty"`
 	// Free text of the reseller, kept by the vendor and readable later. The gateway puts its own
-	// token and a space before it, and both together must fit the gateway's limit (255 bytes unless
+	// mark and a space before it, and both together must fit the gateway's limit (255 bytes unless
 	// configured otherwise; the vendor's own limit is not documented). No control characters, line or
 	// paragraph separators and direction overrides, no space of any kind at either end, nothing that
-	// looks like the gateway's token. All else is text: joiners, direction marks, and characters that
+	// looks like the gateway's mark. All else is text: joiners, direction marks, and characters that
 	// are newer than the gateway. Not a place for personal data.
 	Metatag string `protobuf:"bytes,3,opt,name=metatag,proto3" json:"metatag,omitempty"`
 	// The end user's own address, IPv4 or IPv6 without zone, asked for regional compliance: not
@@ -524,13 +524,13 @@ var File_gigagate_v1_activation_service_proto protoreflect.FileDescriptor
 
 const file_gigagate_v1_activation_service_proto_rawDesc = "" +
 	"\n" +
-	"$gigagate/v1/activation_service.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a gigagate/v1/activated_item.proto\x1a\x17gigagate/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xea\x06\n" +
+	"$gigagate/v1/activation_service.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a gigagate/v1/activated_item.proto\x1a\x17gigagate/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xe8\x06\n" +
 	"\x0fRegisterRequest\x12:\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\x1b\xe0A\x02\xbaH\x15\xc8\x01\x01r\x102\x0e^[!#-~]{1,64}$R\trequestId\x12N\n" +
-	"\x11inventory_item_id\x18\x02 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x0finventoryItemId\x12\xb4\x02\n" +
-	"\ametatag\x18\x03 \x01(\tB\x99\x02\xe0A\x02\xbaH\x92\x02\xba\x01|\n" +
-	"\rmetatag.token\x127must not contain a token of the gateway (gg and a ULID)\x1a2!this.matches('(?i)gg[0-7][0-9a-hjkmnp-tv-z]{25}')\xc8\x01\x01r\x8d\x01(\x80 2\x87\x01^[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}]([^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]*[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}])?$R\ametatag\x12-\n" +
+	"\x11inventory_item_id\x18\x02 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x0finventoryItemId\x12\xb2\x02\n" +
+	"\ametatag\x18\x03 \x01(\tB\x97\x02\xe0A\x02\xbaH\x90\x02\xba\x01z\n" +
+	"\fmetatag.mark\x126must not contain a mark of the gateway (gg and a ULID)\x1a2!this.matches('(?i)gg[0-7][0-9a-hjkmnp-tv-z]{25}')\xc8\x01\x01r\x8d\x01(\x80 2\x87\x01^[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}]([^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]*[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}])?$R\ametatag\x12-\n" +
 	"\auser_ip\x18\x04 \x01(\tB\x14\xe0A\x02\xbaH\v\xc8\x01\x01r\x06\xba\x01\x01%p\x01\x80\x01\x01R\x06userIp\x12:\n" +
 	"\fuser_country\x18\x05 \x01(\tB\x17\xe0A\x02\xbaH\x11\xc8\x01\x01r\f2\n" +
 	"^[A-Z]{2}$R\vuserCountry\x12<\n" +
@@ -544,13 +544,13 @@ const file_gigagate_v1_activation_service_proto_rawDesc = "" +
 	"purchaseId\x12A\n" +
 	"\x0eactivated_item\x18\x02 \x01(\v2\x1a.gigagate.v1.ActivatedItemR\ractivatedItem\x121\n" +
 	"\bcustomer\x18\x03 \x01(\v2\x15.gigagate.v1.CustomerR\bcustomer\x12;\n" +
-	"\fesim_profile\x18\x04 \x01(\v2\x18.gigagate.v1.EsimProfileR\vesimProfile\"\xb1\x06\n" +
+	"\fesim_profile\x18\x04 \x01(\v2\x18.gigagate.v1.EsimProfileR\vesimProfile\"\xaf\x06\n" +
 	"\fTopUpRequest\x12:\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\x1b\xe0A\x02\xbaH\x15\xc8\x01\x01r\x102\x0e^[!#-~]{1,64}$R\trequestId\x12N\n" +
-	"\x11inventory_item_id\x18\x02 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x0finventoryItemId\x12\xb4\x02\n" +
-	"\ametatag\x18\x03 \x01(\tB\x99\x02\xe0A\x02\xbaH\x92\x02\xba\x01|\n" +
-	"\rmetatag.token\x127must not contain a token of the gateway (gg and a ULID)\x1a2!this.matches('(?i)gg[0-7][0-9a-hjkmnp-tv-z]{25}')\xc8\x01\x01r\x8d\x01(\x80 2\x87\x01^[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}]([^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]*[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}])?$R\ametatag\x12E\n" +
+	"\x11inventory_item_id\x18\x02 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x0finventoryItemId\x12\xb2\x02\n" +
+	"\ametatag\x18\x03 \x01(\tB\x97\x02\xe0A\x02\xbaH\x90\x02\xba\x01z\n" +
+	"\fmetatag.mark\x126must not contain a mark of the gateway (gg and a ULID)\x1a2!this.matches('(?i)gg[0-7][0-9a-hjkmnp-tv-z]{25}')\xc8\x01\x01r\x8d\x01(\x80 2\x87\x01^[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}]([^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]*[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}])?$R\ametatag\x12E\n" +
 	"\fcustomer_uid\x18\x04 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vcustomerUid\x12>\n" +
 	"\x0eexpected_price\x18\x05 \x01(\v2\x12.gigagate.v1.MoneyB\x03\xe0A\x01R\rexpectedPrice\x12Q\n" +
 	"\x0factivation_mode\x18\x06 \x01(\x0e2\x1b.gigagate.v1.ActivationModeB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x0eactivationMode\x12=\n" +

@@ -263,7 +263,7 @@ const (
 	// An operator said that nothing was sold.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_ABSENT PurchaseEventType = 13
 	// It was not known to be durable in time. Its caller was told so, and nothing was or ever will be sent.
-	PurchaseEventType_PURCHASE_EVENT_TYPE_DISOWNED PurchaseEventType = 14
+	PurchaseEventType_PURCHASE_EVENT_TYPE_ABANDONED PurchaseEventType = 14
 )
 
 // Enum value maps for PurchaseEventType.
@@ -283,7 +283,7 @@ var (
 		11: "PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE",
 		12: "PURCHASE_EVENT_TYPE_RESOLVED_APPLIED",
 		13: "PURCHASE_EVENT_TYPE_RESOLVED_ABSENT",
-		14: "PURCHASE_EVENT_TYPE_DISOWNED",
+		14: "PURCHASE_EVENT_TYPE_ABANDONED",
 	}
 	PurchaseEventType_value = map[string]int32{
 		"PURCHASE_EVENT_TYPE_UNSPECIFIED":        0,
@@ -300,7 +300,7 @@ var (
 		"PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE":    11,
 		"PURCHASE_EVENT_TYPE_RESOLVED_APPLIED":   12,
 		"PURCHASE_EVENT_TYPE_RESOLVED_ABSENT":    13,
-		"PURCHASE_EVENT_TYPE_DISOWNED":           14,
+		"PURCHASE_EVENT_TYPE_ABANDONED":          14,
 	}
 )
 
@@ -1550,7 +1550,7 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	" OPERATOR_REASON_NO_OLDER_WITNESS\x10\x05\x12-\n" +
 	")OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND\x10\x06\x12&\n" +
 	"\"OPERATOR_REASON_RECORDS_UNREADABLE\x10\a\x12!\n" +
-	"\x1dOPERATOR_REASON_OTHER_ACCOUNT\x10\b*\xcf\x04\n" +
+	"\x1dOPERATOR_REASON_OTHER_ACCOUNT\x10\b*\xd0\x04\n" +
 	"\x11PurchaseEventType\x12#\n" +
 	"\x1fPURCHASE_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bPURCHASE_EVENT_TYPE_CLAIMED\x10\x01\x12!\n" +
@@ -1566,8 +1566,8 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\x12'\n" +
 	"#PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE\x10\v\x12(\n" +
 	"$PURCHASE_EVENT_TYPE_RESOLVED_APPLIED\x10\f\x12'\n" +
-	"#PURCHASE_EVENT_TYPE_RESOLVED_ABSENT\x10\r\x12 \n" +
-	"\x1cPURCHASE_EVENT_TYPE_DISOWNED\x10\x0e*s\n" +
+	"#PURCHASE_EVENT_TYPE_RESOLVED_ABSENT\x10\r\x12!\n" +
+	"\x1dPURCHASE_EVENT_TYPE_ABANDONED\x10\x0e*s\n" +
 	"\tActorType\x12\x1a\n" +
 	"\x16ACTOR_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ACTOR_TYPE_GATEWAY\x10\x01\x12\x19\n" +

@@ -238,7 +238,7 @@ class ActivatedItem(_message.Message):
     uid: _builtins.str
     """The vendor's id of the sold package; the argument of Activate."""
     metatag: _builtins.str
-    """The metatag given at the sale, without the token the gateway puts before it."""
+    """The metatag given at the sale, without the mark that the gateway puts before it."""
     purchase_id: _builtins.str
     """The purchase it was sold by, a ULID; empty when it was not sold through this gateway."""
     sales_channel: _builtins.str

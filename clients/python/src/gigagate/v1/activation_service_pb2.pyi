@@ -44,10 +44,10 @@ class RegisterRequest(_message.Message):
     """The inventory item to sell; see InventoryService."""
     metatag: _builtins.str
     """Free text of the reseller, kept by the vendor and readable later. The gateway puts its own
-    token and a space before it, and both together must fit the gateway's limit (255 bytes unless
+    mark and a space before it, and both together must fit the gateway's limit (255 bytes unless
     configured otherwise; the vendor's own limit is not documented). No control characters, line or
     paragraph separators and direction overrides, no space of any kind at either end, nothing that
-    looks like the gateway's token. All else is text: joiners, direction marks, and characters that
+    looks like the gateway's mark. All else is text: joiners, direction marks, and characters that
     are newer than the gateway. Not a place for personal data.
     """
     user_ip: _builtins.str

@@ -181,7 +181,7 @@ class _PurchaseEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pur
     """An operator named the package that was sold."""
     PURCHASE_EVENT_TYPE_RESOLVED_ABSENT: _PurchaseEventType.ValueType  # 13
     """An operator said that nothing was sold."""
-    PURCHASE_EVENT_TYPE_DISOWNED: _PurchaseEventType.ValueType  # 14
+    PURCHASE_EVENT_TYPE_ABANDONED: _PurchaseEventType.ValueType  # 14
     """It was not known to be durable in time. Its caller was told so, and nothing was or ever will be sent."""
 
 class PurchaseEventType(_PurchaseEventType, metaclass=_PurchaseEventTypeEnumTypeWrapper):
@@ -215,7 +215,7 @@ PURCHASE_EVENT_TYPE_RESOLVED_APPLIED: PurchaseEventType.ValueType  # 12
 """An operator named the package that was sold."""
 PURCHASE_EVENT_TYPE_RESOLVED_ABSENT: PurchaseEventType.ValueType  # 13
 """An operator said that nothing was sold."""
-PURCHASE_EVENT_TYPE_DISOWNED: PurchaseEventType.ValueType  # 14
+PURCHASE_EVENT_TYPE_ABANDONED: PurchaseEventType.ValueType  # 14
 """It was not known to be durable in time. Its caller was told so, and nothing was or ever will be sent."""
 Global___PurchaseEventType: _TypeAlias = PurchaseEventType  # noqa: Y015
 

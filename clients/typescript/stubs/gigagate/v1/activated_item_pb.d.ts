@@ -161,7 +161,7 @@ export declare type ActivatedItem = Message<"gigagate.v1.ActivatedItem"> & {
   uid: string;
 
   /**
-   * The metatag given at the sale, without the token the gateway puts before it.
+   * The metatag given at the sale, without the mark that the gateway puts before it.
    *
    * @generated from field: string metatag = 2;
    */

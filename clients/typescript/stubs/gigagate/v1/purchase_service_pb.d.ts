@@ -909,9 +909,9 @@ export enum PurchaseEventType {
   /**
    * It was not known to be durable in time. Its caller was told so, and nothing was or ever will be sent.
    *
-   * @generated from enum value: PURCHASE_EVENT_TYPE_DISOWNED = 14;
+   * @generated from enum value: PURCHASE_EVENT_TYPE_ABANDONED = 14;
    */
-  DISOWNED = 14,
+  ABANDONED = 14,
 }
 
 /**
