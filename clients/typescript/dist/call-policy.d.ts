@@ -1,4 +1,4 @@
-import { Code, type Transport } from "@connectrpc/connect";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 /**
  * The contract's gRPC service config (proto/gigagate/v1/service_config.json), which Connect cannot
  * read. A test keeps the numbers equal.
@@ -12,10 +12,15 @@ export declare const callPolicy: {
     readonly retryableCodes: readonly Code[];
 };
 /**
- * Gives every unary call of a transport a deadline, and repeats what ended UNAVAILABLE, as gRPC's
- * own clients do. A repetition is the same message, so its request id stays the same.
+ * Tells whether a call that ended with this error was repeated, and an earlier send of it ended
+ * without an Outcome.
+ */
+export declare function hasEarlierSendInDoubt(error: ConnectError): boolean;
+/**
+ * Gives every unary call of a transport a deadline, and repeats a call that ended UNAVAILABLE, as
+ * gRPC's own clients do. A repetition is the same message, so its request id stays the same.
  *
- * It is no interceptor: each attempt has to tell the gateway the time that is left, which an
- * interceptor does not know.
+ * It is not an interceptor, because each attempt tells the gateway how much time is left. An
+ * interceptor does not know that.
  */
 export declare function withCallPolicy(transport: Transport): Transport;

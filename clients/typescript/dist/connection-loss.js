@@ -1,12 +1,12 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 /**
  * Tells whether the connection broke under a call. gRPC says UNAVAILABLE then; Connect on Node.js
- * says CANCELED or ABORTED, and INTERNAL of a call that a stopping gateway refused unread, or whose
- * connection the gateway ended with an error, as it does after too many pings.
+ * says CANCELED or ABORTED. It says INTERNAL if a stopping gateway refused the call unread, or if the
+ * gateway ended the connection with an error, as it does after too many pings.
  */
 export function isConnectionLoss(error, signal) {
     if (error.metadata.has("grpc-status") || signal?.aborted) {
-        return false; // an answer of the gateway, or the caller's own doing
+        return false; // an answer of the gateway, or the caller's own abort
     }
     switch (error.code) {
         case Code.Canceled:
@@ -19,7 +19,7 @@ export function isConnectionLoss(error, signal) {
             return false;
     }
 }
-/** Gives a broken connection the code it has in every other gRPC client. */
+/** Gives the error of a broken connection the code that it has in every other gRPC client. */
 export function asUnavailable(error) {
     return new ConnectError(`connection lost: ${error.rawMessage}`, Code.Unavailable, undefined, undefined, error);
 }

@@ -12,18 +12,17 @@ export * from "../stubs/gigagate/v1/inventory_service_pb.js";
 export * from "../stubs/gigagate/v1/money_pb.js";
 export * from "../stubs/gigagate/v1/outcome_pb.js";
 export * from "../stubs/gigagate/v1/purchase_service_pb.js";
+export { register, topUp, } from "./buy.js";
 export { outcomeOf } from "./outcome.js";
 /**
  * Makes the clients of a gateway, such as `createGigagate({ baseUrl: "http://127.0.0.1:9090" })`.
- * It connects when first used, and an idle connection does not keep the process alive.
+ * To buy, pass them to register or topUp. The connection is made at the first call. An idle
+ * connection does not keep the process alive.
  *
  * A call that ends UNAVAILABLE is sent up to four times more, with the pauses that the gateway asks
- * for: the request, and so its request id, stays the same, so nothing is bought twice. All its
- * sends share one deadline: timeoutMs, at most and by default 100 s. Interceptors see each send.
- *
- * The error that the caller sees is the last send's. Effect.NOT_STARTED does not mean then that
- * nothing was bought, for an earlier send may have: repeat with the same request id until a sale or
- * another effect is told.
+ * for. The request, and so its request id, stays the same, so nothing is bought twice. All sends of
+ * a call share one deadline: its timeoutMs, which is 100 s by default and at most. Interceptors see
+ * each send.
  */
 export function createGigagate(options) {
     const transport = withCallPolicy(createGrpcTransport(options));

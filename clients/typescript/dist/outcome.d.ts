@@ -1,6 +1,6 @@
 import { type Outcome } from "../stubs/gigagate/v1/outcome_pb.js";
 /**
- * Finds the Outcome in an error of a call. It is undefined where the error bears none, such as a
- * broken connection: credit may have been spent then, as with Effect.INDETERMINATE.
+ * Finds the Outcome in an error of a call. It returns undefined if the error has none, for example
+ * after a broken connection. Credit may have been spent then, as with Effect.INDETERMINATE.
  */
 export declare function outcomeOf(error: unknown): Outcome | undefined;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { asUnavailable, isConnectionLoss } from "./connection-loss.js";
+import { outcomeOf } from "./outcome.js";
 
 /**
  * The contract's gRPC service config (proto/gigagate/v1/service_config.json), which Connect cannot
@@ -15,12 +16,22 @@ export const callPolicy = {
   retryableCodes: [Code.Unavailable] as readonly Code[],
 } as const;
 
+const errorsAfterSendInDoubt = new WeakSet<ConnectError>();
+
 /**
- * Gives every unary call of a transport a deadline, and repeats what ended UNAVAILABLE, as gRPC's
- * own clients do. A repetition is the same message, so its request id stays the same.
+ * Tells whether a call that ended with this error was repeated, and an earlier send of it ended
+ * without an Outcome.
+ */
+export function hasEarlierSendInDoubt(error: ConnectError): boolean {
+  return errorsAfterSendInDoubt.has(error);
+}
+
+/**
+ * Gives every unary call of a transport a deadline, and repeats a call that ended UNAVAILABLE, as
+ * gRPC's own clients do. A repetition is the same message, so its request id stays the same.
  *
- * It is no interceptor: each attempt has to tell the gateway the time that is left, which an
- * interceptor does not know.
+ * It is not an interceptor, because each attempt tells the gateway how much time is left. An
+ * interceptor does not know that.
  */
 export function withCallPolicy(transport: Transport): Transport {
   return {
@@ -28,6 +39,7 @@ export function withCallPolicy(transport: Transport): Transport {
     async unary(method, signal, timeoutMs, header, input, contextValues) {
       const deadline = performance.now() + boundedTimeout(timeoutMs);
       let backoff: number = callPolicy.initialBackoffMs;
+      let inDoubt = false;
       for (let attempt = 1; ; attempt++) {
         const left = Math.max(1, Math.ceil(deadline - performance.now()));
         try {
@@ -37,10 +49,14 @@ export function withCallPolicy(transport: Transport): Transport {
           const error = isConnectionLoss(told, signal) ? asUnavailable(told) : told;
           const pause = pauseAfter(error, backoff);
           const isLast = attempt === callPolicy.maxAttempts;
-          // To sleep past the deadline would be to lose the Outcome in this error.
+          // A pause past the deadline would lose the Outcome in this error.
           if (isLast || pause === undefined || performance.now() + pause >= deadline) {
+            if (inDoubt) {
+              errorsAfterSendInDoubt.add(error);
+            }
             throw error;
           }
+          inDoubt ||= outcomeOf(error) === undefined;
           await sleepUnlessAborted(pause, signal);
           backoff = Math.min(backoff * callPolicy.backoffMultiplier, callPolicy.maxBackoffMs);
         }
@@ -56,12 +72,12 @@ function boundedTimeout(timeoutMs: number | undefined): number {
     : callPolicy.timeoutMs;
 }
 
-/** Milliseconds until the next attempt; undefined where there shall be none. */
+/** Milliseconds until the next attempt, or undefined if there shall be none. */
 function pauseAfter(error: ConnectError, backoff: number): number | undefined {
   if (!callPolicy.retryableCodes.includes(error.code)) {
     return undefined;
   }
-  // The gateway's own word on it, by which gRPC clients go: how long to wait, or -1 for never.
+  // The gateway says how long to wait, or -1 for never. All gRPC clients follow it.
   const pushback = error.metadata.get("grpc-retry-pushback-ms");
   if (pushback !== null) {
     return /^\d+$/.test(pushback) ? Number(pushback) : undefined;

@@ -85,7 +85,7 @@ test("all attempts share one deadline, and each tells the gateway what is left",
 });
 
 for (const code of [Code.FailedPrecondition, Code.Aborted, Code.Canceled, Code.Internal]) {
-  test(`${Code[code]} from the gateway is told at once`, async (t) => {
+  test(`${Code[code]} from the gateway is thrown at once`, async (t) => {
     const gateway = await serveScript(t, [refusal(code)]);
     await assert.rejects(
       createGigagate(gateway).activations.register(request),
@@ -98,7 +98,7 @@ for (const code of [Code.FailedPrecondition, Code.Aborted, Code.Canceled, Code.I
   });
 }
 
-test("the gateway's word on the pause goes before the policy's", async (t) => {
+test("the gateway's pause goes before the policy's", async (t) => {
   const gateway = await serveScript(t, [
     refusal(Code.Unavailable, { "grpc-retry-pushback-ms": "600" }),
     refusal(Code.Unavailable, { "grpc-retry-pushback-ms": "-1" }),
@@ -193,7 +193,7 @@ test("a gateway that does not answer is UNAVAILABLE, without an Outcome", async 
   );
 });
 
-test("what bears no Outcome has none", () => {
+test("an error without an Outcome has none", () => {
   for (const error of [undefined, "text", new Error("text"), new ConnectError("a proxy's page")]) {
     assert.equal(outcomeOf(error), undefined);
   }

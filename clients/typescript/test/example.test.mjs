@@ -1,40 +1,59 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { readdir } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Effect, ErrorReason, OutcomeSchema } from "@gigagate/client";
+import { temporaryFolder } from "./gateway.mjs";
 import { serveScript } from "./scripted-gateway.mjs";
 
-const example = fileURLToPath(new URL("../example/buy.mjs", import.meta.url));
+const example = fileURLToPath(new URL("../examples/buy.mjs", import.meta.url));
 
-/** @type {[string, ErrorReason, Effect, RegExp][]} */
-const advice = [
-  [
-    "what a send did not start, an earlier one may have bought",
-    ErrorReason.OVERLOADED,
-    Effect.NOT_STARTED,
-    /^this send started nothing, an earlier one may have bought: /m,
-  ],
-  [
-    "the effect of a request id of another order is not taken for this one's",
-    ErrorReason.REQUEST_ID_REUSED,
-    Effect.APPLIED,
-    /^the request id stands for another order: this one was not bought$/m,
-  ],
-];
+const invalid = new ConnectError("scripted", Code.InvalidArgument, undefined, [
+  {
+    desc: OutcomeSchema,
+    value: {
+      reason: ErrorReason.INVALID_FIELD,
+      effect: Effect.NOT_STARTED,
+      fieldViolations: [{ field: "metatag", description: "is too long" }],
+    },
+  },
+]);
 
-for (const [about, reason, effect, words] of advice) {
-  test(`the example's advice: ${about}`, async (t) => {
-    const refusal = new ConnectError("scripted", Code.ResourceExhausted, undefined, [
-      { desc: OutcomeSchema, value: { reason, effect, purchaseId: "the-purchase" } },
-    ]);
-    const gateway = await serveScript(t, [refusal]);
+for (const { about, answer, output } of [
+  {
+    about: "a refusal with its fields",
+    answer: invalid,
+    output: /^refused: INVALID_FIELD, NOT_STARTED: scripted\nmetatag: is too long$/m,
+  },
+  {
+    about: "what to do if it is not known yet",
+    answer: new ConnectError("a proxy's page", Code.PermissionDenied),
+    output: /^ask again later with --request-id the-order$/m,
+  },
+]) {
+  test(`the example shows ${about}`, async (t) => {
+    const [gateway, cwd] = await Promise.all([serveScript(t, [answer]), temporaryFolder(t)]);
     const env = { ...process.env, GIGAGATE_ADDRESS: new URL(gateway.baseUrl).host };
-    /** @type {string} */
-    const output = await new Promise((resolve) => {
-      execFile(process.execPath, [example], { env }, (_, stdout) => resolve(stdout));
+    const child = execFile(
+      process.execPath,
+      [example, "--request-id", "the-order", "--item", "the-item", "--price", "1.50"],
+      { env, cwd },
+    );
+    let shown = "";
+    child.stdout?.on("data", (text) => {
+      shown += text;
     });
-    assert.match(output, words);
+    await new Promise((resolve) => child.on("close", resolve));
+
+    assert.match(shown, output);
+    assert.equal(child.exitCode, 1);
+    assert.deepEqual(await readdir(cwd), []);
+    const { request } = gateway.attempts[0] ?? {};
+    assert.ok(request);
+    assert.equal(request.requestId, "the-order");
+    assert.equal(request.inventoryItemId, "the-item");
+    assert.equal(request.expectedPrice?.amount, "1.50");
   });
 }

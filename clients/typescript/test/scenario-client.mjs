@@ -1,5 +1,6 @@
 // The scenario client: makes the calls that internal/scenarios asks for on stdin, one JSON object a line,
-// and answers each on stdout. It repeats nothing, so it uses a transport without the call policy.
+// and answers each on stdout. It repeats nothing, so it uses a transport without the call policy. Only
+// a call with `helper` goes through the purchase helper and the package's own connection.
 // The only argument is the address of the gateway's gRPC door.
 
 import { createInterface } from "node:readline";
@@ -9,17 +10,27 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import {
   ActivationService,
   CustomerService,
+  createGigagate,
+  FieldViolationSchema,
   InventoryService,
   OutcomeSchema,
   outcomeOf,
   PurchaseService,
+  RegisterRequestSchema,
+  register,
+  TopUpRequestSchema,
+  topUp,
 } from "@gigagate/client";
 
-const transport = createGrpcTransport({ baseUrl: `http://${process.argv[2]}` });
+const baseUrl = `http://${process.argv[2]}`;
+const transport = createGrpcTransport({ baseUrl });
+const gigagate = createGigagate({ baseUrl });
 const services = [ActivationService, CustomerService, InventoryService, PurchaseService];
 
 for await (const line of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(await answer(JSON.parse(line)))}\n`);
+  const asked = JSON.parse(line);
+  const told = await (asked.helper ? helpersAnswer(asked) : answer(asked));
+  process.stdout.write(`${JSON.stringify(told)}\n`);
 }
 
 /**
@@ -27,17 +38,48 @@ for await (const line of createInterface({ input: process.stdin })) {
  * @typedef {import("@connectrpc/connect").CallOptions} CallOptions
  * @typedef {import("@bufbuild/protobuf").Message} Message
  * @typedef {(request: Message, options: CallOptions) => Promise<Message>} UnaryCall
+ * @typedef {{ method: string, request: JsonValue, deadlineMs?: number }} Asked
  */
 
 /**
- * @param {{ method: string, request: JsonValue, deadlineMs?: number }} asked
+ * @param {Asked} asked
  */
-async function answer({ method: path, request, deadlineMs }) {
-  const { method, call } = find(path);
+async function helpersAnswer(asked) {
+  const { method } = find(asked.method);
+  const result = await (method.localName === "topUp"
+    ? topUp(gigagate, fromJson(TopUpRequestSchema, asked.request), timeOf(asked))
+    : register(gigagate, fromJson(RegisterRequestSchema, asked.request), timeOf(asked)));
+  switch (result.kind) {
+    case "sold":
+      return { response: toJson(method.output, result.response) };
+    case "refused": {
+      const { reason, effect, message, purchaseId } = result;
+      const fieldViolations = result.fieldViolations.map((violation) =>
+        toJson(FieldViolationSchema, violation),
+      );
+      return { refused: { reason, effect, message, purchaseId, fieldViolations } };
+    }
+    case "notKnownYet":
+      return { notKnownYet: { purchaseId: result.purchaseId } };
+  }
+}
+
+/**
+ * @param {Asked} asked
+ */
+function timeOf({ deadlineMs }) {
+  return deadlineMs === undefined ? {} : { timeoutMs: deadlineMs };
+}
+
+/**
+ * @param {Asked} asked
+ */
+async function answer(asked) {
+  const { method, call } = find(asked.method);
   let replayed = false;
   try {
-    const response = await call(fromJson(method.input, request), {
-      ...(deadlineMs === undefined ? {} : { timeoutMs: deadlineMs }),
+    const response = await call(fromJson(method.input, asked.request), {
+      ...timeOf(asked),
       onHeader: (header) => {
         replayed = header.get("gigagate-replayed") === "true";
       },

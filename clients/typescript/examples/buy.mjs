@@ -1,0 +1,73 @@
+// Buys a package as a service would: one order, one request id, and one of three ends.
+
+import { randomUUID } from "node:crypto";
+import { appendFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { toJsonString } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { ActivationMode, createGigagate, RegisterResponseSchema, register } from "@gigagate/client";
+
+const { values: options } = parseArgs({
+  options: {
+    // The package to buy.
+    item: { type: "string", default: "6513270e-269e-4d37-b2a7-4de452e6b438" },
+    // The retail price that the customer was shown, in US dollars.
+    price: { type: "string", default: "9.99" },
+    // The request id of an earlier run, to learn what became of it.
+    "request-id": { type: "string", default: `order-${randomUUID()}` },
+    // How long the customer is kept waiting, in seconds.
+    patience: { type: "string", default: "90" },
+  },
+});
+
+const gigagate = createGigagate({
+  baseUrl: `http://${process.env.GIGAGATE_ADDRESS ?? "127.0.0.1:9090"}`,
+});
+
+// A real service makes the request id once and stores it with the order before it buys. So it uses
+// the same id again after a crash.
+const requestId = options["request-id"];
+console.log("request id", requestId);
+
+const purchase = await register(
+  gigagate,
+  {
+    requestId,
+    inventoryItemId: options.item,
+    metatag: `any text, for example ${requestId}`,
+    userIp: "203.0.113.24",
+    userCountry: "GR",
+    expectedPrice: { currencyCode: "USD", amount: options.price },
+    activationMode: ActivationMode.FIRST_USE,
+  },
+  { timeoutMs: 1000 * Number(options.patience) },
+);
+
+switch (purchase.kind) {
+  case "sold": {
+    const { activatedItem, customer } = purchase.response;
+    console.log("sold", activatedItem?.uid, "to customer", customer?.uid);
+    const deadline = activatedItem?.balance?.activationDeadline;
+    if (deadline) {
+      console.log("not started; starts by itself at", timestampDate(deadline).toISOString());
+    }
+    // JSON.stringify throws on an answer, because its 64-bit fields are bigint. Keep the file secret:
+    // whoever has the activation code can install the eSIM.
+    const json = toJsonString(RegisterResponseSchema, purchase.response);
+    await appendFile("sales.jsonl", `${json}\n`, { mode: 0o600 });
+    break;
+  }
+  case "refused":
+    console.log(`refused: ${purchase.reason}, ${purchase.effect}: ${purchase.message}`);
+    for (const { field, description } of purchase.fieldViolations) {
+      console.log(`${field}: ${description}`);
+    }
+    process.exitCode = 1;
+    break;
+  case "notKnownYet":
+    // It may have been bought. A real service asks again in the background, with the same request id.
+    console.log(`not known yet: ${purchase.cause.message}`);
+    console.log("ask again later with --request-id", requestId);
+    process.exitCode = 1;
+    break;
+}
