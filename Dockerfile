@@ -2,11 +2,11 @@
 
 FROM golang:1.26.8-bookworm AS build
 WORKDIR /src
-# The version that `gigagate version` prints; empty leaves it to the Go toolchain.
+# The version that `gigagate version` prints. If empty, the Go toolchain decides.
 ARG VERSION
-# The source is mounted, not copied, and both caches outlive the build. There is no
-# `go mod download`: it would also fetch what only buf and the generators need. The tag leaves out
-# grpc's debug pages, which are not served and cost half a megabyte.
+# The source is mounted, not copied, and both caches are kept for the next build. There is no
+# `go mod download`, because it would also fetch modules that only buf and the generators need. The tag
+# leaves out grpc's debug pages, which are not served and take half a megabyte.
 RUN --mount=type=bind,target=/src \
     --mount=type=cache,target=/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
@@ -21,21 +21,21 @@ LABEL org.opencontainers.image.title="gigagate" \
       org.opencontainers.image.version="${VERSION}"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/gigagate /gigagate
-# The journal's folder, for the user below. Losing it means forgetting what was bought.
+# The journal's folder, owned by the user below. If it is lost, the gateway forgets all purchases.
 COPY --from=build --chown=65532:65532 /out/journal /journal
 VOLUME /journal
-# A number, because there is no /etc/passwd, and because Kubernetes' runAsNonRoot wants one.
+# A number, because there is no /etc/passwd, and because Kubernetes' runAsNonRoot needs one.
 USER 65532:65532
-# Loopback inside a container is reachable by nobody else. The admin port too: an orchestrator
-# probes /readyz and /healthz from outside. It also has metrics and pprof, so publish it to
-# operators alone. The sandbox stays on loopback.
+# The ports listen on all interfaces, because nobody outside a container can reach its loopback. That
+# includes the admin port, because an orchestrator probes /readyz and /healthz from outside. The admin port
+# also has metrics and pprof, so publish it only to operators. The sandbox stays on loopback.
 ENV GIGAGATE_GRPC_LISTEN=0.0.0.0:9090 \
     GIGAGATE_HTTP_LISTEN=0.0.0.0:8080 \
     GIGAGATE_ADMIN_LISTEN=0.0.0.0:9464 \
     GIGAGATE_JOURNAL=sqlite:/journal/gigagate.db
 EXPOSE 8080 9090 9464
-# It asks 127.0.0.1:9090; with another gRPC port set GIGAGATE_ADDRESS as well.
+# The check calls 127.0.0.1:9090. With another gRPC port, also set GIGAGATE_ADDRESS.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["/gigagate", "health"]
 ENTRYPOINT ["/gigagate"]
-# It also needs the vendor's credentials, or --sandbox (GIGAGATE_SANDBOX=true).
+# The gateway also needs the vendor's credentials, or --sandbox (GIGAGATE_SANDBOX=true).
 CMD ["serve"]

@@ -180,8 +180,8 @@ func eachElement(r io.Reader, handle func(ActivatedItemRecord) bool) (stopped bo
 	return false, nil
 }
 
-// limitedReader limits how many bytes are read in total, and how many for one element. Its user sets element anew
-// after each element, so that a decoder cannot buffer more than that.
+// limitedReader limits how many bytes are read in total, and how many for one element. Its user resets element after each
+// element, so that a decoder cannot buffer more than that.
 type limitedReader struct {
 	r              io.Reader
 	total, element int64

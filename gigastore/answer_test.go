@@ -31,33 +31,33 @@ func TestWholeAnswers(t *testing.T) {
 		effect  Effect
 		success bool
 	}{
-		"length":                        {send: head + length + "\r\n" + sale, hold: true, applied: true},
-		"chunked":                       {send: head + chunked + "\r\n" + chunk + "0\r\n\r\n", hold: true, applied: true},
-		"chunked with trailer":          {send: head + chunked + "\r\n" + chunk + "0\r\nX-Sum: 0123456789012345678901234567890\r\n\r\n", hold: true, applied: true},
-		"chunked with extension":        {send: head + chunked + "\r\n" + strings.Replace(chunk, "\r\n", ";name=0123456789012345678901234567890\r\n", 1) + "0\r\n\r\n", hold: true, applied: true},
-		"closed at the end":             {send: head + "Connection: close\r\n\r\n" + sale, applied: true},
-		"HTTP/1.0 closed at the end":    {send: "HTTP/1.0 200 OK\r\n\r\n" + sale, applied: true},
-		"after 103 and 100":             {send: "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + head + length + "\r\n" + sale, hold: true, applied: true},
-		"length not reached":            {send: head + length + "\r\n" + sale[:len(sale)-1], success: true},
-		"length not reached, reset":     {send: head + length + "\r\n" + sale[:len(sale)-1], reset: true, success: true},
-		"length not reached, no word":   {send: head + length + "\r\n" + sale[:5]},
-		"last chunk missing":            {send: head + chunked + "\r\n" + chunk, success: true},
-		"last chunk's end missing":      {send: head + chunked + "\r\n" + chunk + "0\r\n", success: true},
-		"bad chunk":                     {send: head + chunked + "\r\n" + chunk + "zz\r\n", success: true},
-		"closed too early":              {send: head + "Connection: close\r\n\r\n" + sale[:len(sale)-1], success: true},
-		"closed before the body":        {send: head + "Connection: close\r\n\r\n"},
-		"head cut":                      {send: head},
-		"nothing":                       {},
-		"nothing, reset":                {reset: true},
-		"not HTTP":                      {send: sale + "\r\n\r\n"},
-		"101":                           {send: "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", hold: true},
-		"two lengths":                   {send: head + length + "Content-Length: 1\r\n\r\n" + sale},
-		"refusal":                       {send: fmt.Sprintf("HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n%s", len(refusal), refusal), hold: true, effect: EffectRefused},
-		"refusal cut":                   {send: fmt.Sprintf("HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n%s", len(refusal)+1, refusal)},
-		"refusal closed at the end":     {send: "HTTP/1.1 400 No\r\nConnection: close\r\n\r\n" + refusal, effect: EffectRefused},
-		"401 closed without a length":   {send: "HTTP/1.1 401 No\r\nConnection: close\r\n\r\n"},
-		"401 with length 0":             {send: "HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", hold: true, effect: EffectNone},
-		"sale in a coding nobody asked": {send: head + "Content-Encoding: gzip\r\n" + "Content-Length: 3\r\n\r\n\x1f\x8b\x08", hold: true, success: true},
+		"length":                      {send: head + length + "\r\n" + sale, hold: true, applied: true},
+		"chunked":                     {send: head + chunked + "\r\n" + chunk + "0\r\n\r\n", hold: true, applied: true},
+		"chunked with trailer":        {send: head + chunked + "\r\n" + chunk + "0\r\nX-Sum: 0123456789012345678901234567890\r\n\r\n", hold: true, applied: true},
+		"chunked with extension":      {send: head + chunked + "\r\n" + strings.Replace(chunk, "\r\n", ";name=0123456789012345678901234567890\r\n", 1) + "0\r\n\r\n", hold: true, applied: true},
+		"closed at the end":           {send: head + "Connection: close\r\n\r\n" + sale, applied: true},
+		"HTTP/1.0 closed at the end":  {send: "HTTP/1.0 200 OK\r\n\r\n" + sale, applied: true},
+		"after 103 and 100":           {send: "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + head + length + "\r\n" + sale, hold: true, applied: true},
+		"length not reached":          {send: head + length + "\r\n" + sale[:len(sale)-1], success: true},
+		"length not reached, reset":   {send: head + length + "\r\n" + sale[:len(sale)-1], reset: true, success: true},
+		"length not reached, no word": {send: head + length + "\r\n" + sale[:5]},
+		"last chunk missing":          {send: head + chunked + "\r\n" + chunk, success: true},
+		"last chunk's end missing":    {send: head + chunked + "\r\n" + chunk + "0\r\n", success: true},
+		"bad chunk":                   {send: head + chunked + "\r\n" + chunk + "zz\r\n", success: true},
+		"closed too early":            {send: head + "Connection: close\r\n\r\n" + sale[:len(sale)-1], success: true},
+		"closed before the body":      {send: head + "Connection: close\r\n\r\n"},
+		"head cut":                    {send: head},
+		"nothing":                     {},
+		"nothing, reset":              {reset: true},
+		"not HTTP":                    {send: sale + "\r\n\r\n"},
+		"101":                         {send: "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", hold: true},
+		"two lengths":                 {send: head + length + "Content-Length: 1\r\n\r\n" + sale},
+		"refusal":                     {send: fmt.Sprintf("HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n%s", len(refusal), refusal), hold: true, effect: EffectRefused},
+		"refusal cut":                 {send: fmt.Sprintf("HTTP/1.1 400 No\r\nContent-Length: %d\r\n\r\n%s", len(refusal)+1, refusal)},
+		"refusal closed at the end":   {send: "HTTP/1.1 400 No\r\nConnection: close\r\n\r\n" + refusal, effect: EffectRefused},
+		"401 closed without a length": {send: "HTTP/1.1 401 No\r\nConnection: close\r\n\r\n"},
+		"401 with length 0":           {send: "HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", hold: true, effect: EffectNone},
+		"sale in an unwanted coding":  {send: head + "Content-Encoding: gzip\r\n" + "Content-Length: 3\r\n\r\n\x1f\x8b\x08", hold: true, success: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -180,7 +180,7 @@ func TestExcessBytesAreNotLogged(t *testing.T) {
 				} else {
 					c.raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n%s", len(body), body, excess)
 				}
-				_, _ = c.reader.ReadByte() // net/http has logged before it closes
+				_, _ = c.reader.ReadByte() // net/http writes its log before it closes the connection
 				close(closed)
 			})
 			client := newTestClient(t, Config{BaseURL: vendor.url()})

@@ -62,15 +62,15 @@ func TestTokenIsRenewedBeforeItEnds(t *testing.T) {
 		fresh     time.Duration // the token is still used after this time
 		stale     time.Duration // the token is renewed by this time
 	}{
-		"a day":       {"86400", 86339 * time.Second, 86341 * time.Second},
-		"five min":    {"300", 269 * time.Second, 271 * time.Second},
-		"missing":     {"null", 3539 * time.Second, 3541 * time.Second},
-		"zero":        {"0", 3539 * time.Second, 3541 * time.Second},
-		"negative":    {"-5", 3539 * time.Second, 3541 * time.Second},
-		"no number":   {`"soon"`, 3539 * time.Second, 3541 * time.Second},
-		"text number": {`"300"`, 269 * time.Second, 271 * time.Second},
-		"senseless":   {"1e30", 3539 * time.Second, 3541 * time.Second},
-		"a year":      {"31536000", 30*24*time.Hour - 61*time.Second, 30*24*time.Hour - 59*time.Second},
+		"a day":        {"86400", 86339 * time.Second, 86341 * time.Second},
+		"five min":     {"300", 269 * time.Second, 271 * time.Second},
+		"missing":      {"null", 3539 * time.Second, 3541 * time.Second},
+		"zero":         {"0", 3539 * time.Second, 3541 * time.Second},
+		"negative":     {"-5", 3539 * time.Second, 3541 * time.Second},
+		"not a number": {`"soon"`, 3539 * time.Second, 3541 * time.Second},
+		"text number":  {`"300"`, 269 * time.Second, 271 * time.Second},
+		"senseless":    {"1e30", 3539 * time.Second, 3541 * time.Second},
+		"a year":       {"31536000", 30*24*time.Hour - 61*time.Second, 30*24*time.Hour - 59*time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestUnusableTokens(t *testing.T) {
 		logins int
 	}{
 		"wrong credentials": {401, `{"error":"unauthorized"}`, 1},
-		"no object":         {200, `"x"`, 1},
+		"not an object":     {200, `"x"`, 1},
 		"no token":          {200, `{"expiresIn":60}`, 1},
 		"token is a number": {200, `{"accessToken":7}`, 1},
 		"line break":        {200, `{"accessToken":"a\r\nX-Evil: 1"}`, 1},
@@ -172,8 +172,8 @@ func TestUnusableTokens(t *testing.T) {
 	}
 }
 
-// TestTokenIsNotAwaitedBeyondThePermit: a token that comes after NotAfter is useless to the paid call that waits for
-// it.
+// TestTokenIsNotAwaitedBeyondThePermit: a paid call stops waiting for a token at NotAfter, because a later token would be
+// useless.
 func TestTokenIsNotAwaitedBeyondThePermit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := make(chan struct{})

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// BenchmarkRegister measures one paid call over loopback, including the vendor. Each call has a connection of its
-// own. The runs named "kept" show what that costs: net/http posts the same body to the same vendor over kept
+// BenchmarkRegister measures one paid call over loopback, including the vendor. Each call has its own connection.
+// The runs named "kept" show what that costs: net/http posts the same body to the same vendor over kept
 // connections, and decodes nothing.
 func BenchmarkRegister(b *testing.B) {
 	for name, start := range map[string]func(*httptest.Server){"plain": (*httptest.Server).Start, "TLS": (*httptest.Server).StartTLS} {

@@ -91,8 +91,8 @@ func wholeAnswer(operation string, status int, body []byte) answer {
 	return answer{operation: operation, status: status, contentType: "application/json", body: body, whole: true, evidence: Evidence{BytesWritten: 1}}
 }
 
-// TestEveryFieldOfAnAnswerIsReadOrDroppedByName: no new field of the vendor's is lost in silence. Either a decoder
-// reads it, or droppedFields says why none does.
+// TestEveryFieldOfAnAnswerIsReadOrDroppedByName: no new field of the vendor is lost silently. Either a decoder reads it, or
+// droppedFields says why none does.
 func TestEveryFieldOfAnAnswerIsReadOrDroppedByName(t *testing.T) {
 	fields := map[string]bool{} // true: some decoder reads the field
 	for kind, answers := range answerKinds {
@@ -126,7 +126,7 @@ func TestEveryFieldOfAnAnswerIsReadOrDroppedByName(t *testing.T) {
 	}
 	for path := range droppedFields {
 		if _, there := fields[path]; !there {
-			t.Errorf("droppedFields has %s, which is in no fixture and not documented", path)
+			t.Errorf("droppedFields has %s, which is neither in a fixture nor documented", path)
 		}
 	}
 }
@@ -154,7 +154,7 @@ func TestEveryFixtureIsOfAKind(t *testing.T) {
 	}
 	slices.Sort(known)
 	if diff := cmp.Diff(there, known); diff != "" {
-		t.Errorf("the fixtures are not those of the kinds:\n%s", diff)
+		t.Errorf("the fixtures differ from those in the lists of kinds:\n%s", diff)
 	}
 }
 
@@ -188,7 +188,7 @@ func TestEveryFieldOfARequestIsSentOrLeftOutByName(t *testing.T) {
 		for _, f := range fieldsOf(body, kind) {
 			sent[f.path] = true
 			if !known[f.path] {
-				t.Errorf("%s is sent, and is in no fixture and not documented", f.path)
+				t.Errorf("%s is sent, but is neither in a fixture nor documented", f.path)
 			}
 		}
 		for path := range known {
@@ -199,6 +199,6 @@ func TestEveryFieldOfARequestIsSentOrLeftOutByName(t *testing.T) {
 		}
 	}
 	for path := range leftOut {
-		t.Errorf("unsentFields has %s, which is in no fixture and not documented", path)
+		t.Errorf("unsentFields has %s, which is neither in a fixture nor documented", path)
 	}
 }

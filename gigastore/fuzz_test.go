@@ -22,13 +22,13 @@ func FuzzSale(f *testing.F) {
 		var s Sale
 		err := json.Unmarshal(data, &s)
 		if v.applied && (err != nil || s.Status != statusSuccess || s.ActivatedItem.UID == "" || firstWord(s.ActivatedItem.Metatag) != mark) {
-			t.Fatalf("applied, and decodes to %+v, %v", s, err)
+			t.Fatalf("applied, but it decodes to %+v, %v", s, err)
 		}
 		if v.effect != EffectUnknown {
 			t.Fatalf("effect %v of a 200", v.effect)
 		}
 		if a.whole = false; (classifier{}).classify(a).applied {
-			t.Fatal("applied, and not whole")
+			t.Fatal("applied, but the answer is not whole")
 		}
 	})
 }
@@ -147,7 +147,7 @@ func FuzzDecimal(f *testing.F) {
 			return
 		}
 		if !json.Valid([]byte(x)) {
-			t.Fatalf("%q is no JSON number, and read as %s", x, a)
+			t.Fatalf("%q is not a JSON number, but it was read as %s", x, a)
 		}
 		if len(a.String()) > maxDecimalInteger+maxDecimalFraction+2 || strings.ContainsAny(a.String(), "eE+") {
 			t.Fatalf("%q became %s", x, a)

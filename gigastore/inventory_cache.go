@@ -33,7 +33,7 @@ func (c *Client) InventoryWithin(ctx context.Context, age time.Duration) (Invent
 	}
 	done := c.inventory.flight.DoChan("", func() (any, error) {
 		at := c.now()
-		// The end of one caller's context must not fail the others who wait. The client has a timeout of its own.
+		// The end of one caller's context must not fail the others who wait. The client has its own timeout.
 		items, err := recoverAsError(func() ([]InventoryItem, error) { return c.Inventory(context.WithoutCancel(ctx)) })
 		if err != nil {
 			return InventoryRead{}, err

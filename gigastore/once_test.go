@@ -20,8 +20,8 @@ import (
 	"unsafe"
 )
 
-// TestEachRequestHasItsOwnConnection: each request has a connection of its own, whether the vendor keeps connections
-// open or lets them die.
+// TestEachRequestHasItsOwnConnection: each request has its own connection, whether the vendor keeps connections open or
+// lets them die.
 func TestEachRequestHasItsOwnConnection(t *testing.T) {
 	for name, end := range map[string]func(*rawConn){
 		"kept":  func(c *rawConn) { c.answer(200, "application/json", saleJSON(testMark)) },
@@ -47,7 +47,7 @@ func TestEachRequestHasItsOwnConnection(t *testing.T) {
 					t.Errorf("got %d bytes, status %d", e.BytesWritten, e.Status)
 				}
 			}
-			// The login has a connection of its own, too.
+			// The login also has its own connection.
 			if requests, conns := vendor.seen(); requests != 3 || conns != 4 {
 				t.Errorf("%d requests on %d connections, want 3 on 4", requests, conns)
 			}
@@ -106,7 +106,7 @@ func TestNoByteLeft(t *testing.T) {
 			t.Errorf("got %v, %d bytes", err, e.BytesWritten)
 		}
 	})
-	t.Run("token cannot be had", func(t *testing.T) {
+	t.Run("no token available", func(t *testing.T) {
 		client := newTestClient(t, Config{BaseURL: "http://127.0.0.1:1", Dial: func(context.Context, string, string) (net.Conn, error) {
 			return nil, syscall.ECONNREFUSED
 		}})
@@ -380,7 +380,7 @@ func TestUnauthorizedPaidCallIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// TestProxyOfTheEnvironmentIsIgnored runs in a process of its own, because net/http reads the environment only once
+// TestProxyOfTheEnvironmentIsIgnored runs in a separate process, because net/http reads the environment only once
 // per process. Loopback is exempt from proxies, so the base URL is another host. The dialer shows where the client
 // wanted to connect.
 func TestProxyOfTheEnvironmentIsIgnored(t *testing.T) {

@@ -111,7 +111,7 @@ func TestRefusedCredentials(t *testing.T) {
 			}
 			to.wantStanding(t, client, problemCredentials, false)
 			if n := to.lines("INFO", `"vendor problem over"`); n != 1 {
-				t.Errorf("%d: %d lines that it is over", status, n)
+				t.Errorf("%d: %d lines that the problem is over", status, n)
 			}
 			if found := containsAny(to.log.String()+strings.Join(client.Problems(), ""), canaries...); found != "" {
 				t.Errorf("the log holds %q", found)
@@ -271,7 +271,7 @@ func TestWatch(t *testing.T) {
 		before := calls.Load()
 		pass(24 * time.Hour)
 		if calls.Load() != before {
-			t.Errorf("%d calls though nothing was wrong", calls.Load()-before)
+			t.Errorf("%d calls, although nothing was wrong", calls.Load()-before)
 		}
 		// A problem that appears later also ends without a call by anybody else.
 		status.Store(401)

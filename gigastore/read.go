@@ -98,7 +98,7 @@ func (c *Client) tryRead(ctx context.Context, send func() answer) (answer, error
 }
 
 func isRetryable(a answer) bool {
-	// Fetching a token has tries of its own, and a certificate does not change between tries.
+	// Fetching a token has its own tries, and a certificate does not change between tries.
 	if _, ok := errors.AsType[*tokenError](a.err); ok || errors.Is(a.err, errTooLong) || isCertificateFailure(a.err) {
 		return false
 	}

@@ -79,7 +79,7 @@ func TestReadRecovers(t *testing.T) {
 			t.Fatalf("%d items, %v", len(items), err)
 		}
 		if waited := time.Since(start); waited != 4*time.Second {
-			t.Errorf("waited %v, asked for twice 2 s", waited)
+			t.Errorf("waited %v, but the vendor asked for 2 s twice", waited)
 		}
 	})
 }

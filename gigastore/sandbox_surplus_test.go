@@ -23,8 +23,8 @@ const (
 	surplus400 = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"message\":\"x\"}"
 )
 
-// surplusListener adds one answer too many to each answer of a server to a paid call. It does so on every connection,
-// and takes turns with the ways to do it.
+// surplusListener adds a surplus answer to each answer to a paid call, on every connection. It uses the different ways to
+// do this in turn.
 type surplusListener struct {
 	net.Listener
 	turn atomic.Int64
@@ -73,7 +73,7 @@ func (c *surplusConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// surplusPurchases is small, because it is for every run. The figure in docs/operations.md comes from 100,000
+// surplusPurchases is small, so that every run can afford it. The figure in docs/operations.md comes from 100,000
 // purchases.
 var surplusPurchases = flag.Int("surplus.purchases", 5_000, "purchases of TestSurplusAnswers")
 
@@ -133,7 +133,7 @@ func TestSurplusAnswers(t *testing.T) {
 	}
 	doubt := int64(purchases) - sold.Load()
 	if sold.Load() == 0 || doubt == 0 {
-		t.Error("nothing was sold or nothing was in doubt, so the test proves nothing")
+		t.Error("the test proves nothing: nothing was sold, or nothing was in doubt")
 	}
 	t.Logf("%d purchases: %d told as sold, %d in doubt, %d told wrongly", purchases, sold.Load(), doubt, wrong)
 }

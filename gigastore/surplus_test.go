@@ -55,7 +55,7 @@ func TestAnswerNeedsTheEndOfItsConnection(t *testing.T) {
 // TestVendorThatSpeaksFirst: if a vendor sends bytes before the request, the client sends nothing. Such bytes cannot
 // be the answer.
 func TestVendorThatSpeaksFirst(t *testing.T) {
-	for range 100 { // a machine slower than firstLook can miss the bytes, so try again
+	for range 100 { // a slow machine can miss the bytes within firstLook, so try again
 		conn := &spokenConn{unread: []byte(surplus400)}
 		client := newTestClient(t, Config{BaseURL: "http://127.0.0.1:1", Dial: conn.dial})
 		client.tokens.current, client.tokens.renewAt = "token", time.Now().Add(time.Hour)

@@ -33,7 +33,7 @@ const (
 // dialFunc opens a connection, as net.Dialer.DialContext does.
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// transport sends each request on a connection of its own, and closes it after the answer. So an answer can only
+// transport sends each request on a new connection, and closes it after the answer. So an answer can only
 // belong to the request that was sent. A reused connection does not guarantee that. If a vendor or a proxy sends one
 // answer too many, the next request receives it, and nothing in a refusal or a 401 shows whose it is.
 //
@@ -193,7 +193,7 @@ type answerBody struct {
 	conn    *connection
 	stop    func() bool
 	ctx     context.Context //nolint:containedctx // the request's; it limits the wait for the end of the connection
-	mustEnd bool            // the body is whole only if the connection ends with it; a sale shows by its mark whose it is
+	mustEnd bool            // the body is whole only if the connection ends with it; the mark of a sale shows which purchase it belongs to
 }
 
 func (b *answerBody) Read(p []byte) (int, error) {

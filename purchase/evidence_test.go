@@ -45,12 +45,12 @@ func TestAnswered(t *testing.T) {
 		{"sold at the limit", sale("5.00", "USD"), nil, AnsweredApplied, "", true, false},
 		{"sold above the limit", sale("5.01", "USD"), nil, AnsweredApplied, "", true, true},
 		{"sold in another currency", sale("1", "EUR"), nil, AnsweredApplied, "", true, true},
-		{"sold at a price not told", sale("", ""), nil, AnsweredApplied, "", true, true},
+		{"sold at an unknown price", sale("", ""), nil, AnsweredApplied, "", true, true},
 		{"refused", nil, failure(gigastore.EffectRefused), AnsweredRefused, "R", true, false},
 		{"no effect", nil, failure(gigastore.EffectNone), AnsweredNoEffect, "", true, false},
 		{"unknown", nil, failure(gigastore.EffectUnknown), AnsweredUnknown, "", true, false},
 		{"unknown, wrapped", nil, errors.Join(failure(gigastore.EffectUnknown)), AnsweredUnknown, "", true, false},
-		{"an error of no known type", nil, context.DeadlineExceeded, AnsweredUnknown, "", false, false},
+		{"an error of an unknown type", nil, context.DeadlineExceeded, AnsweredUnknown, "", false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +66,7 @@ func TestAnswered(t *testing.T) {
 				t.Errorf("a sale's change: %+v", transition)
 			}
 			if c.sale == nil && (transition.Sale != nil || transition.ItemUID != "") {
-				t.Errorf("no sale, yet %+v", transition)
+				t.Errorf("there was no sale, but the transition is %+v", transition)
 			}
 			if strings.Contains(transition.Evidence.Message+transition.Evidence.Note, "example.com") {
 				t.Errorf("the evidence holds an e-mail: %+v", transition.Evidence)
@@ -128,7 +128,7 @@ func TestScrub(t *testing.T) {
 	}
 }
 
-// shapes are what no text may hold once it is scrubbed. They are written apart from the scrubber.
+// shapes are patterns that no scrubbed text may contain. They are independent of the scrubber's own patterns.
 var shapes = map[string]*regexp.Regexp{
 	"an e-mail":       regexp.MustCompile(`[A-Za-z0-9._+-]+@[A-Za-z0-9-]+\.[A-Za-z]+`),
 	"an IPv4 address": regexp.MustCompile(`[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}`),
@@ -154,7 +154,7 @@ func FuzzScrub(f *testing.F) {
 			t.Errorf("%d bytes", len(text))
 		}
 		if utf8.ValidString(message) && !utf8.ValidString(text) {
-			t.Errorf("%q is cut inside of a character", text)
+			t.Errorf("%q is cut inside a character", text)
 		}
 	})
 }

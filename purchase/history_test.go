@@ -6,7 +6,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// TestOperatorIsNoOtherActor: an operator may have any name.
+// TestOperatorIsNoOtherActor: an operator is never mistaken for the gateway or the reconciler, whatever the name.
 func TestOperatorIsNoOtherActor(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"gateway", "reconciler", "maria", "operator:maria", ""} {
@@ -22,7 +22,7 @@ func TestOperatorIsNoOtherActor(t *testing.T) {
 	}
 }
 
-// TestEntryOfALaterVersion: a word that is not known does not hide the others.
+// TestEntryOfALaterVersion: an unknown word in an entry does not hide its other words.
 func TestEntryOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

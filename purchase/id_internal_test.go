@@ -10,20 +10,20 @@ import (
 	"gigagate.internal/gigastore"
 )
 
-// counting counts what is read of the system's entropy.
+// counting counts the bytes that are read from the system's entropy.
 type counting struct{ read int }
 
 func (c *counting) Read(p []byte) (int, error) {
 	n, err := rand.Read(p)
 	if c.read == 0 {
-		p[0] = 0 // far from where the ids of a millisecond overflow
+		p[0] = 0 // so that the ids of one millisecond do not overflow
 	}
 	c.read += n
 	return n, err
 }
 
-// TestIDsAreUnpredictable: ids take their bytes from the reader, which is the system's, and ids of one millisecond
-// are in the order that they were made in. The test replaces the system's entropy, so it does not run in parallel.
+// TestIDsAreUnpredictable: ids are made from the system's entropy. Ids of one millisecond sort
+// in the order in which they were made. The test replaces the system's entropy, so it does not run in parallel.
 func TestIDsAreUnpredictable(t *testing.T) {
 	system := rand.Reader
 	source := &counting{}
@@ -33,7 +33,7 @@ func TestIDsAreUnpredictable(t *testing.T) {
 	for range 100 {
 		id := ulid.MustNew(at, entropy)
 		if id.Compare(last) <= 0 {
-			t.Fatalf("%s comes after %s", id, last)
+			t.Fatalf("%s was made after %s, but does not sort after it", id, last)
 		}
 		last = id
 	}
@@ -47,6 +47,6 @@ func TestIDsAreUnpredictable(t *testing.T) {
 	rand.Reader = bytes.NewReader(make([]byte, 64))
 	t.Cleanup(func() { rand.Reader = system })
 	if e := NewEngine(Config{Vendor: vendor}); newID(e.entropy)[10:] != "0000000000000000" {
-		t.Error("an id is not made of the system's entropy")
+		t.Error("an id is not made from the system's entropy")
 	}
 }

@@ -22,7 +22,7 @@ const lifePage = "../docs/purchase-life.md"
 // generated is a part of the page between two comments.
 var generated = regexp.MustCompile(`(?s)(<!-- generated: (\w+) -->\n)(.*?)(<!-- end of (\w+) -->\n)`)
 
-// TestLifePageIsCurrent keeps the page's diagram and tables what the transition function does.
+// TestLifePageIsCurrent checks that the page's diagram and tables match the transition function.
 func TestLifePageIsCurrent(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(lifePage)
@@ -37,7 +37,7 @@ func TestLifePageIsCurrent(t *testing.T) {
 		name := string(match[2])
 		text, known := parts[name]
 		if !known || string(match[5]) != name {
-			t.Errorf("the page has a part %q that nothing generates", name)
+			t.Errorf("the page has an unknown generated part %q", name)
 		}
 		delete(parts, name)
 		return bytes.Join([][]byte{match[1], []byte(text), match[4]}, nil)
@@ -52,11 +52,11 @@ func TestLifePageIsCurrent(t *testing.T) {
 		return
 	}
 	if !bytes.Equal(page, want) {
-		t.Errorf("%s is not what the code does: run go generate ./purchase", lifePage)
+		t.Errorf("%s does not match the code: run go generate ./purchase", lifePage)
 	}
 }
 
-// diagram shows every move, those between the same two states as one arrow.
+// diagram shows every move. Moves between the same two states share one arrow.
 func diagram() string {
 	var text strings.Builder
 	text.WriteString("```mermaid\nstateDiagram-v2\n    [*] --> SENDING: claim\n")
@@ -82,7 +82,7 @@ func diagram() string {
 	return text.String()
 }
 
-// transitionTable is the whole table, one row per event. What is illegal is left empty.
+// transitionTable is the whole table, with one row per event. Illegal events have an empty cell.
 func transitionTable() string {
 	var text, rule strings.Builder
 	text.WriteString("| event |")
@@ -111,7 +111,7 @@ func transitionTable() string {
 	return text.String()
 }
 
-// events tells what each event is.
+// events is the table of the events and their meanings.
 func events() string {
 	var text strings.Builder
 	text.WriteString("| event | what happened |\n|---|---|\n")
@@ -121,7 +121,7 @@ func events() string {
 	return text.String()
 }
 
-// reasons tells what each reason of our own is, and which state it is a reason for.
+// reasons is the table of the gateway's own reasons: the state that each belongs to, and its meaning.
 func reasons() string {
 	var text strings.Builder
 	text.WriteString("| reason | of | meaning |\n|---|---|---|\n")
@@ -131,8 +131,8 @@ func reasons() string {
 	return text.String()
 }
 
-// TestLifePageIsWhatAfterDoes: for a transition that is complete and speaks of the newest send, After does
-// what the page's table says. What it refines beyond that the page's prose tells.
+// TestLifePageIsWhatAfterDoes: for a complete transition of the newest send, After does what the page's table
+// says. The page's prose describes the cases in which After differs.
 func TestLifePageIsWhatAfterDoes(t *testing.T) {
 	t.Parallel()
 	for _, from := range purchase.States() {

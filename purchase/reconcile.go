@@ -102,7 +102,8 @@ func (r *reconciler) run() {
 		asked = asked && open > 0 && r.lastScan.Before(began)
 		pause := passes.NextBackOff()
 		if open == 0 {
-			// A purchase of this process nudges when it becomes uncertain. One of another replica does not.
+			// A purchase of this process wakes the reconciler when it becomes uncertain. A purchase of another
+			// replica does not.
 			pause = longestPass
 		}
 		timer := time.NewTimer(pause)

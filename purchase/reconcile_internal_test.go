@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// A journal whose methods all panic.
+// absentJournal is a journal whose methods all panic.
 type absentJournal struct{ Journal }
 
-// TestReconcilerSurvivesAPanic: it says so without the panic's value, and comes back.
+// TestReconcilerSurvivesAPanic: the reconciler logs a panic without its value, and makes another pass.
 func TestReconcilerSurvivesAPanic(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

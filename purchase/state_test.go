@@ -10,7 +10,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// TestTransitionsAreWhole: what moves goes somewhere, and what does not stays where it was.
+// TestTransitionsAreWhole: every move leads to a known state, and every other verdict keeps the state.
 func TestTransitionsAreWhole(t *testing.T) {
 	t.Parallel()
 	for _, from := range purchase.States() {
@@ -21,7 +21,7 @@ func TestTransitionsAreWhole(t *testing.T) {
 			case verdict == purchase.Moves && (!known || to == from && !forAnotherReason):
 				t.Errorf("%s in %s moves to %q", event, from, to)
 			case verdict != purchase.Moves && to != from:
-				t.Errorf("%s in %s: %s, yet the state becomes %q", event, from, verdict, to)
+				t.Errorf("%s in %s: %s, but the state becomes %q", event, from, verdict, to)
 			}
 		}
 	}
@@ -64,21 +64,21 @@ func TestNamesRoundTrip(t *testing.T) {
 	}
 }
 
-// truth is what one send came to at the vendor, whatever anyone knows of it.
+// truth is the real effect of one send at the vendor, whether or not the gateway knows it.
 type truth byte
 
 const (
-	pending truth = 'p' // on its way, or it may be
+	pending truth = 'p' // possibly still on its way
 	nothing truth = 'n' // it had no effect, and never will
 	sold    truth = 's'
 )
 
-// node is a purchase together with the truth about each of its sends, "nnp" for instance.
+// node is a purchase with the truth about each of its sends, for example "nnp".
 type node struct {
 	state   purchase.State
 	reason  purchase.Reason
 	attempt int
-	item    string // of the binding
+	item    string // the item that the purchase is bound to
 	wire    string
 }
 
@@ -88,8 +88,8 @@ func (n node) purchase() purchase.Purchase {
 
 func (n node) all(want truth) bool { return strings.Trim(n.wire, string(want)) == "" }
 
-// canHappen reports whether event may be caused for a send, given the truth: only answers are held
-// to it, and what people and the reconciler say of an absence. Everything else may come at any time.
+// canHappen reports whether event can happen for a send, given the truth. The vendor's answers, its
+// records, and the conclusion that nothing was sold are true. All other events can come at any time.
 func (n node) canHappen(event purchase.Event, attempt int) bool {
 	switch event {
 	case purchase.AnsweredNoEffect, purchase.AnsweredRefused, purchase.Abandoned:
@@ -105,8 +105,8 @@ func (n node) canHappen(event purchase.Event, attempt int) bool {
 	}
 }
 
-// search visits everything that can follow from a claim, over all sequences of events, answers of
-// every earlier send included, up to three sends. It calls edge for each step.
+// search visits every situation that can follow from a claim, by all sequences of events with up to three
+// sends. Answers to earlier sends may come late. It calls edge for each step.
 func search(t *testing.T, edge func(from node, transition purchase.Transition, to node, verdict purchase.Verdict, path string)) map[node][]node {
 	t.Helper()
 	const sends = 3
@@ -154,7 +154,8 @@ func search(t *testing.T, edge func(from node, transition purchase.Transition, t
 	return next
 }
 
-// TestNoSecondSendWithoutProof is the one rule, over every sequence of events.
+// TestNoSecondSendWithoutProof checks the main rule over every sequence of events: no second send without
+// proof that the first had no effect.
 func TestNoSecondSendWithoutProof(t *testing.T) {
 	t.Parallel()
 	permits := 0
@@ -166,21 +167,21 @@ func TestNoSecondSendWithoutProof(t *testing.T) {
 			}
 		}
 		if verdict == purchase.Moves && to.state == purchase.Failed && !from.all(nothing) {
-			t.Errorf("FAILED, though a send is %q: %s", from.wire, path)
+			t.Errorf("FAILED, but a send is %q: %s", from.wire, path)
 		}
 		if to.state == purchase.Succeeded && !strings.ContainsRune(to.wire, rune(sold)) {
-			t.Errorf("SUCCEEDED, though nothing is sold (%q): %s", to.wire, path)
+			t.Errorf("SUCCEEDED, but nothing is sold (%q): %s", to.wire, path)
 		}
 		if from.state.Settled() && (to.state != from.state || to.item != from.item) {
-			t.Errorf("%s is final, and became %s: %s", from.state, to.state, path)
+			t.Errorf("%s is final, but became %s: %s", from.state, to.state, path)
 		}
 	})
 	if permits < 2 || len(nodes) < 30 {
-		t.Fatalf("the search saw %d permits in %d situations: it does not search", permits, len(nodes))
+		t.Fatalf("the search saw only %d permits in %d situations", permits, len(nodes))
 	}
 }
 
-// TestEverythingCanEnd: from every situation that a purchase can get into, a final one can be reached.
+// TestEverythingCanEnd: a purchase can reach a final state from every situation.
 func TestEverythingCanEnd(t *testing.T) {
 	t.Parallel()
 	next := search(t, func(node, purchase.Transition, node, purchase.Verdict, string) {})
@@ -200,7 +201,7 @@ func TestEverythingCanEnd(t *testing.T) {
 	}
 }
 
-// TestPositiveEvidenceSettles: a sale seen, live or in the vendor's records, settles at any time.
+// TestPositiveEvidenceSettles: evidence of a sale, in an answer or in the vendor's records, settles a purchase at any time.
 func TestPositiveEvidenceSettles(t *testing.T) {
 	t.Parallel()
 	for _, state := range purchase.States() {

@@ -27,7 +27,7 @@ func claimed() purchase.Purchase {
 	}, claimedAt)
 }
 
-// through applies events to a new purchase, each to its newest attempt.
+// through applies events to a new purchase, each to the newest attempt.
 func through(t *testing.T, events ...purchase.Event) purchase.Purchase {
 	t.Helper()
 	p := claimed()
@@ -92,7 +92,7 @@ func TestAfterSetsWhatAStateNeeds(t *testing.T) {
 	}
 }
 
-// TestAfterRefinesNext: what a state alone does not say.
+// TestAfterRefinesNext: cases in which After depends on more than the state.
 func TestAfterRefinesNext(t *testing.T) {
 	t.Parallel()
 	second := through(t, purchase.AnsweredNoEffect, purchase.Permitted)
@@ -223,8 +223,8 @@ func fullOrder(t *testing.T, kind purchase.Kind) purchase.Order {
 	}
 }
 
-// TestDifferences changes every field of an order, one at a time: a field that a later version adds
-// and nobody compares fails here.
+// TestDifferences changes every field of an order, one at a time. It fails for a new field that is not
+// compared.
 func TestDifferences(t *testing.T) {
 	t.Parallel()
 	personal := purchase.Personal{CustomerEmail: "a@example.com", UserIP: "203.0.113.1"}
@@ -272,7 +272,7 @@ func TestDifferences(t *testing.T) {
 	other = kept
 	other.ExpectedPrice, other.ActivationMode = price(t, "9.9"), ""
 	if fields := differ(kept, other); !slices.Equal(fields, []string{"activation_mode"}) {
-		t.Errorf("9.90 and 9.9 are one price, and unset is no mode: %v", fields)
+		t.Errorf("9.90 and 9.9 are the same price, and an unset mode differs from a set one: %v", fields)
 	}
 	other = kept
 	yes := true
@@ -288,14 +288,14 @@ func TestDifferencesOfPersonalData(t *testing.T) {
 	kept := purchase.Personal{CustomerEmail: "a@example.com", UserIP: "203.0.113.1"}
 	roamed := purchase.Personal{CustomerEmail: "a@example.com", UserIP: "203.0.113.2"}
 	if fields := purchase.Differences(order, order, kept, roamed, false); len(fields) != 0 {
-		t.Errorf("phones roam, yet %v differ", fields)
+		t.Errorf("the IP address is not compared because phones roam, but %v differ", fields)
 	}
 	other := purchase.Personal{CustomerEmail: "b@example.com"}
 	if fields := purchase.Differences(order, order, kept, other, false); !slices.Equal(fields, []string{"customer_email"}) {
 		t.Errorf("another e-mail: %v", fields)
 	}
 	if fields := purchase.Differences(order, order, purchase.Personal{}, other, true); len(fields) != 0 {
-		t.Errorf("a purged e-mail cannot be compared, yet %v differ", fields)
+		t.Errorf("a purged e-mail cannot be compared, but %v differ", fields)
 	}
 }
 
@@ -311,7 +311,7 @@ func TestOrderRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(order, back); diff != "" {
-			t.Errorf("an order does not recoverOwner:\n%s", diff)
+			t.Errorf("an order changed in a round trip (-want +got):\n%s", diff)
 		}
 		if strings.Contains(string(text), "@") {
 			t.Errorf("an order holds personal data: %s", text)
@@ -323,7 +323,7 @@ func TestDecodeOrderRefuses(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		``, `null x`, `[]`, `"register"`, `{`, `{"kind":1}`,
-		`{"kind":"register","loyalty_card":"x"}`, // a later version's
+		`{"kind":"register","loyalty_card":"x"}`, // a field of a later version
 		`{"kind":"register","expected_price":{"amount":1,"currency_code":"USD","vat":1}}`,
 		`{"kind":"register"} {"kind":"top_up"}`,
 	} {
@@ -343,7 +343,7 @@ func FuzzDecodeOrder(f *testing.F) {
 		}
 		again, err := purchase.EncodeOrder(order)
 		if err != nil {
-			t.Skip() // text that is no UTF-8 has no one form
+			t.Skip() // invalid UTF-8 cannot be encoded
 		}
 		back, err := purchase.DecodeOrder(again)
 		if err != nil {
@@ -355,7 +355,7 @@ func FuzzDecodeOrder(f *testing.F) {
 	})
 }
 
-// What this gateway sends comes apart as it was put together; what it did not send stays whole.
+// FuzzSplitMetatag: a metatag that the gateway sent is split into its two parts. Any other metatag stays whole.
 func FuzzSplitMetatag(f *testing.F) {
 	for _, seed := range []string{"", "order 1", "gg01ARZ3NDEKTSV4RRFFQ69G5FAV", "gg01ARZ3NDEKTSV4RRFFQ69G5FAV x", "gg81ARZ3NDEKTSV4RRFFQ69G5FAV x", " ", "a\nb"} {
 		f.Add(seed)
@@ -368,15 +368,15 @@ func FuzzSplitMetatag(f *testing.F) {
 		bearer, rest := purchase.SplitMetatag(text)
 		switch {
 		case bearer == "" && rest != text:
-			t.Fatalf("%q lost something", rest)
+			t.Fatalf("a metatag without a mark became %q", rest)
 		case bearer != "" && text != "gg"+bearer && text != "gg"+bearer+" "+rest:
 			t.Fatalf("%q and %q", bearer, rest)
 		}
 	})
 }
 
-// TestAttemptMovesFewTimes: without another permit a purchase moves four times at most, whatever happens. What does not
-// move it is kept once, see journaltest. So the send window, which bounds the permits, bounds the history.
+// TestAttemptMovesFewTimes: under one permit a purchase moves at most four times. An event that does not move it is recorded
+// once, see journaltest. The send window bounds the permits, and so it also bounds the history.
 func TestAttemptMovesFewTimes(t *testing.T) {
 	t.Parallel()
 	const most = 4
@@ -400,12 +400,12 @@ func TestAttemptMovesFewTimes(t *testing.T) {
 	}
 	follow(claimed(), nil)
 	if longest != most {
-		t.Errorf("the longest way has %d moves, want %d", longest, most)
+		t.Errorf("the longest path has %d moves, want %d", longest, most)
 	}
 }
 
-// TestReadableTellsOfOne: the error of a list stays short, however many of its rows cannot be read.
-func TestReadableTellsOfOne(t *testing.T) {
+// TestReadableNamesOneRow: the error of a list stays short, even if many rows cannot be read.
+func TestReadableNamesOneRow(t *testing.T) {
 	t.Parallel()
 	decode := func(row int) (purchase.Purchase, error) {
 		if row%2 == 1 {

@@ -119,7 +119,7 @@ var activateFaults = []struct {
 	{"status", params{"code": 200, "body": `{"activatedItem":{"uid":"another","balance":{"activatedAt":"2026-01-01T00:00:00Z"}}}`, "contentType": "application/json"}, outcomeUnknown, 0},
 	{"status", params{"code": 400, "body": "<p>already active</p>", "contentType": "text/html"}, outcomeUnknown, 0},
 	{"unauthorized", nil, neverSent, 0},
-	{"refuse", params{"message": "words in no table"}, vendorRefused, 0},
+	{"refuse", params{"message": "unknown words"}, vendorRefused, 0},
 	{"refuse", params{"reason": "activatedItemNotFound"}, want{codes.NotFound, 404, "ACTIVATED_ITEM_NOT_FOUND", "NOT_APPLIED", true, nil}, 0},
 	{"refuse", params{"reason": "alreadyActive"}, want{codes.FailedPrecondition, 400, "ALREADY_ACTIVE", "NOT_APPLIED", true, nil}, 0},
 }
@@ -167,7 +167,7 @@ func TestActivateWithoutReads(t *testing.T) {
 			starts int
 		}{
 			{"commit_then_reset", nil, outcomeUnknown, 1},
-			{"refuse", params{"message": "words in no table"}, outcomeUnknown, 0},
+			{"refuse", params{"message": "unknown words"}, outcomeUnknown, 0},
 			{"unauthorized", nil, unread, 0},
 		} {
 			item := g.sold(t, mode(onDemand)).GetActivatedItem().GetUid()
@@ -303,7 +303,7 @@ func TestActivationsAreBounded(t *testing.T) {
 
 // An activation may begin at the moment when a drain finds none under way. The process must not panic, and no activation
 // may begin after the drain has counted. The race detector finds a violation.
-func TestActivationsThatMeetADrain(t *testing.T) {
+func TestActivationsDuringADrain(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	var group sync.WaitGroup

@@ -64,7 +64,7 @@ func TestAdmission(t *testing.T) {
 			t.Error("a flood is served")
 		}
 		if first, second := flood.Err(), flood.Err(); first != nil || !errors.Is(second, context.Canceled) {
-			t.Errorf("grpc-go would be told %v, %v", first, second)
+			t.Errorf("the errors for grpc-go are %v, %v", first, second)
 		}
 		if time.Since(began) < floodPause {
 			t.Error("its connection is not slowed down")

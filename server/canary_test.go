@@ -35,7 +35,7 @@ func newCanaries() *canaries {
 		"forwarded IP":  "198.51.100.88",
 		"client secret": "test-secret",
 		"basic auth":    base64.StdEncoding.EncodeToString([]byte("test:test-secret")),
-		"country":       `\"GR\"`, // in the form in which a request is logged
+		"country":       `\"GR\"`, // as it is written in a logged request
 		written:         "CANARY",
 	}}
 }

@@ -44,7 +44,7 @@ func TestConnectionsEnd(t *testing.T) {
 					t.Fatal(err)
 				}
 				if told := <-goAway; told < test.after || told > test.until {
-					t.Errorf("told to go elsewhere after %s", told)
+					t.Errorf("the GOAWAY came after %s", told)
 				}
 				_ = conn.Close()
 				gateway.Stop()
@@ -53,7 +53,7 @@ func TestConnectionsEnd(t *testing.T) {
 	}
 }
 
-// readUntilGoAway reads everything that the gateway sends and calls told at the first GOAWAY frame.
+// readUntilGoAway reads everything that the gateway sends. At the first GOAWAY frame it calls told.
 func readUntilGoAway(conn net.Conn, told func()) {
 	frames := http2.NewFramer(io.Discard, conn)
 	for first := true; ; {

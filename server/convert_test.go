@@ -80,7 +80,7 @@ func TestPricesStandInTheOrderOfSortIndex(t *testing.T) {
 		t.Error("the vendor's own list was sorted")
 	}
 	if got := moneyFromVendor(nil); got != nil {
-		t.Errorf("no price became %v", got)
+		t.Errorf("a missing price became %v", got)
 	}
 }
 

@@ -63,7 +63,7 @@ func TestDeadlineTooShortStartsNothing(t *testing.T) {
 	}
 }
 
-// A sale under way goes on if its caller hangs up or the caller's time is over.
+// A running sale goes on if its caller hangs up or the caller's deadline is over.
 func TestSaleOutlivesItsCaller(t *testing.T) {
 	t.Parallel()
 	for _, way := range []string{"cancel", "deadline"} {
@@ -93,7 +93,7 @@ func TestSaleOutlivesItsCaller(t *testing.T) {
 				}
 				<-left
 				if n := len(g.box.Ledger().Sales); n != 0 {
-					t.Fatalf("%d sales too early", n)
+					t.Fatalf("%d sales before the caller left", n)
 				}
 				if way == "cancel" {
 					// The gateway has noticed. From now on the purchase has no caller.
@@ -255,7 +255,7 @@ func TestAnswerComesWithinAnswerWithin(t *testing.T) {
 	g.inject(t, pathItems+item, "slow_body", params{"interval": "40ms", "bytes": 100})
 	g.inject(t, pathItems+item+"/activate", "hang", nil)
 	g.inject(t, pathItems+item, "hang", nil)
-	const slack = 2 * time.Second // of a busy machine
+	const slack = 2 * time.Second // for a busy machine
 	start := time.Now()
 	g.overREST(t, t.Context(), ask(activate(item))).check(t, outcomeUnknown)
 	if took := time.Since(start); took < 2*timeout || took > 3*timeout+purchase.AnswerMargin+slack {

@@ -85,7 +85,7 @@ func TestEffectsOfPaidFaults(t *testing.T) {
 					t.Run(fmt.Sprintf("%s/%s %v", d.name, c.fault, c.params), func(t *testing.T) {
 						message := paidRequests(customer)[path]
 						answers := g.meet(t, path, c, d, message)
-						t.Parallel() // the cases wait at the same time
+						t.Parallel() // so that the cases wait at the same time
 						a := <-answers
 						g.checkEffect(t, a, c, message)
 						g.checkReplay(t, g.transports()[1-i], message, a)
@@ -96,7 +96,7 @@ func TestEffectsOfPaidFaults(t *testing.T) {
 	}
 }
 
-// meet makes a call that meets a fault, and returns once the fault was used.
+// meet makes a call that a fault hits. It returns once the fault was used.
 func (g *gateway) meet(t *testing.T, path string, c paidFault, d transport, message proto.Message) <-chan answer {
 	t.Helper()
 	g.inject(t, path, c.fault, c.params)
@@ -145,7 +145,7 @@ func (g *gateway) checkReplay(t *testing.T, d transport, message proto.Message, 
 	}
 }
 
-// paidRequests are new orders by the vendor's path that they are sent to.
+// paidRequests returns new orders, by the vendor's path that they are sent to.
 func paidRequests(customer string) map[string]proto.Message {
 	return map[string]proto.Message{
 		pathRegister: register(), pathTopUp: topUp(customer), pathTopUpProfile: topUp(customer, withProfile()),
@@ -156,7 +156,7 @@ func requestIDOf(message proto.Message) string {
 	return message.(interface{ GetRequestId() string }).GetRequestId()
 }
 
-// purchaseID is the purchase id in an answer, whether the purchase succeeded or not.
+// purchaseID returns the purchase id in an answer, whether the purchase succeeded or not.
 func (a answer) purchaseID(t *testing.T) string {
 	t.Helper()
 	id := a.outcome.GetPurchaseId()

@@ -25,21 +25,21 @@ import (
 // errorDomain is the domain of every google.rpc.ErrorInfo this service sends.
 const errorDomain = "gigagate.internal"
 
-// failure is an error as the caller sees it. For a field that is not set, the spec of the reason in the contract
-// has the value.
+// failure is an error as the caller sees it. If a field is not set, its value comes from the spec of the reason in the
+// contract.
 type failure struct {
 	reason     gigagatev1.ErrorReason
-	effect     gigagatev1.Effect // unspecified: that of the spec
+	effect     gigagatev1.Effect // unspecified: the spec's effect
 	purchaseID string
 	fields     []*gigagatev1.FieldViolation
 	// idUnused says that the journal was read and has no purchase under the request id.
 	idUnused bool
-	// httpStatus 0 means that of the spec.
+	// httpStatus 0 means the spec's status.
 	httpStatus int
-	sentence   string // empty: that of the spec
+	sentence   string // empty: the spec's sentence
 	// unknownMethod makes the code UNIMPLEMENTED, which gRPC has for an unknown method.
 	unknownMethod bool
-	// retryDelay 0 means that of the spec.
+	// retryDelay 0 means the spec's delay.
 	retryDelay time.Duration
 	cause      error // for the log, never for the caller
 }

@@ -67,7 +67,7 @@ func TestEveryFieldOfAnOrderIsComparedAndSent(t *testing.T) {
 				if _, exempt := notCompared[path]; !exempt {
 					a := g.overGRPC(t, t.Context(), ask(changed))
 					if fields := a.fields(); a.info.GetReason() != "REQUEST_ID_REUSED" || len(fields) != 1 || !isAt(path, fields[0]) {
-						t.Errorf("orders that differ in %s alone are told to be one, or differ in %v: %s", path, fields, a.text)
+						t.Errorf("orders that differ only in %s are taken as the same, or as different in %v: %s", path, fields, a.text)
 					}
 				}
 				if _, exempt := notSent[path]; !exempt {

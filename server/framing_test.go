@@ -31,20 +31,20 @@ func TestFraming(t *testing.T) {
 		statuses []int
 		sales    int
 	}{
-		"chunked":                    {chunkedHead + "\r\n" + chunks(order), []int{200}, 1},
-		"a length after":             {chunkedHead + "Content-Length: 3\r\n\r\n" + chunks(order), []int{400}, 0},
-		"a length before":            {strings.Replace(chunkedHead, "Content-Type", "content-length: 3\r\nContent-Type", 1) + "\r\n" + chunks(order), []int{400}, 0},
-		"a length of the body":       {chunkedHead + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(chunks(order))) + chunks(order), []int{400}, 0},
-		"smuggled behind a length":   {chunkedHead + "Content-Length: 0\r\n\r\n" + empty + chunkedHead + "\r\n" + chunks(order), []int{400}, 0},
-		"pipelined":                  {chunkedHead + "\r\n" + empty + chunkedHead + "\r\n" + chunks(order), []int{400, 400}, 0},
-		"no body, chunked":           {"GET /v1/purchases HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + empty, []int{200}, 0},
-		"a body of a GET":            {"GET /v1/purchases HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(order), []int{400}, 0},
-		"a POST without a body":      {"POST /v1/activations/activated-items/u/activate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + empty, []int{404}, 0},
-		"a length, HTTP/1.0":         {strings.Replace(chunkedHead, "1.1", "1.0", 1) + "Connection: keep-alive\r\nContent-Length: 4\r\n\r\n1a\r\n" + chunkedHead + "\r\n" + chunks(order), []int{400}, 0},
-		"no length, HTTP/1.0":        {strings.Replace(chunkedHead, "1.1", "1.0", 1) + "Connection: keep-alive\r\n\r\n" + chunkedHead + "\r\n" + chunks(order), []int{400}, 0},
-		"two lengths":                {"POST " + restRegister + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", []int{400}, 0},
-		"a chunk that stops":         {chunkedHead + "\r\n10\r\nabc", []int{400}, 0},
-		"a coding that is not known": {strings.Replace(chunkedHead, "chunked", "gzip, chunked", 1) + "\r\n" + chunks(order), []int{501}, 0},
+		"chunked":                 {chunkedHead + "\r\n" + chunks(order), []int{200}, 1},
+		"a length after":          {chunkedHead + "Content-Length: 3\r\n\r\n" + chunks(order), []int{400}, 0},
+		"a length before":         {strings.Replace(chunkedHead, "Content-Type", "content-length: 3\r\nContent-Type", 1) + "\r\n" + chunks(order), []int{400}, 0},
+		"a length of the body":    {chunkedHead + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(chunks(order))) + chunks(order), []int{400}, 0},
+		"smuggled after a length": {chunkedHead + "Content-Length: 0\r\n\r\n" + empty + chunkedHead + "\r\n" + chunks(order), []int{400}, 0},
+		"pipelined":               {chunkedHead + "\r\n" + empty + chunkedHead + "\r\n" + chunks(order), []int{400, 400}, 0},
+		"no body, chunked":        {"GET /v1/purchases HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + empty, []int{200}, 0},
+		"a body of a GET":         {"GET /v1/purchases HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(order), []int{400}, 0},
+		"a POST without a body":   {"POST /v1/activations/activated-items/u/activate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + empty, []int{404}, 0},
+		"a length, HTTP/1.0":      {strings.Replace(chunkedHead, "1.1", "1.0", 1) + "Connection: keep-alive\r\nContent-Length: 4\r\n\r\n1a\r\n" + chunkedHead + "\r\n" + chunks(order), []int{400}, 0},
+		"no length, HTTP/1.0":     {strings.Replace(chunkedHead, "1.1", "1.0", 1) + "Connection: keep-alive\r\n\r\n" + chunkedHead + "\r\n" + chunks(order), []int{400}, 0},
+		"two lengths":             {"POST " + restRegister + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", []int{400}, 0},
+		"a chunk that stops":      {chunkedHead + "\r\n10\r\nabc", []int{400}, 0},
+		"an unknown coding":       {strings.Replace(chunkedHead, "chunked", "gzip, chunked", 1) + "\r\n" + chunks(order), []int{501}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,7 +74,7 @@ func TestFraming(t *testing.T) {
 				closed = answer.Close
 			}
 			if strings.Contains(name, "length") && !closed {
-				t.Error("the connection stays")
+				t.Error("the connection stays open")
 			}
 			if sales := g.box.Ledger().Sales; len(sales) != test.sales {
 				t.Errorf("%d sales", len(sales))
@@ -118,7 +118,7 @@ func TestFramingBehindAnotherRequest(t *testing.T) {
 		first, second string
 		status        int
 	}{
-		"behind a body that nobody read": {
+		"after a body that was not read": {
 			fmt.Sprintf("POST /v1/nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(unread), unread),
 			chunkedHead + "Content-Length: 3\r\n\r\n" + chunks(order), http.StatusBadRequest,
 		},

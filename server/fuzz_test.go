@@ -103,7 +103,7 @@ func FuzzUndecodable(f *testing.F) {
 		err := proto.Unmarshal(data, message)
 		broken := brokenText(data, message.ProtoReflect().Descriptor())
 		if err == nil && broken != "" {
-			t.Fatalf("protobuf-go took a broken %s", broken)
+			t.Fatalf("protobuf-go accepted a broken %s", broken)
 		}
 		if err != nil {
 			checkFault(t, undecodable(data, message.ProtoReflect().Descriptor()), message.ProtoReflect().Descriptor())
@@ -190,7 +190,7 @@ func rat(t *testing.T, text string) *big.Rat {
 	t.Helper()
 	value, ok := new(big.Rat).SetString(text)
 	if !ok {
-		t.Fatalf("%q is no number", text)
+		t.Fatalf("%q is not a number", text)
 	}
 	return value
 }

@@ -116,7 +116,7 @@ func TestGuardsWithoutAnInventory(t *testing.T) {
 }
 
 // A known request id is answered. The guards are not asked again.
-func TestGuardsAreForNewIDsAlone(t *testing.T) {
+func TestGuardsAreOnlyForNewIDs(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	message := register(func(r *reg) { r.MaxPurchasePrice = usd("4.2") })

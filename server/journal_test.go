@@ -238,7 +238,7 @@ func TestPurchaseServiceWithoutTheJournal(t *testing.T) {
 	newCanaries().absentFrom(t, "log", g.logs.String())
 }
 
-// The next gateway that opens the journal file gives the same answers, to the last field.
+// The next gateway that opens the journal file gives the same answers, field by field.
 func TestReplaysFromAFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "gigagate.db")
@@ -287,7 +287,7 @@ func TestReplaysFromAFile(t *testing.T) {
 // maxOwners is how many purchases one process can have under way.
 const maxOwners = 2000
 
-// Purchases outlive their callers, so their number has a bound of its own.
+// Purchases outlive their callers, so their number has a separate limit.
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	journal := newFaultyJournal()

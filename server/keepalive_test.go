@@ -46,7 +46,7 @@ func TestCallersMayPing(t *testing.T) {
 				t.Fatal(err)
 			}
 			if header[3] == goAway {
-				t.Fatalf("the connection is ended: %q", text)
+				t.Fatalf("the gateway closed the connection: %q", text)
 			}
 			answered = header[3] == ping && header[4] == ack
 		}

@@ -126,15 +126,15 @@ func TestPageTokensOfOtherLists(t *testing.T) {
 		}
 		for name, message := range map[string]proto.Message{
 			"items for purchases": purchases(ofItems), "purchases for items": items(ofPurchases),
-			"without the filter": &gigagatev1.ListPurchasesRequest{PageToken: ofPurchases},
-			"with another":       other(purchases(ofPurchases), func(r *gigagatev1.ListPurchasesRequest) { r.RequestId = "r" }),
-			"a purchase's id":    purchases(first.GetPurchaseId()),
-			"cut":                purchases(ofPurchases[:len(ofPurchases)-1]),
-			"longer":             purchases(ofPurchases + "A"),
-			"one letter else":    items(strings.ToLower(ofItems)),
-			"no base64url":       purchases("a+b/"),
-			"padded":             purchases(ofPurchases + "="),
-			"of nothing":         items("AAAAAAAAAAA"),
+			"without the filter":   &gigagatev1.ListPurchasesRequest{PageToken: ofPurchases},
+			"with another":         other(purchases(ofPurchases), func(r *gigagatev1.ListPurchasesRequest) { r.RequestId = "r" }),
+			"a purchase's id":      purchases(first.GetPurchaseId()),
+			"cut":                  purchases(ofPurchases[:len(ofPurchases)-1]),
+			"longer":               purchases(ofPurchases + "A"),
+			"one letter changed":   items(strings.ToLower(ofItems)),
+			"not base64url":        purchases("a+b/"),
+			"padded":               purchases(ofPurchases + "="),
+			"of an empty position": items("AAAAAAAAAAA"),
 		} {
 			t.Run(d.name+"/"+name, func(t *testing.T) {
 				d.call(t, t.Context(), ask(message)).check(t,

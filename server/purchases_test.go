@@ -162,7 +162,7 @@ func checkHistory(t *testing.T, r *gigagatev1.GetPurchaseResponse, want string) 
 			t.Errorf("%v", e)
 		}
 		if e.GetVendorStatus() != 0 && e.GetBytesWritten() == 0 {
-			t.Errorf("an answer to no bytes: %v", e)
+			t.Errorf("an answer, but no bytes were sent: %v", e)
 		}
 		if e.GetState() == gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED && e.GetActivatedItemUid() != r.GetPurchase().GetActivatedItemUid() {
 			t.Errorf("item %q of %v", e.GetActivatedItemUid(), r.GetPurchase())
@@ -264,10 +264,10 @@ func TestListPurchasesFilters(t *testing.T) {
 		{"state without purchases", &gigagatev1.ListPurchasesRequest{State: gigagatev1.PurchaseState_PURCHASE_STATE_NEEDS_OPERATOR}, nil},
 		{"request id", &gigagatev1.ListPurchasesRequest{RequestId: failed.GetRequestId()}, []string{failedID}},
 		{"customer of a register", &gigagatev1.ListPurchasesRequest{CustomerUid: first.GetCustomer().GetUid()}, []string{first.GetPurchaseId()}},
-		{"customer that never was", &gigagatev1.ListPurchasesRequest{CustomerUid: "nobody"}, []string{failedID}},
+		{"customer that does not exist", &gigagatev1.ListPurchasesRequest{CustomerUid: "nobody"}, []string{failedID}},
 		{"from", &gigagatev1.ListPurchasesRequest{FromTime: last.GetCreateTime()}, []string{last.GetId()}},
 		{"to", &gigagatev1.ListPurchasesRequest{ToTime: last.GetCreateTime()}, []string{failedID, first.GetPurchaseId()}},
-		{"no time at all", &gigagatev1.ListPurchasesRequest{FromTime: last.GetCreateTime(), ToTime: last.GetCreateTime()}, nil},
+		{"an empty time range", &gigagatev1.ListPurchasesRequest{FromTime: last.GetCreateTime(), ToTime: last.GetCreateTime()}, nil},
 	} {
 		for _, d := range g.transports() {
 			t.Run(d.name+"/"+c.name, func(t *testing.T) {
@@ -300,13 +300,13 @@ func TestUnknownPurchase(t *testing.T) {
 
 func invalidPurchaseRequests() []invalid {
 	cases := []invalid{
-		{name: "list a negative page", message: &gigagatev1.ListPurchasesRequest{PageSize: -1}, fields: []string{"page_size"}},
-		{name: "list a negative page of the inventory", message: &gigagatev1.ListInventoryItemsRequest{PageSize: -1}, fields: []string{"page_size"}},
+		{name: "list with a negative page size", message: &gigagatev1.ListPurchasesRequest{PageSize: -1}, fields: []string{"page_size"}},
+		{name: "inventory with a negative page size", message: &gigagatev1.ListInventoryItemsRequest{PageSize: -1}, fields: []string{"page_size"}},
 		{name: "wait for too long", message: waitPurchase(noPurchase, time.Minute+1), fields: []string{"timeout"}},
 		{name: "wait backwards", message: waitPurchase(noPurchase, -1), fields: []string{"timeout"}},
-		{name: "resolve without a word", message: &gigagatev1.ResolvePurchaseRequest{Id: noPurchase, Operator: "o", Note: "n"}, fields: []string{"resolution"}},
+		{name: "resolve without a decision", message: &gigagatev1.ResolvePurchaseRequest{Id: noPurchase, Operator: "o", Note: "n"}, fields: []string{"resolution"}},
 		{name: "resolve by nobody", message: other(nothingSold(noPurchase), func(r *gigagatev1.ResolvePurchaseRequest) { r.Operator, r.Note = "", "" }), fields: []string{"operator", "note"}},
-		{name: "resolve with a false word", message: other(nothingSold(noPurchase), func(r *gigagatev1.ResolvePurchaseRequest) {
+		{name: "resolve with a false decision", message: other(nothingSold(noPurchase), func(r *gigagatev1.ResolvePurchaseRequest) {
 			r.Resolution = &gigagatev1.ResolvePurchaseRequest_NothingSold{}
 		}), fields: []string{"nothing_sold"}},
 	}
@@ -343,8 +343,8 @@ func invalidPurchaseRequests() []invalid {
 	return cases
 }
 
-// Only gRPC can carry an invalid Timestamp, because REST has times as text. Only gRPC can carry a number that is no state,
-// because REST cannot read it.
+// Only gRPC can carry an invalid Timestamp, because REST has times as text. Only gRPC can carry an unknown number of a
+// state, because REST cannot read it.
 func TestInvalidFieldsOfListsOverGRPC(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
@@ -372,6 +372,6 @@ func TestReconciliationIsTold(t *testing.T) {
 	}
 	settled := g.bought(t, register(mode(firstUse)))
 	if r := g.read(t, g.transports()[0], settled).GetReconciliation(); r != nil {
-		t.Errorf("of a settled purchase: %v", r)
+		t.Errorf("a settled purchase has a reconciliation: %v", r)
 	}
 }

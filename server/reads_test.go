@@ -100,7 +100,8 @@ func TestIdempotencyKeyIsNoFilter(t *testing.T) {
 	}
 }
 
-func TestMetatagLimitMustHoldAMarkAndAText(t *testing.T) {
+// The limit must leave room for the gateway's mark and at least one byte of the caller's metatag.
+func TestSmallestMetatagLimit(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{-1, 0, 29} {
 		if _, err := server.New(server.Config{MetatagMax: limit}); err == nil || !strings.Contains(err.Error(), "metatag limit") {

@@ -14,12 +14,12 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// sensitive are the fields that the contract must mark. It may mark more (design 4).
+// sensitive are the fields that the contract must mark as sensitive. It may mark more.
 var sensitive = []string{
 	"activation_code", "apple_universal_link", "installation_url", "profile_url", "email", "customer_email", "user_ip", "imsi", "iccid",
 }
 
-// loggable are the text fields that may be in a log. All other texts must not be.
+// loggable are the only text fields that may be in a log.
 var loggable = []string{
 	"activated_item_uid", "amount", "currency_code", "customer_profile_domain_id", "customer_uid", "id", "inventory_item_id",
 	"page_token", "product_id", "purchase_id", "request_id", "uid",
@@ -37,8 +37,8 @@ func contractMessages() []protoreflect.MessageDescriptor {
 	return messages
 }
 
-// fill sets every field of message. Loggable texts get a word of their own, other texts get SECRET. It returns the number
-// of secrets. Lists of texts are never logged, so they do not count.
+// fill sets every field of message. Loggable texts get another word than the other texts, which get SECRET. It returns the
+// number of secrets. Lists of texts do not count, because they are never logged.
 func fill(message protoreflect.Message) (secrets int) {
 	fields := message.Descriptor().Fields()
 	for i := range fields.Len() {

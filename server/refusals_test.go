@@ -99,7 +99,7 @@ func TestVendorRefusalsOnBothTransports(t *testing.T) {
 	}
 }
 
-// httpOf is the contract's HTTP status of a code (design 4).
+// httpOf returns the contract's HTTP status of a code.
 func httpOf(t *testing.T, code codes.Code) int {
 	t.Helper()
 	status, ok := map[codes.Code]int{
@@ -250,7 +250,7 @@ func checkSplit(t *testing.T, b *gigagatev1.Balance, pending bool) {
 	}
 }
 
-// salesOf are the sales in the ledger with a purchase's mark.
+// salesOf returns the sales in the ledger with a purchase's mark.
 func (g *gateway) salesOf(purchaseID string) []sandbox.Sale {
 	var sales []sandbox.Sale
 	for _, sale := range g.box.Ledger().Sales {

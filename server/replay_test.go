@@ -221,7 +221,7 @@ func usd(amount string) *gigagatev1.Money {
 	return &gigagatev1.Money{CurrencyCode: "USD", Amount: amount}
 }
 
-// other is a copy of an order with the edits applied.
+// other returns a copy of an order with the edits applied.
 func other[T proto.Message](order T, edits ...func(T)) T {
 	changed := proto.CloneOf(order)
 	for _, edit := range edits {

@@ -17,8 +17,8 @@ import (
 
 const callItem = "GET /gigastore/activations/activated-items/{uid}"
 
-// hidden makes a purchase whose sale comes without our mark, both in the vendor's answer and in its records. No evidence
-// can settle such a purchase.
+// hidden makes a purchase whose package has no mark, neither in the vendor's answer nor in its records. No evidence can
+// settle such a purchase.
 func (g *gateway) hidden(t *testing.T, message proto.Message, path string) (id, item string) {
 	t.Helper()
 	sold := len(g.box.Ledger().Sales)
@@ -38,7 +38,7 @@ func (g *gateway) hidden(t *testing.T, message proto.Message, path string) (id, 
 	}
 	t.Cleanup(func() {
 		if a := <-answers; a.purchaseID(t) != id {
-			t.Errorf("the caller was told of %s", a.text)
+			t.Errorf("the caller's answer names %s", a.text)
 		}
 	})
 	return id, sales[0].ItemUID
@@ -108,7 +108,7 @@ func TestResolveWithAnItem(t *testing.T) {
 	}
 }
 
-// soldElsewhere sells a package without this gateway and returns the item. The metatag begins with mark.
+// soldElsewhere sells a package without this gateway and returns the item. The metatag begins with the given word.
 func (g *gateway) soldElsewhere(t *testing.T, mark string, mode gigastore.ActivationMode) (item string) {
 	t.Helper()
 	sale, err := g.vendor.Register(t.Context(), gigastore.Permit{Mark: mark, NotAfter: time.Now().Add(time.Minute)}, gigastore.RegisterRequest{

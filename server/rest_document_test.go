@@ -58,7 +58,7 @@ var reasonLine = regexp.MustCompile("(?m)^- `([A-Z_]+)`, effect `([A-Z_]+)`: ")
 func TestDocumentAgreesWithTheReasons(t *testing.T) {
 	t.Parallel()
 	seen := map[gigagatev1.ErrorReason]bool{
-		// REST has no deadlines, and a call that is refused for its method is not in the document.
+		// REST has no deadlines, and the document does not describe calls with a wrong method.
 		gigagatev1.ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT: true,
 		gigagatev1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED: true,
 		gigagatev1.ErrorReason_ERROR_REASON_UNSPECIFIED:        true,
@@ -82,7 +82,7 @@ func TestDocumentAgreesWithTheReasons(t *testing.T) {
 					delays = delays || spec.GetRetryDelay() != nil
 				}
 				if _, ok := response.Value.Headers["Retry-After"]; ok != delays {
-					t.Errorf("%s: that there is a Retry-After is %v", at, ok)
+					t.Errorf("%s: has a Retry-After: %v", at, ok)
 				}
 				if operation.OperationID == "" || !strings.HasPrefix(operation.Description, strings.ToUpper(operation.OperationID[:1])+operation.OperationID[1:]) {
 					t.Errorf("%s: %q is described as %q", at, operation.OperationID, operation.Description)

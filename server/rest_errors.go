@@ -18,7 +18,7 @@ import (
 )
 
 // restError answers with an error. An error that came through the interceptors is sent unchanged. If grpc-gateway
-// found the fault, restError sends a failure of our own, because grpc-gateway's texts contain values of the request.
+// found the fault, restError sends the gateway's own failure, because grpc-gateway's texts contain values of the request.
 func (s *Server) restError(
 	ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error,
 ) {

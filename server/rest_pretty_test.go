@@ -48,7 +48,7 @@ func TestPrettyAnswers(t *testing.T) {
 				t.Errorf("%s %s%s is indented: %v", c.verb, c.path, query, got)
 			}
 			if !json.Valid([]byte("{" + text)) {
-				t.Errorf("no JSON: %s", a.text)
+				t.Errorf("not JSON: %s", a.text)
 			}
 		}
 	}
@@ -65,8 +65,8 @@ func TestPrettyAnswers(t *testing.T) {
 	}
 }
 
-// Only the parameter changes the layout.
-func TestAcceptIsNoWayToAsk(t *testing.T) {
+// Only the parameter changes the layout. An Accept header does not.
+func TestAcceptDoesNotChangeTheLayout(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	a := g.http(t, t.Context(), "GET", "/v1/inventory", nil, http.Header{"Accept": {"application/json+pretty"}}, &gigagatev1.ListInventoryItemsResponse{})

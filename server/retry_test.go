@@ -42,10 +42,10 @@ func TestCallPolicyRepeatsWhatIsUnavailable(t *testing.T) {
 		t.Errorf("the second try is answered with NOT_FOUND, got %v", err)
 	}
 	if took := time.Since(began); took < time.Second {
-		t.Errorf("VENDOR_UNAVAILABLE asks for a pause of 1 s, the call took %v", took)
+		t.Errorf("VENDOR_UNAVAILABLE asks for a pause of 1 s, but the call took %v", took)
 	}
 	if len(header) > 1 || len(trailer.Get("x-trace-id")) != 1 { // content-type is always there
-		t.Errorf("an error's metadata is in its trailer; header %v, trailer %v", header, trailer)
+		t.Errorf("an error's metadata must be in its trailer; header %v, trailer %v", header, trailer)
 	}
 }
 

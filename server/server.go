@@ -64,7 +64,7 @@ type Config struct {
 	KnownHost func(host string) bool
 }
 
-// Server is the gateway without its listeners. The caller of this package serves GRPC and REST on listeners of its own.
+// Server is the gateway without its listeners. The caller of this package serves GRPC and REST on its own listeners.
 type Server struct {
 	vendor         *gigastore.Client
 	engine         *purchase.Engine

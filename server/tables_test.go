@@ -37,8 +37,8 @@ func TestEveryBindingIsARoute(t *testing.T) {
 	}
 }
 
-// Every reason of the contract has a spec. Its HTTP status is the usual one of its code, except for a wrong method, for
-// which HTTP has a status of its own.
+// Every reason of the contract has a spec. Its HTTP status is the usual one of its code, except for a wrong method, which
+// has a special status in HTTP.
 func TestEveryReasonHasASpec(t *testing.T) {
 	t.Parallel()
 	for number, name := range gigagatev1.ErrorReason_name {
@@ -73,11 +73,11 @@ func TestANewIDIsSafeWhereTheIntentCameToNothing(t *testing.T) {
 		reason: gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED, effect: gigagatev1.Effect_EFFECT_NOT_APPLIED,
 	}
 	if reused.outcome().GetNewRequestIdSafe() {
-		t.Error("the other order had no effect, and the answer calls a new id safe for this order")
+		t.Error("the other order had no effect, but the answer calls a new id safe for this order")
 	}
 }
 
-// Every reason that a caller can meet has a name of its own in the contract.
+// Every reason that a caller can get has its own name in the contract.
 func TestEveryReasonHasAName(t *testing.T) {
 	t.Parallel()
 	var met []purchase.Reason
@@ -103,7 +103,7 @@ func TestEveryReasonHasAName(t *testing.T) {
 	}
 }
 
-// Every event and reason of a history has a name of its own in the contract. A value from a later version reads as
+// Every event and reason of a history has its own name in the contract. A value from a later version becomes
 // unspecified.
 func TestEveryWordOfAHistoryHasAName(t *testing.T) {
 	t.Parallel()
@@ -135,7 +135,7 @@ func TestEveryWordOfAHistoryHasAName(t *testing.T) {
 	}
 }
 
-// An operator is an operator, whatever the name.
+// An operator is shown as an operator, whatever the name.
 func TestActors(t *testing.T) {
 	t.Parallel()
 	for by, want := range map[purchase.Actor]*gigagatev1.Actor{

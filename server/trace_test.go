@@ -24,8 +24,8 @@ const (
 	traceparent = "00-" + callerTrace + "-" + callerSpan + "-01"
 )
 
-// traceOf waits until a trace has its root and number spans in all. The root of a REST call can end before the span below
-// it.
+// traceOf waits until a trace has its root and the given number of spans. The root of a REST call can end before the span
+// below it.
 func (g *gateway) traceOf(t *testing.T, traceID, root string, number int) tracetest.SpanStubs {
 	t.Helper()
 	var found tracetest.SpanStubs
@@ -38,7 +38,7 @@ func (g *gateway) traceOf(t *testing.T, traceID, root string, number int) tracet
 	return found
 }
 
-// tree writes spans as lines with their names, each indented below its parent.
+// tree returns the names of spans as lines, each indented below its parent.
 func tree(spans tracetest.SpanStubs, parent trace.SpanID, indent string) string {
 	var b strings.Builder
 	slices.SortStableFunc(spans, func(a, b tracetest.SpanStub) int { return a.StartTime.Compare(b.StartTime) })
@@ -240,14 +240,14 @@ func checkVendorTraces(t *testing.T, seen *seenTraces, spans tracetest.SpanStubs
 	seen.mu.Lock()
 	defer seen.mu.Unlock()
 	if len(seen.other) > 0 {
-		t.Errorf("the vendor was sent %q", seen.other)
+		t.Errorf("the vendor got %q", seen.other)
 	}
 	sent := slices.Collect(maps.Values(seen.paths))
 	for _, span := range spans {
 		if span.SpanKind == trace.SpanKindClient {
 			want := "00-" + callerTrace + "-" + span.SpanContext.SpanID().String() + "-01"
 			if !slices.Contains(sent, want) {
-				t.Errorf("the vendor was sent %v, not %s of %s", sent, want, span.Name)
+				t.Errorf("the vendor got %v, not %s of %s", sent, want, span.Name)
 			}
 		}
 	}
@@ -268,7 +268,7 @@ func (g *gateway) checkReconcilerTraces(t *testing.T) {
 }
 
 // A replay and a read of the journal make no vendor call.
-func TestTraceOfWhatTheJournalAnswers(t *testing.T) {
+func TestTraceOfAnswersFromTheJournal(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	message := register()

@@ -27,7 +27,7 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// rpc is one call of the contract, as gRPC and REST clients know it.
+// rpc describes one call of the contract for gRPC and REST clients.
 type rpc struct {
 	method   string
 	httpVerb string
@@ -116,7 +116,7 @@ func (g *gateway) transports() []transport {
 	return []transport{{"grpc", g.overGRPC}, {"rest", g.overREST}}
 }
 
-// bytesCodec sends the given bytes, even if they are no valid protobuf.
+// bytesCodec sends the given bytes, even if they are not valid protobuf.
 type bytesCodec struct{}
 
 func (bytesCodec) Name() string { return "proto" }
@@ -158,8 +158,8 @@ func (g *gateway) overGRPC(t *testing.T, ctx context.Context, q question) answer
 	return a
 }
 
-// within calls over gRPC with a deadline. On a busy machine the gateway's margin can be too short. Then the caller sees
-// only its deadline, without details, and within calls again. That is always safe.
+// within calls over gRPC with a deadline. On a busy machine the gateway's margin can be too short. The caller then gets a
+// bare DEADLINE_EXCEEDED without details, and within calls again. That is always safe.
 func (g *gateway) within(t *testing.T, timeout time.Duration, message proto.Message) answer {
 	t.Helper()
 	for tries := 1; ; tries++ {
@@ -210,7 +210,7 @@ func (g *gateway) overREST(t *testing.T, ctx context.Context, q question) answer
 	return g.http(t, ctx, call.httpVerb, path, body, q.header, call.reply)
 }
 
-// queryOf writes the fields of a message as the query of a GET.
+// queryOf returns the fields of a message as the query of a GET.
 func queryOf(t *testing.T, q question, message proto.Message) string {
 	t.Helper()
 	data, err := protojson.Marshal(message)
@@ -364,7 +364,7 @@ func (a answer) echoesNothingOf(t *testing.T, message proto.Message) {
 	t.Helper()
 	eachText(message.ProtoReflect(), func(text string) {
 		if len(text) > 2 && strings.Contains(a.text, text) {
-			t.Errorf("the answer holds %.40q: %s", text, a.text)
+			t.Errorf("the answer contains %.40q: %s", text, a.text)
 		}
 	})
 }

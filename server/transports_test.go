@@ -21,7 +21,7 @@ var requests atomic.Int64
 // requestID returns a new request id, which no other test uses.
 func requestID() string { return fmt.Sprintf("order-%d", requests.Add(1)) }
 
-// register is a valid RegisterRequest with the edits applied.
+// register returns a valid RegisterRequest with the edits applied.
 func register(edits ...func(*gigagatev1.RegisterRequest)) *gigagatev1.RegisterRequest {
 	r := &gigagatev1.RegisterRequest{
 		RequestId: requestID(), InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "shop order 4711",
@@ -33,7 +33,7 @@ func register(edits ...func(*gigagatev1.RegisterRequest)) *gigagatev1.RegisterRe
 	return r
 }
 
-// topUp is a valid TopUpRequest for customer with the edits applied.
+// topUp returns a valid TopUpRequest for customer with the edits applied.
 func topUp(customer string, edits ...func(*gigagatev1.TopUpRequest)) *gigagatev1.TopUpRequest {
 	r := &gigagatev1.TopUpRequest{
 		RequestId: requestID(), InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "shop order 4712",
@@ -79,16 +79,16 @@ type (
 
 func invalidRequests() []invalid {
 	cases := []invalid{
-		{name: "register with nothing", message: &reg{}, fields: []string{"inventory_item_id", "metatag", "request_id", "user_country", "user_ip"}},
-		{name: "top-up with nothing", message: &top{}, fields: []string{"customer_uid", "inventory_item_id", "metatag", "request_id"}},
+		{name: "empty register", message: &reg{}, fields: []string{"inventory_item_id", "metatag", "request_id", "user_country", "user_ip"}},
+		{name: "empty top-up", message: &top{}, fields: []string{"customer_uid", "inventory_item_id", "metatag", "request_id"}},
 		{name: "top-up with an empty profile", message: topUp("c", func(r *top) { r.NewProfile = &profile{} }), fields: []string{"new_profile.user_country", "new_profile.user_ip"}},
-		{name: "number of no mode", message: register(func(r *reg) { r.ActivationMode = 9 }), fields: []string{"activation_mode"}},
-		{name: "number of no mode on top-up", message: topUp("c", func(r *top) { r.ActivationMode = -1 }), fields: []string{"activation_mode"}},
+		{name: "unknown mode number", message: register(func(r *reg) { r.ActivationMode = 9 }), fields: []string{"activation_mode"}},
+		{name: "unknown mode number on top-up", message: topUp("c", func(r *top) { r.ActivationMode = -1 }), fields: []string{"activation_mode"}},
 		{name: "negative zero price", message: register(price("USD", "-0")), fields: []string{"expected_price.amount"}},
 		{name: "price without currency", message: register(price("", "9.99")), fields: []string{"expected_price.currency_code"}},
 		{name: "price without amount", message: register(price("USD", "")), fields: []string{"expected_price.amount"}},
 		{name: "empty price", message: topUp("c", func(r *top) { r.ExpectedPrice = &gigagatev1.Money{} }), fields: []string{"expected_price.amount", "expected_price.currency_code"}},
-		{name: "limit of nothing", message: register(func(r *reg) { r.MaxPurchasePrice = &gigagatev1.Money{} }), fields: []string{"max_purchase_price.amount", "max_purchase_price.currency_code"}},
+		{name: "empty limit", message: register(func(r *reg) { r.MaxPurchasePrice = &gigagatev1.Money{} }), fields: []string{"max_purchase_price.amount", "max_purchase_price.currency_code"}},
 		{name: "negative limit", message: topUp("c", func(r *top) { r.MaxPurchasePrice = usd("-1") }), fields: []string{"max_purchase_price.amount"}},
 		{name: "empty profile domain", message: topUp("c", withProfile(func(p *profile) { p.CustomerProfileDomainId = new("") })), fields: []string{"new_profile.customer_profile_domain_id"}},
 	}
@@ -177,7 +177,7 @@ func invalidUTF8() []invalid {
 			marked := proto.Clone(message)
 			set(marked, path, mark)
 			name := string(message.ProtoReflect().Descriptor().Name()) + " " + path
-			cases = append(cases, invalid{name: "no UTF-8 in " + name, message: marked, fields: []string{path}, replace: [2]string{mark, broken}})
+			cases = append(cases, invalid{name: "invalid UTF-8 in " + name, message: marked, fields: []string{path}, replace: [2]string{mark, broken}})
 		}
 	}
 	return cases
@@ -199,7 +199,7 @@ func TestInvalidFieldsOnBothTransports(t *testing.T) {
 				a.check(t, want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", "NOT_STARTED", false, c.fields})
 				a.echoesNothingOf(t, c.message)
 				if strings.Contains(a.text, "regex") || strings.Contains(a.text, `\\p{`) {
-					t.Errorf("the refusal is no sentence: %s", a.text)
+					t.Errorf("the refusal is not a sentence: %s", a.text)
 				}
 				if strings.HasPrefix(c.name, "60 KiB") && !strings.Contains(a.text, "at most 4096 bytes") {
 					t.Errorf("a rule's pattern was tried on 60 KiB: %s", a.text)
@@ -254,7 +254,7 @@ func validRequests() map[string]proto.Message {
 			r.CustomerEmail = new(strings.Repeat("e", 254-1-3*61-7) + "@" + label + label + label + "example")
 		}),
 		"price as listed":          register(price("USD", "9.99")),
-		"price with a longer zero": register(price("USD", "9.990000000")),
+		"price with more zeros":    register(price("USD", "9.990000000")),
 		"price with leading zeros": register(price("USD", "000000009.99")),
 		"limit as listed":          register(func(r *reg) { r.MaxPurchasePrice = usd("4.20") }),
 	}
@@ -278,7 +278,7 @@ func TestUnknownProtobufFieldsAreRefused(t *testing.T) {
 			}
 		})
 	}
-	t.Run("more than can be a request", func(t *testing.T) {
+	t.Run("larger than a request may be", func(t *testing.T) {
 		for _, size := range []int{64 << 10, 200 << 10} {
 			huge := register(func(r *reg) { r.Metatag = strings.Repeat("h", size) })
 			a := g.overGRPC(t, t.Context(), ask(huge))
@@ -288,7 +288,7 @@ func TestUnknownProtobufFieldsAreRefused(t *testing.T) {
 			}
 		}
 	})
-	t.Run("no protobuf at all", func(t *testing.T) {
+	t.Run("not protobuf", func(t *testing.T) {
 		a := g.overGRPC(t, t.Context(), question{message: register(), replace: [2]string{"\n", "\xff"}})
 		a.check(t, want{codes.InvalidArgument, 0, "INVALID_FIELD", "NOT_STARTED", false, []string{""}})
 	})

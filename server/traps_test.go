@@ -127,7 +127,7 @@ func TestPanicsOnBothTransports(t *testing.T) {
 			})
 		}
 	}
-	for _, d := range g.transports() { // still there
+	for _, d := range g.transports() { // the process still runs
 		d.call(t, t.Context(), ask(register())).ok(t)
 		d.call(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{})).ok(t)
 	}
@@ -158,7 +158,7 @@ func TestPanicOfASale(t *testing.T) {
 	}
 	g.logs.line(t, "the owner of a purchase panicked", `"type":"string"`, "stack")
 	broken.Store(false)
-	g.overREST(t, t.Context(), ask(register())).ok(t) // still there
+	g.overREST(t, t.Context(), ask(register())).ok(t) // the process still runs
 	if sent := g.sends.of(message.GetRequestId()); sent != 0 || strings.Contains(g.logs.String(), "CANARY") {
 		t.Errorf("sent %d times, log %s", sent, g.logs.String())
 	}

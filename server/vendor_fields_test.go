@@ -69,7 +69,7 @@ func TestEveryFieldOfTheVendorIsToldOrNamed(t *testing.T) {
 	}
 	for name := range untoldFields {
 		if !seen[name] {
-			t.Errorf("untoldFields has %s, which is not there", name)
+			t.Errorf("untoldFields has %s, which does not exist", name)
 		}
 	}
 }
@@ -94,11 +94,11 @@ func TestEveryMethodOfTheVendorIsToldOrNamed(t *testing.T) {
 	}
 }
 
-// teller makes an answer of the vendor in which every field is set, and converts it to the contract's message. The field
-// with the number other gets its other value.
+// teller makes an answer of the vendor with every field set, and converts it to the contract's message. The field with the
+// number other gets its other value.
 type teller func(other int) (proto.Message, []vendorField)
 
-// vendorField is a field of an answer, or of an element of a list in it, that is not a struct.
+// vendorField is a field of an answer, or of a list's element in it. The field is not a struct.
 type vendorField struct {
 	name    string
 	untold  string // its entry in untoldFields, or that of a struct around it

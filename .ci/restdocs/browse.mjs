@@ -31,7 +31,7 @@ try {
       elsewhere.push(request.url());
     }
   });
-  // What the Content-Security-Policy stopped is told here too.
+  // Violations of the Content-Security-Policy are reported here too.
   page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(String(error)));
 
@@ -58,13 +58,13 @@ try {
   assert.match(shown, /"purchaseId"/);
   assert.match(shown, /x-trace-id: [0-9a-f]{32}/);
 
-  // Each press sends an order of its own, but for an id that was typed, and for the example that reuses one.
+  // Each press sends a new order, except with a typed id and with the example that reuses an id.
   const press = async () => {
     const answered = page.waitForResponse((response) => response.url().endsWith("/v1/activations/register"));
     await register.getByRole("button", { name: "Execute" }).click();
     const response = await answered;
     const { requestId } = response.request().postDataJSON();
-    await register.locator(".curl-command").getByText(requestId).waitFor(); // it shows what was sent
+    await register.locator(".curl-command").getByText(requestId).waitFor(); // the page shows what was sent
     return { status: response.status(), requestId, purchase: (await response.json()).purchaseId };
   };
   const first = JSON.parse(shown.slice(shown.indexOf("{"), shown.lastIndexOf("}") + 1)).purchaseId;
@@ -85,7 +85,7 @@ try {
   await page.evaluate(() => {
     document.querySelectorAll(".opblock:not(.is-open) .opblock-summary-control").forEach((closed) => closed.click());
   });
-  await page.locator(".opblock.is-open .responses-table").nth(operations.length).waitFor(); // and one of the live answer
+  await page.locator(".opblock.is-open .responses-table").nth(operations.length).waitFor(); // one more for the live answer
   const wide = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(wide <= 390, `the page is ${wide} wide on a phone of 390`);
   if (process.env.SCREENSHOT) {
@@ -93,7 +93,7 @@ try {
   }
 
   assert.deepEqual(elsewhere, [], "the page asked another host");
-  // The browser complains of the refusal that was asked for, too.
+  // The browser also reports the refusal that this test provokes.
   assert.deepEqual(complaints.filter((text) => !text.includes("status of 409")), [], "the page complained");
   console.log(`${operations.length} operations, a call answered with 200, nothing loaded from elsewhere`);
 } finally {

@@ -1,4 +1,4 @@
-"""What schemathesis has to know of Gigagate that the OpenAPI document cannot say."""
+"""What schemathesis must know about Gigagate and the OpenAPI document cannot say."""
 
 import hashlib
 import os
@@ -15,10 +15,10 @@ ITEM_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @schemathesis.hook
 def before_call(ctx, case, kwargs):
-    """Aims some requests at what exists, and keeps valid ones to rules that are told in words alone."""
+    """Aims some requests at existing objects, and makes valid requests obey rules that the document has only in words."""
     body = case.body
     if isinstance(body, dict):
-        # By its own content, so that a run can be repeated.
+        # Decide by the body's content, so that a run can be repeated.
         if sum(map(ord, str(sorted(body)))) % 3 and ITEM_ID.fullmatch(str(body.get("inventoryItemId", ""))):
             body["inventoryItemId"] = ITEM
             if isinstance(body.get("customerUid"), str):
@@ -26,22 +26,22 @@ def before_call(ctx, case, kwargs):
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if isinstance(body, dict) and case.operation.definition.raw["operationId"] in ("register", "topUp"):
-        # One of the header and the field has to be there. Each order has an id of its own, or most would
-        # be refused for another's.
+        # Either the header or the field is needed. Each order gets its own id, because otherwise most
+        # orders would be refused for a reused id.
         (case.headers or {}).pop("Idempotency-Key", None)
         order = hashlib.sha256(repr(sorted(body.items())).encode()).hexdigest()
         body["requestId"] = body.get("requestId", "")[:32] + order[:32]
-        # What exceeds the gateway's own limit is refused, and so is a space at the end.
+        # The gateway refuses a text above its own limit, and a space at the end.
         body["metatag"] = body["metatag"].encode(errors="replace")[:100].decode(errors="ignore").rstrip(SPACES)
         for user in (body, body.get("newProfile")):
             if isinstance(user, dict) and "userCountry" in user:
-                # A table has the countries, and some addresses are nobody's.
+                # Only real countries are accepted, and not every address.
                 user["userCountry"], user["userIp"] = "GR", "203.0.113.24"
     if isinstance(body, dict) and "note" in body:
         body["note"] = body["note"].encode(errors="replace")[:100].decode(errors="ignore")
-    (case.query or {}).pop("pageToken", None)  # only a list gives one
+    (case.query or {}).pop("pageToken", None)  # only a list can give one
     if float((case.query or {}).get("timeout", "0s").rstrip("s")) > 1:
-        case.query["timeout"] = "1s"  # at most 60s, and this run has other things to do
+        case.query["timeout"] = "1s"  # 60s are allowed, but would take too long here
 
 
 def violations(response):
@@ -54,23 +54,23 @@ def violations(response):
 
 @schemathesis.check
 def valid_requests_are_understood(ctx, response, case):
-    """The builtin check takes every 400 for a refusal of the request; here many are the vendor's."""
+    """The builtin check takes every 400 as an invalid request. Here many of them are refusals by the vendor."""
     if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code != 400:
         return
     reason, fields = violations(response)
-    assert reason not in ("INVALID_FIELD", "MALFORMED_REQUEST"), f"the document allows what is refused: {fields}"
+    assert reason not in ("INVALID_FIELD", "MALFORMED_REQUEST"), f"the document allows a request that is refused: {fields}"
 
 
 @schemathesis.check
 def invalid_requests_are_refused(ctx, response, case):
-    """The builtin check, but for the spellings that Protobuf's JSON form allows beside the listed ones."""
+    """The builtin check, except for other spellings that Protobuf's JSON form also allows."""
     if any(isinstance(part, dict) and has_other_spelling(part) for part in (case.body, case.query)):
         return None
     return negative_data_rejection(ctx, response, case)
 
 
 def has_other_spelling(body):
-    """A null for a field that is left out, or an enum's number for its name."""
+    """Whether a field is null instead of missing, or an enum is a number instead of a name."""
     return any(
         value is None
         or (key in ("activationMode", "state") and str(value).isdigit())

@@ -86,7 +86,7 @@ type topUpCommand struct {
 	NewProfile bool   `name:"new-profile" field:"new_profile" help:"Also issue a new eSIM profile. Needs --ip and --country."`
 	IP         string `name:"ip" field:"new_profile.user_ip" placeholder:"ADDR" help:"The end user's own address, with --new-profile."`
 	Country    string `field:"new_profile.user_country" placeholder:"CC" help:"The end user's country of residence, with --new-profile."`
-	Dedicated  bool   `field:"new_profile.dedicated" help:"Ask for a profile of its own domain, with --new-profile."`
+	Dedicated  bool   `field:"new_profile.dedicated" help:"Ask for a profile with its own domain, with --new-profile."`
 	callSettings
 }
 

@@ -37,7 +37,7 @@ func TestCommandsBuyTopUpAndActivate(t *testing.T) {
 	}
 	balance := sold.GetActivatedItem().GetBalance()
 	if balance.GetActivationDeadline() == nil || balance.GetExpiresAt() != nil || balance.GetActivatedAt() != nil {
-		t.Errorf("a pending package has a deadline alone, got %v", balance)
+		t.Errorf("a pending package must have an activation deadline and no expiry, got %v", balance)
 	}
 
 	for _, already := range []bool{false, true} {
@@ -122,7 +122,7 @@ func TestExitStatusTellsTheEffect(t *testing.T) {
 				t.Errorf("exit status %d, want %d; it said %q, want %q in it", got.status, test.status, got.err, test.says)
 			}
 			if strings.Contains(got.err, "repeating") && test.status != exitIndeterminate {
-				t.Errorf("it repeated what is settled: %s", got.err)
+				t.Errorf("it repeated a settled purchase: %s", got.err)
 			}
 			if sent := g.ledger(t).Requests[path] - before; sent != test.requests {
 				t.Errorf("the vendor got %d requests, want %d", sent, test.requests)
@@ -189,16 +189,16 @@ func TestUsage(t *testing.T) {
 		{"unknown command", []string{"purchase"}, `did you mean "purchases"?`},
 		{"unknown flag", []string{"serve", "--sandbox", "--grpc-lisen=127.0.0.1:0"}, "unknown flag --grpc-lisen"},
 		{"unknown level", []string{"serve", "--sandbox", "--log-level=loud"}, "--log-level"},
-		{"a limit that is no amount", serveLine(t, "--sandbox", "--max-purchase-price=-1"), `gigagate: --max-purchase-price: "-1" is not an amount such as 9.99`},
+		{"a limit that is not an amount", serveLine(t, "--sandbox", "--max-purchase-price=-1"), `gigagate: --max-purchase-price: "-1" is not an amount such as 9.99`},
 		{"a limit with a currency in it", serveLine(t, "--sandbox", "--max-purchase-price=9.99 USD"), `--max-purchase-price: "9.99 USD" is not an amount`},
 		{"an empty limit", serveLine(t, "--sandbox", "--max-purchase-price="), "--max-purchase-price is given, and empty"},
-		{"a limit of no currency", serveLine(t, "--sandbox", "--max-purchase-price=1", "--max-purchase-currency=usd"), `--max-purchase-currency: "usd" is not three capital letters`},
+		{"a limit without a valid currency", serveLine(t, "--sandbox", "--max-purchase-price=1", "--max-purchase-currency=usd"), `--max-purchase-currency: "usd" is not three capital letters`},
 		{"no room for a metatag", serveLine(t, "--sandbox", "--metatag-max=29"), "--metatag-max must be at least 30 bytes"},
 		{"no sandbox and no credentials", []string{"serve"}, "--gigastore-client-id is needed, or --sandbox"},
-		{"no time to send in", []string{"serve", "--sandbox", "--send-window=0"}, "--send-window must be more than zero"},
+		{"no send window", []string{"serve", "--sandbox", "--send-window=0"}, "--send-window must be more than zero"},
 		{"negative settle delay", []string{"serve", "--sandbox", "--reconcile-settle-delay=-1s"}, "--reconcile-settle-delay must be more than zero"},
 		{"no witness timeout", []string{"serve", "--sandbox", "--reconcile-witness-timeout=0"}, "--reconcile-witness-timeout must be more than zero"},
-		{"no patience", []string{"serve", "--sandbox", "--reconcile-give-up=0"}, "--reconcile-give-up must be more than zero"},
+		{"no time until giving up", []string{"serve", "--sandbox", "--reconcile-give-up=0"}, "--reconcile-give-up must be more than zero"},
 		{"bench without a number", []string{"bench", "--item=a"}, "missing flags: --count=N"},
 		{"purchases without a verb", []string{"purchases"}, "expected one of"},
 		{"unknown state", []string{"purchases", "list", "--state=failing"}, "--state must be one of"},

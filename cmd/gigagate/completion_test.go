@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// completed asks a shell how it completes the last word of a line.
+// completed runs a shell and returns how it completes the last word of a line.
 var completed = map[string]func(script string, words []string) []string{
 	"bash": func(script string, words []string) []string {
 		return append([]string{"-c", `source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _gigagate; printf '%s\n' "${COMPREPLY[@]}"`, "bash", script}, words...)
@@ -50,7 +50,7 @@ func TestCompletion(t *testing.T) {
 				out, err := exec.CommandContext(t.Context(), shell, line(script, typed)...).CombinedOutput()
 				last := typed[len(typed)-1]
 				got := slices.DeleteFunc(strings.Fields(string(out)), func(word string) bool {
-					// zsh itself drops what does not begin with the word. It offers flags together with the rest.
+					// zsh itself drops completions that do not begin with the word. It offers flags together with the rest.
 					return !strings.HasPrefix(word, last) || strings.HasPrefix(word, "-") && last == ""
 				})
 				slices.Sort(got)

@@ -73,7 +73,7 @@ func TestComposeFits(t *testing.T) {
 		for other, wait := range service.DependsOn {
 			awaited, there := compose.Services[other]
 			if !there || wait.Condition == "service_healthy" && awaited.Healthcheck == nil {
-				t.Errorf("%s waits for %s to be %s, which never comes", name, other, wait.Condition)
+				t.Errorf("%s waits for %s to be %s, which never happens", name, other, wait.Condition)
 			}
 		}
 	}
@@ -102,7 +102,7 @@ func TestComposeSetsTheGatewayUp(t *testing.T) {
 			t.Fatalf("%s is %q: %v", variable, text, err)
 		}
 		if _, ok := compose.Services[address.Hostname()]; !ok {
-			t.Errorf("%s names %s, which is no service", variable, address.Hostname())
+			t.Errorf("%s names %s, which is not a service", variable, address.Hostname())
 		}
 	}
 	for signal, pipeline := range collector.Service.Pipelines {

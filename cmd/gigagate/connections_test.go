@@ -58,7 +58,7 @@ func TestSilentConnectionDelaysNoDrain(t *testing.T) {
 	}
 }
 
-// connected is a client with an open connection to the gateway.
+// connected returns a client with an open connection to the gateway.
 func (g *gateway) connected(t *testing.T) *grpc.ClientConn {
 	t.Helper()
 	client, err := grpc.NewClient(g.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -132,7 +132,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	_ = l.Close()
 	<-done
 	if n := strings.Count(log.String(), "connection refused"); n != 1 {
-		t.Errorf("the log tells of it %d times: %s", n, &log)
+		t.Errorf("the log has %d lines about it: %s", n, &log)
 	}
 }
 

@@ -80,7 +80,7 @@ func TestCredentialsAreCheckedAtTheStart(t *testing.T) {
 	}
 	wantMetric(t, g, "credentials", "0")
 	if text := g.log.String() + ready.body; strings.Contains(text, "s3cret-canary") {
-		t.Errorf("the secret was told: %s", text)
+		t.Errorf("the secret is in the output: %s", text)
 	}
 }
 
@@ -142,13 +142,13 @@ func TestSecretFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if settings.rereadSecret() != nil {
-		t.Error("a pipe can be read twice")
+		t.Error("a secret from a pipe is read again")
 	}
 }
 
-// TestAuthorityOfOnesOwn: nothing is sent to a vendor whose certificate comes from an authority that the system does not
-// know, until SSL_CERT_FILE or SSL_CERT_DIR names that authority.
-func TestAuthorityOfOnesOwn(t *testing.T) {
+// TestPrivateCertificateAuthority: nothing is sent to a vendor whose certificate comes from an unknown authority, until
+// SSL_CERT_FILE or SSL_CERT_DIR names that authority.
+func TestPrivateCertificateAuthority(t *testing.T) {
 	t.Parallel()
 	box, handler := strictVendor(t, "secret")
 	var requests atomic.Int64
@@ -156,7 +156,7 @@ func TestAuthorityOfOnesOwn(t *testing.T) {
 		requests.Add(1)
 		handler.ServeHTTP(w, r)
 	}))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it would log every client that does not trust it
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // otherwise it logs every client that does not trust it
 	server.StartTLS()
 	defer server.Close()
 	folder := t.TempDir()

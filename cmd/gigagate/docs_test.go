@@ -12,7 +12,7 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-// printedJournal is the PostgreSQL server of the pages.
+// printedJournal is the URL of the PostgreSQL server on the pages.
 const printedJournal = "postgres://gigagate@127.0.0.1:5432/gigagate?sslmode=disable"
 
 // TestDocsWorkAsPasted runs every command of every page in docs/. A page starts what it needs. Each page has

@@ -23,7 +23,7 @@ import (
 	"gigagate.internal/purchase/sqlite"
 )
 
-// held is a running sale: the sandbox has the request and answers slowly.
+// held is a fault that keeps a sale running: the sandbox has the request and answers slowly.
 const held = `{"path":"/gigastore/activations/register","fault":"slow_body","count":2,"params":{"bytes":200,"interval":"150ms"}}`
 
 // TestDrainFinishesWhatRuns stops a gateway while a gRPC purchase and a REST purchase wait for the vendor.
@@ -168,7 +168,7 @@ func TestDrainWaitsNoLongerThanTheVendorMay(t *testing.T) {
 	}
 }
 
-// process is gigagate in a process of its own.
+// process is gigagate in a separate process.
 type process struct {
 	*exec.Cmd
 	out, log *watched
@@ -236,7 +236,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	_ = p.Process.Signal(syscall.SIGTERM)
 	p.log.waitFor(t, p.ended, `"msg":"draining`)
 	_ = p.Process.Signal(syscall.SIGTERM)
-	<-p.ended // without the second signal it would take the vendor's 60 s
+	<-p.ended // without the second signal it would wait for the vendor's timeout of 60 s
 	if code := p.ProcessState.ExitCode(); code != 128+int(syscall.SIGTERM) {
 		t.Errorf("it ended with %v", p.ProcessState)
 	}
@@ -268,7 +268,7 @@ func TestShutDownEndsWhatIsLeft(t *testing.T) {
 	<-entered
 	cancel()
 	if err := shutDown(ctx, server.Config); !errors.Is(err, context.Canceled) {
-		t.Errorf("err = %v: a drain that was not clean has to say so", err)
+		t.Errorf("err = %v: a drain that was not clean must return an error", err)
 	}
 	<-left
 	if err := <-caller; err == nil {

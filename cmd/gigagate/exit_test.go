@@ -19,7 +19,7 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// full is a disk without space.
+// full is a writer that fails like a full disk.
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
@@ -87,7 +87,7 @@ func TestExitStatusOfReads(t *testing.T) {
 	}
 }
 
-// scripted answers Register with one Outcome after the other.
+// scripted answers Register with its Outcomes, one after the other.
 type scripted struct {
 	gigagatev1.UnimplementedActivationServiceServer
 	mu       sync.Mutex
@@ -153,7 +153,7 @@ func TestExitStatusOfRepeatedSends(t *testing.T) {
 		{"turned away twice", []*gigagatev1.Outcome{outcome(notStarted, soonAgain), outcome(notStarted, 0)}, exitFailed, 1},
 		{"unknown, then turned away", []*gigagatev1.Outcome{outcome(unknown, soonAgain), outcome(notStarted, soonAgain), outcome(notStarted, 0)}, exitIndeterminate, 2},
 		{"unknown, then not sold", []*gigagatev1.Outcome{outcome(unknown, soonAgain), outcome(notApplied, 0)}, exitFailed, 1},
-		{"no time to come back in", []*gigagatev1.Outcome{outcome(unknown, time.Hour)}, exitIndeterminate, 0},
+		{"the retry would come after the deadline", []*gigagatev1.Outcome{outcome(unknown, time.Hour)}, exitIndeterminate, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -13,7 +13,7 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// requests are the commands that send a request in which a person can make mistakes.
+// requests are the commands that send a request with fields that a user fills.
 var requests = map[string]proto.Message{
 	"register":          &gigagatev1.RegisterRequest{},
 	"top-up":            &gigagatev1.TopUpRequest{},
@@ -31,7 +31,7 @@ var withoutRequest = map[string]bool{
 	"bench": true, "health": true, "completion": true, "version": true,
 }
 
-// ofNoField are the flags that fill no field. They say where to call, how long to wait and how to print.
+// ofNoField are the flags that fill no field. They say where to send, how long to wait and how to print.
 var ofNoField = map[string]bool{"help": true, "version": true, "address": true, "timeout": true, "output": true}
 
 // withoutFlag are the fields that no command fills.
@@ -76,7 +76,7 @@ func TestEveryFieldHasAFlag(t *testing.T) {
 	}
 }
 
-// fields are the paths of a request's fields, of messages of the contract and of what is in them.
+// fields returns the paths of a message's fields, including those of nested messages.
 func fields(message protoreflect.MessageDescriptor, prefix string) (paths []string) {
 	for i := range message.Fields().Len() {
 		field := message.Fields().Get(i)

@@ -63,7 +63,7 @@ func TestOrdersAreNotFilledFromTheEnvironment(t *testing.T) {
 			setting = false
 		}
 		if has := len(flag.Envs) > 0 && len(flag.Tag.Envs) > 0; has != setting {
-			t.Errorf("%v --%s: that it has a variable is %v", line, flag.Name, has)
+			t.Errorf("%v --%s: has a variable: %v", line, flag.Name, has)
 		}
 	})
 	g := startGateway(t)

@@ -56,7 +56,7 @@ func TestReboundHost(t *testing.T) {
 			t.Errorf("%s %s for an unknown host: %d %s", port.method, port.url, code, text)
 		}
 		if port.name == "REST" && port.method == "POST" && !strings.Contains(text, `"EFFECT_NOT_STARTED"`) {
-			t.Errorf("a refused purchase is not told by the contract: %s", text)
+			t.Errorf("the error of a refused purchase does not follow the contract: %s", text)
 		}
 		for _, host := range []string{"", "localhost:1", "gigagate.shop.svc"} {
 			if code, _ := status(host); code == http.StatusMisdirectedRequest {

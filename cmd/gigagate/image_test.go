@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// TestImageIsBuiltFromAllItNeeds: .dockerignore hides no file that the program is built from.
+// TestImageIsBuiltFromAllItNeeds: .dockerignore does not hide any file that the program is built from.
 func TestImageIsBuiltFromAllItNeeds(t *testing.T) {
 	t.Parallel()
 	hidden := hiddenFromImage(t)
@@ -26,11 +26,11 @@ func TestImageIsBuiltFromAllItNeeds(t *testing.T) {
 		}
 	}
 	if len(needed) < 100 {
-		t.Errorf("the program has %d files: they are not found", len(needed))
+		t.Errorf("only %d files of the program were found", len(needed))
 	}
 }
 
-// filesOfProgram are our own files that the program is built from, embedded ones included.
+// filesOfProgram returns the repository's files that the program is built from, including embedded ones.
 func filesOfProgram(t *testing.T) []string {
 	t.Helper()
 	root, err := filepath.Abs(repository)

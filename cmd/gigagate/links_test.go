@@ -36,11 +36,11 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		}
 	}
 	if found < 20 {
-		t.Errorf("%d links on all pages: they are not found", found)
+		t.Errorf("only %d links were found on all pages", found)
 	}
 }
 
-// follow looks where a link on a page leads.
+// follow checks that a link on a page leads to a file and a heading.
 func follow(t *testing.T, page, target string) error {
 	t.Helper()
 	address, err := url.Parse(target)
@@ -52,7 +52,7 @@ func follow(t *testing.T, page, target string) error {
 		name = path.Join(path.Dir(page), address.Path)
 	}
 	if !filepath.IsLocal(filepath.FromSlash(name)) {
-		return fmt.Errorf("%s is outside of the repository", name)
+		return fmt.Errorf("%s is outside the repository", name)
 	}
 	if _, err := os.Stat(filepath.Join(repository, name)); err != nil {
 		return err
@@ -63,7 +63,7 @@ func follow(t *testing.T, page, target string) error {
 	return nil
 }
 
-// anchors are the names that GitHub gives the headings of a page.
+// anchors returns the names that GitHub gives the headings of a page.
 func anchors(text string) map[string]bool {
 	names := map[string]bool{}
 	for _, match := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
@@ -85,7 +85,7 @@ func anchors(text string) map[string]bool {
 	return names
 }
 
-// pages are all Markdown files of the repository, without what tools put there.
+// pages returns all Markdown files of the repository, except those that tools put there.
 func pages(t *testing.T) []string {
 	t.Helper()
 	var found []string

@@ -80,8 +80,8 @@ func newParser(line *commandLine, to console, exited func(status int)) (*kong.Ko
 	)
 }
 
-// takeVariablesFromOrders removes the environment variables of all flags but those of servers, and those that say where to
-// call and how long. A variable that is left over from another order must not fill the fields of this one.
+// takeVariablesFromOrders removes the environment variables of all flags, except the flags of servers and the flags that say
+// where to call and how long to wait. A variable that is left over from another order must not fill the fields of this one.
 func takeVariablesFromOrders(k *kong.Kong) error {
 	take := func(flag *kong.Flag) { flag.Envs, flag.Tag.Envs = nil, nil }
 	for _, flag := range k.Model.Flags {

@@ -40,8 +40,8 @@ var anyPort = []string{
 	"--admin-listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0",
 }
 
-// serveLine is the command line of a gateway on ports of the system's choice, with a journal of its
-// own. Later flags win.
+// serveLine returns the command line of a gateway on ports of the system's choice, with its own journal.
+// Later flags win.
 func serveLine(t *testing.T, args ...string) []string {
 	t.Helper()
 	return slices.Concat([]string{"serve", "--journal=sqlite:" + filepath.Join(t.TempDir(), "gigagate.db")}, anyPort, args)
@@ -103,7 +103,7 @@ type gateway struct {
 	status int // valid once ended
 }
 
-// startGateway runs serve with a sandbox of its own, and stops it with the test.
+// startGateway runs serve with its own sandbox, and stops it when the test ends.
 func startGateway(t *testing.T, args ...string) *gateway {
 	t.Helper()
 	g := startServe(t, append([]string{"--sandbox"}, args...)...)
@@ -111,7 +111,7 @@ func startGateway(t *testing.T, args ...string) *gateway {
 	return g
 }
 
-// startServe runs serve, and stops it with the test.
+// startServe runs serve, and stops it when the test ends.
 func startServe(t *testing.T, args ...string) *gateway {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -143,7 +143,7 @@ func (g *gateway) exit() int {
 	return g.status
 }
 
-// ledger is what the sandbox really sold.
+// ledger returns what the sandbox really sold.
 func (g *gateway) ledger(t *testing.T) sandbox.Ledger {
 	t.Helper()
 	var ledger sandbox.Ledger
@@ -234,7 +234,7 @@ func gigagate(t *testing.T, args ...string) command {
 	return command{status, out.String(), errs.String()}
 }
 
-// registration is the JSON of a sale, with the members of more after the required ones.
+// registration returns the JSON of a Register, with the members of more after the required ones.
 func registration(requestID, more string) string {
 	return `{"requestId":"` + requestID + `","inventoryItemId":"` + sandbox.ItemWorldwide1GB +
 		`","metatag":"text","userIp":"203.0.113.24","userCountry":"GR"` + more + `}`

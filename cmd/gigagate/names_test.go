@@ -16,7 +16,7 @@ const operations = "docs/operations.md"
 func TestPagesNameRealSettings(t *testing.T) {
 	t.Parallel()
 	flags, variables := settings(t)
-	variables["GIGAGATE_TEST_POSTGRES_URL"] = true // what the tests read
+	variables["GIGAGATE_TEST_POSTGRES_URL"] = true // only the tests read it
 	names := []string{readme, "CHANGELOG.md", "Dockerfile", "compose.yaml"}
 	docs, err := fs.Glob(os.DirFS(repository), "docs/*.md")
 	if err != nil {
@@ -37,7 +37,7 @@ func TestPagesNameRealSettings(t *testing.T) {
 	}
 }
 
-// settings are the flags of all commands, and the variables that stand for them.
+// settings returns the flags of all commands, and their environment variables.
 func settings(t *testing.T) (flags, variables map[string]bool) {
 	t.Helper()
 	flags, variables = map[string]bool{}, map[string]bool{secretVariable: true}
@@ -54,7 +54,7 @@ func settings(t *testing.T) (flags, variables map[string]bool) {
 		}
 	}
 	if len(flags) < 20 || len(variables) < 20 {
-		t.Fatalf("%d flags, %d variables: the help is not read", len(flags), len(variables))
+		t.Fatalf("only %d flags and %d variables were found in the help", len(flags), len(variables))
 	}
 	return flags, variables
 }
@@ -81,7 +81,7 @@ func TestOperationsNamesTheMetrics(t *testing.T) {
 	for _, match := range regexp.MustCompile(`(?m)^# TYPE (\S+)`).FindAllStringSubmatch(metrics, -1) {
 		there[match[1]] = true
 	}
-	listed := tableOf(t, "metric", "tells")
+	listed := tableOf(t, "metric", "what it shows")
 	for _, instrument := range inSources(t, `Int64(?:Counter|Gauge)\("(gigagate\.[a-z.]+)"`) {
 		name := strings.ReplaceAll(instrument, ".", "_")
 		if !listed[name] && !listed[name+"_total"] {
@@ -91,7 +91,7 @@ func TestOperationsNamesTheMetrics(t *testing.T) {
 	}
 	for name := range listed {
 		if !there[name] {
-			t.Errorf("the page has %s, and /metrics does not", name)
+			t.Errorf("the page has %s, but /metrics does not", name)
 		}
 	}
 }
@@ -159,7 +159,7 @@ func TestOperationsNamesTheAttributes(t *testing.T) {
 	}
 }
 
-// TestOperationsTellsEveryReason: for every reason, the page tells the operator what to look for.
+// TestOperationsTellsEveryReason: for every reason, the page says what an operator should look for.
 func TestOperationsTellsEveryReason(t *testing.T) {
 	t.Parallel()
 	there := map[string]bool{}
@@ -181,12 +181,12 @@ func compare(t *testing.T, what string, there, listed map[string]bool) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(listed)) {
 		if !there[name] {
-			t.Errorf("%s: %s has %q, which is not there", what, operations, name)
+			t.Errorf("%s: %s has %q, which does not exist", what, operations, name)
 		}
 	}
 }
 
-// tableOf is the first column, in code, of the table on the page that has these first two heads.
+// tableOf returns the names in the first column of the page's table whose first two headings are given.
 func tableOf(t *testing.T, first, second string) map[string]bool {
 	t.Helper()
 	_, table, ok := strings.Cut(readPage(t, operations), "\n| "+first+" | "+second+" |")
@@ -201,7 +201,7 @@ func tableOf(t *testing.T, first, second string) map[string]bool {
 	return names
 }
 
-// inSources finds what a pattern's first group matches in the gateway's own code.
+// inSources returns all matches of a pattern's first group in the gateway's own code.
 func inSources(t *testing.T, pattern string) []string {
 	t.Helper()
 	var found []string

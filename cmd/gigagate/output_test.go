@@ -14,7 +14,7 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// model is the command line as its parser knows it.
+// model returns the parser's model of the command line.
 func model(t *testing.T) *kong.Application {
 	t.Helper()
 	parser, err := newParser(&commandLine{}, console{out: &bytes.Buffer{}, err: &bytes.Buffer{}}, func(int) {})
@@ -68,8 +68,8 @@ var goneReaders = map[string]func(t *testing.T, cmd *exec.Cmd, both bool){
 	},
 }
 
-// runUnread runs gigagate in a process of its own that has nobody to write to. The exit status is -1 of
-// a process that a signal ended.
+// runUnread runs gigagate in a separate process whose output nobody reads. The exit status is -1 if a
+// signal ended the process.
 func runUnread(t *testing.T, gone func(*testing.T, *exec.Cmd, bool), both bool, args ...string) (status int, errs string) {
 	t.Helper()
 	var text bytes.Buffer

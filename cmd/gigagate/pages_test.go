@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// repository is the root, as the tests of this package see it.
+// repository is the path from this package to the root of the repository.
 const repository = "../.."
 
 // block is a fenced block of a page with the directives above it:
 //
 //	<!-- not run here: reason -->        the block is only shown
-//	<!-- shows: regular expression -->   its output matches, with or without the spaces in JSON; may be repeated
-//	<!-- from: file -->                  it is a part of that file
+//	<!-- shows: regular expression -->   the output must match, with or without spaces in JSON; may be repeated
+//	<!-- from: file -->                  the block is a part of that file
 //
 // The comments around generated parts of a page are not directives.
 type block struct {
@@ -83,7 +83,7 @@ func readBlocks(t *testing.T, page string) []block {
 	return blocks
 }
 
-// commands are the blocks of a page that are pasted into a shell.
+// commands returns the blocks of a page that are pasted into a shell.
 func commands(t *testing.T, page string) []block {
 	t.Helper()
 	var run []block
@@ -126,14 +126,14 @@ func (s session) paste(t *testing.T, page string) {
 	for _, b := range run {
 		script.WriteString(b.text + "echo\necho '" + mark + "'\n")
 	}
-	build(t) // this starts the warden, whose process group always ends with this process
+	build(t) // starts the warden, whose process group always ends with this process
 	ctx, cancel := context.WithTimeout(t.Context(), 2*soon)
 	defer cancel()
 	shell := exec.CommandContext(ctx, "sh", "-eu")
 	shell.Dir, shell.Env = s.folder, s.environment
 	shell.Stdin = strings.NewReader(s.instead.Replace(script.String()))
 	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: built.warden.Process.Pid}
-	shell.WaitDelay = 5 * time.Second // for what the page leaves running
+	shell.WaitDelay = 5 * time.Second // for programs that the page leaves running
 	output, err := shell.CombinedOutput()
 	outputs := strings.Split(string(output), mark+"\n")
 	if err != nil {
@@ -145,7 +145,7 @@ func (s session) paste(t *testing.T, page string) {
 	}
 }
 
-// logs is what the programs of the page wrote to their log files.
+// logs returns what the programs of the page wrote to their log files.
 func (s session) logs() string {
 	var text strings.Builder
 	names, _ := filepath.Glob(filepath.Join(s.folder, "*.log"))
@@ -157,17 +157,17 @@ func (s session) logs() string {
 	return text.String()
 }
 
-// layout is space in JSON without a meaning. protojson's differs from build to build.
+// layout matches whitespace in JSON. protojson changes it from build to build.
 var layout = regexp.MustCompile(`([,:{\[])\s+(["{\[tfn\d])`)
 
-// check checks that the output has what the block's directives say.
+// check checks the output against the block's directives.
 func (b block) check(t *testing.T, page, output string) {
 	t.Helper()
 	if len(b.shows) == 0 {
-		t.Errorf("%s:%d: nothing is said of what the block shows", page, b.line)
+		t.Errorf("%s:%d: the block has no directive for its output", page, b.line)
 	}
 	for _, pattern := range b.shows {
-		// The unchanged output is for everything but JSON, such as headers.
+		// The unchanged output is also searched, for text that is not JSON, such as headers.
 		shown := regexp.MustCompile("(?m)" + pattern)
 		if !shown.MatchString(output) && !shown.MatchString(layout.ReplaceAllString(output, "$1$2")) {
 			t.Errorf("%s:%d: no %q in\n%s", page, b.line, pattern, output)

@@ -104,7 +104,7 @@ func (p *gatewayProcess) stop(ctx context.Context) error {
 	var group errgroup.Group
 	group.Go(func() error { return p.gateway.Drain(ctx) })
 	group.Go(func() error {
-		// GracefulStop has no deadline of its own.
+		// GracefulStop itself has no deadline.
 		defer context.AfterFunc(ctx, p.gateway.GRPC().Stop)()
 		p.gateway.GRPC().GracefulStop()
 		return nil

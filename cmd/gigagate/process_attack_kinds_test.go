@@ -22,12 +22,12 @@ import (
 )
 
 const (
-	// fromOneHost is more connections than one client gets.
+	// fromOneHost is more connections than one client may have.
 	fromOneHost = 1100
 	watchMethod = "/grpc.health.v1.Health/Watch"
 )
 
-// A kind of attack. It ends with ctx.
+// attacks are the kinds of attacks. Each one ends with ctx.
 var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 	// 20 health watches, each with 480,000 references of one byte to a header.
 	"header references": func(ctx context.Context, t *testing.T, g *siege) {
@@ -44,13 +44,13 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 			pause(ctx, 100*time.Millisecond)
 		}
 	},
-	// Calls whose header lists are as long as they may be, on many connections.
+	// Calls with the longest header lists that are allowed, on many connections.
 	"long header lists": func(ctx context.Context, t *testing.T, g *siege) {
 		canary := hpack.HeaderField{Name: "canary", Value: "v"}
 		references := bytes.Repeat([]byte{0x80 | 62}, (8<<10)/(32+7)-20)
 		g.streams(ctx, t, 100, 100, func(r *raw) error { return r.headers(watchMethod, references, canary) })
 	},
-	// Bodies over REST that stop short of their end.
+	// REST requests whose bodies stop before their end.
 	"bodies that stop": func(ctx context.Context, t *testing.T, g *siege) {
 		body := bytes.Repeat([]byte(" "), 64<<10-1)
 		var conns sync.WaitGroup
@@ -75,7 +75,7 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 		}
 		conns.Wait()
 	},
-	// Messages over gRPC that stop short of their end.
+	// gRPC messages that stop before their end.
 	"messages that stop": func(ctx context.Context, t *testing.T, g *siege) {
 		g.streams(ctx, t, 100, 100, func(r *raw) error {
 			if err := r.headers(gigagatev1.ActivationService_Register_FullMethodName, nil); err != nil {
@@ -114,7 +114,7 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 			return r.whole(ask)
 		})
 	},
-	// Calls without a message, begun and reset as fast as it goes.
+	// Calls without a message, opened and reset as fast as possible.
 	"rapid reset": func(ctx context.Context, t *testing.T, g *siege) {
 		ask, _ := proto.Marshal(registerRequest("reset"))
 		g.streams(ctx, t, 20, 1<<30, func(r *raw) error {
@@ -127,7 +127,7 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 			return r.framer.WriteRSTStream(r.next-2, http2.ErrCodeCancel)
 		})
 	},
-	// Waits for a purchase that does not end.
+	// Waits for a purchase that is never settled.
 	"waits": func(ctx context.Context, t *testing.T, g *siege) {
 		g.shop.inject(t, registerPath, "hang", 1, map[string]any{"duration": "1m"})
 		go g.buy(ctx, g.attacker(t), "hanging")
@@ -140,7 +140,7 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 			return r.whole(ask)
 		})
 	},
-	// Small messages that unpack to 16 MiB.
+	// Small compressed messages that expand to 16 MiB.
 	"unpacking": func(ctx context.Context, t *testing.T, g *siege) {
 		ask := registerRequest("unpack")
 		ask.Metatag = string(bytes.Repeat([]byte("m"), 16<<20))
@@ -156,7 +156,7 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 		}
 		calls.Wait()
 	},
-	// Many lists at once, with readers that read.
+	// Many lists at once, whose answers are read.
 	"lists": func(ctx context.Context, t *testing.T, g *siege) {
 		g.fill(t, 500)
 		lists := gigagatev1.NewPurchaseServiceClient(g.attacker(t))
@@ -171,7 +171,7 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 		}
 		calls.Wait()
 	},
-	// Connections that say nothing, on every port.
+	// Connections that send nothing, on every port.
 	"silent connections": func(ctx context.Context, t *testing.T, g *siege) {
 		for _, address := range []string{g.grpc, g.rest} {
 			for range fromOneHost {
@@ -214,7 +214,7 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 		}
 		calls.Wait()
 	},
-	// Reads of the vendor, while it hangs.
+	// Calls that read from the vendor, while it hangs.
 	"reads of the vendor": func(ctx context.Context, t *testing.T, g *siege) {
 		g.shop.inject(t, "/gigastore/activations/customers/*", "hang", 20_000, map[string]any{"duration": "20s"})
 		ask, _ := proto.Marshal(&gigagatev1.GetCustomerRequest{Uid: "00000000-0000-4000-8000-000000000000"})
@@ -225,7 +225,7 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 			return r.whole(ask)
 		})
 	},
-	// REST requests with the longest headers there may be, and no end.
+	// REST requests with the longest headers that are allowed, which never end.
 	"headers over REST": func(ctx context.Context, t *testing.T, g *siege) {
 		for range fromOneHost {
 			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", g.rest)
@@ -254,7 +254,7 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-// streams opens connections, and on each as many streams as given, or until ctx ends.
+// streams opens connections, and on each of them the given number of streams. It stops when ctx ends.
 func (g *siege) streams(ctx context.Context, t *testing.T, conns, each int, begin func(*raw) error, settings ...http2.Setting) {
 	t.Helper()
 	var work sync.WaitGroup
@@ -299,7 +299,7 @@ func (g *siege) fill(t *testing.T, n int) {
 	calls.Wait()
 }
 
-// find returns the purchase of a request id, once there is one.
+// find waits until there is a purchase with the request id, and returns it.
 func (g *siege) find(t *testing.T, requestID string) *gigagatev1.Purchase {
 	t.Helper()
 	var found *gigagatev1.Purchase

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// raw is an HTTP/2 connection that keeps to no rule but those it is told to.
+// raw is an HTTP/2 connection that can break the rules of the protocol.
 type raw struct {
 	net.Conn
 	framer  *http2.Framer
@@ -21,8 +21,8 @@ type raw struct {
 	next    uint32
 }
 
-// raw opens a connection. Whatever the gateway sends is read, and refused streams are counted, until ctx ends; then the
-// connection is closed. It is nil where the gateway refuses the connection.
+// raw opens a connection. Until ctx ends, it reads everything that the gateway sends and counts refused streams. Then it
+// closes the connection. The result is nil if the gateway refuses the connection.
 func (g *siege) raw(ctx context.Context, t *testing.T, settings ...http2.Setting) *raw {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", g.grpc)
@@ -69,7 +69,7 @@ func (g *siege) raw(ctx context.Context, t *testing.T, settings ...http2.Setting
 	return r
 }
 
-// headers begins a call. more is sent as it is, after the fields that every call has, in frames as large as they may be.
+// headers begins a call. more is sent unchanged after the fields that every call has, in frames of the largest size.
 func (r *raw) headers(method string, more []byte, fields ...hpack.HeaderField) error {
 	r.block.Reset()
 	for _, field := range append([]hpack.HeaderField{
@@ -96,7 +96,7 @@ func (r *raw) headers(method string, more []byte, fields ...hpack.HeaderField) e
 	return err
 }
 
-// message sends a part of a message of size bytes on the newest stream: as many zeros as given.
+// message announces a message of size bytes on the newest stream, and sends only the first ones: given zeros.
 func (r *raw) message(size, given int, end bool) error {
 	data := make([]byte, 5+given)
 	binary.BigEndian.PutUint32(data[1:], uint32(size))

@@ -24,23 +24,23 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// The tests in process_attack*_test.go are one client against a gateway in a process of its own, while another client
-// buys. They print what the attack cost: memory, the slowest purchase of the other client, and what was refused. CI runs
-// them once more, one after the other.
+// In process_attack*_test.go one client attacks a gateway in a separate process while another client buys. The tests print
+// what the attack cost: memory, the slowest purchase of the other client, and the number of refusals. CI runs them a second
+// time, one after the other.
 
 var (
-	attackFor    = flag.Duration("attack.for", 2*time.Second, "how long each attack is kept up")
+	attackFor    = flag.Duration("attack.for", 2*time.Second, "how long each attack lasts")
 	attackWithin = flag.Duration("attack.within", 20*time.Second, "how long a purchase of another client may take under attack")
 )
 
 const (
-	// mostMemory is what the gateway may use under attack, in MiB.
+	// mostMemory is how much memory the gateway may use under attack, in MiB.
 	mostMemory = 256
-	// leftOver is how much more it may use ten seconds later than before, in MiB.
+	// leftOver is how much more memory than before it may use ten seconds after the attack, in MiB.
 	leftOver = 48
 )
 
-// siege is a gateway that is attacked.
+// siege is a gateway under attack.
 type siege struct {
 	*program
 	shop       *shop
@@ -67,7 +67,7 @@ func newSiege(t *testing.T, flags ...string) *siege {
 
 var memoryLine = regexp.MustCompile(`(?m)^(VmRSS|VmHWM):\s+(\d+) kB`)
 
-// memory is the resident memory of the gateway now, and the most since resetPeak, in MiB.
+// memory returns the gateway's resident memory, and its peak since resetPeak, in MiB.
 func (g *siege) memory(t *testing.T) (now, peak int) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.command.Process.Pid))
@@ -95,7 +95,7 @@ func (g *siege) resetPeak(t *testing.T) {
 // otherHost is the address of the client that buys. The attacks come from 127.0.0.1.
 var otherHost = net.IPv4(127, 0, 0, 2)
 
-// customer buys from another address all the while, one purchase at a time, and keeps the slowest.
+// customer buys from another address until ctx ends, one purchase at a time. It records the slowest purchase.
 func (g *siege) customer(ctx context.Context, t *testing.T, slowest *time.Duration) {
 	conn, err := grpc.NewClient(g.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
@@ -123,9 +123,9 @@ func (g *siege) customer(ctx context.Context, t *testing.T, slowest *time.Durati
 	}
 }
 
-// attack runs an attack beside a customer, and judges what it did. The attack ends when its context does.
+// attack runs an attack while a customer buys, and checks the effect. The attack ends when its context does.
 func (g *siege) attack(t *testing.T, attack func(ctx context.Context)) {
-	t.Helper() // so that the line of each attack is told
+	t.Helper() // so that the log names the line of each attack
 	warm, stopWarm := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	var calm, slowest time.Duration
 	g.customer(warm, t, &calm)
@@ -160,14 +160,14 @@ func (g *siege) attack(t *testing.T, attack func(ctx context.Context)) {
 	}
 }
 
-// count counts what was refused of the attack's calls.
+// count counts a refused call of the attack.
 func (g *siege) count(err error) {
 	if code := status.Code(err); code == codes.ResourceExhausted || code == codes.Unavailable || code == codes.Canceled {
 		g.refused.Add(1)
 	}
 }
 
-// attacker is a connection of the attack with the libraries a client has.
+// attacker opens a connection for the attack with the usual client library.
 func (g *siege) attacker(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(g.grpc, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)

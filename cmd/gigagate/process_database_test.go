@@ -17,7 +17,7 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-// connectTo is a connection to the database as its owner.
+// connectTo connects to the database as its owner.
 func connectTo(t *testing.T, server *postgrestest.Server) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), server.URL)
@@ -36,14 +36,14 @@ func inDatabase(t *testing.T, server *postgrestest.Server, statement string) {
 	}
 }
 
-// endLeases does what time does.
+// endLeases ends all leases at once, as if their time were over.
 func endLeases(t *testing.T, server *postgrestest.Server) {
 	t.Helper()
 	inDatabase(t, server, `UPDATE gigagate.purchase SET lease_until = now() WHERE state IN ('SENDING', 'ACCEPTED') AND lease_until > now()`)
 }
 
-// waitForNobody waits until the server has noticed that its clients are dead: it ends what they asked
-// for last, and commits it.
+// waitForNobody waits until the server has noticed that its clients are dead. Until then it finishes and
+// commits their last statements.
 func waitForNobody(t *testing.T, server *postgrestest.Server) {
 	t.Helper()
 	conn := connectTo(t, server)
@@ -58,7 +58,7 @@ func waitForNobody(t *testing.T, server *postgrestest.Server) {
 	})
 }
 
-// lockPurchases lets everybody read and nobody write, until release.
+// lockPurchases blocks all writes, but no reads, until release is called.
 func lockPurchases(t *testing.T, server *postgrestest.Server) (release func()) {
 	t.Helper()
 	lock, err := connectTo(t, server).Begin(t.Context())
@@ -75,11 +75,11 @@ func lockPurchases(t *testing.T, server *postgrestest.Server) (release func()) {
 	}
 }
 
-// freeze stops all of a server's processes, and returns what lets them go on.
+// freeze stops all processes of a server. thaw lets them go on.
 func freeze(t *testing.T, server *postgrestest.Server) (thaw func()) {
 	t.Helper()
 	if !server.Private() {
-		t.Fatal("another's server is not ours to stop")
+		t.Fatal("the test may stop only a private server")
 	}
 	var folder string
 	if err := connectTo(t, server).QueryRow(t.Context(), "SHOW data_directory").Scan(&folder); err != nil {
@@ -94,7 +94,7 @@ func freeze(t *testing.T, server *postgrestest.Server) (thaw func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The postmaster first: it starts no others then.
+	// Stop the postmaster first, so that it starts no new processes.
 	stopped := []int{postmaster}
 	if err := syscall.Kill(postmaster, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func freeze(t *testing.T, server *postgrestest.Server) (thaw func()) {
 	return thaw
 }
 
-// childrenOf reads proc(5): the fourth field of stat is the parent, behind a name in parentheses.
+// childrenOf reads /proc: the fourth field of stat is the parent. The second field is a name in parentheses.
 func childrenOf(t *testing.T, parent int) []int {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/stat")

@@ -9,14 +9,13 @@ import (
 	"time"
 )
 
-// TestFailingDisk runs a gateway under load whose journal's disk refuses one in so many writes and syncs,
-// kills it in the middle of that, and starts it again on a sound disk. The refusals are the kernel's
-// answers, put in its place by strace.
+// TestFailingDisk runs a gateway under load on a disk that refuses some writes and syncs. It kills the
+// gateway during that, and starts it again on a sound disk. strace makes the system calls fail.
 func TestFailingDisk(t *testing.T) {
 	t.Parallel()
 	refusals := filepath.Join(t.TempDir(), "refusals")
-	// With -D it is gigagate that is started, and killed. Each thread counts its calls by itself; the first
-	// ones are those of the start, which would fail.
+	// With -D, the started process is gigagate itself, so that the test can kill it. Each thread counts its
+	// own calls. The first calls must succeed, because otherwise the gateway does not start.
 	faulty := []string{
 		"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-Z", "-o", refusals, "-e", "trace=fsync,fdatasync,pwrite64",
 		"-e", "inject=fsync,fdatasync:error=EIO:when=15+13", "-e", "inject=pwrite64:error=ENOSPC:when=150+151",
@@ -33,7 +32,7 @@ func TestFailingDisk(t *testing.T) {
 		r.start(t)
 	}
 	restart(faulty)
-	const enough = 4 // of each kind
+	const enough = 4 // refusals of each kind
 	syncs, writes := 0, 0
 	for round := 0; (syncs < enough || writes < enough) && round < mostRounds; round++ {
 		load.trouble()
@@ -47,7 +46,7 @@ func TestFailingDisk(t *testing.T) {
 	}
 	restart(nil)
 	if t.Logf("%d syncs and %d writes were refused", syncs, writes); syncs < enough || writes < enough {
-		t.Error("too few to tell anything")
+		t.Error("too few refusals for a meaningful test")
 	}
 	load.settle()
 	load.judge()

@@ -13,8 +13,8 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-// TestSecondProcessOnSQLite: the file is one gateway's. The second one says so and ends; the first
-// does not mind.
+// TestSecondProcessOnSQLite: only one gateway can use the file. A second one reports this and ends. The
+// first one goes on.
 func TestSecondProcessOnSQLite(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -29,7 +29,7 @@ func TestSecondProcessOnSQLite(t *testing.T) {
 		t.Errorf("it says %q", p.log)
 	}
 	if strings.Contains(p.out.String(), "REST") {
-		t.Errorf("it greets: %q", p.out)
+		t.Errorf("it printed a greeting: %q", p.out)
 	}
 	conn, err := first.connection(t.Context())
 	if err != nil {
@@ -42,8 +42,8 @@ func TestSecondProcessOnSQLite(t *testing.T) {
 	check(t, s, first, in)
 }
 
-// TestSIGTERMWhileUncertain ends a gateway that has a purchase it cannot settle, and one on the wire.
-// It ends well, and the next one settles both.
+// TestSIGTERMWhileUncertain stops a gateway that has one purchase it cannot settle and one on the wire. It
+// ends with status 0, and the next process settles both.
 func TestSIGTERMWhileUncertain(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -57,9 +57,9 @@ func TestSIGTERMWhileUncertain(t *testing.T) {
 	uncertain := newRegister("uncertain")
 	if a := uncertain.buyWithin(t.Context(), conn, 3*time.Second); a.outcome.GetEffect() != gigagatev1.Effect_EFFECT_INDETERMINATE ||
 		a.outcome.GetNewRequestIdSafe() || a.purchase == "" {
-		t.Errorf("before its end is known: %s", a)
+		t.Errorf("before it is settled: %s", a)
 	}
-	s.inject(t, registerPath, "commit_late", 1, map[string]any{"delay": "500ms"}) // sold, and never answered
+	s.inject(t, registerPath, "commit_late", 1, map[string]any{"delay": "500ms"}) // sold, but never answered
 	onTheWire, answered := newRegister("on-the-wire"), make(chan told, 1)
 	go func() { answered <- onTheWire.buyWithin(t.Context(), conn, soon) }()
 	eventually(t, "the second request is with the vendor", func() error {
@@ -73,7 +73,7 @@ func TestSIGTERMWhileUncertain(t *testing.T) {
 	if status := r.process().exit(t); status != 0 {
 		t.Errorf("exit status %d; its log:\n%s", status, r.process().log)
 	}
-	// The vendor's time is 2 s; what is not settled by then is not settled by this process.
+	// The vendor timeout is 2 s. This process does not settle purchases that take longer.
 	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("ended %.1f s after SIGTERM", took.Seconds())
 	} else {
@@ -102,9 +102,9 @@ func TestSIGTERMWhileUncertain(t *testing.T) {
 	check(t, s, r, uncertain, onTheWire)
 }
 
-// TestStoppedPastItsLease stops a replica (SIGSTOP) with two purchases of its own: one whose request
-// the vendor has, one whose request has not left yet. The other replica takes both up when their lease
-// is over. What the first one does when it wakes adds nothing to it.
+// TestStoppedPastItsLease stops a replica (SIGSTOP) during two purchases. The request of one has not left
+// yet, that of the other is at the vendor. The other replica takes over each purchase when its lease ends.
+// When the first replica wakes up, it neither sends nor changes anything.
 func TestStoppedPastItsLease(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.New(t)
@@ -116,17 +116,17 @@ func TestStoppedPastItsLease(t *testing.T) {
 	sleeper.process().log.waitFor(t, sleeper.process().ended, "the vendor could not be asked about the credentials")
 	s.disarm(t)
 	conns := connect(t, sleeper, other)
-	older := newRegister("older") // the witness of an absence
+	older := newRegister("older") // the older witness of an absence
 	if a := older.buyWithin(t.Context(), conns[1], soon); a.sold == nil {
 		t.Fatal(a)
 	}
 
-	// The token comes byte by byte, and the paid request after it.
+	// The token comes byte by byte. The paid request can only follow it.
 	tokens := s.ledger(t).Calls["POST "+tokenPath]
 	s.inject(t, tokenPath, "slow_body", 1, map[string]any{"bytes": 8, "interval": "100ms"})
 	unsent, unsentTold := newRegister("unsent"), make(chan told, 1)
 	go func() { unsentTold <- unsent.buyWithin(t.Context(), conns[0], soon) }()
-	eventually(t, "the token is asked for", func() error {
+	eventually(t, "the replica asks for a token", func() error {
 		if s.ledger(t).Calls["POST "+tokenPath] == tokens {
 			return errors.New("not yet")
 		}
@@ -138,7 +138,7 @@ func TestStoppedPastItsLease(t *testing.T) {
 	waitForState(t, other, "unsent", gigagatev1.PurchaseState_PURCHASE_STATE_FAILED)
 	sleeper.process().signal(t, syscall.SIGCONT)
 	if a := <-unsentTold; a.outcome.GetEffect() != gigagatev1.Effect_EFFECT_NOT_APPLIED {
-		t.Errorf("the one that had not left: %s", a)
+		t.Errorf("the purchase whose request had not left: %s", a)
 	}
 	if posts := s.ledger(t).Requests[registerPath]; posts != 1 {
 		t.Errorf("the woken replica sent %d requests", posts-1)
@@ -158,7 +158,7 @@ func TestStoppedPastItsLease(t *testing.T) {
 	waitForState(t, other, "sent", gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED)
 	sleeper.process().signal(t, syscall.SIGCONT)
 	if a := <-sentTold; a.sold == nil {
-		t.Errorf("the one on the wire: %s", a)
+		t.Errorf("the purchase on the wire: %s", a)
 	}
 	for _, in := range []*intent{unsent, sent, older} {
 		for _, conn := range conns {
@@ -171,7 +171,7 @@ func TestStoppedPastItsLease(t *testing.T) {
 	check(t, s, other, unsent, sent, older)
 }
 
-// waitForState waits until a replica says that a purchase is settled so, and shows its history.
+// waitForState waits until a replica reports a purchase in the given state, and logs its history.
 func waitForState(t *testing.T, r *replica, requestID string, state gigagatev1.PurchaseState) {
 	t.Helper()
 	var p *gigagatev1.Purchase

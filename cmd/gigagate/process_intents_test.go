@@ -15,8 +15,8 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// intent is one purchase that a caller wants, and everything the caller was ever told of it. What is
-// sent for it never changes.
+// intent is one purchase that a caller wants, with all answers that the caller got. The request never
+// changes.
 type intent struct {
 	requestID string
 	register  *gigagatev1.RegisterRequest // or
@@ -24,10 +24,10 @@ type intent struct {
 
 	mu        sync.Mutex
 	told      []told
-	abandoned bool // told that nothing was started, the caller took another id
+	abandoned bool // the caller was told that nothing was started, and took another id
 }
 
-// told is one answer. Without an outcome and without a sale it was a broken connection.
+// told is one answer. It has neither outcome nor sale if the connection broke.
 type told struct {
 	err      error
 	outcome  *gigagatev1.Outcome
@@ -41,7 +41,7 @@ func (a told) final() bool {
 	return a.sold != nil || a.outcome.GetEffect() == gigagatev1.Effect_EFFECT_NOT_APPLIED
 }
 
-// String is the answer for a report.
+// String describes the answer for a report.
 func (a told) String() string {
 	if a.sold != nil {
 		return fmt.Sprintf("sold %s as %s, replayed %t", a.item, a.purchase, a.replayed)
@@ -56,7 +56,7 @@ var (
 	items = []string{sandbox.ItemWorldwide1GB, sandbox.ItemWorldwide50MB}
 )
 
-// newRegister is the plainest intent.
+// newRegister returns the simplest intent.
 func newRegister(requestID string) *intent {
 	return &intent{requestID: requestID, register: &gigagatev1.RegisterRequest{
 		RequestId: requestID, InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: requestID,
@@ -64,8 +64,8 @@ func newRegister(requestID string) *intent {
 	}}
 }
 
-// newIntent is the nth intent of a load: of every kind, in both modes, with and without what is
-// optional. Top-ups are for the customers given.
+// newIntent returns the nth intent of a load. Together they cover every kind and both modes, with and
+// without optional fields. Top-ups are for the given customers.
 func newIntent(n int, customers []string) *intent {
 	in := newRegister(fmt.Sprintf("order-%d", n))
 	item, mode := items[n/6%len(items)], modes[n/3%len(modes)]
@@ -89,7 +89,7 @@ func newIntent(n int, customers []string) *intent {
 	return in
 }
 
-// buy makes one call and remembers what it was told.
+// buy makes one call and records the answer.
 func (in *intent) buy(ctx context.Context, conn grpc.ClientConnInterface) told {
 	var a told
 	var header metadata.MD
@@ -123,8 +123,8 @@ func (in *intent) buyWithin(ctx context.Context, conn grpc.ClientConnInterface, 
 	return in.buy(ctx, conn)
 }
 
-// abandon takes another id for the intent, unless a call before was told, or has to assume, that this
-// one may have spent.
+// abandon takes another request id for the intent, unless an earlier answer leaves open that this id may
+// have spent credit.
 func (in *intent) abandon() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -139,14 +139,14 @@ func (in *intent) isAbandoned() bool {
 	return in.abandoned
 }
 
-// ended reports whether there is nothing left to ask for.
+// ended reports whether the caller has its final answer.
 func (in *intent) ended() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.abandoned || slices.ContainsFunc(in.told, told.final)
 }
 
-// answers is what was told so far.
+// answers returns the answers so far.
 func (in *intent) answers() []told {
 	in.mu.Lock()
 	defer in.mu.Unlock()

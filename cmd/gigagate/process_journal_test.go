@@ -17,15 +17,15 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// heldAnswer makes the sandbox sell at once and answer after a while, in which a journal can fail.
+// heldAnswer makes the sandbox sell at once and answer later, so that the journal can fail in between.
 func heldAnswer(t *testing.T, s *shop, d time.Duration) {
 	t.Helper()
 	s.inject(t, registerPath, "commit_late", 1, map[string]any{"delay": d.String(), "answer": true})
 }
 
-// checkRefused: calls are told that the journal is at fault, readiness says why, and no byte of a
-// purchase goes to the vendor. If the journal could not even be read, it is not known what became of the
-// request id. No other id is safe, because another replica may be buying.
+// checkRefused checks that calls fail because of the journal, that readiness says why, and that the vendor
+// gets no purchase. If the journal cannot be read either, the outcome of the request id is unknown. A new
+// id is never safe, because another replica may be buying.
 func checkRefused(t *testing.T, s *shop, r *replica, prefix string, lookedUp bool) []*intent {
 	t.Helper()
 	before := s.ledger(t).Requests[registerPath]
@@ -45,7 +45,7 @@ func checkRefused(t *testing.T, s *shop, r *replica, prefix string, lookedUp boo
 			a := refused[i].buyWithin(t.Context(), conn, 20*time.Second)
 			if a.outcome.GetReason() != gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE ||
 				a.outcome.GetEffect() != effect || a.outcome.GetNewRequestIdSafe() {
-				t.Errorf("%s: %s; another id is safe: %t", refused[i].requestID, a, a.outcome.GetNewRequestIdSafe())
+				t.Errorf("%s: %s; a new id is safe: %t", refused[i].requestID, a, a.outcome.GetNewRequestIdSafe())
 			}
 		})
 	}
@@ -61,8 +61,8 @@ func checkRefused(t *testing.T, s *shop, r *replica, prefix string, lookedUp boo
 	return refused
 }
 
-// checkRecovered: without anybody's help the gateway is ready again, what was bought meanwhile is
-// settled, and what was refused can be bought, once.
+// checkRecovered checks that the gateway becomes ready again by itself, that the purchase held meanwhile is
+// settled, and that each refused purchase can now be bought once.
 func checkRecovered(t *testing.T, s *shop, r *replica, held *intent, refused []*intent) {
 	t.Helper()
 	eventually(t, "ready again", r.isReady(t))
@@ -93,8 +93,8 @@ func check(t *testing.T, s *shop, r *replica, intents ...*intent) {
 	}
 }
 
-// startHeld has a purchase wait for the vendor's answer, and returns it and a wait for what its
-// caller is told.
+// startHeld starts a purchase that waits for the vendor's answer. It returns the purchase, and a function
+// that waits for its caller's answer.
 func startHeld(t *testing.T, s *shop, r *replica, id string, answerAfter time.Duration) (*intent, func() told) {
 	t.Helper()
 	before := s.ledger(t).Requests[registerPath]
@@ -114,7 +114,7 @@ func startHeld(t *testing.T, s *shop, r *replica, id string, answerAfter time.Du
 	return held, func() told { return <-answer }
 }
 
-// TestFullDisk runs a gateway whose journal is on a small file system of its own.
+// TestFullDisk runs a gateway whose journal is on a small separate file system.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	disk := t.TempDir()
@@ -129,7 +129,7 @@ func TestFullDisk(t *testing.T) {
 	r := newReplica(t, s, "sqlite:"+filepath.Join(disk, "journal.db"), "--gigastore-timeout=20s")
 	r.wrapper = inNamespace
 	r.start(t)
-	// The file system is the process's alone; this is the way to it from outside.
+	// Only the process sees the file system. From outside it is reached through /proc.
 	filler := fmt.Sprintf("/proc/%d/root%s", r.process().command.Process.Pid, filepath.Join(disk, "filler"))
 
 	held, answer := startHeld(t, s, r, "held", 8*time.Second)
@@ -137,7 +137,7 @@ func TestFullDisk(t *testing.T) {
 	filling := useUp(t, r)
 	refused := checkRefused(t, s, r, "refused", false)
 	if a := answer(); a.sold != nil {
-		t.Errorf("the purchase whose answer could not be kept: %s", a)
+		t.Errorf("the purchase whose answer could not be recorded: %s", a)
 	}
 	stopFilling()
 	if err := os.Remove(filler); err != nil {
@@ -146,7 +146,7 @@ func TestFullDisk(t *testing.T) {
 	checkRecovered(t, s, r, held, append(refused, filling...))
 }
 
-// useUp buys until the journal is stuck: pages that SQLite has already are room for some commits more.
+// useUp buys until the journal is full. The pages that SQLite already has are enough for some more commits.
 func useUp(t *testing.T, r *replica) []*intent {
 	t.Helper()
 	conn, err := r.connection(t.Context())
@@ -176,7 +176,7 @@ func useUp(t *testing.T, r *replica) []*intent {
 	return all
 }
 
-// keepFull leaves no page of a file system, and takes each that becomes free.
+// keepFull takes all free pages of a file system, and each page that becomes free later.
 func keepFull(t *testing.T, path string) (stop func()) {
 	t.Helper()
 	fill(t, path)
@@ -195,7 +195,7 @@ func keepFull(t *testing.T, path string) (stop func()) {
 	return stop
 }
 
-// fill takes the pages that are free now.
+// fill takes the pages that are free at the moment.
 func fill(t *testing.T, path string) {
 	t.Helper()
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

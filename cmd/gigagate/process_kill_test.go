@@ -8,7 +8,7 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-// restarts is how often a kill test kills.
+// restarts returns how often a kill test kills a gateway.
 func restarts() int {
 	if testing.Short() {
 		return min(3, *processRestarts)
@@ -16,7 +16,7 @@ func restarts() int {
 	return *processRestarts
 }
 
-// TestKilledOnSQLite kills a gateway at random moments under load, and starts it again on its file.
+// TestKilledOnSQLite kills a gateway at random moments under load, and starts it again on the same file.
 func TestKilledOnSQLite(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
@@ -35,7 +35,7 @@ func TestKilledOnSQLite(t *testing.T) {
 	load.judge()
 }
 
-// TestKilledOnPostgreSQL kills either of two replicas, or both.
+// TestKilledOnPostgreSQL kills one of two replicas, or both, at random moments under load.
 func TestKilledOnPostgreSQL(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
@@ -58,8 +58,8 @@ func TestKilledOnPostgreSQL(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills in %.1f s", restarts(), time.Since(began).Seconds())
-	// What the dead were sending stays theirs for a lease of 45 s. With nobody alive to own anything,
-	// ending the leases now is what time would do; TestStoppedPastItsLease has a living owner.
+	// The purchases of dead processes stay theirs for a lease of 45 s. No owner is alive now, so the test can
+	// end the leases at once. TestStoppedPastItsLease covers a living owner.
 	a.kill()
 	b.kill()
 	waitForNobody(t, server)

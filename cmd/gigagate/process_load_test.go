@@ -11,28 +11,28 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// trial is a load of intents against replicas of one journal, and a sandbox whose faults it arms.
+// trial runs a load of intents against replicas of one journal, and arms faults of the sandbox.
 type trial struct {
 	t        *testing.T
-	random   *rand.Rand // the test's own goroutine's
+	random   *rand.Rand // used only by the test's own goroutine
 	seed     uint64
 	shop     *shop
 	replicas []*replica
-	// customers are those of the purchases made before the trouble, one of every kind and mode: they
-	// are also the older purchases that an absence needs as witnesses.
+	// customers are the customers of the purchases before the faults. Those purchases have every kind
+	// and mode, so they are also the older witnesses that an absence needs.
 	customers []string
 
 	workers sync.WaitGroup
 	stop    context.CancelFunc
-	free    chan *intent // those that nobody calls for at the moment
+	free    chan *intent // intents that no caller works on at the moment
 
-	intents []*intent // the test's own goroutine's
+	intents []*intent // used only by the test's own goroutine
 }
 
 const (
-	// perRound is how many new intents a kill is given.
+	// perRound is how many new intents there are for each kill.
 	perRound = 40
-	// mostRounds is how many rounds there are at the most, but for -process.restarts.
+	// mostRounds bounds the number of rounds, unless -process.restarts sets it.
 	mostRounds = 40
 	callers    = 16
 )
@@ -45,7 +45,7 @@ func newTrial(t *testing.T, s *shop, replicas ...*replica) *trial {
 	}
 	t.Logf("-process.seed=%d", seed)
 	load := &trial{t: t, random: rand.New(rand.NewPCG(seed, 0)), seed: seed, shop: s, replicas: replicas}
-	load.free = make(chan *intent, 64+perRound*max(*processRestarts, mostRounds)) // room for all, or callers wait for each other
+	load.free = make(chan *intent, 64+perRound*max(*processRestarts, mostRounds)) // room for all, so that callers do not wait for each other
 	load.open()
 	ctx, cancel := context.WithCancel(t.Context())
 	load.stop = cancel
@@ -59,7 +59,7 @@ func newTrial(t *testing.T, s *shop, replicas ...*replica) *trial {
 	return load
 }
 
-// open makes the first purchases, with nothing going wrong.
+// open makes the first purchases, before any fault.
 func (l *trial) open() {
 	l.t.Helper()
 	conn, err := l.replicas[0].connection(l.t.Context())
@@ -92,8 +92,8 @@ func (l *trial) more(n int) {
 	}
 }
 
-// call is one caller: it takes an intent, repeats it a few times with the patience of the moment, and
-// leaves it to another caller if it is not settled by then.
+// call is one caller. It takes an intent, repeats it a few times with random deadlines, and leaves it to
+// another caller if it is not settled by then.
 func (l *trial) call(ctx context.Context, random *rand.Rand) {
 	for {
 		select {
@@ -108,13 +108,13 @@ func (l *trial) call(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// insist reports whether the caller is done with the intent: it was told the end, or that nothing was
-// started and another id is safe, and takes another.
+// insist makes one call for the intent. It reports whether the caller is done with it: it has a final
+// answer, or it was told that nothing was started and that a new id is safe.
 func (l *trial) insist(ctx context.Context, random *rand.Rand, in *intent) bool {
 	for range 1 + random.IntN(3) {
 		patience := []time.Duration{600 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second}[random.IntN(4)]
 		var twins sync.WaitGroup
-		if random.IntN(5) == 0 { // the same id from two callers at a time
+		if random.IntN(5) == 0 { // the same id from two callers at once
 			twins.Go(func() { l.buy(ctx, l.replicas[len(in.requestID)%len(l.replicas)], in, patience) })
 			twins.Go(func() { l.buy(ctx, l.replicas[0], in, patience) })
 			twins.Wait()
@@ -135,7 +135,7 @@ func (l *trial) buy(ctx context.Context, r *replica, in *intent, patience time.D
 	}
 	a := in.buyWithin(ctx, conn, patience)
 	if a.sold == nil && a.outcome == nil {
-		pause(ctx, 10*time.Millisecond) // the gateway is gone, and so is its connection in a moment
+		pause(ctx, 10*time.Millisecond) // the gateway has died, and its connection will end in a moment
 	}
 	return a, true
 }
@@ -147,8 +147,8 @@ const (
 	tokenPath    = "/reseller/authenticate"
 )
 
-// troubles are faults that a purchase can meet. What makes a package unrecognisable for good (a cut
-// metatag) is left to tests of its own: one of them makes every absence near it a human's case.
+// troubles are faults that a purchase can meet. A cut metatag, which makes a package unrecognisable for
+// good, has its own tests. Here it would hand every absence of that time to an operator.
 var troubles = []struct {
 	path, fault string
 	params      map[string]any
@@ -184,7 +184,7 @@ var troubles = []struct {
 	{"/gigastore/products/inventory", "5xx", nil},
 }
 
-// trouble arms some faults, in place of those that nobody met.
+// trouble arms some faults, and removes the earlier ones that did not play.
 func (l *trial) trouble() {
 	l.t.Helper()
 	l.shop.disarm(l.t)
@@ -194,7 +194,7 @@ func (l *trial) trouble() {
 	}
 }
 
-// settle ends the trouble and waits until no purchase is open but those of an operator.
+// settle ends all faults and waits until every purchase is settled or needs an operator.
 func (l *trial) settle() {
 	l.t.Helper()
 	l.shop.disarm(l.t)
@@ -214,7 +214,7 @@ func (l *trial) settle() {
 	l.t.Logf("all settled %.1f s after the trouble", time.Since(began).Seconds())
 }
 
-// repeatAll calls for every intent once more, but for those that were abandoned.
+// repeatAll repeats every intent once more, except the abandoned ones.
 func (l *trial) repeatAll() {
 	l.t.Helper()
 	queue := make(chan *intent)

@@ -10,8 +10,8 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-// TestPostgreSQLGone takes the server away in three ways: it does not answer, it is not there, and it
-// takes no writes, as a replica that nobody promoted.
+// TestPostgreSQLGone takes the server away in three ways: it does not answer, it is down, or it refuses
+// writes like a standby that was not promoted.
 func TestPostgreSQLGone(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.New(t)
@@ -23,7 +23,7 @@ func TestPostgreSQLGone(t *testing.T) {
 		thaw := freeze(t, server)
 		refused := checkRefused(t, s, r, "while-frozen", false)
 		thaw()
-		answer() // either: it depends on how soon the gateway comes by again
+		answer() // any answer is right: it depends on how soon the gateway tries again
 		checkRecovered(t, s, r, held, refused)
 	})
 	t.Run("stopped", func(t *testing.T) {
@@ -57,8 +57,8 @@ func TestPostgreSQLGone(t *testing.T) {
 	})
 }
 
-// TestClaimThatWaits has the claim of a purchase wait for a lock, long enough for its caller to go. As
-// long as it may still be written, no answer may say that nothing will come of it.
+// TestClaimThatWaits: a claim waits for a lock until its caller has left. As long as the claim may still be
+// written, no answer may say that nothing was started.
 func TestClaimThatWaits(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.New(t)
@@ -74,11 +74,11 @@ func TestClaimThatWaits(t *testing.T) {
 	if a.purchase != "" {
 		_, err := r.purchases(t).GetPurchase(t.Context(), &gigagatev1.GetPurchaseRequest{Id: a.purchase})
 		if told := newCallError(err); err != nil && !told.mayHaveEffect() {
-			t.Errorf("was told of purchase %s, which GetPurchase answers with: %s", a.purchase, told)
+			t.Errorf("the answer names purchase %s, but GetPurchase answers: %s", a.purchase, told)
 		}
 	}
 	release()
-	// Its caller may have been told elsewhere that nothing was started.
+	// The purchase must have failed: another replica may have told the caller that nothing was started.
 	if a := in.buyWithin(t.Context(), conn, soon); a.outcome.GetEffect() != gigagatev1.Effect_EFFECT_NOT_APPLIED {
 		t.Errorf("afterwards: %s", a)
 	}

@@ -20,18 +20,18 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// The tests in process_*_test.go run gigagate as an operator does: real processes, real files, a real
-// PostgreSQL, and signals. What they hold it to is the ledger of a sandbox in a process of its own.
+// The tests in process_*_test.go run gigagate as an operator does, with real processes, files, signals and
+// a real PostgreSQL server. They compare the results with the ledger of a sandbox in a separate process.
 
 var (
 	processRestarts = flag.Int("process.restarts", 8, "how often each kill test kills a gateway")
-	processSeed     = flag.Uint64("process.seed", 0, "seed of the kill tests' choices; 0 takes a new one")
+	processSeed     = flag.Uint64("process.seed", 0, "seed of the kill tests' random choices; 0: a new one each time")
 )
 
-// soon bounds every wait for something that has to happen.
+// soon bounds every wait for an expected event.
 const soon = 90 * time.Second
 
-// eventually tries until what is tried succeeds.
+// eventually repeats try until it succeeds.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
 	deadline := time.Now().Add(soon)
@@ -49,7 +49,7 @@ func eventually(t *testing.T, what string, try func() error) {
 	}
 }
 
-// pause is how often something is looked at that tells of no change, and when a kill comes.
+// pause waits for d, and reports whether ctx is still alive. It is only for polling and for the moments of kills.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -93,9 +93,9 @@ func build(t *testing.T) string {
 	return built.binary
 }
 
-// leashWarden starts a shell whose process group every program joins. It waits for the end of its
-// standard input, which is the end of this process however that comes about, then removes the binary
-// and ends the group, itself included.
+// leashWarden starts a shell whose process group every program joins. The shell waits until its standard
+// input ends. That happens when this process ends, even by a crash. Then the shell removes the binary and
+// kills the whole group, including itself.
 func leashWarden(folder string) error {
 	built.warden = exec.CommandContext(context.Background(), "/bin/sh", "-c", `cat >/dev/null; rm -rf "$1"; kill -KILL 0`, "warden", folder)
 	built.warden.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -107,18 +107,18 @@ func leashWarden(folder string) error {
 	return built.warden.Start()
 }
 
-// program is gigagate in a process of its own.
+// program is gigagate in a separate process.
 type program struct {
 	command  *exec.Cmd
 	out, log *watched
 	ended    chan struct{}
 }
 
-// unwritten must stand in no log: what makes an eSIM usable, and the end users of these tests.
+// unwritten matches what no log may contain: the secrets of eSIMs, and personal data of these tests.
 var unwritten = regexp.MustCompile(`LPA:1|https://sandbox\.invalid|203\.0\.113\.|traveller\+?[0-9]*@|a-client-secret`)
 
-// launch starts gigagate with args, behind the words of wrapper if there are any, and kills it at the
-// end of the test. Whatever it logged is searched for secrets then.
+// launch starts gigagate with args, after the words of wrapper if there are any. At the end of the test it
+// kills the process and searches its log for secrets.
 func launch(t *testing.T, wrapper []string, args ...string) *program {
 	t.Helper()
 	line := append(append([]string{}, wrapper...), append([]string{build(t)}, args...)...)
@@ -132,7 +132,7 @@ func launch(t *testing.T, wrapper []string, args ...string) *program {
 	}
 	go func() {
 		defer close(p.ended)
-		_ = p.command.Wait() // its status is the tests' to judge
+		_ = p.command.Wait() // tests check the exit status themselves
 	}()
 	t.Cleanup(func() {
 		p.kill()
@@ -165,18 +165,19 @@ func (p *program) exit(t *testing.T) int {
 	select {
 	case <-p.ended:
 	case <-time.After(soon):
-		t.Fatalf("it does not end; its log:\n%s", p.log)
+		t.Fatalf("the process does not end; its log:\n%s", p.log)
 	}
 	return p.command.ProcessState.ExitCode()
 }
 
-// shop is a sandbox in a process of its own.
+// shop is a sandbox in a separate process.
 type shop struct {
 	*program
 	url string
 }
 
-// newShop has credit for every test, and no idempotency of its own: it sells as often as it is asked.
+// newShop starts a sandbox with enough credit for every test. It ignores idempotency keys, so it sells once
+// for each request.
 func newShop(t *testing.T) *shop {
 	t.Helper()
 	settings := filepath.Join(t.TempDir(), "settings.json")

@@ -13,10 +13,10 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-// rivals is how many callers want the same purchase at a time.
+// rivals is how many callers make the same purchase at once.
 const rivals = 50
 
-// TestRaceOfOneRequestID has rivals call two replicas of one PostgreSQL with the same request id.
+// TestRaceOfOneRequestID: rivals call two replicas of one PostgreSQL with the same request id.
 func TestRaceOfOneRequestID(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.New(t)
@@ -46,7 +46,7 @@ func TestRaceOfOneRequestID(t *testing.T) {
 	}
 }
 
-// TestRaceOfTwoOrders has half the rivals want another package under the same request id.
+// TestRaceOfTwoOrders: half of the rivals order another package with the same request id.
 func TestRaceOfTwoOrders(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.New(t)
@@ -81,7 +81,7 @@ func TestRaceOfTwoOrders(t *testing.T) {
 	}
 }
 
-// race makes all calls at once, in turn over the replicas.
+// race makes all calls at once, distributed over the replicas.
 func race(t *testing.T, replicas []*replica, all []*intent) []told {
 	t.Helper()
 	conns := connect(t, replicas...)
@@ -99,7 +99,7 @@ func race(t *testing.T, replicas []*replica, all []*intent) []told {
 	return answers
 }
 
-// connect gives the connections to replicas.
+// connect returns connections to the replicas.
 func connect(t *testing.T, replicas ...*replica) []grpc.ClientConnInterface {
 	t.Helper()
 	conns := make([]grpc.ClientConnInterface, len(replicas))
@@ -113,7 +113,7 @@ func connect(t *testing.T, replicas ...*replica) []grpc.ClientConnInterface {
 	return conns
 }
 
-// checkOne: after so many rounds there were so many POSTs, and the last of the sales is the one told.
+// checkOne checks that each round had one POST and one sale, and that the answer matches the last sale.
 func checkOne(t *testing.T, s *shop, rounds int, a told) {
 	t.Helper()
 	ledger := s.ledger(t)

@@ -13,13 +13,13 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
-// quick are flags under which a purchase settles within seconds. A lease is still 45 s: send window,
-// vendor timeout, and what the engine adds.
+// quick are flags with which a purchase settles within seconds. A lease still takes 45 s, because the engine
+// adds a fixed time to the send window and the vendor timeout.
 var quick = []string{
 	"--gigastore-timeout=2s", "--send-window=3s", "--reconcile-settle-delay=1s", "--reconcile-witness-timeout=1s", "--reconcile-give-up=20s",
 }
 
-// replica is one gateway of a test: the same flags, one process after another.
+// replica is one gateway of a test. It has the same flags over several processes, one after the other.
 type replica struct {
 	wrapper, flags []string
 
@@ -58,7 +58,7 @@ func (r *replica) start(t *testing.T) *replica {
 	return r
 }
 
-// waitForOrLog is waitFor that shows why a process ended before it wrote what it should.
+// waitForOrLog is like waitFor, but prints the log if the process ends before it writes the pattern.
 func (w *watched) waitForOrLog(t *testing.T, p *program, pattern string) string {
 	t.Helper()
 	written := false
@@ -72,7 +72,7 @@ func (w *watched) waitForOrLog(t *testing.T, p *program, pattern string) string 
 	return match[1]
 }
 
-// kill is kill -9, then no connection.
+// kill kills the process (SIGKILL) and closes the connection.
 func (r *replica) kill() {
 	r.process().kill()
 	r.hangUp()
@@ -93,7 +93,7 @@ func (r *replica) process() *program {
 	return r.current
 }
 
-// connection is the connection to the running process. If none runs, it waits for the next one.
+// connection returns the connection to the running process. If there is none, it waits for the next process.
 func (r *replica) connection(ctx context.Context) (*grpc.ClientConn, error) {
 	for {
 		r.mu.Lock()
@@ -119,7 +119,7 @@ func (r *replica) purchases(t *testing.T) gigagatev1.PurchaseServiceClient {
 	return gigagatev1.NewPurchaseServiceClient(conn)
 }
 
-// readyz is the status and the text of the readiness check.
+// readyz returns the status and the text of the readiness check.
 func (r *replica) readyz(t *testing.T) answer {
 	t.Helper()
 	r.mu.Lock()

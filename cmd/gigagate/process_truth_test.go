@@ -13,10 +13,10 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// truth is what the ledger and the journal say of all intents.
+// truth is what the ledger and the journal say about all intents.
 type truth struct {
-	sales     map[string][]sandbox.Sale // by purchase id, from the mark in the metatag as it was sent
-	orders    map[string][]sandbox.Sale // by the request id behind the mark
+	sales     map[string][]sandbox.Sale // by purchase id, from the mark in the metatag that was sent
+	orders    map[string][]sandbox.Sale // by the request id after the mark
 	purchases map[string]*gigagatev1.Purchase
 }
 
@@ -34,7 +34,7 @@ func newTruth(ledger sandbox.Ledger, purchases []*gigagatev1.Purchase) truth {
 	return t
 }
 
-// violations says in which ways an intent's answers and its purchase are not the truth.
+// violations lists how an intent's answers and its purchase contradict the truth.
 func (t truth) violations(in *intent) []string {
 	var found []string
 	wrong := func(format string, args ...any) {
@@ -45,12 +45,12 @@ func (t truth) violations(in *intent) []string {
 		wrong("sold %d times", len(orders))
 	}
 	if in.isAbandoned() && len(orders) > 0 {
-		wrong("sold, though its caller was told that another id is safe")
+		wrong("sold, but its caller was told that a new id is safe")
 	}
 	p := t.purchases[in.requestID]
 	if p == nil {
 		if len(orders) > 0 {
-			wrong("sold, and the journal knows no purchase")
+			wrong("sold, but the journal has no purchase")
 		}
 		p = &gigagatev1.Purchase{}
 	} else {
@@ -63,13 +63,13 @@ func (t truth) violations(in *intent) []string {
 		sales := t.sales[a.purchase]
 		switch {
 		case a.purchase != "" && a.purchase != p.GetId():
-			wrong("was told of purchase %s, the journal has %s", a.purchase, p.GetId())
+			wrong("the answer names purchase %s, the journal has %s", a.purchase, p.GetId())
 		case a.sold != nil && (len(sales) != 1 || sales[0].ItemUID != a.item):
 			wrong("was told %q, the ledger has %v", a, sales)
 		case a.outcome.GetEffect() == gigagatev1.Effect_EFFECT_NOT_APPLIED && len(orders) > 0:
-			wrong("was told %q, and it is sold", a)
+			wrong("was told %q, but it is sold", a)
 		case a.outcome.GetEffect() == gigagatev1.Effect_EFFECT_NOT_APPLIED && p.GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_FAILED:
-			wrong("was told %q, and it is %s", a, p.GetState())
+			wrong("was told %q, but it is %s", a, p.GetState())
 		}
 		if !a.final() {
 			continue
@@ -127,12 +127,12 @@ func (l *trial) list(state gigagatev1.PurchaseState) []*gigagatev1.Purchase {
 	}
 }
 
-// judge compares all that was told with the ledger, and reports.
+// judge compares all answers with the ledger, and reports the violations.
 func (l *trial) judge() {
 	l.t.Helper()
 	l.stop()
 	l.workers.Wait()
-	l.repeatAll() // what was never claimed is bought now
+	l.repeatAll() // buys what was never claimed
 	l.settle()
 	l.repeatAll()
 
@@ -149,7 +149,7 @@ func (l *trial) judge() {
 		delete(is.purchases, in.requestID)
 	}
 	if len(is.orders) > 0 || len(is.purchases) > 0 {
-		l.t.Errorf("nobody asked for %v, %v", is.orders, is.purchases)
+		l.t.Errorf("sold or journaled without an intent: %v, %v", is.orders, is.purchases)
 	}
 	l.report(purchases, len(ledger.Sales), found)
 }
@@ -197,7 +197,7 @@ func counts(of map[string]int) string {
 	return text.String()
 }
 
-// codeOf is for reports.
+// codeOf names the result of an answer in reports.
 func codeOf(a told) string {
 	if a.sold != nil {
 		return "OK"

@@ -78,11 +78,11 @@ func TestPurchasesCommands(t *testing.T) {
 		{"unknown", []string{"get", "01ARZ3NDEKTSV4RRFFQ69G5FAV"}, exitFailed, "NotFound, reason PURCHASE_NOT_FOUND"},
 		{"no id", []string{"wait", "order-1"}, exitIndeterminate, "InvalidArgument, reason INVALID_FIELD"},
 		{"too long a wait", []string{"wait", id, "--for=2m"}, exitIndeterminate, "--for: must be"},
-		{"a page of less than nothing", []string{"list", "--page-size=-1"}, exitFailed, "--page-size: must be"},
+		{"a negative page size", []string{"list", "--page-size=-1"}, exitFailed, "--page-size: must be"},
 		{"settled", []string{"resolve", id, "--nothing-sold", "--operator=maria", "--note=x"}, exitIndeterminate, "reason NOT_RESOLVABLE, effect APPLIED"},
-		{"no word", []string{"resolve", id, "--operator=maria", "--note=x"}, exitUsage, "give either --item or --nothing-sold"},
+		{"no decision", []string{"resolve", id, "--operator=maria", "--note=x"}, exitUsage, "give either --item or --nothing-sold"},
 		{"a forced package", []string{"resolve", id, "--operator=maria", "--note=x", "--item=u", "--force"}, exitUsage, "--force goes with --nothing-sold"},
-		{"two words", []string{"resolve", id, "--operator=maria", "--note=x", "--item=u", "--nothing-sold"}, exitUsage, "give either --item or --nothing-sold"},
+		{"two decisions", []string{"resolve", id, "--operator=maria", "--note=x", "--item=u", "--nothing-sold"}, exitUsage, "give either --item or --nothing-sold"},
 	} {
 		if got := g.purchases(t, test.args...); got.status != test.status || !strings.Contains(got.err, test.says) || got.out != "" {
 			t.Errorf("%s: %+v", test.name, got)
@@ -98,7 +98,7 @@ func requestIDs(listed *gigagatev1.ListPurchasesResponse) string {
 	return strings.Join(ids, " ")
 }
 
-// The vendor lost our mark, so that an operator has to say what was sold.
+// The vendor cut off the mark, so an operator has to name what was sold.
 func TestPurchasesResolve(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
@@ -123,7 +123,7 @@ func TestPurchasesResolve(t *testing.T) {
 		}
 		wait(exitIndeterminate, "UNCERTAIN")
 		if got := g.purchases(t, "resolve", id, "--item="+foreign, "--operator=maria", "--note=portal"); got.status != exitIndeterminate || !strings.Contains(got.err, "FOREIGN_ACTIVATED_ITEM") {
-			t.Errorf("another's item: %+v", got)
+			t.Errorf("another purchase's item: %+v", got)
 		}
 		word, state, status := "--item="+sales[len(sales)-1].ItemUID, gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, 0
 		if nothing {
@@ -150,7 +150,7 @@ func TestPurchasesResolve(t *testing.T) {
 	}
 }
 
-func TestBenchCountsWhatCameOfIt(t *testing.T) {
+func TestBenchCountsOutcomes(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, "--log-level=error")
 	g.inject(t, `{"path":"/gigastore/activations/register","fault":"refuse","count":3,"params":{"message":"no"}}`)
@@ -179,13 +179,13 @@ func TestBenchCountsWhatCameOfIt(t *testing.T) {
 	if got := bench("--count=2", "--item=unknown"); got.status != exitFailed || !strings.Contains(got.err, "0 of 2 calls are known to have bought") {
 		t.Errorf("an unknown item: %+v", got)
 	}
-	// What bears no Outcome may have been sold.
+	// A call without an Outcome may have bought a package.
 	if got := bench("--count=2", "--address=127.0.0.1:1"); got.status != exitIndeterminate || !strings.Contains(got.out, "       2  Unavailable\n") {
 		t.Errorf("no gateway: %+v", got)
 	}
 }
 
-// TestBenchLeavesTheSandboxItsCredit: what others try things with is used up only where that is asked for.
+// TestBenchLeavesTheSandboxItsCredit: bench refuses to spend more than half of a sandbox's credit, unless a flag allows it.
 func TestBenchLeavesTheSandboxItsCredit(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, "--log-level=error")
@@ -204,7 +204,7 @@ func TestBenchLeavesTheSandboxItsCredit(t *testing.T) {
 	}
 }
 
-func TestBenchTellsTheTimeLeft(t *testing.T) {
+func TestBenchShowsTheTimeLeft(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		done    int
@@ -222,7 +222,7 @@ func TestBenchTellsTheTimeLeft(t *testing.T) {
 	}
 }
 
-// Readiness says what is wrong, and is there again when it is right.
+// Readiness names the problem, and recovers when the problem is gone.
 func TestReadinessNamesTheJournal(t *testing.T) {
 	t.Parallel()
 	journal, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "gigagate.db"), sqlite.Options{})
@@ -251,7 +251,7 @@ func TestReadinessNamesTheJournal(t *testing.T) {
 	check(http.StatusServiceUnavailable, "the journal cannot write: ")
 }
 
-// canceled stands for a journal that does not answer in time.
+// canceled returns an ended context, which makes the journal fail as if it did not answer in time.
 func canceled(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -32,7 +32,7 @@ func TestReadmeQuotesWhatIsThere(t *testing.T) {
 	t.Parallel()
 	for _, b := range readBlocks(t, readme) {
 		if b.language == "go" && b.from == "" {
-			t.Errorf("%s:%d: Go code that no compiler sees", readme, b.line)
+			t.Errorf("%s:%d: Go code that is not compiled", readme, b.line)
 		}
 		if b.from == "" {
 			continue
@@ -42,7 +42,7 @@ func TestReadmeQuotesWhatIsThere(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(source), b.text) {
-			t.Errorf("%s:%d is not what %s says", readme, b.line, b.from)
+			t.Errorf("%s:%d differs from %s", readme, b.line, b.from)
 		}
 	}
 }

@@ -22,9 +22,9 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// benchLoad is callers that buy, each one package after the other.
+// benchLoad is a number of callers. Each one buys one package after the other.
 type benchLoad struct {
-	buy       []func(ctx context.Context, id string) error // of each caller
+	buy       []func(ctx context.Context, id string) error // one for each caller
 	run       string
 	closers   []func()
 	measuring atomic.Bool
@@ -33,7 +33,7 @@ type benchLoad struct {
 	callers   sync.WaitGroup
 	mu        sync.Mutex
 	latencies []time.Duration // of calls that ended while measuring
-	failed    error           // the first
+	failed    error           // the first failure
 }
 
 func newBenchLoad(b *testing.B, server, world *benchProcess) *benchLoad {
@@ -47,7 +47,7 @@ func newBenchLoad(b *testing.B, server, world *benchProcess) *benchLoad {
 	return l
 }
 
-// benchRequest has every field that a shop would fill. Without max_purchase_price no inventory is read.
+// benchRequest has every field that a shop would fill. It has no max_purchase_price, so no inventory is read.
 func benchRequest(id string) *gigagatev1.RegisterRequest {
 	return &gigagatev1.RegisterRequest{
 		RequestId: id, InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "order " + id,
@@ -75,7 +75,7 @@ func (l *benchLoad) throughGRPC(b *testing.B, address string) {
 	}
 }
 
-// throughHTTP sends what the gateway would send for benchRequest.
+// throughHTTP makes the callers send over HTTP what the gateway would send for benchRequest.
 func (l *benchLoad) throughHTTP(b *testing.B, address, vendor string) {
 	b.Helper()
 	transport := &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256, DisableCompression: true}
@@ -120,7 +120,7 @@ func (l *benchLoad) throughHTTP(b *testing.B, address, vendor string) {
 	}
 }
 
-// start lets the callers buy until ctx ends.
+// start makes the callers buy until ctx ends.
 func (l *benchLoad) start(ctx context.Context) {
 	for _, buy := range l.buy {
 		l.callers.Go(func() {
@@ -147,7 +147,7 @@ func (l *benchLoad) start(ctx context.Context) {
 	}
 }
 
-// wait returns the latencies, sorted, once the callers have ended.
+// wait waits for the end of the callers, and returns the sorted latencies.
 func (l *benchLoad) wait() ([]time.Duration, error) {
 	l.callers.Wait()
 	slices.Sort(l.latencies)

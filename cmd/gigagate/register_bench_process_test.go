@@ -29,7 +29,7 @@ type benchServer struct {
 	run      string               // the name of the run
 }
 
-// benchProcess is a benchServer that runs.
+// benchProcess is a running benchServer.
 type benchProcess struct {
 	benchServer
 	address string // host:port
@@ -40,7 +40,7 @@ type benchProcess struct {
 	said    bytes.Buffer
 }
 
-// startBenchServer starts this test binary again, as s.
+// startBenchServer starts this test binary again, as the server s.
 func startBenchServer(b *testing.B, s benchServer) *benchProcess {
 	b.Helper()
 	switch s.Kind {
@@ -86,7 +86,7 @@ func (p *benchProcess) answer(b *testing.B) string {
 	return p.answers.Text()
 }
 
-// cpu is what the process has used so far.
+// cpu returns the CPU time that the process has used so far.
 func (p *benchProcess) cpu(b *testing.B) time.Duration {
 	b.Helper()
 	fmt.Fprintln(p.ask)
@@ -100,7 +100,7 @@ func (p *benchProcess) cpu(b *testing.B) time.Duration {
 func (p *benchProcess) stop(b *testing.B) {
 	b.Helper()
 	if p.process.ProcessState != nil {
-		return // it ended by itself
+		return // it has already ended
 	}
 	_ = p.ask.Close()
 	if err := p.process.Wait(); err != nil {
@@ -109,7 +109,7 @@ func (p *benchProcess) stop(b *testing.B) {
 	_ = p.control.Close()
 }
 
-// sales is how many packages a sandbox has sold.
+// sales returns how many packages a sandbox has sold.
 func (p *benchProcess) sales(b *testing.B) int64 {
 	b.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -125,8 +125,8 @@ func (p *benchProcess) sales(b *testing.B) int64 {
 	return int64(len(ledger.Sales))
 }
 
-// databaseCPU is what a private PostgreSQL of this test binary has used, all its processes together,
-// in ticks of 10 ms; 0 where there is none, or no /proc.
+// databaseCPU returns the CPU time that all processes of this test binary's private PostgreSQL have used,
+// in ticks of 10 ms. It returns 0 if there is no private PostgreSQL or no /proc.
 func (s benchServer) databaseCPU(b *testing.B) time.Duration {
 	b.Helper()
 	if s.Kind != "postgres" || !s.Database.Private() {
@@ -137,15 +137,15 @@ func (s benchServer) databaseCPU(b *testing.B) time.Duration {
 	found := map[int]process{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		name, rest, ok := strings.Cut(string(text), ") ") // the form is in proc_pid_stat(5)
+		name, rest, ok := strings.Cut(string(text), ") ") // for the format see proc_pid_stat(5)
 		fields := strings.Fields(rest)
 		if err != nil || !ok || !strings.HasSuffix(name, "(postgres") || len(fields) < 15 {
-			continue // ended meanwhile, or another program
+			continue // it has ended meanwhile, or is another program
 		}
 		id, _ := strconv.Atoi(strings.Fields(name)[0])
 		var p process
 		p.parent, _ = strconv.Atoi(fields[1])
-		for _, field := range fields[11:15] { // utime, stime, and those of children that ended
+		for _, field := range fields[11:15] { // utime and stime, also of ended children
 			ticks, _ := strconv.Atoi(field)
 			p.ticks += ticks
 		}

@@ -28,17 +28,17 @@ import (
 	"gigagate.internal/server"
 )
 
-// asBenchServer, set in the environment to a benchServer as JSON, makes BenchmarkRegister be that
-// server: a process of its own is what CPU can be told of.
+// asBenchServer in the environment holds a benchServer as JSON, and makes BenchmarkRegister run as that
+// server. A separate process is needed to measure the server's CPU time.
 const asBenchServer = "TEST_GIGAGATE_AS_BENCH_SERVER"
 
-// controlFD is where such a process writes its address, and then, for each line on its standard
-// input, the CPU it has used in nanoseconds. It ends with its standard input.
+// controlFD is where such a process writes its address. For each line on its standard input, it then writes
+// the CPU time it has used, in nanoseconds. It ends when its standard input ends.
 const controlFD = 3
 
 func isBenchServer() bool { return os.Getenv(asBenchServer) != "" }
 
-// serveForBench is the whole life of such a process.
+// serveForBench runs such a process until it ends.
 func serveForBench(b *testing.B) {
 	var s benchServer
 	if err := json.Unmarshal([]byte(os.Getenv(asBenchServer)), &s); err != nil {
@@ -68,7 +68,7 @@ func serveForBench(b *testing.B) {
 	}
 }
 
-// serve serves as s says until ctx ends.
+// serve runs the server that s describes until ctx ends.
 func (s benchServer) serve(ctx context.Context, listener net.Listener) error {
 	switch s.Kind {
 	case "sandbox":
@@ -90,7 +90,7 @@ func (s benchServer) serve(ctx context.Context, listener net.Listener) error {
 	}
 }
 
-// serveProxy forwards to the vendor with a transport that keeps a connection for every caller.
+// serveProxy forwards to the vendor, with a transport that keeps one connection for each caller.
 func (s benchServer) serveProxy(ctx context.Context, listener net.Listener) error {
 	vendor, err := url.Parse(s.Vendor)
 	if err != nil {
@@ -102,8 +102,8 @@ func (s benchServer) serveProxy(ctx context.Context, listener net.Listener) erro
 	return serveUntil(ctx, newHTTPServer(proxy, 0), listener)
 }
 
-// serveGateway is `gigagate serve` on s.Vendor, with the defaults of every flag but the log's level:
-// at info, what a call costs would depend on where its line is written to.
+// serveGateway is `gigagate serve` on s.Vendor, with the default of every flag except the log level. At
+// level info, the cost of a call would depend on where the log goes.
 func (s benchServer) serveGateway(ctx context.Context, listener net.Listener) (err error) {
 	command := serveCommand{
 		vendorSettings: vendorSettings{
@@ -164,11 +164,11 @@ func serveGRPCUntil(ctx context.Context, server *grpc.Server, listener net.Liste
 	if err := server.Serve(listener); err != nil {
 		return err
 	}
-	server.GracefulStop() // Serve returns when it begins
+	server.GracefulStop() // Serve returns when GracefulStop begins
 	return nil
 }
 
-// echoService answers every Register with a message made for it, which has what a sandbox's sale has.
+// echoService answers every Register with a new message that has the same fields as a sandbox's sale.
 type echoService struct {
 	gigagatev1.UnimplementedActivationServiceServer
 }

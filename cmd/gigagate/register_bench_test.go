@@ -17,11 +17,11 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-// What BenchmarkRegister can be told, behind -args or without.
+// The flags of BenchmarkRegister, with or without -args.
 var (
 	benchRounds   = flag.Int("register.rounds", 5, "BenchmarkRegister: how often every variant runs")
-	benchWindow   = flag.Duration("register.window", 2*time.Second, "BenchmarkRegister: what is measured of each run")
-	benchVariants = flag.String("register.variants", "memory,memory-again,sqlite,postgres,echo,proxy", "BenchmarkRegister: which, by commas")
+	benchWindow   = flag.Duration("register.window", 2*time.Second, "BenchmarkRegister: how long each run is measured")
+	benchVariants = flag.String("register.variants", "memory,memory-again,sqlite,postgres,echo,proxy", "BenchmarkRegister: which variants, separated by commas")
 	benchProfiles = flag.String("register.profiles", "", "BenchmarkRegister: folder for a CPU profile of each run's server")
 )
 
@@ -29,18 +29,19 @@ const (
 	benchCallers     = 64
 	benchConnections = 4
 	benchWarmUp      = 700 * time.Millisecond
-	// mostAA is how far apart two runs of the same may be, by the median, for the others to mean anything.
+	// mostAA is how much the medians of two equal variants may differ. Beyond it, the other results mean nothing.
 	mostAA = 0.10
 )
 
-// BenchmarkRegister is a whole Register through gRPC with 64 callers under way and a sandbox that
-// answers at once. Its variants are the shipped gateway on each journal (memory twice: the two show
-// what noise alone does), a plain grpc-go server that answers messages of the same size (echo), and
-// httputil.ReverseProxy, which the load generator sends the vendor's own JSON (proxy).
+// BenchmarkRegister measures a whole Register over gRPC, with 64 callers and a sandbox that answers at
+// once. Its variants are the shipped gateway on each journal, a plain grpc-go server that answers with
+// messages of the same size (echo), and httputil.ReverseProxy, which gets the vendor's own JSON (proxy).
+// The memory journal runs twice. The difference between the two shows the noise.
 //
-// Every run has a server and a sandbox of its own, each a process; in each round all variants run, in
-// random order, and ratios are taken within a round. CPU is that of the server's process alone. The
-// load, the sandbox and PostgreSQL share the machine with it, so calls per second are the machine's.
+// Every run has its own server and its own sandbox, each in a separate process. Each round runs all
+// variants in random order, and ratios are taken within a round. CPU means that of the server's process
+// alone. The load, the sandbox and PostgreSQL run on the same machine, so calls per second measure the
+// whole machine.
 //
 //	go test ./cmd/gigagate -run '^$' -bench Register
 func BenchmarkRegister(b *testing.B) {
@@ -71,16 +72,16 @@ func BenchmarkRegister(b *testing.B) {
 			runs[name] = append(runs[name], run)
 		}
 	}
-	b.ReportMetric(0, "ns/op") // it would be the whole suite's
+	b.ReportMetric(0, "ns/op") // it would cover the whole suite
 	report(b, variants, runs)
 }
 
 // benchRun is what one run of one variant measured.
 type benchRun struct {
 	perSecond   float64
-	serverCPU   float64 // µs per call of the server's process
-	sandboxCPU  float64 // likewise, of the sandbox's
-	databaseCPU float64 // likewise, of all of PostgreSQL's processes
+	serverCPU   float64 // of the server's process, in µs per call
+	sandboxCPU  float64 // the same for the sandbox
+	databaseCPU float64 // the same for all of PostgreSQL's processes
 	p50, p99    time.Duration
 }
 
@@ -128,18 +129,18 @@ func measure(b *testing.B, s benchServer) benchRun {
 	}
 }
 
-// benchRatio is one variant's measure by another's, paired within each round.
+// benchRatio compares a measure of two variants within each round.
 type benchRatio struct {
 	of, by string
 	what   string
 	take   func(benchRun) float64
-	expect string // "": nothing
+	expect string // "" means that nothing is expected
 }
 
 func callsPerSecond(r benchRun) float64 { return r.perSecond }
 func cpuPerCall(r benchRun) float64     { return r.serverCPU }
 
-// benchRatios: what is expected is from measurements of a skeleton of this gateway, before it was built.
+// benchRatios are the ratios of the report. The expected values were measured with a skeleton of this gateway.
 var benchRatios = []benchRatio{
 	{"memory-again", "memory", "calls/s", callsPerSecond, "1 (A/A)"},
 	{"memory-again", "memory", "CPU", cpuPerCall, "1 (A/A)"},
@@ -165,7 +166,7 @@ func (r benchRatio) inRounds(runs map[string][]benchRun) []float64 {
 	return list
 }
 
-// report prints the tables, and the medians as metrics.
+// report prints the tables, and reports the medians as metrics.
 func report(b *testing.B, variants []string, runs map[string][]benchRun) {
 	b.Helper()
 	var text strings.Builder
@@ -197,8 +198,8 @@ func report(b *testing.B, variants []string, runs map[string][]benchRun) {
 			void += fmt.Sprintf("\nVOID: the same gateway twice differs by more than %.0f %% in %s. Repeat on a calmer machine.", mostAA*100, ratio.what)
 		}
 	}
-	_ = table.Flush()                           // a strings.Builder takes all
-	fmt.Fprintln(os.Stdout, text.String()+void) // b.Log cuts a benchmark's lines off after ten
+	_ = table.Flush()                           // a strings.Builder does not fail
+	fmt.Fprintln(os.Stdout, text.String()+void) // b.Log cuts off a benchmark's output after ten lines
 }
 
 func itself(ratio float64) float64 { return ratio }
@@ -209,7 +210,7 @@ func spread[T any](format string, list []T, take func(T) float64) string {
 	return fmt.Sprintf(format, take(slices.MinFunc(list, smaller)), median(list, take), take(slices.MaxFunc(list, smaller)))
 }
 
-// median is the middle one, or the mean of the two in the middle.
+// median returns the middle value, or the mean of the two middle values.
 func median[T any](list []T, take func(T) float64) float64 {
 	sorted := make([]float64, len(list))
 	for i, one := range list {

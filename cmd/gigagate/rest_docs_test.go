@@ -9,8 +9,8 @@ import (
 	"gigagate.internal/gen/openapi"
 )
 
-// The documentation is there with a sandbox, and otherwise only where it is asked for.
-func TestDocsAreThereWhereTheyShouldBe(t *testing.T) {
+// The documentation is served with a sandbox, and otherwise only if a flag asks for it.
+func TestDocsAreServedWithASandboxOrOnRequest(t *testing.T) {
 	t.Parallel()
 	spending := startVendor(t).flags(t)
 	for _, test := range []struct {
@@ -33,12 +33,12 @@ func TestDocsAreThereWhereTheyShouldBe(t *testing.T) {
 			if !test.there && (got.status != http.StatusNotFound || !strings.Contains(got.body, "ROUTE_NOT_FOUND")) {
 				t.Errorf("%d: %s", got.status, got.body)
 			}
-			root := get(t, "http://"+g.rest+"/") // the client follows where it leads
+			root := get(t, "http://"+g.rest+"/") // the client follows the redirect
 			if led := strings.Contains(root.body, "swagger-ui"); root.status != http.StatusOK || led != test.there {
 				t.Errorf("the root: %d %s", root.status, root.body)
 			}
 			if said := strings.Contains(g.out.String(), "http://"+g.rest+"/docs/"); said != test.there {
-				t.Errorf("it said %s", g.out)
+				t.Errorf("it printed %s", g.out)
 			}
 		})
 	}
@@ -60,11 +60,11 @@ func TestDocsLoadNothingFromElsewhere(t *testing.T) {
 	page := get(t, docs)
 	parts := loaded.FindAllStringSubmatch(page.body, -1)
 	if len(parts) != 5 {
-		t.Errorf("it loads %q", parts)
+		t.Errorf("the page loads %q", parts)
 	}
 	for _, part := range parts {
 		if strings.ContainsAny(part[1], ":/") {
-			t.Errorf("it loads %s", part[1])
+			t.Errorf("the page loads %s", part[1])
 		}
 		if got := get(t, docs+part[1]); got.status != http.StatusOK || got.body == "" {
 			t.Errorf("%s: %d", part[1], got.status)
@@ -85,7 +85,7 @@ func TestDocsLoadNothingFromElsewhere(t *testing.T) {
 	}
 }
 
-// The files of Swagger UI are kept compressed, and read without compression too.
+// The files of Swagger UI are stored compressed, and can also be read uncompressed.
 func TestDocsAreReadWithAndWithoutCompression(t *testing.T) {
 	t.Parallel()
 	style := "http://" + startGateway(t).rest + "/docs/swagger-ui.css"
@@ -99,7 +99,7 @@ func TestDocsAreReadWithAndWithoutCompression(t *testing.T) {
 	}
 }
 
-// Beside its files the documentation is as strict as the rest of REST.
+// Under the documentation's path only its files are served. Everything else is refused as strictly as on the rest of REST.
 func TestDocsServeNothingElse(t *testing.T) {
 	t.Parallel()
 	docs := "http://" + startGateway(t).rest + "/docs"

@@ -21,19 +21,19 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// examplesFile is where the OpenAPI document has its examples from.
+// examplesFile holds the examples of the OpenAPI document.
 const examplesFile = "../../internal/protoc-gen-openapi/examples.json"
 
-var updateExamples = flag.Bool("openapi.update", false, "write what the gateway answered to "+examplesFile)
+var updateExamples = flag.Bool("openapi.update", false, "write the gateway's answers to "+examplesFile)
 
-// restExample is one example of the document, and what this test needs beside it.
+// restExample is one example of the document, with what this test needs to play it.
 type restExample struct {
 	Name      string                     `json:"name"`
 	Summary   string                     `json:"summary"`
 	Operation string                     `json:"operation"`
 	Invalid   bool                       `json:"invalid,omitempty"`
-	Faults    []sandbox.Fault            `json:"faults,omitempty"` // armed for this call alone
-	Take      map[string]string          `json:"take,omitempty"`   // fields whose value an earlier answer gave
+	Faults    []sandbox.Fault            `json:"faults,omitempty"` // armed for this call only
+	Take      map[string]string          `json:"take,omitempty"`   // fields whose value comes from an earlier answer
 	Path      map[string]string          `json:"path,omitempty"`
 	Query     map[string]json.RawMessage `json:"query,omitempty"`
 	Header    map[string]string          `json:"header,omitempty"`
@@ -43,8 +43,8 @@ type restExample struct {
 	Answer    json.RawMessage            `json:"answer,omitempty"`
 }
 
-// Every example of the document is sent to a gateway, in the order of the file. The answers have
-// the status, the shape and the schema that the document says.
+// Every example of the document is sent to a gateway, in the order of the file. The answers must have the
+// status, the shape and the schema of the document.
 func TestDocumentedExamples(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(examplesFile)
@@ -55,7 +55,7 @@ func TestDocumentedExamples(t *testing.T) {
 	if err := json.Unmarshal(data, &examples); err != nil {
 		t.Fatal(err)
 	}
-	// The unsettled purchase of the examples is answered when the gateway's own time is over.
+	// The unsettled purchase of the examples is answered when the send window and the vendor timeout are over.
 	g := startGateway(t, "--send-window=2s", "--gigastore-timeout=3s")
 	document := loadDocument(t)
 	answered := map[string]any{}
@@ -121,7 +121,7 @@ func (e *restExample) send(t *testing.T, g *gateway, document *openapi3.T, answe
 	}
 }
 
-// set gives a field of the request or the path its value.
+// set sets a field of the request or of the path.
 func (e *restExample) set(field, value string) {
 	if _, ok := e.Path[field]; ok {
 		e.Path[field] = value
@@ -146,7 +146,7 @@ func (e *restExample) target(t *testing.T, template string) string {
 	return template + "?" + query.Encode()
 }
 
-// valueAt is the text at a dotted path that begins with the name of an example.
+// valueAt returns the text at a dotted path that begins with the name of an example.
 func valueAt(t *testing.T, answered map[string]any, path string) string {
 	t.Helper()
 	var at any = answered
@@ -188,10 +188,10 @@ func operationNamed(t *testing.T, document *openapi3.T, rpc string) (verb, templ
 	return "", "", nil
 }
 
-// plain are the headers that the document leaves to HTTP.
+// plain are headers of HTTP that the document does not describe.
 var plain = []string{"Cache-Control", "Connection", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options"}
 
-// checkHeaders holds an answer to the headers its response has.
+// checkHeaders compares the headers of an answer with those in the document.
 func checkHeaders(t *testing.T, name string, response *openapi3.Response, got http.Header) {
 	t.Helper()
 	known := slices.Clone(plain)
@@ -227,14 +227,14 @@ func checkSchema(t *testing.T, name string, media *openapi3.MediaType, value any
 		return
 	}
 	if err := media.Schema.Value.VisitJSON(value, openapi3.EnableJSONSchema2020()); err != nil {
-		t.Errorf("%s: not by the document's schema: %v", name, err)
+		t.Errorf("%s: it does not match the document's schema: %v", name, err)
 	}
 }
 
-// constant are texts that do not change from one run to the next: enum values, reasons, amounts.
+// constant matches texts that are the same in every run: enum values, reasons, amounts.
 var constant = regexp.MustCompile(`^([A-Z_]+|[0-9.]+)$`)
 
-// shapeDifference tells where two JSON values differ in more than a text that each run makes anew.
+// shapeDifference says where two JSON values differ. It ignores texts that differ from run to run.
 func shapeDifference(at string, want, got any) string {
 	if reflect.TypeOf(want) != reflect.TypeOf(got) {
 		return fmt.Sprintf("%s is a %T, the document has a %T", at, got, want)
@@ -252,7 +252,7 @@ func shapeDifference(at string, want, got any) string {
 		}
 		for key := range got {
 			if _, ok := want[key]; !ok {
-				return at + " has " + key + ", which the document lacks"
+				return at + " has " + key + ", which the document does not have"
 			}
 		}
 	case []any:

@@ -72,11 +72,11 @@ func TestSandboxRefuses(t *testing.T) {
 	}{
 		{"no such fault", []string{"fault", "CANARY"}, exitFailed, "gigagate: "},
 		{"a parameter it does not have", []string{"fault", "throttle", "--param=status=503"}, exitFailed, "status"},
-		{"all faults and one", []string{"fault", "throttle", "--disarm"}, exitUsage, "--disarm removes all faults"},
-		{"a parameter of nothing", []string{"fault", "--param=status=503"}, exitUsage, "--param goes with the name of a fault"},
+		{"--disarm with a fault", []string{"fault", "throttle", "--disarm"}, exitUsage, "--disarm removes all faults"},
+		{"a parameter without a fault", []string{"fault", "--param=status=503"}, exitUsage, "--param goes with the name of a fault"},
 		{"no duration", []string{"clock", "--advance=soon"}, exitFailed, "gigagate: "},
 		{"no such file", []string{"reset", "--settings-file=/nowhere"}, exitFailed, "--settings-file: "},
-		{"no JSON", []string{"reset", "--settings-file=" + writeFile(t, "{")}, exitFailed, "--settings-file: it is not valid JSON"},
+		{"not JSON", []string{"reset", "--settings-file=" + writeFile(t, "{")}, exitFailed, "--settings-file: it is not valid JSON"},
 		{"no such setting", []string{"reset", "--settings-file=" + writeFile(t, `{"CANARY":1}`)}, exitFailed, "CANARY"},
 	} {
 		if got := g.control(t, test.args...); got.status != test.status || !strings.Contains(got.err, test.says) || got.out != "" {
@@ -85,10 +85,10 @@ func TestSandboxRefuses(t *testing.T) {
 	}
 	for line, status := range map[string]int{"ledger": exitFailed, "reset": exitIndeterminate} {
 		if got := gigagate(t, "sandbox", line, elsewhere); got.status != status || !strings.Contains(got.err, "is not a sandbox: 404 Not Found") {
-			t.Errorf("%s of another: %+v", line, got)
+			t.Errorf("%s of a server that is not a sandbox: %+v", line, got)
 		}
 		if got := gigagate(t, "sandbox", line, "--sandbox-address=127.0.0.1:1"); got.status != status || !strings.Contains(got.err, "no sandbox answers at 127.0.0.1:1") {
-			t.Errorf("%s of none: %+v", line, got)
+			t.Errorf("%s without a server: %+v", line, got)
 		}
 	}
 }

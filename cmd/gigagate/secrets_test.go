@@ -14,14 +14,14 @@ import (
 	"testing"
 )
 
-// The tests of this file look for a secret in what gigagate prints, at level debug. The secret is given in every way that it
-// could be by mistake: with each of these signs in it, which end or break what they stand in.
+// The tests of this file search gigagate's output at level debug for a secret. The secret contains each of these signs in
+// turn, because they end or break the URL, header or file they are in.
 var signs = []string{"", "%zz", "%40", "%", " ", "#", "?", "@", "/", ":", "&", "=", ",", ";", "'", `"`, `\`, "\n", "://", "@@", " @ ", " #:/?@%zz"}
 
-// secretWith is a secret with a sign in it.
+// secretWith returns a secret that contains a sign.
 func secretWith(sign string) string { return "Kq7Zr9Jx" + sign + "Xw2Mv5Gd" }
 
-// checkUntold checks that no piece of four bytes of a secret is in a text, nor of what it means in a URL.
+// checkUntold checks that a text contains no four bytes in a row of a secret, neither as it is nor decoded from a URL.
 func checkUntold(t *testing.T, secret, text string) {
 	t.Helper()
 	forms := []string{secret}
@@ -31,7 +31,7 @@ func checkUntold(t *testing.T, secret, text string) {
 	for _, form := range forms {
 		for i := range len(form) - 3 {
 			if strings.Contains(text, form[i:i+4]) {
-				t.Errorf("%q of the secret %q is told in\n%s", form[i:i+4], secret, text)
+				t.Errorf("%q of the secret %q is in\n%s", form[i:i+4], secret, text)
 				return
 			}
 		}
@@ -54,7 +54,7 @@ func started(t *testing.T, args ...string) string {
 	return out.String() + log.String()
 }
 
-// waitForOrEnd waits for a text, or for the end of who writes it.
+// waitForOrEnd waits for a text, or for the end of the process that writes it.
 func (w *watched) waitForOrEnd(ended <-chan struct{}, text string) {
 	for {
 		w.mu.Lock()
@@ -71,7 +71,7 @@ func (w *watched) waitForOrEnd(ended <-chan struct{}, text string) {
 	}
 }
 
-// fitLine is the command line of a gateway that can start, without one of its flags.
+// fitLine returns a command line with which a gateway can start, except for the flag without, which is left out.
 func fitLine(t *testing.T, without string) []string {
 	t.Helper()
 	line := append([]string{"serve", "--log-level=debug"}, anyPort...)
@@ -86,7 +86,7 @@ func fitLine(t *testing.T, without string) []string {
 	return slices.Clip(line)
 }
 
-// TestStartTellsNoSecret gives the flags that could be given a secret, and the variables that stand for them.
+// TestStartTellsNoSecret passes a secret to each flag and variable that could get one by mistake.
 func TestStartTellsNoSecret(t *testing.T) {
 	const database, vendor = "--journal", "--gigastore-url"
 	for _, test := range []struct{ flag, value string }{
@@ -132,7 +132,7 @@ func TestStartTellsNoSecret(t *testing.T) {
 				value := strings.ReplaceAll(test.value, "SECRET", secret)
 				checkUntold(t, secret, started(t, append(line, test.flag+"="+value)...))
 				checkUntold(t, secret, started(t, append(line, test.flag, value)...))
-				if words := strings.Fields(value); len(words) > 1 { // no quotes kept the shell from taking it apart
+				if words := strings.Fields(value); len(words) > 1 { // without quotes, the shell would have split the value
 					checkUntold(t, secret, started(t, append(line, append([]string{test.flag}, words...)...)...))
 				}
 				t.Setenv("GIGAGATE_"+strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(test.flag, "--"), "-", "_")), value)
@@ -143,7 +143,7 @@ func TestStartTellsNoSecret(t *testing.T) {
 	}
 }
 
-// TestSecretFileTellsNoSecret, whatever else is in it.
+// TestSecretFileTellsNoSecret: errors about the secret's file do not contain the secret, whatever signs are in it.
 func TestSecretFileTellsNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, sign := range signs {
@@ -155,8 +155,8 @@ func TestSecretFileTellsNoSecret(t *testing.T) {
 	}
 }
 
-// TestVendorTellsNoSecret: a vendor that repeats what it was sent, as text, as JSON and in a header, brings it into no log and
-// to no caller.
+// TestVendorTellsNoSecret: the vendor repeats the secret as text, as JSON and in a header. It reaches neither the log nor a
+// caller.
 func TestVendorTellsNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, authenticates := range []bool{true, false} {
@@ -193,7 +193,7 @@ func TestVendorTellsNoSecret(t *testing.T) {
 	}
 }
 
-// TestTelemetryTellsNoSecret gives a secret in OpenTelemetry's variables, and in that of a proxy, and lets the export fail.
+// TestTelemetryTellsNoSecret passes a secret in OpenTelemetry's variables and in a proxy's variable, and makes the export fail.
 func TestTelemetryTellsNoSecret(t *testing.T) {
 	t.Parallel()
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

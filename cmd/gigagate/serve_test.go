@@ -37,8 +37,8 @@ func TestServeSellsOverGRPCAndREST(t *testing.T) {
 	}
 }
 
-// The gateway goes by the sandbox's clock: a day later the token has ended and is renewed without
-// a lost call, and packages have expired.
+// The gateway uses the sandbox's clock. When the clock is advanced, the expired token is renewed without a
+// failed call, and packages expire.
 func TestServeGoesByTheSandboxsClock(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
@@ -56,7 +56,7 @@ func TestServeGoesByTheSandboxsClock(t *testing.T) {
 	}
 }
 
-// Every flag can be given by the environment.
+// Every flag of serve can be set in the environment.
 func TestServeReadsTheEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
 		"SANDBOX": "true", "GRPC_LISTEN": "127.0.0.1:0", "HTTP_LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0",
@@ -83,8 +83,8 @@ func TestServeReadsTheEnvironment(t *testing.T) {
 	log.waitFor(t, ended, `level=INFO msg=call`)
 }
 
-// A variable that is set to nothing is no variable left out: it would open a port of the system's choice
-// on every interface, or buy without the guard.
+// An empty variable is an error. Taken as a value, it could open a random port on every interface, or
+// remove the price limit.
 func TestVariablesSetToNothing(t *testing.T) {
 	for name, line := range map[string][]string{
 		"ADMIN_LISTEN":       {"serve", "--sandbox", "--journal=sqlite:" + filepath.Join(t.TempDir(), "gigagate.db"), "--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0"},
@@ -102,15 +102,15 @@ func TestVariablesSetToNothing(t *testing.T) {
 	}
 }
 
-// TestServeHasAPriceLimit: no request buys for more than the operator allows, and what was bought before
-// stays told.
+// TestServeHasAPriceLimit: no request buys for more than the operator allows. The answer about an earlier
+// purchase does not change.
 func TestServeHasAPriceLimit(t *testing.T) {
 	t.Parallel()
-	const cost = "4.2" // of the item, to the reseller
+	const cost = "4.2" // what the item costs the reseller
 	for _, test := range []struct {
 		name   string
 		flags  []string
-		more   []string // of the request
+		more   []string // more flags of the request
 		sold   bool
 		reason string
 	}{
@@ -133,7 +133,7 @@ func TestServeHasAPriceLimit(t *testing.T) {
 				}
 				return
 			}
-			// What is sold is told again, also where no price can be read any more.
+			// An existing purchase is still answered if no price can be read any more.
 			g.inject(t, `{"path":"/gigastore/products/inventory","fault":"5xx","count":100}`)
 			again, other := g.sell(t, "order-1", test.more...), g.sell(t, "order-2", test.more...)
 			if sales := g.ledger(t).Sales; got.status != 0 || again.out != got.out || other.status != exitFailed ||
@@ -144,7 +144,7 @@ func TestServeHasAPriceLimit(t *testing.T) {
 	}
 }
 
-// Refused settings name their flag.
+// Errors about settings name their flag.
 func TestServeRefusesBadSettings(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
@@ -177,7 +177,7 @@ func TestServeRefusesBadSettings(t *testing.T) {
 	}
 }
 
-// A start that is refused leaves no port behind.
+// A refused start closes all ports.
 func TestServeClosesWhatItOpened(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -227,7 +227,8 @@ func TestRefusalsFileReplacesTheAssumedMeanings(t *testing.T) {
 	}
 }
 
-// A throttled purchase is sent again where 429 is known to come before any charge; that it else is not is the client's own.
+// A throttled purchase is sent again if the operator has configured that a 429 comes before any charge. The tests of
+// gigastore cover the default, which is not to send again.
 func TestThrottledIsSentAgainWhereThatIsSafe(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, "--gigastore-retry-throttled")
@@ -287,7 +288,7 @@ func TestAdminTellsHealthAndMetrics(t *testing.T) {
 			t.Errorf("%s: %d", page, got.status)
 		}
 	}
-	// What operators see is not for those who buy.
+	// The operators' pages are not served on the port for buyers.
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/healthz", "/_sandbox/ledger"} {
 		if got := get(t, "http://"+g.rest+path); got.status != http.StatusNotFound {
 			t.Errorf("REST answers %s with %d", path, got.status)
@@ -335,8 +336,8 @@ func TestTraceIDIsOnAnswersAndLogLines(t *testing.T) {
 	}
 }
 
-// TestSandboxOnEveryInterface: a container publishes no port that listens on loopback, and the gateway
-// itself reaches its sandbox by loopback all the same.
+// TestSandboxOnEveryInterface: in a container, the sandbox must listen on all interfaces, because a port on
+// loopback cannot be published. The gateway still reaches its sandbox over loopback.
 func TestSandboxOnEveryInterface(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t, "--sandbox-listen=0.0.0.0:0")
@@ -345,7 +346,7 @@ func TestSandboxOnEveryInterface(t *testing.T) {
 	}
 }
 
-// TestHealthChecksAreNotLogged: they come every few seconds, for as long as the gateway runs.
+// TestHealthChecksAreNotLogged: health checks would fill the log, because they come every few seconds.
 func TestHealthChecksAreNotLogged(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)

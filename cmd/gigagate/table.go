@@ -89,7 +89,7 @@ func purchasesTable(text *strings.Builder, purchases []*gigagatev1.Purchase) {
 func historyTable(text *strings.Builder, history []*gigagatev1.PurchaseEvent) {
 	lines := [][]string{{"TIME", "EVENT", "SEND", "STATE", "BY", "EVIDENCE"}}
 	for _, e := range history {
-		// The evidence is all the fields that have no column of their own.
+		// The evidence is all the fields that do not have their own column.
 		rest, _ := proto.Clone(e).(*gigagatev1.PurchaseEvent)
 		rest.Time, rest.Event, rest.Attempt, rest.State, rest.Actor = nil, 0, 0, 0, nil
 		var evidence []string

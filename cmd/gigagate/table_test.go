@@ -17,7 +17,7 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// table is what a person is shown.
+// table returns the answer as a terminal shows it.
 func table(t *testing.T, answer proto.Message) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -89,7 +89,7 @@ Failed reads in a row: 2.
 They are read again at 2026-11-29T12:00:00Z at the earliest.
 An operator is asked at 2026-11-29T12:00:00Z if nothing changes.
 `},
-		{"a purchase not read for", &gigagatev1.GetPurchaseResponse{Reconciliation: &gigagatev1.Reconciliation{Missing: "time"}}, `
+		{"a purchase that was not looked for yet", &gigagatev1.GetPurchaseResponse{Reconciliation: &gigagatev1.Reconciliation{Missing: "time"}}, `
 
 TIME  EVENT  SEND  STATE  BY  EVIDENCE
 
@@ -123,8 +123,8 @@ customer
 	}
 }
 
-// TestOutputIsForWhoReadsIt: everything but a terminal gets JSON, unless --output says otherwise.
-func TestOutputIsForWhoReadsIt(t *testing.T) {
+// TestOutputIsJSONUnlessATerminal: everything but a terminal gets JSON, unless --output says otherwise.
+func TestOutputIsJSONUnlessATerminal(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
 	sold := g.sell(t, "order-1", "--output=table")
@@ -148,12 +148,12 @@ func TestOutputIsForWhoReadsIt(t *testing.T) {
 	}
 }
 
-// onTerminal runs gigagate in a process of its own on a terminal, and returns what that shows.
+// onTerminal runs gigagate in a separate process on a terminal, and returns what the terminal shows.
 func onTerminal(t *testing.T, args ...string) string {
 	t.Helper()
 	needTools(t, "script")
 	if runtime.GOOS != "linux" {
-		t.Skip("script is another program here")
+		t.Skip("the script program of this system is another one")
 	}
 	cmd := exec.CommandContext(t.Context(), "script", "--quiet", "--return", "--command", "'"+strings.Join(append([]string{os.Args[0]}, args...), "' '")+"'", os.DevNull)
 	cmd.Env = append(os.Environ(), asProgram+"=1")

@@ -61,7 +61,7 @@ func (h traceHandler) WithGroup(name string) slog.Handler {
 	return traceHandler{h.Handler.WithGroup(name)}
 }
 
-// levelHandler passes on only the records of a level and above. It is for a handler that has no level of its own.
+// levelHandler passes on only the records of a level and above. It is for a handler that does not have its own level.
 type levelHandler struct {
 	slog.Handler
 	level slog.Level

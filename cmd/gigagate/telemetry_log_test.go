@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// TestEveryLineOfTheLogIsJSON while exporters fail, clients speak what is not understood, and gRPC is asked to log all.
+// TestEveryLineOfTheLogIsJSON: the log stays JSON while exporters fail, clients send garbage, and gRPC logs everything.
 func TestEveryLineOfTheLogIsJSON(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{"grpc", "http/protobuf"} {
@@ -41,7 +41,7 @@ func TestEveryLineOfTheLogIsJSON(t *testing.T) {
 	}
 }
 
-// speak sends text to a port, and reads until the server closes.
+// speak sends text to a port, and reads until the server closes the connection.
 func speak(t *testing.T, address, text string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
@@ -54,7 +54,7 @@ func speak(t *testing.T, address, text string) {
 	_, _ = io.Copy(io.Discard, conn)
 }
 
-// TestLibrariesWriteToTheLog: what net/http and gRPC print by themselves is a line of the log.
+// TestLibrariesWriteToTheLog: messages that net/http and gRPC print themselves become lines of the log.
 func TestLibrariesWriteToTheLog(t *testing.T) {
 	log := newWatched()
 	takeOver(t.Context(), slog.New(logSettings{LogFormat: "json", LogLevel: slog.LevelWarn}.newHandler(log)))

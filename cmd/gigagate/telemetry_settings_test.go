@@ -13,14 +13,14 @@ import (
 	"testing"
 )
 
-// TestOpenTelemetrysVariablesNeverStopTheStart sets telemetry up with what cannot be used. The variable is named in the log,
-// its value is not, and the default holds: what is recorded reaches the collector by OTLP over HTTP.
+// TestOpenTelemetrysVariablesNeverStopTheStart sets telemetry up with unusable values. The log names the variable but not
+// its value, and the default is used: telemetry reaches the collector by OTLP over HTTP.
 func TestOpenTelemetrysVariablesNeverStopTheStart(t *testing.T) {
 	const all = "/v1/logs /v1/metrics /v1/traces"
 	missing := filepath.Join(t.TempDir(), "missing.pem")
 	for _, test := range []struct {
 		name, value string
-		says        string // "": the variable's name
+		says        string // "" means the variable's name
 		reaches     string
 	}{
 		{"OTEL_TRACES_EXPORTER", "zipkin-canary", "", all},
@@ -60,7 +60,7 @@ func TestOpenTelemetrysVariablesNeverStopTheStart(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_ENDPOINT", "no URL, canary", `"msg":"telemetry"`, ""},
 		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "%zzcanary", "parse url", all},
 		{"OTEL_EXPORTER_OTLP_CERTIFICATE", missing, "read tls ca cert file", all},
-		// What can be used, without a word.
+		// Usable values, which the log does not mention.
 		{"OTEL_METRICS_EXPORTER", "prometheus", "nothing", "/v1/logs /v1/traces"},
 		{"OTEL_TRACES_EXPORTER", "none", "nothing", "/v1/logs /v1/metrics"},
 		{"OTEL_SDK_DISABLED", "true", "nothing", ""},
@@ -102,10 +102,10 @@ func TestOpenTelemetrysVariablesNeverStopTheStart(t *testing.T) {
 			switch told := strings.Contains(log.String(), `"msg":"telemetry"`); {
 			case test.says == "nothing":
 				if told {
-					t.Errorf("it complains:\n%s", log)
+					t.Errorf("the log complains:\n%s", log)
 				}
 			case !told || !strings.Contains(log.String(), cmp.Or(test.says, test.name)) || strings.Contains(log.String(), "canary"):
-				t.Errorf("want %q and not the value in\n%s", cmp.Or(test.says, test.name), log)
+				t.Errorf("want %q, and not the value, in\n%s", cmp.Or(test.says, test.name), log)
 			}
 			checkJSON(t, log.String())
 		})
@@ -117,7 +117,7 @@ func checkJSON(t *testing.T, log string) {
 	t.Helper()
 	for line := range strings.Lines(log) {
 		if !json.Valid([]byte(line)) {
-			t.Errorf("no JSON: %s", line)
+			t.Errorf("not JSON: %s", line)
 		}
 	}
 }

@@ -48,16 +48,16 @@ func TestTracesAreExportedOnlyWhenAskedFor(t *testing.T) {
 			if !strings.Contains(p.log.String(), callersTrace) {
 				t.Errorf("the log has no trace id:\n%s", p.log)
 			}
-			// An exporter that nobody asked for finds no collector, and says so.
+			// An exporter that was not asked for would find no collector, and log that.
 			if strings.Contains(p.log.String(), `"msg":"telemetry"`) {
-				t.Errorf("something was to be exported:\n%s", p.log)
+				t.Errorf("the gateway tried to export:\n%s", p.log)
 			}
 		})
 	}
 }
 
-// TestNothingPersonalIsLoggedOrExported buys over gRPC and REST, in every way to fail too, with
-// everything recorded that can be.
+// TestNothingPersonalIsLoggedOrExported buys over gRPC and REST, with all kinds of failures, while
+// everything is logged and exported.
 func TestNothingPersonalIsLoggedOrExported(t *testing.T) {
 	var mu sync.Mutex
 	var exported bytes.Buffer
@@ -88,7 +88,7 @@ func TestNothingPersonalIsLoggedOrExported(t *testing.T) {
 			UserIp: "198.51.100.77", UserCountry: "GR", CustomerEmail: new("canary@example.com"),
 		}
 		more(req)
-		// What comes of it is another test's.
+		// Other tests check the result.
 		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 		defer cancel()
 		_, _ = activations.Register(ctx, req)
@@ -125,12 +125,12 @@ func TestNothingPersonalIsLoggedOrExported(t *testing.T) {
 	defer mu.Unlock()
 	id, _ := hex.DecodeString(callersTrace)
 	if !bytes.Contains(exported.Bytes(), id) || !strings.Contains(exported.String(), "purchase_id") {
-		t.Fatal("the spans and log records of a call under way were not flushed at the end")
+		t.Fatal("the spans and log records of a running call were not flushed at the end")
 	}
 	if !strings.Contains(g.log.String(), callersTrace) || !strings.Contains(g.log.String(), "DEBUG") {
 		t.Fatalf("the log is not at level debug: %s", g.log)
 	}
-	// What callers sent, and what the sandbox made up: links, codes and numbers of eSIMs.
+	// Personal data that callers sent, and eSIM links, codes and numbers that the sandbox generated.
 	canaries := []string{"canary@example.com", "198.51.100.77", "2001:db8::ca:1", "LPA:1", "sandbox.invalid"}
 	for _, made := range regexp.MustCompile(`"(?:iccid|imsi)":"(\d+)"`).FindAllStringSubmatch(sold.body, -1) {
 		canaries = append(canaries, made[1])
@@ -144,7 +144,7 @@ func TestNothingPersonalIsLoggedOrExported(t *testing.T) {
 	}
 }
 
-// TestLogLevelBoundsWhatIsExported: exported records are no fewer and no more than written ones.
+// TestLogLevelBoundsWhatIsExported: exactly the written log lines are exported.
 func TestLogLevelBoundsWhatIsExported(t *testing.T) {
 	t.Parallel()
 	for level, exported := range map[string]bool{"info": true, "warn": false} {
@@ -164,7 +164,7 @@ func TestLogLevelBoundsWhatIsExported(t *testing.T) {
 	}
 }
 
-// TestCallsAreMeasured: calls over gRPC and REST are measured from their beginning.
+// TestCallsAreMeasured: the duration of calls is measured from their start, over gRPC and REST.
 func TestCallsAreMeasured(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)
@@ -175,7 +175,7 @@ func TestCallsAreMeasured(t *testing.T) {
 	metrics := get(t, "http://"+g.admin+"/metrics").body
 	sums := regexp.MustCompile(`(?m)^rpc_server_call_duration_seconds_sum\{.* (\S+)$`).FindAllStringSubmatch(metrics, -1)
 	if len(sums) == 0 {
-		t.Fatalf("no duration is measured:\n%s", metrics)
+		t.Fatalf("no duration was measured:\n%s", metrics)
 	}
 	for _, sum := range sums {
 		if seconds, err := strconv.ParseFloat(sum[1], 64); err != nil || seconds <= 0 || seconds > 600 {
@@ -184,7 +184,7 @@ func TestCallsAreMeasured(t *testing.T) {
 	}
 }
 
-// TestTelemetryThatCannotBeSent fails no drain.
+// TestTelemetryThatCannotBeSent: a drain succeeds even if telemetry cannot be sent.
 func TestTelemetryThatCannotBeSent(t *testing.T) {
 	t.Parallel()
 	p := startProcess(t, []string{
@@ -198,8 +198,8 @@ func TestTelemetryThatCannotBeSent(t *testing.T) {
 	}
 }
 
-// TestTelemetryThatCannotBeSetUp is told in the log, as its other lines are, and without the secrets
-// that an endpoint and headers may hold.
+// TestTelemetryThatCannotBeSetUp: the error is a normal line of the log, without the secrets that an endpoint
+// or headers may contain.
 func TestTelemetryThatCannotBeSetUp(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

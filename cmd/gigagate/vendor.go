@@ -37,7 +37,7 @@ func (s *vendorSettings) check(withSandbox bool) error {
 	fromEnvironment := os.Getenv(secretVariable)
 	if withSandbox {
 		if s.GigastoreURL != "" || s.GigastoreClientID != "" || len(s.GigastoreFormerClientIDs) > 0 || s.GigastoreClientSecretFile != "" || fromEnvironment != "" {
-			return errors.New("--sandbox has a vendor of its own: leave out --gigastore-url and the credentials")
+			return errors.New("--sandbox has its own vendor: leave out --gigastore-url and the credentials")
 		}
 		return nil
 	}

@@ -17,11 +17,11 @@ import (
 	"gigagate.internal/gigastore/sandbox"
 )
 
-// vendor is a sandbox apart from any gateway, on a listener of its own. It remembers what clients
-// authenticated with.
+// vendor is a sandbox outside the gateway, with its own listener. It remembers the credentials that clients
+// sent.
 type vendor struct {
 	url  string
-	paid chan struct{} // one value for each paid request that came
+	paid chan struct{} // one value for each paid request that arrived
 
 	mu          sync.Mutex
 	credentials []string
@@ -53,7 +53,7 @@ func startVendor(t *testing.T) *vendor {
 	return v
 }
 
-// flags point a gateway at the vendor.
+// flags returns the flags with which a gateway uses the vendor.
 func (v *vendor) flags(t *testing.T) []string {
 	t.Helper()
 	return []string{"--gigastore-url=" + v.url, "--gigastore-client-id=shop", "--gigastore-client-secret-file=" + writeFile(t, "s3cret-canary\n")}
@@ -67,7 +67,7 @@ func (v *vendor) startGateway(t *testing.T, args ...string) *gateway {
 	return g
 }
 
-// checkSells buys through the gateway and looks at what the vendor was told.
+// checkSells buys through the gateway and checks what the vendor got.
 func (v *vendor) checkSells(t *testing.T, g *gateway) {
 	t.Helper()
 	got := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""))
@@ -77,13 +77,13 @@ func (v *vendor) checkSells(t *testing.T, g *gateway) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.credentials) != 1 || v.credentials[0] != "shop:s3cret-canary" {
-		t.Errorf("the vendor was shown %q", v.credentials)
+		t.Errorf("the vendor got the credentials %q", v.credentials)
 	}
 	if !strings.Contains(g.out.String(), "spends REAL credit at "+v.url) || strings.Contains(g.out.String(), "andbox") {
-		t.Errorf("it says %s", g.out)
+		t.Errorf("the greeting is %s", g.out)
 	}
 	if strings.Contains(g.out.String()+g.log.String(), "s3cret-canary") {
-		t.Error("the secret was told")
+		t.Error("the secret is in the output")
 	}
 }
 
@@ -101,7 +101,7 @@ func TestServeTakesTheSecretFromTheEnvironment(t *testing.T) {
 	g := startServe(t, "--log-level=debug")
 	g.sandbox = strings.TrimPrefix(v.url, "http://")
 	v.checkSells(t, g)
-	// An argument would be for everyone to see.
+	// Every user of the machine could read the secret in an argument.
 	if got := gigagate(t, "serve", "--gigastore-client-secret=s3cret"); got.status != exitUsage || !strings.Contains(got.err, "unknown flag --gigastore-client-secret") {
 		t.Errorf("%+v", got)
 	}
@@ -111,8 +111,8 @@ func TestServeTakesTheSecretFromTheEnvironment(t *testing.T) {
 	}
 }
 
-// What one sandbox sold is not to be found in the next, so the next is another account: nothing that
-// an earlier one left uncertain is presumed absent by its records.
+// A new sandbox does not have the sales of an earlier one. So it is another account: its records cannot
+// prove that an uncertain purchase of the earlier sandbox is absent.
 func TestEverySandboxIsAnAccountOfItsOwn(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -136,7 +136,7 @@ func TestEverySandboxIsAnAccountOfItsOwn(t *testing.T) {
 		accounts[vendor.Account()] = true
 	}
 	if len(accounts) != 3 {
-		t.Errorf("%d accounts of three sandboxes", len(accounts))
+		t.Errorf("%d accounts for three sandboxes", len(accounts))
 	}
 }
 
@@ -144,7 +144,7 @@ func TestServeRefusesBadVendorSettings(t *testing.T) {
 	t.Parallel()
 	secret := "--gigastore-client-secret-file=" + writeFile(t, "s3cret-canary")
 	const id, url = "--gigastore-client-id=shop", "--gigastore-url=http://127.0.0.1:1"
-	const contradicts = "--sandbox has a vendor of its own"
+	const contradicts = "--sandbox has its own vendor"
 	for _, test := range []struct {
 		name string
 		args []string
@@ -176,8 +176,8 @@ func TestServeRefusesBadVendorSettings(t *testing.T) {
 	}
 }
 
-// What is in the journal outlives the process: the same request id is told what it was told before,
-// and nothing is bought again.
+// The journal outlives the process: the same request id gets the same answer as before, and nothing is
+// bought again.
 func TestJournalSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	v := startVendor(t)
@@ -209,8 +209,8 @@ func TestJournalSurvivesARestart(t *testing.T) {
 	}
 }
 
-// A purchase that is open when the client id changes is settled with the new one: by its mark, or once the
-// operator has said that both ids are of one account.
+// A purchase that is open when the client id changes is settled with the new id. Either its mark is found,
+// or the operator configures both ids as ids of one account.
 func TestClientIDChanges(t *testing.T) {
 	t.Parallel()
 	v := startVendor(t)
@@ -256,7 +256,7 @@ func sameJSON(t *testing.T, a, b string) bool {
 	return string(x) == string(y)
 }
 
-// A file can be named as a URL, too: it is the same one.
+// The journal can also be given as a URL. It names the same file.
 func TestJournalAsAURL(t *testing.T) {
 	t.Parallel()
 	v := startVendor(t)
@@ -274,7 +274,7 @@ func TestJournalAsAURL(t *testing.T) {
 	}
 }
 
-// Two gateways with one file would sell twice.
+// Two gateways on one file could sell twice.
 func TestSecondGatewayOnAJournalRefusesToStart(t *testing.T) {
 	t.Parallel()
 	v := startVendor(t)
@@ -284,7 +284,7 @@ func TestSecondGatewayOnAJournalRefusesToStart(t *testing.T) {
 		if got.status != exitFailed || !strings.Contains(got.err, "--journal: ") || !strings.Contains(got.err, "the journal is in use by another process") || got.out != "" {
 			t.Errorf("%+v", got)
 		}
-		// Another process, too, and the first goes on.
+		// Another process is refused too, and the first goes on.
 		p := startProcess(t, nil, serveLine(t, append(v.flags(t), "--journal=sqlite:"+g.journal)...)...)
 		<-p.ended
 		if !strings.Contains(p.log.String(), "the journal is in use by another process") {
@@ -310,12 +310,12 @@ func TestServeRefusesBadJournals(t *testing.T) {
 		{"no file", "sqlite:", "must be sqlite:FILE or postgres://…"},
 		{"a URL with a host", "sqlite://" + unlikely, "sqlite://… names a host: write sqlite:FILE, or sqlite:///FOLDER/FILE"},
 		{"a URL with a host and a folder", "sqlite://" + unlikely + "/gigagate.db", "sqlite://… names a host"},
-		{"a URL of nothing", "sqlite://", "sqlite://… names a host"},
+		{"an empty URL", "sqlite://", "sqlite://… names a host"},
 		{"in memory", "memory:", "must be sqlite:FILE or postgres://…"},
 		{"another database", "mysql://u:s3cret-canary@127.0.0.1/db", "must be sqlite:FILE or postgres://…"},
 		{"no such folder", "sqlite:/nowhere/at/all.db", "no such file or directory"},
 		{"a folder", "sqlite:" + t.TempDir(), "is not a regular file"},
-		{"no database", "sqlite:" + writeFile(t, strings.Repeat("no database at all. ", 100)), "not a database"},
+		{"not a database", "sqlite:" + writeFile(t, strings.Repeat("no database at all. ", 100)), "not a database"},
 		{"nobody answers", "postgres://u:s3cret-canary@127.0.0.1:1/db?sslmode=disable", "--journal: "},
 		{"PostgreSQL URL that cannot be read", "postgres://u:s3cret-canary@127.0.0.1:port/db", "--journal: "},
 	} {
@@ -326,7 +326,7 @@ func TestServeRefusesBadJournals(t *testing.T) {
 				t.Errorf("%+v, want %q", got, test.says)
 			}
 			if strings.Contains(got.err, "s3cret-canary") {
-				t.Errorf("the password was told: %s", got.err)
+				t.Errorf("the password is in the output: %s", got.err)
 			}
 		})
 	}

@@ -11,14 +11,14 @@ import (
 	"testing"
 )
 
-// TestStampedVersionIsTold: what the linker stamped is what a running gateway says of itself, to
-// people, to probes, to Prometheus and in traces.
-func TestStampedVersionIsTold(t *testing.T) {
+// TestStampedVersionIsReported: a running gateway reports the version that the linker stamped, on the
+// command line, to probes, to Prometheus and in traces.
+func TestStampedVersionIsReported(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("it builds a program")
 	}
-	build(t) // it has the warden
+	build(t) // starts the warden
 	const stamp = "v1.2.3-stamped"
 	binary := filepath.Join(t.TempDir(), "gigagate")
 	command := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-ldflags=-X main.stamped="+stamp, "-o", binary, ".")
@@ -39,7 +39,7 @@ func TestStampedVersionIsTold(t *testing.T) {
 	}
 	go func() {
 		defer close(gateway.ended)
-		_ = gateway.command.Wait() // its status is looked at below
+		_ = gateway.command.Wait() // its status is checked below
 	}()
 	t.Cleanup(gateway.kill)
 	gateway.out.waitForOrLog(t, gateway, `(?m)^gigagate (`+regexp.QuoteMeta(stamp)+`), `)
@@ -49,14 +49,14 @@ func TestStampedVersionIsTold(t *testing.T) {
 		t.Errorf("/healthz: %q", got)
 	}
 	if got := get(t, admin+"/metrics").body; !strings.Contains(got, `service_version="`+stamp+`"`) {
-		t.Errorf("/metrics does not say the version:\n%s", got)
+		t.Errorf("/metrics does not show the version:\n%s", got)
 	}
 	get(t, rest+"/v1/inventory")
-	gateway.signal(t, syscall.SIGTERM) // spans are written at the end
+	gateway.signal(t, syscall.SIGTERM) // spans are exported at the end
 	if status := gateway.exit(t); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
 	if !regexp.MustCompile(`"service.version","Value":\{"Type":"STRING","Value":"` + regexp.QuoteMeta(stamp) + `"`).MatchString(gateway.out.String()) {
-		t.Errorf("no span's resource says the version:\n%.2000s", gateway.out)
+		t.Errorf("no span's resource has the version:\n%.2000s", gateway.out)
 	}
 }

@@ -10,7 +10,7 @@
 // wrong between a client and a service is a [Fault]. What truly happened,
 // whatever the answers said, is in the [Ledger].
 //
-// The sandbox does not import the client. It has wire types of its own, so that
+// The sandbox does not import the client. It has its own wire types, so that
 // a mistake in one package shows against the other. No error text and no status
 // of the vendor's is known, so those here are ours.
 //

@@ -116,7 +116,7 @@ func TestPendingFirstUseWaitsForActivePackages(t *testing.T) {
 			test.end(w, active)
 			w.must(w.Connect(active.iccid, ""))
 			if !w.started(earlier.item) || w.started(later.item) {
-				t.Error("the package with the nearest deadline did not start, or not it alone")
+				t.Error("not exactly the package with the nearest deadline started")
 			}
 		})
 	}

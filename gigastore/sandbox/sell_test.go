@@ -104,7 +104,7 @@ func TestRefusalsSpendNothing(t *testing.T) {
 		{"metatag a number", register, order(sandbox.ItemWorldwide1GB, "x", m{"metatag": 1}), 400, "metatag must be a string"},
 		{"wrong case of a member", register, m{"InventoryItemId": sandbox.ItemWorldwide1GB, "metatag": "x", "userIp": "::1", "userCountry": "GR"}, 400, "inventoryItemId is required"},
 		{"both domain members", topUpProfile, order(sandbox.ItemWorldwide1GB, "x", m{"customerUid": "u", "dedicated": true, "customerProfileDomainId": "d"}), 400, "exclude each other"},
-		{"no JSON", register, "{", 400, sandbox.SentenceMalformedBody},
+		{"not JSON", register, "{", 400, sandbox.SentenceMalformedBody},
 		{"trailing data", register, `{} {}`, 400, sandbox.SentenceMalformedBody},
 		{"an array", register, "[]", 400, sandbox.SentenceMalformedBody},
 		{"null", register, "null", 400, sandbox.SentenceMalformedBody},

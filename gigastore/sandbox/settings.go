@@ -11,11 +11,11 @@ import (
 // wrong. A number in brackets is a section of the dossier, the project's file
 // of what is known about the vendor's API.
 type Settings struct {
-	// InitialCredit is the prepaid credit of a fresh world, in US dollars. That
-	// every sale takes its purchase price from it is inferred (1.6, 7.1).
+	// InitialCredit is the prepaid credit of a fresh world, in US dollars. Every
+	// sale takes its purchase price from it, which is inferred (1.6, 7.1).
 	InitialCredit Amount `json:"initialCredit"`
 	// PendingPeriod is how long a FIRST_USE or ON_DEMAND package waits before it
-	// starts by itself. That it counts from the sale is inferred (4.1).
+	// starts by itself. It counts from the sale, which is inferred (4.1).
 	PendingPeriod Duration `json:"pendingPeriod"`
 	// FirstUseWaits keeps a pending FIRST_USE package from starting while an
 	// active one has data and time left. Two rules of one page disagree (4.2,
@@ -100,8 +100,9 @@ type Settings struct {
 	MaxPageSize int `json:"maxPageSize"`
 
 	// ListElement is the form of an element of the activated-items list.
-	// ListMetatags says whether it has the metatag. ListSorted says whether the
-	// list is ordered. ListCap is the most elements it has, 0 for all (2.5).
+	// ListMetatags says whether elements have the metatag. ListSorted says
+	// whether the list is sorted. ListCap limits the number of elements, 0 for no
+	// limit (2.5).
 	ListElement  ListElement `json:"listElement"`
 	ListMetatags bool        `json:"listMetatags"`
 	ListSorted   bool        `json:"listSorted"`

@@ -10,9 +10,9 @@ import (
 
 // Places of a surplus answer.
 const (
-	placeBefore = "before" // ahead of the true answer, in a packet of its own
+	placeBefore = "before" // before the true answer, in a separate packet
 	placeWith   = "with"   // behind the true answer, in the same packet
-	placeAfter  = "after"  // behind the true answer, in a packet of its own
+	placeAfter  = "after"  // after the true answer, in a separate packet
 )
 
 var places = []string{placeBefore, placeWith, placeAfter}

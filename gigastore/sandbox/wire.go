@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// The vendor's bodies, as far as the dossier knows them (section 3). They are
-// written a second time here instead of shared with the client. So a mistake in
-// one is not repeated in the other.
+// The types below are the vendor's bodies, as far as section 3 of the dossier
+// describes them. They are not shared with the client, so that a mistake in one
+// is not repeated in the other.
 
 type wirePrice struct {
 	SortIndex    int    `json:"sortIndex"`

@@ -20,9 +20,9 @@ type Limit struct {
 	waiting list.List // of *waiter; the first has waited longest
 }
 
-// ClientOf is the client that a network address counts as: its IP address without the port. An IPv6 address counts as its
-// /64 network, because one machine can have all addresses of it. Callers have no other identity yet, so all callers
-// behind one proxy are one client.
+// ClientOf returns the client of a network address: the IP address without the port. An IPv6 address counts as its /64
+// network, because one machine can use all addresses of it. Callers have no other identity yet, so all callers behind one
+// proxy are one client.
 func ClientOf(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -50,7 +50,7 @@ func New(most int) *Limit {
 	return &Limit{most: most, each: max(1, most/2), by: map[string]int{}}
 }
 
-// Most is the number of places.
+// Most returns the number of places.
 func (l *Limit) Most() int { return l.most }
 
 // Take takes a place for the client. It returns false if there is none for this client. Release gives the place back.
@@ -95,7 +95,7 @@ func (l *Limit) Wait(ctx context.Context, client string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
-	case <-w.given: // the place came before the lock
+	case <-w.given: // another call gave the place before this one got the lock
 		return nil
 	default:
 		l.waiting.Remove(place)

@@ -23,12 +23,12 @@ func TestOneClientHasHalf(t *testing.T) {
 	}
 	limit.Release("a")
 	if !limit.Take("c") {
-		t.Error("a place that was given back is not given out again")
+		t.Error("a released place is not given out again")
 	}
 }
 
 // The gateway itself may have all places.
-func TestTheGatewayHasAll(t *testing.T) {
+func TestTheGatewayMayHaveAllPlaces(t *testing.T) {
 	t.Parallel()
 	limit := fairshare.New(3)
 	for range 3 {

@@ -66,12 +66,12 @@ func TestWriteDepsPrintsWhatIsImported(t *testing.T) {
 				if strings.HasPrefix(match[1], "google/protobuf/") || contract[match[1]] != "" || first[match[1]] != "" {
 					continue
 				}
-				t.Errorf("%s imports %s, which is not there", name, match[1])
+				t.Errorf("%s imports %s, which does not exist", name, match[1])
 			}
 		}
 	}
 	if checked == 0 {
-		t.Error("no import was seen")
+		t.Error("no import was found")
 	}
 }
 

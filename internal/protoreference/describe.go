@@ -18,7 +18,7 @@ import (
 )
 
 // contract is the content of the page, in the order of the files and their declarations. Files with a service come first,
-// because people look for requests.
+// because readers usually look for requests.
 type contract struct {
 	Services []service
 	Messages []message
@@ -59,7 +59,7 @@ type value struct {
 	Error         *answer // only for an ErrorReason
 }
 
-// answer is what the gateway answers with a reason. It comes from the option error_spec.
+// answer is the gateway's answer for a reason. It comes from the option error_spec.
 type answer struct {
 	Reason   string // without the enum's prefix
 	Code     string
@@ -69,7 +69,7 @@ type answer struct {
 	Sentence string
 }
 
-// Answers are the answers of all error reasons.
+// Answers returns the answers of all error reasons.
 func (c contract) Answers() []answer {
 	var answers []answer
 	for _, e := range c.Enums {
@@ -98,7 +98,7 @@ func describe(files linker.Files) contract {
 		}
 		for m := range all(file.Messages()) {
 			if isOption(m, file) {
-				continue // the callers' copies of the contract do not have it
+				continue // the callers' copies of the contract do not have this file
 			}
 			described := message{Name: string(m.Name()), Comment: comment(m)}
 			for f := range all(m.Fields()) {
@@ -159,7 +159,7 @@ func describeService(s protoreflect.ServiceDescriptor) service {
 	return described
 }
 
-// binding is the HTTP method and the path of a call, or "" if it has none.
+// binding returns the HTTP method and the path of a call, or "" if it has none.
 func binding(m protoreflect.MethodDescriptor) string {
 	rule := extension(m.Options(), &descriptorpb.MethodOptions{}, annotations.E_Http)
 	if rule == nil {
@@ -215,11 +215,11 @@ func rulesOf(rules protoreflect.Message) (told []string) {
 		}
 		return true
 	})
-	slices.Sort(told) // Range has no order
+	slices.Sort(told) // Range has no fixed order
 	return told
 }
 
-// extension is the value of an extension in options, or nil if it is not set. The compiler reads options with its own
+// extension returns the value of an extension in options, or nil if it is not set. The compiler reads options with its own
 // descriptors. So they are decoded again into the types that this program links.
 func extension(options protoreflect.ProtoMessage, into proto.Message, extension protoreflect.ExtensionType) protoreflect.ProtoMessage {
 	text, err := proto.Marshal(options)
@@ -230,7 +230,7 @@ func extension(options protoreflect.ProtoMessage, into proto.Message, extension 
 	return message
 }
 
-// typeOf is the name of a field's type, with a link if the page describes it.
+// typeOf returns the name of a field's type, with a link if the page describes it.
 func typeOf(f protoreflect.FieldDescriptor) string {
 	name := f.Kind().String()
 	var described protoreflect.Descriptor

@@ -29,7 +29,7 @@ var page string
 
 const output = "docs/reference.md"
 
-// pages are the pages that are written. Each function makes the new page from the contract and the old page.
+// pages are the pages to write. Each function makes the new page from the contract and the old page.
 var pages = map[string]func(contract, []byte) ([]byte, error){output: reference, "README.md": withErrors}
 
 // The README's table of errors is between these lines.
@@ -70,7 +70,7 @@ func run(ctx context.Context, root string) error {
 	return nil
 }
 
-// withErrors is the README with the contract's errors in its table.
+// withErrors returns the README with the contract's errors in its table.
 func withErrors(c contract, page []byte) ([]byte, error) {
 	before, rest, ok1 := strings.Cut(string(page), tableStart)
 	_, after, ok2 := strings.Cut(rest, tableEnd)
@@ -85,7 +85,7 @@ func withErrors(c contract, page []byte) ([]byte, error) {
 	return []byte(before + tableStart + table.String() + tableEnd + after), nil
 }
 
-// reference is the reference page of the contract. It ignores the old page.
+// reference returns the reference page of the contract. It ignores the old page.
 func reference(c contract, _ []byte) ([]byte, error) {
 	tmpl, err := template.New(output).Funcs(template.FuncMap{"prose": prose, "cell": cell, "short": short, "anchor": strings.ToLower}).Parse(page)
 	if err != nil {
@@ -123,8 +123,8 @@ func compile(ctx context.Context, folder string) (linker.Files, error) {
 	return compiler.Compile(ctx, names...)
 }
 
-// linked finds a file among those that this program links. These are the packages of the options, which describe.go
-// imports, and the types of Protobuf itself.
+// linked finds a file among those that this program links: the packages of the options, which describe.go imports, and the
+// types of Protobuf itself.
 func linked(path string) (protocompile.SearchResult, error) {
 	file, err := protoregistry.GlobalFiles.FindFileByPath(path)
 	return protocompile.SearchResult{Desc: file}, err

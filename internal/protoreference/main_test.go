@@ -9,7 +9,7 @@ import (
 
 const root = "../.."
 
-// contractIn is the contract below folder.
+// contractIn returns the contract below folder.
 func contractIn(t *testing.T, folder string) contract {
 	t.Helper()
 	files, err := compile(t.Context(), filepath.Join(folder, "proto"))
@@ -33,7 +33,7 @@ func TestPagesAreCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if string(got) != string(want) {
-			t.Errorf("%s is not what proto/ says: run go generate ./internal/protoreference", name)
+			t.Errorf("%s does not match proto/: run go generate ./internal/protoreference", name)
 		}
 	}
 }
@@ -52,12 +52,12 @@ func TestTableOfErrorsIsReplaced(t *testing.T) {
 		t.Errorf("%v: %s", err, page)
 	}
 	if _, err := withErrors(c, []byte("before\n"+tableStart)); err == nil {
-		t.Error("the end of the table is missing, and there is no error")
+		t.Error("the end of the table is missing, but there is no error")
 	}
 }
 
-// TestReferenceTells checks that the page has one fact of each kind, from a contract that has them all.
-func TestReferenceTells(t *testing.T) {
+// TestReferenceHasEveryKindOfFact checks the page of a small contract that has every kind of fact.
+func TestReferenceHasEveryKindOfFact(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	name := filepath.Join(folder, "proto", "gigagate", "v1", "example.proto")

@@ -21,7 +21,7 @@ func all[D any](list descriptors[D]) iter.Seq[D] {
 	}
 }
 
-// prose is a comment as Markdown, with one line for each paragraph. It escapes HTML.
+// prose returns a comment as Markdown, with one line for each paragraph. It escapes HTML.
 func prose(comment string) string {
 	var paragraphs []string
 	for paragraph := range strings.SplitSeq(comment, "\n\n") {
@@ -30,12 +30,12 @@ func prose(comment string) string {
 	return strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(strings.Join(paragraphs, "\n\n"))
 }
 
-// cell is text for a cell of a Markdown table. It escapes bars, because a bar ends the cell even inside code.
+// cell returns text for a cell of a Markdown table. It escapes bars, because a bar ends the cell even inside code.
 func cell(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, "\n\n", "<br>"), "|", `\|`)
 }
 
-// short is a comment's first sentence.
+// short returns a comment's first sentence.
 func short(comment string) string {
 	text, _, _ := strings.Cut(prose(comment), "\n\n")
 	if first, _, more := strings.Cut(text, ". "); more {

@@ -3,7 +3,7 @@
 // tree: it passes the changed files to go test with -overlay. Run it from anywhere in the module:
 //
 //	go run ./internal/sabotage            all sabotages
-//	go run ./internal/sabotage witness    those whose name contains "witness"
+//	go run ./internal/sabotage witness    only those whose name contains "witness"
 //
 // It exits with status 1 if no test fails for a removed rule, or if the text of a rule is not in its file exactly once.
 package main

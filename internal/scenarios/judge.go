@@ -37,7 +37,7 @@ func normalised(method string, answer protocol.Answer) (map[string]any, error) {
 		}
 		response, err := canonical(answer.Response, message)
 		if err != nil {
-			return nil, fmt.Errorf("the response is not what %s answers: %w", method, err)
+			return nil, fmt.Errorf("the response is not a response of %s: %w", method, err)
 		}
 		return map[string]any{"response": response, "replayed": answer.Replayed}, nil
 	}
@@ -148,7 +148,7 @@ func patternIn(want string) (string, bool) {
 	return want[1 : len(want)-1], true
 }
 
-// inJSON writes a value as JSON for people. It does not escape < and >.
+// inJSON writes a value as JSON for a reader. It does not escape < and >.
 func inJSON(value any) string {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

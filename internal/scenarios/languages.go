@@ -68,7 +68,7 @@ var languages = []language{
 	},
 }
 
-// missing says what this machine lacks for a language. It is empty if nothing is missing.
+// missing names what this machine does not have for a language. It is empty if nothing is missing.
 func (l language) missing(root string) string {
 	for _, tool := range l.tools {
 		if _, err := exec.LookPath(tool); err != nil {

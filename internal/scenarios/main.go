@@ -124,7 +124,7 @@ type column struct {
 	language language
 	results  []result
 	heard    []told
-	err      error // why it could not be played to the end
+	err      error // why the scenarios could not all be played
 }
 
 // play plays every scenario and checks the ledger.

@@ -13,7 +13,7 @@ import (
 	"gigagate.internal/internal/scenarios/protocol"
 )
 
-// told is one call and its normalised answer.
+// told is one call with its normalised answer.
 type told struct {
 	scenario string
 	method   string
@@ -160,7 +160,7 @@ func judgeLedger(heard []told, truth any) []string {
 	for _, id := range slices.Sorted(maps.Keys(sold)) {
 		requestID, spokenOf := owner[id]
 		if !spokenOf {
-			complain("no answer spoke of the sale under %s", id)
+			complain("no answer named the purchase %s, which the ledger has", id)
 			continue
 		}
 		bought[requestID] = append(bought[requestID], sold[id]...)
@@ -185,7 +185,7 @@ func judgeLedger(heard []told, truth any) []string {
 	return problems
 }
 
-// purchaseOf is the purchase id in an answer, or "" if there is none.
+// purchaseOf returns the purchase id in an answer, or "" if there is none.
 func purchaseOf(answer map[string]any) string {
 	for _, path := range []string{"response.purchaseId", "error.outcome.purchaseId", "refused.purchaseId", "notKnownYet.purchaseId"} {
 		if id, ok := at(answer, path).(string); ok && id != "" {

@@ -61,7 +61,7 @@ func (p *program) ask(request protocol.Request) (answer protocol.Answer, err err
 		return answer, err
 	}
 	if _, err := p.in.Write(append(text, '\n')); err != nil {
-		return answer, p.broken("takes no requests")
+		return answer, p.broken("does not accept requests")
 	}
 	timer := time.NewTimer(answerWithin)
 	defer timer.Stop()
@@ -73,7 +73,7 @@ func (p *program) ask(request protocol.Request) (answer protocol.Answer, err err
 		decoder := json.NewDecoder(bytes.NewReader([]byte(line)))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&answer); err != nil || !answer.Fits(request) {
-			return answer, fmt.Errorf("the client program said what is no answer: %.200q", line)
+			return answer, fmt.Errorf("the client program wrote a line that is not an answer: %.200q", line)
 		}
 		return answer, nil
 	case <-timer.C:
@@ -97,7 +97,7 @@ func (p *program) stop() error {
 	kill := time.AfterFunc(stopWithin, func() { _ = p.command.Process.Kill() })
 	defer kill.Stop()
 	for line := range p.lines {
-		complaint = fmt.Errorf("the client program said more than answers: %.200q", line)
+		complaint = fmt.Errorf("the client program wrote a line without a request: %.200q", line)
 	}
 	if err := p.command.Wait(); err != nil {
 		complaint = errors.Join(complaint, fmt.Errorf("the client program ended with %w", err))

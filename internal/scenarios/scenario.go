@@ -19,7 +19,7 @@ type scenario struct {
 	Steps []step `json:"steps"`
 }
 
-// step is a call of the contract, or one of the sandbox's control API.
+// step is a call of the contract, or of the sandbox's control API.
 type step struct {
 	Say string `json:"say"`
 

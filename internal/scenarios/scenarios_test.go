@@ -90,7 +90,7 @@ func TestLanguageThatIsMissing(t *testing.T) {
 	}
 	nowhere.require = []string{"all"}
 	if _, err := nowhere.choose(&out); err == nil || !strings.Contains(err.Error(), "go cannot be played") {
-		t.Errorf("what is required and missing is a failure: %v", err)
+		t.Errorf("a missing language that is required must be an error: %v", err)
 	}
 	if _, err := (config{only: []string{"cobol"}}).choose(&out); err == nil {
 		t.Error("an unknown language is accepted")
@@ -128,7 +128,7 @@ func TestScenariosCoverTheContract(t *testing.T) {
 	})
 }
 
-func TestLedgerIsHeldAgainstWhatWasTold(t *testing.T) {
+func TestAnswersAreComparedWithTheLedger(t *testing.T) {
 	t.Parallel()
 	const purchase, other = "01ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAW"
 	sale := func(id, uid string) map[string]any {
@@ -158,11 +158,11 @@ func TestLedgerIsHeldAgainstWhatWasTold(t *testing.T) {
 		"twice":                  {[]told{sold}, []any{sale(purchase, "u"), sale(purchase, "v")}, "r bought 2 packages"},
 		"twice, as two":          {[]told{sold, again}, []any{sale(purchase, "u"), sale(other, "v")}, "r bought 2 packages"},
 		"another package":        {[]told{sold}, []any{sale(purchase, "v")}, "r was told that it bought u"},
-		"told of none":           {[]told{failed}, []any{sale(purchase, "u")}, "r was told that it bought nothing"},
+		"told that none was sold":           {[]told{failed}, []any{sale(purchase, "u")}, "r was told that it bought nothing"},
 		"refused":                {[]told{refused}, []any{sale(purchase, "u")}, "r was told that it bought nothing"},
 		"not known yet":          {[]told{notKnown}, []any{sale(purchase, "u")}, ""},
-		"nobody told":            {[]told{sold}, []any{sale(purchase, "u"), sale(other, "v")}, "no answer spoke of the sale under " + other},
-		"told, and never bought": {[]told{sold}, []any{sale(other, "u")}, "r was told that it bought u"},
+		"a sale that nobody was told":            {[]told{sold}, []any{sale(purchase, "u"), sale(other, "v")}, "no answer named the purchase " + other},
+		"told, but never bought": {[]told{sold}, []any{sale(other, "u")}, "r was told that it bought u"},
 		"nothing at all":         {nil, nil, "the ledger is empty"},
 	} {
 		problems := judgeLedger(c.heard, map[string]any{"sales": c.sales})
@@ -172,7 +172,7 @@ func TestLedgerIsHeldAgainstWhatWasTold(t *testing.T) {
 	}
 }
 
-func TestLanguagesAreComparedButForIDsAndTimes(t *testing.T) {
+func TestComparingLanguagesIgnoresIDsAndTimes(t *testing.T) {
 	t.Parallel()
 	heard := func(uids ...string) []told {
 		var all []told
@@ -183,7 +183,7 @@ func TestLanguagesAreComparedButForIDsAndTimes(t *testing.T) {
 	}
 	const a, b, c = "6513270e-269e-4d37-b2a7-4de452e6b438", "2b9e1f64-7c35-4a8d-b0e2-91d4c6f3a857", "d23f0824-128b-4f33-8c5c-7fd0a6a3a450"
 	if problems := sameAnswers("s", heard(a, b, a), heard(b, c, b)); problems != nil {
-		t.Errorf("the same by other names: %q", problems)
+		t.Errorf("answers that differ only in ids and times: %q", problems)
 	}
 	for name, second := range map[string][]told{
 		"another one the third time": heard(b, c, a),
@@ -191,15 +191,15 @@ func TestLanguagesAreComparedButForIDsAndTimes(t *testing.T) {
 		"no id":                      heard(b, c, ""),
 	} {
 		if problems := sameAnswers("s", heard(a, b, a), second); len(problems) == 0 {
-			t.Errorf("%s is taken for the same", name)
+			t.Errorf("%s is taken as the same", name)
 		}
 	}
 	if problems := sameAnswers("other scenario", heard(a), nil); problems != nil {
-		t.Errorf("what belongs to another scenario: %q", problems)
+		t.Errorf("the answers of another scenario count: %q", problems)
 	}
 }
 
-func TestScenarioThatSaysNothingIsRefused(t *testing.T) {
+func TestScenariosWithoutAnEffectAreRefused(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	for _, text := range []string{
@@ -222,19 +222,19 @@ func TestScenarioThatSaysNothingIsRefused(t *testing.T) {
 	}
 }
 
-func TestClientProgramsThatDoNotKeepToTheProtocol(t *testing.T) {
+func TestClientProgramsThatBreakTheProtocol(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		script, asked, stopped string
 		helper                 bool
 	}{
 		"keeps to it":    {`read l; echo '{"response":{}}'; read l; exit 0`, "", "", false},
-		"says more":      {`read l; echo '{"response":{}}'; echo done`, "", "said more than answers", false},
-		"says otherwise": {`read l; echo hello; read l`, "said what is no answer", "exit status 1", false},
-		"says both":      {`read l; echo '{"response":{},"error":{}}'; read l; exit 0`, "said what is no answer", "", false},
+		"says more":      {`read l; echo '{"response":{}}'; echo done`, "", "a line without a request", false},
+		"says otherwise": {`read l; echo hello; read l`, "a line that is not an answer", "exit status 1", false},
+		"says both":      {`read l; echo '{"response":{},"error":{}}'; read l; exit 0`, "a line that is not an answer", "", false},
 		"has a helper":   {`read l; echo '{"refused":{}}'; read l; exit 0`, "", "", true},
-		"has none":       {`read l; echo '{"error":{}}'; read l; exit 0`, "said what is no answer", "", true},
-		"helps unasked":  {`read l; echo '{"notKnownYet":{}}'; read l; exit 0`, "said what is no answer", "", false},
+		"has none":       {`read l; echo '{"error":{}}'; read l; exit 0`, "a line that is not an answer", "", true},
+		"helps unasked":  {`read l; echo '{"notKnownYet":{}}'; read l; exit 0`, "a line that is not an answer", "", false},
 		"ends":           {`read l; echo sorry >&2; exit 3`, "ended without an answer", "exit status 3; it wrote:\nsorry", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// masked matches what differs from one gateway to the next: times, ids, and the numbers and codes of an eSIM.
+// masked matches texts that differ from gateway to gateway: times, ids, and the numbers and codes of an eSIM.
 var masked = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z|` + // a time
 	`[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|` + // a uid
 	`[0-7][0-9A-HJKMNP-TV-Z]{25}|` + // a ULID
@@ -16,7 +16,7 @@ var masked = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z|` + // a time
 
 var isTime = regexp.MustCompile(`^\d{4}-`)
 
-// masks replaces ids by numbers, in the order in which they first appear. So two transcripts can be equal although their
+// masks replaces ids with numbers, in the order in which they first appear. So two transcripts can be equal even if their
 // ids differ.
 type masks map[string]string
 
@@ -68,7 +68,7 @@ func sameAnswers(scenario string, first, second []told) []string {
 			continue
 		}
 		found := differences("answer", want, got)
-		if found == nil { // it has more than the other language
+		if found == nil { // this language has more members than the other one
 			found = differences("answer of the other language", got, want)
 		}
 		problems = append(problems, fmt.Sprintf("call %d, %s:", i+1, one[i].method))

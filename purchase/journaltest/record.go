@@ -326,7 +326,7 @@ func testItemTaken(t *testing.T, s *subject) {
 		if err != nil || secrets.Sale != nil {
 			t.Errorf("a sale of %d bytes is kept, err = %v", len(secrets.Sale), err)
 		}
-		s.recordTransition(t, p, transitionOf(p, from.event, p.Attempt), purchase.Moves) // with an item of its own it succeeds
+		s.recordTransition(t, p, transitionOf(p, from.event, p.Attempt), purchase.Moves) // with its own item it succeeds
 	}
 
 	elsewhere := newClaim()
@@ -351,7 +351,7 @@ func testItemTakenUnderAnAlias(t *testing.T, s *subject) {
 		isError(t, err, purchase.ErrItemTaken)
 		equal(t, "the row that wanted a taken item", s.get(t, p.ID), p)
 		transition.ItemUID, transition.Evidence.ItemUID = itemOf(p.ID), itemOf(p.ID)
-		s.recordTransition(t, p, transition, purchase.Moves) // with an item of its own it succeeds
+		s.recordTransition(t, p, transition, purchase.Moves) // with its own item it succeeds
 		s.recordTransition(t, p, transition, purchase.Stays) // its own item does not block it
 	}
 	// A transition that does not move the purchase is recorded in any case, because an operator must learn of a

@@ -15,7 +15,7 @@ import (
 
 // TestMigrateTogether: replicas that start at the same moment on an empty database all come up, and the schema
 // is created once. The test also connects directly, because behind a pooler every statement sees fresh
-// catalogs. A session of its own may see stale ones.
+// catalogs. A direct session may see stale ones.
 func TestMigrateTogether(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)

@@ -157,7 +157,7 @@ ANALYZE gigagate.purchase`)); err != nil {
 		{"List of one request", q.list, []any{"shop", "order-7", none, nil, nil, nil, none, 10}, []string{"purchase_key"}},
 		{"List of uncertain purchases", q.list, []any{none, none, none, []string{"UNCERTAIN"}, nil, nil, none, 10}, []string{"purchase_watched"}},
 		{"List of purchases being sent", q.list, []any{none, none, none, []string{"SENDING"}, nil, nil, none, 10}, []string{"purchase_owned"}},
-		{"Purchases that need a human", inSchema(schema, `SELECT FROM gigagate.purchase WHERE state = 'NEEDS_OPERATOR' OR anomalies > 0 ORDER BY id`), nil, []string{"purchase_watched", "purchase_anomalous"}},
+		{"Purchases that need an operator", inSchema(schema, `SELECT FROM gigagate.purchase WHERE state = 'NEEDS_OPERATOR' OR anomalies > 0 ORDER BY id`), nil, []string{"purchase_watched", "purchase_anomalous"}},
 		{"List of a customer", q.list, []any{none, none, "customer-8", nil, nil, nil, none, 10}, []string{"purchase_sold", "purchase_ordered"}},
 		{"List of an hour", q.list, []any{none, none, none, nil, "2020-01-01", "2020-01-01", none, 10}, []string{"purchase_claimed"}},
 	} {

@@ -206,7 +206,7 @@ func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int
 	return taken, nil
 }
 
-// write runs one statement that changes rows, in a transaction of its own. The commit is certain only when
+// write runs one statement that changes rows, in its own transaction. The commit is certain only when
 // CollectRows has read all rows and the server's ReadyForQuery message. Rows that were scanned before may still
 // be rolled back. The error wraps ErrNotWritten only if nothing was written.
 func write[T any](ctx context.Context, j *Journal, scan pgx.RowToFunc[T], statement string, args ...any) ([]T, error) {

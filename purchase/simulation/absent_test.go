@@ -8,7 +8,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// nothingSold is an operator's word on a key's purchase, and how the gateway took it.
+// nothingSold lets an operator declare that nothing was sold for a key. It returns the gateway's answer.
 func (w *world) nothingSold(t *testing.T, key string, force bool) (purchase.Purchase, *purchase.AbsenceError) {
 	t.Helper()
 	p, err := w.replica(0).engine.Resolve(t.Context(), w.of(t, key).ID, purchase.Resolution{By: "operator", Note: "portal", Force: force})
@@ -19,26 +19,27 @@ func (w *world) nothingSold(t *testing.T, key string, force bool) (purchase.Purc
 	return p, refused
 }
 
-// TestNothingSoldTooEarly: a person looks into the portal a second after the answer was lost, and the
-// vendor shows its sale only later.
+// TestNothingSoldTooEarly: an operator looks into the portal a second after the answer was lost. The
+// vendor shows the sale only later.
 func TestNothingSoldTooEarly(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
 		w.inject(t, listPath, "list_fail", 100000, nil)
 		p := w.sellUnseen(t, register("order-0", ""))
 		if _, refused := w.nothingSold(t, "order-0", false); refused == nil || refused.Retry < quiet/2 {
-			t.Errorf("%s sold, and the word that nothing was: %v", w.salesOf(t, "order-0")[0].ItemUID, refused)
+			t.Errorf("item %s was sold, but resolving as nothing sold gave %v", w.salesOf(t, "order-0")[0].ItemUID, refused)
 		}
 		pause(time.Until(quietEnd(p).Add(time.Minute)))
 		if _, refused := w.nothingSold(t, "order-0", false); refused == nil {
-			t.Error("the word was taken while nobody could read the vendor's list")
+			t.Error("nothing sold was accepted while the vendor's list could not be read")
 		}
 		w.box.Disarm()
 		w.becomes(t, "order-0", purchase.Succeeded, time.Hour)
 	})
 }
 
-// TestNothingSoldOnceItIsShown: the reads that the reconciler asks of itself are enough for a person.
+// TestNothingSoldOnceItIsShown: the gateway accepts an operator's decision after as many reads as the
+// reconciler itself needs.
 func TestNothingSoldOnceItIsShown(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -63,7 +64,8 @@ func TestNothingSoldOnceItIsShown(t *testing.T) {
 	})
 }
 
-// TestNothingSoldAgainstASuccess: an answer that bore a success and could not be read, and records that show nothing.
+// TestNothingSoldAgainstASuccess: the vendor answered with a success that could not be parsed, and its list does not
+// show the sale. An operator cannot declare that nothing was sold.
 func TestNothingSoldAgainstASuccess(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -75,12 +77,12 @@ func TestNothingSoldAgainstASuccess(t *testing.T) {
 		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
 		pause(time.Hour)
 		if _, refused := w.nothingSold(t, "order-0", false); refused == nil || refused.Retry != 0 {
-			t.Errorf("%d sold, and the word that nothing was: %v", len(w.salesOf(t, "order-0")), refused)
+			t.Errorf("%d packages were sold, but resolving as nothing sold gave %v", len(w.salesOf(t, "order-0")), refused)
 		}
 	})
 }
 
-// TestNothingSoldForced stays in the history as what it is.
+// TestNothingSoldForced: the history records that the decision was forced.
 func TestNothingSoldForced(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {

@@ -16,7 +16,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// TestHundredCallersOneID: on three replicas, at one instant.
+// TestHundredCallersOneID: a hundred callers on three replicas use one request id at the same time.
 func TestHundredCallersOneID(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{replicas: 3}, func(t *testing.T, w *world) {
@@ -73,7 +73,7 @@ func TestSameIDAnotherOrder(t *testing.T) {
 	})
 }
 
-// TestDeadlines: an answer leaves AnswerMargin before the deadline, and what is too short is not started.
+// TestDeadlines: an answer leaves AnswerMargin before the deadline. A call whose deadline is too short is not started.
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -95,7 +95,7 @@ func TestDeadlines(t *testing.T) {
 		if took := time.Since(began); took != 2*time.Second-purchase.AnswerMargin {
 			t.Errorf("the answer took %s", took)
 		}
-		c.deadline = time.Millisecond // of no importance to an id that is known
+		c.deadline = time.Millisecond // a known request id is answered whatever the deadline
 		wants(t, w.buy(w.replica(0), c), unsettled)
 		pause(20 * time.Second)
 		wants(t, w.buy(w.replica(0), c), told)
@@ -111,7 +111,8 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-// TestGuardsTakeTime: time that a guard's reads took is gone when the purchase would start.
+// TestGuardsTakeTime: the time that the guards' reads take counts against the deadline. A purchase with too little time
+// left is not started.
 func TestGuardsTakeTime(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -122,12 +123,12 @@ func TestGuardsTakeTime(t *testing.T) {
 		wants(t, w.buy(w.replica(0), c), notStarted)
 		pause(time.Minute)
 		if w.posts(before) != 0 {
-			t.Errorf("%d POSTs for a caller who was gone before it began", w.posts(before))
+			t.Errorf("%d POSTs for a caller who left before the purchase began", w.posts(before))
 		}
 	})
 }
 
-// TestCallerGone: the work is the gateway's own.
+// TestCallerGone: a purchase goes on when its caller hangs up.
 func TestCallerGone(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -141,7 +142,7 @@ func TestCallerGone(t *testing.T) {
 		}
 		_, took := w.becomes(t, "order-0", purchase.Succeeded, time.Minute)
 		if took > 5*time.Second {
-			t.Errorf("it took %s more", took)
+			t.Errorf("it was settled %s after the caller left", took)
 		}
 	})
 }
@@ -162,7 +163,7 @@ func TestDrain(t *testing.T) {
 		if !errors.Is(a.err, purchase.ErrDraining) {
 			t.Errorf("a new purchase while draining: %s", a)
 		}
-		wants(t, w.buy(w.replica(0), register("customer", "")), told) // a known one
+		wants(t, w.buy(w.replica(0), register("customer", "")), told) // a known request id
 		if err := engine.Drain(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -172,7 +173,7 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// TestCloseIsPrompt: what outlives the drain is cut off, and written down as far as it is known.
+// TestCloseIsPrompt: Close cuts off a send that is still running after the drain, and journals what is known of it.
 func TestCloseIsPrompt(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{replicas: 2}, func(t *testing.T, w *world) {
@@ -191,7 +192,7 @@ func TestCloseIsPrompt(t *testing.T) {
 	})
 }
 
-// TestTurnedAway: a token that is refused is renewed once, under a permit of its own.
+// TestTurnedAway: after a 401 the token is renewed once, and the request is sent again under a new permit.
 func TestTurnedAway(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -214,7 +215,7 @@ func TestTurnedAway(t *testing.T) {
 	})
 }
 
-// TestSendWindow: without a connection nothing is sent, and after the window nothing ever will be.
+// TestSendWindow: if no connection can be opened, nothing is sent. At the end of the send window the purchase fails.
 func TestSendWindow(t *testing.T) {
 	t.Parallel()
 	var refused []fault
@@ -239,8 +240,8 @@ func TestSendWindow(t *testing.T) {
 	})
 }
 
-// TestAcceptedIsTakenUpWithinItsWindow: who takes up a purchase of a dead owner does not begin its
-// window anew. The journal's clock jumps, so that the lease is over at once and the window with it.
+// TestAcceptedIsTakenUpWithinItsWindow: a process that takes over a purchase of a dead owner does not
+// start a new send window. The journal's clock jumps, so that lease and window both end at once.
 func TestAcceptedIsTakenUpWithinItsWindow(t *testing.T) {
 	t.Parallel()
 	p := plan{
@@ -258,8 +259,8 @@ func TestAcceptedIsTakenUpWithinItsWindow(t *testing.T) {
 	})
 }
 
-// TestManyLapsedAreTakenUpTogether: a dead process can leave more purchases than one transaction takes up. None of them
-// waits until somebody looks again.
+// TestManyLapsedAreTakenUpTogether: a dead process can leave more purchases than one transaction takes over. All of them
+// are taken over in the same pass.
 func TestManyLapsedAreTakenUpTogether(t *testing.T) {
 	t.Parallel()
 	const many = 250
@@ -274,7 +275,7 @@ func TestManyLapsedAreTakenUpTogether(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		pause(16 * time.Second) // they are looked for every 15 seconds
+		pause(16 * time.Second) // the engine looks for lapsed purchases every 15 seconds
 		left := 0
 		for i := range many {
 			if w.of(t, fmt.Sprintf("order-%d", i)).State == purchase.Sending {
@@ -287,7 +288,8 @@ func TestManyLapsedAreTakenUpTogether(t *testing.T) {
 	})
 }
 
-// TestAcceptedOfAnotherAccount ends, although nobody here may send it.
+// TestAcceptedOfAnotherAccount: an accepted purchase of another account fails at the end of its send window, although no
+// process here may send it.
 func TestAcceptedOfAnotherAccount(t *testing.T) {
 	t.Parallel()
 	p := plan{

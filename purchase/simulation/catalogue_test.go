@@ -6,23 +6,23 @@ import (
 	"testing"
 )
 
-// catalogue says where each fault that the simulator has to know is played: at which steps, in which
-// answer to what is unknown of the vendor ("setting: "), under which circumstance. A name stands for
-// all that begin with it. That those of steps do play is for TestEveryFaultAlone to say.
+// catalogue lists, for each fault that the simulator must cover, where it is played: at a step, with a
+// setting of the sandbox ("setting: "), or under a circumstance ("circumstance: "). A name also stands
+// for all longer names that begin with it. TestEveryFaultAlone checks that the faults at steps do play.
 var catalogue = map[string][]string{
 	"refused connect":     {"dial: dial refused"},
 	"black-holed connect": {"dial: dial without an answer"},
 	"TLS failure": {
-		"dial: a certificate of nobody known", "dial: plain text instead of a TLS handshake",
-		"dial: end inside of the TLS handshake", "dial: TLS handshake without an answer",
+		"dial: certificate of an unknown authority", "dial: plain text instead of a TLS handshake",
+		"dial: end inside the TLS handshake", "dial: TLS handshake without an answer",
 	},
 	"reset after 0 bytes":           everySend("reset after 0 bytes", "reset after 0 bytes, which the kernel took"),
-	"reset inside of the head":      everySend("reset inside of the head"),
-	"reset inside of the body":      everySend("reset inside of the body", "reset inside of the body, all of which the kernel took"),
+	"reset inside the head":         everySend("reset inside the head"),
+	"reset inside the body":         everySend("reset inside the body", "reset inside the body, all of which the kernel took"),
 	"reset after the whole request": everySend("reset after the whole request", "reset instead of the answer"),
 	"EOF before the status line":    everySend("end instead of the answer", "vendor commit_then_close"),
 	"answer late":                   {"send: vendor commit_late map[answer:true delay:5s]", "send: vendor commit_late map[answer:true delay:58s]"},
-	"answer never":                  {"send: vendor hang", "send: vendor commit_late map[delay:5s]", "send: lose the answer, in silence", "send: lose all bytes, in silence"},
+	"answer never":                  {"send: vendor hang", "send: vendor commit_late map[delay:5s]", "send: lose the answer silently", "send: lose all bytes silently"},
 	"answer one byte a second":      {"send: vendor slow_body map[bytes:1 interval:1s]"},
 	"commit after our timeout":      {"send: vendor commit_late map[delay:110s]", "send: a proxy delivers it after 1m40s"},
 	"5xx before the commit": {
@@ -39,7 +39,7 @@ var catalogue = map[string][]string{
 	"someone else's metatag": {"send: vendor foreign_metatag"},
 	"endless body":           {"send: vendor endless_body", "read: vendor endless_body", "token: vendor endless_body"},
 	"4xx with a known body":  {"send: vendor refuse map[reason:priceMismatch]", "send: vendor refuse map[reason:insufficientCredits]"},
-	"4xx with another body":  {"send: vendor refuse map[message:no words", "send: vendor status map[body:{\"code\":7} code:400", "setting: errors without a body"},
+	"4xx with another body":  {"send: vendor refuse map[message:no known words", "send: vendor status map[body:{\"code\":7} code:400", "setting: errors without a body"},
 	"HTML from a proxy":      {"send: vendor refuse map[reason:malformed shape:html]", "send: vendor status map[body:<html>no</html> code:403 commit:true"},
 	"401":                    {"send: vendor unauthorized", "setting: tokens live 30s", "setting: a new token revokes"},
 	"token endpoint down":    {"token: vendor 5xx", "token: vendor hang", "token: vendor unauthorized", "token: reset after the whole request"},
@@ -47,33 +47,33 @@ var catalogue = map[string][]string{
 		"send: vendor throttle", "send: vendor throttle map[retryAfter:536870912]",
 		"send: vendor throttle map[commit:true]", "circumstance: a 429 has no effect",
 	},
-	"3xx":                       {"send: vendor redirect", "send: vendor redirect map[commit:true status:302]", "send: vendor redirect map[location:http://127.0.0.1"},
-	"408, 409, 425":             {"send: vendor status map[code:408]", "send: vendor status map[body:{\"message\":\"conflict\"} code:409", "send: vendor status map[code:425]"},
-	"idempotency key":           {"setting: key replayed", "setting: key conflicts", "setting: key forgotten", "setting: key sells while running"}, // ignored is the default
-	"lists stale":               {"setting: list lags", "setting: both lag", "read: vendor list_lag"},
-	"lists cut":                 {"setting: list of 2", "read: vendor list_cut map[n:0]", "read: vendor list_cut map[n:1]"},
-	"lists unsorted":            {"setting: list unsorted", "read: vendor list_unsorted"},
-	"lists by activation":       {"setting: list by activation"},
-	"lists without metatags":    {"setting: list without metatags", "read: vendor list_no_metatags"},
-	"lists fail, sales go on":   {"read: vendor list_fail", "read: vendor list_fail 60 times"},
-	"metatag truncated":         {"send: vendor metatag_truncated", "setting: metatags of 20 bytes", "setting: metatags of 30 bytes"},
-	"metatag rewritten":         {"send: vendor metatag_rewritten"},
-	"gateway killed":            everyStep("kill before it, for 3m20s"),
-	"gateway stopped":           except(everyStep("stop before it, for 5m0s"), stepSend), // beyond its lease
-	"journal refuses":           writes("refuse"),
-	"journal slow":              atJournal("slow by 20s"),
-	"journal full":              {"claim: full"},
-	"journal read-only":         writes("journal read-only for 8m0s"),
-	"journal unreachable":       atJournal("journal unreachable for 8m0s"),
-	"COMMIT's answer lost":      append(writes("lose the answer and commit after 40s"), atJournal("lose the answer after the commit")...),
-	"two replicas race":         {"circumstance: the same id at one instant"},
-	"same id, another order":    {"circumstance: another order under the id"},
-	"clock jumps":               {"circumstance: the journal's clock"},
-	"caller gone":               {"circumstance: callers are gone"},
-	"deadline of 1 ms, none":    {"circumstance: callers have a millisecond", "circumstance: callers have for ever"},
-	"another account":           {"circumstance: another account after a restart", "circumstance: another account beside"},
-	"new client id":             {"circumstance: a new client id after a restart", "circumstance: a new client id beside"},
-	"killed inside of the body": everySend("kill inside of the request, for 1s"),
+	"3xx":                     {"send: vendor redirect", "send: vendor redirect map[commit:true status:302]", "send: vendor redirect map[location:http://127.0.0.1"},
+	"408, 409, 425":           {"send: vendor status map[code:408]", "send: vendor status map[body:{\"message\":\"conflict\"} code:409", "send: vendor status map[code:425]"},
+	"idempotency key":         {"setting: key replayed", "setting: key conflicts", "setting: key forgotten", "setting: key sells while running"}, // by default the vendor ignores the key
+	"lists stale":             {"setting: list lags", "setting: both lag", "read: vendor list_lag"},
+	"lists cut":               {"setting: list of 2", "read: vendor list_cut map[n:0]", "read: vendor list_cut map[n:1]"},
+	"lists unsorted":          {"setting: list unsorted", "read: vendor list_unsorted"},
+	"lists by activation":     {"setting: list by activation"},
+	"lists without metatags":  {"setting: list without metatags", "read: vendor list_no_metatags"},
+	"lists fail, sales go on": {"read: vendor list_fail", "read: vendor list_fail 60 times"},
+	"metatag truncated":       {"send: vendor metatag_truncated", "setting: metatags of 20 bytes", "setting: metatags of 30 bytes"},
+	"metatag rewritten":       {"send: vendor metatag_rewritten"},
+	"gateway killed":          everyStep("kill before it, for 3m20s"),
+	"gateway stopped":         except(everyStep("stop before it, for 5m0s"), stepSend), // for longer than its lease
+	"journal refuses":         writes("refuse"),
+	"journal slow":            atJournal("slow by 20s"),
+	"journal full":            {"claim: full"},
+	"journal read-only":       writes("journal read-only for 8m0s"),
+	"journal unreachable":     atJournal("journal unreachable for 8m0s"),
+	"COMMIT's answer lost":    append(writes("lose the answer and commit after 40s"), atJournal("lose the answer after the commit")...),
+	"two replicas race":       {"circumstance: the same id at one instant"},
+	"same id, another order":  {"circumstance: another order under the id"},
+	"clock jumps":             {"circumstance: the journal's clock"},
+	"caller gone":             {"circumstance: callers are gone"},
+	"deadline of 1 ms, none":  {"circumstance: callers have a millisecond", "circumstance: callers have no deadline"},
+	"another account":         {"circumstance: another account after a restart", "circumstance: another account beside"},
+	"new client id":           {"circumstance: a new client id after a restart", "circumstance: a new client id beside"},
+	"killed inside the body":  everySend("kill inside the request, for 1s"),
 }
 
 func each(steps []string, dos ...string) []string {
@@ -102,7 +102,7 @@ func except(list []string, steps ...string) []string {
 	})
 }
 
-// TestCatalogue: what the catalogue names is there to be played.
+// TestCatalogue: every name in the catalogue is one that the simulator can play.
 func TestCatalogue(t *testing.T) {
 	t.Parallel()
 	var there []string
@@ -123,7 +123,7 @@ func TestCatalogue(t *testing.T) {
 	for name, places := range catalogue {
 		for _, place := range places {
 			if !slices.ContainsFunc(there, func(known string) bool { return strings.HasPrefix(known, place) }) {
-				t.Errorf("%s: nothing is %q", name, place)
+				t.Errorf("%s: the simulator has no %q", name, place)
 			}
 		}
 	}

@@ -28,7 +28,7 @@ func (v *verdict) add(format string, args ...any) {
 	v.wrong = append(v.wrong, fmt.Sprintf(format, args...))
 }
 
-// check compares a history that is over with the ledger, and lists what is wrong.
+// check compares a finished history with the ledger, and lists what is wrong.
 func (w *world) check() []string {
 	v := &verdict{world: w, sales: map[string][]sandbox.Sale{}, byID: map[string]purchase.Purchase{}, byKey: map[string]purchase.Purchase{}}
 	for _, sale := range w.box.Ledger().Sales {
@@ -43,7 +43,7 @@ func (w *world) check() []string {
 	}
 	for mark := range v.sales {
 		if _, known := v.byID[strings.TrimPrefix(mark, "gg")]; !known {
-			v.add("a sale for %s, of which the journal knows nothing", mark)
+			v.add("a sale for %s, which is not in the journal", mark)
 		}
 	}
 	w.mu.Lock()
@@ -62,7 +62,7 @@ func (w *world) check() []string {
 	return v.wrong
 }
 
-// purchase holds one row to the ledger, and its history to the graph.
+// purchase compares one row with the ledger, and its history with the state machine.
 func (v *verdict) purchase(p purchase.Purchase) {
 	sales := v.sales[p.Mark()]
 	if len(sales) > 1 {
@@ -79,7 +79,7 @@ func (v *verdict) purchase(p purchase.Purchase) {
 	}
 	switch p.State {
 	case purchase.Succeeded:
-		// A sale that is found, and whose customer cannot be read for long, is settled without.
+		// If a sale is found and its customer cannot be read for a long time, the purchase is settled without the customer.
 		unread := p.CustomerUID == "" && p.SettledAt.Sub(p.PermittedAt) > v.world.span(quiet)
 		if len(sales) != 1 || sales[0].ItemUID != p.ItemUID || sales[0].CustomerUID != p.CustomerUID && !unread {
 			v.add("%s is SUCCEEDED with item %s, the ledger has %v", p.ID, p.ItemUID, sales)
@@ -95,11 +95,11 @@ func (v *verdict) purchase(p purchase.Purchase) {
 	v.graph(p)
 }
 
-// maxHistory is how many entries a history can have. In a send window there are eleven permits at most, with two entries
-// each; the rest is for the last attempt.
+// maxHistory is how many entries a history can have. A send window has at most eleven permits, with two entries each.
+// The rest is for the last attempt.
 const maxHistory = 30
 
-// keyOf is the idempotency key of a purchase, as the design has it.
+// keyOf is the idempotency key that a purchase must be sent with.
 func keyOf(p purchase.Purchase) string {
 	sum := sha256.Sum256([]byte(p.Key.Caller + "\x00" + p.Key.RequestID))
 	return hex.EncodeToString(sum[:])
@@ -133,7 +133,7 @@ func (v *verdict) graph(p purchase.Purchase) {
 	}
 }
 
-// answer holds one answer to the ledger.
+// answer compares one answer with the ledger.
 func (v *verdict) answer(a answer) {
 	switch a.outcome {
 	case told:
@@ -150,7 +150,7 @@ func (v *verdict) answer(a answer) {
 			v.add("UNTRUE: %s was told failed (%s), the ledger has a sale", a.call.key, a.failed.Purchase.Reason)
 		}
 		if p.State != purchase.Failed {
-			v.add("UNTRUE: %s was told failed, and is %s", a.call.key, p.State)
+			v.add("UNTRUE: %s was told failed, but is %s", a.call.key, p.State)
 		}
 	case mismatch:
 		if v.byKey[a.call.key].Order.InventoryItemID == a.call.order.InventoryItemID {
@@ -162,7 +162,7 @@ func (v *verdict) answer(a answer) {
 	}
 }
 
-// notStarted: where every caller of a key was told that nothing was started, nothing was sold.
+// notStarted checks: if every caller of a key was told that nothing was started, nothing was sold.
 func (v *verdict) notStarted(answers []answer) {
 	started := map[string]bool{}
 	for _, a := range answers {
@@ -177,8 +177,8 @@ func (v *verdict) notStarted(answers []answer) {
 	}
 }
 
-// lastWord: where the last send of a key began after all others had ended, and was told that nothing was started, nothing was
-// sold, whatever the others were told and wherever they went.
+// lastWord looks at the last call with a key, if it began after all others had ended. If that call was told that nothing was
+// started, nothing was sold, whatever the other calls were told and whichever replica they asked.
 func (v *verdict) lastWord(answers []answer) {
 	last := map[string]int{}
 	for i, a := range answers {
@@ -203,8 +203,8 @@ func (v *verdict) lastWord(answers []answer) {
 	}
 }
 
-// replays asks for every key once more. A settled purchase is told alike to everybody; one that
-// needs an operator is settled by one who knows the ledger.
+// replays asks for every key once more. Everybody must get the same answer for a settled purchase. A
+// purchase that needs an operator is first resolved from the ledger.
 func (v *verdict) replays(answers []answer) {
 	live := v.world.live()
 	if len(live) == 0 {
@@ -246,11 +246,11 @@ func (v *verdict) alike(p purchase.Purchase, a answer) {
 		same = a.outcome == unsettled
 	}
 	if !same {
-		v.add("UNLIKE: %s is %s %s %s, and was told %s", p.Key.RequestID, p.State, p.Reason, p.ItemUID, a)
+		v.add("UNLIKE: %s is %s %s %s, but the caller was told %s", p.Key.RequestID, p.State, p.Reason, p.ItemUID, a)
 	}
 }
 
-// resolve settles a purchase as an operator does who looks into the vendor's portal.
+// resolve settles a purchase as an operator would after a look into the vendor's portal.
 func (v *verdict) resolve(r *replica, p purchase.Purchase) purchase.Purchase {
 	if !slices.Contains(r.client.Accounts(), p.Account) {
 		return p

@@ -16,8 +16,8 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// TestClaimUnknown: nothing is sent before the claim is known durable, and what its caller was told
-// not to be started never is.
+// TestClaimUnknown: nothing is sent before the claim is known to be durable. If the caller was told that
+// nothing was started, nothing is ever sent.
 func TestClaimUnknown(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -50,7 +50,7 @@ func TestClaimUnknown(t *testing.T) {
 				}
 				pause(5 * time.Minute)
 				if c.outcome == notStarted && w.posts(before) != 0 {
-					t.Errorf("%d POSTs, and the caller was told that nothing was started", w.posts(before))
+					t.Errorf("%d POSTs, but the caller was told that nothing was started", w.posts(before))
 				}
 				if c.state != "" {
 					w.becomes(t, "order-0", c.state, 0)
@@ -62,8 +62,8 @@ func TestClaimUnknown(t *testing.T) {
 	}
 }
 
-// TestAbandonedAndKilled: the process that told its caller that nothing was started dies at each of the
-// writes that say so in the journal. On SQLite the next process owns all at once, and it sends nothing.
+// TestAbandonedAndKilled: a process tells its caller that nothing was started, and dies at each of the
+// writes that journal this. On SQLite the next process owns every purchase at once. It sends nothing.
 func TestAbandonedAndKilled(t *testing.T) {
 	t.Parallel()
 	for _, do := range []string{doKillBefore, doKillAfter} {
@@ -79,7 +79,7 @@ func TestAbandonedAndKilled(t *testing.T) {
 			}
 			pause(5 * time.Minute)
 			if w.posts(before) != 0 || w.box.Ledger().CreditLeft != before.CreditLeft {
-				t.Errorf("%s: %d POSTs, and the caller was told that nothing was started", do, w.posts(before))
+				t.Errorf("%s: %d POSTs, but the caller was told that nothing was started", do, w.posts(before))
 			}
 			p := w.of(t, "order-0")
 			if p.Attempt != 1 || do == doKillAfter && p.State != purchase.Failed {
@@ -89,8 +89,8 @@ func TestAbandonedAndKilled(t *testing.T) {
 	}
 }
 
-// TestAbandonedKeepTheirPlaces: while the journal can be read and takes no writes, claims whose commit is not known pile up,
-// each to be abandoned. As many as there are places, and then callers are refused before they claim.
+// TestAbandonedKeepTheirPlaces: while the journal can be read but not written, claims that must be abandoned pile up. Each
+// keeps its place until it is abandoned. When all places are taken, callers are refused before they claim.
 func TestAbandonedKeepTheirPlaces(t *testing.T) {
 	t.Parallel()
 	const places, outage = 2000, 15 * time.Second
@@ -107,7 +107,7 @@ func TestAbandonedKeepTheirPlaces(t *testing.T) {
 		}
 		callers.Wait()
 		if a := w.buy(w.replica(0), register("one-more", "")); !errors.Is(a.err, purchase.ErrOverloaded) {
-			t.Errorf("one more was told %v", a.err)
+			t.Errorf("one more caller was told %v", a.err)
 		}
 		pause(outage)
 		wants(t, w.buy(w.replica(0), register("after", "")), told)
@@ -117,7 +117,7 @@ func TestAbandonedKeepTheirPlaces(t *testing.T) {
 	})
 }
 
-// TestAnswerLostAtRecord: a record whose commit was lost is told as soon as it is known.
+// TestAnswerLostAtRecord: a lost answer of the journal delays the caller only until the write is repeated.
 func TestAnswerLostAtRecord(t *testing.T) {
 	t.Parallel()
 	for _, do := range []string{doLoseAfter, doLoseBefore, doRefuse} {
@@ -153,7 +153,7 @@ func TestConnectionDies(t *testing.T) {
 	}
 }
 
-// TestPermitRunsOut: a process that stands still between the claim and the send does not send.
+// TestPermitRunsOut: a process that is stopped between the claim and the send does not send under the old permit.
 func TestPermitRunsOut(t *testing.T) {
 	t.Parallel()
 	p := plan{faults: []fault{{step: "claim", nth: 1, do: doStopAfter, d: 20 * time.Second}}}
@@ -161,28 +161,28 @@ func TestPermitRunsOut(t *testing.T) {
 		before := w.box.Ledger()
 		c := register("order-0", "")
 		a := w.buy(w.replica(0), c)
-		wants(t, a, told) // under a permit of its own, within the window
+		wants(t, a, told) // under a new permit, within the send window
 		if p := w.of(t, "order-0"); p.Attempt != 2 || w.posts(before) != 1 {
 			t.Errorf("%d permits, %d POSTs", p.Attempt, w.posts(before))
 		}
 	})
 }
 
-// TestPausedMachine: a machine is paused with all its clocks between the claim and the send. Another replica presumes the
-// purchase absent. The machine goes on, and by its own clocks its permit stands.
+// TestPausedMachine: a machine is paused, with all its clocks, between the permit and the send. Meanwhile another replica
+// presumes the purchase absent. When the machine goes on, its permit is still valid by its own clocks. It must not send.
 func TestPausedMachine(t *testing.T) {
 	t.Parallel()
 	const long = 40 * time.Minute
 	p := plan{
 		replicas: 2, older: []purchase.Order{order(purchase.Register, "", "older-0")},
-		faults: []fault{{step: "record PERMITTED", nth: 1, do: doStopAfter, d: long}}, // the claim's own permit ends with its caller
+		faults: []fault{{step: "record PERMITTED", nth: 1, do: doStopAfter, d: long}}, // not the claim's permit, which ends with its caller
 	}
 	stage(t, p, func(t *testing.T, w *world) {
 		w.replica(0).behind.Store(int64(long))
 		w.inject(t, registerPath, "unauthorized", 1, nil)
 		c := register("order-0", "")
 		c.deadline = 5 * time.Second
-		w.buy(w.replica(0), c) // a paused machine does not answer
+		w.buy(w.replica(0), c) // there is no answer from a paused machine
 		w.becomes(t, "order-0", purchase.Failed, long-time.Minute)
 		pause(long)
 		if p, sales := w.of(t, "order-0"), w.salesOf(t, "order-0"); p.State != purchase.Failed || p.Anomalies > 0 || len(sales) > 0 {
@@ -191,8 +191,8 @@ func TestPausedMachine(t *testing.T) {
 	})
 }
 
-// TestItemTaken: a vendor that answers with a package which is bound to another purchase, of the same
-// client id or of a former one.
+// TestItemTaken: the vendor answers with a package that is already bound to another purchase. That one
+// was made with the same client id, or with a former one.
 func TestItemTaken(t *testing.T) {
 	t.Parallel()
 	for _, newID := range []bool{false, true} {
@@ -222,7 +222,7 @@ func TestItemTaken(t *testing.T) {
 	}
 }
 
-// TestWait returns what is, settled or not.
+// TestWait: Wait returns a purchase once it is settled. If the time is over first, it returns the current state.
 func TestWait(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -249,7 +249,7 @@ func TestWait(t *testing.T) {
 		if _, err := engine.Wait(t.Context(), strings.Repeat("0", 26)); !errors.Is(err, purchase.ErrNotFound) {
 			t.Errorf("an unknown purchase: %v", err)
 		}
-		// What becomes of it while somebody waits is told, though it is not settled.
+		// A purchase that becomes UNCERTAIN during the wait is returned as UNCERTAIN.
 		w.inject(t, registerPath, "commit_late", 1, m{"delay": "200s"})
 		w.running.Go(func() { w.buy(w.replica(0), register("turns", "")) })
 		pause(time.Second)
@@ -257,13 +257,13 @@ func TestWait(t *testing.T) {
 		defer cancel()
 		p, err = engine.Wait(ctx, w.of(t, "turns").ID)
 		if err != nil || p.State != purchase.Uncertain {
-			t.Errorf("%s, %v; want what it is by now", p.State, err)
+			t.Errorf("%s, %v; want its current state", p.State, err)
 		}
 	})
 }
 
-// TestRefusedBesideAClaim: a call is refused while an earlier one with the same request id waits for its claim. Nothing is
-// found in the journal, and still it must not be told that another request id is safe.
+// TestRefusedBesideAClaim: a call is refused while an earlier call with the same request id waits for its claim. The journal
+// has nothing under the id yet. The refusal must still not say that a new request id is safe.
 func TestRefusedBesideAClaim(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{faults: []fault{{step: "claim", nth: 1, do: doSlow, d: 4 * time.Second}}}, func(t *testing.T, w *world) {
@@ -273,17 +273,17 @@ func TestRefusedBesideAClaim(t *testing.T) {
 		c.deadline = 100 * time.Millisecond
 		wants(t, w.buy(w.replica(0), c), unsettled)
 		if p, err := w.replica(0).engine.Known(t.Context(), purchase.Key{Caller: "default", RequestID: c.key}); err == nil || errors.Is(err, purchase.ErrNotFound) {
-			t.Errorf("a refusal before the engine is told %s, %v", p.State, err)
+			t.Errorf("Known, which a refusal relies on, gives %s, %v", p.State, err)
 		}
-		pause(4 * time.Second) // its caller did not wait for the claim
+		pause(4 * time.Second) // the claim's caller has left
 		if p, _ := w.becomes(t, "order-0", purchase.Failed, time.Minute); p.Reason != purchase.NeverSent {
 			t.Errorf("it failed: %s", p.Reason)
 		}
 	})
 }
 
-// TestRefusedElsewhereDuringAClaim: a caller leaves before its claim is durable, asks again at another replica, which cannot see
-// the claim, and is told that nothing was started. That stays true.
+// TestRefusedElsewhereDuringAClaim: a caller leaves before its claim is durable. It asks another replica, which cannot see the
+// claim yet, and is told that nothing was started. The first replica must keep that true.
 func TestRefusedElsewhereDuringAClaim(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]call{
@@ -303,7 +303,7 @@ func TestRefusedElsewhereDuringAClaim(t *testing.T) {
 				pause(4 * time.Second)
 				w.becomes(t, "order-0", purchase.Failed, time.Minute)
 				if n := w.posts(before); n != 0 {
-					t.Errorf("%d POSTs, and the caller was told that nothing was started", n)
+					t.Errorf("%d POSTs, but the caller was told that nothing was started", n)
 				}
 				c.deadline = 0
 				wants(t, w.buy(w.replica(1), c), toldFailed)
@@ -312,7 +312,7 @@ func TestRefusedElsewhereDuringAClaim(t *testing.T) {
 	}
 }
 
-// TestCallerGoneBeforeTheClaim: a purchase that its caller does not wait for any more is not begun.
+// TestCallerGoneBeforeTheClaim: if the caller leaves before the claim, the purchase is not started.
 func TestCallerGoneBeforeTheClaim(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -324,7 +324,7 @@ func TestCallerGoneBeforeTheClaim(t *testing.T) {
 		key := purchase.Key{Caller: "default", RequestID: c.key}
 		_, err := w.replica(0).engine.Buy(ctx, purchase.Request{Key: key, Order: c.order, Personal: c.personal})
 		if pause(time.Minute); err == nil || w.posts(before) != 0 {
-			t.Errorf("%v, %d POSTs for a caller who was gone before it began", err, w.posts(before))
+			t.Errorf("%v, %d POSTs for a caller who left before the purchase began", err, w.posts(before))
 		}
 		if p, err := w.replica(0).engine.Known(t.Context(), key); !errors.Is(err, purchase.ErrNotFound) {
 			t.Errorf("the journal has %s in %s: %v", p.ID, p.State, err)

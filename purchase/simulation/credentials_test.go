@@ -11,7 +11,7 @@ import (
 
 const tokenPath = "/reseller/authenticate"
 
-// tokenEnded is a world in which the next call needs a new token.
+// tokenEnded plays in a world whose next vendor call needs a new token.
 func tokenEnded(t *testing.T, play func(t *testing.T, w *world)) {
 	t.Helper()
 	settings := sandbox.DefaultSettings()
@@ -22,8 +22,8 @@ func tokenEnded(t *testing.T, play func(t *testing.T, w *world)) {
 	})
 }
 
-// TestRefusedCredentials: a purchase that meets them ends at once, with nothing sent, and a later one is sold as soon as
-// the vendor takes them.
+// TestRefusedCredentials: if the vendor refuses the credentials, a purchase fails at once and nothing is sent. A later
+// purchase succeeds as soon as the vendor accepts them again.
 func TestRefusedCredentials(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 401, 403} {
@@ -40,9 +40,9 @@ func TestRefusedCredentials(t *testing.T) {
 				t.Errorf("%d: %d requests arrived", status, w.posts(before))
 			}
 			if !strings.Contains(w.logs.String(), "vendor problem") {
-				t.Errorf("%d: the log is silent: %s", status, w.logs.String())
+				t.Errorf("%d: the log does not name a vendor problem: %s", status, w.logs.String())
 			}
-			wants(t, w.buy(w.replica(0), register("order-0", "")), toldFailed) // as before, though it could be sold now
+			wants(t, w.buy(w.replica(0), register("order-0", "")), toldFailed) // the recorded answer, although the vendor would sell now
 			wants(t, w.buy(w.replica(0), register("order-1", "")), told)
 			if len(w.salesOf(t, "order-0")) != 0 || len(w.salesOf(t, "order-1")) != 1 {
 				t.Errorf("%d: %+v", status, w.box.Ledger().Sales)
@@ -51,7 +51,7 @@ func TestRefusedCredentials(t *testing.T) {
 	}
 }
 
-// TestTokenComesWithinTheWindow: what a vendor recovers from by itself costs no purchase.
+// TestTokenComesWithinTheWindow: a short failure of the token endpoint does not fail a purchase.
 func TestTokenComesWithinTheWindow(t *testing.T) {
 	t.Parallel()
 	for fault, params := range map[string]m{

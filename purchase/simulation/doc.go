@@ -1,6 +1,6 @@
-// Package simulation proves the purchase engine: real engines and real vendor clients over a network
-// in memory, a journal that fails, the sandbox as the vendor, and virtual time. Each history is
-// compared with the sandbox's ledger, which is the truth. All of it is tests:
+// Package simulation tests the purchase engine under faults. Real engines and real vendor clients run over
+// an in-memory network, with a journal that can fail, the sandbox as the vendor, and virtual time. Each
+// history is compared with the sandbox's ledger, which says what was sold. The package has only tests:
 //
 //	go test ./purchase/simulation                         every fault alone, pairs and histories, sampled
 //	go test ./purchase/simulation -run Histories -histories 100000 -sqlite-histories 2000 -postgres-histories 500 -timeout 30m
@@ -8,9 +8,8 @@
 //	go test ./purchase/simulation -run Pairs -all -timeout 1h   all pairs of faults, or a number of them with -pairs
 //	go run ./internal/sabotage                            removes each safety rule and expects a test to fail
 //
-// A journal in PostgreSQL is one in a server of the test's own. Its histories are played twice: in
-// bubbles of virtual time, where the plans are those of the other journals and a statement takes no
-// time; and in real time with settings of milliseconds, where statements meet the clock and each
-// other. Each process has connections of its own, which break when it dies and lose statements and
-// answers as planned.
+// The PostgreSQL tests start their own server. They play histories in two ways. In bubbles of virtual time
+// the plans are those of the other journals, and a statement takes no time. In real time the settings are
+// milliseconds, so that statements race with the clock and with each other. Each simulated process has its
+// own connections. They break when the process dies, and lose statements and answers as planned.
 package simulation

@@ -17,12 +17,12 @@ import (
 )
 
 var (
-	allPairs  = flag.Bool("all", false, "play every pair of faults, not a sample")
+	allPairs  = flag.Bool("all", false, "play every pair of faults instead of a sample")
 	pairs     = flag.Int("pairs", 300, "how many pairs of faults, without -all")
-	pairsSeed = flag.Uint64("pairs-seed", 0, "the sample of pairs; 0: another one each time")
+	pairsSeed = flag.Uint64("pairs-seed", 0, "seed of the sample of pairs; 0: a new one each time")
 )
 
-// The vendor's answers that lead a purchase to the steps behind them.
+// Answers of the vendor that make a purchase reach a later step.
 var (
 	soldUnseen   = vendor(stepSend, "commit_then_reset", nil)
 	unsoldUnseen = vendor(stepSend, "reset_before", m{"afterBytes": "request"})
@@ -31,7 +31,7 @@ var (
 	priceRefused = vendor(stepSend, "refuse", m{"reason": "priceMismatch"})
 )
 
-// waysTo are the faults that have to come first so that a step is reached.
+// waysTo returns the faults that must come first so that a step is reached.
 func waysTo(step string) [][]fault {
 	at := func(nth int, f fault) fault {
 		f.nth = nth
@@ -58,21 +58,21 @@ func waysTo(step string) [][]fault {
 	return [][]fault{nil}
 }
 
-// claimNotKnown are the faults by which a claim is written and its owner does not come to know it.
+// claimNotKnown returns the faults that let a claim be written without its owner's knowledge.
 func claimNotKnown() []fault {
 	return []fault{{step: "claim", nth: 1, do: doLoseAfter}, {step: "claim", nth: 2, do: doOutage, d: 4 * time.Second}}
 }
 
-// scene is a plan around one purchase: two replicas, witnesses on both sides, and a caller who comes
-// twice from the beginning and again later.
+// scene is a plan around one purchase: two replicas, an older and a younger witness, and a caller that
+// sends the same request to both replicas and repeats it.
 func scene(kind purchase.Kind, mode gigastore.ActivationMode, faults ...fault) plan {
 	p := plan{seed: 1, replicas: 2, settings: sandbox.DefaultSettings(), faults: faults, healAfter: 2 * time.Minute}
 	for _, f := range faults {
-		if f.step == "record PRESUMED_ABSENT" || f.step == "record BEYOND_EVIDENCE" { // they take their time
+		if f.step == "record PRESUMED_ABSENT" || f.step == "record BEYOND_EVIDENCE" { // these take longer
 			p.healAfter = 6 * time.Minute
 		}
 	}
-	p.settings.TokenLifetime = sandbox.Duration(40 * time.Second) // so that tokens are asked for again
+	p.settings.TokenLifetime = sandbox.Duration(40 * time.Second) // short, so that new tokens are needed
 	p.older = []purchase.Order{order(kind, mode, "older-0")}
 	p.younger = []purchase.Order{order(kind, mode, "younger-0")}
 	c := call{key: "order-0", order: order(kind, mode, "order-0"), personal: personal(kind, true), tries: 4, at: 45 * time.Second}
@@ -94,7 +94,7 @@ func TestEveryFaultAlone(t *testing.T) {
 					for nth := 1; nth <= 2; nth++ {
 						f.nth = nth
 						if nth == 2 && (testing.Short() || strings.HasPrefix(step, "record ") || k > 0) {
-							continue // a second visit of those is seldom, and the kind changes nothing
+							continue // a second visit of these steps is rare, and the kind makes no difference
 						}
 						plans = append(plans, scene(kind, modes[(i+k)%len(modes)], append(slices.Clone(way), f)...))
 					}
@@ -113,8 +113,8 @@ func TestEveryFaultAlone(t *testing.T) {
 	t.Logf("%d histories", len(plans))
 }
 
-// TestEverySetting plays every answer to what is unknown of the vendor, with a purchase that goes
-// well, one that is sold unseen and one that is lost.
+// TestEverySetting plays every setting of the sandbox. Each is played with a purchase that goes well, one
+// that is sold without an answer, and one that is lost.
 func TestEverySetting(t *testing.T) {
 	t.Parallel()
 	var plans []plan
@@ -132,7 +132,7 @@ func TestEverySetting(t *testing.T) {
 	playAll(t, openMemory, len(plans), func(i int) plan { return plans[i] })
 }
 
-// circumstances are what is neither a fault of a step nor an answer of the vendor's.
+// circumstances are neither faults at a step nor settings of the vendor.
 var circumstances = map[string]func(*plan){
 	"the journal's clock is far behind":  func(p *plan) { p.jumps = []jump{{0, -50 * time.Minute}} },
 	"the journal's clock is far ahead":   func(p *plan) { p.jumps = []jump{{0, 50 * time.Minute}} },
@@ -148,7 +148,7 @@ var circumstances = map[string]func(*plan){
 	"callers are gone in a second":       func(p *plan) { p.callers(func(c *call) { c.gone = time.Second }) },
 	"callers have a millisecond":         func(p *plan) { p.callers(func(c *call) { c.deadline = time.Millisecond }) },
 	"callers have two seconds":           func(p *plan) { p.callers(func(c *call) { c.deadline = 2 * time.Second }) },
-	"callers have for ever":              func(p *plan) { p.callers(func(c *call) { c.deadline = 0 }) },
+	"callers have no deadline":           func(p *plan) { p.callers(func(c *call) { c.deadline = 0 }) },
 	"the same id at one instant":         func(p *plan) { p.callers(func(c *call) { c.at = 45 * time.Second }) },
 	"another order under the id": func(p *plan) {
 		p.callers(func(c *call) { c.at = 45 * time.Second })
@@ -162,8 +162,8 @@ func (p *plan) callers(transition func(*call)) {
 	}
 }
 
-// TestCircumstances plays each of them with a purchase that goes well, and with what its ways through
-// the states are left by.
+// TestCircumstances plays each circumstance with a purchase that goes well, and with each fault that takes
+// a purchase off its usual way through the states.
 func TestCircumstances(t *testing.T) {
 	t.Parallel()
 	at := func(step, do string, d time.Duration) fault { return fault{step: step, nth: 1, do: do, d: d} }
@@ -187,7 +187,7 @@ func TestCircumstances(t *testing.T) {
 	playAll(t, openMemory, len(plans), func(i int) plan { return plans[i] })
 }
 
-// TestPairsOfFaults plays two faults in one history: a sample, or all with -all.
+// TestPairsOfFaults plays two faults in one history: a sample of the pairs, or all pairs with -all.
 func TestPairsOfFaults(t *testing.T) {
 	t.Parallel()
 	var all []fault
@@ -223,7 +223,7 @@ func TestPairsOfFaults(t *testing.T) {
 	playAll(t, openMemory, sample, func(i int) plan { return pair(chosen[i]) })
 }
 
-// playAll plays plans side by side, and returns how often each fault was played.
+// playAll plays plans in parallel, and returns how often each fault was played.
 func playAll(t *testing.T, open func(*testing.T, func() time.Time) store, n int, planOf func(int) plan) map[string]int {
 	t.Helper()
 	var mu sync.Mutex

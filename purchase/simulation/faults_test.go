@@ -11,7 +11,7 @@ import (
 	"gigagate.internal/purchase/simulation/network"
 )
 
-// fault is what goes wrong at the nth visit of a step, from 1.
+// fault goes wrong at the nth visit of a step, counted from 1.
 type fault struct {
 	step string
 	nth  int
@@ -19,18 +19,18 @@ type fault struct {
 	// d is how long a fault lasts: a delay, an outage, a stop, or the time until a killed process
 	// starts again.
 	d time.Duration
-	// params of a fault of the vendor's, see the sandbox's table, and count is for how many calls; 0 means 1.
+	// params are those of a vendor fault, see the sandbox's table. count is for how many calls it plays; 0 means 1.
 	params map[string]any
 	count  int
 }
 
-// what is the fault, whenever it plays.
+// what names the fault without the visit at which it plays.
 func (f fault) what() string {
 	f.nth = 0
 	return f.String()
 }
 
-// String is the fault for people.
+// String describes the fault for a reader.
 func (f fault) String() string {
 	text := f.step
 	if f.nth > 0 {
@@ -74,35 +74,36 @@ const (
 const (
 	doDialRefused    = "dial refused"
 	doDialNoAnswer   = "dial without an answer"
-	doTLSForeign     = "a certificate of nobody known"
+	doTLSForeign     = "certificate of an unknown authority"
 	doTLSPlain       = "plain text instead of a TLS handshake"
-	doTLSEnds        = "end inside of the TLS handshake"
+	doTLSEnds        = "end inside the TLS handshake"
 	doTLSNoAnswer    = "TLS handshake without an answer"
 	doReset0         = "reset after 0 bytes"
 	doReset0Taken    = "reset after 0 bytes, which the kernel took"
-	doResetHead      = "reset inside of the head"
-	doResetBody      = "reset inside of the body"
-	doResetBodyTaken = "reset inside of the body, all of which the kernel took"
+	doResetHead      = "reset inside the head"
+	doResetBody      = "reset inside the body"
+	doResetBodyTaken = "reset inside the body, all of which the kernel took"
 	doResetWhole     = "reset after the whole request"
 	doAnswerResets   = "reset instead of the answer"
 	doAnswerEnds     = "end instead of the answer"
-	doLost           = "lose all bytes, in silence"
-	doAnswerLost     = "lose the answer, in silence"
+	doLost           = "lose all bytes silently"
+	doAnswerLost     = "lose the answer silently"
 	doDeliverLater   = "a proxy delivers it after"
-	doKillInside     = "kill inside of the request, for"
-	doVendor         = "vendor " // and a name of the sandbox's table
+	doKillInside     = "kill inside the request, for"
+	doVendor         = "vendor " // followed by a name from the sandbox's table
 	insideOfHead     = 40
 	insideOfBody     = 10
 )
 
-// journalSteps are the steps at the journal; those of record are in the order of a purchase's life.
+// journalSteps are the calls of the journal. The record steps are in the order of a purchase's life.
 var journalSteps = []string{
 	"lookup", "claim", "record ANSWERED_APPLIED", "record ANSWERED_REFUSED", "record ANSWERED_NO_EFFECT",
 	"record ANSWERED_UNKNOWN", "record PERMITTED", "record WINDOW_OVER", "record FOUND", "record PRESUMED_ABSENT",
 	"record BEYOND_EVIDENCE", "record ABANDONED", "take lapsed", "confirm", "get", "secrets", "watched", "witnesses", "list",
 }
 
-// The steps on the network: a dial, a paid request's first byte, its answer's, a token's request, and any other read of the vendor's.
+// The steps on the network: a dial, the first byte of a paid request, the first byte of an answer, a request for a token,
+// and any other read from the vendor.
 const (
 	stepDial   = "dial"
 	stepSend   = "send"
@@ -111,7 +112,7 @@ const (
 	stepRead   = "read"
 )
 
-// processFaults can happen anywhere.
+// processFaults can happen at every step.
 func processFaults(step string) []fault {
 	var list []fault
 	for _, do := range []string{doKillBefore, doKillAfter} {
@@ -173,11 +174,11 @@ func faultsAt(step string) []fault {
 	return slices.DeleteFunc(list, func(f fault) bool {
 		stops := f.do == doStopBefore || f.do == doStopAfter
 		switch step {
-		case stepDial, stepAnswer: // what is after them is another step
+		case stepDial, stepAnswer: // what follows these is a separate step
 			return f.do == doKillAfter || f.do == doStopAfter
 		case stepSend:
-			// Nobody can close the gap between looking at the clock and writing. A stop in it is the
-			// residual risk of every lease, and in a process it is some nanoseconds wide.
+			// A process can always be stopped between its look at the clock and its write. Every lease has
+			// this residual risk. The gap is some nanoseconds wide.
 			return stops
 		}
 		return false
@@ -210,7 +211,7 @@ func (r *replica) onDial() network.DialFault {
 	return network.Connects
 }
 
-// process plays a fault of the process at a step that is not the journal's.
+// process plays a process fault at a step on the network.
 func (r *replica) process(f fault) {
 	switch f.do {
 	case doKillBefore:
@@ -221,7 +222,7 @@ func (r *replica) process(f fault) {
 	}
 }
 
-// pathOf and keySent read a request's head as net/http writes it.
+// pathOf and keySent parse the head of a request as net/http writes it.
 func pathOf(head []byte) string {
 	_, target, _ := bytes.Cut(head, []byte(" "))
 	path, _, _ := bytes.Cut(target, []byte(" "))
@@ -260,7 +261,7 @@ func isPaid(path string) bool {
 	return ok && slices.Contains([]string{"register", "top-up", "top-up-with-profile"}, tail)
 }
 
-// sent counts a paid request that left, or may have.
+// sent counts a paid request of which a byte left, or may have left.
 func (w *world) sent(who string, head []byte, reused bool, fault network.RequestFault) {
 	if fault.Deliver == 0 && !fault.Taken {
 		return

@@ -12,7 +12,7 @@ import (
 
 const formerFlag = "--gigastore-former-client-ids"
 
-// olderRegister is a witness for registers that start at once.
+// olderRegister is an older witness for registers that start at once.
 var olderRegister = []purchase.Order{order(purchase.Register, "", "older-0")}
 
 // newClientID restarts the gateway with the other client id.
@@ -22,13 +22,13 @@ func (w *world) newClientID(formerSaid bool) {
 	pause(2 * time.Second)
 }
 
-// resolveWith is an operator's word on a key's purchase that names a package.
+// resolveWith lets an operator resolve a key's purchase with a package.
 func (w *world) resolveWith(t *testing.T, key, uid string) (purchase.Purchase, error) {
 	t.Helper()
 	return w.replica(0).engine.Resolve(t.Context(), w.of(t, key).ID, purchase.Resolution{ItemUID: uid, By: "operator", Note: "portal"})
 }
 
-// TestNewClientIDFindsASale: a package under the purchase's mark is its, whichever client id it was sold with.
+// TestNewClientIDFindsASale: a package with the purchase's mark belongs to it, whichever client id bought it.
 func TestNewClientIDFindsASale(t *testing.T) {
 	t.Parallel()
 	for _, said := range []bool{false, true} {
@@ -44,14 +44,14 @@ func TestNewClientIDFindsASale(t *testing.T) {
 			again := w.buy(w.replica(0), register("order-0", ""))
 			wants(t, again, told)
 			if !again.bought.Replayed || again.bought.Purchase.ItemUID != p.ItemUID || len(w.salesOf(t, "order-0")) != 1 {
-				t.Errorf("the request id again: %s, %d sold", again, len(w.salesOf(t, "order-0")))
+				t.Errorf("the same request id again: %s, %d sold", again, len(w.salesOf(t, "order-0")))
 			}
 		})
 	}
 }
 
-// TestNewClientIDAndALostSend: with the operator's word that both ids are of one account, a purchase of
-// the former one is presumed absent as ever. Its witnesses are those of both.
+// TestNewClientIDAndALostSend: an operator has configured that both client ids are of one account. A
+// purchase of the former id is then presumed absent as usual, with witnesses of either id.
 func TestNewClientIDAndALostSend(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{older: olderRegister}, func(t *testing.T, w *world) {
@@ -70,7 +70,7 @@ func TestNewClientIDAndALostSend(t *testing.T) {
 	})
 }
 
-// TestNewClientIDHasOlderWitnesses, which the former one bought.
+// TestNewClientIDHasOlderWitnesses: purchases of the former client id are witnesses if both are of one account.
 func TestNewClientIDHasOlderWitnesses(t *testing.T) {
 	t.Parallel()
 	for _, said := range []bool{false, true} {
@@ -86,8 +86,8 @@ func TestNewClientIDHasOlderWitnesses(t *testing.T) {
 	}
 }
 
-// TestFormerClientIDSaidLate: what was handed to an operator as another account's is settled by the same
-// evidence as ever once its records can be read.
+// TestFormerClientIDSaidLate: a purchase was handed to an operator because its client id was not
+// configured. Once the id is configured, the purchase is settled by the usual evidence.
 func TestFormerClientIDSaidLate(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{older: olderRegister}, func(t *testing.T, w *world) {
@@ -97,7 +97,7 @@ func TestFormerClientIDSaidLate(t *testing.T) {
 			t.Errorf("an operator is needed for %s", p.Reason)
 		}
 		if _, refused := w.nothingSold(t, "order-0", false); refused == nil || refused.Retry != 0 || !strings.Contains(refused.Error(), formerFlag) {
-			t.Errorf("nothing was sold with a client id whose records nobody read: %v", refused)
+			t.Errorf("resolving as nothing sold, with a client id whose records are not read, gave %v", refused)
 		}
 		w.newClientID(true)
 		if p, _ := w.becomes(t, "order-0", purchase.Failed, time.Hour); p.Reason != purchase.ReasonPresumedAbsent {
@@ -106,7 +106,7 @@ func TestFormerClientIDSaidLate(t *testing.T) {
 	})
 }
 
-// TestNothingSoldWithAFormerClientID: an operator's word on it counts once complete reads lack it.
+// TestNothingSoldWithAFormerClientID: an operator can declare that nothing was sold once complete reads show no sale.
 func TestNothingSoldWithAFormerClientID(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -128,8 +128,8 @@ func TestNothingSoldWithAFormerClientID(t *testing.T) {
 	})
 }
 
-// TestFormerClientIDOfAnotherAccount: the operator's word is wrong. Records that show no sale of the
-// former client id prove nothing about it.
+// TestFormerClientIDOfAnotherAccount: an operator has wrongly configured that both client ids are of one
+// account. A list without any sale of the former id proves nothing about that id.
 func TestFormerClientIDOfAnotherAccount(t *testing.T) {
 	t.Parallel()
 	p := plan{
@@ -138,7 +138,7 @@ func TestFormerClientIDOfAnotherAccount(t *testing.T) {
 	}
 	stage(t, p, func(t *testing.T, w *world) {
 		w.inject(t, listPath, "list_fail", 100000, nil)
-		w.sellUnseen(t, register("order-0", "")) // by the first replica; the second reads another list
+		w.sellUnseen(t, register("order-0", "")) // sold to the first replica's account; the second replica reads another list
 		if got, _ := w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour); got.Reason != purchase.NoWitness {
 			t.Errorf("an operator is needed for %s", got.Reason)
 		}
@@ -147,8 +147,8 @@ func TestFormerClientIDOfAnotherAccount(t *testing.T) {
 	})
 }
 
-// TestNewClientIDAndANamedPackage: the mark proves whose package it is. Without it, the operator has to
-// say first that both ids are of one account.
+// TestNewClientIDAndANamedPackage: the mark proves which purchase a package belongs to. A package without
+// a mark can be named only if both client ids are configured as one account.
 func TestNewClientIDAndANamedPackage(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -164,7 +164,7 @@ func TestNewClientIDAndANamedPackage(t *testing.T) {
 		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
 
 		if p, err := w.resolveWith(t, "order-0", marked); err != nil || p.ItemUID != marked {
-			t.Errorf("a package under the mark: %s, %v", p.State, err)
+			t.Errorf("a package with the mark: %s, %v", p.State, err)
 		}
 		if _, err := w.resolveWith(t, "cut", marked); !errors.Is(err, purchase.ErrForeignItem) {
 			t.Errorf("another purchase's package: %v", err)
@@ -177,16 +177,17 @@ func TestNewClientIDAndANamedPackage(t *testing.T) {
 		if p, err := w.resolveWith(t, "cut", cut); err != nil || p.ItemUID != cut {
 			t.Errorf("a package without a mark, of one account: %s, %v", p.State, err)
 		}
-		// A package of the former client id is not sold to a second purchase.
+		// A package of the former client id cannot be bound to a second purchase.
 		w.lose(t, register("second", gigastore.ModeFirstUse))
 		if _, err := w.resolveWith(t, "second", cut); !errors.Is(err, purchase.ErrItemTaken) {
-			t.Errorf("a package that is bound: %v", err)
+			t.Errorf("a package that is bound already: %v", err)
 		}
 	})
 }
 
-// TestNothingSoldWithAClientIDOfAnotherAccount: a person's word that both ids are of one account is wrong, and the word that
-// nothing was sold rests on the list of the wrong account. It has to show something that was bought with the former id.
+// TestNothingSoldWithAClientIDOfAnotherAccount: an operator has wrongly configured that both client ids are of one account,
+// and declares from the wrong account's list that nothing was sold. The gateway refuses until the list shows a purchase of
+// the former id.
 func TestNothingSoldWithAClientIDOfAnotherAccount(t *testing.T) {
 	t.Parallel()
 	p := plan{accountsApart: true, otherAccountAfterRestart: true, older: olderRegister}
@@ -198,10 +199,10 @@ func TestNothingSoldWithAClientIDOfAnotherAccount(t *testing.T) {
 		pause(time.Hour)
 		got, refused := w.nothingSold(t, "order-0", false)
 		if refused == nil || refused.Retry != 0 || !strings.Contains(refused.Error(), "another account") {
-			t.Errorf("%d sold, and the word that nothing was is taken: %s %s, %v", len(w.salesOf(t, "order-0")), got.State, got.Reason, refused)
+			t.Errorf("%d packages were sold, but nothing sold was accepted: %s %s, %v", len(w.salesOf(t, "order-0")), got.State, got.Reason, refused)
 		}
 		if got, refused := w.nothingSold(t, "order-0", true); refused != nil || got.Reason != purchase.ReasonOperator {
-			t.Errorf("a forced word: %v", refused)
+			t.Errorf("a forced decision: %v", refused)
 		}
 	})
 }

@@ -19,8 +19,8 @@ func usd(t *testing.T, amount string) *purchase.Price {
 	return &purchase.Price{Amount: value, Currency: "USD"}
 }
 
-// TestGuards: nothing is claimed or sent for an order that a read of the inventory shows to be a
-// mistake. Only the price limit, which the caller asked for, is closed when that cannot be read.
+// TestGuards: if the inventory shows that an order is a mistake, nothing is claimed or sent. If the
+// inventory cannot be read, only an order with a price limit is refused.
 func TestGuards(t *testing.T) {
 	t.Parallel()
 	euro := usd(t, "100")
@@ -77,7 +77,7 @@ func TestGuards(t *testing.T) {
 				a := w.buy(w.replica(0), request)
 				if c.refused == "" {
 					wants(t, a, told)
-					// A guard has no say where the id is known.
+					// Guards do not apply to a known request id.
 					w.inject(t, inventoryPath, "5xx", 100, nil)
 					wants(t, w.buy(w.replica(0), request), told)
 					return
@@ -87,15 +87,15 @@ func TestGuards(t *testing.T) {
 					t.Errorf("%s, %d POSTs; want the guard's %s", a, w.posts(before), c.refused)
 				}
 				if _, err := w.store.journal().Lookup(t.Context(), purchase.Key{Caller: "default", RequestID: "order-0"}); !errors.Is(err, purchase.ErrNotFound) {
-					t.Errorf("the journal knows of it: %v", err)
+					t.Errorf("the refused order is in the journal: %v", err)
 				}
 			})
 		})
 	}
 }
 
-// TestGatewaysPriceLimit: no purchase costs more than the gateway allows, whatever its order says. Where the
-// price cannot be read nothing is bought.
+// TestGatewaysPriceLimit: no purchase costs more than the gateway allows, whatever its order says. If the
+// price cannot be read, nothing is bought.
 func TestGatewaysPriceLimit(t *testing.T) {
 	t.Parallel()
 	euro := usd(t, "100")
@@ -110,7 +110,7 @@ func TestGatewaysPriceLimit(t *testing.T) {
 		{"below the limit", usd(t, below), nil, false, ""},
 		{"at the limit", usd(t, at), nil, false, ""},
 		{"above the limit", usd(t, above), nil, false, purchase.AbovePriceLimit},
-		{"a limit of nothing", usd(t, "0"), nil, false, purchase.AbovePriceLimit},
+		{"a limit of zero", usd(t, "0"), nil, false, purchase.AbovePriceLimit},
 		{"in another currency", euro, nil, false, purchase.PriceUnreadable},
 		{"inventory unreadable", usd(t, "9"), nil, true, purchase.PriceUnreadable},
 		{"the order allows more", usd(t, above), usd(t, below), false, purchase.AbovePriceLimit},
@@ -147,7 +147,7 @@ func TestGatewaysPriceLimit(t *testing.T) {
 	}
 }
 
-// TestExcessAfterTheSale: the sale stands, and a human is told.
+// TestExcessAfterTheSale: if the vendor charged more than the limit, the sale stands and operators are alerted.
 func TestExcessAfterTheSale(t *testing.T) {
 	t.Parallel()
 	for i := range 4 {
@@ -176,8 +176,8 @@ func TestExcessAfterTheSale(t *testing.T) {
 	}
 }
 
-// TestPriceLimitHoldsForEverySend: a price may rise while a purchase waits for its next send, and a gateway may be started
-// again with a lower limit.
+// TestPriceLimitHoldsForEverySend: the limit is checked before each send. The price may rise while a purchase waits for its
+// next send, and the gateway may restart with a lower limit.
 func TestPriceLimitHoldsForEverySend(t *testing.T) {
 	t.Parallel()
 	cheap := m{
@@ -208,7 +208,7 @@ func TestPriceLimitHoldsForEverySend(t *testing.T) {
 	}
 	t.Run("the gateway's limit is lowered", func(t *testing.T) {
 		t.Parallel()
-		// SQLite, whose purchases are taken up at once after a restart.
+		// On SQLite, because there a restarted gateway takes over its purchases at once.
 		stageOn(t, openSQLite, plan{throttledHasNoEffect: true}, func(t *testing.T, w *world) {
 			w.inject(t, registerPath, "throttle", 5, nil)
 			c := register("order-0", "")
@@ -233,7 +233,7 @@ func TestPriceLimitHoldsForEverySend(t *testing.T) {
 	})
 }
 
-// TestNegativePriceIsNoPrice: it is below any limit, and the vendor does not pay for packages.
+// TestNegativePriceIsNoPrice: a negative price is below any limit, but it cannot be right. The purchase is refused.
 func TestNegativePriceIsNoPrice(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{maxPurchasePrice: usd(t, "1.20")}, func(t *testing.T, w *world) {

@@ -22,7 +22,7 @@ const (
 	unsettled  outcome = "unsettled"
 	notStarted outcome = "not started"
 	mismatch   outcome = "another order"
-	noAnswer   outcome = "no answer" // its replica died, or there was none
+	noAnswer   outcome = "no answer" // the replica died, or none was running
 )
 
 // answer is what one call got.
@@ -32,11 +32,11 @@ type answer struct {
 	bought  purchase.Bought
 	failed  *purchase.FailedError
 	err     error
-	// began and ended are when the caller began to wait, and waited no more.
+	// began and ended are when the caller began and stopped waiting.
 	began, ended time.Time
 }
 
-// classify sorts what Buy returns by what it claims.
+// classify turns the result of Buy into an answer.
 func classify(bought purchase.Bought, err error) answer {
 	a := answer{bought: bought, err: err}
 	var differs *purchase.MismatchError
@@ -60,7 +60,7 @@ func classify(bought purchase.Bought, err error) answer {
 	return a
 }
 
-// String is the answer for people.
+// String describes the answer for a reader.
 func (a answer) String() string {
 	switch a.outcome {
 	case told:
@@ -74,7 +74,7 @@ func (a answer) String() string {
 	}
 }
 
-// buy makes one call on a replica, and gets no answer if that dies.
+// buy makes one call on a replica. There is no answer if the replica dies.
 func (w *world) buy(r *replica, c call) answer {
 	began := time.Now()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -96,7 +96,7 @@ func (w *world) buy(r *replica, c call) answer {
 		r.stand()
 		done <- classify(bought, err)
 	})
-	// A caller that has a deadline is gone by then, whatever the replica does.
+	// A caller with a deadline leaves at its deadline, whatever the replica does.
 	a := answer{outcome: noAnswer}
 	select {
 	case a = <-done:
@@ -114,15 +114,15 @@ func (w *world) buy(r *replica, c call) answer {
 	return a
 }
 
-// after is a channel that nothing is ever sent on for no deadline.
+// after returns a channel that fires some time after the deadline. Without a deadline it never fires.
 func after(deadline time.Duration) <-chan time.Time {
 	if deadline == 0 {
 		return nil
 	}
-	return time.After(deadline + 10*time.Second) // known ids are looked up even for callers in a hurry
+	return time.After(deadline + 10*time.Second) // a known id is looked up even if the deadline is very short
 }
 
-// run plays a history and returns what was wrong with it.
+// run plays a history and returns what is wrong with it.
 func run(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) (*world, []string) {
 	t.Helper()
 	w := newWorld(t, p, open)
@@ -137,7 +137,7 @@ func run(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) (*
 	for _, o := range w.plan.operators {
 		w.callers.Go(func() { w.lookIntoPortal(o) })
 	}
-	pause(w.span(95 * time.Second)) // the longest call's start, and then some
+	pause(w.span(95 * time.Second)) // later than the start of the last call
 	for i, o := range p.younger {
 		w.callers.Go(func() {
 			w.callRepeatedly(call{key: fmt.Sprintf("younger-%d", i), order: w.forCustomer(o), personal: personal(o.Kind, false), tries: 2, replica: i})
@@ -150,14 +150,14 @@ func run(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) (*
 	return w, found
 }
 
-// setUp buys the witnesses, the first of which makes the customer that top-ups are for.
+// setUp buys the older witnesses. The first purchase creates the customer that the top-ups use.
 func (w *world) setUp() {
 	first := call{key: "customer", order: order("register", "", "customer"), personal: personal("register", false)}
 	w.buy(w.replica(0), first)
 	for i, o := range w.plan.older {
 		w.buy(w.replica(i), call{key: fmt.Sprintf("older-%d", i), order: w.forCustomer(o), personal: personal(o.Kind, false)})
 	}
-	pause(w.span(time.Second)) // what happens at one instant has no older and younger
+	pause(w.span(time.Second)) // purchases of one instant have no order of age
 }
 
 // forCustomer puts the uid of the first sale's customer into an order, if there was a sale.
@@ -168,7 +168,7 @@ func (w *world) forCustomer(o purchase.Order) purchase.Order {
 	return o
 }
 
-// callRepeatedly is a caller who keeps its request id until it has an answer that says something.
+// callRepeatedly plays a caller that repeats its request id until it has a final answer.
 func (w *world) callRepeatedly(c call) {
 	pause(c.at)
 	for try := range c.tries {
@@ -177,7 +177,7 @@ func (w *world) callRepeatedly(c call) {
 			r = w.replica(c.replica + try + 1)
 		}
 		if r.isDead() {
-			w.note("", "nobody there for %s", c.key)
+			w.note("", "no replica is running for %s", c.key)
 		} else if a := w.buy(r, c); a.outcome == told || a.outcome == toldFailed || a.outcome == mismatch {
 			return
 		}
@@ -185,11 +185,11 @@ func (w *world) callRepeatedly(c call) {
 	}
 }
 
-// portalLag is how old a sale is before the portal shows it.
+// portalLag is the time until the portal shows a sale.
 const portalLag = 30 * time.Second
 
-// lookIntoPortal is an operator's word that nothing was sold, where the portal shows nothing at that time. The gateway takes it
-// only if that cannot be too early.
+// lookIntoPortal plays an operator who looks into the portal and, if it shows no sale, declares that nothing was sold. The
+// gateway must refuse this as long as it may be too early.
 func (w *world) lookIntoPortal(o operator) {
 	pause(w.span(o.at))
 	r := w.replica(o.replica)
@@ -216,7 +216,7 @@ func (w *world) lookIntoPortal(o operator) {
 	}
 }
 
-// heal ends all faults: the vendor and the journal are well again, and every process runs.
+// heal ends all faults: the vendor and the journal work again, and every process runs.
 func (w *world) heal() {
 	w.setFaulty(false)
 	w.box.Disarm()
@@ -229,13 +229,13 @@ func (w *world) heal() {
 	w.note("", "all faults end")
 }
 
-// settle waits for the callers, who may begin a purchase late, and then until every purchase is final
-// or an operator's, for as long as that may take.
+// settle waits for the callers, which may begin a purchase late. Then it waits until every purchase is
+// final or needs an operator, but no longer than that may take.
 func (w *world) settle() {
 	w.callers.Wait()
 	longest, look := w.span(90*time.Minute), w.span(20*time.Second)
 	if w.plan.pace > 1 {
-		longest += time.Minute // the engine's own times are as ever
+		longest += time.Minute // the engine's fixed times are not faster
 	}
 	for range int(longest / look) {
 		pause(look)
@@ -247,12 +247,12 @@ func (w *world) settle() {
 	case w.plan.beyondQuiet:
 		w.probe()
 	case slices.ContainsFunc(w.plan.faults, fault.isLate):
-		pause(w.span(2 * time.Minute)) // for what is still under way at the vendor
+		pause(w.span(2 * time.Minute)) // for requests that the vendor still works on
 	}
 }
 
-// probe has the list read once more, long after a vendor that acts too late has acted: the list is
-// read when something is open.
+// probe makes the reconciler read the list once more, long after a late sale by the vendor. It opens a
+// purchase for this, because the list is read only while a purchase is open.
 func (w *world) probe() {
 	pause(20 * time.Minute)
 	_ = w.box.Inject(sandbox.Fault{Path: "/gigastore/activations/register", Fault: "commit_then_reset"})

@@ -15,12 +15,12 @@ import (
 	"gigagate.internal/purchase/sqlite"
 )
 
-// store is where the journal's rows are, whatever becomes of the processes that use them.
+// store holds the journal's rows. It outlives the processes that use them.
 type store interface {
-	// open is what a process does at its start. Where one process at a time has the rows, the one
-	// before it is dead.
+	// open gives a starting process its way to the journal. If only one process can have the rows,
+	// the earlier process is dead by then.
 	open() (way, error)
-	// journal reads the rows, for whoever checks them.
+	// journal returns a journal for reading the rows in checks.
 	journal() purchase.Journal
 	close()
 }
@@ -28,10 +28,10 @@ type store interface {
 // way is one process's way to the journal.
 type way struct {
 	purchase.Journal
-	link *link // nil: the journal is in the process, or outlives it without a connection between them
+	link *link // nil if the process has no connection to its journal
 }
 
-// cut breaks the process's connections, as its death does.
+// cut breaks the process's connections, as the death of a process does.
 func (w way) cut() {
 	if w.link != nil {
 		w.link.cut()
@@ -53,7 +53,7 @@ func (s inMemory) open() (way, error)        { return way{Journal: s.Journal}, n
 func (s inMemory) journal() purchase.Journal { return s.Journal }
 func (s inMemory) close()                    { _ = s.Close() }
 
-// inFile is a journal in a file, which one process at a time has open.
+// inFile is a journal in a file. One process at a time has it open.
 type inFile struct {
 	path string
 	now  func() time.Time
@@ -99,14 +99,14 @@ var (
 	errRefuse = fmt.Errorf("%w: the journal is read-only", purchase.ErrNotWritten)
 )
 
-// journal is one replica's way to the journal, with the faults that are planned for it.
+// journal is one replica's way to the journal. It plays the faults that are planned for the replica.
 type journal struct {
 	purchase.Journal
 	replica *replica
 }
 
-// do performs one call as the fault planned for it wants. It reports whether the call's own result
-// is what the caller gets; with an error instead, the call may have been performed all the same.
+// do performs one call and plays the fault that is planned for it. Without an error, the caller gets the
+// call's own result. With an error, the call may have been performed nevertheless.
 func (j *journal) do(ctx context.Context, step string, call func(context.Context)) error {
 	r := j.replica
 	r.stand()
@@ -199,7 +199,7 @@ func (j *journal) spoil(ctx context.Context, f fault, call func(context.Context)
 	return j.after()
 }
 
-// after is what a process has of a call that was performed, if it still runs.
+// after is called when a call was performed. It fails if the process has died meanwhile.
 func (j *journal) after() error {
 	j.replica.stand()
 	if j.replica.isDead() {
@@ -223,7 +223,7 @@ func (j *journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 		err error
 	}
 	claim.Lease -= j.replica.world.leaseCut()
-	done := make(chan result, 1) // a late commit has nobody to tell
+	done := make(chan result, 1) // buffered, because nobody receives the result of a late commit
 	if spoiled := j.do(ctx, "claim", func(ctx context.Context) {
 		p, err := j.Journal.Claim(ctx, claim)
 		j.replica.world.note(j.replica.name, "claim %s %s: won %t, %s, error %v", claim.Key.RequestID, claim.ID, p.ID == claim.ID, p.State, err)
@@ -258,8 +258,8 @@ func (j *journal) Record(ctx context.Context, id string, transition purchase.Tra
 	return r.p, r.verdict, r.err
 }
 
-// TakeLapsed implements [purchase.Journal]. From the end of a lease the engine reckons when it was
-// given, by the length that it asked for.
+// TakeLapsed implements [purchase.Journal]. The engine computes the start of a lease from its end and the
+// length it asked for. So the end is moved back by the part that was cut.
 func (j *journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int) (taken []purchase.Purchase, err error) {
 	cut := j.replica.world.leaseCut()
 	if spoiled := j.do(ctx, "take lapsed", func(ctx context.Context) {
@@ -326,7 +326,7 @@ func (j *journal) Witnesses(
 	return list, errors.Join(err, j.replica.world.leftOut())
 }
 
-// leftOut is what lists say of what they leave out.
+// leftOut is the error by which lists report an order that they cannot read.
 func (w *world) leftOut() error {
 	if w.unreadable.Load() {
 		return fmt.Errorf("purchase 1: %w", purchase.ErrUnreadableOrder)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// links are the connections between processes and a PostgreSQL server. They are made outside of
-// bubbles and can be used in them: what stands between two bytes of a real connection is real.
+// links are the connections between processes and a PostgreSQL server. They are made outside bubbles and
+// can be used inside them, because the bytes of a real connection travel in real time.
 type links struct {
 	url      *url.URL // of the server
 	listener net.Listener
@@ -23,7 +23,7 @@ type links struct {
 	byName map[string]*link
 }
 
-// link is those of one process. The process's connections tell its name as their application's.
+// link is the connections of one process. They are recognized by their application_name.
 type link struct {
 	of   *links
 	name string
@@ -34,13 +34,13 @@ type link struct {
 	dead  bool
 }
 
-// loss is what becomes of one statement and of its answer.
+// loss says whether a statement or its answer gets lost.
 type loss uint8
 
 const (
 	nothingLost   loss = iota
 	statementLost      // the connection breaks before the server has the statement
-	answerLost         // the server has committed, and not a byte of it arrives
+	answerLost         // the server has committed, and no byte of its answer arrives
 )
 
 func newLinks(t *testing.T, serverURL string) *links {
@@ -69,7 +69,7 @@ func newLinks(t *testing.T, serverURL string) *links {
 	return ls
 }
 
-// open makes a link, and the URL that leads over it.
+// open makes a link. It returns the link and a URL that connects over it.
 func (ls *links) open(name string) (*link, string) {
 	l := &link{of: ls, name: name, conns: map[net.Conn]struct{}{}}
 	ls.mu.Lock()
@@ -90,7 +90,7 @@ func (l *link) lose(what loss) {
 	l.next = what
 }
 
-// taken is what becomes of the statement at hand.
+// taken returns the loss planned for the current statement, and clears it.
 func (l *link) taken() loss {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,8 +99,8 @@ func (l *link) taken() loss {
 	return what
 }
 
-// cut breaks every connection for good, as the death of a process does. The server finishes the
-// statements that it has.
+// cut breaks every connection for good, as the death of a process does. The server still finishes the
+// statements that it has received.
 func (l *link) cut() {
 	l.of.mu.Lock()
 	delete(l.of.byName, l.name)
@@ -113,7 +113,7 @@ func (l *link) cut() {
 	}
 }
 
-// reset closes a connection without a farewell.
+// reset closes a connection with a TCP reset.
 func reset(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -121,7 +121,7 @@ func reset(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// hold has cut break a connection, and reports whether the link is still whole.
+// hold registers a connection, so that cut breaks it. It reports whether the link is still whole.
 func (l *link) hold(conn net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -165,7 +165,7 @@ func (ls *links) serve(client net.Conn) {
 	l.relay(client, server, greeting)
 }
 
-// named is the link that a startup message's application_name tells.
+// named returns the link that the application_name of a startup message names.
 func (ls *links) named(greeting []byte) *link {
 	words := bytes.Split(greeting[8:], []byte{0})
 	ls.mu.Lock()
@@ -178,8 +178,8 @@ func (ls *links) named(greeting []byte) *link {
 	return nil
 }
 
-// relay passes on what a client wants done, all at once up to where it waits for an answer, and then
-// the answer.
+// relay passes on a client's messages, in one batch up to the point where the client waits for an answer.
+// Then it passes on the answer.
 func (l *link) relay(client, server net.Conn, batch []byte) {
 	for executes := false; ; {
 		lost := nothingLost
@@ -205,8 +205,8 @@ func (l *link) relay(client, server net.Conn, batch []byte) {
 	}
 }
 
-// readBatch reads up to where a client waits for an answer, and reports whether it has a statement
-// executed; pings of a pool do not count.
+// readBatch reads up to the point where a client waits for an answer. It reports whether the batch
+// executes a statement. A pool's pings do not.
 func readBatch(from io.Reader) (batch []byte, executes bool, err error) {
 	for {
 		message, err := readMessage(from, false)
@@ -223,7 +223,7 @@ func readBatch(from io.Reader) (batch []byte, executes bool, err error) {
 	}
 }
 
-// readAnswer reads up to the word that the server is ready again.
+// readAnswer reads up to the message that the server is ready for the next query.
 func readAnswer(from io.Reader) (answer []byte, err error) {
 	for {
 		message, err := readMessage(from, false)
@@ -237,7 +237,7 @@ func readAnswer(from io.Reader) (answer []byte, err error) {
 	}
 }
 
-// readMessage reads one; that of a startup has no kind in front of its length.
+// readMessage reads one message. A startup message has no type byte before its length.
 func readMessage(from io.Reader, startup bool) ([]byte, error) {
 	head := make([]byte, 5)
 	if startup {

@@ -9,13 +9,13 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// realPace is how many times faster than planned histories go that have no virtual time: a minute of
-// the plan is 600 ms.
+// realPace is how many times faster than planned a history runs in real time: a minute of the plan takes
+// 600 ms.
 const realPace = 100
 
-// faster is the plan with all of its times divided. The engine's own times that no setting changes
-// (the life of a permit, pauses, budgets) stay as they are, so the ratio of the two is another one:
-// a permit outlives whatever the vendor does late, and no vendor can act beyond the quiet time.
+// faster returns the plan with all of its times divided by pace. The engine's fixed times (the life of a
+// permit, pauses, budgets) stay as they are, and are therefore long in comparison. A permit outlives
+// everything that the vendor does late, so no plan can let the vendor act after the quiet time.
 func (p plan) faster(pace int) plan {
 	p.pace, p.beyondQuiet = pace, false
 	by := func(d time.Duration) time.Duration { return d / time.Duration(pace) }
@@ -24,7 +24,7 @@ func (p plan) faster(pace int) plan {
 	for i := range p.calls {
 		c := &p.calls[i]
 		c.at, c.gone = by(c.at), by(c.gone)
-		if c.deadline > time.Millisecond { // that one is too short for anything
+		if c.deadline > time.Millisecond { // one millisecond means a deadline that is always too short
 			c.deadline = by(c.deadline) + purchase.AnswerMargin + 300*time.Millisecond
 		}
 	}
@@ -48,13 +48,13 @@ func (p plan) faster(pace int) plan {
 	} {
 		*d = sandbox.Duration(by(time.Duration(*d)))
 	}
-	s.TokenLifetime = max(s.TokenLifetime, sandbox.Duration(time.Second)) // the least there is
+	s.TokenLifetime = max(s.TokenLifetime, sandbox.Duration(time.Second)) // the sandbox's minimum
 	return p
 }
 
-// leaseCut is how much shorter than the engine wants them leases are in a world that is faster: by
-// what no setting changes of them. The engine does not notice, see [journal.TakeLapsed].
+// leaseCut is how much leases are shortened in a faster world, since no setting changes the fixed part of
+// a lease. The engine does not notice, see [journal.TakeLapsed].
 func (w *world) leaseCut() time.Duration {
-	const unset = permitLife + 30*time.Second // its slack
+	const unset = permitLife + 30*time.Second // the slack of a lease
 	return unset - w.span(unset)
 }

@@ -12,25 +12,25 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// plan is what a history will be, drawn from a seed. Which goroutine comes first at the same instant
-// is left to the scheduler: a seed gives the same plan, and nearly always the same history.
+// plan is what will happen in a history. It is drawn from a seed. A seed always gives the same plan, and
+// nearly always the same history: only the order of goroutines at one instant is left to the scheduler.
 type plan struct {
 	seed     uint64
 	replicas int
 	settings sandbox.Settings
-	setting  []string // what differs from the sandbox's defaults, for people
+	setting  []string // names of the settings that differ from the sandbox's defaults, for a reader
 
-	tls                      bool // faults inside of requests do not play then
+	tls                      bool // with TLS, faults inside requests do not play
 	throttledHasNoEffect     bool
-	maxPurchasePrice         *purchase.Price // of the gateway
+	maxPurchasePrice         *purchase.Price // the gateway's own limit
 	otherAccountAfterRestart bool
-	otherAccountBeside       bool // the second replica has it from the beginning
-	// accountsApart gives the other account records of its own. Otherwise both client ids are of one account.
+	otherAccountBeside       bool // the second replica uses it from the start
+	// accountsApart gives the other account its own records. Without it, both client ids are of one account.
 	accountsApart bool
-	// formerSaid: the gateways are told that both client ids are of one account.
+	// formerSaid configures the gateways with both client ids as ids of one account.
 	formerSaid bool
 
-	// older are bought before anything goes wrong, and younger afterwards: they are the witnesses.
+	// older are bought before any fault, younger afterwards. They are the witnesses.
 	older, younger []purchase.Order
 	calls          []call
 	operators      []operator
@@ -38,14 +38,14 @@ type plan struct {
 	jumps          []jump
 	// healAfter is when all faults end.
 	healAfter time.Duration
-	// pace is how many times faster than planned it goes; 0 and 1: not at all. See [plan.faster].
+	// pace is how many times faster than planned the history runs; 0 and 1 mean as planned. See [plan.faster].
 	pace int
-	// beyondQuiet says that the vendor acts later than the gateway waits for. It may then be wrong,
-	// and has to say so once it sees it.
+	// beyondQuiet lets the vendor act later than the gateway waits. The gateway's answer may then be
+	// wrong. It has to report this once it sees the sale.
 	beyondQuiet bool
 }
 
-// call is one caller's: it repeats the same request id until it has an answer or gives up.
+// call describes one caller. It repeats the same request id until it has an answer or gives up.
 type call struct {
 	key      string
 	order    purchase.Order
@@ -53,11 +53,11 @@ type call struct {
 	at       time.Duration
 	replica  int
 	deadline time.Duration // 0: none
-	gone     time.Duration // after which the caller hangs up; 0: never
+	gone     time.Duration // time until the caller hangs up; 0: never
 	tries    int
 }
 
-// operator is a person who looks into the vendor's portal, finds no sale for a key, and says so: too early, maybe.
+// operator looks into the vendor's portal, finds no sale for a key, and reports that, possibly too early.
 type operator struct {
 	key     string
 	at      time.Duration
@@ -67,7 +67,7 @@ type operator struct {
 // jump sets the journal's clock forward or back.
 type jump struct{ at, by time.Duration }
 
-// String is the plan for people.
+// String describes the plan for a reader.
 func (p plan) String() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "seed %d, %d replicas, settings %v, 429 has no effect: %t, other account after a restart: %t, beside: %t, clock jumps %v\n",
@@ -122,9 +122,9 @@ type setting struct {
 	apply func(*sandbox.Settings)
 }
 
-// settings are what is unknown of the vendor and could matter to a purchase. Two are left out since
-// there is no defence: lists that lag for so long, together with a late commit, that the quiet time
-// is over; and lists that are cut without being sorted, for what they leave out is anybody's guess.
+// settings cover what is unknown about the vendor and could matter to a purchase. Two cases are left out,
+// because there is no defence against them: lists that lag, after a late commit, for longer than the quiet
+// time; and lists that are cut without being sorted, which may leave out any package.
 var settings = []setting{
 	{"latency 20ms", func(s *sandbox.Settings) { s.Latency = sandbox.Duration(20 * time.Millisecond) }},
 	{"latency 5s", func(s *sandbox.Settings) { s.Latency = sandbox.Duration(5 * time.Second) }},
@@ -160,7 +160,7 @@ var settings = []setting{
 	{"same customer again", func(s *sandbox.Settings) { s.SecondRegister = sandbox.SecondRegisterSameCustomer }},
 	{"customer exists", func(s *sandbox.Settings) { s.SecondRegister = sandbox.SecondRegisterRefused }},
 	{"tokens live 30s", func(s *sandbox.Settings) { s.TokenLifetime = sandbox.Duration(30 * time.Second) }},
-	{"tokens live 30s, unsaid", func(s *sandbox.Settings) {
+	{"tokens live 30s, without expires_in", func(s *sandbox.Settings) {
 		s.TokenLifetime, s.ExpiresInShown = sandbox.Duration(30*time.Second), false
 	}},
 	{"a new token revokes", func(s *sandbox.Settings) { s.NewTokenRevokesOlder = true }},
@@ -172,7 +172,7 @@ var settings = []setting{
 	{"empty time absent", func(s *sandbox.Settings) { s.EmptyActivatedAt = sandbox.EmptyAbsent }},
 }
 
-// allSteps are the steps that a plan can have faults at.
+// allSteps are the steps at which a plan can have faults.
 func allSteps() []string {
 	return append(slices.Clone(journalSteps), stepDial, stepSend, stepAnswer, stepToken, stepRead)
 }
@@ -212,7 +212,7 @@ func draw(seed uint64) plan {
 		}
 		if i >= keys {
 			c.personal = p.calls[i%keys].personal
-			if r.IntN(6) == 0 { // another payload under the same id
+			if r.IntN(6) == 0 { // another order with the same id
 				c.order.InventoryItemID = sandbox.ItemWorldwide1GB
 			}
 		}
@@ -226,7 +226,7 @@ func draw(seed uint64) plan {
 		}
 		f := pick(r, faultsAt(step)...)
 		if p.throttledHasNoEffect && f.String() == throttledSale.String() {
-			continue // who says that a 429 has no effect is believed
+			continue // this vendor contradicts the setting that a 429 has no effect
 		}
 		f.nth = pick(r, 1, 1, 1, 2, 2, 3, 5)
 		if f.do == doVendor+"truncate" {

@@ -16,10 +16,10 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-var inPostgres = flag.Int("postgres-histories", 20, "how many random histories on PostgreSQL, in either kind of time")
+var inPostgres = flag.Int("postgres-histories", 20, "how many random histories on PostgreSQL, in virtual time and again in real time")
 
-// inServer is a journal in a PostgreSQL server. Each process has connections of its own, which break
-// as a process's do; see [links].
+// inServer is a journal in a PostgreSQL server. Each process has its own connections, which break when
+// the process dies; see [links].
 type inServer struct {
 	schema string
 	links  *links
@@ -28,7 +28,7 @@ type inServer struct {
 	opened atomic.Int64
 }
 
-// postgresStores opens a schema for each history. It has to be called outside of bubbles.
+// postgresStores opens a schema for each history. It must be called outside bubbles.
 func postgresStores(t *testing.T) func(*testing.T, func() time.Time) store {
 	t.Helper()
 	server := postgrestest.New(t, "-c", "max_connections=500")
@@ -58,9 +58,9 @@ func (s *inServer) open() (way, error) {
 	return way{Journal: journal, link: l}, nil
 }
 
-// TestFaultsAloneOnPostgres plays, at every step of the journal, what has to do with its connections
-// and its leases: statements and answers that get lost, and processes that die or stand still. With
-// -postgres-histories of 200 or more it plays all of them, and one that gets lost and one that dies otherwise.
+// TestFaultsAloneOnPostgres plays faults of connections and leases at every step of the journal: lost
+// statements, lost answers, and processes that die or are stopped. With -postgres-histories of 200 or more
+// it plays all of them. Otherwise each step has one lost answer and one death.
 func TestFaultsAloneOnPostgres(t *testing.T) {
 	t.Parallel()
 	var plans []plan
@@ -92,8 +92,8 @@ func TestHistoriesOnPostgresInBubbles(t *testing.T) {
 	playMany(t, *inPostgres, draw, open)
 }
 
-// TestHistoriesOnPostgres plays them in real time, with settings of milliseconds. Nobody but the
-// clock says then what comes first: a seed gives the same plan again, and rarely the same history.
+// TestHistoriesOnPostgres plays histories in real time, with settings of milliseconds. The real clock
+// decides the order of events, so a seed gives the same plan again, but rarely the same history.
 func TestHistoriesOnPostgres(t *testing.T) {
 	t.Parallel()
 	open := postgresStores(t)
@@ -111,7 +111,7 @@ func TestHistoriesOnPostgres(t *testing.T) {
 				p := draw(seed + i).faster(realPace)
 				w, wrong := run(t, p, open)
 				if len(wrong) > 0 {
-					t.Errorf("%s\n%s\nplay it again: go test ./purchase/simulation -run ^TestHistoriesOnPostgres$ -seed %d",
+					t.Errorf("%s\n%s\nreplay: go test ./purchase/simulation -run ^TestHistoriesOnPostgres$ -seed %d",
 						strings.Join(wrong, "\n"), w.story(), p.seed)
 				} else if *verbose {
 					t.Log(w.story())

@@ -16,7 +16,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// TestAlarmOutlivesItsAnswer: the journal has what a human is to be told of, and its answer was lost.
+// TestAlarmOutlivesItsAnswer: an event that operators must be alerted to was journaled, but the journal's answer was lost.
 func TestAlarmOutlivesItsAnswer(t *testing.T) {
 	t.Parallel()
 	for _, f := range []fault{{do: doLoseAfter}, {do: doCommitLate, d: 6 * time.Second}, {do: doAnswerLate, d: 6 * time.Second}} {
@@ -27,7 +27,7 @@ func TestAlarmOutlivesItsAnswer(t *testing.T) {
 			w.becomes(t, "order-0", purchase.Failed, time.Hour)
 			pause(2 * time.Hour)
 			if p := w.of(t, "order-0"); p.Anomalies != 1 || !strings.Contains(w.logs.String(), "purchase anomaly") {
-				t.Errorf("%s: %d anomalies, and no human was told", f, p.Anomalies)
+				t.Errorf("%s: %d anomalies, and nobody was alerted", f, p.Anomalies)
 			}
 		})
 		f.step = "record BEYOND_EVIDENCE"
@@ -36,14 +36,14 @@ func TestAlarmOutlivesItsAnswer(t *testing.T) {
 			w.lose(t, register("order-0", ""))
 			w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
 			if pause(time.Minute); !strings.Contains(w.logs.String(), "purchase needs an operator") {
-				t.Errorf("%s: no human was told", f)
+				t.Errorf("%s: nobody was alerted", f)
 			}
 		})
 	}
 }
 
-// TestOutageThatHidWorse: what the records show once they can be read again is the reason from then on,
-// and is not forgotten when they show it no more.
+// TestOutageThatHidWorse: the list shows a package of another mode once it can be read again. From then on
+// that is the reason for an operator, even if the list stops showing the package.
 func TestOutageThatHidWorse(t *testing.T) {
 	t.Parallel()
 	settings := sandbox.DefaultSettings()
@@ -51,7 +51,7 @@ func TestOutageThatHidWorse(t *testing.T) {
 	older := []purchase.Order{order(purchase.Register, gigastore.ModeOnDemand, "older-0")}
 	stage(t, plan{settings: settings, older: older}, func(t *testing.T, w *world) {
 		pause(20 * time.Second)
-		w.inject(t, inventoryPath, "5xx", 100, nil) // else the guard would refuse
+		w.inject(t, inventoryPath, "5xx", 100, nil) // so that the guard does not refuse
 		w.inject(t, listPath, "list_fail", 100000, nil)
 		c := register("order-0", gigastore.ModeOnDemand)
 		c.order.InventoryItemID = sandbox.ItemGreece2GB
@@ -78,17 +78,18 @@ func TestOutageThatHidWorse(t *testing.T) {
 		})
 		pause(2 * time.Hour)
 		if p := w.of(t, "order-0"); p.State != purchase.NeedsOperator || p.Reason != purchase.OtherFound {
-			t.Errorf("%s %s, and it was sold", p.State, p.Reason)
+			t.Errorf("%s %s, but it was sold", p.State, p.Reason)
 		}
 	})
 }
 
-// TestOutageThatLeavesNoProof is an operator's as well, and is read for as seldom as what always was.
+// TestOutageThatLeavesNoProof: after the outage there is still no proof, so an operator is needed. The list is read as
+// seldom as for any other purchase that needs an operator.
 func TestOutageThatLeavesNoProof(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
 		w.inject(t, listPath, "list_fail", 100000, nil)
-		w.lose(t, register("order-0", gigastore.ModeFirstUse)) // the first of its mode
+		w.lose(t, register("order-0", gigastore.ModeFirstUse)) // there is no older purchase of its mode
 		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
 		w.box.Disarm()
 		pause(time.Hour)
@@ -96,19 +97,20 @@ func TestOutageThatLeavesNoProof(t *testing.T) {
 		pause(time.Hour)
 		reads := w.box.Ledger().Calls["GET "+listPath] - before
 		if p := w.of(t, "order-0"); p.Reason != purchase.NoWitness || reads > 13 {
-			t.Errorf("%s, and the list was read %d times in an hour", p.Reason, reads)
+			t.Errorf("%s, but the list was read %d times in an hour", p.Reason, reads)
 		}
 	})
 }
 
-// TestSuccessSeenWhileReading: an answer that was journaled late, while the read that lacks the purchase was under way.
+// TestSuccessSeenWhileReading: the vendor's success is journaled while the last read, which shows no sale, is under way. The
+// purchase is not presumed absent.
 func TestSuccessSeenWhileReading(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
 		p := w.lose(t, register("order-0", ""))
 		pause(lastByteAfter)
 		wants(t, w.buy(w.replica(0), register("younger", "")), told)
-		last := quietEnd(p).Add(2 * quiet / 4) // no read that begins earlier is the third
+		last := quietEnd(p).Add(2 * quiet / 4) // the third read does not begin earlier
 		var once sync.Once
 		w.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == listPath && !time.Now().Before(last) {
@@ -123,12 +125,13 @@ func TestSuccessSeenWhileReading(t *testing.T) {
 		})
 		got, _ := w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
 		if got.Reason != purchase.SuccessSeen {
-			t.Errorf("it needs an operator for %s", got.Reason)
+			t.Errorf("it needs an operator because of %s", got.Reason)
 		}
 	})
 }
 
-// TestAskedSoonAfterARead: the question waits for the next read that may be, and not for minutes.
+// TestAskedSoonAfterARead: a caller asks shortly after a read. The list is read again after the minimum pause, not after
+// minutes.
 func TestAskedSoonAfterARead(t *testing.T) {
 	t.Parallel()
 	settings := sandbox.DefaultSettings()
@@ -148,7 +151,7 @@ func TestAskedSoonAfterARead(t *testing.T) {
 				pause(100 * time.Millisecond)
 			}
 			if took := time.Since(asked); took > 15*time.Second {
-				t.Errorf("asked, and read %s later", took)
+				t.Errorf("the list was read %s after the question", took)
 			}
 			pause(1500 * time.Millisecond)
 		}

@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(800) // a history is short, and all of it is garbage then
+	debug.SetGCPercent(800) // a history is short, and all its memory is garbage afterwards
 	goleak.VerifyTestMain(postgrestest.Tests{M: m})
 }
 
@@ -28,7 +28,7 @@ var (
 	verbose   = flag.Bool("story", false, "print the histories")
 )
 
-// play runs one history in a bubble of its own and fails the test if anything is wrong with it.
+// play runs one history in its own bubble. It fails the test if anything is wrong.
 func play(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestHistories(t *testing.T) {
 	playMany(t, *histories, draw, openMemory)
 }
 
-// TestHistoriesOnSQLite plays the same histories with one replica, which is all that SQLite allows.
+// TestHistoriesOnSQLite plays the same histories with one replica, because SQLite allows only one.
 func TestHistoriesOnSQLite(t *testing.T) {
 	t.Parallel()
 	alone := func(seed uint64) plan {
@@ -67,7 +67,7 @@ func TestHistoriesOnSQLite(t *testing.T) {
 	playMany(t, *inSQLite, alone, openSQLite)
 }
 
-// playMany plays n histories side by side, until one is wrong.
+// playMany plays n histories in parallel, until one is wrong.
 func playMany(t *testing.T, n int, planOf func(seed uint64) plan, open func(*testing.T, func() time.Time) store) {
 	t.Helper()
 	began := uint64(time.Now().UnixNano())
@@ -75,11 +75,11 @@ func playMany(t *testing.T, n int, planOf func(seed uint64) plan, open func(*tes
 	sideBySide(t, n, func(i int) { play(t, planOf(began+uint64(i)), open) })
 }
 
-// perProcessor is how many histories are under way for each processor: most goroutines of a history
-// wait for another one.
+// perProcessor is how many histories run at once for each processor. There are several because most
+// goroutines of a history wait for another goroutine.
 const perProcessor = 2
 
-// sideBySide calls play with 0 to n-1, some at a time, until the test has failed.
+// sideBySide calls play with 0 to n-1, some in parallel. It stops when the test has failed.
 func sideBySide(t *testing.T, n int, play func(i int)) {
 	t.Helper()
 	var next atomic.Int64

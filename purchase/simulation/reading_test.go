@@ -18,13 +18,13 @@ const (
 	customersPath = "/gigastore/activations/customers/"
 )
 
-// TestCappedListIsReadNewestFirst: a list that is cut in another order than that of sales could show an older and a
-// younger purchase and not the sale between them. So the order is asked for, and not left to the vendor.
+// TestCappedListIsReadNewestFirst: the vendor may cut its list. If the list is not in the order of sales, it could show an
+// older and a younger purchase but not the sale between them. So the gateway asks for the order.
 func TestCappedListIsReadNewestFirst(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		unasked string // the order that the vendor has unasked
-		item    string // of all but the one that is looked for
+		unasked string // the order that the vendor uses by default
+		item    string // the item of every purchase except the one that is looked for
 		mode    gigastore.ActivationMode
 	}{
 		{"sort_by=NAME&sort_dir=ASC", sandbox.ItemGreece2GB, ""},
@@ -55,14 +55,14 @@ func TestCappedListIsReadNewestFirst(t *testing.T) {
 				another("younger")
 				pause(time.Hour)
 				if p := w.of(t, "order-0"); p.State != purchase.Succeeded {
-					t.Errorf("what was sold is %s %s", p.State, p.Reason)
+					t.Errorf("it was sold, but is %s %s", p.State, p.Reason)
 				}
 			})
 		})
 	}
 }
 
-// topUps has a customer of its own for each of n top-ups.
+// topUps prepares n top-ups, each for its own customer.
 func (w *world) topUps(t *testing.T, n int) []call {
 	t.Helper()
 	calls := make([]call, n)
@@ -76,7 +76,7 @@ func (w *world) topUps(t *testing.T, n int) []call {
 	return calls
 }
 
-// TestHangingCustomersDoNotHideTheList, in which all that was sold is to be seen.
+// TestHangingCustomersDoNotHideTheList: reads of customers hang. The sales are still found in the list.
 func TestHangingCustomersDoNotHideTheList(t *testing.T) {
 	t.Parallel()
 	const n = 12
@@ -96,9 +96,9 @@ func TestHangingCustomersDoNotHideTheList(t *testing.T) {
 	})
 }
 
-// TestWhatOperatorsOwnKeepsNobodyWaiting: while the list cannot be read each purchase is looked for by itself, new ones
-// first; and however often callers ask, that is no load.
-func TestWhatOperatorsOwnKeepsNobodyWaiting(t *testing.T) {
+// TestPurchasesOfOperatorsDelayNoOthers: while the list cannot be read, each purchase is looked for at its customer, new
+// purchases first. Questions from callers do not multiply these reads.
+func TestPurchasesOfOperatorsDelayNoOthers(t *testing.T) {
 	t.Parallel()
 	const owned = 25
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -133,12 +133,12 @@ func TestWhatOperatorsOwnKeepsNobodyWaiting(t *testing.T) {
 			pause(time.Second)
 		}
 		if n := reads.Load(); n > asked {
-			t.Errorf("%d reads of customers while somebody asked %d times after one of %d purchases", n, asked, owned)
+			t.Errorf("%d reads of customers, while a caller asked %d times about one of %d purchases", n, asked, owned)
 		}
 	})
 }
 
-// TestCloseWhileTheJournalHangs: what was to be settled next is left to the next process.
+// TestCloseWhileTheJournalHangs: Close does not wait for a hung journal. The next process settles what is left.
 func TestCloseWhileTheJournalHangs(t *testing.T) {
 	t.Parallel()
 	const n = 20
@@ -165,7 +165,8 @@ func TestCloseWhileTheJournalHangs(t *testing.T) {
 	})
 }
 
-// TestOrderOfALaterVersion: after a release was taken back, what it wrote keeps nothing else from being settled.
+// TestOrderOfALaterVersion: after a rollback, an order that a later version wrote does not stop other purchases from being
+// settled.
 func TestOrderOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	older := []purchase.Order{order(purchase.Register, "", "older-0")}
@@ -180,7 +181,7 @@ func TestOrderOfALaterVersion(t *testing.T) {
 			t.Error(p.Reason)
 		}
 		if !strings.Contains(w.logs.String(), purchase.ErrUnreadableOrder.Error()) {
-			t.Error("nobody is told of the order that cannot be read")
+			t.Error("the log does not report the order that cannot be read")
 		}
 	})
 }

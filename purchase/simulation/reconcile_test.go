@@ -14,10 +14,10 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// lastByte and quietEnd of a purchase, by the journal's clock.
+// quietEnd is when the quiet time of a purchase ends, by the journal's clock.
 func quietEnd(p purchase.Purchase) time.Time { return p.SendNotAfter.Add(vendorTimeout + quiet) }
 
-// lose makes the next register come to nothing, and look as if it might not have.
+// lose makes a register have no effect. The gateway cannot know that: the connection breaks after the request.
 func (w *world) lose(t *testing.T, c call) purchase.Purchase {
 	t.Helper()
 	w.inject(t, registerPath, "reset_before", 1, m{"afterBytes": "request"})
@@ -26,7 +26,7 @@ func (w *world) lose(t *testing.T, c call) purchase.Purchase {
 	return w.of(t, c.key)
 }
 
-// sellUnseen makes the next register sell, and its answer get lost.
+// sellUnseen makes a register sell, and loses the answer.
 func (w *world) sellUnseen(t *testing.T, c call) purchase.Purchase {
 	t.Helper()
 	w.inject(t, registerPath, "commit_then_reset", 1, nil)
@@ -35,7 +35,8 @@ func (w *world) sellUnseen(t *testing.T, c call) purchase.Purchase {
 	return w.of(t, c.key)
 }
 
-// TestFoundWithinSeconds, with everything that the caller needs, for every kind.
+// TestFoundWithinSeconds: for every kind of purchase, a sale without an answer is found within seconds, with all that the
+// caller needs.
 func TestFoundWithinSeconds(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
@@ -61,7 +62,8 @@ func TestFoundWithinSeconds(t *testing.T) {
 	}
 }
 
-// TestPresumedAbsent: after the quiet time, three reads, and witnesses on both sides.
+// TestPresumedAbsent: a purchase is presumed absent after the quiet time, with three reads and with an older and a younger
+// witness.
 func TestPresumedAbsent(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
@@ -71,7 +73,7 @@ func TestPresumedAbsent(t *testing.T) {
 		lists := w.box.Ledger().Calls["GET "+listPath]
 		got, _ := w.becomes(t, "order-0", purchase.Failed, time.Hour)
 		if got.Reason != purchase.ReasonPresumedAbsent {
-			t.Errorf("it failed for %s", got.Reason)
+			t.Errorf("it failed because of %s", got.Reason)
 		}
 		if earliest := quietEnd(p).Add(2 * quiet / 4); got.SettledAt.Before(earliest) || got.SettledAt.After(earliest.Add(45*time.Second)) {
 			t.Errorf("presumed absent %s after the earliest moment", got.SettledAt.Sub(earliest))
@@ -84,7 +86,7 @@ func TestPresumedAbsent(t *testing.T) {
 	})
 }
 
-// TestNotPresumedAbsent takes away what a presumption needs, one thing at a time.
+// TestNotPresumedAbsent takes away one condition of a presumption at a time.
 func TestNotPresumedAbsent(t *testing.T) {
 	t.Parallel()
 	older := []purchase.Order{order(purchase.Register, "", "older-0")}
@@ -97,10 +99,10 @@ func TestNotPresumedAbsent(t *testing.T) {
 		before  func(t *testing.T, w *world)
 		reason  purchase.Reason
 	}{
-		{name: "no older one of the mode", mode: gigastore.ModeFirstUse, reason: purchase.NoWitness},
-		{name: "no older one of the kind", plan: plan{older: []purchase.Order{order(purchase.TopUp, gigastore.ModeFirstUse, "older-0")}}, mode: gigastore.ModeFirstUse, reason: purchase.NoWitness},
+		{name: "no older purchase of the mode", mode: gigastore.ModeFirstUse, reason: purchase.NoWitness},
+		{name: "no older purchase of the kind", plan: plan{older: []purchase.Order{order(purchase.TopUp, gigastore.ModeFirstUse, "older-0")}}, mode: gigastore.ModeFirstUse, reason: purchase.NoWitness},
 		{
-			name: "the older one was under way together with it", mode: gigastore.ModeFirstUse, reason: purchase.NoWitness,
+			name: "the older purchase was under way at the same time", mode: gigastore.ModeFirstUse, reason: purchase.NoWitness,
 			before: func(t *testing.T, w *world) {
 				w.inject(t, registerPath, "commit_late", 1, m{"delay": "30s", "answer": true})
 				w.running.Go(func() { wants(t, w.buy(w.replica(0), register("slow", gigastore.ModeFirstUse)), told) })
@@ -108,7 +110,7 @@ func TestNotPresumedAbsent(t *testing.T) {
 			},
 		},
 		{
-			name: "the older one has started, and lists may go by the start", plan: plan{older: waiting}, mode: gigastore.ModeFirstUse, reason: purchase.NoWitness,
+			name: "the older purchase has started, and lists may be sorted by start", plan: plan{older: waiting}, mode: gigastore.ModeFirstUse, reason: purchase.NoWitness,
 			before: func(t *testing.T, w *world) {
 				if err := w.box.Connect(w.box.Ledger().Sales[1].ICCID, ""); err != nil {
 					t.Fatal(err)
@@ -132,7 +134,7 @@ func TestNotPresumedAbsent(t *testing.T) {
 		{
 			name: "a package without a mark that may be its own", plan: plan{older: older}, reason: purchase.Unexplained,
 			before: func(t *testing.T, w *world) {
-				// What the vendor stored is not what was sent, and nobody saw the answer.
+				// The vendor stored another metatag than was sent, and the answer was lost.
 				w.inject(t, registerPath, "metatag_rewritten", 1, nil)
 				w.plan.faults = []fault{{step: stepSend, nth: 1, do: doAnswerLost}}
 				c := register("order-0", "")
@@ -164,17 +166,17 @@ func TestNotPresumedAbsent(t *testing.T) {
 				}
 				got, _ := w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
 				if got.Reason != c.reason {
-					t.Errorf("an operator is needed for %s, want %s", got.Reason, c.reason)
+					t.Errorf("an operator is needed because of %s, want %s", got.Reason, c.reason)
 				}
 				if logs := w.logs.String(); !strings.Contains(logs, "purchase needs an operator") || !strings.Contains(logs, got.ID) {
-					t.Error("no human was told")
+					t.Error("nobody was alerted")
 				}
 			})
 		})
 	}
 }
 
-// TestReadsThatShowNothingDoNotCount: each of the three has to be shown to be readable.
+// TestReadsThatShowNothingDoNotCount: each of the three reads must show a witness.
 func TestReadsThatShowNothingDoNotCount(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
@@ -186,15 +188,15 @@ func TestReadsThatShowNothingDoNotCount(t *testing.T) {
 		for cut := w.box.ArmedFaults(); len(cut) > 0; cut = w.box.ArmedFaults() {
 			pause(time.Second)
 		}
-		read := time.Now().Add(-time.Second) // it showed nothing
+		read := time.Now().Add(-time.Second) // the read that showed nothing
 		got, _ := w.becomes(t, "order-0", purchase.Failed, time.Hour)
 		if earliest := read.Add(3 * quiet / 4); got.SettledAt.Before(earliest) {
-			t.Errorf("presumed absent %s before three good reads can have been", earliest.Sub(got.SettledAt))
+			t.Errorf("presumed absent %s before three good reads were possible", earliest.Sub(got.SettledAt))
 		}
 	})
 }
 
-// TestWaitStandsInForAYoungerOne, and for nothing else.
+// TestWaitStandsInForAYoungerOne: without a younger witness, the wait replaces it. The other conditions still hold.
 func TestWaitStandsInForAYoungerOne(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
@@ -206,13 +208,14 @@ func TestWaitStandsInForAYoungerOne(t *testing.T) {
 	})
 }
 
-// TestQuietIsAlsoOurOwn: a journal's clock that is behind ours, or ours ahead of it, shortens nothing.
+// TestQuietIsAlsoOurOwn: the quiet time is also measured by the gateway's own clock. A journal whose clock is behind does
+// not shorten it.
 func TestQuietIsAlsoOurOwn(t *testing.T) {
 	t.Parallel()
 	p := plan{older: []purchase.Order{order(purchase.Register, "", "older-0")}, jumps: []jump{{at: 0, by: -50 * time.Minute}}}
 	stage(t, p, func(t *testing.T, w *world) {
 		began := time.Now()
-		w.inject(t, registerPath, "commit_late", 1, m{"delay": "170s"}) // within quiet, counted from the send
+		w.inject(t, registerPath, "commit_late", 1, m{"delay": "170s"}) // within the quiet time, counted from the send
 		c := register("order-0", "")
 		wants(t, w.buy(w.replica(0), c), unsettled)
 		w.becomes(t, "order-0", purchase.Succeeded, time.Hour)
@@ -222,7 +225,7 @@ func TestQuietIsAlsoOurOwn(t *testing.T) {
 	})
 }
 
-// TestOutageOfTheList: what was sold is found when lists can be read again, by whoever waits for it.
+// TestOutageOfTheList: a sale is found soon after the list can be read again, even if an operator was already asked.
 func TestOutageOfTheList(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -240,8 +243,8 @@ func TestOutageOfTheList(t *testing.T) {
 	})
 }
 
-// TestOutageThatHidNothing leaves no work for a human either: what was not sold is presumed absent, by
-// the same evidence as ever, once lists can be read again.
+// TestOutageThatHidNothing: a purchase without a sale leaves no work for an operator either. Once the list
+// can be read again, it is presumed absent by the usual evidence.
 func TestOutageThatHidNothing(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
@@ -257,7 +260,8 @@ func TestOutageThatHidNothing(t *testing.T) {
 	})
 }
 
-// TestWhatAnOperatorOwnsIsReadSeldom, and soon when somebody asks after it.
+// TestWhatAnOperatorOwnsIsReadSeldom: for a purchase that needs an operator, the list is read seldom, but soon after a
+// caller asks about it.
 func TestWhatAnOperatorOwnsIsReadSeldom(t *testing.T) {
 	t.Parallel()
 	settings := sandbox.DefaultSettings()
@@ -284,12 +288,13 @@ func TestWhatAnOperatorOwnsIsReadSeldom(t *testing.T) {
 			t.Fatal(err)
 		}
 		if pause(10 * time.Second); reads.Load() == 0 {
-			t.Error("somebody asked, and nothing was read")
+			t.Error("a caller asked, but the list was not read")
 		}
 	})
 }
 
-// TestDetailsAreWaitedFor: a register's sale that is seen before its customer can be read.
+// TestDetailsAreWaitedFor: the list shows a register's sale before its customer can be read. The answer waits for the
+// customer.
 func TestDetailsAreWaitedFor(t *testing.T) {
 	t.Parallel()
 	settings := sandbox.DefaultSettings()
@@ -299,12 +304,13 @@ func TestDetailsAreWaitedFor(t *testing.T) {
 		a := w.buy(w.replica(0), register("order-0", ""))
 		wants(t, a, told)
 		if a.bought.Sale.Customer.UID == "" || a.bought.Sale.ESIMProfile == nil {
-			t.Error("told without customer or eSIM")
+			t.Error("the answer has no customer or no eSIM")
 		}
 	})
 }
 
-// TestAnotherAccount: its records say nothing of ours, in either direction.
+// TestAnotherAccount: a gateway with another account's client id cannot settle a purchase by reads. An operator can, if
+// forced.
 func TestAnotherAccount(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{otherAccountAfterRestart: true, accountsApart: true, older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
@@ -319,29 +325,29 @@ func TestAnotherAccount(t *testing.T) {
 		}
 		_, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: w.salesOf(t, "order-0")[0].ItemUID, By: "operator"})
 		if other, ok := errors.AsType[*purchase.OtherAccountError](err); !ok || !strings.Contains(other.Error(), formerFlag) {
-			t.Errorf("a package was named that this account cannot vouch for: %v", err)
+			t.Errorf("a package that this account's records cannot confirm: %v", err)
 		}
 		if _, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{By: "operator", Force: true}); err != nil {
-			t.Errorf("an operator's word: %v", err)
+			t.Errorf("a forced decision: %v", err)
 		}
 	})
 }
 
-// TestLateSaleAfterFailed: a vendor that acts after the quiet time makes the answer wrong. That is
-// the residual risk; it is seen, kept and counted.
+// TestLateSaleAfterFailed: if the vendor sells after the quiet time, the answer FAILED was wrong. This is
+// the residual risk. The sale is seen, kept and counted.
 func TestLateSaleAfterFailed(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{older: []purchase.Order{order(purchase.Register, "", "older-0")}, beyondQuiet: true}, func(t *testing.T, w *world) {
 		w.inject(t, registerPath, "commit_late", 1, m{"delay": "30m"})
 		wants(t, w.buy(w.replica(0), register("order-0", "")), unsettled)
 		w.becomes(t, "order-0", purchase.Failed, time.Hour)
-		pause(2 * time.Hour) // nothing else is open
+		pause(2 * time.Hour) // no other purchase is open
 		p := w.of(t, "order-0")
 		if p.State != purchase.Failed || p.Anomalies != 1 || len(w.salesOf(t, "order-0")) != 1 {
 			t.Errorf("%s with %d anomalies, %d sales", p.State, p.Anomalies, len(w.salesOf(t, "order-0")))
 		}
 		if !strings.Contains(w.logs.String(), "purchase anomaly") {
-			t.Error("no human was told")
+			t.Error("nobody was alerted")
 		}
 		if wrong := w.check(); len(wrong) > 0 {
 			t.Errorf("%v", wrong)
@@ -349,7 +355,7 @@ func TestLateSaleAfterFailed(t *testing.T) {
 	})
 }
 
-// TestSeveralFound, which only a vendor that sells one request twice can bring about.
+// TestSeveralFound: the vendor sells one request twice. An operator has to choose.
 func TestSeveralFound(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -378,8 +384,8 @@ func TestSeveralFound(t *testing.T) {
 	})
 }
 
-// TestHungJournal: a read or a write of the journal that hangs keeps the reconciler for seconds, not
-// for the time of a whole pass.
+// TestHungJournal: a hung read or write of the journal delays the reconciler for seconds, not for the time
+// of a whole pass.
 func TestHungJournal(t *testing.T) {
 	t.Parallel()
 	for _, step := range []string{"watched", "secrets", "witnesses", "record FOUND"} {

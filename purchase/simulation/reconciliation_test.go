@@ -10,7 +10,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// TestWhyUncertain: a person who asks after an uncertain purchase is told what was seen, what is missing, and what comes next.
+// TestWhyUncertain: the answer about an uncertain purchase says what was seen, what is missing, and what comes next.
 func TestWhyUncertain(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -18,7 +18,7 @@ func TestWhyUncertain(t *testing.T) {
 			t.Helper()
 			told := w.replica(0).engine.Reconciliation(w.of(t, "order-0"))
 			if told == nil {
-				t.Fatal("nothing is told")
+				t.Fatal("there is no reconciliation")
 			}
 			if !strings.Contains(told.LastResult, result) || !strings.Contains(told.Missing, missing) {
 				t.Errorf("told %q, missing %q; want %q, %q", told.LastResult, told.Missing, result, missing)
@@ -38,7 +38,7 @@ func TestWhyUncertain(t *testing.T) {
 			t.Errorf("%+v", failing)
 		}
 		if until := time.Until(failing.Operator); until < giveUp/2 || until > giveUp+lastByteAfter {
-			t.Errorf("an operator is asked in %s", until)
+			t.Errorf("an operator will be asked in %s", until)
 		}
 
 		pause(40 * time.Second)
@@ -47,12 +47,12 @@ func TestWhyUncertain(t *testing.T) {
 		pause(lastByteAfter + quiet)
 		alone := why("the vendor's list lacks it", "an older purchase of the same kind and mode")
 		if !alone.Operator.After(time.Now()) {
-			t.Errorf("an operator is asked at %s", alone.Operator)
+			t.Errorf("an operator will be asked at %s", alone.Operator)
 		}
 
 		w.becomes(t, "order-0", purchase.NeedsOperator, time.Hour)
 		if told := why("the vendor's list lacks it", "; or an operator's decision"); !told.Operator.IsZero() {
-			t.Errorf("an operator is asked at %s", told.Operator)
+			t.Errorf("an operator will be asked at %s", told.Operator)
 		}
 		w.nothingSold(t, "order-0", true)
 		if told := w.replica(0).engine.Reconciliation(w.of(t, "order-0")); told != nil {
@@ -61,7 +61,7 @@ func TestWhyUncertain(t *testing.T) {
 	})
 }
 
-// TestWhyUncertainWithWitnesses: with an older purchase in the list, what is missing is a younger one, and then more reads.
+// TestWhyUncertainWithWitnesses: with an older purchase in the list, a younger one is missing first, and then more reads.
 func TestWhyUncertainWithWitnesses(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{older: []purchase.Order{order(purchase.Register, "", "older-0")}}, func(t *testing.T, w *world) {
@@ -80,8 +80,8 @@ func TestWhyUncertainWithWitnesses(t *testing.T) {
 	})
 }
 
-// TestWhyUncertainOfWhatWasFound: what an earlier read lacked is not told any more once a package is there, and what only an
-// operator can settle does not wait for reads.
+// TestWhyUncertainOfWhatWasFound: once a package was found, the answer no longer says that it is missing. If only an operator
+// can settle the purchase, the answer does not ask for more reads.
 func TestWhyUncertainOfWhatWasFound(t *testing.T) {
 	t.Parallel()
 	shows := func(t *testing.T, w *world, result, missing string) {

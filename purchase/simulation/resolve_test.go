@@ -15,7 +15,7 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// sellTwice hands one request to the vendor two times.
+// sellTwice gives one request to the vendor twice.
 func (w *world) sellTwice(r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	for range 2 {
@@ -24,7 +24,7 @@ func (w *world) sellTwice(r *http.Request) {
 	}
 }
 
-// TestResolve: an operator settles what evidence cannot, and cannot name what is somebody else's.
+// TestResolve: an operator settles what evidence cannot settle, and cannot name another purchase's package.
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -50,7 +50,7 @@ func TestResolve(t *testing.T) {
 		}
 		wants(t, w.buy(w.replica(0), register("absent", "")), toldFailed)
 
-		// The vendor lost our mark: that is what an operator is for.
+		// The vendor cut off the mark, so an operator is needed.
 		w.inject(t, registerPath, "metatag_truncated", 1, nil)
 		c := register("cut", gigastore.ModeFirstUse)
 		c.deadline = time.Second
@@ -68,7 +68,7 @@ func TestResolve(t *testing.T) {
 		wants(t, w.buy(w.replica(0), c), told)
 		w.lose(t, register("second", gigastore.ModeFirstUse))
 		if _, err := resolve("second", cut); !errors.Is(err, purchase.ErrItemTaken) {
-			t.Errorf("a package that is bound: %v", err)
+			t.Errorf("a package that is bound already: %v", err)
 		}
 		history, err := w.store.journal().History(t.Context(), w.of(t, "cut").ID)
 		if last := history[len(history)-1]; err != nil || last.By != purchase.ByOperator("operator") || last.Evidence.Note != "portal" || last.Event != purchase.ResolvedApplied {
@@ -77,14 +77,14 @@ func TestResolve(t *testing.T) {
 	})
 }
 
-// TestResolveWhatTheVendorMadeOfIt: a package that has the purchase's own mark is what was sold,
-// also where the vendor sold another mode than was ordered.
+// TestResolveWhatTheVendorMadeOfIt: a package with the purchase's own mark can be named, even if the vendor
+// sold another mode than was ordered.
 func TestResolveWhatTheVendorMadeOfIt(t *testing.T) {
 	t.Parallel()
 	settings := sandbox.DefaultSettings()
 	settings.OnDemandSingleCountry = sandbox.OnDemandBecomesNow
 	stage(t, plan{settings: settings}, func(t *testing.T, w *world) {
-		w.inject(t, inventoryPath, "5xx", 100, nil) // else the guard would refuse
+		w.inject(t, inventoryPath, "5xx", 100, nil) // so that the guard does not refuse
 		c := register("order-0", gigastore.ModeOnDemand)
 		c.order.InventoryItemID = sandbox.ItemGreece2GB
 		w.inject(t, registerPath, "commit_then_reset", 1, nil)
@@ -92,7 +92,7 @@ func TestResolveWhatTheVendorMadeOfIt(t *testing.T) {
 		wants(t, w.buy(w.replica(0), c), unsettled)
 		p, _ := w.becomes(t, "order-0", purchase.NeedsOperator, time.Minute)
 		if p.Reason != purchase.OtherFound {
-			t.Errorf("an operator is needed for %s", p.Reason)
+			t.Errorf("an operator is needed because of %s", p.Reason)
 		}
 		uid := w.salesOf(t, "order-0")[0].ItemUID
 		resolved, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: uid, By: "operator"})
@@ -102,8 +102,8 @@ func TestResolveWhatTheVendorMadeOfIt(t *testing.T) {
 	})
 }
 
-// TestResolveMeetsAnAbsence: a package that the vendor showed to an operator, whose word came a moment late. His
-// note is not logged, even if he is called like the gateway.
+// TestResolveMeetsAnAbsence: an operator names a package a moment after the purchase was presumed absent. It counts as an
+// anomaly. The operator's note is not logged, even if the operator is called "gateway".
 func TestResolveMeetsAnAbsence(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -126,10 +126,10 @@ func TestResolveMeetsAnAbsence(t *testing.T) {
 			t.Errorf("the operator was told %s, %v", told.State, err)
 		}
 		if got := w.of(t, "order-0"); got.Anomalies != 1 || !strings.Contains(w.logs.String(), "purchase anomaly") {
-			t.Errorf("%s with %d anomalies, and no human was told", got.State, got.Anomalies)
+			t.Errorf("%s with %d anomalies, and nobody was alerted", got.State, got.Anomalies)
 		}
 		if strings.Contains(w.logs.String(), "CANARY") {
-			t.Error("the operator's words are logged")
+			t.Error("the operator's note is logged")
 		}
 	})
 }

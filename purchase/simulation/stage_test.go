@@ -13,7 +13,7 @@ import (
 
 const (
 	permitLife = 10 * time.Second // the engine's own
-	// lastByteAfter is how long after its permit a send may still come to something.
+	// lastByteAfter is how long after its permit a send may still have an effect.
 	lastByteAfter = permitLife + vendorTimeout
 
 	listPath      = "/gigastore/activations/activated-items"
@@ -21,13 +21,13 @@ const (
 	registerPath  = "/gigastore/activations/register"
 )
 
-// stage sets up a world for one direct test. Planned faults play from the start of play on.
+// stage sets up a world for one direct test. The planned faults begin when play is called.
 func stage(t *testing.T, p plan, play func(t *testing.T, w *world)) {
 	t.Helper()
 	stageOn(t, openMemory, p, play)
 }
 
-// stageOn is stage with a journal of another kind.
+// stageOn is stage with another kind of journal.
 func stageOn(t *testing.T, open func(*testing.T, func() time.Time) store, p plan, play func(t *testing.T, w *world)) {
 	t.Helper()
 	if p.settings == (sandbox.Settings{}) {
@@ -45,12 +45,12 @@ func stageOn(t *testing.T, open func(*testing.T, func() time.Time) store, p plan
 	})
 }
 
-// register is a call that registers, without an e-mail: its sale can be found in the list alone.
+// register is a call that registers without an e-mail, so that its sale can be found only in the list.
 func register(key string, mode gigastore.ActivationMode) call {
 	return call{key: key, order: order(purchase.Register, mode, key), personal: personal(purchase.Register, false)}
 }
 
-// of is the purchase of a key, as the journal has it.
+// of reads the purchase of a key from the journal.
 func (w *world) of(t *testing.T, key string) purchase.Purchase {
 	t.Helper()
 	p, err := w.store.journal().Lookup(context.Background(), purchase.Key{Caller: "default", RequestID: key})
@@ -60,7 +60,7 @@ func (w *world) of(t *testing.T, key string) purchase.Purchase {
 	return p
 }
 
-// becomes waits until the purchase of a key is in a state, and returns it and how long that took.
+// becomes waits until the purchase of a key is in a state. It returns the purchase and the time that took.
 func (w *world) becomes(t *testing.T, key string, state purchase.State, within time.Duration) (purchase.Purchase, time.Duration) {
 	t.Helper()
 	for began := time.Now(); ; pause(250 * time.Millisecond) {
@@ -90,7 +90,7 @@ func (w *world) posts(before sandbox.Ledger) int {
 	return n
 }
 
-// salesOf lists the item uids sold for a key's purchase.
+// salesOf lists the sales for a key's purchase.
 func (w *world) salesOf(t *testing.T, key string) []sandbox.Sale {
 	t.Helper()
 	mark := w.of(t, key).Mark()

@@ -1,4 +1,4 @@
-// The tests' own authority, which is a fallback, stands in for the system's.
+// Use the tests' own certificate authority, which is set as a fallback, instead of the system's.
 //go:debug x509usefallbackroots=1
 
 package simulation
@@ -21,10 +21,10 @@ import (
 	"gigagate.internal/purchase/simulation/network"
 )
 
-// tlsFaults are those of a handshake. Nothing of a request leaves before it is over.
+// tlsFaults are faults of the handshake. No byte of a request leaves before the handshake is complete.
 var tlsFaults = []string{doTLSForeign, doTLSPlain, doTLSEnds, doTLSNoAnswer}
 
-// certified is a certificate of 127.0.0.1, and one like it that nobody vouches for.
+// certified returns a trusted certificate for 127.0.0.1, and one that no authority has signed.
 var certified = sync.OnceValues(func() (known, foreign tls.Certificate) {
 	known, foreign = selfSigned(), selfSigned()
 	roots := x509.NewCertPool()
@@ -58,7 +58,7 @@ func serverTLS(certificate tls.Certificate) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 }
 
-// dial connects to the vendor, or to what a planned fault has put in its place.
+// dial connects to the vendor, or to the impostor that a planned fault puts in its place.
 func (r *replica) dial(ctx context.Context, kind, address string) (net.Conn, error) {
 	conn, err := r.host.Dial(ctx, kind, address)
 	r.mu.Lock()
@@ -74,7 +74,7 @@ func (r *replica) dial(ctx context.Context, kind, address string) (net.Conn, err
 	return (&network.Host{Network: other}).Dial(ctx, kind, address)
 }
 
-// impersonate serves one connection as a vendor does whose TLS is broken.
+// impersonate serves one connection like a vendor with broken TLS.
 func impersonate(n *network.Network, how string, over <-chan struct{}) {
 	defer func() { _ = n.Listener().Close() }()
 	conn, err := n.Listener().Accept()
@@ -94,7 +94,7 @@ func impersonate(n *network.Network, how string, over <-chan struct{}) {
 	}
 }
 
-// TestTLSFailures: at any dial, of a token, a read or a sale.
+// TestTLSFailures: the handshake fails at any dial, for a token, a read or a sale.
 func TestTLSFailures(t *testing.T) {
 	t.Parallel()
 	var plans []plan
@@ -113,8 +113,8 @@ func TestTLSFailures(t *testing.T) {
 	}
 }
 
-// TestForeignCertificate: nothing is sent to a vendor whose certificate is nobody's, for as long as it
-// has no other, and the purchase is known not to have been made.
+// TestForeignCertificate: if the vendor's certificate is not trusted, nothing is sent, and the purchase fails
+// as never sent.
 func TestForeignCertificate(t *testing.T) {
 	t.Parallel()
 	p := plan{tls: true}

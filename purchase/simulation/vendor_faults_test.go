@@ -3,13 +3,13 @@ package simulation
 // throttledSale is a 429 that had an effect.
 var throttledSale = vendor(stepSend, "throttle", m{"commit": true})
 
-// vendorSendFaults is the sandbox's whole table for a paid call, with what its parameters change.
+// vendorSendFaults is the sandbox's whole table for a paid call, with variants of the parameters.
 var vendorSendFaults = []fault{
 	vendor(stepSend, "refuse", m{"reason": "priceMismatch"}),
 	vendor(stepSend, "refuse", m{"reason": "insufficientCredits"}),
 	vendor(stepSend, "refuse", m{"reason": "malformed", "shape": "html"}),
 	vendor(stepSend, "refuse", m{"reason": "malformed", "shape": "plainText"}),
-	vendor(stepSend, "refuse", m{"status": 422, "message": "no words that we know, for canary@example.com at 203.0.113.77"}),
+	vendor(stepSend, "refuse", m{"status": 422, "message": "no known words, for canary@example.com at 203.0.113.77"}),
 	vendor(stepSend, "reset_before", nil),
 	vendor(stepSend, "reset_before", m{"afterBytes": 20}),
 	vendor(stepSend, "reset_before", m{"afterBytes": "request"}),
@@ -31,7 +31,7 @@ var vendorSendFaults = []fault{
 	vendor(stepSend, "hang", m{"duration": "10s"}),
 	vendor(stepSend, "truncate", m{"bytes": 0}),
 	vendor(stepSend, "truncate", m{"bytes": 12}),
-	vendor(stepSend, "truncate", m{"bytes": 400}), // draw cuts anywhere
+	vendor(stepSend, "truncate", m{"bytes": 400}), // draw cuts at random places
 	vendor(stepSend, "truncate", nil),
 	vendor(stepSend, "truncate_chunked", nil),
 	vendor(stepSend, "truncate_chunked", m{"bytes": 1 << 20}),

@@ -38,31 +38,31 @@ const (
 	canaryIP    = "203.0.113.77"
 )
 
-// world is one history under way: a vendor, a journal, and the replicas between them and the callers.
+// world is one running history: a vendor, a journal, the callers, and the replicas between them.
 type world struct {
 	began  time.Time
 	plan   plan
 	box    *sandbox.Sandbox
-	apart  *sandbox.Sandbox // the other account's, with accountsApart
+	apart  *sandbox.Sandbox // the other account's vendor, with accountsApart
 	net    *network.Network
 	server *http.Server
-	// vendorURL is where replicas reach it.
+	// vendorURL is where replicas reach the vendor.
 	vendorURL string
 	store     store
 	logs      safeBuffer
-	// unreadable says that the journal's lists leave out what a later version wrote.
+	// unreadable makes the journal's lists leave out an order that a later version wrote.
 	unreadable atomic.Bool
-	callers    sync.WaitGroup // the planned ones
-	running    sync.WaitGroup // everything else that has to end
-	over       chan struct{}  // closed at the end: nothing starts again
+	callers    sync.WaitGroup // the planned callers
+	running    sync.WaitGroup // everything else that must end
+	over       chan struct{}  // closed at the end, when no process may start again
 
-	// intercept, if set, may answer a request in the place of the vendor.
+	// intercept, if set, may answer a request instead of the vendor.
 	intercept atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
 
 	mu       sync.Mutex
-	faulty   bool           // faults play
-	visits   map[string]int // of steps, while faulty
-	played   map[string]int // faults, by what they are
+	faulty   bool           // whether planned faults play
+	visits   map[string]int // how often each step was visited while faulty
+	played   map[string]int // how often each fault was played
 	replicas []*replica
 	sends    map[string][]time.Time // when paid requests were put on the wire, by idempotency key
 	reused   int                    // paid requests on a connection that had carried another
@@ -75,10 +75,10 @@ type traced struct {
 	at     time.Time
 	who    string
 	format string
-	args   []any // which stay as they are
+	args   []any // never changed after the line was added
 }
 
-// newWorld starts the vendor and the replicas. It runs inside of a bubble.
+// newWorld starts the vendor and the replicas. It runs inside a bubble.
 func newWorld(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) *world {
 	t.Helper()
 	box, err := sandbox.New(sandbox.Config{Seed: p.seed, Settings: p.settings})
@@ -110,7 +110,7 @@ func newWorld(t *testing.T, p plan, open func(*testing.T, func() time.Time) stor
 		}
 		r, err := newReplica(w, fmt.Sprintf("r%d", i+1), account)
 		if err != nil {
-			w.close() // or the bubble's complaint about what still runs hides this one
+			w.close() // otherwise the bubble reports what still runs and hides this error
 			t.Fatalf("replica %d: %v", i+1, err)
 		}
 		w.replicas = append(w.replicas, r)
@@ -134,7 +134,7 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 	w.box.ServeHTTP(rw, r)
 }
 
-// journalNow is the journal's clock, which differs from the replicas' as planned.
+// journalNow is the journal's clock. It differs from the replicas' clocks as planned.
 func (w *world) journalNow() time.Time {
 	now := time.Now()
 	for _, jump := range w.plan.jumps {
@@ -158,7 +158,7 @@ func (w *world) close() {
 	_ = w.net.Listener().Close()
 	w.running.Wait()
 	w.store.close()
-	// Reads that several callers share outlive them all, by no more than a vendor call's time.
+	// A read that callers share may outlive them, at most by the time of a vendor call.
 	pause(w.span(2 * vendorTimeout))
 }
 
@@ -168,7 +168,7 @@ func (w *world) live() []*replica {
 	return slices.DeleteFunc(slices.Clone(w.replicas), (*replica).isDead)
 }
 
-// replica is the i-th one, as it is after its restarts.
+// replica is the i-th replica, in its current process.
 func (w *world) replica(i int) *replica {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -181,7 +181,7 @@ func (w *world) note(who, format string, args ...any) {
 	w.trace = append(w.trace, traced{time.Now(), who, format, args})
 }
 
-// visit counts that who is at a step, and returns the fault planned for this visit.
+// visit counts a visit of a step, and returns the fault planned for this visit.
 func (w *world) visit(who, step string) (fault, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -199,9 +199,9 @@ func (w *world) visit(who, step string) (fault, bool) {
 	return fault{}, false
 }
 
-// unvisit takes a visit back at which the planned fault cannot play; the next one will do.
+// unvisit takes back a visit at which the planned fault cannot play. It plays at the next visit.
 func (w *world) unvisit(f fault) {
-	w.note("", "which means nothing here")
+	w.note("", "the fault cannot play here")
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.visits[f.step]--
@@ -215,10 +215,10 @@ func (w *world) setFaulty(yes bool) {
 	w.faulty = yes
 }
 
-// pause waits, in the world's time.
+// pause waits for d in the world's time.
 func pause(d time.Duration) { <-time.After(d) }
 
-// span is how long d takes in this world.
+// span is how long a planned time takes in this world.
 func (w *world) span(d time.Duration) time.Duration { return d / time.Duration(max(1, w.plan.pace)) }
 
 const (
@@ -226,7 +226,7 @@ const (
 	otherAccount = "client-2"
 )
 
-// replica is one process of the gateway, with a machine of its own.
+// replica is one process of the gateway, on its own machine.
 type replica struct {
 	world   *world
 	name    string
@@ -241,12 +241,12 @@ type replica struct {
 	dying atomic.Bool
 
 	mu        sync.Mutex
-	gate      chan struct{} // closed when a stopped process goes on; nil: it runs
+	gate      chan struct{} // closed when a stopped process goes on; nil while it runs
 	outage    time.Time     // the journal cannot be reached until then
-	handshake string        // what is wrong with the next one
-	// readOnly is until when the journal refuses what is written.
+	handshake string        // the TLS fault of the next dial
+	// readOnly is until when the journal refuses writes.
 	readOnly time.Time
-	// behind is how far the machine's clocks are behind the world's, after a pause in which they stood still.
+	// behind is how far the machine's clocks are behind the world's, because they stood still during a pause.
 	behind atomic.Int64
 }
 
@@ -271,7 +271,7 @@ func newReplica(w *world, name, account string) (*replica, error) {
 		Now:                  func() time.Time { return time.Now().Add(-time.Duration(r.behind.Load())) },
 	})
 	if err != nil {
-		panic(err) // a setting of this file
+		panic(err) // the configuration above is wrong
 	}
 	r.client = client
 	r.engine = purchase.NewEngine(purchase.Config{
@@ -285,8 +285,8 @@ func newReplica(w *world, name, account string) (*replica, error) {
 
 func (r *replica) isDead() bool { return r.life.Err() != nil }
 
-// kill ends the process at once: nothing it does from here on has an effect. What is left of it is
-// swept away behind the scenes, and after a while it starts again.
+// kill ends the process at once. Nothing that it does afterwards has an effect. Its goroutines are ended in
+// the background, and after a while the process starts again.
 func (r *replica) kill(restart time.Duration) {
 	w := r.world
 	if !r.dying.CompareAndSwap(false, true) {
@@ -307,13 +307,13 @@ func (r *replica) kill(restart time.Duration) {
 	})
 }
 
-// sweep ends what runs of a process, and waits for it.
+// sweep ends what still runs of a dead process, and waits for it.
 func (r *replica) sweep() {
 	r.engine.Close()
 	r.way.close()
 }
 
-// restart replaces a dead process by a new one.
+// restart replaces a dead process with a new one.
 func (w *world) restart(r *replica) {
 	account := r.account
 	if w.plan.otherAccountAfterRestart {
@@ -328,7 +328,7 @@ func (w *world) restart(r *replica) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	select {
-	case <-w.over: // at this very instant
+	case <-w.over: // the world ended during the restart
 		next.end()
 		w.running.Go(next.sweep)
 	default:
@@ -336,7 +336,7 @@ func (w *world) restart(r *replica) {
 	}
 }
 
-// stop makes the process stand still for a while, as SIGSTOP does.
+// stop pauses the process for a while, as SIGSTOP does.
 func (r *replica) stop(d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -386,7 +386,7 @@ func (b *safeBuffer) String() string {
 	return b.buffer.String()
 }
 
-// story is the whole history, for people.
+// story prints the whole history for a reader.
 func (w *world) story() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

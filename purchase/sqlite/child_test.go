@@ -205,7 +205,7 @@ func TestSecondProcess(t *testing.T) {
 	_ = command.Wait()
 }
 
-// TestDiskFull runs in a process of its own, because it lowers the kernel's limit on file sizes.
+// TestDiskFull runs in a separate process, because it lowers the kernel's limit on file sizes.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	command, output := startChild(t, "full", filepath.Join(t.TempDir(), "journal.db"))

@@ -112,7 +112,7 @@ func TestFileTakenAwayMeanwhile(t *testing.T) {
 	beforeCommit(t, j, func() { rename(t, path, path+".away") })
 	claim := newClaim()
 	if _, err := j.Claim(t.Context(), claim); err == nil || errors.Is(err, purchase.ErrNotWritten) {
-		t.Errorf("claim: err = %v, want one that promises nothing", err)
+		t.Errorf("claim: err = %v, want an error that leaves the outcome open", err)
 	}
 	rename(t, path+".away", path)
 	if p, err := j.Claim(t.Context(), claim); err != nil || p.ID != claim.ID {

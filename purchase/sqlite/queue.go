@@ -25,7 +25,7 @@ const (
 type operation struct {
 	run      func(c *connection) error
 	finished func(written bool) // may be nil; called once, when the outcome is final and before done receives
-	alone    bool               // must have a transaction of its own
+	alone    bool               // must have its own transaction
 	stand    atomic.Uint32
 	done     chan error
 }

@@ -272,7 +272,7 @@ func (c *connection) takeLapsed(lease time.Duration, limit int, now time.Time) (
 // IsExclusive implements [purchase.Journal]: the lock on the file keeps other processes out.
 func (*Journal) IsExclusive() bool { return true }
 
-// Ping implements [purchase.Journal]. It writes a row of its own and waits until the write is durable.
+// Ping implements [purchase.Journal]. It writes a separate row and waits until the write is durable.
 func (j *Journal) Ping(ctx context.Context) error {
 	return j.write(ctx, false, func(c *connection) error { return c.probe(j.began) }, nil)
 }

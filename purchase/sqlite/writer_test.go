@@ -149,7 +149,7 @@ func TestFailedCommit(t *testing.T) {
 			release()
 			for _, o := range group {
 				if err := answer(t, o); !errors.Is(err, errLost) || errors.Is(err, purchase.ErrNotWritten) {
-					t.Errorf("err = %v, want one that promises nothing", err)
+					t.Errorf("err = %v, want an error that leaves the outcome open", err)
 				}
 			}
 			for _, claim := range claims {

@@ -24,7 +24,7 @@ const ui = SwaggerUIBundle({
   },
 });
 
-// withFreshID gives an example's order a request id of its own. With the example's id, the second press of Execute would
+// withFreshID gives an example's order a new request id. With the example's id, the second press of Execute would
 // only show the answer of the first. An id that a person typed is not changed.
 function withFreshID(body) {
   let order;

@@ -39,8 +39,8 @@ type gateway struct {
 	http *http.Client
 }
 
-// call makes one call. REST has no deadlines, so call ignores that of the request. The gateway answers when its own time
-// is over.
+// call makes one call. REST has no deadlines, so call ignores the deadline of the request. The gateway answers at the
+// latest when its own time is over.
 func (g gateway) call(_ context.Context, request protocol.Request) (protocol.Answer, error) {
 	httpRequest, err := g.request(context.Background(), request)
 	if err != nil {
@@ -92,7 +92,7 @@ func (g gateway) request(ctx context.Context, request protocol.Request) (*http.R
 		}
 		return http.NewRequestWithContext(ctx, verb, address+"?"+query.Encode(), nil)
 	}
-	// Both places for the request id are tried: TopUp has it in the header, Register in the body.
+	// Use both places for the request id: TopUp has it in the header, Register in the body.
 	key, inHeader := fields["requestId"].(string)
 	if inHeader = inHeader && method.Name() == "TopUp"; inHeader {
 		delete(fields, "requestId")

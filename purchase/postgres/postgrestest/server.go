@@ -1,7 +1,7 @@
 // Package postgrestest gives tests a PostgreSQL server. It starts a private server for one test binary with
 // initdb, and removes it afterwards. If GIGAGATE_TEST_POSTGRES_URL is set, tests use that server instead.
 //
-// Each test case works in a schema of its own ([Server.Schema]). If there is neither a URL nor a PostgreSQL
+// Each test case works in its own schema ([Server.Schema]). If there is neither a URL nor a PostgreSQL
 // installation, tests are skipped. With CI=true they fail.
 package postgrestest
 
@@ -24,7 +24,7 @@ import (
 	"time"
 )
 
-// URLVariable names a server to test against. Tests write to its database, in schemas of their own.
+// URLVariable names a server to test against. Tests write to its database, each in its own schema.
 const URLVariable = "GIGAGATE_TEST_POSTGRES_URL"
 
 // ErrNoServer means that no PostgreSQL server is available.

@@ -19,10 +19,10 @@ type conn struct {
 
 	mu       sync.Mutex
 	requests int
-	request  *request // the newest; only the writer looks into it
-	lost     error    // set: reads of the answer end so
-	awaiting bool     // a request was written and no byte of its answer was read
-	abort    bool     // Close resets
+	request  *request // the newest one; only the writer looks into it
+	lost     error    // if set, reads of the answer end with it
+	awaiting bool     // a request was written, and no byte of its answer was read
+	abort    bool     // Close resets the connection
 }
 
 var (
@@ -32,13 +32,13 @@ var (
 	contentLength = []byte("\r\nContent-Length: ") // as net/http writes it
 )
 
-// request is one on its way.
+// request is a request on its way.
 type request struct {
 	fault     RequestFault
 	bytes     []byte // written so far
 	length    int    // of head and body
 	delivered int
-	struck    bool // the fault has played
+	struck    bool // whether the fault has played
 }
 
 // Write implements [net.Conn].
@@ -86,7 +86,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// begin has the host decide what becomes of a request whose head is p.
+// begin lets the host choose the fault of the request that begins with p.
 func (c *conn) begin(p []byte) {
 	c.mu.Lock()
 	reused := c.requests > 0
@@ -164,7 +164,7 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// cut closes this end; the peer sees an orderly end or a reset, behind what its kernel has.
+// cut closes this end. The peer first reads what its kernel has, and then sees an orderly end or a reset.
 func (c *conn) cut(reset bool) {
 	reason := io.EOF
 	if reset {
@@ -177,7 +177,7 @@ func (c *conn) cut(reset bool) {
 	c.network.mu.Unlock()
 }
 
-// SetLinger makes Close reset the connection, for zero seconds, as [net.TCPConn.SetLinger] does.
+// SetLinger with zero seconds makes Close reset the connection, as [net.TCPConn.SetLinger] does.
 func (c *conn) SetLinger(sec int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -200,21 +200,21 @@ func (c *conn) SetDeadline(t time.Time) error {
 // SetReadDeadline implements [net.Conn].
 func (c *conn) SetReadDeadline(t time.Time) error { return c.SetDeadline(t) }
 
-// SetWriteDeadline implements [net.Conn]. Writes have none: kernels take what fits, and the reader
-// of what does not ends the connection.
+// SetWriteDeadline implements [net.Conn]. Writes have no deadline. A write that does not fit into the
+// kernel's buffer ends when the reader reads or closes.
 func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 
-// kernelBuffer is how many bytes a kernel takes that nobody reads.
+// kernelBuffer is how many unread bytes a kernel keeps.
 const kernelBuffer = 64 << 10
 
-// pipe is one direction of a connection, its buffer being the receiving kernel's.
+// pipe is one direction of a connection. Its buffer is that of the receiving kernel.
 type pipe struct {
 	mu       sync.Mutex
 	changed  *sync.Cond
 	buffer   []byte
-	taken    int   // of buffer, by the reader
-	ended    error // by the writer or the network: what reads return behind the buffer
-	closed   bool  // by the reader: nothing is read any more, and writes fail
+	taken    int   // how much of buffer the reader has taken
+	ended    error // set by the writer or the network; reads return it after the buffer
+	closed   bool  // set by the reader: it reads no more, and writes fail
 	muted    bool  // the network loses everything
 	deadline time.Time
 	timer    *time.Timer
@@ -271,7 +271,7 @@ func (p *pipe) read(into []byte) (int, error) {
 	}
 }
 
-// end is the writer's or the network's. What is muted tells nobody.
+// end is called by the writer or the network. The end of a muted pipe is not seen.
 func (p *pipe) end(reason error) {
 	p.set(func() {
 		if p.ended == nil && !p.muted {
@@ -305,7 +305,7 @@ func (p *pipe) setDeadline(t time.Time) {
 	})
 }
 
-// set changes the pipe and wakes whoever waits for a change.
+// set changes the pipe and wakes everybody who waits for a change.
 func (p *pipe) set(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

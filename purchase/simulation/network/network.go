@@ -1,7 +1,7 @@
-// Package network is a network in memory, for tests. Its connections have a kernel on either side:
-// a write succeeds once the kernel has the bytes, whether or not anybody ever reads them. Faults are
-// decided per dial and per request, by the host that dials. Everything blocks durably in the sense
-// of testing/synctest, and no address is real.
+// Package network is an in-memory network for tests. Its connections have a kernel on either side: a write
+// succeeds once the kernel has the bytes, even if nobody ever reads them. The host that dials chooses the
+// faults of each dial and each request. Everything blocks durably in the sense of testing/synctest. No
+// address is real.
 package network
 
 import (
@@ -20,7 +20,7 @@ type Network struct {
 	once   sync.Once
 
 	mu    sync.Mutex
-	conns map[*conn]struct{} // every open one, of either side
+	conns map[*conn]struct{} // all open ends, of both sides
 }
 
 // New makes a network without a server.
@@ -28,7 +28,7 @@ func New() *Network {
 	return &Network{accept: make(chan net.Conn), closed: make(chan struct{}), conns: map[*conn]struct{}{}}
 }
 
-// Listener is the server's. Closing it closes the network, connections included.
+// Listener returns the server's listener. Closing it closes the network and all connections.
 func (n *Network) Listener() net.Listener { return (*listener)(n) }
 
 type listener Network
@@ -63,33 +63,33 @@ type address struct{}
 func (address) Network() string { return "memory" }
 func (address) String() string  { return "memory" }
 
-// DialFault is what becomes of a dial. The zero value connects.
+// DialFault is how a dial ends. The zero value connects.
 type DialFault uint8
 
-// dialTimeout is how long a dial goes on: net/http does not end it with the request.
+// dialTimeout bounds a dial, because net/http does not end a dial with its request.
 const dialTimeout = 10 * time.Second
 
 // The faults of a dial.
 const (
 	Connects DialFault = iota
 	Refused            // at once
-	NoAnswer           // nothing, until the dialer gives up
+	NoAnswer           // no answer until the dialer gives up
 )
 
-// RequestFault is what becomes of one request, head and body, and of the connection after it. The
-// zero value fails the first write, and says nothing to the server; see [Intact].
+// RequestFault says what happens to one request, head and body, and to its connection afterwards. The zero
+// value fails the first write, and the server does not notice. See [Intact].
 type RequestFault struct {
-	// Deliver is how many of the bytes reach the server, negative for all.
+	// Deliver is how many bytes reach the server. Negative means all.
 	Deliver int
-	// Taken: the kernel takes all bytes, whatever becomes of them. Otherwise the write fails after
-	// those that are delivered.
+	// Taken means that the kernel takes all bytes, even those that are not delivered. Otherwise the
+	// write fails after the delivered bytes.
 	Taken bool
 	// After is what the connection does next.
 	After After
 	// Then runs once the bytes are delivered.
 	Then func()
-	// Later delivers the whole request on another connection after this time, as a proxy on the way
-	// may, whatever the client does meanwhile; 0: never.
+	// Later delivers the whole request after this time on another connection, as a proxy may do even
+	// if the client has left. 0 means never.
 	Later time.Duration
 }
 
@@ -99,37 +99,37 @@ func Intact() RequestFault { return RequestFault{Deliver: -1, Taken: true, After
 // After is what a connection does after a request.
 type After uint8
 
-// The ways to go on.
+// What a connection can do after a request.
 const (
-	// Silent: nothing passes any more, either way, and nobody is told.
+	// Silent: nothing passes any more in either direction, and neither side sees an error.
 	Silent After = iota
-	// GoesOn: all is well.
+	// GoesOn: the connection works as usual.
 	GoesOn
 	// Resets: both sides see a reset.
 	Resets
-	// AnswerResets: the server works on undisturbed; where its answer would begin, the client sees a reset.
+	// AnswerResets: the server notices nothing. The client sees a reset instead of the answer.
 	AnswerResets
-	// AnswerEnds: the same, with an orderly end.
+	// AnswerEnds: like AnswerResets, but with an orderly end.
 	AnswerEnds
 )
 
-// Host is a machine that dials. Its functions may be nil, are called outside of all locks, and may
-// block: the machine stands still then.
+// Host is a machine that dials. Its functions may be nil. They are called without any lock held, and may
+// block, which stops the machine.
 type Host struct {
 	Network *Network
-	// OnDial decides a dial.
+	// OnDial chooses the fault of a dial.
 	OnDial func() DialFault
-	// OnRequest decides what becomes of a request with this head. reused says that the connection
-	// carried one before.
+	// OnRequest chooses the fault of the request with this head. reused says whether the connection
+	// has carried a request before.
 	OnRequest func(head []byte, reused bool) RequestFault
-	// OnAnswer sees the first bytes of the answer to each request before the machine does.
+	// OnAnswer is called before the machine gets the first bytes of an answer.
 	OnAnswer func()
 
 	mu   sync.Mutex
 	dead bool
 }
 
-// Dial opens a connection to the server; the address is not looked at.
+// Dial opens a connection to the server. The address is ignored.
 func (h *Host) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if h.isDead() {
 		return nil, net.ErrClosed
@@ -162,8 +162,8 @@ func (h *Host) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// Kill ends the machine: its connections break, for the server by a reset, and no byte of it leaves
-// any more. What the server's kernel has is still read.
+// Kill ends the machine. Its connections break, which the server sees as a reset, and no more bytes leave
+// it. The server can still read what its kernel has.
 func (h *Host) Kill() {
 	h.mu.Lock()
 	h.dead = true
@@ -190,7 +190,7 @@ func (n *Network) pair(h *Host) (near, far *conn) {
 	return near, far
 }
 
-// openConns lists the ends of one host, or all.
+// openConns lists the open ends of one host, or of all hosts if h is nil.
 func (n *Network) openConns(h *Host) []*conn {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -203,7 +203,7 @@ func (n *Network) openConns(h *Host) []*conn {
 	return list
 }
 
-// deliverLater sends a request on a connection of its own, and reads whatever is answered.
+// deliverLater sends a request on a new connection, and waits for an answer.
 func (n *Network) deliverLater(request []byte, after time.Duration) {
 	request = bytes.Clone(request)
 	time.AfterFunc(after, func() {
@@ -214,7 +214,7 @@ func (n *Network) deliverLater(request []byte, after time.Duration) {
 			return
 		}
 		_, _ = near.Write(request)
-		// The server answers and keeps the connection; one read is enough to know that it was heard.
+		// The server keeps the connection open after its answer. One read shows that it got the request.
 		_, _ = near.Read(make([]byte, 1))
 		_ = near.Close()
 	})

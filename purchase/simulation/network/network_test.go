@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const head = "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n"
 
-// connected is both ends of a connection whose requests suffer fault.
+// connected plays with both ends of a connection whose requests have the fault.
 func connected(t *testing.T, fault RequestFault, play func(host *Host, client, server net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -40,7 +40,7 @@ func connected(t *testing.T, fault RequestFault, play func(host *Host, client, s
 	})
 }
 
-// send writes a request as net/http does, head and body apart.
+// send writes a request as net/http does, with head and body in separate writes.
 func send(client net.Conn) (int, error) {
 	n, err := client.Write([]byte(head))
 	if err != nil {
@@ -59,7 +59,7 @@ func TestRequestFaults(t *testing.T) {
 		written   int
 		fails     bool
 		delivered int
-		after     error // what the server reads behind that; nil: nothing, for ever
+		after     error // the error that the server reads afterwards; nil: it waits for ever
 	}{
 		{"intact", Intact(), whole, false, whole, nil},
 		{"nothing leaves", RequestFault{After: Resets}, 0, true, 0, syscall.ECONNRESET},
@@ -98,10 +98,10 @@ func TestAnswerFaults(t *testing.T) {
 				t.Error(err)
 			}
 			if _, err := io.ReadFull(server, make([]byte, len(head)+5)); err != nil {
-				t.Errorf("the server is not disturbed, and reads %v", err)
+				t.Errorf("the server should read the request, and reads %v", err)
 			}
 			if _, err := server.Write([]byte("HTTP/1.1 200 OK\r\n")); err != nil {
-				t.Errorf("its kernel takes the answer: %v", err)
+				t.Errorf("the server's kernel should take the answer: %v", err)
 			}
 			_ = client.SetReadDeadline(time.Now().Add(time.Hour))
 			if n, err := client.Read(make([]byte, 100)); n != 0 || !errors.Is(err, want) {
@@ -111,7 +111,7 @@ func TestAnswerFaults(t *testing.T) {
 	}
 }
 
-// TestAbort: a client that closes with a linger of zero resets, behind what the server's kernel has.
+// TestAbort: a client that closes with a linger of zero resets the connection. The server still reads what its kernel has.
 func TestAbort(t *testing.T) {
 	t.Parallel()
 	for linger, want := range map[int]error{0: syscall.ECONNRESET, -1: nil} {
@@ -147,7 +147,7 @@ func TestKill(t *testing.T) {
 	})
 }
 
-// TestKernelBuffer: a kernel takes no more than it has room for.
+// TestKernelBuffer: a kernel takes no more bytes than its buffer has room for.
 func TestKernelBuffer(t *testing.T) {
 	t.Parallel()
 	connected(t, Intact(), func(_ *Host, client, server net.Conn) {
@@ -159,7 +159,7 @@ func TestKernelBuffer(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-wrote:
-			t.Error("more was taken than there is room for")
+			t.Error("the kernel took more than its buffer has room for")
 		default:
 		}
 		if _, err := io.ReadFull(client, make([]byte, kernelBuffer+1)); err != nil || <-wrote != nil {
@@ -168,7 +168,7 @@ func TestKernelBuffer(t *testing.T) {
 	})
 }
 
-// TestLater: what a proxy holds back arrives on a connection of its own, its client long gone.
+// TestLater: a request that a proxy holds back arrives on a new connection, long after its client has left.
 func TestLater(t *testing.T) {
 	t.Parallel()
 	connected(t, RequestFault{Taken: true, Later: time.Minute}, func(host *Host, client, _ net.Conn) {
