@@ -152,18 +152,18 @@ func TestAnswersAreComparedWithTheLedger(t *testing.T) {
 		sales []any
 		says  string
 	}{
-		"as told":                {[]told{sold}, []any{sale(purchase, "u")}, ""},
-		"unknown, and sold":      {[]told{unknown}, []any{sale(purchase, "u")}, ""},
-		"unknown, then sold":     {[]told{unknown, sold}, []any{sale(purchase, "u")}, ""},
-		"twice":                  {[]told{sold}, []any{sale(purchase, "u"), sale(purchase, "v")}, "r bought 2 packages"},
-		"twice, as two":          {[]told{sold, again}, []any{sale(purchase, "u"), sale(other, "v")}, "r bought 2 packages"},
-		"another package":        {[]told{sold}, []any{sale(purchase, "v")}, "r was told that it bought u"},
-		"told that none was sold":           {[]told{failed}, []any{sale(purchase, "u")}, "r was told that it bought nothing"},
-		"refused":                {[]told{refused}, []any{sale(purchase, "u")}, "r was told that it bought nothing"},
-		"not known yet":          {[]told{notKnown}, []any{sale(purchase, "u")}, ""},
-		"a sale that nobody was told":            {[]told{sold}, []any{sale(purchase, "u"), sale(other, "v")}, "no answer named the purchase " + other},
-		"told, but never bought": {[]told{sold}, []any{sale(other, "u")}, "r was told that it bought u"},
-		"nothing at all":         {nil, nil, "the ledger is empty"},
+		"as told":                     {[]told{sold}, []any{sale(purchase, "u")}, ""},
+		"unknown, and sold":           {[]told{unknown}, []any{sale(purchase, "u")}, ""},
+		"unknown, then sold":          {[]told{unknown, sold}, []any{sale(purchase, "u")}, ""},
+		"twice":                       {[]told{sold}, []any{sale(purchase, "u"), sale(purchase, "v")}, "r bought 2 packages"},
+		"twice, as two":               {[]told{sold, again}, []any{sale(purchase, "u"), sale(other, "v")}, "r bought 2 packages"},
+		"another package":             {[]told{sold}, []any{sale(purchase, "v")}, "r was told that it bought u"},
+		"told that none was sold":     {[]told{failed}, []any{sale(purchase, "u")}, "r was told that it bought nothing"},
+		"refused":                     {[]told{refused}, []any{sale(purchase, "u")}, "r was told that it bought nothing"},
+		"not known yet":               {[]told{notKnown}, []any{sale(purchase, "u")}, ""},
+		"a sale that nobody was told": {[]told{sold}, []any{sale(purchase, "u"), sale(other, "v")}, "no answer named the purchase " + other},
+		"told, but never bought":      {[]told{sold}, []any{sale(other, "u")}, "r was told that it bought u"},
+		"nothing at all":              {nil, nil, "the ledger is empty"},
 	} {
 		problems := judgeLedger(c.heard, map[string]any{"sales": c.sales})
 		if text := strings.Join(problems, "; "); (c.says == "") != (text == "") || !strings.Contains(text, c.says) {
