@@ -100,7 +100,7 @@ func TestOperationsNamesTheMetrics(t *testing.T) {
 // of every alert exist when a process starts, and the first event makes no new one.
 func TestCountersOfAlertsStartAtZero(t *testing.T) {
 	t.Parallel()
-	_, alerts, _ := strings.Cut(readPage(t, operations), "\n| when | how urgent |")
+	_, alerts, _ := strings.Cut(readPage(t, operations), "\n| alert | how urgent |")
 	alerts, _, _ = strings.Cut(alerts, "\n\n")
 	g := startGateway(t)
 	metrics := func() string { return get(t, "http://"+g.admin+"/metrics").body }
