@@ -86,8 +86,13 @@ func (b *buyer) afterError(ctx context.Context, sendErr error) error {
 	}
 	switch effect := outcome.GetEffect(); {
 	case outcome.GetReason() == gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED,
-		effect == gigagatev1.Effect_EFFECT_NOT_APPLIED,
-		effect == gigagatev1.Effect_EFFECT_APPLIED:
+		effect == gigagatev1.Effect_EFFECT_NOT_APPLIED:
+		return refused(outcome, sendErr)
+	case effect == gigagatev1.Effect_EFFECT_APPLIED:
+		// The package is sold. The delay says that the gateway can show the sale later.
+		if outcome.GetRetryDelay() != nil && b.pause(ctx, outcome) {
+			return nil
+		}
 		return refused(outcome, sendErr)
 	case effect == gigagatev1.Effect_EFFECT_NOT_STARTED:
 		// The gateway has no purchase under this request id. A send in doubt can still make one.

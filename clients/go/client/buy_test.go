@@ -181,9 +181,15 @@ func TestEveryPurchaseEndsInOneOfThreeWays(t *testing.T) {
 		end    string
 		took   time.Duration // at least, and at most a tenth more
 	}{
-		"sold at once":   {[]answer{sale}, "buy", sold, 0},
-		"not applied":    {[]answer{withEffect(notApplied)}, "buy", "refused NOT_APPLIED", 0},
-		"applied":        {[]answer{withEffect(applied)}, "buy", "refused APPLIED", 0},
+		"sold at once": {[]answer{sale}, "buy", sold, 0},
+		"not applied":  {[]answer{withEffect(notApplied)}, "buy", "refused NOT_APPLIED", 0},
+		"applied":      {[]answer{withEffect(applied)}, "buy", "refused APPLIED", 0},
+		"applied, then shown": {
+			[]answer{told(0, applied, purchaseID, 3*second), sale},
+			"buy buy", sold, 3 * second,
+		},
+		"applied, no time to show it": {[]answer{told(0, applied, purchaseID, 200*second)}, "buy", "refused APPLIED", 0},
+
 		"reused, open":   {[]answer{told(reused, indeterminate, purchaseID, second)}, "buy", "refused INDETERMINATE", 0},
 		"reused, absent": {[]answer{told(reused, notStarted, purchaseID, second)}, "buy", "refused NOT_STARTED", 0},
 

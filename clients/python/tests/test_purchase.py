@@ -143,6 +143,18 @@ CASES: dict[str, tuple[list[Answer], str, str, float]] = {
     "sold at once": ([sale], "buy", "sold", 0),
     "not applied": ([told(EFFECT_NOT_APPLIED)], "buy", "refused NOT_APPLIED", 0),
     "applied": ([told(EFFECT_APPLIED)], "buy", "refused APPLIED", 0),
+    "applied, then shown": (
+        [told(EFFECT_APPLIED, PURCHASE, 3), sale],
+        "buy buy",
+        "sold",
+        3,
+    ),
+    "applied, no time to show it": (
+        [told(EFFECT_APPLIED, PURCHASE, 200)],
+        "buy",
+        "refused APPLIED",
+        0,
+    ),
     "reused, open": (
         [told(EFFECT_INDETERMINATE, PURCHASE, 1, REUSED)],
         "buy",

@@ -90,7 +90,9 @@ class PurchaseLoop {
             this.#inDoubt ||= !outcome || hasEarlierSendInDoubt(error);
             this.#purchaseId = outcome?.purchaseId || this.#purchaseId;
             if (!(await this.#mayAskAgain(error, outcome))) {
-                return outcome?.effect === Effect.NOT_STARTED && !this.#inDoubt
+                const isKnown = outcome?.effect === Effect.APPLIED ||
+                    (outcome?.effect === Effect.NOT_STARTED && !this.#inDoubt);
+                return outcome && isKnown
                     ? refused(error, outcome)
                     : { kind: "notKnownYet", purchaseId: this.#purchaseId, cause: error };
             }
@@ -105,7 +107,8 @@ class PurchaseLoop {
         if (effect === Effect.NOT_STARTED && !retryDelay && !this.#inDoubt) {
             return false;
         }
-        if (effect !== Effect.NOT_STARTED && purchaseId !== "" && !this.#isSettled) {
+        const isOpen = effect !== Effect.NOT_STARTED && effect !== Effect.APPLIED;
+        if (isOpen && purchaseId !== "" && !this.#isSettled) {
             return this.#waitForPurchase(purchaseId);
         }
         return this.#pause(retryDelay ? durationMs(retryDelay) : this.#nextBackoffMs());
@@ -163,10 +166,11 @@ class PurchaseLoop {
     }
 }
 /** Tells whether no later send with the same request id can end in another way. */
-function isFinal({ reason, effect }) {
+function isFinal({ reason, effect, retryDelay }) {
     return (reason === ErrorReason.REQUEST_ID_REUSED ||
         effect === Effect.NOT_APPLIED ||
-        effect === Effect.APPLIED);
+        // The package is sold. A delay says that the gateway can show the sale later.
+        (effect === Effect.APPLIED && !retryDelay));
 }
 function refused(cause, outcome) {
     return {

@@ -99,7 +99,8 @@ suite("register and topUp", { concurrency: true }, () => {
   ])) {
     test(`${ErrorReason[reason]}, ${Effect[effect]} is a refusal at once`, async (t) => {
       // A retry_delay, as NEVER_SENT has one, does not make NOT_APPLIED less final.
-      const retry = reason === ErrorReason.INVALID_FIELD ? {} : { retryMs: 10 };
+      const retry =
+        effect === APPLIED || reason === ErrorReason.INVALID_FIELD ? {} : { retryMs: 10 };
       const gateway = await serveScript(t, [
         answer(reason, effect, { purchaseId: "the-purchase", ...retry }),
       ]);
@@ -117,6 +118,24 @@ suite("register and topUp", { concurrency: true }, () => {
       assert.equal(gateway.waits.length, 0);
     });
   }
+
+  test("APPLIED with a retry_delay is sent again until the sale is shown", async (t) => {
+    const gateway = await serveScript(t, [
+      answer(ErrorReason.OVERLOADED, APPLIED, { purchaseId: "the-purchase", retryMs: 10 }),
+    ]);
+    assertKind(await register(createGigagate(gateway), request), "sold");
+    assert.equal(gateway.attempts.length, 2);
+    assert.equal(gateway.waits.length, 0);
+  });
+
+  test("APPLIED with a longer retry_delay than the time left is a refusal", async (t) => {
+    const gateway = await serveScript(t, [
+      answer(ErrorReason.OVERLOADED, APPLIED, { purchaseId: "the-purchase", retryMs: 200_000 }),
+    ]);
+    const result = await register(createGigagate(gateway), request);
+    assertKind(result, "refused");
+    assert.equal(result.effect, "APPLIED");
+  });
 
   test("a reason that this version does not know is a number", async (t) => {
     const gateway = await serveScript(t, [

@@ -97,7 +97,12 @@ class _Purchase(Generic[RequestT, ResponseT]):
         self._purchase_id = outcome.purchase_id or self._purchase_id
         if outcome.reason == ERROR_REASON_REQUEST_ID_REUSED:
             _raise_refused(outcome, error)
-        if outcome.effect in (EFFECT_NOT_APPLIED, EFFECT_APPLIED):
+        if outcome.effect == EFFECT_NOT_APPLIED:
+            _raise_refused(outcome, error)
+        if outcome.effect == EFFECT_APPLIED:
+            # The package is sold. The delay says that the gateway can show the sale later.
+            if outcome.HasField("retry_delay") and await self._pause(outcome):
+                return
             _raise_refused(outcome, error)
         if outcome.effect == EFFECT_NOT_STARTED:
             # The gateway has no purchase under this request id. A send in doubt can still make one.
