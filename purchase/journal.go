@@ -72,10 +72,6 @@ type Journal interface {
 	// version are handled as in Watched.
 	Witnesses(ctx context.Context, like Likeness, span Span, limit int) ([]Purchase, error)
 
-	// IsExclusive reports whether no other process can use the journal at the same time. Only then does a look-up
-	// together with this process's own calls prove that nothing is under way under a key.
-	IsExclusive() bool
-
 	// Ping reports whether the journal can write.
 	Ping(ctx context.Context) error
 	// Close ends the use of the journal. What was reported as done stays done.

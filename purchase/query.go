@@ -55,9 +55,6 @@ func (e *Engine) Wait(ctx context.Context, id string) (Purchase, error) {
 // under way.
 func (e *Engine) Reconciliation(p Purchase) *Reconciliation { return e.reconciler.reconciliation(p) }
 
-// IsAlone reports whether this process is the only one that can buy under the journal's keys.
-func (e *Engine) IsAlone() bool { return e.journal.IsExclusive() }
-
 // errInFlight: another call of this process may still make a purchase under the key.
 var errInFlight = errors.New("another call with the same key is under way")
 

@@ -120,8 +120,8 @@ var activateFaults = []struct {
 	{"status", params{"code": 400, "body": "<p>already active</p>", "contentType": "text/html"}, outcomeUnknown, 0},
 	{"unauthorized", nil, neverSent, 0},
 	{"refuse", params{"message": "unknown words"}, vendorRefused, 0},
-	{"refuse", params{"reason": "activatedItemNotFound"}, want{codes.NotFound, 404, "ACTIVATED_ITEM_NOT_FOUND", "NOT_APPLIED", true, nil}, 0},
-	{"refuse", params{"reason": "alreadyActive"}, want{codes.FailedPrecondition, 400, "ALREADY_ACTIVE", "NOT_APPLIED", true, nil}, 0},
+	{"refuse", params{"reason": "activatedItemNotFound"}, want{codes.NotFound, 404, "ACTIVATED_ITEM_NOT_FOUND", "NOT_APPLIED", nil}, 0},
+	{"refuse", params{"reason": "alreadyActive"}, want{codes.FailedPrecondition, 400, "ALREADY_ACTIVE", "NOT_APPLIED", nil}, 0},
 }
 
 // If the result is in doubt, the gateway reads the package again. It never sends the irreversible call again.
@@ -158,7 +158,7 @@ func TestEffectsOfActivateFaults(t *testing.T) {
 func TestActivateWithoutReads(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{timeout: time.Second})
-	unread := want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "NOT_STARTED", false, nil}
+	unread := want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "NOT_STARTED", nil}
 	for _, d := range g.transports() {
 		for _, c := range []struct {
 			fault  string
@@ -246,7 +246,7 @@ func TestDrainingActivations(t *testing.T) {
 	drained := make(chan error, 1)
 	go func() { drained <- g.server.Drain(t.Context()) }()
 	for _, d := range g.transports() {
-		d.call(t, t.Context(), ask(activate(later))).check(t, want{codes.Unavailable, 503, "DRAINING", "NOT_STARTED", false, nil})
+		d.call(t, t.Context(), ask(activate(later))).check(t, want{codes.Unavailable, 503, "DRAINING", "NOT_STARTED", nil})
 	}
 	close(held.open)
 	(<-done).ok(t)
@@ -291,14 +291,14 @@ func TestActivationsAreBounded(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	for _, d := range g.transports() {
-		d.call(t, ctx, ask(activate("one-more"))).check(t, want{codes.ResourceExhausted, 429, "OVERLOADED", "NOT_STARTED", false, nil})
+		d.call(t, ctx, ask(activate("one-more"))).check(t, want{codes.ResourceExhausted, 429, "OVERLOADED", "NOT_STARTED", nil})
 	}
 	end()
 	again := g.overGRPC(t, t.Context(), ask(activate("one-more")))
 	for again.info.GetReason() == "OVERLOADED" { // until one of them has ended
 		again = g.overGRPC(t, t.Context(), ask(activate("one-more")))
 	}
-	again.check(t, want{codes.NotFound, 404, "ACTIVATED_ITEM_NOT_FOUND", "NOT_APPLIED", true, nil})
+	again.check(t, want{codes.NotFound, 404, "ACTIVATED_ITEM_NOT_FOUND", "NOT_APPLIED", nil})
 }
 
 // An activation may begin at the moment when a drain finds none under way. The process must not panic, and no activation

@@ -72,8 +72,6 @@ func (s activationService) buy(ctx context.Context, requestID string, order purc
 	})
 	if err != nil {
 		f, replayed := purchaseFailure(err)
-		// With other replicas, an earlier send may still be under way where this one cannot see it.
-		f.idUnused = f.idUnused && s.engine.IsAlone()
 		markReplayed(ctx, replayed)
 		return purchase.Bought{}, f
 	}

@@ -241,7 +241,7 @@ func TestUnreachableVendorHadNoEffect(t *testing.T) {
 		g.checkReplay(t, g.transports()[1-i], message, a)
 		for _, message := range []proto.Message{activate("u"), getCustomer("u")} {
 			read := d.call(t, t.Context(), ask(message))
-			read.check(t, want{codes.Unavailable, http.StatusServiceUnavailable, "VENDOR_UNAVAILABLE", "NOT_STARTED", false, nil})
+			read.check(t, want{codes.Unavailable, http.StatusServiceUnavailable, "VENDOR_UNAVAILABLE", "NOT_STARTED", nil})
 		}
 	}
 	if calls := g.box.Ledger().Calls; len(calls) > 0 {

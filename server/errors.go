@@ -28,13 +28,13 @@ const errorDomain = "gigagate.internal"
 // failure is an error as the caller sees it. If a field is not set, its value comes from the spec of the reason in the
 // contract.
 type failure struct {
-	reason     gigagatev1.ErrorReason
-	effect     gigagatev1.Effect // unspecified: the spec's effect
+	reason gigagatev1.ErrorReason
+	// effect unspecified means that of the spec. For an order it means that the request id was not looked up: see
+	// tellOfRequestID.
+	effect     gigagatev1.Effect
 	purchaseID string
 	fields     []*gigagatev1.FieldViolation
-	// idUnused says that the journal was read and has no purchase under the request id.
-	idUnused bool
-	// httpStatus 0 means the spec's status.
+	// httpStatus 0 means that of the spec.
 	httpStatus int
 	sentence   string // empty: the spec's sentence
 	// unknownMethod makes the code UNIMPLEMENTED, which gRPC has for an unknown method.
@@ -94,13 +94,9 @@ func (f *failure) outcome() *gigagatev1.Outcome {
 		PurchaseId:      f.purchaseID,
 		FieldViolations: f.fields,
 	}
-	// A new id is safe if this order had no effect. If the spec of the reason has another effect, the effect may be that
-	// of another order.
-	notApplied := gigagatev1.Effect_EFFECT_NOT_APPLIED
-	out.NewRequestIdSafe = f.idUnused || out.GetEffect() == notApplied && spec.GetEffect() == notApplied
 	// A settled purchase never changes. A repeated request id gets the same answer every time, so there is nothing to
 	// retry.
-	settled := f.purchaseID != "" && out.GetEffect() == notApplied
+	settled := f.purchaseID != "" && out.GetEffect() == gigagatev1.Effect_EFFECT_NOT_APPLIED
 	if delay := cmp.Or(f.retryDelay, spec.GetRetryDelay().AsDuration()); delay > 0 && !settled {
 		out.RetryDelay = durationpb.New(delay)
 	}

@@ -41,7 +41,7 @@ func TestGuardsOnBothTransports(t *testing.T) {
 			t.Run(d.name+"/"+c.name, func(t *testing.T) {
 				message, before := c.message(), g.box.Ledger()
 				a := d.call(t, t.Context(), ask(message))
-				a.check(t, want{c.code, httpOf(t, c.code), c.reason, "NOT_STARTED", true, nil})
+				a.check(t, want{c.code, httpOf(t, c.code), c.reason, "NOT_STARTED", nil})
 				a.echoesNothingOf(t, message)
 				if a.outcome.GetPurchaseId() != "" || a.replayed != "" {
 					t.Errorf("purchase %q, replayed %q", a.outcome.GetPurchaseId(), a.replayed)
@@ -105,13 +105,13 @@ func TestGuardsWithoutAnInventory(t *testing.T) {
 	g.injectMany(t, pathInventory, "5xx", 1000, nil)
 	for _, d := range g.transports() {
 		limited := register(func(r *reg) { r.MaxPurchasePrice = usd("100") })
-		d.call(t, t.Context(), ask(limited)).check(t, want{codes.FailedPrecondition, 400, "PURCHASE_PRICE_UNREADABLE", "NOT_STARTED", true, nil})
+		d.call(t, t.Context(), ask(limited)).check(t, want{codes.FailedPrecondition, 400, "PURCHASE_PRICE_UNREADABLE", "NOT_STARTED", nil})
 		if sent := g.sends.of(limited.GetRequestId()); sent != 0 {
 			t.Errorf("sent %d times", sent)
 		}
 		d.call(t, t.Context(), ask(register(mode(onDemand)))).ok(t)
 		d.call(t, t.Context(), ask(register(mode(onDemand), func(r *reg) { r.InventoryItemId = sandbox.ItemAustria3GB }))).
-			check(t, want{codes.FailedPrecondition, 400, "ACTIVATION_MODE_NOT_OFFERED", "NOT_APPLIED", true, nil})
+			check(t, want{codes.FailedPrecondition, 400, "ACTIVATION_MODE_NOT_OFFERED", "NOT_APPLIED", nil})
 	}
 }
 

@@ -84,17 +84,15 @@ func (j *faultyJournal) List(ctx context.Context, filter purchase.Filter, page p
 	return j.Journal.List(ctx, filter, page)
 }
 
-func journalUnavailable(safe bool) want {
-	return want{codes.Unavailable, http.StatusServiceUnavailable, "JOURNAL_UNAVAILABLE", "NOT_STARTED", safe, nil}
-}
+var journalUnavailable = want{codes.Unavailable, http.StatusServiceUnavailable, "JOURNAL_UNAVAILABLE", "NOT_STARTED", nil}
 
 // idUnread is the answer if the journal could not look the request id up. An earlier call may have bought.
-var idUnread = want{codes.Unavailable, http.StatusServiceUnavailable, "JOURNAL_UNAVAILABLE", "INDETERMINATE", false, nil}
+var idUnread = want{codes.Unavailable, http.StatusServiceUnavailable, "JOURNAL_UNAVAILABLE", "INDETERMINATE", nil}
 
-var overloaded = want{codes.ResourceExhausted, http.StatusTooManyRequests, "OVERLOADED", "NOT_STARTED", true, nil}
+var overloaded = want{codes.ResourceExhausted, http.StatusTooManyRequests, "OVERLOADED", "NOT_STARTED", nil}
 
-// Without the journal nothing is sent. A new request id is safe only if the journal said, before it failed, that it has no
-// purchase under the first id and wrote none.
+// Without the journal nothing is sent. The answer says that nothing was started only if the journal said, before it failed,
+// that it has no purchase under the id, and wrote none.
 func TestJournalOutOfOrder(t *testing.T) {
 	t.Parallel()
 	notWritten := fmt.Errorf("%w: %w", purchase.ErrNotWritten, errJournal)
@@ -110,7 +108,7 @@ func TestJournalOutOfOrder(t *testing.T) {
 		want  want
 	}{
 		{"no look-up", func(j *faultyJournal) { j.lookup.Store(&errJournal) }, idUnread},
-		{"claim not written", func(j *faultyJournal) { refuse(j, notWritten) }, journalUnavailable(true)},
+		{"claim not written", func(j *faultyJournal) { refuse(j, notWritten) }, journalUnavailable},
 		{"queue full", func(j *faultyJournal) { refuse(j, full) }, overloaded},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -144,7 +142,7 @@ func TestJournalOutOfOrder(t *testing.T) {
 }
 
 // If the answer to a commit is lost, the gateway asks again with the same purchase id. If the answer never comes, it sends
-// nothing. Then a new request id is not safe either.
+// nothing. The effect is then indeterminate.
 func TestClaimWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"once", "always"} {
@@ -228,12 +226,12 @@ func TestPurchaseServiceWithoutTheJournal(t *testing.T) {
 	for _, d := range g.transports() {
 		for _, message := range []proto.Message{getPurchase(id), &gigagatev1.ListPurchasesRequest{}, waitPurchase(id, time.Second)} {
 			a := d.call(t, t.Context(), ask(message))
-			a.check(t, journalUnavailable(false))
+			a.check(t, journalUnavailable)
 			newCanaries().absentFrom(t, "error", a.text)
 		}
 		// The journal may still have recorded the operator's decision.
 		a := d.call(t, t.Context(), ask(nothingSold(id)))
-		a.check(t, want{codes.Unavailable, 503, "JOURNAL_UNAVAILABLE", "INDETERMINATE", false, nil})
+		a.check(t, want{codes.Unavailable, 503, "JOURNAL_UNAVAILABLE", "INDETERMINATE", nil})
 	}
 	newCanaries().absentFrom(t, "log", g.logs.String())
 }

@@ -50,7 +50,7 @@ func TestListsAreBounded(t *testing.T) {
 		t.Errorf("a purchase took %s", took)
 	}
 	for range more - places {
-		(<-answers).check(t, want{codes.ResourceExhausted, http.StatusTooManyRequests, "OVERLOADED", "NOT_STARTED", false, nil})
+		(<-answers).check(t, want{codes.ResourceExhausted, http.StatusTooManyRequests, "OVERLOADED", "NOT_STARTED", nil})
 	}
 	close(j.letGo)
 	lists.Wait()

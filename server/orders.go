@@ -70,10 +70,13 @@ func priceToOrder(field string, money *gigagatev1.Money) (*purchase.Price, error
 }
 
 // purchaseFailure turns an error of the purchase engine into the caller's failure. It also reports whether
-// that failure was recorded by an earlier call.
+// that failure was recorded by an earlier call. The engine looked the request id up first, so the effect is set.
 func purchaseFailure(err error) (f *failure, replayed bool) {
+	const notStarted = gigagatev1.Effect_EFFECT_NOT_STARTED
 	if failed, ok := errors.AsType[*purchase.FailedError](err); ok {
-		return &failure{reason: reasonOf(failed.Purchase.Reason), purchaseID: failed.Purchase.ID}, failed.Replayed
+		return &failure{
+			reason: reasonOf(failed.Purchase.Reason), effect: effectOfPurchase(failed.Purchase.State), purchaseID: failed.Purchase.ID,
+		}, failed.Replayed
 	}
 	if mismatch, ok := errors.AsType[*purchase.MismatchError](err); ok {
 		return mismatchFailure(mismatch), false
@@ -82,12 +85,10 @@ func purchaseFailure(err error) (f *failure, replayed bool) {
 		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN, purchaseID: unsettled.ID}, false
 	}
 	if guard, ok := errors.AsType[*purchase.GuardError](err); ok {
-		return &failure{
-			reason: reasonOf(guard.Reason), effect: gigagatev1.Effect_EFFECT_NOT_STARTED, idUnused: true,
-		}, false
+		return &failure{reason: reasonOf(guard.Reason), effect: notStarted}, false
 	}
 	if journal, ok := errors.AsType[*purchase.JournalError](err); ok {
-		f := &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, idUnused: journal.LookedUp, cause: err}
+		f := &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, effect: notStarted, cause: err}
 		if !journal.LookedUp {
 			// The effect is that of the request id. An earlier call may have bought under it.
 			f.effect = gigagatev1.Effect_EFFECT_INDETERMINATE
@@ -100,11 +101,11 @@ func purchaseFailure(err error) (f *failure, replayed bool) {
 	}
 	switch {
 	case errors.Is(err, purchase.ErrDraining):
-		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_DRAINING, idUnused: true}, false
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_DRAINING, effect: notStarted}, false
 	case errors.Is(err, purchase.ErrOverloaded):
-		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED, idUnused: true}, false
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED, effect: notStarted}, false
 	case errors.Is(err, purchase.ErrDeadlineTooShort):
-		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT, idUnused: true}, false
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT, effect: notStarted}, false
 	}
 	return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INTERNAL, cause: err}, false
 }

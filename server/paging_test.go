@@ -138,7 +138,7 @@ func TestPageTokensOfOtherLists(t *testing.T) {
 		} {
 			t.Run(d.name+"/"+name, func(t *testing.T) {
 				d.call(t, t.Context(), ask(message)).check(t,
-					want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", "NOT_STARTED", false, []string{"page_token"}})
+					want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", "NOT_STARTED", []string{"page_token"}})
 			})
 		}
 	}

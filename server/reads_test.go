@@ -61,7 +61,7 @@ func TestInventoryReadersShareACall(t *testing.T) {
 	g := open(t, setup{})
 	g.injectMany(t, pathInventory, "5xx", 3, nil) // the client reads three times
 	g.overGRPC(t, t.Context(), ask(&gigagatev1.ListInventoryItemsRequest{})).check(t,
-		want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "NOT_STARTED", false, nil})
+		want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "NOT_STARTED", nil})
 	g.inject(t, pathInventory, "slow_body", params{"interval": "20ms", "bytes": 200})
 	var group sync.WaitGroup
 	for i := range 20 {

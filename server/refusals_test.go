@@ -82,7 +82,7 @@ func TestVendorRefusalsOnBothTransports(t *testing.T) {
 							set(message, "request_id", requestID())
 						}
 						a := d.call(t, t.Context(), ask(message))
-						a.check(t, want{c.code, httpOf(t, c.code), c.reason, "NOT_APPLIED", true, nil})
+						a.check(t, want{c.code, httpOf(t, c.code), c.reason, "NOT_APPLIED", nil})
 						a.echoesNothingOf(t, message)
 						if sale {
 							g.checkReplay(t, g.transports()[1-i], message, a)
@@ -113,10 +113,10 @@ func httpOf(t *testing.T, code codes.Code) int {
 }
 
 var (
-	outcomeUnknown = want{codes.Unavailable, http.StatusServiceUnavailable, "OUTCOME_UNKNOWN", "INDETERMINATE", false, nil}
-	vendorRefused  = want{codes.FailedPrecondition, http.StatusBadRequest, "VENDOR_REFUSED", "NOT_APPLIED", true, nil}
-	presumedAbsent = want{codes.Aborted, http.StatusConflict, "PRESUMED_ABSENT", "NOT_APPLIED", true, nil}
-	neverSent      = want{codes.Aborted, http.StatusConflict, "NEVER_SENT", "NOT_APPLIED", true, nil}
+	outcomeUnknown = want{codes.Unavailable, http.StatusServiceUnavailable, "OUTCOME_UNKNOWN", "INDETERMINATE", nil}
+	vendorRefused  = want{codes.FailedPrecondition, http.StatusBadRequest, "VENDOR_REFUSED", "NOT_APPLIED", nil}
+	presumedAbsent = want{codes.Aborted, http.StatusConflict, "PRESUMED_ABSENT", "NOT_APPLIED", nil}
+	neverSent      = want{codes.Aborted, http.StatusConflict, "NEVER_SENT", "NOT_APPLIED", nil}
 )
 
 // A refusal in unknown words is recorded as VENDOR_REFUSED. An answer without words is not taken as a refusal. Then the

@@ -171,7 +171,7 @@ func TestReusedRequestIDTellsTheEffectOfTheOther(t *testing.T) {
 	held := newGate(t, pathRegister)
 	g := open(t, setup{wrap: held.wrap})
 	refused := topUp("nobody")
-	g.overGRPC(t, t.Context(), ask(refused)).check(t, want{codes.NotFound, 404, "CUSTOMER_NOT_FOUND", "NOT_APPLIED", true, nil})
+	g.overGRPC(t, t.Context(), ask(refused)).check(t, want{codes.NotFound, 404, "CUSTOMER_NOT_FOUND", "NOT_APPLIED", nil})
 	sending := register()
 	answered := make(chan answer, 1)
 	go func() { answered <- g.overGRPC(t, t.Context(), ask(sending)) }()
@@ -214,7 +214,7 @@ func TestOutcomeIsFoundByRepeating(t *testing.T) {
 }
 
 func reused(effect string, fields ...string) want {
-	return want{codes.AlreadyExists, http.StatusConflict, "REQUEST_ID_REUSED", effect, false, fields}
+	return want{codes.AlreadyExists, http.StatusConflict, "REQUEST_ID_REUSED", effect, fields}
 }
 
 func usd(amount string) *gigagatev1.Money {

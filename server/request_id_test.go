@@ -5,9 +5,6 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/codes"
-
-	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
-	"gigagate.internal/purchase"
 )
 
 // A refused order has the effect of its request id: that of an earlier call, or indeterminate. If it said NOT_STARTED
@@ -27,7 +24,7 @@ func TestRefusedOrdersSpeakOfTheirRequestID(t *testing.T) {
 	broken := other(message, func(r *reg) { r.UserCountry = "nowhere" })
 	open := other(refused, func(r *top) { r.InventoryItemId = "?" })
 	invalidWith := func(effect, field string) want {
-		return want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", effect, false, []string{field}}
+		return want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", effect, []string{field}}
 	}
 	for _, d := range g.transports() {
 		a := d.call(t, t.Context(), ask(broken))
@@ -47,25 +44,4 @@ func TestRefusedOrdersSpeakOfTheirRequestID(t *testing.T) {
 	}
 	close(held.open)
 	<-answers
-}
-
-// sharedJournal is a journal that other replicas use, too.
-type sharedJournal struct{ purchase.Journal }
-
-func (sharedJournal) IsExclusive() bool { return false }
-
-// With other replicas, no refusal before the claim calls a new request id safe: an earlier send with the same id may be
-// under way at another replica.
-func TestNewIDIsNotSafeBesideReplicas(t *testing.T) {
-	t.Parallel()
-	for journal, safe := range map[purchase.Journal]bool{newJournal(): true, &sharedJournal{newJournal()}: false} {
-		g := open(t, setup{journal: journal})
-		tooDear := register(func(r *reg) { r.MaxPurchasePrice = usd("0.01") })
-		for _, d := range g.transports() {
-			a := d.call(t, t.Context(), ask(tooDear))
-			if a.outcome.GetEffect() != gigagatev1.Effect_EFFECT_NOT_STARTED || a.outcome.GetNewRequestIdSafe() != safe {
-				t.Errorf("%s: %v, want safe %t", d.name, a.outcome, safe)
-			}
-		}
-	}
 }

@@ -76,11 +76,11 @@ func TestResolveWithAnItem(t *testing.T) {
 					}
 				}
 				for _, uid := range foreigners {
-					refused(uid, want{codes.FailedPrecondition, 400, "FOREIGN_ACTIVATED_ITEM", "INDETERMINATE", false, nil})
+					refused(uid, want{codes.FailedPrecondition, 400, "FOREIGN_ACTIVATED_ITEM", "INDETERMINATE", nil})
 				}
-				refused("no-such-item", want{codes.NotFound, 404, "ACTIVATED_ITEM_NOT_FOUND", "INDETERMINATE", false, nil})
+				refused("no-such-item", want{codes.NotFound, 404, "ACTIVATED_ITEM_NOT_FOUND", "INDETERMINATE", nil})
 				g.injectMany(t, pathItems+item, "5xx", 3, nil)
-				refused(item, want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "INDETERMINATE", false, nil})
+				refused(item, want{codes.Unavailable, 503, "VENDOR_UNAVAILABLE", "INDETERMINATE", nil})
 
 				reads := g.box.Ledger().Calls[callItem]
 				a := d.call(t, t.Context(), ask(itemSold(id, item)))
@@ -129,7 +129,7 @@ func TestResolveWithAnItemThatIsBound(t *testing.T) {
 	second, _ := g.hidden(t, register(), pathRegister)
 	for _, d := range g.transports() {
 		d.call(t, t.Context(), ask(itemSold(second, firstItem))).
-			check(t, want{codes.FailedPrecondition, 400, "FOREIGN_ACTIVATED_ITEM", "INDETERMINATE", false, nil})
+			check(t, want{codes.FailedPrecondition, 400, "FOREIGN_ACTIVATED_ITEM", "INDETERMINATE", nil})
 	}
 	g.overGRPC(t, t.Context(), ask(nothingSold(second))).ok(t)
 }
@@ -152,7 +152,7 @@ func TestResolveWithNothingSold(t *testing.T) {
 		}
 		d.call(t, t.Context(), ask(nothingSold(id))).check(t, notResolvable("NOT_APPLIED"))
 		repeated := g.transports()[1-i].call(t, t.Context(), ask(message))
-		repeated.check(t, want{codes.Aborted, 409, "RESOLVED_BY_OPERATOR", "NOT_APPLIED", true, nil})
+		repeated.check(t, want{codes.Aborted, 409, "RESOLVED_BY_OPERATOR", "NOT_APPLIED", nil})
 		if repeated.replayed != "true" || repeated.purchaseID(t) != id {
 			t.Errorf("%s", repeated.text)
 		}
@@ -185,7 +185,7 @@ func TestNotResolvable(t *testing.T) {
 }
 
 func notResolvable(effect string) want {
-	return want{codes.FailedPrecondition, 400, "NOT_RESOLVABLE", effect, false, nil}
+	return want{codes.FailedPrecondition, 400, "NOT_RESOLVABLE", effect, nil}
 }
 
 // An operator can say that nothing was sold once the vendor's records show it, or by force. Until then the answer says when
@@ -200,7 +200,7 @@ func TestNothingSoldIsNotShownYet(t *testing.T) {
 	word.Force = false
 	for _, d := range g.transports() {
 		a := d.call(t, t.Context(), ask(word))
-		a.check(t, want{codes.FailedPrecondition, 400, "ABSENCE_NOT_SHOWN", "INDETERMINATE", false, nil})
+		a.check(t, want{codes.FailedPrecondition, 400, "ABSENCE_NOT_SHOWN", "INDETERMINATE", nil})
 		if delay := a.outcome.GetRetryDelay().AsDuration(); delay <= 0 || a.outcome.GetPurchaseId() != id {
 			t.Errorf("%s: %v", d.name, a.outcome)
 		}

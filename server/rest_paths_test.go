@@ -18,8 +18,8 @@ func TestPathsAndCodings(t *testing.T) {
 	for _, colon := range []string{":", "%3A", "%3a"} {
 		g.http(t, t.Context(), "GET", "/v1/purchases/"+id+colon+"wait", nil, nil, &gigagatev1.WaitPurchaseResponse{}).ok(t)
 	}
-	nothing := want{codes.NotFound, http.StatusNotFound, "ROUTE_NOT_FOUND", "NOT_STARTED", false, nil}
+	nothing := want{codes.NotFound, http.StatusNotFound, "ROUTE_NOT_FOUND", "NOT_STARTED", nil}
 	g.http(t, t.Context(), "GET", "/v1/purchases/", nil, nil, &gigagatev1.ListPurchasesResponse{}).check(t, nothing)
-	coded := want{codes.InvalidArgument, http.StatusUnsupportedMediaType, "MALFORMED_REQUEST", "NOT_STARTED", false, []string{""}}
+	coded := want{codes.InvalidArgument, http.StatusUnsupportedMediaType, "MALFORMED_REQUEST", "NOT_STARTED", []string{""}}
 	g.http(t, t.Context(), "POST", restRegister, []byte("zipped"), http.Header{"Content-Encoding": {"gzip"}}, &gigagatev1.RegisterResponse{}).check(t, coded)
 }

@@ -59,7 +59,7 @@ func TestPrettyAnswers(t *testing.T) {
 		t.Errorf("the filter is lost: %v", page)
 	}
 	g.http(t, t.Context(), "GET", "/v1/purchases?pretty&state=CANARY", nil, nil, nil).
-		check(t, want{codes.InvalidArgument, http.StatusBadRequest, "MALFORMED_REQUEST", "NOT_STARTED", false, []string{"state"}})
+		check(t, want{codes.InvalidArgument, http.StatusBadRequest, "MALFORMED_REQUEST", "NOT_STARTED", []string{"state"}})
 	if sales := g.box.Ledger().Sales; len(sales) != 1 {
 		t.Errorf("%d sales", len(sales))
 	}

@@ -200,7 +200,7 @@ func TestRESTIsStrict(t *testing.T) {
 				c.path = restRegister
 			}
 			a := g.http(t, t.Context(), c.verb, c.path, []byte(c.body), c.header, &gigagatev1.RegisterResponse{})
-			w := want{codes.InvalidArgument, http.StatusBadRequest, "MALFORMED_REQUEST", "NOT_STARTED", false, c.fields}
+			w := want{codes.InvalidArgument, http.StatusBadRequest, "MALFORMED_REQUEST", "NOT_STARTED", c.fields}
 			if c.header.Get("Content-Encoding") != "" {
 				w.http = http.StatusUnsupportedMediaType
 			}
@@ -293,7 +293,7 @@ func TestQuotedIdempotencyKey(t *testing.T) {
 func TestNoRoute(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
-	notFound := want{codes.NotFound, http.StatusNotFound, "ROUTE_NOT_FOUND", "NOT_STARTED", false, nil}
+	notFound := want{codes.NotFound, http.StatusNotFound, "ROUTE_NOT_FOUND", "NOT_STARTED", nil}
 	for _, path := range []string{
 		"/", "/v1", "/v1/", "/v2/inventory", "/v1/inventory/", "//v1/inventory", "/v1//inventory", "/v1/../v1/inventory",
 		"/v1/./inventory", "/V1/inventory", "/v1/INVENTORY", "/v1/customers", "/v1/customers/u/", "/v1/customers/u/v",
@@ -324,7 +324,7 @@ func TestNoRoute(t *testing.T) {
 			}
 			t.Run(verb+path, func(t *testing.T) {
 				a := g.http(t, t.Context(), verb, path, nil, nil, nil)
-				a.check(t, want{codes.Unimplemented, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "NOT_STARTED", false, nil})
+				a.check(t, want{codes.Unimplemented, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "NOT_STARTED", nil})
 				if a.header.Get("Allow") != allow || strings.Contains(a.text, "CANARY") {
 					t.Error(a.text)
 				}
@@ -366,7 +366,7 @@ func TestRESTBodiesCutOnTheWire(t *testing.T) {
 				// net/http may notice that the caller is gone before the gateway can answer.
 				return
 			}
-			readAnswer(t, resp, nil).check(t, want{codes.InvalidArgument, http.StatusBadRequest, "MALFORMED_REQUEST", "NOT_STARTED", false, whole})
+			readAnswer(t, resp, nil).check(t, want{codes.InvalidArgument, http.StatusBadRequest, "MALFORMED_REQUEST", "NOT_STARTED", whole})
 		})
 	}
 	if calls := g.box.Ledger().Calls; len(calls) > 0 {

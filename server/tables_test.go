@@ -55,28 +55,6 @@ func TestEveryReasonHasASpec(t *testing.T) {
 	}
 }
 
-// A new request id is safe only if this order had no effect. If the reason's spec has another effect, the failure's effect
-// may be that of another order. A failure that knows the journal's answer says so itself, in idUnused.
-func TestANewIDIsSafeWhereTheIntentCameToNothing(t *testing.T) {
-	t.Parallel()
-	for reason, spec := range specs {
-		for number := range gigagatev1.Effect_name {
-			effect := gigagatev1.Effect(number)
-			told := (&failure{reason: reason, effect: effect}).outcome()
-			want := told.GetEffect() == gigagatev1.Effect_EFFECT_NOT_APPLIED && spec.GetEffect() == told.GetEffect()
-			if told.GetNewRequestIdSafe() != want || effect != 0 && told.GetEffect() != effect {
-				t.Errorf("%s with %s: %v", reason, effect, told)
-			}
-		}
-	}
-	reused := &failure{
-		reason: gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED, effect: gigagatev1.Effect_EFFECT_NOT_APPLIED,
-	}
-	if reused.outcome().GetNewRequestIdSafe() {
-		t.Error("the other order had no effect, but the answer calls a new id safe for this order")
-	}
-}
-
 // Every reason that a caller can get has its own name in the contract.
 func TestEveryReasonHasAName(t *testing.T) {
 	t.Parallel()

@@ -21,7 +21,7 @@ import (
 func TestHeadersDoNotBecomeMetadata(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
-	missing := want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", "NOT_STARTED", false, []string{"request_id"}}
+	missing := want{codes.InvalidArgument, http.StatusBadRequest, "INVALID_FIELD", "NOT_STARTED", []string{"request_id"}}
 	for _, name := range []string{"Grpc-Metadata-Gigagate-Idempotency-Key", "Gigagate-Idempotency-Key", "Grpc-Metadata-Idempotency-Key"} {
 		t.Run(name, func(t *testing.T) {
 			a := g.http(t, t.Context(), "POST", restRegister, []byte(withoutID), http.Header{name: {"r-1"}}, nil)
@@ -54,7 +54,7 @@ func TestHeadersDoNotBecomeMetadata(t *testing.T) {
 func TestMethodCannotBeOverridden(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
-	refused := want{codes.Unimplemented, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "NOT_STARTED", false, nil}
+	refused := want{codes.Unimplemented, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "NOT_STARTED", nil}
 	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
 	override := form.Clone()
 	override.Set("X-HTTP-Method-Override", "GET")
@@ -100,7 +100,7 @@ func TestPanicsOnBothTransports(t *testing.T) {
 	g.bought(t, again)
 	sold := g.sold(t)
 	customer, item := sold.GetCustomer().GetUid(), sold.GetActivatedItem().GetUid()
-	internal := want{codes.Internal, http.StatusInternalServerError, "INTERNAL", "INDETERMINATE", false, nil}
+	internal := want{codes.Internal, http.StatusInternalServerError, "INTERNAL", "INDETERMINATE", nil}
 	for _, c := range []struct {
 		name    string
 		broken  *atomic.Bool
@@ -224,7 +224,7 @@ func TestPagesOfOtherOriginsCallNothing(t *testing.T) {
 				q := ask(message)
 				q.header = header
 				a := g.overREST(t, t.Context(), q)
-				a.check(t, want{codes.InvalidArgument, http.StatusBadRequest, "MALFORMED_REQUEST", "NOT_STARTED", false, []string{""}})
+				a.check(t, want{codes.InvalidArgument, http.StatusBadRequest, "MALFORMED_REQUEST", "NOT_STARTED", []string{""}})
 				if strings.Contains(a.text, "CANARY") || a.header.Get("Access-Control-Allow-Origin") != "" {
 					t.Error(a.text)
 				}

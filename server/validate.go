@@ -46,7 +46,7 @@ func (s *Server) validate(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 func (s *Server) tellOfRequestID(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	resp, err := next(ctx, req)
 	f, ok := errors.AsType[*failure](err)
-	if !ok || f.idUnused || f.reason != gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD && f.reason != gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED {
+	if !ok || f.outcome().GetEffect() != gigagatev1.Effect_EFFECT_NOT_STARTED || f.effect != gigagatev1.Effect_EFFECT_UNSPECIFIED {
 		return resp, err
 	}
 	var order interface {

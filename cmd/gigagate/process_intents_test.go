@@ -24,7 +24,7 @@ type intent struct {
 
 	mu        sync.Mutex
 	told      []told
-	abandoned bool // the caller was told that nothing was started, and took another id
+	abandoned bool // every call was told that nothing was started, and the caller gave up
 }
 
 // told is one answer. It has neither outcome nor sale if the connection broke.
@@ -123,8 +123,7 @@ func (in *intent) buyWithin(ctx context.Context, conn grpc.ClientConnInterface, 
 	return in.buy(ctx, conn)
 }
 
-// abandon takes another request id for the intent, unless an earlier answer leaves open that this id may
-// have spent credit.
+// abandon gives the intent up if every call was told that nothing was started.
 func (in *intent) abandon() {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -109,7 +109,7 @@ func (l *trial) call(ctx context.Context, random *rand.Rand) {
 }
 
 // insist makes one call for the intent. It reports whether the caller is done with it: it has a final
-// answer, or it was told that nothing was started and that a new id is safe.
+// answer, or it gives up an intent of which nothing was started.
 func (l *trial) insist(ctx context.Context, random *rand.Rand, in *intent) bool {
 	for range 1 + random.IntN(3) {
 		patience := []time.Duration{600 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second}[random.IntN(4)]
@@ -118,7 +118,7 @@ func (l *trial) insist(ctx context.Context, random *rand.Rand, in *intent) bool 
 			twins.Go(func() { l.buy(ctx, l.replicas[len(in.requestID)%len(l.replicas)], in, patience) })
 			twins.Go(func() { l.buy(ctx, l.replicas[0], in, patience) })
 			twins.Wait()
-		} else if a, ok := l.buy(ctx, l.replicas[random.IntN(len(l.replicas))], in, patience); ok && a.outcome.GetNewRequestIdSafe() && random.IntN(2) == 0 {
+		} else if a, ok := l.buy(ctx, l.replicas[random.IntN(len(l.replicas))], in, patience); ok && a.outcome.GetEffect() == gigagatev1.Effect_EFFECT_NOT_STARTED && random.IntN(2) == 0 {
 			in.abandon()
 		}
 		if in.ended() || ctx.Err() != nil {

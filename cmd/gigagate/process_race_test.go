@@ -72,7 +72,7 @@ func TestRaceOfTwoOrders(t *testing.T) {
 				}
 				continue
 			}
-			if a.outcome.GetReason() != gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED || a.outcome.GetNewRequestIdSafe() ||
+			if a.outcome.GetReason() != gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ||
 				a.purchase != answers[won].purchase || a.outcome.GetFieldViolations()[0].GetField() != "inventory_item_id" {
 				t.Errorf("%s: the other order was told %q, %v", id, a, a.outcome)
 			}

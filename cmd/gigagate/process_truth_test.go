@@ -45,7 +45,7 @@ func (t truth) violations(in *intent) []string {
 		wrong("sold %d times", len(orders))
 	}
 	if in.isAbandoned() && len(orders) > 0 {
-		wrong("sold, but its caller was told that a new id is safe")
+		wrong("sold, though every call was told that nothing was started")
 	}
 	p := t.purchases[in.requestID]
 	if p == nil {

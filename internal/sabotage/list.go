@@ -91,9 +91,6 @@ var sabotages = []sabotage{
 	{"a broken rule says nothing of the request id", []edit{{
 		"server/interceptors.go", "s.tellOfRequestID, s.validate,", "s.validate,",
 	}}, server, "TestRefusedOrdersSpeakOfTheirRequestID"},
-	{"a new id is safe where another order came to nothing", []edit{{
-		"server/errors.go", " && spec.GetEffect() == notApplied\n", "\n",
-	}}, server, "TestANewIDIsSafeWhereTheIntentCameToNothing"},
 	{"look up after the guards", []edit{{
 		"purchase/buy.go",
 		"	recorded, err := e.lookup(ctx, request.Key)\n",
@@ -251,9 +248,6 @@ var sabotages = []sabotage{
 	{"a call under way is not seen by a refusal before the engine", []edit{{
 		"purchase/query.go", "errors.Is(err, ErrNotFound) && others {", "errors.Is(err, ErrNotFound) && others && err == nil {",
 	}}, simulation, "TestRefusedBesideAClaim"},
-	{"a send at another replica is forgotten", []edit{{
-		"server/activation.go", "f.idUnused = f.idUnused && s.engine.IsAlone()\n", "\n",
-	}}, server, "TestNewIDIsNotSafeBesideReplicas"},
 	{"a claim whose caller has gone is sent", []edit{{
 		"purchase/buy.go", "if err == nil && ours && isOver(ctx) {", "if err == nil && ours && ctx == nil {",
 	}}, simulation, "TestRefusedElsewhereDuringAClaim"},

@@ -182,9 +182,6 @@ func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int
 	return taken, nil
 }
 
-// IsExclusive implements [purchase.Journal]: it ends with its process.
-func (*Journal) IsExclusive() bool { return true }
-
 // Ping implements [purchase.Journal].
 func (j *Journal) Ping(ctx context.Context) error {
 	if err := j.enter(ctx); err != nil {

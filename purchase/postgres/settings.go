@@ -40,9 +40,6 @@ func (j *Journal) checkSettings(ctx context.Context) error {
 	return nil
 }
 
-// IsExclusive implements [purchase.Journal]: other replicas use the same database.
-func (*Journal) IsExclusive() bool { return false }
-
 // Ping implements [purchase.Journal]. It writes to a separate table. It also fails if the server's settings no
 // longer guarantee durable commits.
 func (j *Journal) Ping(ctx context.Context) error {

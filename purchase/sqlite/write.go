@@ -269,9 +269,6 @@ func (c *connection) takeLapsed(lease time.Duration, limit int, now time.Time) (
 	return lapsed, nil
 }
 
-// IsExclusive implements [purchase.Journal]: the lock on the file keeps other processes out.
-func (*Journal) IsExclusive() bool { return true }
-
 // Ping implements [purchase.Journal]. It writes a separate row and waits until the write is durable.
 func (j *Journal) Ping(ctx context.Context) error {
 	return j.write(ctx, false, func(c *connection) error { return c.probe(j.began) }, nil)
