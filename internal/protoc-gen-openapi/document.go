@@ -113,7 +113,7 @@ func (d *document) idempotencyKey() object {
 	return object{
 		{"name", "Idempotency-Key"},
 		{"in", "header"},
-		{"description", "May stand for `requestId`, which can be left out then. One of the two must be there; if both are, they must be the same. One pair of quotation marks around it is taken off; there must be no backslash between them."},
+		{"description", "Can be sent instead of `requestId`. A request needs one of the two. If it has both, they must be equal. One pair of quotation marks around the value is removed. The value must not have a backslash between them."},
 		{"schema", typed("string").with("pattern", `^(`+id+`|"`+id+`")$`)},
 	}
 }
@@ -121,7 +121,7 @@ func (d *document) idempotencyKey() object {
 // headers are the headers of answers.
 var headers = object{
 	{"TraceID", object{
-		{"description", "The id of the call's trace. Every log line of the call has the same."},
+		{"description", "The id of the call's trace. Every log line of the call has it."},
 		{"required", true},
 		{"schema", typed("string").with("pattern", "^[0-9a-f]{32}$")},
 	}},
@@ -130,7 +130,7 @@ var headers = object{
 		{"schema", typed("string").with("const", "true")},
 	}},
 	{"RetryAfter", object{
-		{"description", "Seconds to wait before the call is repeated, with the same request id. Absent where repeating will not help."},
+		{"description", "Seconds to wait before the call is repeated with the same request id. Absent if repeating does not help."},
 		{"schema", typed("integer").with("minimum", 1)},
 	}},
 }

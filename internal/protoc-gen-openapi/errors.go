@@ -10,10 +10,10 @@ import (
 // otherEffectsOfResolving are the other effects of errors of ResolvePurchase, by reason. Their effect is that of the
 // purchase.
 var otherEffectsOfResolving = map[string]string{
-	"VENDOR_REFUSED":           "the effect is the purchase's",
-	"VENDOR_UNAVAILABLE":       "the effect is the purchase's",
-	"ACTIVATED_ITEM_NOT_FOUND": "the effect is the purchase's",
-	"JOURNAL_UNAVAILABLE":      "`INDETERMINATE` where the word may have been written down",
+	"VENDOR_REFUSED":           "the effect of the purchase",
+	"VENDOR_UNAVAILABLE":       "the effect of the purchase",
+	"ACTIVATED_ITEM_NOT_FOUND": "the effect of the purchase",
+	"JOURNAL_UNAVAILABLE":      "`INDETERMINATE` if the journal may have recorded the operator's word",
 }
 
 // errorResponses are the error responses of a call, by HTTP status.
@@ -45,15 +45,14 @@ func (d *document) errorResponses(operation *operation) object {
 func reasonsText(operation *operation, specs []spec) string {
 	var lines []string
 	for _, s := range specs {
-		line := "- `" + s.reason + "`, effect `" + s.effect + "`: " + s.comment
 		other := s.otherEffect
 		if told, ok := otherEffectsOfResolving[s.reason]; ok && operation.name() == "ResolvePurchase" {
 			other = told
 		}
 		if other != "" {
-			line = strings.TrimSuffix(line, ".") + " (" + other + ")."
+			other = " (" + other + ")"
 		}
-		lines = append(lines, line)
+		lines = append(lines, "- `"+s.reason+"`, effect `"+s.effect+"`"+other+": "+s.comment)
 	}
 	return strings.Join(lines, "\n")
 }
@@ -62,10 +61,10 @@ func reasonsText(operation *operation, specs []spec) string {
 func (d *document) addStatusSchemas() {
 	outcome := ref("schemas", "OutcomeDetail")
 	d.schemas["Status"] = typed("object").
-		with("description", "google.rpc.Status: the body of every error. Among its details there is always the contract's Outcome.").
+		with("description", "google.rpc.Status: the body of every error. Its details always include the contract's Outcome.").
 		with("properties", object{
-			{"code", object{{"type", "integer"}, {"format", "int32"}, {"description", "The gRPC code; several reasons share one."}}},
-			{"message", object{{"type", "string"}, {"description", "For people. It holds no value of the request."}}},
+			{"code", object{{"type", "integer"}, {"format", "int32"}, {"description", "The gRPC code. Several reasons can have the same code."}}},
+			{"message", object{{"type", "string"}, {"description", "For people. It contains no value of the request."}}},
 			{"details", typed("array").
 				with("items", object{{"oneOf", []object{
 					ref("schemas", "ErrorInfo"), ref("schemas", "BadRequest"), ref("schemas", "RetryInfo"), outcome,
@@ -75,20 +74,20 @@ func (d *document) addStatusSchemas() {
 		with("required", []string{"code", "message", "details"})
 	d.schemas["OutcomeDetail"] = object{
 		{"allOf", []object{ref("schemas", "Outcome"), {{"properties", object{typeOf("gigagate.v1.Outcome")}}, {"required", []string{"@type"}}}}},
-		{"description", "Outcome as it stands among the details of an error."},
+		{"description", "Outcome as one of the details of an error."},
 	}
-	d.schemas["ErrorInfo"] = detailSchema("google.rpc.ErrorInfo", "The reason for programs that know gRPC's standard details.", object{
+	d.schemas["ErrorInfo"] = detailSchema("google.rpc.ErrorInfo", "The reason, for programs that read gRPC's standard details.", object{
 		{"reason", object{{"type", "string"}, {"description", "The reason of Outcome without its prefix."}}},
 		{"domain", object{{"const", "gigagate.internal"}}},
-		{"metadata", object{{"type", "object"}, {"additionalProperties", typed("string")}, {"description", "`effect`, and `purchase_id` where there is one."}}},
+		{"metadata", object{{"type", "object"}, {"additionalProperties", typed("string")}, {"description", "`effect`, and `purchase_id` if there is one."}}},
 	}, "reason", "domain", "metadata")
 	violation := typed("object").
 		with("properties", object{{"field", typed("string")}, {"description", typed("string")}}).
 		with("required", []string{"description"})
-	d.schemas["BadRequest"] = detailSchema("google.rpc.BadRequest", "The fieldViolations of Outcome once more.", object{
+	d.schemas["BadRequest"] = detailSchema("google.rpc.BadRequest", "The same as fieldViolations of Outcome.", object{
 		{"fieldViolations", typed("array").with("items", violation)},
 	}, "fieldViolations")
-	d.schemas["RetryInfo"] = detailSchema("google.rpc.RetryInfo", "The retryDelay of Outcome once more.", object{
+	d.schemas["RetryInfo"] = detailSchema("google.rpc.RetryInfo", "The same as retryDelay of Outcome.", object{
 		{"retryDelay", object{{"type", "string"}, {"pattern", `^[0-9]+(\.[0-9]{1,9})?s$`}}},
 	}, "retryDelay")
 }

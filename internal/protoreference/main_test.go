@@ -73,7 +73,7 @@ func TestReferenceHasEveryKindOfFact(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| [Shop.Buy](#buy) | `POST /v1/buy/{id}` | Buy buys. |\n",
-		"takes [BuyRequest](#buyrequest), answers [BuyResponse](#buyresponse).\n\nBuy buys. Twice.\n\nNever more.\n",
+		"takes [BuyRequest](#buyrequest) and answers with [BuyResponse](#buyresponse).\n\nBuy buys. Twice.\n\nNever more.\n",
 		"| `id` | string | One &lt;id&gt; over two lines.<br>And a paragraph. | pattern `^(a\\|b)$`; required |\n",
 		"| `email` | string | Who. | optional; email; never logged |\n",
 		"| `token` | string | Ours. | must not be ours |\n",
