@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"unicode/utf8"
 
 	"google.golang.org/grpc"
@@ -35,13 +36,26 @@ func (c tolerantCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	}
 	if data.Len() > maxBody {
 		target.fault = invalidField("", "the request is too large")
+		// Most encoders write the fields by number, so the first KiB has the request id.
+		keepRequestID(beginningOf(data, 1<<10), target.message, target.fault)
 		return nil
 	}
 	if c.CodecV2.Unmarshal(data, target.message) != nil {
 		proto.Reset(target.message)
-		target.fault = undecodable(data.Materialize(), target.message.ProtoReflect().Descriptor())
+		encoded := data.Materialize()
+		target.fault = undecodable(encoded, target.message.ProtoReflect().Descriptor())
+		keepRequestID(encoded, target.message, target.fault)
 	}
 	return nil
+}
+
+// beginningOf is at most the first n bytes of a message.
+func beginningOf(data mem.BufferSlice, n int) []byte {
+	reader := data.Reader()
+	defer func() { _ = reader.Close() }()
+	beginning := make([]byte, n)
+	n, _ = io.ReadFull(reader, beginning)
+	return beginning[:n]
 }
 
 type undecodableKey struct{}

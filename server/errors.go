@@ -30,7 +30,7 @@ const errorDomain = "gigagate.internal"
 type failure struct {
 	reason gigagatev1.ErrorReason
 	// effect unspecified means that of the spec. For an order it means that the request id was not looked up: see
-	// tellOfRequestID.
+	// needsLookup.
 	effect     gigagatev1.Effect
 	purchaseID string
 	fields     []*gigagatev1.FieldViolation

@@ -78,6 +78,9 @@ func FuzzStrictJSON(f *testing.F) {
 		if inPath && message.GetCustomerUid() != "" {
 			t.Fatal("a path field came from the body")
 		}
+		if named := requestIDsInJSON(data); named.unread || message.GetRequestId() != "" && !slices.Contains(named.ids, message.GetRequestId()) {
+			t.Fatalf("a refusal would look %v up", named)
+		}
 		printed, err := protojson.Marshal(message)
 		if err != nil {
 			t.Fatal(err)

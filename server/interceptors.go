@@ -28,7 +28,7 @@ const traceIDKey = "x-trace-id"
 //   - observe writes one log line and the answer's trace id, whatever happens inside.
 //   - mapErrors gives every error its details. This includes the error of a recovered panic.
 //   - recoverPanic covers everything below it.
-//   - The transport's own interceptors complete the request, for example from an HTTP header.
+//   - The transport's own interceptors add what only the transport knows, such as the client's address.
 //   - tellOfRequestID gives a refused order the effect that the journal has under its request id.
 //   - validate sees the request as the handler will see it.
 //   - limit comes last, because a refused request needs no place.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -25,8 +24,6 @@ const (
 	transportREST = "rest"
 	// idempotencyKeyHeader may carry the request id over REST.
 	idempotencyKeyHeader = "Idempotency-Key"
-	// idempotencyKeyMetadata is the metadata key that carries that header to requestIDFromHeader.
-	idempotencyKeyMetadata = "gigagate-idempotency-key"
 	// replayedKey marks an answer that was recorded earlier.
 	replayedKey = "gigagate-replayed"
 )
@@ -75,9 +72,10 @@ func (s *Server) newREST(conn grpc.ClientConnInterface) (http.Handler, error) {
 type restCall struct {
 	original *http.Request
 	start    time.Time
-	route    *route   // nil until the path has matched
-	fault    *failure // found by the decoder, whose error grpc-gateway reduces to its text
-	pretty   bool     // the caller asked for an indented answer
+	route    *route    // nil until the path has matched
+	fault    *failure  // found by the decoder, whose error grpc-gateway reduces to its text
+	pretty   bool      // the caller asked for an indented answer
+	body     *restBody // nil if it is not known where the body ends
 }
 
 type restCallKey struct{}
@@ -158,13 +156,21 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 			s.refuse(w, r, f)
 			return
 		}
-		r.Body = &restBody{ReadCloser: r.Body, call: restCallOf(r.Context())}
+		call := restCallOf(r.Context())
+		call.body = &restBody{ReadCloser: r.Body, call: call}
+		r.Body = call.body
 		f := takePretty(r)
 		if s.knownHost != nil && !s.knownHost(r.Host) {
-			s.refuse(w, r, &failure{
+			unknown := &failure{
 				reason: gigagatev1.ErrorReason_ERROR_REASON_MALFORMED_REQUEST, httpStatus: http.StatusMisdirectedRequest,
 				sentence: "this host name is not known here: --allowed-hosts adds names",
-			})
+			}
+			if call.isOrder() {
+				// A web page may have made this call under its own host name, and can read the answer. It must not learn
+				// what is in the journal, so the request id is not looked up.
+				unknown.effect = gigagatev1.Effect_EFFECT_INDETERMINATE
+			}
+			s.refuse(w, r, unknown)
 			return
 		}
 		if f != nil {
@@ -191,12 +197,6 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 
 var escapedColon = strings.NewReplacer("%3A", ":", "%3a", ":")
 
-// restBody is a request body with its call. The decoder gets only the body and needs the call.
-type restBody struct {
-	io.ReadCloser
-	call *restCall
-}
-
 func noHeader(string) (string, bool) { return "", false }
 
 func replayedHeader(key string) (string, bool) {
@@ -206,48 +206,13 @@ func replayedHeader(key string) (string, bool) {
 	return "", false
 }
 
-// restMetadata is everything that goes from the HTTP request into gRPC metadata: the trace, the client's address and the
-// Idempotency-Key header.
+// restMetadata is everything that goes from the HTTP request into gRPC metadata: the trace and the client's address.
 func (s *Server) restMetadata(ctx context.Context, r *http.Request) metadata.MD {
 	carrier := propagation.MapCarrier{}
 	s.propagator.Inject(ctx, carrier)
 	md := metadata.New(carrier)
 	md.Set(clientMetadata, fairshare.ClientOf(r.RemoteAddr))
-	if values := r.Header.Values(idempotencyKeyHeader); len(values) == 1 {
-		md.Set(idempotencyKeyMetadata, values[0])
-	}
 	return md
-}
-
-// requestIDFromHeader copies the Idempotency-Key header into the request id of a purchase. It runs for REST only.
-// It runs before validation, which then sees the request id no matter where the caller wrote it. Other calls ignore
-// the header. For example, ListPurchases has a request_id too, and the header would filter its list.
-func requestIDFromHeader(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	values := metadata.ValueFromIncomingContext(ctx, idempotencyKeyMetadata)
-	if len(values) != 1 {
-		return next(ctx, req)
-	}
-	var id *string
-	switch r := req.(type) {
-	case *gigagatev1.RegisterRequest:
-		id = &r.RequestId
-	case *gigagatev1.TopUpRequest:
-		id = &r.RequestId
-	default:
-		return next(ctx, req)
-	}
-	key, f := unquoted(values[0])
-	if f != nil {
-		return nil, f
-	}
-	switch *id {
-	case "":
-		*id = key
-	case key:
-	default:
-		return nil, malformed("request_id", "differs from the Idempotency-Key header")
-	}
-	return next(ctx, req)
 }
 
 // unquoted removes one pair of quotation marks from an Idempotency-Key. The IETF draft of the header wants the

@@ -52,7 +52,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 	}
 }
 
-var reasonLine = regexp.MustCompile("(?m)^- `([A-Z_]+)`, effect `([A-Z_]+)`: ")
+var reasonLine = regexp.MustCompile("(?m)^- `([A-Z_]+)`, effect `([A-Z_]+)`(?: \\(.+?\\))?: ")
 
 // The document's errors agree with the specs that answers are made from.
 func TestDocumentAgreesWithTheReasons(t *testing.T) {

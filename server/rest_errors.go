@@ -79,10 +79,13 @@ func (s *Server) refuseMethod(w http.ResponseWriter, r *http.Request, allowed []
 	s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED})
 }
 
-// refuse answers with a failure that REST itself found. It also writes the log line, because such a call never reaches
-// the interceptors.
+// refuse answers with a failure that REST itself found. It does what the interceptors do for other failures, because such a
+// call never reaches them: it looks the request id of an order up, and it writes the log line.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
 	call := restCallOf(r.Context())
+	if call.isOrder() && f.needsLookup() {
+		s.tellOf(r.Context(), f, call.requestIDs())
+	}
 	method := ""
 	if call.route != nil {
 		method = call.route.rpc

@@ -41,8 +41,7 @@ func (j *strictJSON) Marshal(v any) ([]byte, error) {
 // is kept in the restCall.
 var errBadBody = errors.New("bad body")
 
-// NewDecoder reads one JSON object and accepts nothing after it. For an empty body it returns io.EOF, which
-// grpc-gateway takes as an empty message.
+// NewDecoder reads one JSON object and accepts nothing after it. An empty body is an empty message.
 func (*strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(target any) error {
 		body, ok := r.(*restBody)
@@ -50,23 +49,30 @@ func (*strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
 		if !ok || !isProto {
 			return errBadBody
 		}
-		data, err := io.ReadAll(body)
-		if err != nil {
-			body.call.fault = unreadableBody(err)
-			return errBadBody
-		}
-		if len(bytes.TrimSpace(data)) == 0 {
-			return io.EOF
-		}
-		var inPath []string
-		if body.call.route != nil {
-			inPath = body.call.route.inPath
-		}
-		if body.call.fault = decodeStrictly(data, message, inPath); body.call.fault != nil {
+		if body.call.fault = body.decode(message); body.call.fault != nil {
 			return errBadBody
 		}
 		return nil
 	})
+}
+
+// decode reads the body into message, and then the request id from the header. It does not change message if the body is
+// empty.
+func (b *restBody) decode(message proto.Message) *failure {
+	data, err := b.read()
+	if err != nil {
+		return unreadableBody(err)
+	}
+	var inPath []string
+	if b.call.route != nil {
+		inPath = b.call.route.inPath
+	}
+	if len(bytes.TrimSpace(data)) > 0 {
+		if f := decodeStrictly(data, message, inPath); f != nil {
+			return f
+		}
+	}
+	return b.call.takeRequestID(message)
 }
 
 func unreadableBody(err error) *failure {

@@ -20,6 +20,6 @@ func TestPathsAndCodings(t *testing.T) {
 	}
 	nothing := want{codes.NotFound, http.StatusNotFound, "ROUTE_NOT_FOUND", "NOT_STARTED", nil}
 	g.http(t, t.Context(), "GET", "/v1/purchases/", nil, nil, &gigagatev1.ListPurchasesResponse{}).check(t, nothing)
-	coded := want{codes.InvalidArgument, http.StatusUnsupportedMediaType, "MALFORMED_REQUEST", "NOT_STARTED", []string{""}}
+	coded := want{codes.InvalidArgument, http.StatusUnsupportedMediaType, "MALFORMED_REQUEST", "INDETERMINATE", []string{""}}
 	g.http(t, t.Context(), "POST", restRegister, []byte("zipped"), http.Header{"Content-Encoding": {"gzip"}}, &gigagatev1.RegisterResponse{}).check(t, coded)
 }

@@ -177,7 +177,7 @@ func unknownMethod(any, grpc.ServerStream) error {
 func (s *Server) newInProcess() *inprocgrpc.Channel {
 	channel := (&inprocgrpc.Channel{}).
 		WithServerStatsHandler(timedStats{otelgrpc.NewServerHandler(s.otelgrpcOptions()...)}).
-		WithServerUnaryInterceptor(chain(s.interceptors(transportREST, clientFromHTTP, requestIDFromHeader)))
+		WithServerUnaryInterceptor(chain(s.interceptors(transportREST, clientFromHTTP)))
 	// REST has already decoded the requests.
 	s.register(channel, func(desc grpc.ServiceDesc) *grpc.ServiceDesc { return &desc })
 	return channel

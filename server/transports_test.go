@@ -290,7 +290,7 @@ func TestUnknownProtobufFieldsAreRefused(t *testing.T) {
 	})
 	t.Run("not protobuf", func(t *testing.T) {
 		a := g.overGRPC(t, t.Context(), question{message: register(), replace: [2]string{"\n", "\xff"}})
-		a.check(t, want{codes.InvalidArgument, 0, "INVALID_FIELD", "NOT_STARTED", []string{""}})
+		a.check(t, want{codes.InvalidArgument, 0, "INVALID_FIELD", "INDETERMINATE", []string{""}})
 	})
 	if calls := g.box.Ledger().Calls; len(calls) > 0 {
 		t.Errorf("the vendor was called: %v", calls)

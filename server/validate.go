@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
-	"gigagate.internal/purchase"
 )
 
 // validate is an interceptor. It refuses a request that breaks the contract's rules with INVALID_FIELD.
@@ -39,45 +38,6 @@ func (s *Server) validate(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 	}
 	return next(ctx, req)
 }
-
-// tellOfRequestID is an interceptor. An order that is refused before it reaches the engine gets the effect of its request
-// id, because an earlier call with the same id may have bought or may still buy. If the journal cannot be read, the effect
-// is indeterminate.
-func (s *Server) tellOfRequestID(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	resp, err := next(ctx, req)
-	f, ok := errors.AsType[*failure](err)
-	if !ok || f.outcome().GetEffect() != gigagatev1.Effect_EFFECT_NOT_STARTED || f.effect != gigagatev1.Effect_EFFECT_UNSPECIFIED {
-		return resp, err
-	}
-	var order interface {
-		proto.Message
-		GetRequestId() string
-	}
-	switch r := req.(type) {
-	case *gigagatev1.RegisterRequest:
-		order = r
-	case *gigagatev1.TopUpRequest:
-		order = r
-	default:
-		return resp, err
-	}
-	if s.validator.Validate(order, onlyRequestID) != nil {
-		return resp, err // no purchase has such an id
-	}
-	kept, lookupErr := s.engine.Known(ctx, purchase.Key{Caller: defaultCaller, RequestID: order.GetRequestId()})
-	switch {
-	case lookupErr == nil:
-		f.effect, f.purchaseID = effectOfPurchase(kept.State), kept.ID
-	case !errors.Is(lookupErr, purchase.ErrNotFound):
-		f.effect = gigagatev1.Effect_EFFECT_INDETERMINATE
-	}
-	return resp, err
-}
-
-// onlyRequestID makes a validation check the request id and no other field.
-var onlyRequestID = protovalidate.WithFilter(protovalidate.FilterFunc(func(_ protoreflect.Message, field protoreflect.Descriptor) bool {
-	return field.Name() == "request_id"
-}))
 
 // violations are the fields of req that break a rule, each with a sentence for the caller. They include the rules
 // that need a table or a parser and so are not in the contract. No sentence contains the value.

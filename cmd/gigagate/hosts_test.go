@@ -55,7 +55,7 @@ func TestReboundHost(t *testing.T) {
 		if code != http.StatusMisdirectedRequest || !strings.Contains(text, "allowed-hosts") {
 			t.Errorf("%s %s for an unknown host: %d %s", port.method, port.url, code, text)
 		}
-		if port.name == "REST" && port.method == "POST" && !strings.Contains(text, `"EFFECT_NOT_STARTED"`) {
+		if port.name == "REST" && port.method == "POST" && !strings.Contains(text, `"EFFECT_INDETERMINATE"`) {
 			t.Errorf("the error of a refused purchase does not follow the contract: %s", text)
 		}
 		for _, host := range []string{"", "localhost:1", "gigagate.shop.svc"} {

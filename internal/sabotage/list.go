@@ -91,6 +91,32 @@ var sabotages = []sabotage{
 	{"a broken rule says nothing of the request id", []edit{{
 		"server/interceptors.go", "s.tellOfRequestID, s.validate,", "s.validate,",
 	}}, server, "TestRefusedOrdersSpeakOfTheirRequestID"},
+	{"an order that REST refuses is not looked up", []edit{{
+		"server/rest_errors.go", "if call.isOrder() && f.needsLookup() {", "if call.isOrder() && f == nil {",
+	}}, server, "TestEveryRefusedOrderTellsTheEffectOfItsID"},
+	{"the request id in a refused body is not looked up", []edit{{
+		"server/request_id.go", "		named = requestIDsInJSON(data)\n", "		_ = data\n",
+	}}, server, "TestEveryRefusedOrderTellsTheEffectOfItsID"},
+	{"the request id in a refused header is not looked up", []edit{{
+		"server/request_id.go", "		named.ids = append(named.ids, id)\n		named.unread = named.unread || f != nil\n", "		named.unread = named.unread || f != nil || id == \"\"\n",
+	}}, server, "TestEveryRefusedOrderTellsTheEffectOfItsID"},
+	{"the request id of an order that cannot be decoded is not looked up", []edit{{
+		"server/request_id.go", "				*kept = string(id)\n", "				_ = string(id)\n",
+	}}, server, "TestEveryRefusedOrderTellsTheEffectOfItsID"},
+	{"an unreadable order names no request id", []edit{{
+		"server/request_id.go", ", len(valid) == 0 && named.unread:", ":",
+	}}, server, "TestRefusedOrdersWithoutAnID"},
+	{"an order that cannot be decoded names no request id", []edit{{
+		"server/request_id.go", "if *kept == \"\" && len(data) > 0 {", "if *kept == \"\" && len(data) > 0 && f == nil {",
+	}}, server, "TestRefusedOrdersWithoutAnID"},
+	{"any number of request ids is looked up", []edit{{
+		"server/request_id.go", "	case len(valid) > maxNamedIDs, ", "	case ",
+	}}, server, "TestRefusedOrdersWithoutAnID"},
+	{"of two request ids the effect that allows more counts", []edit{{
+		"server/request_id.go",
+		"slices.Index(byCaution, effect) > slices.Index(byCaution, f.effect)",
+		"f.effect == 0 || slices.Index(byCaution, effect) < slices.Index(byCaution, f.effect)",
+	}}, server, "TestRefusedOrdersOfTwoIDs"},
 	{"look up after the guards", []edit{{
 		"purchase/buy.go",
 		"	recorded, err := e.lookup(ctx, request.Key)\n",
