@@ -277,6 +277,17 @@ var sabotages = []sabotage{
 	{"a claim whose caller has gone is sent", []edit{{
 		"purchase/buy.go", "if err == nil && ours && isOver(ctx) {", "if err == nil && ours && ctx == nil {",
 	}}, simulation, "TestRefusedElsewhereDuringAClaim"},
+	{"a claim whose caller asks elsewhere is sent", []edit{{
+		"purchase/buy.go", "if err == nil && ours && isOver(ctx) {", "if err == nil && ours && ctx == nil {",
+	}}, simulation, "TestTwoSendsOfOneID"},
+	{"too little time is told before the look-up", []edit{{
+		"purchase/buy.go",
+		"	kept, err := e.lookup(ctx, request.Key)\n",
+		"	if err := e.mayStart(ctx); err != nil {\n		return Bought{}, err\n	}\n	kept, err := e.lookup(ctx, request.Key)\n",
+	}}, simulation, "TestTwoSendsOfOneID"},
+	{"an id that cannot be looked up has nothing", []edit{{
+		"purchase/buy.go", "return Bought{}, &JournalError{Err: err}\n	}\n	if err := e.mayStart", "return Bought{}, &JournalError{LookedUp: true, Err: err}\n	}\n	if err := e.mayStart",
+	}}, simulation, "TestTwoSendsOfOneID"},
 	{"a list that breaks off is complete", []edit{{
 		"purchase/scan.go", "someIDs(open))\n			return s\n", "someIDs(open))\n			break\n",
 	}}, simulation, "TestNotPresumedAbsent"},

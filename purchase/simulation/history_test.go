@@ -129,10 +129,13 @@ func run(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) (*
 	defer w.close()
 	w.setUp()
 	w.setFaulty(true)
-	for i := range w.plan.calls {
-		c := w.plan.calls[i]
-		c.order = w.forCustomer(c.order)
-		w.callers.Go(func() { w.callRepeatedly(c) })
+	if w.plan.inTurn {
+		w.callers.Go(w.callInTurn)
+	} else {
+		for _, c := range w.plan.calls {
+			c.order = w.forCustomer(c.order)
+			w.callers.Go(func() { w.callRepeatedly(c) })
+		}
 	}
 	for _, o := range w.plan.operators {
 		w.callers.Go(func() { w.lookIntoPortal(o) })
@@ -182,6 +185,17 @@ func (w *world) callRepeatedly(c call) {
 			return
 		}
 		pause(w.span(time.Duration(try+1) * 2 * time.Second))
+	}
+}
+
+// callInTurn makes each planned call once. The next one begins after the one before has ended.
+func (w *world) callInTurn() {
+	for _, c := range w.plan.calls {
+		pause(c.at)
+		c.order = w.forCustomer(c.order)
+		if r := w.replica(c.replica); !r.isDead() {
+			w.buy(r, c)
+		}
 	}
 }
 

@@ -33,9 +33,11 @@ type plan struct {
 	// older are bought before any fault, younger afterwards. They are the witnesses.
 	older, younger []purchase.Order
 	calls          []call
-	operators      []operator
-	faults         []fault
-	jumps          []jump
+	// inTurn: one caller makes the calls one after the other, each once. Their times are the pauses before them.
+	inTurn    bool
+	operators []operator
+	faults    []fault
+	jumps     []jump
 	// healAfter is when all faults end.
 	healAfter time.Duration
 	// pace is how many times faster than planned the history runs; 0 and 1 mean as planned. See [plan.faster].
