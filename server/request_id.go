@@ -63,8 +63,7 @@ func (s *Server) tellOf(ctx context.Context, f *failure, named namedIDs) {
 	valid := slices.DeleteFunc(slices.Clone(named.ids), func(id string) bool { return !validRequestID.MatchString(id) })
 	slices.Sort(valid)
 	valid = slices.Compact(valid)
-	switch {
-	case len(valid) > maxNamedIDs, len(valid) == 0 && named.unread:
+	if len(valid) > maxNamedIDs || len(valid) == 0 && named.unread {
 		f.effect = gigagatev1.Effect_EFFECT_INDETERMINATE
 		return
 	}

@@ -104,13 +104,13 @@ var sabotages = []sabotage{
 		"server/request_id.go", "				*kept = string(id)\n", "				_ = string(id)\n",
 	}}, server, "TestEveryRefusedOrderTellsTheEffectOfItsID"},
 	{"an unreadable order names no request id", []edit{{
-		"server/request_id.go", ", len(valid) == 0 && named.unread:", ":",
+		"server/request_id.go", " || len(valid) == 0 && named.unread {", " {",
 	}}, server, "TestRefusedOrdersWithoutAnID"},
 	{"an order that cannot be decoded names no request id", []edit{{
 		"server/request_id.go", "if *kept == \"\" && len(data) > 0 {", "if *kept == \"\" && len(data) > 0 && f == nil {",
 	}}, server, "TestRefusedOrdersWithoutAnID"},
 	{"any number of request ids is looked up", []edit{{
-		"server/request_id.go", "	case len(valid) > maxNamedIDs, ", "	case ",
+		"server/request_id.go", "	if len(valid) > maxNamedIDs || ", "	if ",
 	}}, server, "TestRefusedOrdersWithoutAnID"},
 	{"of two request ids the effect that allows more counts", []edit{{
 		"server/request_id.go",

@@ -28,16 +28,16 @@ const (
 type ActivationMode int32
 
 const (
-	// In a request: left to the vendor, whose default is NOW. In an answer: the vendor did not say,
-	// or said a word this contract does not know.
+	// In a request: the vendor chooses, and its default is NOW. In an answer: the vendor did not say,
+	// or used a word that this contract does not know.
 	ActivationMode_ACTIVATION_MODE_UNSPECIFIED ActivationMode = 0
-	// At the sale, whether or not the eSIM is ever installed.
+	// At the sale, even if the eSIM is never installed.
 	ActivationMode_ACTIVATION_MODE_NOW ActivationMode = 1
-	// At the eSIM's first connection to a network inside the package's coverage, at the call to
+	// At the eSIM's first connection to a network inside the package's coverage, at a call to
 	// Activate, or at the activation deadline, whichever comes first.
 	ActivationMode_ACTIVATION_MODE_FIRST_USE ActivationMode = 2
-	// At the call to Activate or at the activation deadline, whichever comes first. Offered by the
-	// vendor for worldwide and regional packages only.
+	// At a call to Activate or at the activation deadline, whichever comes first. The vendor offers it
+	// for worldwide and regional packages only.
 	ActivationMode_ACTIVATION_MODE_ON_DEMAND ActivationMode = 3
 )
 
@@ -84,20 +84,20 @@ func (ActivationMode) EnumDescriptor() ([]byte, []int) {
 	return file_gigagate_v1_activated_item_proto_rawDescGZIP(), []int{0}
 }
 
-// BalanceState is where a package stands. The vendor has no such field: it is derived from the
-// balance and the clock at the moment of the answer.
+// BalanceState is the state of a package. The vendor has no such field. The gateway derives it from the
+// balance and the time of the answer.
 type BalanceState int32
 
 const (
-	// Cannot be told: the vendor's times could not be read.
+	// Unknown: the vendor's times could not be read.
 	BalanceState_BALANCE_STATE_UNSPECIFIED BalanceState = 0
-	// Sold, not started.
+	// Sold, but not started.
 	BalanceState_BALANCE_STATE_PENDING BalanceState = 1
 	// Started, with data and time left.
 	BalanceState_BALANCE_STATE_ACTIVE BalanceState = 2
 	// Started, with time but no data left.
 	BalanceState_BALANCE_STATE_USED_UP BalanceState = 3
-	// Started, and its validity is over.
+	// Started, and its validity has ended.
 	BalanceState_BALANCE_STATE_EXPIRED BalanceState = 4
 )
 
@@ -146,8 +146,9 @@ func (BalanceState) EnumDescriptor() ([]byte, []int) {
 	return file_gigagate_v1_activated_item_proto_rawDescGZIP(), []int{1}
 }
 
-// Size is an amount of data as the vendor writes it. It is not converted: whether the vendor
-// counts 1 GB as 1000 or 1024 MB is contradicted by its own pages, and amounts left look rounded.
+// Size is an amount of data as the vendor writes it. The gateway does not convert it, because the
+// vendor's pages contradict each other on whether 1 GB is 1000 or 1024 MB. Amounts of data left look
+// rounded.
 type Size struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of units.
@@ -259,24 +260,24 @@ func (x *Validity) GetUnit() string {
 
 // Balance is the data and the time of one sold package.
 //
-// The vendor's one field expiresAt means two things. Here it is split: activation_deadline while
-// the package has not started, expires_at once it has. Never are both set.
+// The vendor uses one field, expiresAt, for two different times. Here they are two fields:
+// activation_deadline before the package has started, and expires_at afterwards. Only one of them is
+// ever set.
 type Balance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When the validity started. Unset while the package is pending.
 	ActivatedAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=activated_at,json=activatedAt,proto3" json:"activated_at,omitempty"`
-	// The last moment the package can stay pending, 90 days after the sale; then it starts by
-	// itself. Unset once it has started.
+	// When a pending package starts by itself, 90 days after the sale. Unset once it has started.
 	ActivationDeadline *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=activation_deadline,json=activationDeadline,proto3" json:"activation_deadline,omitempty"`
 	// The end of the validity. Unset while the package is pending.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// The mode it was sold with.
+	// The mode that the package was sold with.
 	ActivationMode ActivationMode `protobuf:"varint,4,opt,name=activation_mode,json=activationMode,proto3,enum=gigagate.v1.ActivationMode" json:"activation_mode,omitempty"`
 	// The package's name.
 	Name string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
 	// Data sold.
 	Size *Size `protobuf:"bytes,6,opt,name=size,proto3" json:"size,omitempty"`
-	// Data left. Its unit may differ from that of size.
+	// Data left. Its unit may differ from the unit of size.
 	AvailableBalance *Size `protobuf:"bytes,7,opt,name=available_balance,json=availableBalance,proto3" json:"available_balance,omitempty"`
 	// How long it lasts once started.
 	Validity *Validity `protobuf:"bytes,8,opt,name=validity,proto3" json:"validity,omitempty"`
@@ -379,28 +380,28 @@ func (x *Balance) GetState() BalanceState {
 	return BalanceState_BALANCE_STATE_UNSPECIFIED
 }
 
-// ActivatedItem is the vendor's name for a sold package, whether it has started or not.
+// ActivatedItem is a sold package. The vendor uses this name even for a package that has not started.
 type ActivatedItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The vendor's id of the sold package; the argument of Activate.
+	// The vendor's id of the sold package. Activate takes it.
 	Uid string `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
-	// The metatag given at the sale, without the mark that the gateway puts before it.
+	// The metatag of the order, without the mark that the gateway puts before it.
 	Metatag string `protobuf:"bytes,2,opt,name=metatag,proto3" json:"metatag,omitempty"`
-	// The purchase it was sold by, a ULID; empty when it was not sold through this gateway.
+	// The id of the purchase, a ULID. Empty if the package was not sold through this gateway.
 	PurchaseId string `protobuf:"bytes,3,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
 	// Data and time.
 	Balance *Balance `protobuf:"bytes,4,opt,name=balance,proto3" json:"balance,omitempty"`
-	// Where it was sold, a label of the vendor: "Application Programming Interface" is known.
+	// Where it was sold, as a label of the vendor. "Application Programming Interface" is known.
 	SalesChannel string `protobuf:"bytes,5,opt,name=sales_channel,json=salesChannel,proto3" json:"sales_channel,omitempty"`
-	// Code of the same; API is known.
+	// Where it was sold, as a code of the vendor. API is known.
 	SalesChannelTypeCode string `protobuf:"bytes,6,opt,name=sales_channel_type_code,json=salesChannelTypeCode,proto3" json:"sales_channel_type_code,omitempty"`
-	// Kind of package; DATA_PLAN is known.
+	// Kind of package. DATA_PLAN is known.
 	ActivationType string `protobuf:"bytes,7,opt,name=activation_type,json=activationType,proto3" json:"activation_type,omitempty"`
-	// When it was sold. The vendor names the field but no sample of its pages has it: may be unset.
+	// When it was sold. May be unset: the vendor documents the field, but none of its examples has it.
 	SaleTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=sale_time,json=saleTime,proto3" json:"sale_time,omitempty"`
 	// What the reseller paid, as recorded at the sale.
 	PurchasePrice *Money `protobuf:"bytes,9,opt,name=purchase_price,json=purchasePrice,proto3" json:"purchase_price,omitempty"`
-	// What the reseller asks, as recorded at the sale.
+	// The reseller's own price, as recorded at the sale.
 	RetailPrice   *Money `protobuf:"bytes,10,opt,name=retail_price,json=retailPrice,proto3" json:"retail_price,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -506,13 +507,13 @@ func (x *ActivatedItem) GetRetailPrice() *Money {
 	return nil
 }
 
-// Customer is the vendor's record of one end user. A customer has exactly one country set, fixed
-// by the first package.
+// Customer is the vendor's record of one end user. A customer has exactly one country set. The first
+// package decides which.
 type Customer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The vendor's id; the argument of TopUp.
+	// The vendor's id. TopUp takes it.
 	Uid string `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
-	// E-mail. The vendor may leave it out even where it knows it: key on uid.
+	// E-mail. The vendor may leave it out even if it knows it, so identify a customer by uid.
 	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
 	// A page of the vendor's portal about this customer. A secret link.
 	ProfileUrl    string `protobuf:"bytes,3,opt,name=profile_url,json=profileUrl,proto3" json:"profile_url,omitempty"`
@@ -571,11 +572,11 @@ func (x *Customer) GetProfileUrl() string {
 	return ""
 }
 
-// EsimProfile is one eSIM. activation_code, apple_universal_link and installation_url let any
-// holder install it: treat them as secrets.
+// EsimProfile is one eSIM. Anyone who has activation_code, apple_universal_link or installation_url can
+// install it, so treat them as secrets.
 type EsimProfile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ICCID, the eSIM's number; about 20 digits, not always with a valid check digit.
+	// ICCID, the eSIM's number. It has about 20 digits. The check digit is not always valid.
 	Iccid string `protobuf:"bytes,1,opt,name=iccid,proto3" json:"iccid,omitempty"`
 	// The vendor's id of the profile.
 	Uid string `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
@@ -585,18 +586,17 @@ type EsimProfile struct {
 	ActivationCode string `protobuf:"bytes,4,opt,name=activation_code,json=activationCode,proto3" json:"activation_code,omitempty"`
 	// Direct installation link for Apple devices. Missing in older answers of the vendor.
 	AppleUniversalLink string `protobuf:"bytes,5,opt,name=apple_universal_link,json=appleUniversalLink,proto3" json:"apple_universal_link,omitempty"`
-	// Installation page with a token in it.
+	// Installation page. The link contains a token.
 	InstallationUrl string `protobuf:"bytes,6,opt,name=installation_url,json=installationUrl,proto3" json:"installation_url,omitempty"`
-	// When a network last saw it. Unset: never.
+	// When a network last saw the eSIM. Unset: never.
 	LastSeen *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
-	// When the profile was activated, which is another fact than a package's activated_at. Unset:
-	// never.
+	// When the profile was activated. This is not the time when a package started. Unset: never.
 	ActivatedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=activated_at,json=activatedAt,proto3" json:"activated_at,omitempty"`
 	// State as the vendor writes it. RELEASED (not on a device), INSTALLED, DISABLED and ERROR are
-	// known; others may come.
+	// known. There may be others.
 	State string `protobuf:"bytes,9,opt,name=state,proto3" json:"state,omitempty"`
-	// Whether the profile is active. Unset: the vendor did not say. What it means beside state is
-	// not documented.
+	// Whether the profile is active. Unset: the vendor did not say. The vendor does not document how it
+	// relates to state.
 	Active        *bool `protobuf:"varint,10,opt,name=active,proto3,oneof" json:"active,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -702,21 +702,21 @@ func (x *EsimProfile) GetActive() bool {
 	return false
 }
 
-// NewProfile asks for another eSIM profile with a top-up. No page of the vendor describes this
-// call; its fields are known from clients alone.
+// NewProfile asks for another eSIM profile with a top-up. The vendor does not document this call. Its
+// fields are known from existing clients only.
 type NewProfile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The end user's own address, by the rules of RegisterRequest. Not compared when a request is
-	// repeated: phones roam.
+	// The end user's IP address, with the rules of RegisterRequest.user_ip. It is not compared when a
+	// request is repeated, because phones roam.
 	UserIp string `protobuf:"bytes,1,opt,name=user_ip,json=userIp,proto3" json:"user_ip,omitempty"`
-	// The end user's country of residence, ISO 3166-1 alpha-2, two capital letters, such as GR. A
-	// code that ISO 3166-1 does not have (UK, EL, XK) is refused.
+	// The end user's country of residence as an ISO 3166-1 alpha-2 code: two capital letters, such as
+	// GR. A code that ISO 3166-1 does not have (UK, EL, XK) is refused.
 	UserCountry string `protobuf:"bytes,2,opt,name=user_country,json=userCountry,proto3" json:"user_country,omitempty"`
-	// Asks for a profile of its own domain, probably so that the package serves only that profile.
-	// Its meaning is not documented. Unset: not sent.
+	// Asks for a profile in a domain of its own, probably so that the package serves only this profile.
+	// The vendor does not document it. Unset: not sent.
 	Dedicated *bool `protobuf:"varint,3,opt,name=dedicated,proto3,oneof" json:"dedicated,omitempty"`
-	// An existing profile domain to attach the new profile to. Its meaning, and whether it excludes
-	// dedicated, is not documented. Unset: not sent.
+	// An existing profile domain for the new profile. The vendor does not document it, nor whether it can
+	// be combined with dedicated. Unset: not sent.
 	CustomerProfileDomainId *string `protobuf:"bytes,4,opt,name=customer_profile_domain_id,json=customerProfileDomainId,proto3,oneof" json:"customer_profile_domain_id,omitempty"`
 	unknownFields           protoimpl.UnknownFields
 	sizeCache               protoimpl.SizeCache
@@ -853,8 +853,8 @@ const file_gigagate_v1_activated_item_proto_rawDesc = "" +
 	"\x15BALANCE_STATE_PENDING\x10\x01\x12\x18\n" +
 	"\x14BALANCE_STATE_ACTIVE\x10\x02\x12\x19\n" +
 	"\x15BALANCE_STATE_USED_UP\x10\x03\x12\x19\n" +
-	"\x15BALANCE_STATE_EXPIRED\x10\x04B\xa3\x01\n" +
-	"\x0fcom.gigagate.v1B\x12ActivatedItemProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xa2\x02\x03GXX\xaa\x02\vGigagate.V1\xca\x02\vGigagate\\V1\xe2\x02\x17Gigagate\\V1\\GPBMetadata\xea\x02\fGigagate::V1b\x06proto3"
+	"\x15BALANCE_STATE_EXPIRED\x10\x04Bf\n" +
+	"\x0fcom.gigagate.v1B\x12ActivatedItemProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xaa\x02\vGigagate.V1b\x06proto3"
 
 var (
 	file_gigagate_v1_activated_item_proto_rawDescOnce sync.Once

@@ -26,41 +26,43 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RegisterRequest is one intended first sale.
+// RegisterRequest is the order of a first package.
 type RegisterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The caller's own id of this intent (an order or payment id), 1 to 64 printable ASCII
-	// characters without space and quotation mark. On REST the header Idempotency-Key may carry it
-	// instead, bare or in one pair of quotation marks. It never expires: the same id stands for the same purchase for ever.
+	// The caller's id of this order, for example an order or payment id: 1 to 64 printable ASCII
+	// characters, without spaces and quotation marks. Over REST, the header Idempotency-Key can have it
+	// instead, with or without one pair of quotation marks. The id never expires: it always stands for
+	// the same purchase.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// The inventory item to sell; see InventoryService.
+	// The inventory item to sell. InventoryService lists them.
 	InventoryItemId string `protobuf:"bytes,2,opt,name=inventory_item_id,json=inventoryItemId,proto3" json:"inventory_item_id,omitempty"`
-	// Free text of the reseller, kept by the vendor and readable later. The gateway puts its own
-	// mark and a space before it, and both together must fit the gateway's limit (255 bytes unless
-	// configured otherwise; the vendor's own limit is not documented). No control characters, line or
-	// paragraph separators and direction overrides, no space of any kind at either end, nothing that
-	// looks like the gateway's mark. All else is text: joiners, direction marks, and characters that
-	// are newer than the gateway. Not a place for personal data.
+	// Free text of the reseller. The vendor stores it and shows it in its records, so do not put personal
+	// data here. The gateway puts its own mark and a space before it. Together they must fit the
+	// gateway's limit, which is 255 bytes by default. The vendor does not document its own limit. The text
+	// must not contain control characters, line or paragraph separators, direction overrides, or anything
+	// that looks like the gateway's mark, and must not begin or end with any kind of space. All other
+	// characters are allowed.
 	Metatag string `protobuf:"bytes,3,opt,name=metatag,proto3" json:"metatag,omitempty"`
-	// The end user's own address, IPv4 or IPv6 without zone, asked for regional compliance: not
-	// this service's address. An address that nobody can have (unspecified, loopback, multicast,
-	// broadcast) is refused. The vendor gets it in canonical form: IPv6 as RFC 5952 writes it, and an
-	// IPv4 address in IPv6 as IPv4. Not compared when a request is repeated: phones roam.
+	// The IP address of the end user, not of the calling service: IPv4, or IPv6 without a zone. The
+	// vendor asks for it for regional compliance. An address that no end user can have (unspecified,
+	// loopback, multicast, broadcast) is refused. The vendor gets the address in canonical form: IPv6 as
+	// in RFC 5952, and an IPv4-mapped IPv6 address as IPv4. It is not compared when a request is
+	// repeated, because phones roam.
 	UserIp string `protobuf:"bytes,4,opt,name=user_ip,json=userIp,proto3" json:"user_ip,omitempty"`
-	// The end user's country of residence, ISO 3166-1 alpha-2, two capital letters, such as GR. A
-	// code that ISO 3166-1 does not have (UK, EL, XK) is refused.
+	// The end user's country of residence as an ISO 3166-1 alpha-2 code: two capital letters, such as
+	// GR. A code that ISO 3166-1 does not have (UK, EL, XK) is refused.
 	UserCountry string `protobuf:"bytes,5,opt,name=user_country,json=userCountry,proto3" json:"user_country,omitempty"`
-	// The end user's e-mail. Unset: the vendor makes a customer without one. Whether registering
-	// the same e-mail twice makes a second customer is not documented; it probably does.
+	// The end user's e-mail. Unset: the vendor creates a customer without one. Registering the same
+	// e-mail twice probably creates a second customer. The vendor does not document it.
 	CustomerEmail *string `protobuf:"bytes,6,opt,name=customer_email,json=customerEmail,proto3,oneof" json:"customer_email,omitempty"`
-	// When set, the vendor refuses the sale unless the item's retail price equals it. It does not
-	// guard what the reseller pays.
+	// If set, the vendor refuses the sale unless the item's retail price is equal to it. It does not
+	// limit what the reseller pays.
 	ExpectedPrice *Money `protobuf:"bytes,7,opt,name=expected_price,json=expectedPrice,proto3" json:"expected_price,omitempty"`
 	// When the package starts. Unspecified: the vendor's default, which is NOW.
 	ActivationMode ActivationMode `protobuf:"varint,8,opt,name=activation_mode,json=activationMode,proto3,enum=gigagate.v1.ActivationMode" json:"activation_mode,omitempty"`
-	// A guard of this gateway: refuse unless what the reseller pays, read from the inventory just
-	// before, is at most this, and record an anomaly if the vendor then takes more. Refused also
-	// where the price cannot be read.
+	// The most that the reseller may pay. The gateway reads the price from the inventory before it buys,
+	// and refuses the order if the price is higher or cannot be read. If the vendor charges more all the
+	// same, the gateway records an anomaly.
 	MaxPurchasePrice *Money `protobuf:"bytes,9,opt,name=max_purchase_price,json=maxPurchasePrice,proto3" json:"max_purchase_price,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -159,17 +161,17 @@ func (x *RegisterRequest) GetMaxPurchasePrice() *Money {
 	return nil
 }
 
-// RegisterResponse is a sale that happened.
+// RegisterResponse is a completed sale.
 type RegisterResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The purchase, a ULID. It stands behind "gg" as the first word of the metatag the vendor keeps.
+	// The id of the purchase, a ULID. The metatag that the vendor stores begins with "gg" and this id.
 	PurchaseId string `protobuf:"bytes,1,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
-	// The package sold.
+	// The package that was sold.
 	ActivatedItem *ActivatedItem `protobuf:"bytes,2,opt,name=activated_item,json=activatedItem,proto3" json:"activated_item,omitempty"`
-	// The new customer. Keep its uid: top-ups need it.
+	// The new customer. Keep its uid, because top-ups need it.
 	Customer *Customer `protobuf:"bytes,3,opt,name=customer,proto3" json:"customer,omitempty"`
-	// The new eSIM. Unset for a purchase that was settled by the vendor's records, where these do
-	// not tell which eSIM is new.
+	// The new eSIM. Unset if the purchase was settled from the vendor's records and they do not show
+	// which eSIM is new.
 	EsimProfile   *EsimProfile `protobuf:"bytes,4,opt,name=esim_profile,json=esimProfile,proto3" json:"esim_profile,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -233,26 +235,24 @@ func (x *RegisterResponse) GetEsimProfile() *EsimProfile {
 	return nil
 }
 
-// TopUpRequest is one intended further sale to a customer.
+// TopUpRequest is the order of another package for a customer.
 type TopUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in RegisterRequest.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// The inventory item to sell. Its country set must be the customer's.
+	// The inventory item to sell. It must have the customer's country set.
 	InventoryItemId string `protobuf:"bytes,2,opt,name=inventory_item_id,json=inventoryItemId,proto3" json:"inventory_item_id,omitempty"`
 	// As in RegisterRequest.
 	Metatag string `protobuf:"bytes,3,opt,name=metatag,proto3" json:"metatag,omitempty"`
-	// The customer, as Register answered it.
+	// The customer's uid, from the answer of Register.
 	CustomerUid string `protobuf:"bytes,4,opt,name=customer_uid,json=customerUid,proto3" json:"customer_uid,omitempty"`
 	// As in RegisterRequest.
 	ExpectedPrice *Money `protobuf:"bytes,5,opt,name=expected_price,json=expectedPrice,proto3" json:"expected_price,omitempty"`
 	// As in RegisterRequest.
 	ActivationMode ActivationMode `protobuf:"varint,6,opt,name=activation_mode,json=activationMode,proto3,enum=gigagate.v1.ActivationMode" json:"activation_mode,omitempty"`
-	// When set, the customer also gets another eSIM profile.
+	// If set, the customer also gets another eSIM profile.
 	NewProfile *NewProfile `protobuf:"bytes,7,opt,name=new_profile,json=newProfile,proto3" json:"new_profile,omitempty"`
-	// A guard of this gateway: refuse unless what the reseller pays, read from the inventory just
-	// before, is at most this, and record an anomaly if the vendor then takes more. Refused also
-	// where the price cannot be read.
+	// As in RegisterRequest.
 	MaxPurchasePrice *Money `protobuf:"bytes,8,opt,name=max_purchase_price,json=maxPurchasePrice,proto3" json:"max_purchase_price,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -344,17 +344,17 @@ func (x *TopUpRequest) GetMaxPurchasePrice() *Money {
 	return nil
 }
 
-// TopUpResponse is a sale that happened.
+// TopUpResponse is a completed sale.
 type TopUpResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in RegisterResponse.
 	PurchaseId string `protobuf:"bytes,1,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
-	// The package sold.
+	// The package that was sold.
 	ActivatedItem *ActivatedItem `protobuf:"bytes,2,opt,name=activated_item,json=activatedItem,proto3" json:"activated_item,omitempty"`
-	// The customer. Its e-mail may be empty even where the vendor knows it.
+	// The customer. Its e-mail may be empty even if the vendor knows it.
 	Customer *Customer `protobuf:"bytes,3,opt,name=customer,proto3" json:"customer,omitempty"`
-	// The new eSIM, when new_profile was set; unset otherwise, and for a purchase that was settled by
-	// the vendor's records, where these do not tell which eSIM is new.
+	// The new eSIM, if new_profile was set. Unset if the purchase was settled from the vendor's records
+	// and they do not show which eSIM is new.
 	EsimProfile   *EsimProfile `protobuf:"bytes,4,opt,name=esim_profile,json=esimProfile,proto3" json:"esim_profile,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -421,8 +421,8 @@ func (x *TopUpResponse) GetEsimProfile() *EsimProfile {
 // ActivateRequest names the package to start.
 type ActivateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The uid of the activated item, as Register or TopUp answered it. On REST it stands in the
-	// path alone.
+	// The uid of the activated item, from the answer of Register or TopUp. Over REST it is in the path
+	// only.
 	Uid           string `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -470,7 +470,7 @@ type ActivateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The package, with the time it really started.
 	ActivatedItem *ActivatedItem `protobuf:"bytes,1,opt,name=activated_item,json=activatedItem,proto3" json:"activated_item,omitempty"`
-	// True when it had started before this call.
+	// Whether the package had already started before this call.
 	AlreadyActive bool `protobuf:"varint,2,opt,name=already_active,json=alreadyActive,proto3" json:"already_active,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -571,8 +571,8 @@ const file_gigagate_v1_activation_service_proto_rawDesc = "" +
 	"\x11ActivationService\x12l\n" +
 	"\bRegister\x12\x1c.gigagate.v1.RegisterRequest\x1a\x1d.gigagate.v1.RegisterResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/activations/register\x12a\n" +
 	"\x05TopUp\x12\x19.gigagate.v1.TopUpRequest\x1a\x1a.gigagate.v1.TopUpResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/activations/top-up\x12\x82\x01\n" +
-	"\bActivate\x12\x1c.gigagate.v1.ActivateRequest\x1a\x1d.gigagate.v1.ActivateResponse\"9\x82\xd3\xe4\x93\x023:\x01*\"./v1/activations/activated-items/{uid}/activateB\xa7\x01\n" +
-	"\x0fcom.gigagate.v1B\x16ActivationServiceProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xa2\x02\x03GXX\xaa\x02\vGigagate.V1\xca\x02\vGigagate\\V1\xe2\x02\x17Gigagate\\V1\\GPBMetadata\xea\x02\fGigagate::V1b\x06proto3"
+	"\bActivate\x12\x1c.gigagate.v1.ActivateRequest\x1a\x1d.gigagate.v1.ActivateResponse\"9\x82\xd3\xe4\x93\x023:\x01*\"./v1/activations/activated-items/{uid}/activateBj\n" +
+	"\x0fcom.gigagate.v1B\x16ActivationServiceProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xaa\x02\vGigagate.V1b\x06proto3"
 
 var (
 	file_gigagate_v1_activation_service_proto_rawDescOnce sync.Once

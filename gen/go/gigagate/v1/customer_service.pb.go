@@ -74,12 +74,12 @@ type GetCustomerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The customer.
 	Customer *Customer `protobuf:"bytes,1,opt,name=customer,proto3" json:"customer,omitempty"`
-	// Data left over all packages, as the vendor adds it up. Whether pending and expired packages
-	// count is not documented.
+	// Data left in all packages together, as the vendor adds it up. The vendor does not document whether
+	// it counts pending and expired packages.
 	TotalAvailableBalance *Size `protobuf:"bytes,2,opt,name=total_available_balance,json=totalAvailableBalance,proto3" json:"total_available_balance,omitempty"`
-	// The packages. How long expired ones stay listed is not documented.
+	// The packages. The vendor does not document how long it lists expired ones.
 	ActivatedItems []*ActivatedItem `protobuf:"bytes,3,rep,name=activated_items,json=activatedItems,proto3" json:"activated_items,omitempty"`
-	// The eSIM profiles, inactive ones included. They do not belong to the packages by position.
+	// The eSIM profiles, including inactive ones. Their order is not the order of the packages.
 	EsimProfiles  []*EsimProfile `protobuf:"bytes,4,rep,name=esim_profiles,json=esimProfiles,proto3" json:"esim_profiles,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -156,8 +156,8 @@ const file_gigagate_v1_customer_service_proto_rawDesc = "" +
 	"\x0factivated_items\x18\x03 \x03(\v2\x1a.gigagate.v1.ActivatedItemR\x0eactivatedItems\x12=\n" +
 	"\resim_profiles\x18\x04 \x03(\v2\x18.gigagate.v1.EsimProfileR\fesimProfiles2\x80\x01\n" +
 	"\x0fCustomerService\x12m\n" +
-	"\vGetCustomer\x12\x1f.gigagate.v1.GetCustomerRequest\x1a .gigagate.v1.GetCustomerResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/customers/{uid}B\xa5\x01\n" +
-	"\x0fcom.gigagate.v1B\x14CustomerServiceProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xa2\x02\x03GXX\xaa\x02\vGigagate.V1\xca\x02\vGigagate\\V1\xe2\x02\x17Gigagate\\V1\\GPBMetadata\xea\x02\fGigagate::V1b\x06proto3"
+	"\vGetCustomer\x12\x1f.gigagate.v1.GetCustomerRequest\x1a .gigagate.v1.GetCustomerResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/customers/{uid}Bh\n" +
+	"\x0fcom.gigagate.v1B\x14CustomerServiceProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xaa\x02\vGigagate.V1b\x06proto3"
 
 var (
 	file_gigagate_v1_customer_service_proto_rawDescOnce sync.Once

@@ -24,13 +24,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ListInventoryItemsRequest asks for a page of the inventory.
+// ListInventoryItemsRequest asks for one page of the inventory.
 type ListInventoryItemsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most so many. 0, and more than 1000, mean 1000.
+	// The most items on the page. 0, and everything above 1000, means 1000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the page before; empty for the first page. It is opaque, and any other text
-	// is refused.
+	// The next_page_token of the previous page. Empty for the first page. Any other text is refused.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -83,11 +82,11 @@ func (x *ListInventoryItemsRequest) GetPageToken() string {
 // ListInventoryItemsResponse is one page.
 type ListInventoryItemsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The items, in the order of their ids.
+	// The items, sorted by id.
 	Items []*InventoryItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
-	// When the vendor was read. It may differ from page to page.
+	// When the gateway read the inventory from the vendor. It may differ from page to page.
 	ReadTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`
-	// page_token of the next page; empty on the last.
+	// The page_token of the next page. Empty on the last page.
 	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -144,28 +143,28 @@ func (x *ListInventoryItemsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// InventoryItem is something that can be sold.
+// InventoryItem is a package that can be sold.
 type InventoryItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The inventory_item_id of a sale.
+	// The inventory_item_id of an order.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The vendor's product behind it. Its meaning beyond that is not documented.
+	// The vendor's id of the product. The vendor does not document it further.
 	ProductId string `protobuf:"bytes,2,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
-	// Name, set by the reseller.
+	// The name that the reseller gave it.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Data.
+	// Amount of data.
 	Size *Size `protobuf:"bytes,4,opt,name=size,proto3" json:"size,omitempty"`
 	// How long it lasts once started.
 	Validity *Validity `protobuf:"bytes,5,opt,name=validity,proto3" json:"validity,omitempty"`
-	// Whether it never expires. What validity says then is not documented.
+	// Whether it never expires. The vendor does not document what validity means then.
 	ValidityUnlimited bool `protobuf:"varint,6,opt,name=validity_unlimited,json=validityUnlimited,proto3" json:"validity_unlimited,omitempty"`
-	// The countries it covers: WWW is worldwide, two letters are one country (ISO 3166-1), other
-	// names are regions, whose list is not documented.
+	// The countries that it covers. WWW is worldwide. Two letters are one country, as in ISO 3166-1.
+	// Other names are regions. The vendor does not document their list.
 	CountrySet string `protobuf:"bytes,7,opt,name=country_set,json=countrySet,proto3" json:"country_set,omitempty"`
 	// What the reseller pays, in the order of the vendor's sortIndex.
 	Prices []*Money `protobuf:"bytes,8,rep,name=prices,proto3" json:"prices,omitempty"`
-	// What the reseller asks, in the order of the vendor's sortIndex. This is what expected_price is
-	// compared with.
+	// The reseller's own prices, in the order of the vendor's sortIndex. The vendor compares
+	// expected_price with them.
 	RetailPrices  []*Money `protobuf:"bytes,9,rep,name=retail_prices,json=retailPrices,proto3" json:"retail_prices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -291,8 +290,8 @@ const file_gigagate_v1_inventory_service_proto_rawDesc = "" +
 	"\x06prices\x18\b \x03(\v2\x12.gigagate.v1.MoneyR\x06prices\x127\n" +
 	"\rretail_prices\x18\t \x03(\v2\x12.gigagate.v1.MoneyR\fretailPrices2\x90\x01\n" +
 	"\x10InventoryService\x12|\n" +
-	"\x12ListInventoryItems\x12&.gigagate.v1.ListInventoryItemsRequest\x1a'.gigagate.v1.ListInventoryItemsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/inventoryB\xa6\x01\n" +
-	"\x0fcom.gigagate.v1B\x15InventoryServiceProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xa2\x02\x03GXX\xaa\x02\vGigagate.V1\xca\x02\vGigagate\\V1\xe2\x02\x17Gigagate\\V1\\GPBMetadata\xea\x02\fGigagate::V1b\x06proto3"
+	"\x12ListInventoryItems\x12&.gigagate.v1.ListInventoryItemsRequest\x1a'.gigagate.v1.ListInventoryItemsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/inventoryBi\n" +
+	"\x0fcom.gigagate.v1B\x15InventoryServiceProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xaa\x02\vGigagate.V1b\x06proto3"
 
 var (
 	file_gigagate_v1_inventory_service_proto_rawDescOnce sync.Once

@@ -26,9 +26,10 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// InventoryService tells what can be sold.
+// InventoryService lists what can be sold.
 type InventoryServiceClient interface {
-	// ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
+	// ListInventoryItems returns the items that can be sold, one page at a time. They are sorted by id. The
+	// gateway caches them for a few seconds.
 	//
 	// Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
 	ListInventoryItems(ctx context.Context, in *ListInventoryItemsRequest, opts ...grpc.CallOption) (*ListInventoryItemsResponse, error)
@@ -56,9 +57,10 @@ func (c *inventoryServiceClient) ListInventoryItems(ctx context.Context, in *Lis
 // All implementations must embed UnimplementedInventoryServiceServer
 // for forward compatibility.
 //
-// InventoryService tells what can be sold.
+// InventoryService lists what can be sold.
 type InventoryServiceServer interface {
-	// ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
+	// ListInventoryItems returns the items that can be sold, one page at a time. They are sorted by id. The
+	// gateway caches them for a few seconds.
 	//
 	// Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
 	ListInventoryItems(context.Context, *ListInventoryItemsRequest) (*ListInventoryItemsResponse, error)

@@ -25,18 +25,18 @@ const (
 
 // Money is an exact amount in one currency.
 //
-// The amount is decimal text, so it travels from JSON text to JSON text without ever being a
-// binary float. Two amounts are compared by value: 4.2, 4.20 and 04.2 are the same amount.
+// The amount is decimal text, so it is never rounded as a binary float would be. Amounts are compared by
+// value: 4.2, 4.20 and 04.2 are the same amount.
 type Money struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ISO 4217 currency code, three capital letters. USD is the only one ever seen from the vendor;
-	// which others it knows is not documented.
+	// ISO 4217 currency code: three capital letters. The vendor has only ever used USD. It does not
+	// document which others it knows.
 	CurrencyCode string `protobuf:"bytes,1,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
-	// Major units as decimal text: one to nine digits, then optionally a point and one to nine
-	// more, without sign or exponent. For instance 9.99.
+	// Major units as decimal text, such as 9.99: one to nine digits, then optionally a point and one to
+	// nine more digits, without sign or exponent.
 	//
-	// In answers it is the vendor's own number, which may be longer or negative if the vendor ever
-	// sends such a number.
+	// In answers it is the vendor's own number. It may be longer or negative if the vendor sends such a
+	// number.
 	Amount        string `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -94,9 +94,9 @@ const file_gigagate_v1_money_proto_rawDesc = "" +
 	"\x05Money\x129\n" +
 	"\rcurrency_code\x18\x01 \x01(\tB\x14\xe0A\x02\xbaH\x0er\f2\n" +
 	"^[A-Z]{3}$R\fcurrencyCode\x12=\n" +
-	"\x06amount\x18\x02 \x01(\tB%\xe0A\x02\xbaH\x1fr\x1d2\x1b^[0-9]{1,9}(\\.[0-9]{1,9})?$R\x06amountB\x9b\x01\n" +
+	"\x06amount\x18\x02 \x01(\tB%\xe0A\x02\xbaH\x1fr\x1d2\x1b^[0-9]{1,9}(\\.[0-9]{1,9})?$R\x06amountB^\n" +
 	"\x0fcom.gigagate.v1B\n" +
-	"MoneyProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xa2\x02\x03GXX\xaa\x02\vGigagate.V1\xca\x02\vGigagate\\V1\xe2\x02\x17Gigagate\\V1\\GPBMetadata\xea\x02\fGigagate::V1b\x06proto3"
+	"MoneyProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xaa\x02\vGigagate.V1b\x06proto3"
 
 var (
 	file_gigagate_v1_money_proto_rawDescOnce sync.Once

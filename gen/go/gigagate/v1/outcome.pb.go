@@ -24,21 +24,21 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Effect is what a call did.
+// Effect says what became of a purchase or an activation.
 type Effect int32
 
 const (
 	// Never sent.
 	Effect_EFFECT_UNSPECIFIED Effect = 0
-	// This call started nothing. It says nothing of an earlier call with the same request id. Each
-	// send of a call policy is such a call: where one may have been repeated, this does not mean that
-	// nothing was bought. Repeat with the same request id until a sale or another effect is told.
+	// Nothing was started. For Register and TopUp: the gateway's journal was read and has no purchase
+	// under the request id, so a corrected order may use the same id. An earlier call that got no answer
+	// may still be on its way to the gateway, so keep the same id.
 	Effect_EFFECT_NOT_STARTED Effect = 1
-	// The intent came to its end without any effect: nothing was bought, nothing was activated.
+	// It ended without an effect: nothing was bought, nothing was activated.
 	Effect_EFFECT_NOT_APPLIED Effect = 2
-	// The intent took effect: the package was sold.
+	// It took effect: the package was sold.
 	Effect_EFFECT_APPLIED Effect = 3
-	// It is not known whether the intent took effect. Credit may have been spent.
+	// It is not known whether it took effect. Credit may have been spent.
 	Effect_EFFECT_INDETERMINATE Effect = 4
 )
 
@@ -87,24 +87,25 @@ func (Effect) EnumDescriptor() ([]byte, []int) {
 	return file_gigagate_v1_outcome_proto_rawDescGZIP(), []int{0}
 }
 
-// ErrorReason is the closed list of what can go wrong. Values are added, never renumbered; treat
-// an unknown one by its effect.
+// ErrorReason is the list of what can go wrong. Later versions add values and never renumber them. Treat
+// a reason that you do not know by its effect.
 type ErrorReason int32
 
 const (
-	// In a purchase: it has none, or one that this version does not know. Never in an Outcome.
+	// In a purchase: no reason, or one that this version does not know. Never in an Outcome.
 	ErrorReason_ERROR_REASON_UNSPECIFIED ErrorReason = 0
-	// A field breaks its rule; see field_violations.
+	// A field breaks its rule. field_violations names it.
 	ErrorReason_ERROR_REASON_INVALID_FIELD ErrorReason = 1
-	// REST only: the request could not be read as this call (bad JSON, an unknown or repeated
-	// field, trailing data, a query where none belongs, more than one Idempotency-Key).
+	// REST only: the request is not in the form of this call. For example it is not valid JSON, has an
+	// unknown or repeated field, has data after the JSON object, has a query where none is allowed, or has
+	// more than one Idempotency-Key.
 	ErrorReason_ERROR_REASON_MALFORMED_REQUEST ErrorReason = 2
-	// There is nothing at this path; gRPC: there is no such method (UNIMPLEMENTED).
+	// There is nothing at this path. Over gRPC: there is no such method, and the code is UNIMPLEMENTED.
 	ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND ErrorReason = 3
-	// REST only: the path exists, but not with this method.
+	// REST only: the path exists, but it does not take this HTTP method.
 	ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED ErrorReason = 4
-	// The request id stands for another order; field_violations name the fields that differ. The
-	// order of this call was not bought.
+	// The request id stands for another order. field_violations names the fields that differ. The order
+	// of this call was not bought.
 	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 5
 	// No inventory item has this id.
 	ErrorReason_ERROR_REASON_INVENTORY_ITEM_NOT_FOUND ErrorReason = 10
@@ -122,42 +123,44 @@ const (
 	ErrorReason_ERROR_REASON_COUNTRY_SET_MISMATCH ErrorReason = 22
 	// The item is not offered in this activation mode.
 	ErrorReason_ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED ErrorReason = 23
-	// The vendor calls the package active already, but its record does not show it.
+	// The vendor says that the package is already active, but its record does not show it.
 	ErrorReason_ERROR_REASON_ALREADY_ACTIVE ErrorReason = 24
-	// The item costs the reseller more than max_purchase_price, or than this gateway allows.
+	// The item costs the reseller more than max_purchase_price or the gateway allows.
 	ErrorReason_ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED ErrorReason = 25
-	// max_purchase_price was given, or this gateway has a limit of its own, and what the item costs the
-	// reseller could not be read.
+	// max_purchase_price or the gateway limits what the item may cost the reseller, and the price could not
+	// be read.
 	ErrorReason_ERROR_REASON_PURCHASE_PRICE_UNREADABLE ErrorReason = 26
-	// The purchase is settled already, or still under way: there is nothing to resolve.
+	// The purchase is already settled or still under way, so there is nothing to resolve.
 	ErrorReason_ERROR_REASON_NOT_RESOLVABLE ErrorReason = 27
-	// The named activated item cannot be this purchase's: it is another's, or another package.
+	// The named activated item does not belong to this purchase: it belongs to another purchase, or it is
+	// not the package that was ordered.
 	ErrorReason_ERROR_REASON_FOREIGN_ACTIVATED_ITEM ErrorReason = 28
-	// The vendor refused for a reason this contract has no name for.
+	// The vendor refused for a reason that this contract has no name for.
 	ErrorReason_ERROR_REASON_VENDOR_REFUSED ErrorReason = 29
-	// The vendor's records do not show yet that nothing was sold; retry_delay says when they may.
-	// Without one no waiting helps.
+	// The vendor's records do not show yet that nothing was sold. retry_delay says when they may. If it is
+	// unset, waiting does not help.
 	ErrorReason_ERROR_REASON_ABSENCE_NOT_SHOWN ErrorReason = 30
-	// The request provably never reached the vendor.
+	// The request is known to have had no effect: it never reached the vendor, or the vendor did not accept
+	// it.
 	ErrorReason_ERROR_REASON_NEVER_SENT ErrorReason = 40
-	// The vendor's records, shown to be readable around the attempt, lack the purchase.
+	// The vendor's records are complete around the time of the attempt, and do not show the purchase.
 	ErrorReason_ERROR_REASON_PRESUMED_ABSENT ErrorReason = 43
 	// An operator found that nothing was sold.
 	ErrorReason_ERROR_REASON_RESOLVED_BY_OPERATOR ErrorReason = 44
-	// The request may have reached the vendor and no conclusive answer came.
+	// The request may have reached the vendor, and the vendor gave no clear answer.
 	ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN ErrorReason = 41
-	// The vendor could not be read. Nothing but a read was tried.
+	// The gateway could not read from the vendor. It tried nothing else.
 	ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE ErrorReason = 42
 	// The gateway is shutting down and starts nothing new.
 	ErrorReason_ERROR_REASON_DRAINING ErrorReason = 50
-	// Too little of the caller's deadline is left to start something that costs money.
+	// Too little time is left until the caller's deadline to start this.
 	ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT ErrorReason = 51
-	// The gateway is at its limit of concurrent calls.
+	// The gateway has reached its limit of concurrent calls.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 52
-	// The journal cannot be used, so this call sent nothing. EFFECT_INDETERMINATE where it could not be
-	// read: then it is not known what became of an earlier call with the same request id.
+	// The gateway cannot use its journal, so this call sent nothing. If the journal could not be read, it is
+	// not known what an earlier call with the same request id did.
 	ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE ErrorReason = 53
-	// A fault of the gateway itself. The log line with the answer's trace id tells more.
+	// A fault of the gateway itself. The gateway's log has more under the trace id of the answer.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 60
 )
 
@@ -258,39 +261,36 @@ func (ErrorReason) EnumDescriptor() ([]byte, []int) {
 	return file_gigagate_v1_outcome_proto_rawDescGZIP(), []int{1}
 }
 
-// Outcome is the status detail that every error of this contract carries.
+// Outcome is the status detail of every error of this contract. It says what went wrong (reason),
+// whether credit may have been spent (effect) and when to try again (retry_delay).
 //
-// It answers the three questions a caller has after an error: what went wrong (reason), whether
-// credit may have been spent (effect), and what to do next. Repeating a call with the same request
-// id is always safe.
+// The rule for Register and TopUp: after EFFECT_NOT_APPLIED the request id is used up, and a new
+// request id buys again. After every other effect, repeat or correct the call with the same request
+// id. Repeating a call with the same request id is always safe.
 //
-// A status without this detail means EFFECT_INDETERMINATE: repeat the same request id. It comes from
-// what carries the call: a broken connection, a deadline that is over, a proxy's page. The gateway's
-// own transports send it too, where they refuse before they know which call it is: a message above
-// 256 KiB (RESOURCE_EXHAUSTED), a compression other than gzip or a path without a service and a method
-// (UNIMPLEMENTED), headers above 8 KiB, a flood of calls (CANCELLED), and over REST what is no HTTP
-// request.
+// An error without an Outcome means EFFECT_INDETERMINATE. Some come from the network: a broken
+// connection, a deadline that has passed, the error page of a proxy. The gateway also sends some, when
+// it refuses a request before it knows which call it is: a message above 256 KiB
+// (RESOURCE_EXHAUSTED), a compression other than gzip or a path without a service and a method
+// (UNIMPLEMENTED), headers above 8 KiB, a flood of calls (CANCELLED), and over REST anything that is
+// not an HTTP request.
 type Outcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What went wrong. The same text stands, without its prefix, in google.rpc.ErrorInfo.reason.
+	// What went wrong. google.rpc.ErrorInfo.reason has the same text without its prefix.
 	Reason ErrorReason `protobuf:"varint,1,opt,name=reason,proto3,enum=gigagate.v1.ErrorReason" json:"reason,omitempty"`
-	// What the call did to the reseller's credit, or to the package for Activate. For
-	// ERROR_REASON_REQUEST_ID_REUSED it is the effect of the other order, so read the reason first.
+	// Whether credit may have been spent. For Register and TopUp it is the effect of the request id,
+	// whichever call caused it. For Activate it is the effect of the call. For ResolvePurchase it is the
+	// effect of the purchase. Reads have no effect. For ERROR_REASON_REQUEST_ID_REUSED it is the effect
+	// of the order that the request id stands for.
 	Effect Effect `protobuf:"varint,2,opt,name=effect,proto3,enum=gigagate.v1.Effect" json:"effect,omitempty"`
-	// The purchase concerned, a ULID; empty when there is none or it is not known.
+	// The id of the purchase, a ULID. Empty if there is no purchase, or if it is not known.
 	PurchaseId string `protobuf:"bytes,3,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
-	// Whether a new request id may be used for the same intent without the risk of buying twice. With
-	// EFFECT_NOT_STARTED it tells that the journal, when this call read it, had no purchase under the
-	// request id: after an earlier call that ended EFFECT_INDETERMINATE, or without an answer, keep
-	// the same id all the same. A call policy that repeats does not show how its earlier sends ended:
-	// keep the id there, too.
-	NewRequestIdSafe bool `protobuf:"varint,4,opt,name=new_request_id_safe,json=newRequestIdSafe,proto3" json:"new_request_id_safe,omitempty"`
-	// How long to wait before repeating the call. Unset: there is no reason to wait, or no reason
-	// to repeat.
-	RetryDelay *durationpb.Duration `protobuf:"bytes,5,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
-	// The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST; those
-	// that differ, for ERROR_REASON_REQUEST_ID_REUSED.
-	FieldViolations []*FieldViolation `protobuf:"bytes,6,rep,name=field_violations,json=fieldViolations,proto3" json:"field_violations,omitempty"`
+	// How long to wait before repeating the call. Unset if there is no need to wait, or if repeating
+	// does not help.
+	RetryDelay *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
+	// The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST. For
+	// ERROR_REASON_REQUEST_ID_REUSED, the fields that differ.
+	FieldViolations []*FieldViolation `protobuf:"bytes,5,rep,name=field_violations,json=fieldViolations,proto3" json:"field_violations,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -346,13 +346,6 @@ func (x *Outcome) GetPurchaseId() string {
 	return ""
 }
 
-func (x *Outcome) GetNewRequestIdSafe() bool {
-	if x != nil {
-		return x.NewRequestIdSafe
-	}
-	return false
-}
-
 func (x *Outcome) GetRetryDelay() *durationpb.Duration {
 	if x != nil {
 		return x.RetryDelay
@@ -367,12 +360,13 @@ func (x *Outcome) GetFieldViolations() []*FieldViolation {
 	return nil
 }
 
-// FieldViolation names one field that was refused and says why. It never holds the value.
+// FieldViolation names one field that was refused and says why. It never contains the value.
 type FieldViolation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Path of the field in the request message, in the proto's own names: expected_price.amount.
+	// Path of the field in the request message, with the names of the proto file:
+	// expected_price.amount.
 	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
-	// The rule that was broken, one sentence.
+	// The rule that was broken, in one sentence.
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -423,22 +417,22 @@ func (x *FieldViolation) GetDescription() string {
 }
 
 // ErrorSpec is what the gateway answers with one ErrorReason. The gateway, the OpenAPI document,
-// docs/reference.md and the README's table read it, so it is written down here alone.
+// docs/reference.md and the README's table all use it.
 type ErrorSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The gRPC code.
 	Code code.Code `protobuf:"varint,1,opt,name=code,proto3,enum=google.rpc.Code" json:"code,omitempty"`
 	// The HTTP status over REST.
 	HttpStatus int32 `protobuf:"varint,2,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
-	// The effect, unless the gateway knows better. With EFFECT_NOT_APPLIED a new request id is safe.
+	// The usual effect.
 	Effect Effect `protobuf:"varint,3,opt,name=effect,proto3,enum=gigagate.v1.Effect" json:"effect,omitempty"`
 	// When the effect is another one, for the documentation. Unset: never.
 	OtherEffect string `protobuf:"bytes,4,opt,name=other_effect,json=otherEffect,proto3" json:"other_effect,omitempty"`
-	// How long to wait before repeating the call. Unset: repeating it does not help, or needs no pause.
+	// How long to wait before repeating the call. Unset: repeating does not help, or needs no pause.
 	RetryDelay *durationpb.Duration `protobuf:"bytes,5,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
 	// The message of the error, for people.
 	Sentence string `protobuf:"bytes,6,opt,name=sentence,proto3" json:"sentence,omitempty"`
-	// The calls that can fail so over REST, for the OpenAPI document; "*" is every call.
+	// The calls that can fail with this reason over REST, for the OpenAPI document. "*" is every call.
 	Calls         []string `protobuf:"bytes,7,rep,name=calls,proto3" json:"calls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -536,7 +530,7 @@ var file_gigagate_v1_outcome_proto_extTypes = []protoimpl.ExtensionInfo{
 
 // Extension fields to descriptorpb.EnumValueOptions.
 var (
-	// What the gateway answers with this ErrorReason. The callers' copies of the contract do not have it.
+	// What the gateway answers with this ErrorReason. The copies of the contract for callers do not have it.
 	//
 	// optional gigagate.v1.ErrorSpec error_spec = 50001;
 	E_ErrorSpec = &file_gigagate_v1_outcome_proto_extTypes[0]
@@ -546,16 +540,15 @@ var File_gigagate_v1_outcome_proto protoreflect.FileDescriptor
 
 const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\n" +
-	"\x19gigagate/v1/outcome.proto\x12\vgigagate.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\xbc\x02\n" +
+	"\x19gigagate/v1/outcome.proto\x12\vgigagate.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15google/rpc/code.proto\"\x8d\x02\n" +
 	"\aOutcome\x120\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x18.gigagate.v1.ErrorReasonR\x06reason\x12+\n" +
 	"\x06effect\x18\x02 \x01(\x0e2\x13.gigagate.v1.EffectR\x06effect\x12\x1f\n" +
 	"\vpurchase_id\x18\x03 \x01(\tR\n" +
-	"purchaseId\x12-\n" +
-	"\x13new_request_id_safe\x18\x04 \x01(\bR\x10newRequestIdSafe\x12:\n" +
-	"\vretry_delay\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"purchaseId\x12:\n" +
+	"\vretry_delay\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryDelay\x12F\n" +
-	"\x10field_violations\x18\x06 \x03(\v2\x1b.gigagate.v1.FieldViolationR\x0ffieldViolations\"H\n" +
+	"\x10field_violations\x18\x05 \x03(\v2\x1b.gigagate.v1.FieldViolationR\x0ffieldViolations\"H\n" +
 	"\x0eFieldViolation\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\"\x90\x02\n" +
@@ -574,46 +567,46 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x12EFFECT_NOT_STARTED\x10\x01\x12\x16\n" +
 	"\x12EFFECT_NOT_APPLIED\x10\x02\x12\x12\n" +
 	"\x0eEFFECT_APPLIED\x10\x03\x12\x18\n" +
-	"\x14EFFECT_INDETERMINATE\x10\x04*\x85!\n" +
+	"\x14EFFECT_INDETERMINATE\x10\x04*\x8e\"\n" +
 	"\vErrorReason\x12\x1c\n" +
-	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x7f\n" +
-	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x1a_\x8a\xb5\x18[\b\x03\x10\x90\x03\x18\x01\"*of a sale, what is known of its request id2#a field of the request is not valid:\x01*\x12Q\n" +
-	"\x1eERROR_REASON_MALFORMED_REQUEST\x10\x02\x1a-\x8a\xb5\x18)\b\x03\x10\x90\x03\x18\x012\x1dthe request could not be read:\x01*\x12L\n" +
+	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12}\n" +
+	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x1a]\x8a\xb5\x18Y\b\x03\x10\x90\x03\x18\x01\"(for a sale, the effect of its request id2#a field of the request is not valid:\x01*\x12\xaa\x01\n" +
+	"\x1eERROR_REASON_MALFORMED_REQUEST\x10\x02\x1a\x85\x01\x8a\xb5\x18\x80\x01\b\x03\x10\x90\x03\x18\x01\"Ufor a sale, the effect of its request id; `INDETERMINATE` if the id could not be read2\x1dthe request could not be read:\x01*\x12L\n" +
 	"\x1cERROR_REASON_ROUTE_NOT_FOUND\x10\x03\x1a*\x8a\xb5\x18&\b\x05\x10\x94\x03\x18\x012\x1dthere is nothing at this path\x12U\n" +
-	"\x1fERROR_REASON_METHOD_NOT_ALLOWED\x10\x04\x1a0\x8a\xb5\x18,\b\f\x10\x95\x03\x18\x012#this path does not take this method\x12\x8d\x01\n" +
-	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x05\x1ai\x8a\xb5\x18e\b\x06\x10\x99\x03\x18\x04\"\"the effect is the other purchase's2'the request id stands for another order:\bRegister:\x05TopUp\x12\xb1\x01\n" +
+	"\x1fERROR_REASON_METHOD_NOT_ALLOWED\x10\x04\x1a0\x8a\xb5\x18,\b\f\x10\x95\x03\x18\x012#this path does not take this method\x12\x88\x01\n" +
+	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x05\x1ad\x8a\xb5\x18`\b\x06\x10\x99\x03\x18\x04\"\x1dthe effect of the other order2'the request id stands for another order:\bRegister:\x05TopUp\x12\xba\x01\n" +
 	"%ERROR_REASON_INVENTORY_ITEM_NOT_FOUND\x10\n" +
-	"\x1a\x85\x01\x8a\xb5\x18\x80\x01\b\x05\x10\x94\x03\x18\x02\"5`NOT_STARTED` where the gateway saw it before sending2/the vendor knows no inventory item with this id:\bRegister:\x05TopUp\x12p\n" +
+	"\x1a\x8e\x01\x8a\xb5\x18\x89\x01\b\x05\x10\x94\x03\x18\x02\">`NOT_STARTED` if the gateway found out before it sent anything2/the vendor knows no inventory item with this id:\bRegister:\x05TopUp\x12p\n" +
 	"\x1fERROR_REASON_CUSTOMER_NOT_FOUND\x10\v\x1aK\x8a\xb5\x18G\b\x05\x10\x94\x03\x18\x022*the vendor knows no customer with this uid:\x05TopUp:\vGetCustomer\x12\x83\x01\n" +
 	"%ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND\x10\f\x1aX\x8a\xb5\x18T\b\x05\x10\x94\x03\x18\x0220the vendor knows no activated item with this uid:\bActivate:\x0fResolvePurchase\x12u\n" +
 	"\x1fERROR_REASON_PURCHASE_NOT_FOUND\x10\r\x1aP\x8a\xb5\x18L\b\x05\x10\x94\x03\x18\x022\x17no purchase has this id:\vGetPurchase:\fWaitPurchase:\x0fResolvePurchase\x12q\n" +
 	"\x1bERROR_REASON_PRICE_MISMATCH\x10\x14\x1aP\x8a\xb5\x18L\b\t\x10\x90\x03\x18\x0222expected_price is not the retail price of the item:\bRegister:\x05TopUp\x12}\n" +
-	" ERROR_REASON_INSUFFICIENT_CREDIT\x10\x15\x1aW\x8a\xb5\x18S\b\t\x10\x90\x03\x18\x0229the reseller's prepaid credit does not cover the purchase:\bRegister:\x05TopUp\x12\xa9\x01\n" +
-	"!ERROR_REASON_COUNTRY_SET_MISMATCH\x10\x16\x1a\x81\x01\x8a\xb5\x18}\b\t\x10\x90\x03\x18\x02\"5`NOT_STARTED` where the gateway saw it before sending2,the item's country set is not the customer's:\bRegister:\x05TopUp\x12\xb4\x01\n" +
-	"(ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED\x10\x17\x1a\x85\x01\x8a\xb5\x18\x80\x01\b\t\x10\x90\x03\x18\x02\"5`NOT_STARTED` where the gateway saw it before sending2/the item is not offered in this activation mode:\bRegister:\x05TopUp\x12\x84\x01\n" +
-	"\x1bERROR_REASON_ALREADY_ACTIVE\x10\x18\x1ac\x8a\xb5\x18_\b\t\x10\x90\x03\x18\x022Lthe vendor calls the package active already, but its record does not show it:\bActivate\x12\xa1\x01\n" +
-	"(ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED\x10\x19\x1as\x8a\xb5\x18o\b\t\x10\x90\x03\x18\x012Uthe item costs the reseller more than max_purchase_price, or than this gateway allows:\bRegister:\x05TopUp\x12\xb7\x01\n" +
-	"&ERROR_REASON_PURCHASE_PRICE_UNREADABLE\x10\x1a\x1a\x8a\x01\x8a\xb5\x18\x85\x01\b\t\x10\x90\x03\x18\x012kmax_purchase_price or this gateway limits what the item may cost the reseller, and its price cannot be read:\bRegister:\x05TopUp\x12\x90\x01\n" +
-	"\x1bERROR_REASON_NOT_RESOLVABLE\x10\x1b\x1ao\x8a\xb5\x18k\b\t\x10\x90\x03\x18\x01\"\x1cthe effect is the purchase's23the purchase is settled already, or still under way:\x0fResolvePurchase\x12\x97\x01\n" +
-	"#ERROR_REASON_FOREIGN_ACTIVATED_ITEM\x10\x1c\x1an\x8a\xb5\x18j\b\t\x10\x90\x03\x18\x01\"\x1cthe effect is the purchase's22the named activated item cannot be this purchase's:\x0fResolvePurchase\x12\xb9\x01\n" +
-	"\x1bERROR_REASON_VENDOR_REFUSED\x10\x1d\x1a\x97\x01\x8a\xb5\x18\x92\x01\b\t\x10\x90\x03\x18\x022<the vendor refused for a reason this gateway has no name for:\bRegister:\x05TopUp:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12\x96\x01\n" +
-	"\x1eERROR_REASON_ABSENCE_NOT_SHOWN\x10\x1e\x1ar\x8a\xb5\x18n\b\t\x10\x90\x03\x18\x01\"\x1cthe effect is the purchase's26the vendor's records do not show that nothing was sold:\x0fResolvePurchase\x12|\n" +
+	" ERROR_REASON_INSUFFICIENT_CREDIT\x10\x15\x1aW\x8a\xb5\x18S\b\t\x10\x90\x03\x18\x0229the reseller's prepaid credit does not cover the purchase:\bRegister:\x05TopUp\x12\xb3\x01\n" +
+	"!ERROR_REASON_COUNTRY_SET_MISMATCH\x10\x16\x1a\x8b\x01\x8a\xb5\x18\x86\x01\b\t\x10\x90\x03\x18\x02\">`NOT_STARTED` if the gateway found out before it sent anything2,the item's country set is not the customer's:\bRegister:\x05TopUp\x12\xbd\x01\n" +
+	"(ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED\x10\x17\x1a\x8e\x01\x8a\xb5\x18\x89\x01\b\t\x10\x90\x03\x18\x02\">`NOT_STARTED` if the gateway found out before it sent anything2/the item is not offered in this activation mode:\bRegister:\x05TopUp\x12\x8b\x01\n" +
+	"\x1bERROR_REASON_ALREADY_ACTIVE\x10\x18\x1aj\x8a\xb5\x18f\b\t\x10\x90\x03\x18\x022Sthe vendor says that the package is already active, but its record does not show it:\bActivate\x12\x9b\x01\n" +
+	"(ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED\x10\x19\x1am\x8a\xb5\x18i\b\t\x10\x90\x03\x18\x012Othe item costs the reseller more than max_purchase_price or this gateway allows:\bRegister:\x05TopUp\x12\xb7\x01\n" +
+	"&ERROR_REASON_PURCHASE_PRICE_UNREADABLE\x10\x1a\x1a\x8a\x01\x8a\xb5\x18\x85\x01\b\t\x10\x90\x03\x18\x012kmax_purchase_price or this gateway limits what the item may cost the reseller, and its price cannot be read:\bRegister:\x05TopUp\x12\x8d\x01\n" +
+	"\x1bERROR_REASON_NOT_RESOLVABLE\x10\x1b\x1al\x8a\xb5\x18h\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase22the purchase is already settled or still under way:\x0fResolvePurchase\x12\x9c\x01\n" +
+	"#ERROR_REASON_FOREIGN_ACTIVATED_ITEM\x10\x1c\x1as\x8a\xb5\x18o\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase29the named activated item does not belong to this purchase:\x0fResolvePurchase\x12\xbe\x01\n" +
+	"\x1bERROR_REASON_VENDOR_REFUSED\x10\x1d\x1a\x9c\x01\x8a\xb5\x18\x97\x01\b\t\x10\x90\x03\x18\x022Athe vendor refused for a reason that this gateway has no name for:\bRegister:\x05TopUp:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12\x94\x01\n" +
+	"\x1eERROR_REASON_ABSENCE_NOT_SHOWN\x10\x1e\x1ap\x8a\xb5\x18l\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase26the vendor's records do not show that nothing was sold:\x0fResolvePurchase\x12|\n" +
 	"\x17ERROR_REASON_NEVER_SENT\x10(\x1a_\x8a\xb5\x18[\b\n" +
-	"\x10\x99\x03\x18\x02*\x02\b\x0123the request had no effect: the vendor never took it:\bRegister:\x05TopUp:\bActivate\x12f\n" +
-	"\x1cERROR_REASON_PRESUMED_ABSENT\x10+\x1aD\x8a\xb5\x18@\b\n" +
-	"\x10\x99\x03\x18\x022&the vendor's records lack the purchase:\bRegister:\x05TopUp\x12l\n" +
+	"\x10\x99\x03\x18\x02*\x02\b\x0123the request had no effect: the vendor never took it:\bRegister:\x05TopUp:\bActivate\x12m\n" +
+	"\x1cERROR_REASON_PRESUMED_ABSENT\x10+\x1aK\x8a\xb5\x18G\b\n" +
+	"\x10\x99\x03\x18\x022-the vendor's records do not show the purchase:\bRegister:\x05TopUp\x12l\n" +
 	"!ERROR_REASON_RESOLVED_BY_OPERATOR\x10,\x1aE\x8a\xb5\x18A\b\n" +
-	"\x10\x99\x03\x18\x022'an operator found that nothing was sold:\bRegister:\x05TopUp\x12\x9a\x01\n" +
-	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x10)\x1ax\x8a\xb5\x18t\b\x0e\x10\xf7\x03\x18\x04*\x02\b\x052Lthe request may have taken effect: no conclusive answer came from the vendor:\bRegister:\x05TopUp:\bActivate\x12\x8e\x01\n" +
-	"\x1fERROR_REASON_VENDOR_UNAVAILABLE\x10*\x1ai\x8a\xb5\x18e\b\x0e\x10\xf7\x03\x18\x01*\x02\b\x012\x1cthe vendor could not be read:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12p\n" +
-	"\x15ERROR_REASON_DRAINING\x102\x1aU\x8a\xb5\x18Q\b\x0e\x10\xf7\x03\x18\x01*\x02\b\x0123the gateway is shutting down and starts nothing new:\bRegister:\x05TopUp\x12b\n" +
-	"\x1fERROR_REASON_DEADLINE_TOO_SHORT\x103\x1a=\x8a\xb5\x189\b\x0e\x10\xf7\x03\x18\x0120too little of the deadline is left to start this\x12\xa9\x01\n" +
-	"\x17ERROR_REASON_OVERLOADED\x104\x1a\x8b\x01\x8a\xb5\x18\x86\x01\b\b\x10\xad\x03\x18\x01\"*of a sale, what is known of its request id*\x02\b\x012<the gateway is at its limit of concurrent calls of this kind:\bRegister:\x05TopUp\x12\xf4\x01\n" +
-	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x1a\xcd\x01\x8a\xb5\x18\xc8\x01\b\x0e\x10\xf7\x03\x18\x01\";`INDETERMINATE` where the request id could not be looked up*\x02\b\x0122the journal cannot be used, so nothing was started:\bRegister:\x05TopUp:\vGetPurchase:\rListPurchases:\fWaitPurchase:\x0fResolvePurchase\x12u\n" +
+	"\x10\x99\x03\x18\x022'an operator found that nothing was sold:\bRegister:\x05TopUp\x12\x90\x01\n" +
+	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x10)\x1an\x8a\xb5\x18j\b\x0e\x10\xf7\x03\x18\x04*\x02\b\x052Bthe request may have taken effect: the vendor gave no clear answer:\bRegister:\x05TopUp:\bActivate\x12\x9c\x01\n" +
+	"\x1fERROR_REASON_VENDOR_UNAVAILABLE\x10*\x1aw\x8a\xb5\x18s\b\x0e\x10\xf7\x03\x18\x01*\x02\b\x012*the gateway could not read from the vendor:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12p\n" +
+	"\x15ERROR_REASON_DRAINING\x102\x1aU\x8a\xb5\x18Q\b\x0e\x10\xf7\x03\x18\x01*\x02\b\x0123the gateway is shutting down and starts nothing new:\bRegister:\x05TopUp\x12j\n" +
+	"\x1fERROR_REASON_DEADLINE_TOO_SHORT\x103\x1aE\x8a\xb5\x18A\b\x0e\x10\xf7\x03\x18\x0128too little time is left until the deadline to start this\x12\xad\x01\n" +
+	"\x17ERROR_REASON_OVERLOADED\x104\x1a\x8f\x01\x8a\xb5\x18\x8a\x01\b\b\x10\xad\x03\x18\x01\"(for a sale, the effect of its request id*\x02\b\x012Bthe gateway has reached its limit of concurrent calls of this kind:\bRegister:\x05TopUp\x12\xf1\x01\n" +
+	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x1a\xca\x01\x8a\xb5\x18\xc5\x01\b\x0e\x10\xf7\x03\x18\x01\"8`INDETERMINATE` if the request id could not be looked up*\x02\b\x0122the journal cannot be used, so nothing was started:\bRegister:\x05TopUp:\vGetPurchase:\rListPurchases:\fWaitPurchase:\x0fResolvePurchase\x12u\n" +
 	"\x15ERROR_REASON_INTERNAL\x10<\x1aZ\x8a\xb5\x18V\b\r\x10\xf4\x03\x18\x042Ja fault of the gateway; its log has more under the trace id of this answer:\x01*:Z\n" +
 	"\n" +
-	"error_spec\x12!.google.protobuf.EnumValueOptions\x18ц\x03 \x01(\v2\x16.gigagate.v1.ErrorSpecR\terrorSpecB\x9d\x01\n" +
-	"\x0fcom.gigagate.v1B\fOutcomeProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xa2\x02\x03GXX\xaa\x02\vGigagate.V1\xca\x02\vGigagate\\V1\xe2\x02\x17Gigagate\\V1\\GPBMetadata\xea\x02\fGigagate::V1b\x06proto3"
+	"error_spec\x12!.google.protobuf.EnumValueOptions\x18ц\x03 \x01(\v2\x16.gigagate.v1.ErrorSpecR\terrorSpecB`\n" +
+	"\x0fcom.gigagate.v1B\fOutcomeProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xaa\x02\vGigagate.V1b\x06proto3"
 
 var (
 	file_gigagate_v1_outcome_proto_rawDescOnce sync.Once

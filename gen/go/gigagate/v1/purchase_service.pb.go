@@ -25,25 +25,25 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// PurchaseState is where a purchase stands.
+// PurchaseState is the state of a purchase.
 type PurchaseState int32
 
 const (
-	// In a history, one that this version does not know; in a filter, no state.
+	// In a history: a state that this version does not know. In a filter: any state.
 	PurchaseState_PURCHASE_STATE_UNSPECIFIED PurchaseState = 0
-	// A send is permitted or under way. Credit may have moved.
+	// A send is permitted or under way. Credit may have been spent.
 	PurchaseState_PURCHASE_STATE_SENDING PurchaseState = 1
-	// Every send so far is known to have had no effect; another may follow. No credit has moved.
+	// Every send so far is known to have had no effect. Another send may follow. No credit was spent.
 	PurchaseState_PURCHASE_STATE_ACCEPTED PurchaseState = 2
-	// A send may have taken effect and no conclusive answer came. The gateway reads the vendor's
-	// records until they settle it.
+	// A send may have taken effect, and the vendor did not say so clearly. The gateway reads the vendor's
+	// records until they settle the purchase.
 	PurchaseState_PURCHASE_STATE_UNCERTAIN PurchaseState = 3
-	// The vendor's records contradict, or cannot be had. A human has to look at it; a sale seen
-	// still settles it.
+	// The vendor's records contradict each other or cannot be read. An operator has to look at the
+	// purchase. It is still settled if the gateway finds the sale.
 	PurchaseState_PURCHASE_STATE_NEEDS_OPERATOR PurchaseState = 4
-	// Final: the package is sold.
+	// Final: the package was sold.
 	PurchaseState_PURCHASE_STATE_SUCCEEDED PurchaseState = 5
-	// Final: nothing was sold; the reason says why.
+	// Final: nothing was sold. The reason says why.
 	PurchaseState_PURCHASE_STATE_FAILED PurchaseState = 6
 )
 
@@ -96,7 +96,7 @@ func (PurchaseState) EnumDescriptor() ([]byte, []int) {
 	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{0}
 }
 
-// PurchaseKind is which of the vendor's calls a purchase makes.
+// PurchaseKind says which call of the vendor a purchase makes.
 type PurchaseKind int32
 
 const (
@@ -104,9 +104,9 @@ const (
 	PurchaseKind_PURCHASE_KIND_UNSPECIFIED PurchaseKind = 0
 	// A first package, with a new customer and a new eSIM.
 	PurchaseKind_PURCHASE_KIND_REGISTER PurchaseKind = 1
-	// A further package.
+	// Another package.
 	PurchaseKind_PURCHASE_KIND_TOP_UP PurchaseKind = 2
-	// A further package with another eSIM.
+	// Another package with another eSIM.
 	PurchaseKind_PURCHASE_KIND_TOP_UP_WITH_PROFILE PurchaseKind = 3
 )
 
@@ -153,27 +153,28 @@ func (PurchaseKind) EnumDescriptor() ([]byte, []int) {
 	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{1}
 }
 
-// OperatorReason is why a purchase needs an operator. Values are added.
+// OperatorReason says why a purchase needs an operator. Later versions add values.
 type OperatorReason int32
 
 const (
-	// It needs none, or for a reason that this version does not know.
+	// The purchase needs no operator, or for a reason that this version does not know.
 	OperatorReason_OPERATOR_REASON_UNSPECIFIED OperatorReason = 0
 	// The vendor's records show more than one package with the purchase's mark.
 	OperatorReason_OPERATOR_REASON_SEVERAL_FOUND OperatorReason = 1
-	// The package found is not the one ordered.
+	// The vendor's records show the purchase's mark on a package that was not ordered.
 	OperatorReason_OPERATOR_REASON_OTHER_PACKAGE_FOUND OperatorReason = 2
-	// The package is bound to another purchase already.
+	// The package that was found already belongs to another purchase.
 	OperatorReason_OPERATOR_REASON_ITEM_BOUND_TO_OTHER_PURCHASE OperatorReason = 3
-	// The vendor once answered success, and its records do not show the package.
+	// The vendor answered that the package was sold, but its records do not show it.
 	OperatorReason_OPERATOR_REASON_SUCCESS_SEEN_BUT_NOT_FOUND OperatorReason = 4
-	// The records show no older purchase of ours, so an absence in them proves nothing.
+	// The vendor's records show no older purchase of the same kind, so they may be incomplete.
 	OperatorReason_OPERATOR_REASON_NO_OLDER_WITNESS OperatorReason = 5
-	// The records show a package of that time without a mark, which may be it.
+	// The vendor's records show a package of that time without a mark. It may be the one that was ordered.
 	OperatorReason_OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND OperatorReason = 6
-	// The records could not be read for too long.
+	// The vendor's records could not be read for too long.
 	OperatorReason_OPERATOR_REASON_RECORDS_UNREADABLE OperatorReason = 7
-	// It was bought with another client id, and the records shown to the present one lack it.
+	// The purchase was made with another client id, and the records that the present client id sees do not
+	// show it.
 	OperatorReason_OPERATOR_REASON_OTHER_ACCOUNT OperatorReason = 8
 )
 
@@ -230,39 +231,40 @@ func (OperatorReason) EnumDescriptor() ([]byte, []int) {
 	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{2}
 }
 
-// PurchaseEventType is what happened to a purchase. Values are added.
+// PurchaseEventType says what happened to a purchase. Later versions add values.
 type PurchaseEventType int32
 
 const (
-	// Something that this version does not know.
+	// An event that this version does not know.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_UNSPECIFIED PurchaseEventType = 0
-	// It was written down, with the permit of its first send.
+	// The purchase was written to the journal, with the permit for its first send.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_CLAIMED PurchaseEventType = 1
-	// One more send is allowed. It needs proof that every earlier one had no effect.
+	// One more send is allowed. Every earlier send is known to have had no effect.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_PERMITTED PurchaseEventType = 2
-	// The vendor's whole answer says that the package is sold.
+	// The vendor's complete answer says that the package is sold.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_APPLIED PurchaseEventType = 3
-	// The vendor's whole answer says that it is not, and never will be by this send.
+	// The vendor's complete answer says that this send sold nothing and never will.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_REFUSED PurchaseEventType = 4
-	// The send provably had no effect (nothing left, or a whole 401).
+	// The send is known to have had no effect: nothing left the gateway, or the vendor answered 401.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT PurchaseEventType = 5
-	// Bytes may have left and no conclusive answer came.
+	// Bytes may have left the gateway, and the vendor gave no clear answer.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN PurchaseEventType = 6
-	// The process that sent is gone, or was silent for too long.
+	// The process that sent the request has ended, or did not report for too long.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_LOST PurchaseEventType = 7
-	// No further send is permitted: the time for it has passed, or it would change nothing.
+	// No other send is permitted, because the time for it has passed or because it would change nothing.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_WINDOW_OVER PurchaseEventType = 8
 	// The vendor's records show the package with the purchase's mark.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_FOUND PurchaseEventType = 9
-	// The vendor's records, shown to be readable around the attempt, lack it.
+	// The vendor's records are complete around the time of the attempt, and do not show the package.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_PRESUMED_ABSENT PurchaseEventType = 10
-	// The vendor's records are contradictory, or cannot be read: an operator is needed.
+	// The vendor's records contradict each other or cannot be read. The purchase needs an operator.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE PurchaseEventType = 11
 	// An operator named the package that was sold.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_APPLIED PurchaseEventType = 12
 	// An operator said that nothing was sold.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_ABSENT PurchaseEventType = 13
-	// It was not known to be durable in time. Its caller was told so, and nothing was or ever will be sent.
+	// The gateway gave the purchase up before it sent anything: it did not know in time that the journal
+	// had it, or the caller was gone. Nothing will ever be sent.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_ABANDONED PurchaseEventType = 14
 )
 
@@ -331,17 +333,17 @@ func (PurchaseEventType) EnumDescriptor() ([]byte, []int) {
 	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{3}
 }
 
-// ActorType is a kind of actor. Values are added.
+// ActorType is a kind of actor. Later versions add values.
 type ActorType int32
 
 const (
-	// One that this version does not know.
+	// A kind that this version does not know.
 	ActorType_ACTOR_TYPE_UNSPECIFIED ActorType = 0
-	// The gateway, about a send.
+	// The gateway, as the sender of the request.
 	ActorType_ACTOR_TYPE_GATEWAY ActorType = 1
-	// The gateway, about the vendor's records.
+	// The gateway, as the reader of the vendor's records.
 	ActorType_ACTOR_TYPE_RECONCILER ActorType = 2
-	// A human, by ResolvePurchase.
+	// A person who called ResolvePurchase.
 	ActorType_ACTOR_TYPE_OPERATOR ActorType = 3
 )
 
@@ -388,12 +390,12 @@ func (ActorType) EnumDescriptor() ([]byte, []int) {
 	return file_gigagate_v1_purchase_service_proto_rawDescGZIP(), []int{4}
 }
 
-// Actor is who wrote a line of a history.
+// Actor is the author of an entry in a history.
 type Actor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What kind it is.
+	// The kind of actor.
 	Type ActorType `protobuf:"varint,1,opt,name=type,proto3,enum=gigagate.v1.ActorType" json:"type,omitempty"`
-	// The operator's name. Set exactly when the type is OPERATOR.
+	// The operator's name. Set only if the type is OPERATOR.
 	Operator      string `protobuf:"bytes,2,opt,name=operator,proto3" json:"operator,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -443,42 +445,42 @@ func (x *Actor) GetOperator() string {
 	return ""
 }
 
-// Purchase is one intended sale, without anything secret and without the end user's data.
+// Purchase is one order and what became of it. It has no secrets and no data of the end user.
 type Purchase struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ULID. Ids sort by the time of the purchase.
+	// The id of the purchase, a ULID. Ids sort by the time of the purchase.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Who asked for it: "default" until callers have identities.
+	// Who ordered it: "default" until callers have identities.
 	Caller string `protobuf:"bytes,2,opt,name=caller,proto3" json:"caller,omitempty"`
-	// The caller's own id of it.
+	// The request id of the order.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Which call it makes.
+	// What was ordered.
 	Kind PurchaseKind `protobuf:"varint,4,opt,name=kind,proto3,enum=gigagate.v1.PurchaseKind" json:"kind,omitempty"`
-	// Where it stands.
+	// The state of the purchase.
 	State PurchaseState `protobuf:"varint,5,opt,name=state,proto3,enum=gigagate.v1.PurchaseState" json:"state,omitempty"`
-	// Why it failed: what its caller is told. Unspecified unless the state is FAILED.
+	// Why it failed, as its caller is told. Unspecified unless the state is FAILED.
 	Reason ErrorReason `protobuf:"varint,6,opt,name=reason,proto3,enum=gigagate.v1.ErrorReason" json:"reason,omitempty"`
 	// What the state means for the caller.
 	Effect Effect `protobuf:"varint,7,opt,name=effect,proto3,enum=gigagate.v1.Effect" json:"effect,omitempty"`
-	// The item ordered.
+	// The inventory item that was ordered.
 	InventoryItemId string `protobuf:"bytes,8,opt,name=inventory_item_id,json=inventoryItemId,proto3" json:"inventory_item_id,omitempty"`
-	// The mode ordered; unspecified where it was left to the vendor.
+	// The mode that was ordered. Unspecified if the order left it to the vendor.
 	ActivationMode ActivationMode `protobuf:"varint,9,opt,name=activation_mode,json=activationMode,proto3,enum=gigagate.v1.ActivationMode" json:"activation_mode,omitempty"`
-	// The caller's own text.
+	// The metatag of the order.
 	Metatag string `protobuf:"bytes,10,opt,name=metatag,proto3" json:"metatag,omitempty"`
-	// The customer of a top-up, and, once it succeeded, of a register.
+	// The customer. For a first package it is set once the purchase has succeeded.
 	CustomerUid string `protobuf:"bytes,11,opt,name=customer_uid,json=customerUid,proto3" json:"customer_uid,omitempty"`
-	// The package sold; set exactly when the state is SUCCEEDED.
+	// The package that was sold. Set only if the state is SUCCEEDED.
 	ActivatedItemUid string `protobuf:"bytes,12,opt,name=activated_item_uid,json=activatedItemUid,proto3" json:"activated_item_uid,omitempty"`
-	// Sends permitted so far. More than one means that every earlier one had no effect.
+	// The number of sends permitted so far. If there are several, all but the last had no effect.
 	Attempts int32 `protobuf:"varint,13,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	// Contradictions in its history, each of which a human has to look at.
+	// The number of contradictions in the history. An operator has to look at each of them.
 	Anomalies int32 `protobuf:"varint,14,opt,name=anomalies,proto3" json:"anomalies,omitempty"`
-	// When it was written down, before anything was sent.
+	// When it was written to the journal, before anything was sent.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When it last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	// When it was settled. Unset while it is not.
+	// When it was settled. Unset if it is not settled.
 	SettleTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=settle_time,json=settleTime,proto3" json:"settle_time,omitempty"`
 	// Why it needs an operator. Unspecified unless the state is NEEDS_OPERATOR.
 	OperatorReason OperatorReason `protobuf:"varint,18,opt,name=operator_reason,json=operatorReason,proto3,enum=gigagate.v1.OperatorReason" json:"operator_reason,omitempty"`
@@ -642,36 +644,37 @@ func (x *Purchase) GetOperatorReason() OperatorReason {
 	return OperatorReason_OPERATOR_REASON_UNSPECIFIED
 }
 
-// PurchaseEvent is one line of a purchase's history.
+// PurchaseEvent is one entry in the history of a purchase.
 type PurchaseEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When it was journaled.
+	// When it was written to the journal.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
 	// What happened.
 	Event PurchaseEventType `protobuf:"varint,2,opt,name=event,proto3,enum=gigagate.v1.PurchaseEventType" json:"event,omitempty"`
-	// The send it speaks of, from 1.
+	// The number of the send that it is about. The first is 1.
 	Attempt int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// The state after it.
 	State PurchaseState `protobuf:"varint,4,opt,name=state,proto3,enum=gigagate.v1.PurchaseState" json:"state,omitempty"`
-	// Why the purchase failed, if this made it fail.
+	// Why the purchase failed, if it failed with this event.
 	Reason ErrorReason `protobuf:"varint,5,opt,name=reason,proto3,enum=gigagate.v1.ErrorReason" json:"reason,omitempty"`
-	// It could not be true together with what was journaled. The state stands; a human has to look.
+	// Whether the event contradicts the earlier entries. It then does not change the state, and an
+	// operator has to look at it.
 	Contradicts bool `protobuf:"varint,6,opt,name=contradicts,proto3" json:"contradicts,omitempty"`
-	// Who wrote it.
+	// Who wrote the entry.
 	Actor *Actor `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
-	// Bytes of the request that left or may have left.
+	// How many bytes of the request may have left the gateway.
 	BytesWritten int64 `protobuf:"varint,8,opt,name=bytes_written,json=bytesWritten,proto3" json:"bytes_written,omitempty"`
-	// The vendor's HTTP status; 0 where no answer came.
+	// The vendor's HTTP status. 0 if there was no answer.
 	VendorStatus int32 `protobuf:"varint,9,opt,name=vendor_status,json=vendorStatus,proto3" json:"vendor_status,omitempty"`
-	// The vendor's words, without whatever looked personal or secret.
+	// The vendor's message, without anything that looked personal or secret.
 	VendorMessage string `protobuf:"bytes,10,opt,name=vendor_message,json=vendorMessage,proto3" json:"vendor_message,omitempty"`
-	// The activated item it speaks of.
+	// The activated item that it is about.
 	ActivatedItemUid string `protobuf:"bytes,11,opt,name=activated_item_uid,json=activatedItemUid,proto3" json:"activated_item_uid,omitempty"`
-	// A remark of the gateway or the operator.
+	// A note of the gateway or the operator.
 	Note string `protobuf:"bytes,12,opt,name=note,proto3" json:"note,omitempty"`
-	// Whether it is an operator's word that did not wait for the vendor's records.
+	// Whether an operator forced it, without waiting for the vendor's records.
 	Forced bool `protobuf:"varint,13,opt,name=forced,proto3" json:"forced,omitempty"`
-	// Why the purchase needs an operator, if this made it need one.
+	// Why the purchase needs an operator, if it needs one since this event.
 	OperatorReason OperatorReason `protobuf:"varint,14,opt,name=operator_reason,json=operatorReason,proto3,enum=gigagate.v1.OperatorReason" json:"operator_reason,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -808,7 +811,7 @@ func (x *PurchaseEvent) GetOperatorReason() OperatorReason {
 // GetPurchaseRequest names a purchase.
 type GetPurchaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ULID.
+	// The id of the purchase, a ULID.
 	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -856,7 +859,7 @@ type GetPurchaseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The purchase.
 	Purchase *Purchase `protobuf:"bytes,1,opt,name=purchase,proto3" json:"purchase,omitempty"`
-	// What happened to it, oldest first.
+	// What happened to it. The oldest entry comes first.
 	History []*PurchaseEvent `protobuf:"bytes,2,rep,name=history,proto3" json:"history,omitempty"`
 	// Why it is not settled yet. Unset unless its state is UNCERTAIN or NEEDS_OPERATOR.
 	Reconciliation *Reconciliation `protobuf:"bytes,3,opt,name=reconciliation,proto3" json:"reconciliation,omitempty"`
@@ -915,21 +918,22 @@ func (x *GetPurchaseResponse) GetReconciliation() *Reconciliation {
 	return nil
 }
 
-// Reconciliation tells a person why a purchase is not settled yet, as the replica that answers sees it:
-// each replica reads the vendor's records by itself. Programs go by the purchase's state.
+// Reconciliation tells a person why a purchase is not settled yet. Each replica of the gateway reads the
+// vendor's records by itself, and this is the view of the replica that answers. Programs should use the
+// purchase's state.
 type Reconciliation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When the vendor's records were last read for it. Unset: not yet by this replica.
+	// When this replica last read the vendor's records for the purchase. Unset: not yet.
 	LastReadTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=last_read_time,json=lastReadTime,proto3" json:"last_read_time,omitempty"`
-	// What came of that.
+	// The result of that read.
 	LastResult string `protobuf:"bytes,2,opt,name=last_result,json=lastResult,proto3" json:"last_result,omitempty"`
-	// Reads in a row, up to the last one, that did not come to their end.
+	// How many reads have failed since the last complete one.
 	FailedReads int32 `protobuf:"varint,3,opt,name=failed_reads,json=failedReads,proto3" json:"failed_reads,omitempty"`
-	// What has to come before the purchase is settled.
+	// What is missing before the purchase can be settled.
 	Missing string `protobuf:"bytes,4,opt,name=missing,proto3" json:"missing,omitempty"`
-	// When the records are read again at the earliest.
+	// The earliest time of the next read.
 	NextReadTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=next_read_time,json=nextReadTime,proto3" json:"next_read_time,omitempty"`
-	// When an operator is asked if nothing changes. Unset: not known, or asked already.
+	// When the purchase will need an operator if nothing changes. Unset: not known, or it already does.
 	OperatorTime  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=operator_time,json=operatorTime,proto3" json:"operator_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1007,23 +1011,23 @@ func (x *Reconciliation) GetOperatorTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// ListPurchasesRequest selects purchases. Unset filters do not filter.
+// ListPurchasesRequest selects purchases. A filter that is not set selects all.
 type ListPurchasesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only those in this state.
+	// Only purchases in this state.
 	State PurchaseState `protobuf:"varint,1,opt,name=state,proto3,enum=gigagate.v1.PurchaseState" json:"state,omitempty"`
-	// Only the one with this request id.
+	// Only the purchase with this request id.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Only those of this customer.
+	// Only purchases of this customer.
 	CustomerUid string `protobuf:"bytes,3,opt,name=customer_uid,json=customerUid,proto3" json:"customer_uid,omitempty"`
-	// Only those made at or after this time.
+	// Only purchases made at or after this time.
 	FromTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
-	// Only those made before this time.
+	// Only purchases made before this time.
 	ToTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
-	// At most so many. 0 means 50, and more than 500 means 500.
+	// The most purchases on the page. 0 means 50, and everything above 500 means 500.
 	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the page before, with the same filters; empty for the first page. It is
-	// opaque, and any other text is refused.
+	// The next_page_token of the previous page, together with the same filters. Empty for the first page.
+	// Any other text is refused.
 	PageToken     string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1111,9 +1115,9 @@ func (x *ListPurchasesRequest) GetPageToken() string {
 // ListPurchasesResponse is one page.
 type ListPurchasesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The purchases, the newest first.
+	// The purchases. The newest comes first.
 	Purchases []*Purchase `protobuf:"bytes,1,rep,name=purchases,proto3" json:"purchases,omitempty"`
-	// page_token of the next page; empty on the last.
+	// The page_token of the next page. Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1166,9 +1170,9 @@ func (x *ListPurchasesResponse) GetNextPageToken() string {
 // WaitPurchaseRequest names a purchase and how long to wait for it.
 type WaitPurchaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ULID.
+	// The id of the purchase, a ULID.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// How long to wait, up to 60 s. Unset: 30 s. Less where the caller's deadline is nearer.
+	// How long to wait, at most 60 s. Unset: 30 s. The call never waits longer than the caller's deadline.
 	Timeout       *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1218,7 +1222,7 @@ func (x *WaitPurchaseRequest) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
-// WaitPurchaseResponse is the purchase, settled or as it is.
+// WaitPurchaseResponse is the purchase as it is after the wait.
 type WaitPurchaseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The purchase.
@@ -1267,22 +1271,23 @@ func (x *WaitPurchaseResponse) GetPurchase() *Purchase {
 // ResolvePurchaseRequest is an operator's word on what became of a purchase.
 type ResolvePurchaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// ULID.
+	// The id of the purchase, a ULID.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What became of it.
+	// What became of the purchase.
 	//
 	// Types that are valid to be assigned to Resolution:
 	//
 	//	*ResolvePurchaseRequest_ActivatedItemUid
 	//	*ResolvePurchaseRequest_NothingSold
 	Resolution isResolvePurchaseRequest_Resolution `protobuf_oneof:"resolution"`
-	// Who says so, for the history.
+	// The name of the operator, for the history.
 	Operator string `protobuf:"bytes,4,opt,name=operator,proto3" json:"operator,omitempty"`
-	// What the word rests on (a ticket, a portal entry), for the history. No control characters, line
-	// or paragraph separators and direction overrides.
+	// How the operator knows, for example a ticket or an entry in the vendor's portal. It goes into the
+	// history. It must not contain control characters, line or paragraph separators, or direction
+	// overrides.
 	Note string `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
-	// Whether nothing_sold counts at once, although the vendor's records do not show it. It stays in the
-	// history, and changes nothing for a named package.
+	// Accept nothing_sold at once, even if the vendor's records do not show it. The history records it. It
+	// changes nothing if a package is named.
 	Force         bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1376,12 +1381,12 @@ type isResolvePurchaseRequest_Resolution interface {
 }
 
 type ResolvePurchaseRequest_ActivatedItemUid struct {
-	// The package that was sold, by its uid.
+	// The uid of the package that was sold.
 	ActivatedItemUid string `protobuf:"bytes,2,opt,name=activated_item_uid,json=activatedItemUid,proto3,oneof"`
 }
 
 type ResolvePurchaseRequest_NothingSold struct {
-	// Nothing was sold. True, or not set at all. Unless it is forced it is refused with
+	// Nothing was sold. It must be true if it is set. Without force it is refused with
 	// ERROR_REASON_ABSENCE_NOT_SHOWN until complete reads of the vendor's records show it.
 	NothingSold bool `protobuf:"varint,3,opt,name=nothing_sold,json=nothingSold,proto3,oneof"`
 }
@@ -1390,7 +1395,7 @@ func (*ResolvePurchaseRequest_ActivatedItemUid) isResolvePurchaseRequest_Resolut
 
 func (*ResolvePurchaseRequest_NothingSold) isResolvePurchaseRequest_Resolution() {}
 
-// ResolvePurchaseResponse is the purchase, settled.
+// ResolvePurchaseResponse is the settled purchase.
 type ResolvePurchaseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The purchase.
@@ -1577,8 +1582,8 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\vGetPurchase\x12\x1f.gigagate.v1.GetPurchaseRequest\x1a .gigagate.v1.GetPurchaseResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/purchases/{id}\x12m\n" +
 	"\rListPurchases\x12!.gigagate.v1.ListPurchasesRequest\x1a\".gigagate.v1.ListPurchasesResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/purchases\x12t\n" +
 	"\fWaitPurchase\x12 .gigagate.v1.WaitPurchaseRequest\x1a!.gigagate.v1.WaitPurchaseResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/purchases/{id}:wait\x12\x83\x01\n" +
-	"\x0fResolvePurchase\x12#.gigagate.v1.ResolvePurchaseRequest\x1a$.gigagate.v1.ResolvePurchaseResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/purchases/{id}:resolveB\xa5\x01\n" +
-	"\x0fcom.gigagate.v1B\x14PurchaseServiceProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xa2\x02\x03GXX\xaa\x02\vGigagate.V1\xca\x02\vGigagate\\V1\xe2\x02\x17Gigagate\\V1\\GPBMetadata\xea\x02\fGigagate::V1b\x06proto3"
+	"\x0fResolvePurchase\x12#.gigagate.v1.ResolvePurchaseRequest\x1a$.gigagate.v1.ResolvePurchaseResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/purchases/{id}:resolveBh\n" +
+	"\x0fcom.gigagate.v1B\x14PurchaseServiceProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xaa\x02\vGigagate.V1b\x06proto3"
 
 var (
 	file_gigagate_v1_purchase_service_proto_rawDescOnce sync.Once

@@ -29,18 +29,19 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// PurchaseService tells what became of purchases, from the gateway's own journal. It spends
-// nothing and, but for ResolvePurchase, calls the vendor for nothing.
+// PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
+// Only ResolvePurchase calls the vendor.
 type PurchaseServiceClient interface {
-	// GetPurchase reads one purchase with its history. An open one is looked at again soon.
+	// GetPurchase reads one purchase with its history.
 	GetPurchase(ctx context.Context, in *GetPurchaseRequest, opts ...grpc.CallOption) (*GetPurchaseResponse, error)
-	// ListPurchases pages through purchases, the newest first.
+	// ListPurchases returns purchases, one page at a time. The newest comes first.
 	ListPurchases(ctx context.Context, in *ListPurchasesRequest, opts ...grpc.CallOption) (*ListPurchasesResponse, error)
-	// WaitPurchase answers when the purchase is settled, or with the purchase as it is when timeout
-	// or the caller's deadline is over.
+	// WaitPurchase waits until the purchase is settled. When timeout or the caller's deadline comes first,
+	// it returns the purchase as it is.
 	WaitPurchase(ctx context.Context, in *WaitPurchaseRequest, opts ...grpc.CallOption) (*WaitPurchaseResponse, error)
-	// ResolvePurchase is for operators: it settles what evidence cannot. A named activated item is
-	// checked with the vendor first.
+	// ResolvePurchase settles a purchase by the word of an operator. It is for purchases that the gateway
+	// cannot settle by itself. If the operator names an activated item, the gateway first reads it from the
+	// vendor.
 	ResolvePurchase(ctx context.Context, in *ResolvePurchaseRequest, opts ...grpc.CallOption) (*ResolvePurchaseResponse, error)
 }
 
@@ -96,18 +97,19 @@ func (c *purchaseServiceClient) ResolvePurchase(ctx context.Context, in *Resolve
 // All implementations must embed UnimplementedPurchaseServiceServer
 // for forward compatibility.
 //
-// PurchaseService tells what became of purchases, from the gateway's own journal. It spends
-// nothing and, but for ResolvePurchase, calls the vendor for nothing.
+// PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
+// Only ResolvePurchase calls the vendor.
 type PurchaseServiceServer interface {
-	// GetPurchase reads one purchase with its history. An open one is looked at again soon.
+	// GetPurchase reads one purchase with its history.
 	GetPurchase(context.Context, *GetPurchaseRequest) (*GetPurchaseResponse, error)
-	// ListPurchases pages through purchases, the newest first.
+	// ListPurchases returns purchases, one page at a time. The newest comes first.
 	ListPurchases(context.Context, *ListPurchasesRequest) (*ListPurchasesResponse, error)
-	// WaitPurchase answers when the purchase is settled, or with the purchase as it is when timeout
-	// or the caller's deadline is over.
+	// WaitPurchase waits until the purchase is settled. When timeout or the caller's deadline comes first,
+	// it returns the purchase as it is.
 	WaitPurchase(context.Context, *WaitPurchaseRequest) (*WaitPurchaseResponse, error)
-	// ResolvePurchase is for operators: it settles what evidence cannot. A named activated item is
-	// checked with the vendor first.
+	// ResolvePurchase settles a purchase by the word of an operator. It is for purchases that the gateway
+	// cannot settle by itself. If the operator names an activated item, the gateway first reads it from the
+	// vendor.
 	ResolvePurchase(context.Context, *ResolvePurchaseRequest) (*ResolvePurchaseResponse, error)
 	mustEmbedUnimplementedPurchaseServiceServer()
 }

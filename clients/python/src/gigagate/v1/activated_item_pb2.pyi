@@ -26,36 +26,36 @@ class _ActivationMode:
 class _ActivationModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActivationMode.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ACTIVATION_MODE_UNSPECIFIED: _ActivationMode.ValueType  # 0
-    """In a request: left to the vendor, whose default is NOW. In an answer: the vendor did not say,
-    or said a word this contract does not know.
+    """In a request: the vendor chooses, and its default is NOW. In an answer: the vendor did not say,
+    or used a word that this contract does not know.
     """
     ACTIVATION_MODE_NOW: _ActivationMode.ValueType  # 1
-    """At the sale, whether or not the eSIM is ever installed."""
+    """At the sale, even if the eSIM is never installed."""
     ACTIVATION_MODE_FIRST_USE: _ActivationMode.ValueType  # 2
-    """At the eSIM's first connection to a network inside the package's coverage, at the call to
+    """At the eSIM's first connection to a network inside the package's coverage, at a call to
     Activate, or at the activation deadline, whichever comes first.
     """
     ACTIVATION_MODE_ON_DEMAND: _ActivationMode.ValueType  # 3
-    """At the call to Activate or at the activation deadline, whichever comes first. Offered by the
-    vendor for worldwide and regional packages only.
+    """At a call to Activate or at the activation deadline, whichever comes first. The vendor offers it
+    for worldwide and regional packages only.
     """
 
 class ActivationMode(_ActivationMode, metaclass=_ActivationModeEnumTypeWrapper):
     """ActivationMode says when the validity of a package starts."""
 
 ACTIVATION_MODE_UNSPECIFIED: ActivationMode.ValueType  # 0
-"""In a request: left to the vendor, whose default is NOW. In an answer: the vendor did not say,
-or said a word this contract does not know.
+"""In a request: the vendor chooses, and its default is NOW. In an answer: the vendor did not say,
+or used a word that this contract does not know.
 """
 ACTIVATION_MODE_NOW: ActivationMode.ValueType  # 1
-"""At the sale, whether or not the eSIM is ever installed."""
+"""At the sale, even if the eSIM is never installed."""
 ACTIVATION_MODE_FIRST_USE: ActivationMode.ValueType  # 2
-"""At the eSIM's first connection to a network inside the package's coverage, at the call to
+"""At the eSIM's first connection to a network inside the package's coverage, at a call to
 Activate, or at the activation deadline, whichever comes first.
 """
 ACTIVATION_MODE_ON_DEMAND: ActivationMode.ValueType  # 3
-"""At the call to Activate or at the activation deadline, whichever comes first. Offered by the
-vendor for worldwide and regional packages only.
+"""At a call to Activate or at the activation deadline, whichever comes first. The vendor offers it
+for worldwide and regional packages only.
 """
 Global___ActivationMode: _TypeAlias = ActivationMode  # noqa: Y015
 
@@ -66,37 +66,38 @@ class _BalanceState:
 class _BalanceStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BalanceState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     BALANCE_STATE_UNSPECIFIED: _BalanceState.ValueType  # 0
-    """Cannot be told: the vendor's times could not be read."""
+    """Unknown: the vendor's times could not be read."""
     BALANCE_STATE_PENDING: _BalanceState.ValueType  # 1
-    """Sold, not started."""
+    """Sold, but not started."""
     BALANCE_STATE_ACTIVE: _BalanceState.ValueType  # 2
     """Started, with data and time left."""
     BALANCE_STATE_USED_UP: _BalanceState.ValueType  # 3
     """Started, with time but no data left."""
     BALANCE_STATE_EXPIRED: _BalanceState.ValueType  # 4
-    """Started, and its validity is over."""
+    """Started, and its validity has ended."""
 
 class BalanceState(_BalanceState, metaclass=_BalanceStateEnumTypeWrapper):
-    """BalanceState is where a package stands. The vendor has no such field: it is derived from the
-    balance and the clock at the moment of the answer.
+    """BalanceState is the state of a package. The vendor has no such field. The gateway derives it from the
+    balance and the time of the answer.
     """
 
 BALANCE_STATE_UNSPECIFIED: BalanceState.ValueType  # 0
-"""Cannot be told: the vendor's times could not be read."""
+"""Unknown: the vendor's times could not be read."""
 BALANCE_STATE_PENDING: BalanceState.ValueType  # 1
-"""Sold, not started."""
+"""Sold, but not started."""
 BALANCE_STATE_ACTIVE: BalanceState.ValueType  # 2
 """Started, with data and time left."""
 BALANCE_STATE_USED_UP: BalanceState.ValueType  # 3
 """Started, with time but no data left."""
 BALANCE_STATE_EXPIRED: BalanceState.ValueType  # 4
-"""Started, and its validity is over."""
+"""Started, and its validity has ended."""
 Global___BalanceState: _TypeAlias = BalanceState  # noqa: Y015
 
 @_typing.final
 class Size(_message.Message):
-    """Size is an amount of data as the vendor writes it. It is not converted: whether the vendor
-    counts 1 GB as 1000 or 1024 MB is contradicted by its own pages, and amounts left look rounded.
+    """Size is an amount of data as the vendor writes it. The gateway does not convert it, because the
+    vendor's pages contradict each other on whether 1 GB is 1000 or 1024 MB. Amounts of data left look
+    rounded.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -151,8 +152,9 @@ Global___Validity: _TypeAlias = Validity  # noqa: Y015
 class Balance(_message.Message):
     """Balance is the data and the time of one sold package.
 
-    The vendor's one field expiresAt means two things. Here it is split: activation_deadline while
-    the package has not started, expires_at once it has. Never are both set.
+    The vendor uses one field, expiresAt, for two different times. Here they are two fields:
+    activation_deadline before the package has started, and expires_at afterwards. Only one of them is
+    ever set.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -167,7 +169,7 @@ class Balance(_message.Message):
     VALIDITY_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     activation_mode: Global___ActivationMode.ValueType
-    """The mode it was sold with."""
+    """The mode that the package was sold with."""
     name: _builtins.str
     """The package's name."""
     state: Global___BalanceState.ValueType
@@ -178,9 +180,7 @@ class Balance(_message.Message):
 
     @_builtins.property
     def activation_deadline(self) -> _timestamp_pb2.Timestamp:
-        """The last moment the package can stay pending, 90 days after the sale; then it starts by
-        itself. Unset once it has started.
-        """
+        """When a pending package starts by itself, 90 days after the sale. Unset once it has started."""
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
@@ -192,7 +192,7 @@ class Balance(_message.Message):
 
     @_builtins.property
     def available_balance(self) -> Global___Size:
-        """Data left. Its unit may differ from that of size."""
+        """Data left. Its unit may differ from the unit of size."""
 
     @_builtins.property
     def validity(self) -> Global___Validity:
@@ -221,7 +221,7 @@ Global___Balance: _TypeAlias = Balance  # noqa: Y015
 
 @_typing.final
 class ActivatedItem(_message.Message):
-    """ActivatedItem is the vendor's name for a sold package, whether it has started or not."""
+    """ActivatedItem is a sold package. The vendor uses this name even for a package that has not started."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -236,24 +236,24 @@ class ActivatedItem(_message.Message):
     PURCHASE_PRICE_FIELD_NUMBER: _builtins.int
     RETAIL_PRICE_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
-    """The vendor's id of the sold package; the argument of Activate."""
+    """The vendor's id of the sold package. Activate takes it."""
     metatag: _builtins.str
-    """The metatag given at the sale, without the mark that the gateway puts before it."""
+    """The metatag of the order, without the mark that the gateway puts before it."""
     purchase_id: _builtins.str
-    """The purchase it was sold by, a ULID; empty when it was not sold through this gateway."""
+    """The id of the purchase, a ULID. Empty if the package was not sold through this gateway."""
     sales_channel: _builtins.str
-    """Where it was sold, a label of the vendor: "Application Programming Interface" is known."""
+    """Where it was sold, as a label of the vendor. "Application Programming Interface" is known."""
     sales_channel_type_code: _builtins.str
-    """Code of the same; API is known."""
+    """Where it was sold, as a code of the vendor. API is known."""
     activation_type: _builtins.str
-    """Kind of package; DATA_PLAN is known."""
+    """Kind of package. DATA_PLAN is known."""
     @_builtins.property
     def balance(self) -> Global___Balance:
         """Data and time."""
 
     @_builtins.property
     def sale_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was sold. The vendor names the field but no sample of its pages has it: may be unset."""
+        """When it was sold. May be unset: the vendor documents the field, but none of its examples has it."""
 
     @_builtins.property
     def purchase_price(self) -> _money_pb2.Money:
@@ -261,7 +261,7 @@ class ActivatedItem(_message.Message):
 
     @_builtins.property
     def retail_price(self) -> _money_pb2.Money:
-        """What the reseller asks, as recorded at the sale."""
+        """The reseller's own price, as recorded at the sale."""
 
     def __init__(
         self,
@@ -287,8 +287,8 @@ Global___ActivatedItem: _TypeAlias = ActivatedItem  # noqa: Y015
 
 @_typing.final
 class Customer(_message.Message):
-    """Customer is the vendor's record of one end user. A customer has exactly one country set, fixed
-    by the first package.
+    """Customer is the vendor's record of one end user. A customer has exactly one country set. The first
+    package decides which.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -297,9 +297,9 @@ class Customer(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     PROFILE_URL_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
-    """The vendor's id; the argument of TopUp."""
+    """The vendor's id. TopUp takes it."""
     email: _builtins.str
-    """E-mail. The vendor may leave it out even where it knows it: key on uid."""
+    """E-mail. The vendor may leave it out even if it knows it, so identify a customer by uid."""
     profile_url: _builtins.str
     """A page of the vendor's portal about this customer. A secret link."""
     def __init__(
@@ -319,8 +319,8 @@ Global___Customer: _TypeAlias = Customer  # noqa: Y015
 
 @_typing.final
 class EsimProfile(_message.Message):
-    """EsimProfile is one eSIM. activation_code, apple_universal_link and installation_url let any
-    holder install it: treat them as secrets.
+    """EsimProfile is one eSIM. Anyone who has activation_code, apple_universal_link or installation_url can
+    install it, so treat them as secrets.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -336,7 +336,7 @@ class EsimProfile(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     ACTIVE_FIELD_NUMBER: _builtins.int
     iccid: _builtins.str
-    """ICCID, the eSIM's number; about 20 digits, not always with a valid check digit."""
+    """ICCID, the eSIM's number. It has about 20 digits. The check digit is not always valid."""
     uid: _builtins.str
     """The vendor's id of the profile."""
     imsi: _builtins.str
@@ -346,24 +346,22 @@ class EsimProfile(_message.Message):
     apple_universal_link: _builtins.str
     """Direct installation link for Apple devices. Missing in older answers of the vendor."""
     installation_url: _builtins.str
-    """Installation page with a token in it."""
+    """Installation page. The link contains a token."""
     state: _builtins.str
     """State as the vendor writes it. RELEASED (not on a device), INSTALLED, DISABLED and ERROR are
-    known; others may come.
+    known. There may be others.
     """
     active: _builtins.bool
-    """Whether the profile is active. Unset: the vendor did not say. What it means beside state is
-    not documented.
+    """Whether the profile is active. Unset: the vendor did not say. The vendor does not document how it
+    relates to state.
     """
     @_builtins.property
     def last_seen(self) -> _timestamp_pb2.Timestamp:
-        """When a network last saw it. Unset: never."""
+        """When a network last saw the eSIM. Unset: never."""
 
     @_builtins.property
     def activated_at(self) -> _timestamp_pb2.Timestamp:
-        """When the profile was activated, which is another fact than a package's activated_at. Unset:
-        never.
-        """
+        """When the profile was activated. This is not the time when a package started. Unset: never."""
 
     def __init__(
         self,
@@ -391,8 +389,8 @@ Global___EsimProfile: _TypeAlias = EsimProfile  # noqa: Y015
 
 @_typing.final
 class NewProfile(_message.Message):
-    """NewProfile asks for another eSIM profile with a top-up. No page of the vendor describes this
-    call; its fields are known from clients alone.
+    """NewProfile asks for another eSIM profile with a top-up. The vendor does not document this call. Its
+    fields are known from existing clients only.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -402,20 +400,20 @@ class NewProfile(_message.Message):
     DEDICATED_FIELD_NUMBER: _builtins.int
     CUSTOMER_PROFILE_DOMAIN_ID_FIELD_NUMBER: _builtins.int
     user_ip: _builtins.str
-    """The end user's own address, by the rules of RegisterRequest. Not compared when a request is
-    repeated: phones roam.
+    """The end user's IP address, with the rules of RegisterRequest.user_ip. It is not compared when a
+    request is repeated, because phones roam.
     """
     user_country: _builtins.str
-    """The end user's country of residence, ISO 3166-1 alpha-2, two capital letters, such as GR. A
-    code that ISO 3166-1 does not have (UK, EL, XK) is refused.
+    """The end user's country of residence as an ISO 3166-1 alpha-2 code: two capital letters, such as
+    GR. A code that ISO 3166-1 does not have (UK, EL, XK) is refused.
     """
     dedicated: _builtins.bool
-    """Asks for a profile of its own domain, probably so that the package serves only that profile.
-    Its meaning is not documented. Unset: not sent.
+    """Asks for a profile in a domain of its own, probably so that the package serves only this profile.
+    The vendor does not document it. Unset: not sent.
     """
     customer_profile_domain_id: _builtins.str
-    """An existing profile domain to attach the new profile to. Its meaning, and whether it excludes
-    dedicated, is not documented. Unset: not sent.
+    """An existing profile domain for the new profile. The vendor does not document it, nor whether it can
+    be combined with dedicated. Unset: not sent.
     """
     def __init__(
         self,

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RegisterRequest(_message.Message):
-    """RegisterRequest is one intended first sale."""
+    """RegisterRequest is the order of a first package."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -36,47 +36,49 @@ class RegisterRequest(_message.Message):
     ACTIVATION_MODE_FIELD_NUMBER: _builtins.int
     MAX_PURCHASE_PRICE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The caller's own id of this intent (an order or payment id), 1 to 64 printable ASCII
-    characters without space and quotation mark. On REST the header Idempotency-Key may carry it
-    instead, bare or in one pair of quotation marks. It never expires: the same id stands for the same purchase for ever.
+    """The caller's id of this order, for example an order or payment id: 1 to 64 printable ASCII
+    characters, without spaces and quotation marks. Over REST, the header Idempotency-Key can have it
+    instead, with or without one pair of quotation marks. The id never expires: it always stands for
+    the same purchase.
     """
     inventory_item_id: _builtins.str
-    """The inventory item to sell; see InventoryService."""
+    """The inventory item to sell. InventoryService lists them."""
     metatag: _builtins.str
-    """Free text of the reseller, kept by the vendor and readable later. The gateway puts its own
-    mark and a space before it, and both together must fit the gateway's limit (255 bytes unless
-    configured otherwise; the vendor's own limit is not documented). No control characters, line or
-    paragraph separators and direction overrides, no space of any kind at either end, nothing that
-    looks like the gateway's mark. All else is text: joiners, direction marks, and characters that
-    are newer than the gateway. Not a place for personal data.
+    """Free text of the reseller. The vendor stores it and shows it in its records, so do not put personal
+    data here. The gateway puts its own mark and a space before it. Together they must fit the
+    gateway's limit, which is 255 bytes by default. The vendor does not document its own limit. The text
+    must not contain control characters, line or paragraph separators, direction overrides, or anything
+    that looks like the gateway's mark, and must not begin or end with any kind of space. All other
+    characters are allowed.
     """
     user_ip: _builtins.str
-    """The end user's own address, IPv4 or IPv6 without zone, asked for regional compliance: not
-    this service's address. An address that nobody can have (unspecified, loopback, multicast,
-    broadcast) is refused. The vendor gets it in canonical form: IPv6 as RFC 5952 writes it, and an
-    IPv4 address in IPv6 as IPv4. Not compared when a request is repeated: phones roam.
+    """The IP address of the end user, not of the calling service: IPv4, or IPv6 without a zone. The
+    vendor asks for it for regional compliance. An address that no end user can have (unspecified,
+    loopback, multicast, broadcast) is refused. The vendor gets the address in canonical form: IPv6 as
+    in RFC 5952, and an IPv4-mapped IPv6 address as IPv4. It is not compared when a request is
+    repeated, because phones roam.
     """
     user_country: _builtins.str
-    """The end user's country of residence, ISO 3166-1 alpha-2, two capital letters, such as GR. A
-    code that ISO 3166-1 does not have (UK, EL, XK) is refused.
+    """The end user's country of residence as an ISO 3166-1 alpha-2 code: two capital letters, such as
+    GR. A code that ISO 3166-1 does not have (UK, EL, XK) is refused.
     """
     customer_email: _builtins.str
-    """The end user's e-mail. Unset: the vendor makes a customer without one. Whether registering
-    the same e-mail twice makes a second customer is not documented; it probably does.
+    """The end user's e-mail. Unset: the vendor creates a customer without one. Registering the same
+    e-mail twice probably creates a second customer. The vendor does not document it.
     """
     activation_mode: _activated_item_pb2.ActivationMode.ValueType
     """When the package starts. Unspecified: the vendor's default, which is NOW."""
     @_builtins.property
     def expected_price(self) -> _money_pb2.Money:
-        """When set, the vendor refuses the sale unless the item's retail price equals it. It does not
-        guard what the reseller pays.
+        """If set, the vendor refuses the sale unless the item's retail price is equal to it. It does not
+        limit what the reseller pays.
         """
 
     @_builtins.property
     def max_purchase_price(self) -> _money_pb2.Money:
-        """A guard of this gateway: refuse unless what the reseller pays, read from the inventory just
-        before, is at most this, and record an anomaly if the vendor then takes more. Refused also
-        where the price cannot be read.
+        """The most that the reseller may pay. The gateway reads the price from the inventory before it buys,
+        and refuses the order if the price is higher or cannot be read. If the vendor charges more all the
+        same, the gateway records an anomaly.
         """
 
     def __init__(
@@ -104,7 +106,7 @@ Global___RegisterRequest: _TypeAlias = RegisterRequest  # noqa: Y015
 
 @_typing.final
 class RegisterResponse(_message.Message):
-    """RegisterResponse is a sale that happened."""
+    """RegisterResponse is a completed sale."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -113,19 +115,19 @@ class RegisterResponse(_message.Message):
     CUSTOMER_FIELD_NUMBER: _builtins.int
     ESIM_PROFILE_FIELD_NUMBER: _builtins.int
     purchase_id: _builtins.str
-    """The purchase, a ULID. It stands behind "gg" as the first word of the metatag the vendor keeps."""
+    """The id of the purchase, a ULID. The metatag that the vendor stores begins with "gg" and this id."""
     @_builtins.property
     def activated_item(self) -> _activated_item_pb2.ActivatedItem:
-        """The package sold."""
+        """The package that was sold."""
 
     @_builtins.property
     def customer(self) -> _activated_item_pb2.Customer:
-        """The new customer. Keep its uid: top-ups need it."""
+        """The new customer. Keep its uid, because top-ups need it."""
 
     @_builtins.property
     def esim_profile(self) -> _activated_item_pb2.EsimProfile:
-        """The new eSIM. Unset for a purchase that was settled by the vendor's records, where these do
-        not tell which eSIM is new.
+        """The new eSIM. Unset if the purchase was settled from the vendor's records and they do not show
+        which eSIM is new.
         """
 
     def __init__(
@@ -146,7 +148,7 @@ Global___RegisterResponse: _TypeAlias = RegisterResponse  # noqa: Y015
 
 @_typing.final
 class TopUpRequest(_message.Message):
-    """TopUpRequest is one intended further sale to a customer."""
+    """TopUpRequest is the order of another package for a customer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -161,11 +163,11 @@ class TopUpRequest(_message.Message):
     request_id: _builtins.str
     """As in RegisterRequest."""
     inventory_item_id: _builtins.str
-    """The inventory item to sell. Its country set must be the customer's."""
+    """The inventory item to sell. It must have the customer's country set."""
     metatag: _builtins.str
     """As in RegisterRequest."""
     customer_uid: _builtins.str
-    """The customer, as Register answered it."""
+    """The customer's uid, from the answer of Register."""
     activation_mode: _activated_item_pb2.ActivationMode.ValueType
     """As in RegisterRequest."""
     @_builtins.property
@@ -174,14 +176,11 @@ class TopUpRequest(_message.Message):
 
     @_builtins.property
     def new_profile(self) -> _activated_item_pb2.NewProfile:
-        """When set, the customer also gets another eSIM profile."""
+        """If set, the customer also gets another eSIM profile."""
 
     @_builtins.property
     def max_purchase_price(self) -> _money_pb2.Money:
-        """A guard of this gateway: refuse unless what the reseller pays, read from the inventory just
-        before, is at most this, and record an anomaly if the vendor then takes more. Refused also
-        where the price cannot be read.
-        """
+        """As in RegisterRequest."""
 
     def __init__(
         self,
@@ -205,7 +204,7 @@ Global___TopUpRequest: _TypeAlias = TopUpRequest  # noqa: Y015
 
 @_typing.final
 class TopUpResponse(_message.Message):
-    """TopUpResponse is a sale that happened."""
+    """TopUpResponse is a completed sale."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -217,16 +216,16 @@ class TopUpResponse(_message.Message):
     """As in RegisterResponse."""
     @_builtins.property
     def activated_item(self) -> _activated_item_pb2.ActivatedItem:
-        """The package sold."""
+        """The package that was sold."""
 
     @_builtins.property
     def customer(self) -> _activated_item_pb2.Customer:
-        """The customer. Its e-mail may be empty even where the vendor knows it."""
+        """The customer. Its e-mail may be empty even if the vendor knows it."""
 
     @_builtins.property
     def esim_profile(self) -> _activated_item_pb2.EsimProfile:
-        """The new eSIM, when new_profile was set; unset otherwise, and for a purchase that was settled by
-        the vendor's records, where these do not tell which eSIM is new.
+        """The new eSIM, if new_profile was set. Unset if the purchase was settled from the vendor's records
+        and they do not show which eSIM is new.
         """
 
     def __init__(
@@ -253,8 +252,8 @@ class ActivateRequest(_message.Message):
 
     UID_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
-    """The uid of the activated item, as Register or TopUp answered it. On REST it stands in the
-    path alone.
+    """The uid of the activated item, from the answer of Register or TopUp. Over REST it is in the path
+    only.
     """
     def __init__(
         self,
@@ -278,7 +277,7 @@ class ActivateResponse(_message.Message):
     ACTIVATED_ITEM_FIELD_NUMBER: _builtins.int
     ALREADY_ACTIVE_FIELD_NUMBER: _builtins.int
     already_active: _builtins.bool
-    """True when it had started before this call."""
+    """Whether the package had already started before this call."""
     @_builtins.property
     def activated_item(self) -> _activated_item_pb2.ActivatedItem:
         """The package, with the time it really started."""

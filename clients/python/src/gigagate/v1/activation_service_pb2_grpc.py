@@ -28,8 +28,8 @@ if _version_not_supported:
 class ActivationServiceStub:
     """ActivationService sells packages and starts them.
 
-    Register and TopUp spend the reseller's prepaid credit. Activate spends nothing and cannot be
-    undone. Every error carries an Outcome.
+    Register and TopUp spend the reseller's prepaid credit. Activate spends nothing, but it cannot be
+    undone. Outcome says how to read their errors.
     """
 
     def __init__(self, channel):
@@ -58,13 +58,13 @@ class ActivationServiceStub:
 class ActivationServiceServicer:
     """ActivationService sells packages and starts them.
 
-    Register and TopUp spend the reseller's prepaid credit. Activate spends nothing and cannot be
-    undone. Every error carries an Outcome.
+    Register and TopUp spend the reseller's prepaid credit. Activate spends nothing, but it cannot be
+    undone. Outcome says how to read their errors.
     """
 
     def Register(self, request, context):
-        """Register sells a first package: it makes a customer, a package and an eSIM profile in one
-        call, and spends credit.
+        """Register sells a first package. It creates a customer, a package and an eSIM profile in one call,
+        and spends credit.
 
         Vendor: POST /gigastore/activations/register (docs.giga.store, "First package").
         """
@@ -73,20 +73,20 @@ class ActivationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def TopUp(self, request, context):
-        """TopUp sells a further package to an existing customer, with another eSIM profile when
-        new_profile is set, and spends credit.
+        """TopUp sells another package to an existing customer. If new_profile is set, it also sells another
+        eSIM profile. It spends credit.
 
         Vendor: POST /gigastore/activations/top-up (docs.giga.store, "Top up"), or
-        /gigastore/activations/top-up-with-profile, which no page describes.
+        /gigastore/activations/top-up-with-profile, which the vendor does not document.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Activate(self, request, context):
-        """Activate starts the clock of a package already bought, with mode ON_DEMAND, or FIRST_USE
-        before its first connection. It is free and irreversible. A package that is active already is
-        a success with already_active set.
+        """Activate starts a package that was bought earlier. Its mode is ON_DEMAND, or FIRST_USE before the
+        first connection. The call is free and cannot be undone. If the package has already started, the
+        call succeeds with already_active set.
 
         Vendor: POST /gigastore/activations/activated-items/{uid}/activate (docs.giga.store,
         "Activation modes").
@@ -124,8 +124,8 @@ def add_ActivationServiceServicer_to_server(servicer, server):
 class ActivationService:
     """ActivationService sells packages and starts them.
 
-    Register and TopUp spend the reseller's prepaid credit. Activate spends nothing and cannot be
-    undone. Every error carries an Outcome.
+    Register and TopUp spend the reseller's prepaid credit. Activate spends nothing, but it cannot be
+    undone. Outcome says how to read their errors.
     """
 
     @staticmethod

@@ -31,8 +31,8 @@ GRPC_VERSION: str
 class ActivationServiceStub:
     """ActivationService sells packages and starts them.
 
-    Register and TopUp spend the reseller's prepaid credit. Activate spends nothing and cannot be
-    undone. Every error carries an Outcome.
+    Register and TopUp spend the reseller's prepaid credit. Activate spends nothing, but it cannot be
+    undone. Outcome says how to read their errors.
     """
 
     @_typing.overload
@@ -40,22 +40,22 @@ class ActivationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ActivationServiceAsyncStub: ...
     Register: _grpc.UnaryUnaryMultiCallable[_activation_service_pb2.RegisterRequest, _activation_service_pb2.RegisterResponse]
-    """Register sells a first package: it makes a customer, a package and an eSIM profile in one
-    call, and spends credit.
+    """Register sells a first package. It creates a customer, a package and an eSIM profile in one call,
+    and spends credit.
 
     Vendor: POST /gigastore/activations/register (docs.giga.store, "First package").
     """
     TopUp: _grpc.UnaryUnaryMultiCallable[_activation_service_pb2.TopUpRequest, _activation_service_pb2.TopUpResponse]
-    """TopUp sells a further package to an existing customer, with another eSIM profile when
-    new_profile is set, and spends credit.
+    """TopUp sells another package to an existing customer. If new_profile is set, it also sells another
+    eSIM profile. It spends credit.
 
     Vendor: POST /gigastore/activations/top-up (docs.giga.store, "Top up"), or
-    /gigastore/activations/top-up-with-profile, which no page describes.
+    /gigastore/activations/top-up-with-profile, which the vendor does not document.
     """
     Activate: _grpc.UnaryUnaryMultiCallable[_activation_service_pb2.ActivateRequest, _activation_service_pb2.ActivateResponse]
-    """Activate starts the clock of a package already bought, with mode ON_DEMAND, or FIRST_USE
-    before its first connection. It is free and irreversible. A package that is active already is
-    a success with already_active set.
+    """Activate starts a package that was bought earlier. Its mode is ON_DEMAND, or FIRST_USE before the
+    first connection. The call is free and cannot be undone. If the package has already started, the
+    call succeeds with already_active set.
 
     Vendor: POST /gigastore/activations/activated-items/{uid}/activate (docs.giga.store,
     "Activation modes").
@@ -65,28 +65,28 @@ class ActivationServiceStub:
 class ActivationServiceAsyncStub(ActivationServiceStub):
     """ActivationService sells packages and starts them.
 
-    Register and TopUp spend the reseller's prepaid credit. Activate spends nothing and cannot be
-    undone. Every error carries an Outcome.
+    Register and TopUp spend the reseller's prepaid credit. Activate spends nothing, but it cannot be
+    undone. Outcome says how to read their errors.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Register: _aio.UnaryUnaryMultiCallable[_activation_service_pb2.RegisterRequest, _activation_service_pb2.RegisterResponse]  # type: ignore[assignment]
-    """Register sells a first package: it makes a customer, a package and an eSIM profile in one
-    call, and spends credit.
+    """Register sells a first package. It creates a customer, a package and an eSIM profile in one call,
+    and spends credit.
 
     Vendor: POST /gigastore/activations/register (docs.giga.store, "First package").
     """
     TopUp: _aio.UnaryUnaryMultiCallable[_activation_service_pb2.TopUpRequest, _activation_service_pb2.TopUpResponse]  # type: ignore[assignment]
-    """TopUp sells a further package to an existing customer, with another eSIM profile when
-    new_profile is set, and spends credit.
+    """TopUp sells another package to an existing customer. If new_profile is set, it also sells another
+    eSIM profile. It spends credit.
 
     Vendor: POST /gigastore/activations/top-up (docs.giga.store, "Top up"), or
-    /gigastore/activations/top-up-with-profile, which no page describes.
+    /gigastore/activations/top-up-with-profile, which the vendor does not document.
     """
     Activate: _aio.UnaryUnaryMultiCallable[_activation_service_pb2.ActivateRequest, _activation_service_pb2.ActivateResponse]  # type: ignore[assignment]
-    """Activate starts the clock of a package already bought, with mode ON_DEMAND, or FIRST_USE
-    before its first connection. It is free and irreversible. A package that is active already is
-    a success with already_active set.
+    """Activate starts a package that was bought earlier. Its mode is ON_DEMAND, or FIRST_USE before the
+    first connection. The call is free and cannot be undone. If the package has already started, the
+    call succeeds with already_active set.
 
     Vendor: POST /gigastore/activations/activated-items/{uid}/activate (docs.giga.store,
     "Activation modes").
@@ -95,8 +95,8 @@ class ActivationServiceAsyncStub(ActivationServiceStub):
 class ActivationServiceServicer(metaclass=_abc_1.ABCMeta):
     """ActivationService sells packages and starts them.
 
-    Register and TopUp spend the reseller's prepaid credit. Activate spends nothing and cannot be
-    undone. Every error carries an Outcome.
+    Register and TopUp spend the reseller's prepaid credit. Activate spends nothing, but it cannot be
+    undone. Outcome says how to read their errors.
     """
 
     @_abc_1.abstractmethod
@@ -105,8 +105,8 @@ class ActivationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _activation_service_pb2.RegisterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_activation_service_pb2.RegisterResponse, _abc.Awaitable[_activation_service_pb2.RegisterResponse]]:
-        """Register sells a first package: it makes a customer, a package and an eSIM profile in one
-        call, and spends credit.
+        """Register sells a first package. It creates a customer, a package and an eSIM profile in one call,
+        and spends credit.
 
         Vendor: POST /gigastore/activations/register (docs.giga.store, "First package").
         """
@@ -117,11 +117,11 @@ class ActivationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _activation_service_pb2.TopUpRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_activation_service_pb2.TopUpResponse, _abc.Awaitable[_activation_service_pb2.TopUpResponse]]:
-        """TopUp sells a further package to an existing customer, with another eSIM profile when
-        new_profile is set, and spends credit.
+        """TopUp sells another package to an existing customer. If new_profile is set, it also sells another
+        eSIM profile. It spends credit.
 
         Vendor: POST /gigastore/activations/top-up (docs.giga.store, "Top up"), or
-        /gigastore/activations/top-up-with-profile, which no page describes.
+        /gigastore/activations/top-up-with-profile, which the vendor does not document.
         """
 
     @_abc_1.abstractmethod
@@ -130,9 +130,9 @@ class ActivationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _activation_service_pb2.ActivateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_activation_service_pb2.ActivateResponse, _abc.Awaitable[_activation_service_pb2.ActivateResponse]]:
-        """Activate starts the clock of a package already bought, with mode ON_DEMAND, or FIRST_USE
-        before its first connection. It is free and irreversible. A package that is active already is
-        a success with already_active set.
+        """Activate starts a package that was bought earlier. Its mode is ON_DEMAND, or FIRST_USE before the
+        first connection. The call is free and cannot be undone. If the package has already started, the
+        call succeeds with already_active set.
 
         Vendor: POST /gigastore/activations/activated-items/{uid}/activate (docs.giga.store,
         "Activation modes").

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from gigagate.v1 import activated_item_pb2 as gigagate_dot_v1_dot_activated__item__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gigagate/v1/customer_service.proto\x12\x0bgigagate.v1\x1a gigagate/v1/activated_item.proto\"&\n\x12GetCustomerRequest\x12\x10\n\x03uid\x18\x01 \x01(\tR\x03uid\"\x97\x02\n\x13GetCustomerResponse\x12\x31\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x15.gigagate.v1.CustomerR\x08\x63ustomer\x12I\n\x17total_available_balance\x18\x02 \x01(\x0b\x32\x11.gigagate.v1.SizeR\x15totalAvailableBalance\x12\x43\n\x0f\x61\x63tivated_items\x18\x03 \x03(\x0b\x32\x1a.gigagate.v1.ActivatedItemR\x0e\x61\x63tivatedItems\x12=\n\resim_profiles\x18\x04 \x03(\x0b\x32\x18.gigagate.v1.EsimProfileR\x0c\x65simProfiles2c\n\x0f\x43ustomerService\x12P\n\x0bGetCustomer\x12\x1f.gigagate.v1.GetCustomerRequest\x1a .gigagate.v1.GetCustomerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gigagate/v1/customer_service.proto\x12\x0bgigagate.v1\x1a gigagate/v1/activated_item.proto\"&\n\x12GetCustomerRequest\x12\x10\n\x03uid\x18\x01 \x01(\tR\x03uid\"\x97\x02\n\x13GetCustomerResponse\x12\x31\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x15.gigagate.v1.CustomerR\x08\x63ustomer\x12I\n\x17total_available_balance\x18\x02 \x01(\x0b\x32\x11.gigagate.v1.SizeR\x15totalAvailableBalance\x12\x43\n\x0f\x61\x63tivated_items\x18\x03 \x03(\x0b\x32\x1a.gigagate.v1.ActivatedItemR\x0e\x61\x63tivatedItems\x12=\n\resim_profiles\x18\x04 \x03(\x0b\x32\x18.gigagate.v1.EsimProfileR\x0c\x65simProfiles2c\n\x0f\x43ustomerService\x12P\n\x0bGetCustomer\x12\x1f.gigagate.v1.GetCustomerRequest\x1a .gigagate.v1.GetCustomerResponseBh\n\x0f\x63om.gigagate.v1B\x14\x43ustomerServiceProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xaa\x02\x0bGigagate.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gigagate.v1.customer_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\017com.gigagate.v1B\024CustomerServiceProtoP\001Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\252\002\013Gigagate.V1'
   _globals['_GETCUSTOMERREQUEST']._serialized_start=85
   _globals['_GETCUSTOMERREQUEST']._serialized_end=123
   _globals['_GETCUSTOMERRESPONSE']._serialized_start=126

@@ -57,17 +57,17 @@ class GetCustomerResponse(_message.Message):
 
     @_builtins.property
     def total_available_balance(self) -> _activated_item_pb2.Size:
-        """Data left over all packages, as the vendor adds it up. Whether pending and expired packages
-        count is not documented.
+        """Data left in all packages together, as the vendor adds it up. The vendor does not document whether
+        it counts pending and expired packages.
         """
 
     @_builtins.property
     def activated_items(self) -> _containers.RepeatedCompositeFieldContainer[_activated_item_pb2.ActivatedItem]:
-        """The packages. How long expired ones stay listed is not documented."""
+        """The packages. The vendor does not document how long it lists expired ones."""
 
     @_builtins.property
     def esim_profiles(self) -> _containers.RepeatedCompositeFieldContainer[_activated_item_pb2.EsimProfile]:
-        """The eSIM profiles, inactive ones included. They do not belong to the packages by position."""
+        """The eSIM profiles, including inactive ones. Their order is not the order of the packages."""
 
     def __init__(
         self,

@@ -23,18 +23,16 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ListInventoryItemsRequest(_message.Message):
-    """ListInventoryItemsRequest asks for a page of the inventory."""
+    """ListInventoryItemsRequest asks for one page of the inventory."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most so many. 0, and more than 1000, mean 1000."""
+    """The most items on the page. 0, and everything above 1000, means 1000."""
     page_token: _builtins.str
-    """next_page_token of the page before; empty for the first page. It is opaque, and any other text
-    is refused.
-    """
+    """The next_page_token of the previous page. Empty for the first page. Any other text is refused."""
     def __init__(
         self,
         *,
@@ -59,14 +57,14 @@ class ListInventoryItemsResponse(_message.Message):
     READ_TIME_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """page_token of the next page; empty on the last."""
+    """The page_token of the next page. Empty on the last page."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___InventoryItem]:
-        """The items, in the order of their ids."""
+        """The items, sorted by id."""
 
     @_builtins.property
     def read_time(self) -> _timestamp_pb2.Timestamp:
-        """When the vendor was read. It may differ from page to page."""
+        """When the gateway read the inventory from the vendor. It may differ from page to page."""
 
     def __init__(
         self,
@@ -85,7 +83,7 @@ Global___ListInventoryItemsResponse: _TypeAlias = ListInventoryItemsResponse  # 
 
 @_typing.final
 class InventoryItem(_message.Message):
-    """InventoryItem is something that can be sold."""
+    """InventoryItem is a package that can be sold."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -99,20 +97,20 @@ class InventoryItem(_message.Message):
     PRICES_FIELD_NUMBER: _builtins.int
     RETAIL_PRICES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The inventory_item_id of a sale."""
+    """The inventory_item_id of an order."""
     product_id: _builtins.str
-    """The vendor's product behind it. Its meaning beyond that is not documented."""
+    """The vendor's id of the product. The vendor does not document it further."""
     name: _builtins.str
-    """Name, set by the reseller."""
+    """The name that the reseller gave it."""
     validity_unlimited: _builtins.bool
-    """Whether it never expires. What validity says then is not documented."""
+    """Whether it never expires. The vendor does not document what validity means then."""
     country_set: _builtins.str
-    """The countries it covers: WWW is worldwide, two letters are one country (ISO 3166-1), other
-    names are regions, whose list is not documented.
+    """The countries that it covers. WWW is worldwide. Two letters are one country, as in ISO 3166-1.
+    Other names are regions. The vendor does not document their list.
     """
     @_builtins.property
     def size(self) -> _activated_item_pb2.Size:
-        """Data."""
+        """Amount of data."""
 
     @_builtins.property
     def validity(self) -> _activated_item_pb2.Validity:
@@ -124,8 +122,8 @@ class InventoryItem(_message.Message):
 
     @_builtins.property
     def retail_prices(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
-        """What the reseller asks, in the order of the vendor's sortIndex. This is what expected_price is
-        compared with.
+        """The reseller's own prices, in the order of the vendor's sortIndex. The vendor compares
+        expected_price with them.
         """
 
     def __init__(

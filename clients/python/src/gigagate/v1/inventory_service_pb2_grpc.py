@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class InventoryServiceStub:
-    """InventoryService tells what can be sold.
+    """InventoryService lists what can be sold.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,12 @@ class InventoryServiceStub:
 
 
 class InventoryServiceServicer:
-    """InventoryService tells what can be sold.
+    """InventoryService lists what can be sold.
     """
 
     def ListInventoryItems(self, request, context):
-        """ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
+        """ListInventoryItems returns the items that can be sold, one page at a time. They are sorted by id. The
+        gateway caches them for a few seconds.
 
         Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
         """
@@ -72,7 +73,7 @@ def add_InventoryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InventoryService:
-    """InventoryService tells what can be sold.
+    """InventoryService lists what can be sold.
     """
 
     @staticmethod

@@ -27,31 +27,33 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InventoryServiceStub:
-    """InventoryService tells what can be sold."""
+    """InventoryService lists what can be sold."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InventoryServiceAsyncStub: ...
     ListInventoryItems: _grpc.UnaryUnaryMultiCallable[_inventory_service_pb2.ListInventoryItemsRequest, _inventory_service_pb2.ListInventoryItemsResponse]
-    """ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
+    """ListInventoryItems returns the items that can be sold, one page at a time. They are sorted by id. The
+    gateway caches them for a few seconds.
 
     Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
     """
 
 @_typing.type_check_only
 class InventoryServiceAsyncStub(InventoryServiceStub):
-    """InventoryService tells what can be sold."""
+    """InventoryService lists what can be sold."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListInventoryItems: _aio.UnaryUnaryMultiCallable[_inventory_service_pb2.ListInventoryItemsRequest, _inventory_service_pb2.ListInventoryItemsResponse]  # type: ignore[assignment]
-    """ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
+    """ListInventoryItems returns the items that can be sold, one page at a time. They are sorted by id. The
+    gateway caches them for a few seconds.
 
     Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
     """
 
 class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """InventoryService tells what can be sold."""
+    """InventoryService lists what can be sold."""
 
     @_abc_1.abstractmethod
     def ListInventoryItems(
@@ -59,7 +61,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inventory_service_pb2.ListInventoryItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_service_pb2.ListInventoryItemsResponse, _abc.Awaitable[_inventory_service_pb2.ListInventoryItemsResponse]]:
-        """ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
+        """ListInventoryItems returns the items that can be sold, one page at a time. They are sorted by id. The
+        gateway caches them for a few seconds.
 
         Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
         """

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gigagate/v1/money.proto\x12\x0bgigagate.v1\"D\n\x05Money\x12#\n\rcurrency_code\x18\x01 \x01(\tR\x0c\x63urrencyCode\x12\x16\n\x06\x61mount\x18\x02 \x01(\tR\x06\x61mountb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gigagate/v1/money.proto\x12\x0bgigagate.v1\"D\n\x05Money\x12#\n\rcurrency_code\x18\x01 \x01(\tR\x0c\x63urrencyCode\x12\x16\n\x06\x61mount\x18\x02 \x01(\tR\x06\x61mountB^\n\x0f\x63om.gigagate.v1B\nMoneyProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xaa\x02\x0bGigagate.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gigagate.v1.money_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\017com.gigagate.v1B\nMoneyProtoP\001Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\252\002\013Gigagate.V1'
   _globals['_MONEY']._serialized_start=40
   _globals['_MONEY']._serialized_end=108
 # @@protoc_insertion_point(module_scope)

@@ -20,8 +20,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Money(_message.Message):
     """Money is an exact amount in one currency.
 
-    The amount is decimal text, so it travels from JSON text to JSON text without ever being a
-    binary float. Two amounts are compared by value: 4.2, 4.20 and 04.2 are the same amount.
+    The amount is decimal text, so it is never rounded as a binary float would be. Amounts are compared by
+    value: 4.2, 4.20 and 04.2 are the same amount.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -29,15 +29,15 @@ class Money(_message.Message):
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
-    """ISO 4217 currency code, three capital letters. USD is the only one ever seen from the vendor;
-    which others it knows is not documented.
+    """ISO 4217 currency code: three capital letters. The vendor has only ever used USD. It does not
+    document which others it knows.
     """
     amount: _builtins.str
-    """Major units as decimal text: one to nine digits, then optionally a point and one to nine
-    more, without sign or exponent. For instance 9.99.
+    """Major units as decimal text, such as 9.99: one to nine digits, then optionally a point and one to
+    nine more digits, without sign or exponent.
 
-    In answers it is the vendor's own number, which may be longer or negative if the vendor ever
-    sends such a number.
+    In answers it is the vendor's own number. It may be longer or negative if the vendor sends such a
+    number.
     """
     def __init__(
         self,

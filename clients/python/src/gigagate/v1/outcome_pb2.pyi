@@ -29,33 +29,33 @@ class _EffectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Effect.ValueTy
     EFFECT_UNSPECIFIED: _Effect.ValueType  # 0
     """Never sent."""
     EFFECT_NOT_STARTED: _Effect.ValueType  # 1
-    """This call started nothing. It says nothing of an earlier call with the same request id. Each
-    send of a call policy is such a call: where one may have been repeated, this does not mean that
-    nothing was bought. Repeat with the same request id until a sale or another effect is told.
+    """Nothing was started. For Register and TopUp: the gateway's journal was read and has no purchase
+    under the request id, so a corrected order may use the same id. An earlier call that got no answer
+    may still be on its way to the gateway, so keep the same id.
     """
     EFFECT_NOT_APPLIED: _Effect.ValueType  # 2
-    """The intent came to its end without any effect: nothing was bought, nothing was activated."""
+    """It ended without an effect: nothing was bought, nothing was activated."""
     EFFECT_APPLIED: _Effect.ValueType  # 3
-    """The intent took effect: the package was sold."""
+    """It took effect: the package was sold."""
     EFFECT_INDETERMINATE: _Effect.ValueType  # 4
-    """It is not known whether the intent took effect. Credit may have been spent."""
+    """It is not known whether it took effect. Credit may have been spent."""
 
 class Effect(_Effect, metaclass=_EffectEnumTypeWrapper):
-    """Effect is what a call did."""
+    """Effect says what became of a purchase or an activation."""
 
 EFFECT_UNSPECIFIED: Effect.ValueType  # 0
 """Never sent."""
 EFFECT_NOT_STARTED: Effect.ValueType  # 1
-"""This call started nothing. It says nothing of an earlier call with the same request id. Each
-send of a call policy is such a call: where one may have been repeated, this does not mean that
-nothing was bought. Repeat with the same request id until a sale or another effect is told.
+"""Nothing was started. For Register and TopUp: the gateway's journal was read and has no purchase
+under the request id, so a corrected order may use the same id. An earlier call that got no answer
+may still be on its way to the gateway, so keep the same id.
 """
 EFFECT_NOT_APPLIED: Effect.ValueType  # 2
-"""The intent came to its end without any effect: nothing was bought, nothing was activated."""
+"""It ended without an effect: nothing was bought, nothing was activated."""
 EFFECT_APPLIED: Effect.ValueType  # 3
-"""The intent took effect: the package was sold."""
+"""It took effect: the package was sold."""
 EFFECT_INDETERMINATE: Effect.ValueType  # 4
-"""It is not known whether the intent took effect. Credit may have been spent."""
+"""It is not known whether it took effect. Credit may have been spent."""
 Global___Effect: _TypeAlias = Effect  # noqa: Y015
 
 class _ErrorReason:
@@ -65,20 +65,21 @@ class _ErrorReason:
 class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReason.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
-    """In a purchase: it has none, or one that this version does not know. Never in an Outcome."""
+    """In a purchase: no reason, or one that this version does not know. Never in an Outcome."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
-    """A field breaks its rule; see field_violations."""
+    """A field breaks its rule. field_violations names it."""
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 2
-    """REST only: the request could not be read as this call (bad JSON, an unknown or repeated
-    field, trailing data, a query where none belongs, more than one Idempotency-Key).
+    """REST only: the request is not in the form of this call. For example it is not valid JSON, has an
+    unknown or repeated field, has data after the JSON object, has a query where none is allowed, or has
+    more than one Idempotency-Key.
     """
     ERROR_REASON_ROUTE_NOT_FOUND: _ErrorReason.ValueType  # 3
-    """There is nothing at this path; gRPC: there is no such method (UNIMPLEMENTED)."""
+    """There is nothing at this path. Over gRPC: there is no such method, and the code is UNIMPLEMENTED."""
     ERROR_REASON_METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 4
-    """REST only: the path exists, but not with this method."""
+    """REST only: the path exists, but it does not take this HTTP method."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
-    """The request id stands for another order; field_violations name the fields that differ. The
-    order of this call was not bought.
+    """The request id stands for another order. field_violations names the fields that differ. The order
+    of this call was not bought.
     """
     ERROR_REASON_INVENTORY_ITEM_NOT_FOUND: _ErrorReason.ValueType  # 10
     """No inventory item has this id."""
@@ -97,66 +98,71 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED: _ErrorReason.ValueType  # 23
     """The item is not offered in this activation mode."""
     ERROR_REASON_ALREADY_ACTIVE: _ErrorReason.ValueType  # 24
-    """The vendor calls the package active already, but its record does not show it."""
+    """The vendor says that the package is already active, but its record does not show it."""
     ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED: _ErrorReason.ValueType  # 25
-    """The item costs the reseller more than max_purchase_price, or than this gateway allows."""
+    """The item costs the reseller more than max_purchase_price or the gateway allows."""
     ERROR_REASON_PURCHASE_PRICE_UNREADABLE: _ErrorReason.ValueType  # 26
-    """max_purchase_price was given, or this gateway has a limit of its own, and what the item costs the
-    reseller could not be read.
+    """max_purchase_price or the gateway limits what the item may cost the reseller, and the price could not
+    be read.
     """
     ERROR_REASON_NOT_RESOLVABLE: _ErrorReason.ValueType  # 27
-    """The purchase is settled already, or still under way: there is nothing to resolve."""
+    """The purchase is already settled or still under way, so there is nothing to resolve."""
     ERROR_REASON_FOREIGN_ACTIVATED_ITEM: _ErrorReason.ValueType  # 28
-    """The named activated item cannot be this purchase's: it is another's, or another package."""
+    """The named activated item does not belong to this purchase: it belongs to another purchase, or it is
+    not the package that was ordered.
+    """
     ERROR_REASON_VENDOR_REFUSED: _ErrorReason.ValueType  # 29
-    """The vendor refused for a reason this contract has no name for."""
+    """The vendor refused for a reason that this contract has no name for."""
     ERROR_REASON_ABSENCE_NOT_SHOWN: _ErrorReason.ValueType  # 30
-    """The vendor's records do not show yet that nothing was sold; retry_delay says when they may.
-    Without one no waiting helps.
+    """The vendor's records do not show yet that nothing was sold. retry_delay says when they may. If it is
+    unset, waiting does not help.
     """
     ERROR_REASON_NEVER_SENT: _ErrorReason.ValueType  # 40
-    """The request provably never reached the vendor."""
+    """The request is known to have had no effect: it never reached the vendor, or the vendor did not accept
+    it.
+    """
     ERROR_REASON_PRESUMED_ABSENT: _ErrorReason.ValueType  # 43
-    """The vendor's records, shown to be readable around the attempt, lack the purchase."""
+    """The vendor's records are complete around the time of the attempt, and do not show the purchase."""
     ERROR_REASON_RESOLVED_BY_OPERATOR: _ErrorReason.ValueType  # 44
     """An operator found that nothing was sold."""
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 41
-    """The request may have reached the vendor and no conclusive answer came."""
+    """The request may have reached the vendor, and the vendor gave no clear answer."""
     ERROR_REASON_VENDOR_UNAVAILABLE: _ErrorReason.ValueType  # 42
-    """The vendor could not be read. Nothing but a read was tried."""
+    """The gateway could not read from the vendor. It tried nothing else."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 50
     """The gateway is shutting down and starts nothing new."""
     ERROR_REASON_DEADLINE_TOO_SHORT: _ErrorReason.ValueType  # 51
-    """Too little of the caller's deadline is left to start something that costs money."""
+    """Too little time is left until the caller's deadline to start this."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 52
-    """The gateway is at its limit of concurrent calls."""
+    """The gateway has reached its limit of concurrent calls."""
     ERROR_REASON_JOURNAL_UNAVAILABLE: _ErrorReason.ValueType  # 53
-    """The journal cannot be used, so this call sent nothing. EFFECT_INDETERMINATE where it could not be
-    read: then it is not known what became of an earlier call with the same request id.
+    """The gateway cannot use its journal, so this call sent nothing. If the journal could not be read, it is
+    not known what an earlier call with the same request id did.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 60
-    """A fault of the gateway itself. The log line with the answer's trace id tells more."""
+    """A fault of the gateway itself. The gateway's log has more under the trace id of the answer."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """ErrorReason is the closed list of what can go wrong. Values are added, never renumbered; treat
-    an unknown one by its effect.
+    """ErrorReason is the list of what can go wrong. Later versions add values and never renumber them. Treat
+    a reason that you do not know by its effect.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
-"""In a purchase: it has none, or one that this version does not know. Never in an Outcome."""
+"""In a purchase: no reason, or one that this version does not know. Never in an Outcome."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
-"""A field breaks its rule; see field_violations."""
+"""A field breaks its rule. field_violations names it."""
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 2
-"""REST only: the request could not be read as this call (bad JSON, an unknown or repeated
-field, trailing data, a query where none belongs, more than one Idempotency-Key).
+"""REST only: the request is not in the form of this call. For example it is not valid JSON, has an
+unknown or repeated field, has data after the JSON object, has a query where none is allowed, or has
+more than one Idempotency-Key.
 """
 ERROR_REASON_ROUTE_NOT_FOUND: ErrorReason.ValueType  # 3
-"""There is nothing at this path; gRPC: there is no such method (UNIMPLEMENTED)."""
+"""There is nothing at this path. Over gRPC: there is no such method, and the code is UNIMPLEMENTED."""
 ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 4
-"""REST only: the path exists, but not with this method."""
+"""REST only: the path exists, but it does not take this HTTP method."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
-"""The request id stands for another order; field_violations name the fields that differ. The
-order of this call was not bought.
+"""The request id stands for another order. field_violations names the fields that differ. The order
+of this call was not bought.
 """
 ERROR_REASON_INVENTORY_ITEM_NOT_FOUND: ErrorReason.ValueType  # 10
 """No inventory item has this id."""
@@ -175,61 +181,66 @@ ERROR_REASON_COUNTRY_SET_MISMATCH: ErrorReason.ValueType  # 22
 ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED: ErrorReason.ValueType  # 23
 """The item is not offered in this activation mode."""
 ERROR_REASON_ALREADY_ACTIVE: ErrorReason.ValueType  # 24
-"""The vendor calls the package active already, but its record does not show it."""
+"""The vendor says that the package is already active, but its record does not show it."""
 ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED: ErrorReason.ValueType  # 25
-"""The item costs the reseller more than max_purchase_price, or than this gateway allows."""
+"""The item costs the reseller more than max_purchase_price or the gateway allows."""
 ERROR_REASON_PURCHASE_PRICE_UNREADABLE: ErrorReason.ValueType  # 26
-"""max_purchase_price was given, or this gateway has a limit of its own, and what the item costs the
-reseller could not be read.
+"""max_purchase_price or the gateway limits what the item may cost the reseller, and the price could not
+be read.
 """
 ERROR_REASON_NOT_RESOLVABLE: ErrorReason.ValueType  # 27
-"""The purchase is settled already, or still under way: there is nothing to resolve."""
+"""The purchase is already settled or still under way, so there is nothing to resolve."""
 ERROR_REASON_FOREIGN_ACTIVATED_ITEM: ErrorReason.ValueType  # 28
-"""The named activated item cannot be this purchase's: it is another's, or another package."""
+"""The named activated item does not belong to this purchase: it belongs to another purchase, or it is
+not the package that was ordered.
+"""
 ERROR_REASON_VENDOR_REFUSED: ErrorReason.ValueType  # 29
-"""The vendor refused for a reason this contract has no name for."""
+"""The vendor refused for a reason that this contract has no name for."""
 ERROR_REASON_ABSENCE_NOT_SHOWN: ErrorReason.ValueType  # 30
-"""The vendor's records do not show yet that nothing was sold; retry_delay says when they may.
-Without one no waiting helps.
+"""The vendor's records do not show yet that nothing was sold. retry_delay says when they may. If it is
+unset, waiting does not help.
 """
 ERROR_REASON_NEVER_SENT: ErrorReason.ValueType  # 40
-"""The request provably never reached the vendor."""
+"""The request is known to have had no effect: it never reached the vendor, or the vendor did not accept
+it.
+"""
 ERROR_REASON_PRESUMED_ABSENT: ErrorReason.ValueType  # 43
-"""The vendor's records, shown to be readable around the attempt, lack the purchase."""
+"""The vendor's records are complete around the time of the attempt, and do not show the purchase."""
 ERROR_REASON_RESOLVED_BY_OPERATOR: ErrorReason.ValueType  # 44
 """An operator found that nothing was sold."""
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 41
-"""The request may have reached the vendor and no conclusive answer came."""
+"""The request may have reached the vendor, and the vendor gave no clear answer."""
 ERROR_REASON_VENDOR_UNAVAILABLE: ErrorReason.ValueType  # 42
-"""The vendor could not be read. Nothing but a read was tried."""
+"""The gateway could not read from the vendor. It tried nothing else."""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 50
 """The gateway is shutting down and starts nothing new."""
 ERROR_REASON_DEADLINE_TOO_SHORT: ErrorReason.ValueType  # 51
-"""Too little of the caller's deadline is left to start something that costs money."""
+"""Too little time is left until the caller's deadline to start this."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 52
-"""The gateway is at its limit of concurrent calls."""
+"""The gateway has reached its limit of concurrent calls."""
 ERROR_REASON_JOURNAL_UNAVAILABLE: ErrorReason.ValueType  # 53
-"""The journal cannot be used, so this call sent nothing. EFFECT_INDETERMINATE where it could not be
-read: then it is not known what became of an earlier call with the same request id.
+"""The gateway cannot use its journal, so this call sent nothing. If the journal could not be read, it is
+not known what an earlier call with the same request id did.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 60
-"""A fault of the gateway itself. The log line with the answer's trace id tells more."""
+"""A fault of the gateway itself. The gateway's log has more under the trace id of the answer."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
 class Outcome(_message.Message):
-    """Outcome is the status detail that every error of this contract carries.
+    """Outcome is the status detail of every error of this contract. It says what went wrong (reason),
+    whether credit may have been spent (effect) and when to try again (retry_delay).
 
-    It answers the three questions a caller has after an error: what went wrong (reason), whether
-    credit may have been spent (effect), and what to do next. Repeating a call with the same request
-    id is always safe.
+    The rule for Register and TopUp: after EFFECT_NOT_APPLIED the request id is used up, and a new
+    request id buys again. After every other effect, repeat or correct the call with the same request
+    id. Repeating a call with the same request id is always safe.
 
-    A status without this detail means EFFECT_INDETERMINATE: repeat the same request id. It comes from
-    what carries the call: a broken connection, a deadline that is over, a proxy's page. The gateway's
-    own transports send it too, where they refuse before they know which call it is: a message above
-    256 KiB (RESOURCE_EXHAUSTED), a compression other than gzip or a path without a service and a method
-    (UNIMPLEMENTED), headers above 8 KiB, a flood of calls (CANCELLED), and over REST what is no HTTP
-    request.
+    An error without an Outcome means EFFECT_INDETERMINATE. Some come from the network: a broken
+    connection, a deadline that has passed, the error page of a proxy. The gateway also sends some, when
+    it refuses a request before it knows which call it is: a message above 256 KiB
+    (RESOURCE_EXHAUSTED), a compression other than gzip or a path without a service and a method
+    (UNIMPLEMENTED), headers above 8 KiB, a flood of calls (CANCELLED), and over REST anything that is
+    not an HTTP request.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -237,34 +248,28 @@ class Outcome(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     EFFECT_FIELD_NUMBER: _builtins.int
     PURCHASE_ID_FIELD_NUMBER: _builtins.int
-    NEW_REQUEST_ID_SAFE_FIELD_NUMBER: _builtins.int
     RETRY_DELAY_FIELD_NUMBER: _builtins.int
     FIELD_VIOLATIONS_FIELD_NUMBER: _builtins.int
     reason: Global___ErrorReason.ValueType
-    """What went wrong. The same text stands, without its prefix, in google.rpc.ErrorInfo.reason."""
+    """What went wrong. google.rpc.ErrorInfo.reason has the same text without its prefix."""
     effect: Global___Effect.ValueType
-    """What the call did to the reseller's credit, or to the package for Activate. For
-    ERROR_REASON_REQUEST_ID_REUSED it is the effect of the other order, so read the reason first.
+    """Whether credit may have been spent. For Register and TopUp it is the effect of the request id,
+    whichever call caused it. For Activate it is the effect of the call. For ResolvePurchase it is the
+    effect of the purchase. Reads have no effect. For ERROR_REASON_REQUEST_ID_REUSED it is the effect
+    of the order that the request id stands for.
     """
     purchase_id: _builtins.str
-    """The purchase concerned, a ULID; empty when there is none or it is not known."""
-    new_request_id_safe: _builtins.bool
-    """Whether a new request id may be used for the same intent without the risk of buying twice. With
-    EFFECT_NOT_STARTED it tells that the journal, when this call read it, had no purchase under the
-    request id: after an earlier call that ended EFFECT_INDETERMINATE, or without an answer, keep
-    the same id all the same. A call policy that repeats does not show how its earlier sends ended:
-    keep the id there, too.
-    """
+    """The id of the purchase, a ULID. Empty if there is no purchase, or if it is not known."""
     @_builtins.property
     def retry_delay(self) -> _duration_pb2.Duration:
-        """How long to wait before repeating the call. Unset: there is no reason to wait, or no reason
-        to repeat.
+        """How long to wait before repeating the call. Unset if there is no need to wait, or if repeating
+        does not help.
         """
 
     @_builtins.property
     def field_violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldViolation]:
-        """The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST; those
-        that differ, for ERROR_REASON_REQUEST_ID_REUSED.
+        """The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST. For
+        ERROR_REASON_REQUEST_ID_REUSED, the fields that differ.
         """
 
     def __init__(
@@ -273,13 +278,12 @@ class Outcome(_message.Message):
         reason: Global___ErrorReason.ValueType = ...,
         effect: Global___Effect.ValueType = ...,
         purchase_id: _builtins.str = ...,
-        new_request_id_safe: _builtins.bool = ...,
         retry_delay: _duration_pb2.Duration | None = ...,
         field_violations: _abc.Iterable[Global___FieldViolation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["retry_delay", b"retry_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "field_violations", b"field_violations", "new_request_id_safe", b"new_request_id_safe", "purchase_id", b"purchase_id", "reason", b"reason", "retry_delay", b"retry_delay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "field_violations", b"field_violations", "purchase_id", b"purchase_id", "reason", b"reason", "retry_delay", b"retry_delay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -287,16 +291,18 @@ Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
 class FieldViolation(_message.Message):
-    """FieldViolation names one field that was refused and says why. It never holds the value."""
+    """FieldViolation names one field that was refused and says why. It never contains the value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FIELD_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """Path of the field in the request message, in the proto's own names: expected_price.amount."""
+    """Path of the field in the request message, with the names of the proto file:
+    expected_price.amount.
+    """
     description: _builtins.str
-    """The rule that was broken, one sentence."""
+    """The rule that was broken, in one sentence."""
     def __init__(
         self,
         *,

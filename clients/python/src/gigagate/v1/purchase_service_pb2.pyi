@@ -30,45 +30,45 @@ class _PurchaseState:
 class _PurchaseStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PurchaseState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PURCHASE_STATE_UNSPECIFIED: _PurchaseState.ValueType  # 0
-    """In a history, one that this version does not know; in a filter, no state."""
+    """In a history: a state that this version does not know. In a filter: any state."""
     PURCHASE_STATE_SENDING: _PurchaseState.ValueType  # 1
-    """A send is permitted or under way. Credit may have moved."""
+    """A send is permitted or under way. Credit may have been spent."""
     PURCHASE_STATE_ACCEPTED: _PurchaseState.ValueType  # 2
-    """Every send so far is known to have had no effect; another may follow. No credit has moved."""
+    """Every send so far is known to have had no effect. Another send may follow. No credit was spent."""
     PURCHASE_STATE_UNCERTAIN: _PurchaseState.ValueType  # 3
-    """A send may have taken effect and no conclusive answer came. The gateway reads the vendor's
-    records until they settle it.
+    """A send may have taken effect, and the vendor did not say so clearly. The gateway reads the vendor's
+    records until they settle the purchase.
     """
     PURCHASE_STATE_NEEDS_OPERATOR: _PurchaseState.ValueType  # 4
-    """The vendor's records contradict, or cannot be had. A human has to look at it; a sale seen
-    still settles it.
+    """The vendor's records contradict each other or cannot be read. An operator has to look at the
+    purchase. It is still settled if the gateway finds the sale.
     """
     PURCHASE_STATE_SUCCEEDED: _PurchaseState.ValueType  # 5
-    """Final: the package is sold."""
+    """Final: the package was sold."""
     PURCHASE_STATE_FAILED: _PurchaseState.ValueType  # 6
-    """Final: nothing was sold; the reason says why."""
+    """Final: nothing was sold. The reason says why."""
 
 class PurchaseState(_PurchaseState, metaclass=_PurchaseStateEnumTypeWrapper):
-    """PurchaseState is where a purchase stands."""
+    """PurchaseState is the state of a purchase."""
 
 PURCHASE_STATE_UNSPECIFIED: PurchaseState.ValueType  # 0
-"""In a history, one that this version does not know; in a filter, no state."""
+"""In a history: a state that this version does not know. In a filter: any state."""
 PURCHASE_STATE_SENDING: PurchaseState.ValueType  # 1
-"""A send is permitted or under way. Credit may have moved."""
+"""A send is permitted or under way. Credit may have been spent."""
 PURCHASE_STATE_ACCEPTED: PurchaseState.ValueType  # 2
-"""Every send so far is known to have had no effect; another may follow. No credit has moved."""
+"""Every send so far is known to have had no effect. Another send may follow. No credit was spent."""
 PURCHASE_STATE_UNCERTAIN: PurchaseState.ValueType  # 3
-"""A send may have taken effect and no conclusive answer came. The gateway reads the vendor's
-records until they settle it.
+"""A send may have taken effect, and the vendor did not say so clearly. The gateway reads the vendor's
+records until they settle the purchase.
 """
 PURCHASE_STATE_NEEDS_OPERATOR: PurchaseState.ValueType  # 4
-"""The vendor's records contradict, or cannot be had. A human has to look at it; a sale seen
-still settles it.
+"""The vendor's records contradict each other or cannot be read. An operator has to look at the
+purchase. It is still settled if the gateway finds the sale.
 """
 PURCHASE_STATE_SUCCEEDED: PurchaseState.ValueType  # 5
-"""Final: the package is sold."""
+"""Final: the package was sold."""
 PURCHASE_STATE_FAILED: PurchaseState.ValueType  # 6
-"""Final: nothing was sold; the reason says why."""
+"""Final: nothing was sold. The reason says why."""
 Global___PurchaseState: _TypeAlias = PurchaseState  # noqa: Y015
 
 class _PurchaseKind:
@@ -82,21 +82,21 @@ class _PurchaseKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Purchase
     PURCHASE_KIND_REGISTER: _PurchaseKind.ValueType  # 1
     """A first package, with a new customer and a new eSIM."""
     PURCHASE_KIND_TOP_UP: _PurchaseKind.ValueType  # 2
-    """A further package."""
+    """Another package."""
     PURCHASE_KIND_TOP_UP_WITH_PROFILE: _PurchaseKind.ValueType  # 3
-    """A further package with another eSIM."""
+    """Another package with another eSIM."""
 
 class PurchaseKind(_PurchaseKind, metaclass=_PurchaseKindEnumTypeWrapper):
-    """PurchaseKind is which of the vendor's calls a purchase makes."""
+    """PurchaseKind says which call of the vendor a purchase makes."""
 
 PURCHASE_KIND_UNSPECIFIED: PurchaseKind.ValueType  # 0
 """Never sent."""
 PURCHASE_KIND_REGISTER: PurchaseKind.ValueType  # 1
 """A first package, with a new customer and a new eSIM."""
 PURCHASE_KIND_TOP_UP: PurchaseKind.ValueType  # 2
-"""A further package."""
+"""Another package."""
 PURCHASE_KIND_TOP_UP_WITH_PROFILE: PurchaseKind.ValueType  # 3
-"""A further package with another eSIM."""
+"""Another package with another eSIM."""
 Global___PurchaseKind: _TypeAlias = PurchaseKind  # noqa: Y015
 
 class _OperatorReason:
@@ -106,45 +106,49 @@ class _OperatorReason:
 class _OperatorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OperatorReason.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     OPERATOR_REASON_UNSPECIFIED: _OperatorReason.ValueType  # 0
-    """It needs none, or for a reason that this version does not know."""
+    """The purchase needs no operator, or for a reason that this version does not know."""
     OPERATOR_REASON_SEVERAL_FOUND: _OperatorReason.ValueType  # 1
     """The vendor's records show more than one package with the purchase's mark."""
     OPERATOR_REASON_OTHER_PACKAGE_FOUND: _OperatorReason.ValueType  # 2
-    """The package found is not the one ordered."""
+    """The vendor's records show the purchase's mark on a package that was not ordered."""
     OPERATOR_REASON_ITEM_BOUND_TO_OTHER_PURCHASE: _OperatorReason.ValueType  # 3
-    """The package is bound to another purchase already."""
+    """The package that was found already belongs to another purchase."""
     OPERATOR_REASON_SUCCESS_SEEN_BUT_NOT_FOUND: _OperatorReason.ValueType  # 4
-    """The vendor once answered success, and its records do not show the package."""
+    """The vendor answered that the package was sold, but its records do not show it."""
     OPERATOR_REASON_NO_OLDER_WITNESS: _OperatorReason.ValueType  # 5
-    """The records show no older purchase of ours, so an absence in them proves nothing."""
+    """The vendor's records show no older purchase of the same kind, so they may be incomplete."""
     OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND: _OperatorReason.ValueType  # 6
-    """The records show a package of that time without a mark, which may be it."""
+    """The vendor's records show a package of that time without a mark. It may be the one that was ordered."""
     OPERATOR_REASON_RECORDS_UNREADABLE: _OperatorReason.ValueType  # 7
-    """The records could not be read for too long."""
+    """The vendor's records could not be read for too long."""
     OPERATOR_REASON_OTHER_ACCOUNT: _OperatorReason.ValueType  # 8
-    """It was bought with another client id, and the records shown to the present one lack it."""
+    """The purchase was made with another client id, and the records that the present client id sees do not
+    show it.
+    """
 
 class OperatorReason(_OperatorReason, metaclass=_OperatorReasonEnumTypeWrapper):
-    """OperatorReason is why a purchase needs an operator. Values are added."""
+    """OperatorReason says why a purchase needs an operator. Later versions add values."""
 
 OPERATOR_REASON_UNSPECIFIED: OperatorReason.ValueType  # 0
-"""It needs none, or for a reason that this version does not know."""
+"""The purchase needs no operator, or for a reason that this version does not know."""
 OPERATOR_REASON_SEVERAL_FOUND: OperatorReason.ValueType  # 1
 """The vendor's records show more than one package with the purchase's mark."""
 OPERATOR_REASON_OTHER_PACKAGE_FOUND: OperatorReason.ValueType  # 2
-"""The package found is not the one ordered."""
+"""The vendor's records show the purchase's mark on a package that was not ordered."""
 OPERATOR_REASON_ITEM_BOUND_TO_OTHER_PURCHASE: OperatorReason.ValueType  # 3
-"""The package is bound to another purchase already."""
+"""The package that was found already belongs to another purchase."""
 OPERATOR_REASON_SUCCESS_SEEN_BUT_NOT_FOUND: OperatorReason.ValueType  # 4
-"""The vendor once answered success, and its records do not show the package."""
+"""The vendor answered that the package was sold, but its records do not show it."""
 OPERATOR_REASON_NO_OLDER_WITNESS: OperatorReason.ValueType  # 5
-"""The records show no older purchase of ours, so an absence in them proves nothing."""
+"""The vendor's records show no older purchase of the same kind, so they may be incomplete."""
 OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND: OperatorReason.ValueType  # 6
-"""The records show a package of that time without a mark, which may be it."""
+"""The vendor's records show a package of that time without a mark. It may be the one that was ordered."""
 OPERATOR_REASON_RECORDS_UNREADABLE: OperatorReason.ValueType  # 7
-"""The records could not be read for too long."""
+"""The vendor's records could not be read for too long."""
 OPERATOR_REASON_OTHER_ACCOUNT: OperatorReason.ValueType  # 8
-"""It was bought with another client id, and the records shown to the present one lack it."""
+"""The purchase was made with another client id, and the records that the present client id sees do not
+show it.
+"""
 Global___OperatorReason: _TypeAlias = OperatorReason  # noqa: Y015
 
 class _PurchaseEventType:
@@ -154,69 +158,73 @@ class _PurchaseEventType:
 class _PurchaseEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PurchaseEventType.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PURCHASE_EVENT_TYPE_UNSPECIFIED: _PurchaseEventType.ValueType  # 0
-    """Something that this version does not know."""
+    """An event that this version does not know."""
     PURCHASE_EVENT_TYPE_CLAIMED: _PurchaseEventType.ValueType  # 1
-    """It was written down, with the permit of its first send."""
+    """The purchase was written to the journal, with the permit for its first send."""
     PURCHASE_EVENT_TYPE_PERMITTED: _PurchaseEventType.ValueType  # 2
-    """One more send is allowed. It needs proof that every earlier one had no effect."""
+    """One more send is allowed. Every earlier send is known to have had no effect."""
     PURCHASE_EVENT_TYPE_ANSWERED_APPLIED: _PurchaseEventType.ValueType  # 3
-    """The vendor's whole answer says that the package is sold."""
+    """The vendor's complete answer says that the package is sold."""
     PURCHASE_EVENT_TYPE_ANSWERED_REFUSED: _PurchaseEventType.ValueType  # 4
-    """The vendor's whole answer says that it is not, and never will be by this send."""
+    """The vendor's complete answer says that this send sold nothing and never will."""
     PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT: _PurchaseEventType.ValueType  # 5
-    """The send provably had no effect (nothing left, or a whole 401)."""
+    """The send is known to have had no effect: nothing left the gateway, or the vendor answered 401."""
     PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN: _PurchaseEventType.ValueType  # 6
-    """Bytes may have left and no conclusive answer came."""
+    """Bytes may have left the gateway, and the vendor gave no clear answer."""
     PURCHASE_EVENT_TYPE_LOST: _PurchaseEventType.ValueType  # 7
-    """The process that sent is gone, or was silent for too long."""
+    """The process that sent the request has ended, or did not report for too long."""
     PURCHASE_EVENT_TYPE_WINDOW_OVER: _PurchaseEventType.ValueType  # 8
-    """No further send is permitted: the time for it has passed, or it would change nothing."""
+    """No other send is permitted, because the time for it has passed or because it would change nothing."""
     PURCHASE_EVENT_TYPE_FOUND: _PurchaseEventType.ValueType  # 9
     """The vendor's records show the package with the purchase's mark."""
     PURCHASE_EVENT_TYPE_PRESUMED_ABSENT: _PurchaseEventType.ValueType  # 10
-    """The vendor's records, shown to be readable around the attempt, lack it."""
+    """The vendor's records are complete around the time of the attempt, and do not show the package."""
     PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE: _PurchaseEventType.ValueType  # 11
-    """The vendor's records are contradictory, or cannot be read: an operator is needed."""
+    """The vendor's records contradict each other or cannot be read. The purchase needs an operator."""
     PURCHASE_EVENT_TYPE_RESOLVED_APPLIED: _PurchaseEventType.ValueType  # 12
     """An operator named the package that was sold."""
     PURCHASE_EVENT_TYPE_RESOLVED_ABSENT: _PurchaseEventType.ValueType  # 13
     """An operator said that nothing was sold."""
     PURCHASE_EVENT_TYPE_ABANDONED: _PurchaseEventType.ValueType  # 14
-    """It was not known to be durable in time. Its caller was told so, and nothing was or ever will be sent."""
+    """The gateway gave the purchase up before it sent anything: it did not know in time that the journal
+    had it, or the caller was gone. Nothing will ever be sent.
+    """
 
 class PurchaseEventType(_PurchaseEventType, metaclass=_PurchaseEventTypeEnumTypeWrapper):
-    """PurchaseEventType is what happened to a purchase. Values are added."""
+    """PurchaseEventType says what happened to a purchase. Later versions add values."""
 
 PURCHASE_EVENT_TYPE_UNSPECIFIED: PurchaseEventType.ValueType  # 0
-"""Something that this version does not know."""
+"""An event that this version does not know."""
 PURCHASE_EVENT_TYPE_CLAIMED: PurchaseEventType.ValueType  # 1
-"""It was written down, with the permit of its first send."""
+"""The purchase was written to the journal, with the permit for its first send."""
 PURCHASE_EVENT_TYPE_PERMITTED: PurchaseEventType.ValueType  # 2
-"""One more send is allowed. It needs proof that every earlier one had no effect."""
+"""One more send is allowed. Every earlier send is known to have had no effect."""
 PURCHASE_EVENT_TYPE_ANSWERED_APPLIED: PurchaseEventType.ValueType  # 3
-"""The vendor's whole answer says that the package is sold."""
+"""The vendor's complete answer says that the package is sold."""
 PURCHASE_EVENT_TYPE_ANSWERED_REFUSED: PurchaseEventType.ValueType  # 4
-"""The vendor's whole answer says that it is not, and never will be by this send."""
+"""The vendor's complete answer says that this send sold nothing and never will."""
 PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT: PurchaseEventType.ValueType  # 5
-"""The send provably had no effect (nothing left, or a whole 401)."""
+"""The send is known to have had no effect: nothing left the gateway, or the vendor answered 401."""
 PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN: PurchaseEventType.ValueType  # 6
-"""Bytes may have left and no conclusive answer came."""
+"""Bytes may have left the gateway, and the vendor gave no clear answer."""
 PURCHASE_EVENT_TYPE_LOST: PurchaseEventType.ValueType  # 7
-"""The process that sent is gone, or was silent for too long."""
+"""The process that sent the request has ended, or did not report for too long."""
 PURCHASE_EVENT_TYPE_WINDOW_OVER: PurchaseEventType.ValueType  # 8
-"""No further send is permitted: the time for it has passed, or it would change nothing."""
+"""No other send is permitted, because the time for it has passed or because it would change nothing."""
 PURCHASE_EVENT_TYPE_FOUND: PurchaseEventType.ValueType  # 9
 """The vendor's records show the package with the purchase's mark."""
 PURCHASE_EVENT_TYPE_PRESUMED_ABSENT: PurchaseEventType.ValueType  # 10
-"""The vendor's records, shown to be readable around the attempt, lack it."""
+"""The vendor's records are complete around the time of the attempt, and do not show the package."""
 PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE: PurchaseEventType.ValueType  # 11
-"""The vendor's records are contradictory, or cannot be read: an operator is needed."""
+"""The vendor's records contradict each other or cannot be read. The purchase needs an operator."""
 PURCHASE_EVENT_TYPE_RESOLVED_APPLIED: PurchaseEventType.ValueType  # 12
 """An operator named the package that was sold."""
 PURCHASE_EVENT_TYPE_RESOLVED_ABSENT: PurchaseEventType.ValueType  # 13
 """An operator said that nothing was sold."""
 PURCHASE_EVENT_TYPE_ABANDONED: PurchaseEventType.ValueType  # 14
-"""It was not known to be durable in time. Its caller was told so, and nothing was or ever will be sent."""
+"""The gateway gave the purchase up before it sent anything: it did not know in time that the journal
+had it, or the caller was gone. Nothing will ever be sent.
+"""
 Global___PurchaseEventType: _TypeAlias = PurchaseEventType  # noqa: Y015
 
 class _ActorType:
@@ -226,39 +234,39 @@ class _ActorType:
 class _ActorTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActorType.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ACTOR_TYPE_UNSPECIFIED: _ActorType.ValueType  # 0
-    """One that this version does not know."""
+    """A kind that this version does not know."""
     ACTOR_TYPE_GATEWAY: _ActorType.ValueType  # 1
-    """The gateway, about a send."""
+    """The gateway, as the sender of the request."""
     ACTOR_TYPE_RECONCILER: _ActorType.ValueType  # 2
-    """The gateway, about the vendor's records."""
+    """The gateway, as the reader of the vendor's records."""
     ACTOR_TYPE_OPERATOR: _ActorType.ValueType  # 3
-    """A human, by ResolvePurchase."""
+    """A person who called ResolvePurchase."""
 
 class ActorType(_ActorType, metaclass=_ActorTypeEnumTypeWrapper):
-    """ActorType is a kind of actor. Values are added."""
+    """ActorType is a kind of actor. Later versions add values."""
 
 ACTOR_TYPE_UNSPECIFIED: ActorType.ValueType  # 0
-"""One that this version does not know."""
+"""A kind that this version does not know."""
 ACTOR_TYPE_GATEWAY: ActorType.ValueType  # 1
-"""The gateway, about a send."""
+"""The gateway, as the sender of the request."""
 ACTOR_TYPE_RECONCILER: ActorType.ValueType  # 2
-"""The gateway, about the vendor's records."""
+"""The gateway, as the reader of the vendor's records."""
 ACTOR_TYPE_OPERATOR: ActorType.ValueType  # 3
-"""A human, by ResolvePurchase."""
+"""A person who called ResolvePurchase."""
 Global___ActorType: _TypeAlias = ActorType  # noqa: Y015
 
 @_typing.final
 class Actor(_message.Message):
-    """Actor is who wrote a line of a history."""
+    """Actor is the author of an entry in a history."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
     type: Global___ActorType.ValueType
-    """What kind it is."""
+    """The kind of actor."""
     operator: _builtins.str
-    """The operator's name. Set exactly when the type is OPERATOR."""
+    """The operator's name. Set only if the type is OPERATOR."""
     def __init__(
         self,
         *,
@@ -275,7 +283,7 @@ Global___Actor: _TypeAlias = Actor  # noqa: Y015
 
 @_typing.final
 class Purchase(_message.Message):
-    """Purchase is one intended sale, without anything secret and without the end user's data."""
+    """Purchase is one order and what became of it. It has no secrets and no data of the end user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -298,38 +306,38 @@ class Purchase(_message.Message):
     SETTLE_TIME_FIELD_NUMBER: _builtins.int
     OPERATOR_REASON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """ULID. Ids sort by the time of the purchase."""
+    """The id of the purchase, a ULID. Ids sort by the time of the purchase."""
     caller: _builtins.str
-    """Who asked for it: "default" until callers have identities."""
+    """Who ordered it: "default" until callers have identities."""
     request_id: _builtins.str
-    """The caller's own id of it."""
+    """The request id of the order."""
     kind: Global___PurchaseKind.ValueType
-    """Which call it makes."""
+    """What was ordered."""
     state: Global___PurchaseState.ValueType
-    """Where it stands."""
+    """The state of the purchase."""
     reason: _outcome_pb2.ErrorReason.ValueType
-    """Why it failed: what its caller is told. Unspecified unless the state is FAILED."""
+    """Why it failed, as its caller is told. Unspecified unless the state is FAILED."""
     effect: _outcome_pb2.Effect.ValueType
     """What the state means for the caller."""
     inventory_item_id: _builtins.str
-    """The item ordered."""
+    """The inventory item that was ordered."""
     activation_mode: _activated_item_pb2.ActivationMode.ValueType
-    """The mode ordered; unspecified where it was left to the vendor."""
+    """The mode that was ordered. Unspecified if the order left it to the vendor."""
     metatag: _builtins.str
-    """The caller's own text."""
+    """The metatag of the order."""
     customer_uid: _builtins.str
-    """The customer of a top-up, and, once it succeeded, of a register."""
+    """The customer. For a first package it is set once the purchase has succeeded."""
     activated_item_uid: _builtins.str
-    """The package sold; set exactly when the state is SUCCEEDED."""
+    """The package that was sold. Set only if the state is SUCCEEDED."""
     attempts: _builtins.int
-    """Sends permitted so far. More than one means that every earlier one had no effect."""
+    """The number of sends permitted so far. If there are several, all but the last had no effect."""
     anomalies: _builtins.int
-    """Contradictions in its history, each of which a human has to look at."""
+    """The number of contradictions in the history. An operator has to look at each of them."""
     operator_reason: Global___OperatorReason.ValueType
     """Why it needs an operator. Unspecified unless the state is NEEDS_OPERATOR."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was written down, before anything was sent."""
+        """When it was written to the journal, before anything was sent."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
@@ -337,7 +345,7 @@ class Purchase(_message.Message):
 
     @_builtins.property
     def settle_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was settled. Unset while it is not."""
+        """When it was settled. Unset if it is not settled."""
 
     def __init__(
         self,
@@ -371,7 +379,7 @@ Global___Purchase: _TypeAlias = Purchase  # noqa: Y015
 
 @_typing.final
 class PurchaseEvent(_message.Message):
-    """PurchaseEvent is one line of a purchase's history."""
+    """PurchaseEvent is one entry in the history of a purchase."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -392,34 +400,36 @@ class PurchaseEvent(_message.Message):
     event: Global___PurchaseEventType.ValueType
     """What happened."""
     attempt: _builtins.int
-    """The send it speaks of, from 1."""
+    """The number of the send that it is about. The first is 1."""
     state: Global___PurchaseState.ValueType
     """The state after it."""
     reason: _outcome_pb2.ErrorReason.ValueType
-    """Why the purchase failed, if this made it fail."""
+    """Why the purchase failed, if it failed with this event."""
     contradicts: _builtins.bool
-    """It could not be true together with what was journaled. The state stands; a human has to look."""
+    """Whether the event contradicts the earlier entries. It then does not change the state, and an
+    operator has to look at it.
+    """
     bytes_written: _builtins.int
-    """Bytes of the request that left or may have left."""
+    """How many bytes of the request may have left the gateway."""
     vendor_status: _builtins.int
-    """The vendor's HTTP status; 0 where no answer came."""
+    """The vendor's HTTP status. 0 if there was no answer."""
     vendor_message: _builtins.str
-    """The vendor's words, without whatever looked personal or secret."""
+    """The vendor's message, without anything that looked personal or secret."""
     activated_item_uid: _builtins.str
-    """The activated item it speaks of."""
+    """The activated item that it is about."""
     note: _builtins.str
-    """A remark of the gateway or the operator."""
+    """A note of the gateway or the operator."""
     forced: _builtins.bool
-    """Whether it is an operator's word that did not wait for the vendor's records."""
+    """Whether an operator forced it, without waiting for the vendor's records."""
     operator_reason: Global___OperatorReason.ValueType
-    """Why the purchase needs an operator, if this made it need one."""
+    """Why the purchase needs an operator, if it needs one since this event."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When it was journaled."""
+        """When it was written to the journal."""
 
     @_builtins.property
     def actor(self) -> Global___Actor:
-        """Who wrote it."""
+        """Who wrote the entry."""
 
     def __init__(
         self,
@@ -455,7 +465,7 @@ class GetPurchaseRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """ULID."""
+    """The id of the purchase, a ULID."""
     def __init__(
         self,
         *,
@@ -484,7 +494,7 @@ class GetPurchaseResponse(_message.Message):
 
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___PurchaseEvent]:
-        """What happened to it, oldest first."""
+        """What happened to it. The oldest entry comes first."""
 
     @_builtins.property
     def reconciliation(self) -> Global___Reconciliation:
@@ -507,8 +517,9 @@ Global___GetPurchaseResponse: _TypeAlias = GetPurchaseResponse  # noqa: Y015
 
 @_typing.final
 class Reconciliation(_message.Message):
-    """Reconciliation tells a person why a purchase is not settled yet, as the replica that answers sees it:
-    each replica reads the vendor's records by itself. Programs go by the purchase's state.
+    """Reconciliation tells a person why a purchase is not settled yet. Each replica of the gateway reads the
+    vendor's records by itself, and this is the view of the replica that answers. Programs should use the
+    purchase's state.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -520,22 +531,22 @@ class Reconciliation(_message.Message):
     NEXT_READ_TIME_FIELD_NUMBER: _builtins.int
     OPERATOR_TIME_FIELD_NUMBER: _builtins.int
     last_result: _builtins.str
-    """What came of that."""
+    """The result of that read."""
     failed_reads: _builtins.int
-    """Reads in a row, up to the last one, that did not come to their end."""
+    """How many reads have failed since the last complete one."""
     missing: _builtins.str
-    """What has to come before the purchase is settled."""
+    """What is missing before the purchase can be settled."""
     @_builtins.property
     def last_read_time(self) -> _timestamp_pb2.Timestamp:
-        """When the vendor's records were last read for it. Unset: not yet by this replica."""
+        """When this replica last read the vendor's records for the purchase. Unset: not yet."""
 
     @_builtins.property
     def next_read_time(self) -> _timestamp_pb2.Timestamp:
-        """When the records are read again at the earliest."""
+        """The earliest time of the next read."""
 
     @_builtins.property
     def operator_time(self) -> _timestamp_pb2.Timestamp:
-        """When an operator is asked if nothing changes. Unset: not known, or asked already."""
+        """When the purchase will need an operator if nothing changes. Unset: not known, or it already does."""
 
     def __init__(
         self,
@@ -557,7 +568,7 @@ Global___Reconciliation: _TypeAlias = Reconciliation  # noqa: Y015
 
 @_typing.final
 class ListPurchasesRequest(_message.Message):
-    """ListPurchasesRequest selects purchases. Unset filters do not filter."""
+    """ListPurchasesRequest selects purchases. A filter that is not set selects all."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -569,24 +580,24 @@ class ListPurchasesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     state: Global___PurchaseState.ValueType
-    """Only those in this state."""
+    """Only purchases in this state."""
     request_id: _builtins.str
-    """Only the one with this request id."""
+    """Only the purchase with this request id."""
     customer_uid: _builtins.str
-    """Only those of this customer."""
+    """Only purchases of this customer."""
     page_size: _builtins.int
-    """At most so many. 0 means 50, and more than 500 means 500."""
+    """The most purchases on the page. 0 means 50, and everything above 500 means 500."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the same filters; empty for the first page. It is
-    opaque, and any other text is refused.
+    """The next_page_token of the previous page, together with the same filters. Empty for the first page.
+    Any other text is refused.
     """
     @_builtins.property
     def from_time(self) -> _timestamp_pb2.Timestamp:
-        """Only those made at or after this time."""
+        """Only purchases made at or after this time."""
 
     @_builtins.property
     def to_time(self) -> _timestamp_pb2.Timestamp:
-        """Only those made before this time."""
+        """Only purchases made before this time."""
 
     def __init__(
         self,
@@ -616,10 +627,10 @@ class ListPurchasesResponse(_message.Message):
     PURCHASES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """page_token of the next page; empty on the last."""
+    """The page_token of the next page. Empty on the last page."""
     @_builtins.property
     def purchases(self) -> _containers.RepeatedCompositeFieldContainer[Global___Purchase]:
-        """The purchases, the newest first."""
+        """The purchases. The newest comes first."""
 
     def __init__(
         self,
@@ -644,10 +655,10 @@ class WaitPurchaseRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """ULID."""
+    """The id of the purchase, a ULID."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """How long to wait, up to 60 s. Unset: 30 s. Less where the caller's deadline is nearer."""
+        """How long to wait, at most 60 s. Unset: 30 s. The call never waits longer than the caller's deadline."""
 
     def __init__(
         self,
@@ -665,7 +676,7 @@ Global___WaitPurchaseRequest: _TypeAlias = WaitPurchaseRequest  # noqa: Y015
 
 @_typing.final
 class WaitPurchaseResponse(_message.Message):
-    """WaitPurchaseResponse is the purchase, settled or as it is."""
+    """WaitPurchaseResponse is the purchase as it is after the wait."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -700,22 +711,23 @@ class ResolvePurchaseRequest(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """ULID."""
+    """The id of the purchase, a ULID."""
     activated_item_uid: _builtins.str
-    """The package that was sold, by its uid."""
+    """The uid of the package that was sold."""
     nothing_sold: _builtins.bool
-    """Nothing was sold. True, or not set at all. Unless it is forced it is refused with
+    """Nothing was sold. It must be true if it is set. Without force it is refused with
     ERROR_REASON_ABSENCE_NOT_SHOWN until complete reads of the vendor's records show it.
     """
     operator: _builtins.str
-    """Who says so, for the history."""
+    """The name of the operator, for the history."""
     note: _builtins.str
-    """What the word rests on (a ticket, a portal entry), for the history. No control characters, line
-    or paragraph separators and direction overrides.
+    """How the operator knows, for example a ticket or an entry in the vendor's portal. It goes into the
+    history. It must not contain control characters, line or paragraph separators, or direction
+    overrides.
     """
     force: _builtins.bool
-    """Whether nothing_sold counts at once, although the vendor's records do not show it. It stays in the
-    history, and changes nothing for a named package.
+    """Accept nothing_sold at once, even if the vendor's records do not show it. The history records it. It
+    changes nothing if a package is named.
     """
     def __init__(
         self,
@@ -739,7 +751,7 @@ Global___ResolvePurchaseRequest: _TypeAlias = ResolvePurchaseRequest  # noqa: Y0
 
 @_typing.final
 class ResolvePurchaseResponse(_message.Message):
-    """ResolvePurchaseResponse is the purchase, settled."""
+    """ResolvePurchaseResponse is the settled purchase."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class PurchaseServiceStub:
-    """PurchaseService tells what became of purchases, from the gateway's own journal. It spends
-    nothing and, but for ResolvePurchase, calls the vendor for nothing.
+    """PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
+    Only ResolvePurchase calls the vendor.
     """
 
     def __init__(self, channel):
@@ -59,35 +59,36 @@ class PurchaseServiceStub:
 
 
 class PurchaseServiceServicer:
-    """PurchaseService tells what became of purchases, from the gateway's own journal. It spends
-    nothing and, but for ResolvePurchase, calls the vendor for nothing.
+    """PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
+    Only ResolvePurchase calls the vendor.
     """
 
     def GetPurchase(self, request, context):
-        """GetPurchase reads one purchase with its history. An open one is looked at again soon.
+        """GetPurchase reads one purchase with its history.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPurchases(self, request, context):
-        """ListPurchases pages through purchases, the newest first.
+        """ListPurchases returns purchases, one page at a time. The newest comes first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WaitPurchase(self, request, context):
-        """WaitPurchase answers when the purchase is settled, or with the purchase as it is when timeout
-        or the caller's deadline is over.
+        """WaitPurchase waits until the purchase is settled. When timeout or the caller's deadline comes first,
+        it returns the purchase as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolvePurchase(self, request, context):
-        """ResolvePurchase is for operators: it settles what evidence cannot. A named activated item is
-        checked with the vendor first.
+        """ResolvePurchase settles a purchase by the word of an operator. It is for purchases that the gateway
+        cannot settle by itself. If the operator names an activated item, the gateway first reads it from the
+        vendor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,8 +126,8 @@ def add_PurchaseServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PurchaseService:
-    """PurchaseService tells what became of purchases, from the gateway's own journal. It spends
-    nothing and, but for ResolvePurchase, calls the vendor for nothing.
+    """PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
+    Only ResolvePurchase calls the vendor.
     """
 
     @staticmethod

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PurchaseServiceStub:
-    """PurchaseService tells what became of purchases, from the gateway's own journal. It spends
-    nothing and, but for ResolvePurchase, calls the vendor for nothing.
+    """PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
+    Only ResolvePurchase calls the vendor.
     """
 
     @_typing.overload
@@ -36,41 +36,43 @@ class PurchaseServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PurchaseServiceAsyncStub: ...
     GetPurchase: _grpc.UnaryUnaryMultiCallable[_purchase_service_pb2.GetPurchaseRequest, _purchase_service_pb2.GetPurchaseResponse]
-    """GetPurchase reads one purchase with its history. An open one is looked at again soon."""
+    """GetPurchase reads one purchase with its history."""
     ListPurchases: _grpc.UnaryUnaryMultiCallable[_purchase_service_pb2.ListPurchasesRequest, _purchase_service_pb2.ListPurchasesResponse]
-    """ListPurchases pages through purchases, the newest first."""
+    """ListPurchases returns purchases, one page at a time. The newest comes first."""
     WaitPurchase: _grpc.UnaryUnaryMultiCallable[_purchase_service_pb2.WaitPurchaseRequest, _purchase_service_pb2.WaitPurchaseResponse]
-    """WaitPurchase answers when the purchase is settled, or with the purchase as it is when timeout
-    or the caller's deadline is over.
+    """WaitPurchase waits until the purchase is settled. When timeout or the caller's deadline comes first,
+    it returns the purchase as it is.
     """
     ResolvePurchase: _grpc.UnaryUnaryMultiCallable[_purchase_service_pb2.ResolvePurchaseRequest, _purchase_service_pb2.ResolvePurchaseResponse]
-    """ResolvePurchase is for operators: it settles what evidence cannot. A named activated item is
-    checked with the vendor first.
+    """ResolvePurchase settles a purchase by the word of an operator. It is for purchases that the gateway
+    cannot settle by itself. If the operator names an activated item, the gateway first reads it from the
+    vendor.
     """
 
 @_typing.type_check_only
 class PurchaseServiceAsyncStub(PurchaseServiceStub):
-    """PurchaseService tells what became of purchases, from the gateway's own journal. It spends
-    nothing and, but for ResolvePurchase, calls the vendor for nothing.
+    """PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
+    Only ResolvePurchase calls the vendor.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPurchase: _aio.UnaryUnaryMultiCallable[_purchase_service_pb2.GetPurchaseRequest, _purchase_service_pb2.GetPurchaseResponse]  # type: ignore[assignment]
-    """GetPurchase reads one purchase with its history. An open one is looked at again soon."""
+    """GetPurchase reads one purchase with its history."""
     ListPurchases: _aio.UnaryUnaryMultiCallable[_purchase_service_pb2.ListPurchasesRequest, _purchase_service_pb2.ListPurchasesResponse]  # type: ignore[assignment]
-    """ListPurchases pages through purchases, the newest first."""
+    """ListPurchases returns purchases, one page at a time. The newest comes first."""
     WaitPurchase: _aio.UnaryUnaryMultiCallable[_purchase_service_pb2.WaitPurchaseRequest, _purchase_service_pb2.WaitPurchaseResponse]  # type: ignore[assignment]
-    """WaitPurchase answers when the purchase is settled, or with the purchase as it is when timeout
-    or the caller's deadline is over.
+    """WaitPurchase waits until the purchase is settled. When timeout or the caller's deadline comes first,
+    it returns the purchase as it is.
     """
     ResolvePurchase: _aio.UnaryUnaryMultiCallable[_purchase_service_pb2.ResolvePurchaseRequest, _purchase_service_pb2.ResolvePurchaseResponse]  # type: ignore[assignment]
-    """ResolvePurchase is for operators: it settles what evidence cannot. A named activated item is
-    checked with the vendor first.
+    """ResolvePurchase settles a purchase by the word of an operator. It is for purchases that the gateway
+    cannot settle by itself. If the operator names an activated item, the gateway first reads it from the
+    vendor.
     """
 
 class PurchaseServiceServicer(metaclass=_abc_1.ABCMeta):
-    """PurchaseService tells what became of purchases, from the gateway's own journal. It spends
-    nothing and, but for ResolvePurchase, calls the vendor for nothing.
+    """PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
+    Only ResolvePurchase calls the vendor.
     """
 
     @_abc_1.abstractmethod
@@ -79,7 +81,7 @@ class PurchaseServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _purchase_service_pb2.GetPurchaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_purchase_service_pb2.GetPurchaseResponse, _abc.Awaitable[_purchase_service_pb2.GetPurchaseResponse]]:
-        """GetPurchase reads one purchase with its history. An open one is looked at again soon."""
+        """GetPurchase reads one purchase with its history."""
 
     @_abc_1.abstractmethod
     def ListPurchases(
@@ -87,7 +89,7 @@ class PurchaseServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _purchase_service_pb2.ListPurchasesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_purchase_service_pb2.ListPurchasesResponse, _abc.Awaitable[_purchase_service_pb2.ListPurchasesResponse]]:
-        """ListPurchases pages through purchases, the newest first."""
+        """ListPurchases returns purchases, one page at a time. The newest comes first."""
 
     @_abc_1.abstractmethod
     def WaitPurchase(
@@ -95,8 +97,8 @@ class PurchaseServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _purchase_service_pb2.WaitPurchaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_purchase_service_pb2.WaitPurchaseResponse, _abc.Awaitable[_purchase_service_pb2.WaitPurchaseResponse]]:
-        """WaitPurchase answers when the purchase is settled, or with the purchase as it is when timeout
-        or the caller's deadline is over.
+        """WaitPurchase waits until the purchase is settled. When timeout or the caller's deadline comes first,
+        it returns the purchase as it is.
         """
 
     @_abc_1.abstractmethod
@@ -105,8 +107,9 @@ class PurchaseServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _purchase_service_pb2.ResolvePurchaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_purchase_service_pb2.ResolvePurchaseResponse, _abc.Awaitable[_purchase_service_pb2.ResolvePurchaseResponse]]:
-        """ResolvePurchase is for operators: it settles what evidence cannot. A named activated item is
-        checked with the vendor first.
+        """ResolvePurchase settles a purchase by the word of an operator. It is for purchases that the gateway
+        cannot settle by itself. If the operator names an activated item, the gateway first reads it from the
+        vendor.
         """
 
 def add_PurchaseServiceServicer_to_server(servicer: PurchaseServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -13,8 +13,9 @@ import type { Money } from "./money_pb.js";
 export declare const file_gigagate_v1_activated_item: GenFile;
 
 /**
- * Size is an amount of data as the vendor writes it. It is not converted: whether the vendor
- * counts 1 GB as 1000 or 1024 MB is contradicted by its own pages, and amounts left look rounded.
+ * Size is an amount of data as the vendor writes it. The gateway does not convert it, because the
+ * vendor's pages contradict each other on whether 1 GB is 1000 or 1024 MB. Amounts of data left look
+ * rounded.
  *
  * @generated from message gigagate.v1.Size
  */
@@ -70,8 +71,9 @@ export declare const ValiditySchema: GenMessage<Validity>;
 /**
  * Balance is the data and the time of one sold package.
  *
- * The vendor's one field expiresAt means two things. Here it is split: activation_deadline while
- * the package has not started, expires_at once it has. Never are both set.
+ * The vendor uses one field, expiresAt, for two different times. Here they are two fields:
+ * activation_deadline before the package has started, and expires_at afterwards. Only one of them is
+ * ever set.
  *
  * @generated from message gigagate.v1.Balance
  */
@@ -84,8 +86,7 @@ export declare type Balance = Message<"gigagate.v1.Balance"> & {
   activatedAt?: Timestamp | undefined;
 
   /**
-   * The last moment the package can stay pending, 90 days after the sale; then it starts by
-   * itself. Unset once it has started.
+   * When a pending package starts by itself, 90 days after the sale. Unset once it has started.
    *
    * @generated from field: google.protobuf.Timestamp activation_deadline = 2;
    */
@@ -99,7 +100,7 @@ export declare type Balance = Message<"gigagate.v1.Balance"> & {
   expiresAt?: Timestamp | undefined;
 
   /**
-   * The mode it was sold with.
+   * The mode that the package was sold with.
    *
    * @generated from field: gigagate.v1.ActivationMode activation_mode = 4;
    */
@@ -120,7 +121,7 @@ export declare type Balance = Message<"gigagate.v1.Balance"> & {
   size?: Size | undefined;
 
   /**
-   * Data left. Its unit may differ from that of size.
+   * Data left. Its unit may differ from the unit of size.
    *
    * @generated from field: gigagate.v1.Size available_balance = 7;
    */
@@ -148,27 +149,27 @@ export declare type Balance = Message<"gigagate.v1.Balance"> & {
 export declare const BalanceSchema: GenMessage<Balance>;
 
 /**
- * ActivatedItem is the vendor's name for a sold package, whether it has started or not.
+ * ActivatedItem is a sold package. The vendor uses this name even for a package that has not started.
  *
  * @generated from message gigagate.v1.ActivatedItem
  */
 export declare type ActivatedItem = Message<"gigagate.v1.ActivatedItem"> & {
   /**
-   * The vendor's id of the sold package; the argument of Activate.
+   * The vendor's id of the sold package. Activate takes it.
    *
    * @generated from field: string uid = 1;
    */
   uid: string;
 
   /**
-   * The metatag given at the sale, without the mark that the gateway puts before it.
+   * The metatag of the order, without the mark that the gateway puts before it.
    *
    * @generated from field: string metatag = 2;
    */
   metatag: string;
 
   /**
-   * The purchase it was sold by, a ULID; empty when it was not sold through this gateway.
+   * The id of the purchase, a ULID. Empty if the package was not sold through this gateway.
    *
    * @generated from field: string purchase_id = 3;
    */
@@ -182,28 +183,28 @@ export declare type ActivatedItem = Message<"gigagate.v1.ActivatedItem"> & {
   balance?: Balance | undefined;
 
   /**
-   * Where it was sold, a label of the vendor: "Application Programming Interface" is known.
+   * Where it was sold, as a label of the vendor. "Application Programming Interface" is known.
    *
    * @generated from field: string sales_channel = 5;
    */
   salesChannel: string;
 
   /**
-   * Code of the same; API is known.
+   * Where it was sold, as a code of the vendor. API is known.
    *
    * @generated from field: string sales_channel_type_code = 6;
    */
   salesChannelTypeCode: string;
 
   /**
-   * Kind of package; DATA_PLAN is known.
+   * Kind of package. DATA_PLAN is known.
    *
    * @generated from field: string activation_type = 7;
    */
   activationType: string;
 
   /**
-   * When it was sold. The vendor names the field but no sample of its pages has it: may be unset.
+   * When it was sold. May be unset: the vendor documents the field, but none of its examples has it.
    *
    * @generated from field: google.protobuf.Timestamp sale_time = 8;
    */
@@ -217,7 +218,7 @@ export declare type ActivatedItem = Message<"gigagate.v1.ActivatedItem"> & {
   purchasePrice?: Money | undefined;
 
   /**
-   * What the reseller asks, as recorded at the sale.
+   * The reseller's own price, as recorded at the sale.
    *
    * @generated from field: gigagate.v1.Money retail_price = 10;
    */
@@ -231,21 +232,21 @@ export declare type ActivatedItem = Message<"gigagate.v1.ActivatedItem"> & {
 export declare const ActivatedItemSchema: GenMessage<ActivatedItem>;
 
 /**
- * Customer is the vendor's record of one end user. A customer has exactly one country set, fixed
- * by the first package.
+ * Customer is the vendor's record of one end user. A customer has exactly one country set. The first
+ * package decides which.
  *
  * @generated from message gigagate.v1.Customer
  */
 export declare type Customer = Message<"gigagate.v1.Customer"> & {
   /**
-   * The vendor's id; the argument of TopUp.
+   * The vendor's id. TopUp takes it.
    *
    * @generated from field: string uid = 1;
    */
   uid: string;
 
   /**
-   * E-mail. The vendor may leave it out even where it knows it: key on uid.
+   * E-mail. The vendor may leave it out even if it knows it, so identify a customer by uid.
    *
    * @generated from field: string email = 2;
    */
@@ -266,14 +267,14 @@ export declare type Customer = Message<"gigagate.v1.Customer"> & {
 export declare const CustomerSchema: GenMessage<Customer>;
 
 /**
- * EsimProfile is one eSIM. activation_code, apple_universal_link and installation_url let any
- * holder install it: treat them as secrets.
+ * EsimProfile is one eSIM. Anyone who has activation_code, apple_universal_link or installation_url can
+ * install it, so treat them as secrets.
  *
  * @generated from message gigagate.v1.EsimProfile
  */
 export declare type EsimProfile = Message<"gigagate.v1.EsimProfile"> & {
   /**
-   * ICCID, the eSIM's number; about 20 digits, not always with a valid check digit.
+   * ICCID, the eSIM's number. It has about 20 digits. The check digit is not always valid.
    *
    * @generated from field: string iccid = 1;
    */
@@ -308,22 +309,21 @@ export declare type EsimProfile = Message<"gigagate.v1.EsimProfile"> & {
   appleUniversalLink: string;
 
   /**
-   * Installation page with a token in it.
+   * Installation page. The link contains a token.
    *
    * @generated from field: string installation_url = 6;
    */
   installationUrl: string;
 
   /**
-   * When a network last saw it. Unset: never.
+   * When a network last saw the eSIM. Unset: never.
    *
    * @generated from field: google.protobuf.Timestamp last_seen = 7;
    */
   lastSeen?: Timestamp | undefined;
 
   /**
-   * When the profile was activated, which is another fact than a package's activated_at. Unset:
-   * never.
+   * When the profile was activated. This is not the time when a package started. Unset: never.
    *
    * @generated from field: google.protobuf.Timestamp activated_at = 8;
    */
@@ -331,15 +331,15 @@ export declare type EsimProfile = Message<"gigagate.v1.EsimProfile"> & {
 
   /**
    * State as the vendor writes it. RELEASED (not on a device), INSTALLED, DISABLED and ERROR are
-   * known; others may come.
+   * known. There may be others.
    *
    * @generated from field: string state = 9;
    */
   state: string;
 
   /**
-   * Whether the profile is active. Unset: the vendor did not say. What it means beside state is
-   * not documented.
+   * Whether the profile is active. Unset: the vendor did not say. The vendor does not document how it
+   * relates to state.
    *
    * @generated from field: optional bool active = 10;
    */
@@ -353,39 +353,39 @@ export declare type EsimProfile = Message<"gigagate.v1.EsimProfile"> & {
 export declare const EsimProfileSchema: GenMessage<EsimProfile>;
 
 /**
- * NewProfile asks for another eSIM profile with a top-up. No page of the vendor describes this
- * call; its fields are known from clients alone.
+ * NewProfile asks for another eSIM profile with a top-up. The vendor does not document this call. Its
+ * fields are known from existing clients only.
  *
  * @generated from message gigagate.v1.NewProfile
  */
 export declare type NewProfile = Message<"gigagate.v1.NewProfile"> & {
   /**
-   * The end user's own address, by the rules of RegisterRequest. Not compared when a request is
-   * repeated: phones roam.
+   * The end user's IP address, with the rules of RegisterRequest.user_ip. It is not compared when a
+   * request is repeated, because phones roam.
    *
    * @generated from field: string user_ip = 1;
    */
   userIp: string;
 
   /**
-   * The end user's country of residence, ISO 3166-1 alpha-2, two capital letters, such as GR. A
-   * code that ISO 3166-1 does not have (UK, EL, XK) is refused.
+   * The end user's country of residence as an ISO 3166-1 alpha-2 code: two capital letters, such as
+   * GR. A code that ISO 3166-1 does not have (UK, EL, XK) is refused.
    *
    * @generated from field: string user_country = 2;
    */
   userCountry: string;
 
   /**
-   * Asks for a profile of its own domain, probably so that the package serves only that profile.
-   * Its meaning is not documented. Unset: not sent.
+   * Asks for a profile in a domain of its own, probably so that the package serves only this profile.
+   * The vendor does not document it. Unset: not sent.
    *
    * @generated from field: optional bool dedicated = 3;
    */
   dedicated?: boolean | undefined;
 
   /**
-   * An existing profile domain to attach the new profile to. Its meaning, and whether it excludes
-   * dedicated, is not documented. Unset: not sent.
+   * An existing profile domain for the new profile. The vendor does not document it, nor whether it can
+   * be combined with dedicated. Unset: not sent.
    *
    * @generated from field: optional string customer_profile_domain_id = 4;
    */
@@ -405,22 +405,22 @@ export declare const NewProfileSchema: GenMessage<NewProfile>;
  */
 export enum ActivationMode {
   /**
-   * In a request: left to the vendor, whose default is NOW. In an answer: the vendor did not say,
-   * or said a word this contract does not know.
+   * In a request: the vendor chooses, and its default is NOW. In an answer: the vendor did not say,
+   * or used a word that this contract does not know.
    *
    * @generated from enum value: ACTIVATION_MODE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * At the sale, whether or not the eSIM is ever installed.
+   * At the sale, even if the eSIM is never installed.
    *
    * @generated from enum value: ACTIVATION_MODE_NOW = 1;
    */
   NOW = 1,
 
   /**
-   * At the eSIM's first connection to a network inside the package's coverage, at the call to
+   * At the eSIM's first connection to a network inside the package's coverage, at a call to
    * Activate, or at the activation deadline, whichever comes first.
    *
    * @generated from enum value: ACTIVATION_MODE_FIRST_USE = 2;
@@ -428,8 +428,8 @@ export enum ActivationMode {
   FIRST_USE = 2,
 
   /**
-   * At the call to Activate or at the activation deadline, whichever comes first. Offered by the
-   * vendor for worldwide and regional packages only.
+   * At a call to Activate or at the activation deadline, whichever comes first. The vendor offers it
+   * for worldwide and regional packages only.
    *
    * @generated from enum value: ACTIVATION_MODE_ON_DEMAND = 3;
    */
@@ -442,21 +442,21 @@ export enum ActivationMode {
 export declare const ActivationModeSchema: GenEnum<ActivationMode>;
 
 /**
- * BalanceState is where a package stands. The vendor has no such field: it is derived from the
- * balance and the clock at the moment of the answer.
+ * BalanceState is the state of a package. The vendor has no such field. The gateway derives it from the
+ * balance and the time of the answer.
  *
  * @generated from enum gigagate.v1.BalanceState
  */
 export enum BalanceState {
   /**
-   * Cannot be told: the vendor's times could not be read.
+   * Unknown: the vendor's times could not be read.
    *
    * @generated from enum value: BALANCE_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * Sold, not started.
+   * Sold, but not started.
    *
    * @generated from enum value: BALANCE_STATE_PENDING = 1;
    */
@@ -477,7 +477,7 @@ export enum BalanceState {
   USED_UP = 3,
 
   /**
-   * Started, and its validity is over.
+   * Started, and its validity has ended.
    *
    * @generated from enum value: BALANCE_STATE_EXPIRED = 4;
    */

@@ -16,68 +16,70 @@ import type { ActivatedItem, ActivationMode, Customer, EsimProfile, NewProfile }
 export declare const file_gigagate_v1_activation_service: GenFile;
 
 /**
- * RegisterRequest is one intended first sale.
+ * RegisterRequest is the order of a first package.
  *
  * @generated from message gigagate.v1.RegisterRequest
  */
 export declare type RegisterRequest = Message<"gigagate.v1.RegisterRequest"> & {
   /**
-   * The caller's own id of this intent (an order or payment id), 1 to 64 printable ASCII
-   * characters without space and quotation mark. On REST the header Idempotency-Key may carry it
-   * instead, bare or in one pair of quotation marks. It never expires: the same id stands for the same purchase for ever.
+   * The caller's id of this order, for example an order or payment id: 1 to 64 printable ASCII
+   * characters, without spaces and quotation marks. Over REST, the header Idempotency-Key can have it
+   * instead, with or without one pair of quotation marks. The id never expires: it always stands for
+   * the same purchase.
    *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
-   * The inventory item to sell; see InventoryService.
+   * The inventory item to sell. InventoryService lists them.
    *
    * @generated from field: string inventory_item_id = 2;
    */
   inventoryItemId: string;
 
   /**
-   * Free text of the reseller, kept by the vendor and readable later. The gateway puts its own
-   * mark and a space before it, and both together must fit the gateway's limit (255 bytes unless
-   * configured otherwise; the vendor's own limit is not documented). No control characters, line or
-   * paragraph separators and direction overrides, no space of any kind at either end, nothing that
-   * looks like the gateway's mark. All else is text: joiners, direction marks, and characters that
-   * are newer than the gateway. Not a place for personal data.
+   * Free text of the reseller. The vendor stores it and shows it in its records, so do not put personal
+   * data here. The gateway puts its own mark and a space before it. Together they must fit the
+   * gateway's limit, which is 255 bytes by default. The vendor does not document its own limit. The text
+   * must not contain control characters, line or paragraph separators, direction overrides, or anything
+   * that looks like the gateway's mark, and must not begin or end with any kind of space. All other
+   * characters are allowed.
    *
    * @generated from field: string metatag = 3;
    */
   metatag: string;
 
   /**
-   * The end user's own address, IPv4 or IPv6 without zone, asked for regional compliance: not
-   * this service's address. An address that nobody can have (unspecified, loopback, multicast,
-   * broadcast) is refused. The vendor gets it in canonical form: IPv6 as RFC 5952 writes it, and an
-   * IPv4 address in IPv6 as IPv4. Not compared when a request is repeated: phones roam.
+   * The IP address of the end user, not of the calling service: IPv4, or IPv6 without a zone. The
+   * vendor asks for it for regional compliance. An address that no end user can have (unspecified,
+   * loopback, multicast, broadcast) is refused. The vendor gets the address in canonical form: IPv6 as
+   * in RFC 5952, and an IPv4-mapped IPv6 address as IPv4. It is not compared when a request is
+   * repeated, because phones roam.
    *
    * @generated from field: string user_ip = 4;
    */
   userIp: string;
 
   /**
-   * The end user's country of residence, ISO 3166-1 alpha-2, two capital letters, such as GR. A
-   * code that ISO 3166-1 does not have (UK, EL, XK) is refused.
+   * The end user's country of residence as an ISO 3166-1 alpha-2 code: two capital letters, such as
+   * GR. A code that ISO 3166-1 does not have (UK, EL, XK) is refused.
    *
    * @generated from field: string user_country = 5;
    */
   userCountry: string;
 
   /**
-   * The end user's e-mail. Unset: the vendor makes a customer without one. Whether registering
-   * the same e-mail twice makes a second customer is not documented; it probably does.
+   * The end user's e-mail. Unset: the vendor creates a customer without one. Registering the same
+   * e-mail twice probably creates a second customer. The vendor does not document it.
    *
    * @generated from field: optional string customer_email = 6;
    */
   customerEmail?: string | undefined;
 
   /**
-   * When set, the vendor refuses the sale unless the item's retail price equals it. It does not
-   * guard what the reseller pays.
+   * If set, the vendor refuses the sale unless the item's retail price is equal to it. It does not
+   * limit what the reseller pays.
    *
    * @generated from field: gigagate.v1.Money expected_price = 7;
    */
@@ -91,9 +93,9 @@ export declare type RegisterRequest = Message<"gigagate.v1.RegisterRequest"> & {
   activationMode: ActivationMode;
 
   /**
-   * A guard of this gateway: refuse unless what the reseller pays, read from the inventory just
-   * before, is at most this, and record an anomaly if the vendor then takes more. Refused also
-   * where the price cannot be read.
+   * The most that the reseller may pay. The gateway reads the price from the inventory before it buys,
+   * and refuses the order if the price is higher or cannot be read. If the vendor charges more all the
+   * same, the gateway records an anomaly.
    *
    * @generated from field: gigagate.v1.Money max_purchase_price = 9;
    */
@@ -107,35 +109,35 @@ export declare type RegisterRequest = Message<"gigagate.v1.RegisterRequest"> & {
 export declare const RegisterRequestSchema: GenMessage<RegisterRequest>;
 
 /**
- * RegisterResponse is a sale that happened.
+ * RegisterResponse is a completed sale.
  *
  * @generated from message gigagate.v1.RegisterResponse
  */
 export declare type RegisterResponse = Message<"gigagate.v1.RegisterResponse"> & {
   /**
-   * The purchase, a ULID. It stands behind "gg" as the first word of the metatag the vendor keeps.
+   * The id of the purchase, a ULID. The metatag that the vendor stores begins with "gg" and this id.
    *
    * @generated from field: string purchase_id = 1;
    */
   purchaseId: string;
 
   /**
-   * The package sold.
+   * The package that was sold.
    *
    * @generated from field: gigagate.v1.ActivatedItem activated_item = 2;
    */
   activatedItem?: ActivatedItem | undefined;
 
   /**
-   * The new customer. Keep its uid: top-ups need it.
+   * The new customer. Keep its uid, because top-ups need it.
    *
    * @generated from field: gigagate.v1.Customer customer = 3;
    */
   customer?: Customer | undefined;
 
   /**
-   * The new eSIM. Unset for a purchase that was settled by the vendor's records, where these do
-   * not tell which eSIM is new.
+   * The new eSIM. Unset if the purchase was settled from the vendor's records and they do not show
+   * which eSIM is new.
    *
    * @generated from field: gigagate.v1.EsimProfile esim_profile = 4;
    */
@@ -149,7 +151,7 @@ export declare type RegisterResponse = Message<"gigagate.v1.RegisterResponse"> &
 export declare const RegisterResponseSchema: GenMessage<RegisterResponse>;
 
 /**
- * TopUpRequest is one intended further sale to a customer.
+ * TopUpRequest is the order of another package for a customer.
  *
  * @generated from message gigagate.v1.TopUpRequest
  */
@@ -162,7 +164,7 @@ export declare type TopUpRequest = Message<"gigagate.v1.TopUpRequest"> & {
   requestId: string;
 
   /**
-   * The inventory item to sell. Its country set must be the customer's.
+   * The inventory item to sell. It must have the customer's country set.
    *
    * @generated from field: string inventory_item_id = 2;
    */
@@ -176,7 +178,7 @@ export declare type TopUpRequest = Message<"gigagate.v1.TopUpRequest"> & {
   metatag: string;
 
   /**
-   * The customer, as Register answered it.
+   * The customer's uid, from the answer of Register.
    *
    * @generated from field: string customer_uid = 4;
    */
@@ -197,16 +199,14 @@ export declare type TopUpRequest = Message<"gigagate.v1.TopUpRequest"> & {
   activationMode: ActivationMode;
 
   /**
-   * When set, the customer also gets another eSIM profile.
+   * If set, the customer also gets another eSIM profile.
    *
    * @generated from field: gigagate.v1.NewProfile new_profile = 7;
    */
   newProfile?: NewProfile | undefined;
 
   /**
-   * A guard of this gateway: refuse unless what the reseller pays, read from the inventory just
-   * before, is at most this, and record an anomaly if the vendor then takes more. Refused also
-   * where the price cannot be read.
+   * As in RegisterRequest.
    *
    * @generated from field: gigagate.v1.Money max_purchase_price = 8;
    */
@@ -220,7 +220,7 @@ export declare type TopUpRequest = Message<"gigagate.v1.TopUpRequest"> & {
 export declare const TopUpRequestSchema: GenMessage<TopUpRequest>;
 
 /**
- * TopUpResponse is a sale that happened.
+ * TopUpResponse is a completed sale.
  *
  * @generated from message gigagate.v1.TopUpResponse
  */
@@ -233,22 +233,22 @@ export declare type TopUpResponse = Message<"gigagate.v1.TopUpResponse"> & {
   purchaseId: string;
 
   /**
-   * The package sold.
+   * The package that was sold.
    *
    * @generated from field: gigagate.v1.ActivatedItem activated_item = 2;
    */
   activatedItem?: ActivatedItem | undefined;
 
   /**
-   * The customer. Its e-mail may be empty even where the vendor knows it.
+   * The customer. Its e-mail may be empty even if the vendor knows it.
    *
    * @generated from field: gigagate.v1.Customer customer = 3;
    */
   customer?: Customer | undefined;
 
   /**
-   * The new eSIM, when new_profile was set; unset otherwise, and for a purchase that was settled by
-   * the vendor's records, where these do not tell which eSIM is new.
+   * The new eSIM, if new_profile was set. Unset if the purchase was settled from the vendor's records
+   * and they do not show which eSIM is new.
    *
    * @generated from field: gigagate.v1.EsimProfile esim_profile = 4;
    */
@@ -268,8 +268,8 @@ export declare const TopUpResponseSchema: GenMessage<TopUpResponse>;
  */
 export declare type ActivateRequest = Message<"gigagate.v1.ActivateRequest"> & {
   /**
-   * The uid of the activated item, as Register or TopUp answered it. On REST it stands in the
-   * path alone.
+   * The uid of the activated item, from the answer of Register or TopUp. Over REST it is in the path
+   * only.
    *
    * @generated from field: string uid = 1;
    */
@@ -296,7 +296,7 @@ export declare type ActivateResponse = Message<"gigagate.v1.ActivateResponse"> &
   activatedItem?: ActivatedItem | undefined;
 
   /**
-   * True when it had started before this call.
+   * Whether the package had already started before this call.
    *
    * @generated from field: bool already_active = 2;
    */
@@ -312,15 +312,15 @@ export declare const ActivateResponseSchema: GenMessage<ActivateResponse>;
 /**
  * ActivationService sells packages and starts them.
  *
- * Register and TopUp spend the reseller's prepaid credit. Activate spends nothing and cannot be
- * undone. Every error carries an Outcome.
+ * Register and TopUp spend the reseller's prepaid credit. Activate spends nothing, but it cannot be
+ * undone. Outcome says how to read their errors.
  *
  * @generated from service gigagate.v1.ActivationService
  */
 export declare const ActivationService: GenService<{
   /**
-   * Register sells a first package: it makes a customer, a package and an eSIM profile in one
-   * call, and spends credit.
+   * Register sells a first package. It creates a customer, a package and an eSIM profile in one call,
+   * and spends credit.
    *
    * Vendor: POST /gigastore/activations/register (docs.giga.store, "First package").
    *
@@ -332,11 +332,11 @@ export declare const ActivationService: GenService<{
     output: typeof RegisterResponseSchema;
   },
   /**
-   * TopUp sells a further package to an existing customer, with another eSIM profile when
-   * new_profile is set, and spends credit.
+   * TopUp sells another package to an existing customer. If new_profile is set, it also sells another
+   * eSIM profile. It spends credit.
    *
    * Vendor: POST /gigastore/activations/top-up (docs.giga.store, "Top up"), or
-   * /gigastore/activations/top-up-with-profile, which no page describes.
+   * /gigastore/activations/top-up-with-profile, which the vendor does not document.
    *
    * @generated from rpc gigagate.v1.ActivationService.TopUp
    */
@@ -346,9 +346,9 @@ export declare const ActivationService: GenService<{
     output: typeof TopUpResponseSchema;
   },
   /**
-   * Activate starts the clock of a package already bought, with mode ON_DEMAND, or FIRST_USE
-   * before its first connection. It is free and irreversible. A package that is active already is
-   * a success with already_active set.
+   * Activate starts a package that was bought earlier. Its mode is ON_DEMAND, or FIRST_USE before the
+   * first connection. The call is free and cannot be undone. If the package has already started, the
+   * call succeeds with already_active set.
    *
    * Vendor: POST /gigastore/activations/activated-items/{uid}/activate (docs.giga.store,
    * "Activation modes").

@@ -45,22 +45,22 @@ export declare type GetCustomerResponse = Message<"gigagate.v1.GetCustomerRespon
   customer?: Customer | undefined;
 
   /**
-   * Data left over all packages, as the vendor adds it up. Whether pending and expired packages
-   * count is not documented.
+   * Data left in all packages together, as the vendor adds it up. The vendor does not document whether
+   * it counts pending and expired packages.
    *
    * @generated from field: gigagate.v1.Size total_available_balance = 2;
    */
   totalAvailableBalance?: Size | undefined;
 
   /**
-   * The packages. How long expired ones stay listed is not documented.
+   * The packages. The vendor does not document how long it lists expired ones.
    *
    * @generated from field: repeated gigagate.v1.ActivatedItem activated_items = 3;
    */
   activatedItems: ActivatedItem[];
 
   /**
-   * The eSIM profiles, inactive ones included. They do not belong to the packages by position.
+   * The eSIM profiles, including inactive ones. Their order is not the order of the packages.
    *
    * @generated from field: repeated gigagate.v1.EsimProfile esim_profiles = 4;
    */

@@ -14,21 +14,20 @@ import type { Money } from "./money_pb.js";
 export declare const file_gigagate_v1_inventory_service: GenFile;
 
 /**
- * ListInventoryItemsRequest asks for a page of the inventory.
+ * ListInventoryItemsRequest asks for one page of the inventory.
  *
  * @generated from message gigagate.v1.ListInventoryItemsRequest
  */
 export declare type ListInventoryItemsRequest = Message<"gigagate.v1.ListInventoryItemsRequest"> & {
   /**
-   * At most so many. 0, and more than 1000, mean 1000.
+   * The most items on the page. 0, and everything above 1000, means 1000.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * next_page_token of the page before; empty for the first page. It is opaque, and any other text
-   * is refused.
+   * The next_page_token of the previous page. Empty for the first page. Any other text is refused.
    *
    * @generated from field: string page_token = 2;
    */
@@ -48,21 +47,21 @@ export declare const ListInventoryItemsRequestSchema: GenMessage<ListInventoryIt
  */
 export declare type ListInventoryItemsResponse = Message<"gigagate.v1.ListInventoryItemsResponse"> & {
   /**
-   * The items, in the order of their ids.
+   * The items, sorted by id.
    *
    * @generated from field: repeated gigagate.v1.InventoryItem items = 1;
    */
   items: InventoryItem[];
 
   /**
-   * When the vendor was read. It may differ from page to page.
+   * When the gateway read the inventory from the vendor. It may differ from page to page.
    *
    * @generated from field: google.protobuf.Timestamp read_time = 2;
    */
   readTime?: Timestamp | undefined;
 
   /**
-   * page_token of the next page; empty on the last.
+   * The page_token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 3;
    */
@@ -76,34 +75,34 @@ export declare type ListInventoryItemsResponse = Message<"gigagate.v1.ListInvent
 export declare const ListInventoryItemsResponseSchema: GenMessage<ListInventoryItemsResponse>;
 
 /**
- * InventoryItem is something that can be sold.
+ * InventoryItem is a package that can be sold.
  *
  * @generated from message gigagate.v1.InventoryItem
  */
 export declare type InventoryItem = Message<"gigagate.v1.InventoryItem"> & {
   /**
-   * The inventory_item_id of a sale.
+   * The inventory_item_id of an order.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * The vendor's product behind it. Its meaning beyond that is not documented.
+   * The vendor's id of the product. The vendor does not document it further.
    *
    * @generated from field: string product_id = 2;
    */
   productId: string;
 
   /**
-   * Name, set by the reseller.
+   * The name that the reseller gave it.
    *
    * @generated from field: string name = 3;
    */
   name: string;
 
   /**
-   * Data.
+   * Amount of data.
    *
    * @generated from field: gigagate.v1.Size size = 4;
    */
@@ -117,15 +116,15 @@ export declare type InventoryItem = Message<"gigagate.v1.InventoryItem"> & {
   validity?: Validity | undefined;
 
   /**
-   * Whether it never expires. What validity says then is not documented.
+   * Whether it never expires. The vendor does not document what validity means then.
    *
    * @generated from field: bool validity_unlimited = 6;
    */
   validityUnlimited: boolean;
 
   /**
-   * The countries it covers: WWW is worldwide, two letters are one country (ISO 3166-1), other
-   * names are regions, whose list is not documented.
+   * The countries that it covers. WWW is worldwide. Two letters are one country, as in ISO 3166-1.
+   * Other names are regions. The vendor does not document their list.
    *
    * @generated from field: string country_set = 7;
    */
@@ -139,8 +138,8 @@ export declare type InventoryItem = Message<"gigagate.v1.InventoryItem"> & {
   prices: Money[];
 
   /**
-   * What the reseller asks, in the order of the vendor's sortIndex. This is what expected_price is
-   * compared with.
+   * The reseller's own prices, in the order of the vendor's sortIndex. The vendor compares
+   * expected_price with them.
    *
    * @generated from field: repeated gigagate.v1.Money retail_prices = 9;
    */
@@ -154,13 +153,14 @@ export declare type InventoryItem = Message<"gigagate.v1.InventoryItem"> & {
 export declare const InventoryItemSchema: GenMessage<InventoryItem>;
 
 /**
- * InventoryService tells what can be sold.
+ * InventoryService lists what can be sold.
  *
  * @generated from service gigagate.v1.InventoryService
  */
 export declare const InventoryService: GenService<{
   /**
-   * ListInventoryItems pages through what can be sold, by id, from a cache of a few seconds.
+   * ListInventoryItems returns the items that can be sold, one page at a time. They are sorted by id. The
+   * gateway caches them for a few seconds.
    *
    * Vendor: GET /gigastore/products/inventory (docs.giga.store, "Offering packages").
    *

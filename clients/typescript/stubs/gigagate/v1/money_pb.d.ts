@@ -13,26 +13,26 @@ export declare const file_gigagate_v1_money: GenFile;
 /**
  * Money is an exact amount in one currency.
  *
- * The amount is decimal text, so it travels from JSON text to JSON text without ever being a
- * binary float. Two amounts are compared by value: 4.2, 4.20 and 04.2 are the same amount.
+ * The amount is decimal text, so it is never rounded as a binary float would be. Amounts are compared by
+ * value: 4.2, 4.20 and 04.2 are the same amount.
  *
  * @generated from message gigagate.v1.Money
  */
 export declare type Money = Message<"gigagate.v1.Money"> & {
   /**
-   * ISO 4217 currency code, three capital letters. USD is the only one ever seen from the vendor;
-   * which others it knows is not documented.
+   * ISO 4217 currency code: three capital letters. The vendor has only ever used USD. It does not
+   * document which others it knows.
    *
    * @generated from field: string currency_code = 1;
    */
   currencyCode: string;
 
   /**
-   * Major units as decimal text: one to nine digits, then optionally a point and one to nine
-   * more, without sign or exponent. For instance 9.99.
+   * Major units as decimal text, such as 9.99: one to nine digits, then optionally a point and one to
+   * nine more digits, without sign or exponent.
    *
-   * In answers it is the vendor's own number, which may be longer or negative if the vendor ever
-   * sends such a number.
+   * In answers it is the vendor's own number. It may be longer or negative if the vendor sends such a
+   * number.
    *
    * @generated from field: string amount = 2;
    */

@@ -8,7 +8,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file gigagate/v1/money.proto.
  */
 export const file_gigagate_v1_money = /*@__PURE__*/
-  fileDesc("ChdnaWdhZ2F0ZS92MS9tb25leS5wcm90bxILZ2lnYWdhdGUudjEiLgoFTW9uZXkSFQoNY3VycmVuY3lfY29kZRgBIAEoCRIOCgZhbW91bnQYAiABKAliBnByb3RvMw");
+  fileDesc("ChdnaWdhZ2F0ZS92MS9tb25leS5wcm90bxILZ2lnYWdhdGUudjEiLgoFTW9uZXkSFQoNY3VycmVuY3lfY29kZRgBIAEoCRIOCgZhbW91bnQYAiABKAlCXgoPY29tLmdpZ2FnYXRlLnYxQgpNb25leVByb3RvUAFaL2dpZ2FnYXRlLmludGVybmFsL2dlbi9nby9naWdhZ2F0ZS92MTtnaWdhZ2F0ZXYxqgILR2lnYWdhdGUuVjFiBnByb3RvMw");
 
 /**
  * Describes the message gigagate.v1.Money.

@@ -12,68 +12,60 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 export declare const file_gigagate_v1_outcome: GenFile;
 
 /**
- * Outcome is the status detail that every error of this contract carries.
+ * Outcome is the status detail of every error of this contract. It says what went wrong (reason),
+ * whether credit may have been spent (effect) and when to try again (retry_delay).
  *
- * It answers the three questions a caller has after an error: what went wrong (reason), whether
- * credit may have been spent (effect), and what to do next. Repeating a call with the same request
- * id is always safe.
+ * The rule for Register and TopUp: after EFFECT_NOT_APPLIED the request id is used up, and a new
+ * request id buys again. After every other effect, repeat or correct the call with the same request
+ * id. Repeating a call with the same request id is always safe.
  *
- * A status without this detail means EFFECT_INDETERMINATE: repeat the same request id. It comes from
- * what carries the call: a broken connection, a deadline that is over, a proxy's page. The gateway's
- * own transports send it too, where they refuse before they know which call it is: a message above
- * 256 KiB (RESOURCE_EXHAUSTED), a compression other than gzip or a path without a service and a method
- * (UNIMPLEMENTED), headers above 8 KiB, a flood of calls (CANCELLED), and over REST what is no HTTP
- * request.
+ * An error without an Outcome means EFFECT_INDETERMINATE. Some come from the network: a broken
+ * connection, a deadline that has passed, the error page of a proxy. The gateway also sends some, when
+ * it refuses a request before it knows which call it is: a message above 256 KiB
+ * (RESOURCE_EXHAUSTED), a compression other than gzip or a path without a service and a method
+ * (UNIMPLEMENTED), headers above 8 KiB, a flood of calls (CANCELLED), and over REST anything that is
+ * not an HTTP request.
  *
  * @generated from message gigagate.v1.Outcome
  */
 export declare type Outcome = Message<"gigagate.v1.Outcome"> & {
   /**
-   * What went wrong. The same text stands, without its prefix, in google.rpc.ErrorInfo.reason.
+   * What went wrong. google.rpc.ErrorInfo.reason has the same text without its prefix.
    *
    * @generated from field: gigagate.v1.ErrorReason reason = 1;
    */
   reason: ErrorReason;
 
   /**
-   * What the call did to the reseller's credit, or to the package for Activate. For
-   * ERROR_REASON_REQUEST_ID_REUSED it is the effect of the other order, so read the reason first.
+   * Whether credit may have been spent. For Register and TopUp it is the effect of the request id,
+   * whichever call caused it. For Activate it is the effect of the call. For ResolvePurchase it is the
+   * effect of the purchase. Reads have no effect. For ERROR_REASON_REQUEST_ID_REUSED it is the effect
+   * of the order that the request id stands for.
    *
    * @generated from field: gigagate.v1.Effect effect = 2;
    */
   effect: Effect;
 
   /**
-   * The purchase concerned, a ULID; empty when there is none or it is not known.
+   * The id of the purchase, a ULID. Empty if there is no purchase, or if it is not known.
    *
    * @generated from field: string purchase_id = 3;
    */
   purchaseId: string;
 
   /**
-   * Whether a new request id may be used for the same intent without the risk of buying twice. With
-   * EFFECT_NOT_STARTED it tells that the journal, when this call read it, had no purchase under the
-   * request id: after an earlier call that ended EFFECT_INDETERMINATE, or without an answer, keep
-   * the same id all the same. A call policy that repeats does not show how its earlier sends ended:
-   * keep the id there, too.
+   * How long to wait before repeating the call. Unset if there is no need to wait, or if repeating
+   * does not help.
    *
-   * @generated from field: bool new_request_id_safe = 4;
-   */
-  newRequestIdSafe: boolean;
-
-  /**
-   * How long to wait before repeating the call. Unset: there is no reason to wait, or no reason
-   * to repeat.
-   *
-   * @generated from field: google.protobuf.Duration retry_delay = 5;
+   * @generated from field: google.protobuf.Duration retry_delay = 4;
    */
   retryDelay?: Duration | undefined;
 
   /**
-   * The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST; those
-   * that differ, for ERROR_REASON_REQUEST_ID_REUSED.
+   * The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST. For
+   * ERROR_REASON_REQUEST_ID_REUSED, the fields that differ.
    *
-   * @generated from field: repeated gigagate.v1.FieldViolation field_violations = 6;
+   * @generated from field: repeated gigagate.v1.FieldViolation field_violations = 5;
    */
   fieldViolations: FieldViolation[];
 };
@@ -85,20 +77,21 @@ export declare type Outcome = Message<"gigagate.v1.Outcome"> & {
 export declare const OutcomeSchema: GenMessage<Outcome>;
 
 /**
- * FieldViolation names one field that was refused and says why. It never holds the value.
+ * FieldViolation names one field that was refused and says why. It never contains the value.
  *
  * @generated from message gigagate.v1.FieldViolation
  */
 export declare type FieldViolation = Message<"gigagate.v1.FieldViolation"> & {
   /**
-   * Path of the field in the request message, in the proto's own names: expected_price.amount.
+   * Path of the field in the request message, with the names of the proto file:
+   * expected_price.amount.
    *
    * @generated from field: string field = 1;
    */
   field: string;
 
   /**
-   * The rule that was broken, one sentence.
+   * The rule that was broken, in one sentence.
    *
    * @generated from field: string description = 2;
    */
@@ -112,7 +105,7 @@ export declare type FieldViolation = Message<"gigagate.v1.FieldViolation"> & {
 export declare const FieldViolationSchema: GenMessage<FieldViolation>;
 
 /**
- * Effect is what a call did.
+ * Effect says what became of a purchase or an activation.
  *
  * @generated from enum gigagate.v1.Effect
  */
@@ -125,30 +118,30 @@ export enum Effect {
   UNSPECIFIED = 0,
 
   /**
-   * This call started nothing. It says nothing of an earlier call with the same request id. Each
-   * send of a call policy is such a call: where one may have been repeated, this does not mean that
-   * nothing was bought. Repeat with the same request id until a sale or another effect is told.
+   * Nothing was started. For Register and TopUp: the gateway's journal was read and has no purchase
+   * under the request id, so a corrected order may use the same id. An earlier call that got no answer
+   * may still be on its way to the gateway, so keep the same id.
    *
    * @generated from enum value: EFFECT_NOT_STARTED = 1;
    */
   NOT_STARTED = 1,
 
   /**
-   * The intent came to its end without any effect: nothing was bought, nothing was activated.
+   * It ended without an effect: nothing was bought, nothing was activated.
    *
    * @generated from enum value: EFFECT_NOT_APPLIED = 2;
    */
   NOT_APPLIED = 2,
 
   /**
-   * The intent took effect: the package was sold.
+   * It took effect: the package was sold.
    *
    * @generated from enum value: EFFECT_APPLIED = 3;
    */
   APPLIED = 3,
 
   /**
-   * It is not known whether the intent took effect. Credit may have been spent.
+   * It is not known whether it took effect. Credit may have been spent.
    *
    * @generated from enum value: EFFECT_INDETERMINATE = 4;
    */
@@ -161,51 +154,52 @@ export enum Effect {
 export declare const EffectSchema: GenEnum<Effect>;
 
 /**
- * ErrorReason is the closed list of what can go wrong. Values are added, never renumbered; treat
- * an unknown one by its effect.
+ * ErrorReason is the list of what can go wrong. Later versions add values and never renumber them. Treat
+ * a reason that you do not know by its effect.
  *
  * @generated from enum gigagate.v1.ErrorReason
  */
 export enum ErrorReason {
   /**
-   * In a purchase: it has none, or one that this version does not know. Never in an Outcome.
+   * In a purchase: no reason, or one that this version does not know. Never in an Outcome.
    *
    * @generated from enum value: ERROR_REASON_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * A field breaks its rule; see field_violations.
+   * A field breaks its rule. field_violations names it.
    *
    * @generated from enum value: ERROR_REASON_INVALID_FIELD = 1;
    */
   INVALID_FIELD = 1,
 
   /**
-   * REST only: the request could not be read as this call (bad JSON, an unknown or repeated
-   * field, trailing data, a query where none belongs, more than one Idempotency-Key).
+   * REST only: the request is not in the form of this call. For example it is not valid JSON, has an
+   * unknown or repeated field, has data after the JSON object, has a query where none is allowed, or has
+   * more than one Idempotency-Key.
    *
    * @generated from enum value: ERROR_REASON_MALFORMED_REQUEST = 2;
    */
   MALFORMED_REQUEST = 2,
 
   /**
-   * There is nothing at this path; gRPC: there is no such method (UNIMPLEMENTED).
+   * There is nothing at this path. Over gRPC: there is no such method, and the code is UNIMPLEMENTED.
    *
    * @generated from enum value: ERROR_REASON_ROUTE_NOT_FOUND = 3;
    */
   ROUTE_NOT_FOUND = 3,
 
   /**
-   * REST only: the path exists, but not with this method.
+   * REST only: the path exists, but it does not take this HTTP method.
    *
    * @generated from enum value: ERROR_REASON_METHOD_NOT_ALLOWED = 4;
    */
   METHOD_NOT_ALLOWED = 4,
 
   /**
-   * The request id stands for another order; field_violations name the fields that differ. The
-   * order of this call was not bought.
+   * The request id stands for another order. field_violations names the fields that differ. The order
+   * of this call was not bought.
    *
    * @generated from enum value: ERROR_REASON_REQUEST_ID_REUSED = 5;
    */
@@ -268,65 +262,67 @@ export enum ErrorReason {
   ACTIVATION_MODE_NOT_OFFERED = 23,
 
   /**
-   * The vendor calls the package active already, but its record does not show it.
+   * The vendor says that the package is already active, but its record does not show it.
    *
    * @generated from enum value: ERROR_REASON_ALREADY_ACTIVE = 24;
    */
   ALREADY_ACTIVE = 24,
 
   /**
-   * The item costs the reseller more than max_purchase_price, or than this gateway allows.
+   * The item costs the reseller more than max_purchase_price or the gateway allows.
    *
    * @generated from enum value: ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED = 25;
    */
   MAX_PURCHASE_PRICE_EXCEEDED = 25,
 
   /**
-   * max_purchase_price was given, or this gateway has a limit of its own, and what the item costs the
-   * reseller could not be read.
+   * max_purchase_price or the gateway limits what the item may cost the reseller, and the price could not
+   * be read.
    *
    * @generated from enum value: ERROR_REASON_PURCHASE_PRICE_UNREADABLE = 26;
    */
   PURCHASE_PRICE_UNREADABLE = 26,
 
   /**
-   * The purchase is settled already, or still under way: there is nothing to resolve.
+   * The purchase is already settled or still under way, so there is nothing to resolve.
    *
    * @generated from enum value: ERROR_REASON_NOT_RESOLVABLE = 27;
    */
   NOT_RESOLVABLE = 27,
 
   /**
-   * The named activated item cannot be this purchase's: it is another's, or another package.
+   * The named activated item does not belong to this purchase: it belongs to another purchase, or it is
+   * not the package that was ordered.
    *
    * @generated from enum value: ERROR_REASON_FOREIGN_ACTIVATED_ITEM = 28;
    */
   FOREIGN_ACTIVATED_ITEM = 28,
 
   /**
-   * The vendor refused for a reason this contract has no name for.
+   * The vendor refused for a reason that this contract has no name for.
    *
    * @generated from enum value: ERROR_REASON_VENDOR_REFUSED = 29;
    */
   VENDOR_REFUSED = 29,
 
   /**
-   * The vendor's records do not show yet that nothing was sold; retry_delay says when they may.
-   * Without one no waiting helps.
+   * The vendor's records do not show yet that nothing was sold. retry_delay says when they may. If it is
+   * unset, waiting does not help.
    *
    * @generated from enum value: ERROR_REASON_ABSENCE_NOT_SHOWN = 30;
    */
   ABSENCE_NOT_SHOWN = 30,
 
   /**
-   * The request provably never reached the vendor.
+   * The request is known to have had no effect: it never reached the vendor, or the vendor did not accept
+   * it.
    *
    * @generated from enum value: ERROR_REASON_NEVER_SENT = 40;
    */
   NEVER_SENT = 40,
 
   /**
-   * The vendor's records, shown to be readable around the attempt, lack the purchase.
+   * The vendor's records are complete around the time of the attempt, and do not show the purchase.
    *
    * @generated from enum value: ERROR_REASON_PRESUMED_ABSENT = 43;
    */
@@ -340,14 +336,14 @@ export enum ErrorReason {
   RESOLVED_BY_OPERATOR = 44,
 
   /**
-   * The request may have reached the vendor and no conclusive answer came.
+   * The request may have reached the vendor, and the vendor gave no clear answer.
    *
    * @generated from enum value: ERROR_REASON_OUTCOME_UNKNOWN = 41;
    */
   OUTCOME_UNKNOWN = 41,
 
   /**
-   * The vendor could not be read. Nothing but a read was tried.
+   * The gateway could not read from the vendor. It tried nothing else.
    *
    * @generated from enum value: ERROR_REASON_VENDOR_UNAVAILABLE = 42;
    */
@@ -361,29 +357,29 @@ export enum ErrorReason {
   DRAINING = 50,
 
   /**
-   * Too little of the caller's deadline is left to start something that costs money.
+   * Too little time is left until the caller's deadline to start this.
    *
    * @generated from enum value: ERROR_REASON_DEADLINE_TOO_SHORT = 51;
    */
   DEADLINE_TOO_SHORT = 51,
 
   /**
-   * The gateway is at its limit of concurrent calls.
+   * The gateway has reached its limit of concurrent calls.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 52;
    */
   OVERLOADED = 52,
 
   /**
-   * The journal cannot be used, so this call sent nothing. EFFECT_INDETERMINATE where it could not be
-   * read: then it is not known what became of an earlier call with the same request id.
+   * The gateway cannot use its journal, so this call sent nothing. If the journal could not be read, it is
+   * not known what an earlier call with the same request id did.
    *
    * @generated from enum value: ERROR_REASON_JOURNAL_UNAVAILABLE = 53;
    */
   JOURNAL_UNAVAILABLE = 53,
 
   /**
-   * A fault of the gateway itself. The log line with the answer's trace id tells more.
+   * A fault of the gateway itself. The gateway's log has more under the trace id of the answer.
    *
    * @generated from enum value: ERROR_REASON_INTERNAL = 60;
    */

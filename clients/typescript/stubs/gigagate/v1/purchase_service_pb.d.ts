@@ -14,20 +14,20 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_gigagate_v1_purchase_service: GenFile;
 
 /**
- * Actor is who wrote a line of a history.
+ * Actor is the author of an entry in a history.
  *
  * @generated from message gigagate.v1.Actor
  */
 export declare type Actor = Message<"gigagate.v1.Actor"> & {
   /**
-   * What kind it is.
+   * The kind of actor.
    *
    * @generated from field: gigagate.v1.ActorType type = 1;
    */
   type: ActorType;
 
   /**
-   * The operator's name. Set exactly when the type is OPERATOR.
+   * The operator's name. Set only if the type is OPERATOR.
    *
    * @generated from field: string operator = 2;
    */
@@ -41,48 +41,48 @@ export declare type Actor = Message<"gigagate.v1.Actor"> & {
 export declare const ActorSchema: GenMessage<Actor>;
 
 /**
- * Purchase is one intended sale, without anything secret and without the end user's data.
+ * Purchase is one order and what became of it. It has no secrets and no data of the end user.
  *
  * @generated from message gigagate.v1.Purchase
  */
 export declare type Purchase = Message<"gigagate.v1.Purchase"> & {
   /**
-   * ULID. Ids sort by the time of the purchase.
+   * The id of the purchase, a ULID. Ids sort by the time of the purchase.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Who asked for it: "default" until callers have identities.
+   * Who ordered it: "default" until callers have identities.
    *
    * @generated from field: string caller = 2;
    */
   caller: string;
 
   /**
-   * The caller's own id of it.
+   * The request id of the order.
    *
    * @generated from field: string request_id = 3;
    */
   requestId: string;
 
   /**
-   * Which call it makes.
+   * What was ordered.
    *
    * @generated from field: gigagate.v1.PurchaseKind kind = 4;
    */
   kind: PurchaseKind;
 
   /**
-   * Where it stands.
+   * The state of the purchase.
    *
    * @generated from field: gigagate.v1.PurchaseState state = 5;
    */
   state: PurchaseState;
 
   /**
-   * Why it failed: what its caller is told. Unspecified unless the state is FAILED.
+   * Why it failed, as its caller is told. Unspecified unless the state is FAILED.
    *
    * @generated from field: gigagate.v1.ErrorReason reason = 6;
    */
@@ -96,56 +96,56 @@ export declare type Purchase = Message<"gigagate.v1.Purchase"> & {
   effect: Effect;
 
   /**
-   * The item ordered.
+   * The inventory item that was ordered.
    *
    * @generated from field: string inventory_item_id = 8;
    */
   inventoryItemId: string;
 
   /**
-   * The mode ordered; unspecified where it was left to the vendor.
+   * The mode that was ordered. Unspecified if the order left it to the vendor.
    *
    * @generated from field: gigagate.v1.ActivationMode activation_mode = 9;
    */
   activationMode: ActivationMode;
 
   /**
-   * The caller's own text.
+   * The metatag of the order.
    *
    * @generated from field: string metatag = 10;
    */
   metatag: string;
 
   /**
-   * The customer of a top-up, and, once it succeeded, of a register.
+   * The customer. For a first package it is set once the purchase has succeeded.
    *
    * @generated from field: string customer_uid = 11;
    */
   customerUid: string;
 
   /**
-   * The package sold; set exactly when the state is SUCCEEDED.
+   * The package that was sold. Set only if the state is SUCCEEDED.
    *
    * @generated from field: string activated_item_uid = 12;
    */
   activatedItemUid: string;
 
   /**
-   * Sends permitted so far. More than one means that every earlier one had no effect.
+   * The number of sends permitted so far. If there are several, all but the last had no effect.
    *
    * @generated from field: int32 attempts = 13;
    */
   attempts: number;
 
   /**
-   * Contradictions in its history, each of which a human has to look at.
+   * The number of contradictions in the history. An operator has to look at each of them.
    *
    * @generated from field: int32 anomalies = 14;
    */
   anomalies: number;
 
   /**
-   * When it was written down, before anything was sent.
+   * When it was written to the journal, before anything was sent.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 15;
    */
@@ -159,7 +159,7 @@ export declare type Purchase = Message<"gigagate.v1.Purchase"> & {
   updateTime?: Timestamp | undefined;
 
   /**
-   * When it was settled. Unset while it is not.
+   * When it was settled. Unset if it is not settled.
    *
    * @generated from field: google.protobuf.Timestamp settle_time = 17;
    */
@@ -180,13 +180,13 @@ export declare type Purchase = Message<"gigagate.v1.Purchase"> & {
 export declare const PurchaseSchema: GenMessage<Purchase>;
 
 /**
- * PurchaseEvent is one line of a purchase's history.
+ * PurchaseEvent is one entry in the history of a purchase.
  *
  * @generated from message gigagate.v1.PurchaseEvent
  */
 export declare type PurchaseEvent = Message<"gigagate.v1.PurchaseEvent"> & {
   /**
-   * When it was journaled.
+   * When it was written to the journal.
    *
    * @generated from field: google.protobuf.Timestamp time = 1;
    */
@@ -200,7 +200,7 @@ export declare type PurchaseEvent = Message<"gigagate.v1.PurchaseEvent"> & {
   event: PurchaseEventType;
 
   /**
-   * The send it speaks of, from 1.
+   * The number of the send that it is about. The first is 1.
    *
    * @generated from field: int32 attempt = 3;
    */
@@ -214,70 +214,71 @@ export declare type PurchaseEvent = Message<"gigagate.v1.PurchaseEvent"> & {
   state: PurchaseState;
 
   /**
-   * Why the purchase failed, if this made it fail.
+   * Why the purchase failed, if it failed with this event.
    *
    * @generated from field: gigagate.v1.ErrorReason reason = 5;
    */
   reason: ErrorReason;
 
   /**
-   * It could not be true together with what was journaled. The state stands; a human has to look.
+   * Whether the event contradicts the earlier entries. It then does not change the state, and an
+   * operator has to look at it.
    *
    * @generated from field: bool contradicts = 6;
    */
   contradicts: boolean;
 
   /**
-   * Who wrote it.
+   * Who wrote the entry.
    *
    * @generated from field: gigagate.v1.Actor actor = 7;
    */
   actor?: Actor | undefined;
 
   /**
-   * Bytes of the request that left or may have left.
+   * How many bytes of the request may have left the gateway.
    *
    * @generated from field: int64 bytes_written = 8;
    */
   bytesWritten: bigint;
 
   /**
-   * The vendor's HTTP status; 0 where no answer came.
+   * The vendor's HTTP status. 0 if there was no answer.
    *
    * @generated from field: int32 vendor_status = 9;
    */
   vendorStatus: number;
 
   /**
-   * The vendor's words, without whatever looked personal or secret.
+   * The vendor's message, without anything that looked personal or secret.
    *
    * @generated from field: string vendor_message = 10;
    */
   vendorMessage: string;
 
   /**
-   * The activated item it speaks of.
+   * The activated item that it is about.
    *
    * @generated from field: string activated_item_uid = 11;
    */
   activatedItemUid: string;
 
   /**
-   * A remark of the gateway or the operator.
+   * A note of the gateway or the operator.
    *
    * @generated from field: string note = 12;
    */
   note: string;
 
   /**
-   * Whether it is an operator's word that did not wait for the vendor's records.
+   * Whether an operator forced it, without waiting for the vendor's records.
    *
    * @generated from field: bool forced = 13;
    */
   forced: boolean;
 
   /**
-   * Why the purchase needs an operator, if this made it need one.
+   * Why the purchase needs an operator, if it needs one since this event.
    *
    * @generated from field: gigagate.v1.OperatorReason operator_reason = 14;
    */
@@ -297,7 +298,7 @@ export declare const PurchaseEventSchema: GenMessage<PurchaseEvent>;
  */
 export declare type GetPurchaseRequest = Message<"gigagate.v1.GetPurchaseRequest"> & {
   /**
-   * ULID.
+   * The id of the purchase, a ULID.
    *
    * @generated from field: string id = 1;
    */
@@ -324,7 +325,7 @@ export declare type GetPurchaseResponse = Message<"gigagate.v1.GetPurchaseRespon
   purchase?: Purchase | undefined;
 
   /**
-   * What happened to it, oldest first.
+   * What happened to it. The oldest entry comes first.
    *
    * @generated from field: repeated gigagate.v1.PurchaseEvent history = 2;
    */
@@ -345,49 +346,50 @@ export declare type GetPurchaseResponse = Message<"gigagate.v1.GetPurchaseRespon
 export declare const GetPurchaseResponseSchema: GenMessage<GetPurchaseResponse>;
 
 /**
- * Reconciliation tells a person why a purchase is not settled yet, as the replica that answers sees it:
- * each replica reads the vendor's records by itself. Programs go by the purchase's state.
+ * Reconciliation tells a person why a purchase is not settled yet. Each replica of the gateway reads the
+ * vendor's records by itself, and this is the view of the replica that answers. Programs should use the
+ * purchase's state.
  *
  * @generated from message gigagate.v1.Reconciliation
  */
 export declare type Reconciliation = Message<"gigagate.v1.Reconciliation"> & {
   /**
-   * When the vendor's records were last read for it. Unset: not yet by this replica.
+   * When this replica last read the vendor's records for the purchase. Unset: not yet.
    *
    * @generated from field: google.protobuf.Timestamp last_read_time = 1;
    */
   lastReadTime?: Timestamp | undefined;
 
   /**
-   * What came of that.
+   * The result of that read.
    *
    * @generated from field: string last_result = 2;
    */
   lastResult: string;
 
   /**
-   * Reads in a row, up to the last one, that did not come to their end.
+   * How many reads have failed since the last complete one.
    *
    * @generated from field: int32 failed_reads = 3;
    */
   failedReads: number;
 
   /**
-   * What has to come before the purchase is settled.
+   * What is missing before the purchase can be settled.
    *
    * @generated from field: string missing = 4;
    */
   missing: string;
 
   /**
-   * When the records are read again at the earliest.
+   * The earliest time of the next read.
    *
    * @generated from field: google.protobuf.Timestamp next_read_time = 5;
    */
   nextReadTime?: Timestamp | undefined;
 
   /**
-   * When an operator is asked if nothing changes. Unset: not known, or asked already.
+   * When the purchase will need an operator if nothing changes. Unset: not known, or it already does.
    *
    * @generated from field: google.protobuf.Timestamp operator_time = 6;
    */
@@ -401,56 +403,56 @@ export declare type Reconciliation = Message<"gigagate.v1.Reconciliation"> & {
 export declare const ReconciliationSchema: GenMessage<Reconciliation>;
 
 /**
- * ListPurchasesRequest selects purchases. Unset filters do not filter.
+ * ListPurchasesRequest selects purchases. A filter that is not set selects all.
  *
  * @generated from message gigagate.v1.ListPurchasesRequest
  */
 export declare type ListPurchasesRequest = Message<"gigagate.v1.ListPurchasesRequest"> & {
   /**
-   * Only those in this state.
+   * Only purchases in this state.
    *
    * @generated from field: gigagate.v1.PurchaseState state = 1;
    */
   state: PurchaseState;
 
   /**
-   * Only the one with this request id.
+   * Only the purchase with this request id.
    *
    * @generated from field: string request_id = 2;
    */
   requestId: string;
 
   /**
-   * Only those of this customer.
+   * Only purchases of this customer.
    *
    * @generated from field: string customer_uid = 3;
    */
   customerUid: string;
 
   /**
-   * Only those made at or after this time.
+   * Only purchases made at or after this time.
    *
    * @generated from field: google.protobuf.Timestamp from_time = 4;
    */
   fromTime?: Timestamp | undefined;
 
   /**
-   * Only those made before this time.
+   * Only purchases made before this time.
    *
    * @generated from field: google.protobuf.Timestamp to_time = 5;
    */
   toTime?: Timestamp | undefined;
 
   /**
-   * At most so many. 0 means 50, and more than 500 means 500.
+   * The most purchases on the page. 0 means 50, and everything above 500 means 500.
    *
    * @generated from field: int32 page_size = 6;
    */
   pageSize: number;
 
   /**
-   * next_page_token of the page before, with the same filters; empty for the first page. It is
-   * opaque, and any other text is refused.
+   * The next_page_token of the previous page, together with the same filters. Empty for the first page.
+   * Any other text is refused.
    *
    * @generated from field: string page_token = 7;
    */
@@ -470,14 +472,14 @@ export declare const ListPurchasesRequestSchema: GenMessage<ListPurchasesRequest
  */
 export declare type ListPurchasesResponse = Message<"gigagate.v1.ListPurchasesResponse"> & {
   /**
-   * The purchases, the newest first.
+   * The purchases. The newest comes first.
    *
    * @generated from field: repeated gigagate.v1.Purchase purchases = 1;
    */
   purchases: Purchase[];
 
   /**
-   * page_token of the next page; empty on the last.
+   * The page_token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -497,14 +499,14 @@ export declare const ListPurchasesResponseSchema: GenMessage<ListPurchasesRespon
  */
 export declare type WaitPurchaseRequest = Message<"gigagate.v1.WaitPurchaseRequest"> & {
   /**
-   * ULID.
+   * The id of the purchase, a ULID.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * How long to wait, up to 60 s. Unset: 30 s. Less where the caller's deadline is nearer.
+   * How long to wait, at most 60 s. Unset: 30 s. The call never waits longer than the caller's deadline.
    *
    * @generated from field: google.protobuf.Duration timeout = 2;
    */
@@ -518,7 +520,7 @@ export declare type WaitPurchaseRequest = Message<"gigagate.v1.WaitPurchaseReque
 export declare const WaitPurchaseRequestSchema: GenMessage<WaitPurchaseRequest>;
 
 /**
- * WaitPurchaseResponse is the purchase, settled or as it is.
+ * WaitPurchaseResponse is the purchase as it is after the wait.
  *
  * @generated from message gigagate.v1.WaitPurchaseResponse
  */
@@ -544,20 +546,20 @@ export declare const WaitPurchaseResponseSchema: GenMessage<WaitPurchaseResponse
  */
 export declare type ResolvePurchaseRequest = Message<"gigagate.v1.ResolvePurchaseRequest"> & {
   /**
-   * ULID.
+   * The id of the purchase, a ULID.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * What became of it.
+   * What became of the purchase.
    *
    * @generated from oneof gigagate.v1.ResolvePurchaseRequest.resolution
    */
   resolution: {
     /**
-     * The package that was sold, by its uid.
+     * The uid of the package that was sold.
      *
      * @generated from field: string activated_item_uid = 2;
      */
@@ -565,7 +567,7 @@ export declare type ResolvePurchaseRequest = Message<"gigagate.v1.ResolvePurchas
     case: "activatedItemUid";
   } | {
     /**
-     * Nothing was sold. True, or not set at all. Unless it is forced it is refused with
+     * Nothing was sold. It must be true if it is set. Without force it is refused with
      * ERROR_REASON_ABSENCE_NOT_SHOWN until complete reads of the vendor's records show it.
      *
      * @generated from field: bool nothing_sold = 3;
@@ -575,23 +577,24 @@ export declare type ResolvePurchaseRequest = Message<"gigagate.v1.ResolvePurchas
   } | { case: undefined; value?: undefined };
 
   /**
-   * Who says so, for the history.
+   * The name of the operator, for the history.
    *
    * @generated from field: string operator = 4;
    */
   operator: string;
 
   /**
-   * What the word rests on (a ticket, a portal entry), for the history. No control characters, line
-   * or paragraph separators and direction overrides.
+   * How the operator knows, for example a ticket or an entry in the vendor's portal. It goes into the
+   * history. It must not contain control characters, line or paragraph separators, or direction
+   * overrides.
    *
    * @generated from field: string note = 5;
    */
   note: string;
 
   /**
-   * Whether nothing_sold counts at once, although the vendor's records do not show it. It stays in the
-   * history, and changes nothing for a named package.
+   * Accept nothing_sold at once, even if the vendor's records do not show it. The history records it. It
+   * changes nothing if a package is named.
    *
    * @generated from field: bool force = 6;
    */
@@ -605,7 +608,7 @@ export declare type ResolvePurchaseRequest = Message<"gigagate.v1.ResolvePurchas
 export declare const ResolvePurchaseRequestSchema: GenMessage<ResolvePurchaseRequest>;
 
 /**
- * ResolvePurchaseResponse is the purchase, settled.
+ * ResolvePurchaseResponse is the settled purchase.
  *
  * @generated from message gigagate.v1.ResolvePurchaseResponse
  */
@@ -625,57 +628,57 @@ export declare type ResolvePurchaseResponse = Message<"gigagate.v1.ResolvePurcha
 export declare const ResolvePurchaseResponseSchema: GenMessage<ResolvePurchaseResponse>;
 
 /**
- * PurchaseState is where a purchase stands.
+ * PurchaseState is the state of a purchase.
  *
  * @generated from enum gigagate.v1.PurchaseState
  */
 export enum PurchaseState {
   /**
-   * In a history, one that this version does not know; in a filter, no state.
+   * In a history: a state that this version does not know. In a filter: any state.
    *
    * @generated from enum value: PURCHASE_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * A send is permitted or under way. Credit may have moved.
+   * A send is permitted or under way. Credit may have been spent.
    *
    * @generated from enum value: PURCHASE_STATE_SENDING = 1;
    */
   SENDING = 1,
 
   /**
-   * Every send so far is known to have had no effect; another may follow. No credit has moved.
+   * Every send so far is known to have had no effect. Another send may follow. No credit was spent.
    *
    * @generated from enum value: PURCHASE_STATE_ACCEPTED = 2;
    */
   ACCEPTED = 2,
 
   /**
-   * A send may have taken effect and no conclusive answer came. The gateway reads the vendor's
-   * records until they settle it.
+   * A send may have taken effect, and the vendor did not say so clearly. The gateway reads the vendor's
+   * records until they settle the purchase.
    *
    * @generated from enum value: PURCHASE_STATE_UNCERTAIN = 3;
    */
   UNCERTAIN = 3,
 
   /**
-   * The vendor's records contradict, or cannot be had. A human has to look at it; a sale seen
-   * still settles it.
+   * The vendor's records contradict each other or cannot be read. An operator has to look at the
+   * purchase. It is still settled if the gateway finds the sale.
    *
    * @generated from enum value: PURCHASE_STATE_NEEDS_OPERATOR = 4;
    */
   NEEDS_OPERATOR = 4,
 
   /**
-   * Final: the package is sold.
+   * Final: the package was sold.
    *
    * @generated from enum value: PURCHASE_STATE_SUCCEEDED = 5;
    */
   SUCCEEDED = 5,
 
   /**
-   * Final: nothing was sold; the reason says why.
+   * Final: nothing was sold. The reason says why.
    *
    * @generated from enum value: PURCHASE_STATE_FAILED = 6;
    */
@@ -688,7 +691,7 @@ export enum PurchaseState {
 export declare const PurchaseStateSchema: GenEnum<PurchaseState>;
 
 /**
- * PurchaseKind is which of the vendor's calls a purchase makes.
+ * PurchaseKind says which call of the vendor a purchase makes.
  *
  * @generated from enum gigagate.v1.PurchaseKind
  */
@@ -708,14 +711,14 @@ export enum PurchaseKind {
   REGISTER = 1,
 
   /**
-   * A further package.
+   * Another package.
    *
    * @generated from enum value: PURCHASE_KIND_TOP_UP = 2;
    */
   TOP_UP = 2,
 
   /**
-   * A further package with another eSIM.
+   * Another package with another eSIM.
    *
    * @generated from enum value: PURCHASE_KIND_TOP_UP_WITH_PROFILE = 3;
    */
@@ -728,13 +731,13 @@ export enum PurchaseKind {
 export declare const PurchaseKindSchema: GenEnum<PurchaseKind>;
 
 /**
- * OperatorReason is why a purchase needs an operator. Values are added.
+ * OperatorReason says why a purchase needs an operator. Later versions add values.
  *
  * @generated from enum gigagate.v1.OperatorReason
  */
 export enum OperatorReason {
   /**
-   * It needs none, or for a reason that this version does not know.
+   * The purchase needs no operator, or for a reason that this version does not know.
    *
    * @generated from enum value: OPERATOR_REASON_UNSPECIFIED = 0;
    */
@@ -748,49 +751,50 @@ export enum OperatorReason {
   SEVERAL_FOUND = 1,
 
   /**
-   * The package found is not the one ordered.
+   * The vendor's records show the purchase's mark on a package that was not ordered.
    *
    * @generated from enum value: OPERATOR_REASON_OTHER_PACKAGE_FOUND = 2;
    */
   OTHER_PACKAGE_FOUND = 2,
 
   /**
-   * The package is bound to another purchase already.
+   * The package that was found already belongs to another purchase.
    *
    * @generated from enum value: OPERATOR_REASON_ITEM_BOUND_TO_OTHER_PURCHASE = 3;
    */
   ITEM_BOUND_TO_OTHER_PURCHASE = 3,
 
   /**
-   * The vendor once answered success, and its records do not show the package.
+   * The vendor answered that the package was sold, but its records do not show it.
    *
    * @generated from enum value: OPERATOR_REASON_SUCCESS_SEEN_BUT_NOT_FOUND = 4;
    */
   SUCCESS_SEEN_BUT_NOT_FOUND = 4,
 
   /**
-   * The records show no older purchase of ours, so an absence in them proves nothing.
+   * The vendor's records show no older purchase of the same kind, so they may be incomplete.
    *
    * @generated from enum value: OPERATOR_REASON_NO_OLDER_WITNESS = 5;
    */
   NO_OLDER_WITNESS = 5,
 
   /**
-   * The records show a package of that time without a mark, which may be it.
+   * The vendor's records show a package of that time without a mark. It may be the one that was ordered.
    *
    * @generated from enum value: OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND = 6;
    */
   UNEXPLAINED_PACKAGE_FOUND = 6,
 
   /**
-   * The records could not be read for too long.
+   * The vendor's records could not be read for too long.
    *
    * @generated from enum value: OPERATOR_REASON_RECORDS_UNREADABLE = 7;
    */
   RECORDS_UNREADABLE = 7,
 
   /**
-   * It was bought with another client id, and the records shown to the present one lack it.
+   * The purchase was made with another client id, and the records that the present client id sees do not
+   * show it.
    *
    * @generated from enum value: OPERATOR_REASON_OTHER_ACCOUNT = 8;
    */
@@ -803,69 +807,69 @@ export enum OperatorReason {
 export declare const OperatorReasonSchema: GenEnum<OperatorReason>;
 
 /**
- * PurchaseEventType is what happened to a purchase. Values are added.
+ * PurchaseEventType says what happened to a purchase. Later versions add values.
  *
  * @generated from enum gigagate.v1.PurchaseEventType
  */
 export enum PurchaseEventType {
   /**
-   * Something that this version does not know.
+   * An event that this version does not know.
    *
    * @generated from enum value: PURCHASE_EVENT_TYPE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * It was written down, with the permit of its first send.
+   * The purchase was written to the journal, with the permit for its first send.
    *
    * @generated from enum value: PURCHASE_EVENT_TYPE_CLAIMED = 1;
    */
   CLAIMED = 1,
 
   /**
-   * One more send is allowed. It needs proof that every earlier one had no effect.
+   * One more send is allowed. Every earlier send is known to have had no effect.
    *
    * @generated from enum value: PURCHASE_EVENT_TYPE_PERMITTED = 2;
    */
   PERMITTED = 2,
 
   /**
-   * The vendor's whole answer says that the package is sold.
+   * The vendor's complete answer says that the package is sold.
    *
    * @generated from enum value: PURCHASE_EVENT_TYPE_ANSWERED_APPLIED = 3;
    */
   ANSWERED_APPLIED = 3,
 
   /**
-   * The vendor's whole answer says that it is not, and never will be by this send.
+   * The vendor's complete answer says that this send sold nothing and never will.
    *
    * @generated from enum value: PURCHASE_EVENT_TYPE_ANSWERED_REFUSED = 4;
    */
   ANSWERED_REFUSED = 4,
 
   /**
-   * The send provably had no effect (nothing left, or a whole 401).
+   * The send is known to have had no effect: nothing left the gateway, or the vendor answered 401.
    *
    * @generated from enum value: PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT = 5;
    */
   ANSWERED_NO_EFFECT = 5,
 
   /**
-   * Bytes may have left and no conclusive answer came.
+   * Bytes may have left the gateway, and the vendor gave no clear answer.
    *
    * @generated from enum value: PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN = 6;
    */
   ANSWERED_UNKNOWN = 6,
 
   /**
-   * The process that sent is gone, or was silent for too long.
+   * The process that sent the request has ended, or did not report for too long.
    *
    * @generated from enum value: PURCHASE_EVENT_TYPE_LOST = 7;
    */
   LOST = 7,
 
   /**
-   * No further send is permitted: the time for it has passed, or it would change nothing.
+   * No other send is permitted, because the time for it has passed or because it would change nothing.
    *
    * @generated from enum value: PURCHASE_EVENT_TYPE_WINDOW_OVER = 8;
    */
@@ -879,14 +883,14 @@ export enum PurchaseEventType {
   FOUND = 9,
 
   /**
-   * The vendor's records, shown to be readable around the attempt, lack it.
+   * The vendor's records are complete around the time of the attempt, and do not show the package.
    *
    * @generated from enum value: PURCHASE_EVENT_TYPE_PRESUMED_ABSENT = 10;
    */
   PRESUMED_ABSENT = 10,
 
   /**
-   * The vendor's records are contradictory, or cannot be read: an operator is needed.
+   * The vendor's records contradict each other or cannot be read. The purchase needs an operator.
    *
    * @generated from enum value: PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE = 11;
    */
@@ -907,7 +911,8 @@ export enum PurchaseEventType {
   RESOLVED_ABSENT = 13,
 
   /**
-   * It was not known to be durable in time. Its caller was told so, and nothing was or ever will be sent.
+   * The gateway gave the purchase up before it sent anything: it did not know in time that the journal
+   * had it, or the caller was gone. Nothing will ever be sent.
    *
    * @generated from enum value: PURCHASE_EVENT_TYPE_ABANDONED = 14;
    */
@@ -920,34 +925,34 @@ export enum PurchaseEventType {
 export declare const PurchaseEventTypeSchema: GenEnum<PurchaseEventType>;
 
 /**
- * ActorType is a kind of actor. Values are added.
+ * ActorType is a kind of actor. Later versions add values.
  *
  * @generated from enum gigagate.v1.ActorType
  */
 export enum ActorType {
   /**
-   * One that this version does not know.
+   * A kind that this version does not know.
    *
    * @generated from enum value: ACTOR_TYPE_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
-   * The gateway, about a send.
+   * The gateway, as the sender of the request.
    *
    * @generated from enum value: ACTOR_TYPE_GATEWAY = 1;
    */
   GATEWAY = 1,
 
   /**
-   * The gateway, about the vendor's records.
+   * The gateway, as the reader of the vendor's records.
    *
    * @generated from enum value: ACTOR_TYPE_RECONCILER = 2;
    */
   RECONCILER = 2,
 
   /**
-   * A human, by ResolvePurchase.
+   * A person who called ResolvePurchase.
    *
    * @generated from enum value: ACTOR_TYPE_OPERATOR = 3;
    */
@@ -960,14 +965,14 @@ export enum ActorType {
 export declare const ActorTypeSchema: GenEnum<ActorType>;
 
 /**
- * PurchaseService tells what became of purchases, from the gateway's own journal. It spends
- * nothing and, but for ResolvePurchase, calls the vendor for nothing.
+ * PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
+ * Only ResolvePurchase calls the vendor.
  *
  * @generated from service gigagate.v1.PurchaseService
  */
 export declare const PurchaseService: GenService<{
   /**
-   * GetPurchase reads one purchase with its history. An open one is looked at again soon.
+   * GetPurchase reads one purchase with its history.
    *
    * @generated from rpc gigagate.v1.PurchaseService.GetPurchase
    */
@@ -977,7 +982,7 @@ export declare const PurchaseService: GenService<{
     output: typeof GetPurchaseResponseSchema;
   },
   /**
-   * ListPurchases pages through purchases, the newest first.
+   * ListPurchases returns purchases, one page at a time. The newest comes first.
    *
    * @generated from rpc gigagate.v1.PurchaseService.ListPurchases
    */
@@ -987,8 +992,8 @@ export declare const PurchaseService: GenService<{
     output: typeof ListPurchasesResponseSchema;
   },
   /**
-   * WaitPurchase answers when the purchase is settled, or with the purchase as it is when timeout
-   * or the caller's deadline is over.
+   * WaitPurchase waits until the purchase is settled. When timeout or the caller's deadline comes first,
+   * it returns the purchase as it is.
    *
    * @generated from rpc gigagate.v1.PurchaseService.WaitPurchase
    */
@@ -998,8 +1003,9 @@ export declare const PurchaseService: GenService<{
     output: typeof WaitPurchaseResponseSchema;
   },
   /**
-   * ResolvePurchase is for operators: it settles what evidence cannot. A named activated item is
-   * checked with the vendor first.
+   * ResolvePurchase settles a purchase by the word of an operator. It is for purchases that the gateway
+   * cannot settle by itself. If the operator names an activated item, the gateway first reads it from the
+   * vendor.
    *
    * @generated from rpc gigagate.v1.PurchaseService.ResolvePurchase
    */
