@@ -244,7 +244,7 @@ func TestDraining(t *testing.T) {
 // would see a broken connection.
 func TestAnswerComesWithinAnswerWithin(t *testing.T) {
 	t.Parallel()
-	const timeout = 600 * time.Millisecond
+	const timeout = 1500 * time.Millisecond
 	g := open(t, setup{timeout: timeout, restWriteTimeout: (*server.Server).AnswerWithin})
 	// A purchase, and a caller who waits for one.
 	if least := max(g.engine.AnswerWithin(), time.Minute); g.server.AnswerWithin() < least || least < 11*time.Second+timeout {

@@ -282,8 +282,8 @@ var sabotages = []sabotage{
 	}}, simulation, "TestTwoSendsOfOneID"},
 	{"too little time is told before the look-up", []edit{{
 		"purchase/buy.go",
-		"	kept, err := e.lookup(ctx, request.Key)\n",
-		"	if err := e.mayStart(ctx); err != nil {\n		return Bought{}, err\n	}\n	kept, err := e.lookup(ctx, request.Key)\n",
+		"	recorded, err := e.lookup(ctx, request.Key)\n",
+		"	if err := e.mayStart(ctx); err != nil {\n		return Bought{}, err\n	}\n	recorded, err := e.lookup(ctx, request.Key)\n",
 	}}, simulation, "TestTwoSendsOfOneID"},
 	{"an id that cannot be looked up has nothing", []edit{{
 		"purchase/buy.go", "return Bought{}, &JournalError{Err: err}\n	}\n	if err := e.mayStart", "return Bought{}, &JournalError{LookedUp: true, Err: err}\n	}\n	if err := e.mayStart",
