@@ -66,7 +66,7 @@ final class PurchaseLoop {
     this.channel = channel;
     this.time = time;
     Deadline callers = Context.current().getDeadline();
-    long longest = timeout.toNanos();
+    long longest = TimeUnit.NANOSECONDS.convert(timeout);
     if (callers != null) {
       longest = Math.min(longest, callers.timeRemaining(TimeUnit.NANOSECONDS));
     }

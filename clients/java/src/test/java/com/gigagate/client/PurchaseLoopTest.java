@@ -85,6 +85,9 @@ class PurchaseLoopTest {
     assertEquals(PURCHASE, Gigagate.topUp(channel, topUp).getPurchaseId());
     assertEquals(List.of(REQUEST, topUp), gateway.requests);
     assertTrue(gateway.deadlines.stream().allMatch(seconds -> seconds >= 98 && seconds <= 100));
+
+    Duration longest = Duration.ofSeconds(Long.MAX_VALUE);
+    assertEquals(PURCHASE, Gigagate.topUp(channel, topUp, longest).getPurchaseId());
   }
 
   @ParameterizedTest

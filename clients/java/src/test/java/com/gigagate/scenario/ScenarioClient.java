@@ -1,11 +1,14 @@
 package com.gigagate.scenario;
 
 import com.gigagate.client.Gigagate;
+import com.gigagate.client.NotKnownYet;
+import com.gigagate.client.Refused;
 import com.gigagate.v1.ActivateRequest;
 import com.gigagate.v1.ActivationServiceGrpc;
 import com.gigagate.v1.ActivationServiceGrpc.ActivationServiceBlockingStub;
 import com.gigagate.v1.CustomerServiceGrpc;
 import com.gigagate.v1.CustomerServiceGrpc.CustomerServiceBlockingStub;
+import com.gigagate.v1.FieldViolation;
 import com.gigagate.v1.GetCustomerRequest;
 import com.gigagate.v1.GetPurchaseRequest;
 import com.gigagate.v1.InventoryServiceGrpc;
@@ -19,6 +22,7 @@ import com.gigagate.v1.RegisterRequest;
 import com.gigagate.v1.ResolvePurchaseRequest;
 import com.gigagate.v1.TopUpRequest;
 import com.gigagate.v1.WaitPurchaseRequest;
+import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
@@ -40,6 +44,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 
@@ -59,7 +64,10 @@ public final class ScenarioClient {
   private final InventoryServiceBlockingStub inventory;
   private final PurchaseServiceBlockingStub purchases;
 
-  private ScenarioClient(Channel plain) {
+  private final Channel packages;
+
+  private ScenarioClient(Channel plain, Channel packages) {
+    this.packages = packages;
     Channel channel =
         ClientInterceptors.intercept(
             plain,
@@ -76,7 +84,9 @@ public final class ScenarioClient {
         Grpc.newChannelBuilder(args[0], InsecureChannelCredentials.create())
             .disableRetry()
             .build();
-    ScenarioClient client = new ScenarioClient(channel);
+    ManagedChannel packages =
+        Gigagate.channel(args[0], InsecureChannelCredentials.create()).build();
+    ScenarioClient client = new ScenarioClient(channel, packages);
     BufferedReader lines =
         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     PrintStream answers = new PrintStream(System.out, true, StandardCharsets.UTF_8);
@@ -84,13 +94,14 @@ public final class ScenarioClient {
       answers.println(client.answer(JsonParser.parseString(line).getAsJsonObject()));
     }
     channel.shutdownNow();
+    packages.shutdownNow();
   }
 
   private JsonObject answer(JsonObject asked) throws InvalidProtocolBufferException {
     JsonObject answer = new JsonObject();
     headers.set(new Metadata());
     try {
-      answer.add("response", json(call(asked)));
+      answer.add("response", json(asked.has("helper") ? buy(asked) : call(asked)));
       answer.addProperty("replayed", "true".equals(headers.get().get(REPLAYED)));
     } catch (StatusRuntimeException e) {
       JsonObject error = new JsonObject();
@@ -99,8 +110,39 @@ public final class ScenarioClient {
       Outcome outcome = Gigagate.outcomeOf(e).orElse(null);
       error.add("outcome", outcome == null ? JsonNull.INSTANCE : json(outcome));
       answer.add("error", error);
+    } catch (Refused e) {
+      JsonObject refused = new JsonObject();
+      refused.addProperty("reason", e.getReason());
+      refused.addProperty("effect", e.getEffect());
+      refused.addProperty("message", e.getMessage());
+      refused.addProperty("purchaseId", e.getPurchaseId());
+      JsonArray violations = new JsonArray();
+      for (FieldViolation violation : e.getFieldViolations()) {
+        violations.add(json(violation));
+      }
+      refused.add("fieldViolations", violations);
+      answer.add("refused", refused);
+    } catch (NotKnownYet e) {
+      JsonObject notKnownYet = new JsonObject();
+      notKnownYet.addProperty("purchaseId", e.getPurchaseId());
+      answer.add("notKnownYet", notKnownYet);
     }
     return answer;
+  }
+
+  /** Buys with the purchase helper. */
+  private Message buy(JsonObject asked)
+      throws InvalidProtocolBufferException, Refused, NotKnownYet {
+    String method = asked.get("method").getAsString();
+    JsonElement deadline = asked.get("deadlineMs");
+    Duration timeout = Duration.ofMillis(deadline == null ? 100_000 : deadline.getAsLong());
+    return switch (method) {
+      case "gigagate.v1.ActivationService/Register" ->
+          Gigagate.register(packages, read(asked, RegisterRequest.newBuilder()).build(), timeout);
+      case "gigagate.v1.ActivationService/TopUp" ->
+          Gigagate.topUp(packages, read(asked, TopUpRequest.newBuilder()).build(), timeout);
+      default -> throw new IllegalArgumentException("the helper does not call " + method);
+    };
   }
 
   private Message call(JsonObject asked) throws InvalidProtocolBufferException {
