@@ -1,5 +1,6 @@
-//! Client stubs of Gigagate, generated from its contract, and what generation cannot give: how to
-//! find the [`v1::Outcome`] in an error, and how to tell a broken connection.
+//! Client stubs of Gigagate, generated from its contract, and what the stubs do not provide:
+//! [`register`] and [`top_up`], which buy and wait until the purchase is settled, [`outcome_of`],
+//! which finds the [`v1::Outcome`] in an error, and [`is_connection_loss`].
 //!
 //! `examples/buy.rs` buys a package.
 
@@ -7,6 +8,10 @@ use std::error::Error;
 use std::iter::successors;
 
 use prost::Message;
+
+mod purchase;
+
+pub use purchase::{PurchaseError, Refused, Transport, register, top_up};
 
 /// The transport that the stubs are made for, so that callers need not match its version.
 pub use tonic;
@@ -18,10 +23,10 @@ pub mod v1 {
     tonic::include_proto!("gigagate.v1");
 }
 
-/// Finds what the gateway says of an error: its reason, whether credit may have been spent, what to
-/// do next.
+/// Finds the gateway's answer in an error: the reason, whether credit may have been spent, and what
+/// to do next.
 ///
-/// `None` (a broken connection, a proxy's page) has to be treated as
+/// `None` (a broken connection, a proxy's page) means
 /// [`Effect::Indeterminate`](v1::Effect::Indeterminate): repeat the call with the same request id.
 pub fn outcome_of(error: &tonic::Status) -> Option<v1::Outcome> {
     let status = tonic_types::pb::Status::decode(error.details()).ok()?;
