@@ -5,11 +5,11 @@ use std::error::Error;
 use std::io::{BufRead, Write, stdin, stdout};
 use std::time::Duration;
 
-use gigagate_client::outcome_of;
 use gigagate_client::v1::activation_service_client::ActivationServiceClient;
 use gigagate_client::v1::customer_service_client::CustomerServiceClient;
 use gigagate_client::v1::inventory_service_client::InventoryServiceClient;
 use gigagate_client::v1::purchase_service_client::PurchaseServiceClient;
+use gigagate_client::{PurchaseError, outcome_of, register, top_up};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,6 +24,14 @@ struct Asked {
     method: String,
     request: Value,
     deadline_ms: Option<u64>,
+    #[serde(default)]
+    helper: bool,
+}
+
+impl Asked {
+    fn deadline(&self) -> Option<Duration> {
+        self.deadline_ms.map(Duration::from_millis)
+    }
 }
 
 #[tokio::main]
@@ -57,7 +65,18 @@ async fn answer(contract: &DescriptorPool, channel: &Channel, asked: Asked) -> R
             .await
         };
     }
+    macro_rules! buy {
+        ($helper:ident) => {{
+            let request = read(&method, &asked)?;
+            bought(
+                &method,
+                $helper(channel.clone(), request, asked.deadline()).await,
+            )
+        }};
+    }
     match method.full_name() {
+        "gigagate.v1.ActivationService.Register" if asked.helper => buy!(register),
+        "gigagate.v1.ActivationService.TopUp" if asked.helper => buy!(top_up),
         "gigagate.v1.ActivationService.Register" => call!(ActivationServiceClient, register),
         "gigagate.v1.ActivationService.TopUp" => call!(ActivationServiceClient, top_up),
         "gigagate.v1.ActivationService.Activate" => call!(ActivationServiceClient, activate),
@@ -84,10 +103,9 @@ where
     Q: prost::Message + Default,
     A: prost::Message,
 {
-    let message = DynamicMessage::deserialize(method.input(), &asked.request)?;
-    let mut request = Request::new(message.transcode_to::<Q>()?);
-    if let Some(milliseconds) = asked.deadline_ms {
-        request.set_timeout(Duration::from_millis(milliseconds));
+    let mut request = Request::new(read::<Q>(method, asked)?);
+    if let Some(deadline) = asked.deadline() {
+        request.set_timeout(deadline);
     }
     match send(request).await {
         Ok(response) => Ok(json!({
@@ -108,6 +126,43 @@ where
                 "outcome": outcome,
             }}))
         }
+    }
+}
+
+fn read<Q>(method: &MethodDescriptor, asked: &Asked) -> Result<Q>
+where
+    Q: prost::Message + Default,
+{
+    let message = DynamicMessage::deserialize(method.input(), &asked.request)?;
+    Ok(message.transcode_to()?)
+}
+
+/// The answer of the purchase helper.
+fn bought(
+    method: &MethodDescriptor,
+    sale: std::result::Result<impl prost::Message, PurchaseError>,
+) -> Result<Value> {
+    match sale {
+        Ok(sale) => Ok(json!({"response": to_json(method.output(), &sale)?})),
+        Err(PurchaseError::Refused(refused)) => {
+            let violations: Vec<Value> = refused
+                .outcome
+                .field_violations
+                .iter()
+                .map(|v| json!({"field": v.field, "description": v.description}))
+                .collect();
+            Ok(json!({"refused": {
+                "reason": refused.reason,
+                "effect": refused.effect,
+                "message": refused.message,
+                "purchaseId": refused.outcome.purchase_id,
+                "fieldViolations": violations,
+            }}))
+        }
+        Err(PurchaseError::NotKnownYet { purchase_id, .. }) => {
+            Ok(json!({"notKnownYet": {"purchaseId": purchase_id}}))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
