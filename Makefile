@@ -7,6 +7,10 @@ GOVULNCHECK_VERSION   := v1.8.0
 FUZZTIME ?= 10s
 # How often `make bench` runs each variant.
 ROUNDS ?= 7
+# How many purchases the full journals of `make bench` have. With 0 it measures only empty ones.
+PURCHASES ?= 1000000
+# An older gigagate binary that `make bench` compares with.
+BASELINE ?=
 # What `make breaking` compares the contract with.
 AGAINST ?= origin/main
 # The version that `gigagate version` prints. If empty, the Go toolchain decides.
@@ -33,6 +37,7 @@ check-generate: generate ## Fail if the generated files differ from their source
 
 lint: ## Check formatting, lint rules, import directions and the contract's style
 	go vet ./...
+	go -C internal/riverbench vet ./...
 	$(GOLANGCI_LINT) fmt --diff
 	$(GOLANGCI_LINT) run ./...
 	test -d .protodeps || go run ./internal/protodeps
@@ -53,8 +58,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s)
 sabotage: ## Remove each safety rule in turn, and check that a test fails
 	go run ./internal/sabotage
 
-bench: ## Measure whole registers on each journal, ROUNDS times (7), on an otherwise idle machine
-	go test ./cmd/gigagate -run '^$$' -bench '^BenchmarkRegister$$' -args -register.rounds $(ROUNDS)
+bench: ## Measure whole registers, and fail if a target is missed (ROUNDS, PURCHASES, BASELINE=older binary)
+	go test ./cmd/gigagate -run '^$$' -bench '^BenchmarkRegister$$' -timeout 6h \
+		-args -register.rounds $(ROUNDS) -register.purchases $(PURCHASES) -register.baseline '$(abspath $(BASELINE))'
 
 scenarios: ## Play proto/scenarios in every language whose tools are installed
 	go run ./internal/scenarios

@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore/sandbox"
@@ -25,7 +27,6 @@ import (
 // benchLoad is a number of callers. Each one buys one package after the other.
 type benchLoad struct {
 	buy       []func(ctx context.Context, id string) error // one for each caller
-	run       string
 	closers   []func()
 	measuring atomic.Bool
 	taken     atomic.Int64
@@ -38,11 +39,18 @@ type benchLoad struct {
 
 func newBenchLoad(b *testing.B, server, world *benchProcess) *benchLoad {
 	b.Helper()
-	l := &benchLoad{run: server.run}
-	if server.Kind == "proxy" {
-		l.throughHTTP(b, server.address, world.address)
-	} else {
-		l.throughGRPC(b, server.address)
+	l := &benchLoad{}
+	switch {
+	case server.Kind == "proxy" || server.Kind == "sandbox":
+		header := http.Header{
+			"Authorization": {"Bearer " + world.token(b)}, "Content-Type": {"application/json"}, "Accept": {"application/json"},
+			"Idempotency-Key": {strings.Repeat("k", 64)},
+		}
+		l.throughHTTP("http://"+server.address+registerPath, header, vendorRequest)
+	case server.REST:
+		l.throughHTTP("http://"+server.address+"/v1/activations/register", http.Header{"Content-Type": {"application/json"}}, restRequest)
+	default:
+		l.throughGRPC(b, server.address, benchCallers, nil)
 	}
 	return l
 }
@@ -57,67 +65,92 @@ func benchRequest(id string) *gigagatev1.RegisterRequest {
 	}
 }
 
-func (l *benchLoad) throughGRPC(b *testing.B, address string) {
+// restRequest is benchRequest as REST has it.
+func restRequest(id string) string {
+	text, _ := protojson.Marshal(benchRequest(id)) // cannot fail: the request is valid
+	return string(text)
+}
+
+// vendorRequest is what the gateway sends for benchRequest.
+func vendorRequest(id string) string {
+	return `{"inventoryItemId":"` + sandbox.ItemWorldwide1GB + `","metatag":"gg01JDA0QZ8V7M3N5P9RTXWY4B6C order ` + id +
+		`","customerEmail":"traveller@example.com","userIp":"203.0.113.24","userCountry":"GR",` +
+		`"expectedPrice":{"sortIndex":0,"priceValue":9.99,"currencyCode":"USD"},"activationMode":"NOW"}`
+}
+
+// throughGRPC adds callers that buy from a gateway. They come from the given address of this machine; nil is any.
+func (l *benchLoad) throughGRPC(b *testing.B, address string, callers int, from net.IP) {
 	b.Helper()
+	var clients []gigagatev1.ActivationServiceClient
 	for range benchConnections {
-		conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := dial(address, from)
 		if err != nil {
 			b.Fatal(err)
 		}
 		l.closers = append(l.closers, func() { _ = conn.Close() })
-		client := gigagatev1.NewActivationServiceClient(conn)
-		for range benchCallers / benchConnections {
-			l.buy = append(l.buy, func(ctx context.Context, id string) error {
-				_, err := client.Register(ctx, benchRequest(id))
-				return err
-			})
-		}
+		clients = append(clients, gigagatev1.NewActivationServiceClient(conn))
+	}
+	for i := range callers {
+		l.buy = append(l.buy, func(ctx context.Context, id string) error {
+			_, err := clients[i%len(clients)].Register(ctx, benchRequest(id))
+			return err
+		})
 	}
 }
 
-// throughHTTP makes the callers send over HTTP what the gateway would send for benchRequest.
-func (l *benchLoad) throughHTTP(b *testing.B, address, vendor string) {
-	b.Helper()
+// dial connects to a gateway from the given address of this machine; nil is any.
+func dial(address string, from net.IP) (*grpc.ClientConn, error) {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}
+	return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", address)
+		}))
+}
+
+// throughHTTP adds callers that send a body made from the request id.
+func (l *benchLoad) throughHTTP(url string, header http.Header, body func(id string) string) {
 	transport := &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256, DisableCompression: true}
 	l.closers = append(l.closers, transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
-	send := func(ctx context.Context, url, authorization, key, body string) ([]byte, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
-		if err != nil {
-			return nil, err
-		}
-		req.Header = http.Header{
-			"Authorization": {authorization}, "Content-Type": {"application/json"}, "Accept": {"application/json"},
-			"Idempotency-Key": {key},
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = resp.Body.Close() }()
-		text, err := io.ReadAll(resp.Body)
-		if err == nil && resp.StatusCode != http.StatusOK {
-			err = errors.New(resp.Status + ": " + string(text))
-		}
-		return text, err
+	for range benchCallers {
+		l.buy = append(l.buy, func(ctx context.Context, id string) error {
+			_, err := postHTTP(ctx, client, url, header, body(id))
+			return err
+		})
 	}
+}
+
+func postHTTP(ctx context.Context, client *http.Client, url string, header http.Header, body string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header = header.Clone()
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(resp.Status + ": " + string(text))
+	}
+	return text, err
+}
+
+// token returns an access token of a sandbox.
+func (p *benchProcess) token(b *testing.B) string {
+	b.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	text, err := postHTTP(b.Context(), client, "http://"+p.address+tokenPath, http.Header{"Authorization": {"Basic YmVuY2g6YmVuY2g="}}, "")
 	var token struct{ AccessToken string }
-	text, err := send(b.Context(), "http://"+vendor+"/reseller/authenticate", "Basic "+base64.StdEncoding.EncodeToString([]byte("bench:bench")), "", "")
 	if err == nil {
 		err = json.Unmarshal(text, &token)
 	}
 	if err != nil {
 		b.Fatal(err)
 	}
-	for range benchCallers {
-		l.buy = append(l.buy, func(ctx context.Context, id string) error {
-			_, err := send(ctx, "http://"+address+"/gigastore/activations/register", "Bearer "+token.AccessToken, strings.Repeat("k", 64),
-				`{"inventoryItemId":"`+sandbox.ItemWorldwide1GB+`","metatag":"gg01JDA0QZ8V7M3N5P9RTXWY4B6C order `+id+
-					`","customerEmail":"traveller@example.com","userIp":"203.0.113.24","userCountry":"GR",`+
-					`"expectedPrice":{"sortIndex":0,"priceValue":9.99,"currencyCode":"USD"},"activationMode":"NOW"}`)
-			return err
-		})
-	}
+	return token.AccessToken
 }
 
 // start makes the callers buy until ctx ends.
@@ -128,7 +161,8 @@ func (l *benchLoad) start(ctx context.Context) {
 			for ctx.Err() == nil {
 				began := time.Now()
 				call, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
-				err := buy(call, fmt.Sprintf("%s-%07d", l.run, l.taken.Add(1)))
+				l.taken.Add(1)
+				err := buy(call, fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())) // in no order, as many shops have it
 				cancel()
 				if err != nil {
 					l.mu.Lock()

@@ -12,19 +12,22 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
+	"gigagate.internal/gigastore/sandbox"
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
 // benchServer is a server under load, or the sandbox behind it.
 type benchServer struct {
-	Kind     string               // sandbox, echo, proxy, or the gateway's journal: memory, sqlite, postgres
+	Kind     string               // sandbox, proxy, baseline, or the gateway's journal: memory, sqlite, postgres
 	Vendor   string               `json:",omitempty"` // URL
 	Journal  string               `json:",omitempty"` // the file, or the URL
 	Schema   string               `json:",omitempty"`
+	REST     bool                 `json:",omitempty"` // the gateway serves REST in place of gRPC
+	Reuses   bool                 `json:",omitempty"` // the proxy keeps its connections to the vendor
+	Latency  time.Duration        `json:",omitempty"` // of the sandbox
 	Database *postgrestest.Server `json:"-"`
 	run      string               // the name of the run
 }
@@ -32,7 +35,8 @@ type benchServer struct {
 // benchProcess is a running benchServer.
 type benchProcess struct {
 	benchServer
-	address string // host:port
+	address string        // host:port
+	ready   time.Duration // from the start of the process until it served
 	process *exec.Cmd
 	ask     io.WriteCloser
 	control *os.File
@@ -43,10 +47,12 @@ type benchProcess struct {
 // startBenchServer starts this test binary again, as the server s.
 func startBenchServer(b *testing.B, s benchServer) *benchProcess {
 	b.Helper()
-	switch s.Kind {
-	case "sqlite":
+	switch {
+	case s.Kind == "sqlite" && s.Journal == "":
 		s.Journal = filepath.Join(b.TempDir(), s.run+".db")
-	case "postgres":
+	case s.Kind == "sqlite":
+		remember(b, s.Journal)
+	case s.Kind == "postgres" && s.Journal == "":
 		s.Journal, s.Schema = s.Database.URL, s.Database.Schema(b)
 	}
 	as, err := json.Marshal(s)
@@ -69,11 +75,13 @@ func startBenchServer(b *testing.B, s benchServer) *benchProcess {
 	if p.ask, err = p.process.StdinPipe(); err != nil {
 		b.Fatal(err)
 	}
+	began := time.Now()
 	if err := p.process.Start(); err != nil {
 		b.Fatal(err)
 	}
 	_ = theirs.Close()
 	p.address = p.answer(b)
+	p.ready = time.Since(began)
 	return p
 }
 
@@ -89,6 +97,9 @@ func (p *benchProcess) answer(b *testing.B) string {
 // cpu returns the CPU time that the process has used so far.
 func (p *benchProcess) cpu(b *testing.B) time.Duration {
 	b.Helper()
+	if p.control == nil { // an older build
+		return runningProcesses()[p.process.Process.Pid].cpu
+	}
 	fmt.Fprintln(p.ask)
 	used, err := strconv.ParseInt(p.answer(b), 10, 64)
 	if err != nil {
@@ -102,15 +113,19 @@ func (p *benchProcess) stop(b *testing.B) {
 	if p.process.ProcessState != nil {
 		return // it has already ended
 	}
-	_ = p.ask.Close()
+	if p.control == nil {
+		_ = p.process.Process.Signal(os.Interrupt)
+	} else {
+		_ = p.ask.Close()
+		defer func() { _ = p.control.Close() }()
+	}
 	if err := p.process.Wait(); err != nil {
 		b.Errorf("the %s of %s: %v\n%s", p.Kind, p.run, err, p.said.String())
 	}
-	_ = p.control.Close()
 }
 
-// sales returns how many packages a sandbox has sold.
-func (p *benchProcess) sales(b *testing.B) int64 {
+// ledger returns what a sandbox sold, and what it was asked.
+func (p *benchProcess) ledger(b *testing.B) (ledger sandbox.Ledger) {
 	b.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + p.address + "/_sandbox/ledger")
@@ -118,44 +133,8 @@ func (p *benchProcess) sales(b *testing.B) int64 {
 		b.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	var ledger struct{ Sales []struct{} }
 	if err := json.NewDecoder(resp.Body).Decode(&ledger); err != nil {
 		b.Fatal(err)
 	}
-	return int64(len(ledger.Sales))
-}
-
-// databaseCPU returns the CPU time that all processes of this test binary's private PostgreSQL have used,
-// in ticks of 10 ms. It returns 0 if there is no private PostgreSQL or no /proc.
-func (s benchServer) databaseCPU(b *testing.B) time.Duration {
-	b.Helper()
-	if s.Kind != "postgres" || !s.Database.Private() {
-		return 0
-	}
-	files, _ := filepath.Glob("/proc/[0-9]*/stat")
-	type process struct{ parent, ticks int }
-	found := map[int]process{}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		name, rest, ok := strings.Cut(string(text), ") ") // for the format see proc_pid_stat(5)
-		fields := strings.Fields(rest)
-		if err != nil || !ok || !strings.HasSuffix(name, "(postgres") || len(fields) < 15 {
-			continue // it has ended meanwhile, or is another program
-		}
-		id, _ := strconv.Atoi(strings.Fields(name)[0])
-		var p process
-		p.parent, _ = strconv.Atoi(fields[1])
-		for _, field := range fields[11:15] { // utime and stime, also of ended children
-			ticks, _ := strconv.Atoi(field)
-			p.ticks += ticks
-		}
-		found[id] = p
-	}
-	ticks := 0
-	for _, p := range found {
-		if p.parent == os.Getpid() || found[p.parent].parent == os.Getpid() {
-			ticks += p.ticks
-		}
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond
+	return ledger
 }

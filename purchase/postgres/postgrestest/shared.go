@@ -86,15 +86,29 @@ func (s *Server) Schema(tb testing.TB) string {
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), startTimeout)
 		defer cancel()
-		conn, err := pgx.Connect(ctx, s.URL)
-		if err != nil {
-			tb.Errorf("drop schema %s: %v", name, err)
-			return
-		}
-		defer func() { _ = conn.Close(ctx) }()
-		if _, err := conn.Exec(ctx, `DROP SCHEMA IF EXISTS `+pgx.Identifier{name}.Sanitize()+` CASCADE`); err != nil {
+		if err := s.exec(ctx, `DROP SCHEMA IF EXISTS `+pgx.Identifier{name}.Sanitize()+` CASCADE`); err != nil {
 			tb.Errorf("drop schema %s: %v", name, err)
 		}
 	})
 	return name
+}
+
+// Vacuum does what PostgreSQL would do by itself some time after many rows were written. A benchmark calls it before
+// it measures.
+func (s *Server) Vacuum(ctx context.Context) error {
+	return s.exec(ctx, `VACUUM (ANALYZE)`, `CHECKPOINT`)
+}
+
+func (s *Server) exec(ctx context.Context, statements ...string) error {
+	conn, err := pgx.Connect(ctx, s.URL)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
