@@ -28,11 +28,9 @@ type ActivatedItem struct {
 }
 
 // UnmarshalJSON decodes what it can and puts the rest into Unknown. It fails only if data is not a JSON object.
-func (a *ActivatedItem) UnmarshalJSON(data []byte) error {
-	o, err := splitObject(data)
-	if err != nil {
-		return err
-	}
+func (a *ActivatedItem) UnmarshalJSON(data []byte) error { return unmarshal(data, a) }
+
+func (a *ActivatedItem) fill(o object) error {
 	*a = activatedItemFrom(o)
 	a.Unknown = o.rest()
 	return nil
@@ -70,11 +68,9 @@ type Balance struct {
 }
 
 // UnmarshalJSON decodes what it can and puts the rest into Unknown. It fails only if data is not a JSON object.
-func (b *Balance) UnmarshalJSON(data []byte) error {
-	o, err := splitObject(data)
-	if err != nil {
-		return err
-	}
+func (b *Balance) UnmarshalJSON(data []byte) error { return unmarshal(data, b) }
+
+func (b *Balance) fill(o object) error {
 	*b = Balance{}
 	take(o, "activatedAt", &b.ActivatedAt)
 	take(o, "expiresAt", &b.ExpiresAt)

@@ -31,13 +31,11 @@ var errNoItem = errors.New("no activated item")
 
 // UnmarshalJSON reads a bare item, or an object with the members activatedItem, customer and relatedEsims. Which of
 // the two the vendor sends is unknown (dossier 2.5, 2.6). It fails if there is no item uid.
-func (r *ActivatedItemRecord) UnmarshalJSON(data []byte) error {
-	o, err := splitObject(data)
-	if err != nil {
-		return err
-	}
+func (r *ActivatedItemRecord) UnmarshalJSON(data []byte) error { return unmarshal(data, r) }
+
+func (r *ActivatedItemRecord) fill(o object) error {
 	*r = ActivatedItemRecord{}
-	if o.last("activatedItem") != nil {
+	if o.last("activatedItem") >= 0 {
 		if err := must(o, "activatedItem", &r.ActivatedItem); err != nil {
 			return err
 		}

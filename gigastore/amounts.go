@@ -13,11 +13,9 @@ type Price struct {
 }
 
 // UnmarshalJSON fails if the amount is missing or unreadable. An unknown price must not look like a price of zero.
-func (p *Price) UnmarshalJSON(data []byte) error {
-	o, err := splitObject(data)
-	if err != nil {
-		return err
-	}
+func (p *Price) UnmarshalJSON(data []byte) error { return unmarshal(data, p) }
+
+func (p *Price) fill(o object) error {
 	*p = Price{}
 	var value *Decimal
 	take(o, "sortIndex", &p.SortIndex)
@@ -38,11 +36,9 @@ type Size struct {
 }
 
 // UnmarshalJSON fails if the amount is missing or unreadable. An unknown size must not look like a size of zero.
-func (s *Size) UnmarshalJSON(data []byte) error {
-	o, err := splitObject(data)
-	if err != nil {
-		return err
-	}
+func (s *Size) UnmarshalJSON(data []byte) error { return unmarshal(data, s) }
+
+func (s *Size) fill(o object) error {
 	*s = Size{}
 	var value *Decimal
 	take(o, "sizeValue", &value)

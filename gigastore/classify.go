@@ -83,7 +83,7 @@ func isPaid(operation string) bool {
 // price or time must not turn a sale into an unknown.
 func saleOf(mark string, body []byte) *Sale {
 	var sale Sale
-	if !json.Valid(body) || sale.UnmarshalJSON(body) != nil {
+	if sale.UnmarshalJSON(body) != nil {
 		return nil
 	}
 	item := sale.ActivatedItem

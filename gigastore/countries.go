@@ -11,11 +11,9 @@ type Country struct {
 }
 
 // UnmarshalJSON decodes what it can and puts the rest into Unknown. It fails only if data is not a JSON object.
-func (c *Country) UnmarshalJSON(data []byte) error {
-	o, err := splitObject(data)
-	if err != nil {
-		return err
-	}
+func (c *Country) UnmarshalJSON(data []byte) error { return unmarshal(data, c) }
+
+func (c *Country) fill(o object) error {
 	*c = Country{}
 	take(o, "code", &c.Code)
 	take(o, "name", &c.Name)

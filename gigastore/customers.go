@@ -19,11 +19,9 @@ type Customer struct {
 }
 
 // UnmarshalJSON decodes what it can and puts the rest into Unknown. It fails only if data is not a JSON object.
-func (c *Customer) UnmarshalJSON(data []byte) error {
-	o, err := splitObject(data)
-	if err != nil {
-		return err
-	}
+func (c *Customer) UnmarshalJSON(data []byte) error { return unmarshal(data, c) }
+
+func (c *Customer) fill(o object) error {
 	*c = Customer{}
 	take(o, "uid", (*uid)(&c.UID))
 	take(o, "email", &c.Email)
@@ -51,11 +49,9 @@ type CustomerRecord struct {
 
 // UnmarshalJSON fails if customer, activatedItems or relatedEsims is present but unreadable. A record that lacks a
 // package must not look complete.
-func (r *CustomerRecord) UnmarshalJSON(data []byte) error {
-	o, err := splitObject(data)
-	if err != nil {
-		return err
-	}
+func (r *CustomerRecord) UnmarshalJSON(data []byte) error { return unmarshal(data, r) }
+
+func (r *CustomerRecord) fill(o object) error {
 	*r = CustomerRecord{}
 	if err := must(o, "customer", &r.Customer); err != nil {
 		return err
@@ -214,7 +210,7 @@ func pageSize(size, index int) (int, error) {
 // null in that object means empty. The vendor's pages show both forms for the same call (dossier 7.2-f).
 func intoList[T any](name string, into *[]T) func([]byte) error {
 	return func(data []byte) error {
-		o, err := splitObject(data)
+		o, err := readObject(data)
 		if err != nil {
 			return json.Unmarshal(data, into)
 		}

@@ -3,7 +3,6 @@ package gigastore
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
@@ -138,7 +137,8 @@ func (d *Decimal) UnmarshalJSON(data []byte) error {
 	}
 	text := string(data)
 	if len(data) > 0 && data[0] == '"' {
-		if err := json.Unmarshal(data, &text); err != nil {
+		var err error
+		if text, err = decodeString(data); err != nil {
 			return errDecimal
 		}
 	}

@@ -23,11 +23,9 @@ type ESIMProfile struct {
 }
 
 // UnmarshalJSON decodes what it can and puts the rest into Unknown. It fails only if data is not a JSON object.
-func (e *ESIMProfile) UnmarshalJSON(data []byte) error {
-	o, err := splitObject(data)
-	if err != nil {
-		return err
-	}
+func (e *ESIMProfile) UnmarshalJSON(data []byte) error { return unmarshal(data, e) }
+
+func (e *ESIMProfile) fill(o object) error {
 	*e = ESIMProfile{}
 	take(o, "iccid", &e.ICCID)
 	take(o, "uid", (*uid)(&e.UID))

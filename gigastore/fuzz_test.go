@@ -79,8 +79,8 @@ func FuzzCustomers(f *testing.F) {
 		if err != nil {
 			return // data is null
 		}
-		for _, member := range o {
-			name := member.name
+		for _, member := range o.members() {
+			name := string(member.name)
 			_, unknown := record.Unknown[name]
 			known := name == "customer" || name == "totalAvailableBalance" || name == "activatedItems" || name == "relatedEsims"
 			if !unknown && !known {

@@ -24,11 +24,9 @@ type InventoryItem struct {
 
 // UnmarshalJSON decodes what it can and puts the rest into Unknown. A list with one unreadable price goes there as a
 // whole. It fails if data is not a JSON object or has no id.
-func (i *InventoryItem) UnmarshalJSON(data []byte) error {
-	o, err := splitObject(data)
-	if err != nil {
-		return err
-	}
+func (i *InventoryItem) UnmarshalJSON(data []byte) error { return unmarshal(data, i) }
+
+func (i *InventoryItem) fill(o object) error {
 	*i = InventoryItem{}
 	take(o, "id", &i.ID)
 	if i.ID == "" {

@@ -5,96 +5,62 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/tidwall/gjson"
 )
 
 var errNotObject = errors.New("not a JSON object")
 
-// object is a JSON object that is being decoded into a struct. Its members are in the order of the text. Unlike
-// encoding/json, it matches names exactly. If a name is repeated, the last one counts. It is a slice because the
-// objects of this API have few members, and searching it costs less than building a map.
+// object is a JSON object that is being decoded into a struct. Unlike encoding/json, it matches names exactly. If a
+// name is repeated, the last one counts. Its members are in the order of the text. If the value of a member is an
+// object too, the members of that value come right after it. So the whole text is read once, into one slice.
 type object []member
 
 type member struct {
-	name string
-	raw  json.RawMessage // nil once taken
+	name   []byte
+	raw    json.RawMessage // nil once taken
+	inside int             // how many of the next members belong to the value of this one
 }
 
-// last returns the last member with that name that was not taken, or nil.
-func (o object) last(name string) *member {
-	for i := len(o) - 1; i >= 0; i-- {
-		if o[i].name == name && o[i].raw != nil {
-			return &o[i]
+// members returns the object's own members. It passes over those of inner objects.
+func (o object) members() iter.Seq2[int, *member] {
+	return func(yield func(int, *member) bool) {
+		for i := 0; i < len(o); i += 1 + o[i].inside {
+			if !yield(i, &o[i]) {
+				return
+			}
 		}
 	}
-	return nil
 }
 
-// readObject splits bytes from outside, after it has checked that they are valid JSON.
-func readObject(data []byte) (object, error) {
-	if !json.Valid(data) {
-		return nil, errNotObject
+// last returns the index of the last member with that name that was not taken, or -1.
+func (o object) last(name string) int {
+	last := -1
+	for i, m := range o.members() {
+		if m.raw != nil && string(m.name) == name {
+			last = i
+		}
 	}
-	return splitObject(data)
+	return last
 }
 
-// usualMembers is enough for every object of a sale.
-const usualMembers = 12
-
-// splitObject is readObject for text that is known to be valid JSON. That is true for each member of a valid object,
-// and inside every UnmarshalJSON. encoding/json would check the text again at each level, which costs several times
-// as much as the rest of a sale's decoding. For invalid text the result is undefined.
-func splitObject(data []byte) (object, error) {
-	whole := gjson.ParseBytes(data)
-	if !whole.IsObject() {
-		return nil, errNotObject
-	}
-	o := make(object, 0, usualMembers)
-	valid := true
-	whole.ForEach(func(name, value gjson.Result) bool {
-		text, ok := readString(name.Raw)
-		end := value.Index + len(value.Raw)
-		o = append(o, member{text, data[value.Index:end:end]})
-		valid = ok && value.Raw != ""
-		return valid
-	})
-	if !valid {
-		return nil, errNotObject
-	}
-	return o, nil
-}
-
-// readString reads a JSON string. It leaves escapes and invalid UTF-8 to encoding/json.
-func readString(raw string) (string, bool) {
-	if len(raw) < 2 || raw[0] != '"' {
-		return "", false
-	}
-	if content := raw[1 : len(raw)-1]; strings.IndexByte(content, '\\') < 0 && utf8.ValidString(content) {
-		return content, true
-	}
-	var text string
-	return text, json.Unmarshal([]byte(raw), &text) == nil
-}
-
-// take decodes a member and removes it. A member that does not decode stays, and ends up in Unknown. One odd field
-// must not hide the rest of an answer, least of all of a sale.
+// take decodes a member into a zero value and removes the member. A member that does not decode stays, and ends up in
+// Unknown. One odd field must not hide the rest of an answer, least of all of a sale.
 func take[T any](o object, name string, into *T) {
-	m := o.last(name)
-	if m == nil {
+	i := o.last(name)
+	if i < 0 {
 		return
 	}
-	var v T // a failed decode may leave half a value behind
-	if decode(m.raw, &v) != nil {
+	if decode(o[i].raw, o[i+1:i+1+o[i].inside], into) != nil {
+		var zero T // a failed decode may leave half a value behind
+		*into = zero
 		return
 	}
-	*into = v
-	for i := range o {
-		if o[i].name == name {
-			o[i].raw = nil
+	for _, m := range o.members() {
+		if string(m.name) == name {
+			m.raw = nil
 		}
 	}
 }
@@ -111,8 +77,8 @@ var errUID = errors.New("a uid has a control character or is too long")
 
 // UnmarshalJSON reads a JSON string.
 func (u *uid) UnmarshalJSON(data []byte) error {
-	var text string
-	if err := decode(data, &text); err != nil {
+	text, err := decodeString(data)
+	if err != nil {
 		return err
 	}
 	if len(text) > maxUID || strings.ContainsFunc(text, unicode.IsControl) {
@@ -122,56 +88,95 @@ func (u *uid) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// decode is json.Unmarshal for text that is known to be valid. It skips the check for the types that a sale is made
-// of.
-func decode(raw json.RawMessage, into any) error {
+// filler is a type that is made from a JSON object. fill replaces the whole value.
+type filler interface{ fill(o object) error }
+
+// unmarshal is the UnmarshalJSON of every filler.
+func unmarshal(data []byte, into filler) error {
+	o, err := readObject(data)
+	if err != nil {
+		return err
+	}
+	return into.fill(o)
+}
+
+// decode is json.Unmarshal for a member of an object that was read. inside is what follows the member in the object.
+// It reads none of the types of a sale a second time.
+func decode(raw json.RawMessage, inside object, into any) error {
 	switch into := into.(type) {
 	case *string:
-		if text, ok := readString(string(raw)); ok {
-			*into = text
-			return nil
-		}
-	case *object:
-		o, err := splitObject(raw)
-		*into = o
-		return err
+		return decodeText(raw, into)
 	case *ActivationMode:
-		if text, ok := readString(string(raw)); ok {
-			*into = ActivationMode(text)
-			return nil
-		}
+		return decodeText(raw, into)
+	case *object:
+		*into = inside
+		return mustBeObject(raw)
 	case **Decimal:
-		return decodeNew(raw, into)
+		return decodeNew(raw, inside, into)
 	case **ESIMProfile:
-		return decodeNew(raw, into)
+		return decodeNew(raw, inside, into)
 	case **Price:
-		return decodeNew(raw, into)
+		return decodeNew(raw, inside, into)
 	case **Size:
-		return decodeNew(raw, into)
+		return decodeNew(raw, inside, into)
+	case filler:
+		if err := mustBeObject(raw); err != nil {
+			return err
+		}
+		return into.fill(inside)
 	case json.Unmarshaler:
 		return into.UnmarshalJSON(raw)
 	}
 	return json.Unmarshal(raw, into)
 }
 
+func mustBeObject(raw json.RawMessage) error {
+	if raw[0] != '{' {
+		return errNotObject
+	}
+	return nil
+}
+
 // decodeNew decodes into a new value. null gives nil.
-func decodeNew[T any, P interface {
-	*T
-	json.Unmarshaler
-}](raw json.RawMessage, into **T) error {
+func decodeNew[T any](raw json.RawMessage, inside object, into **T) error {
 	if string(raw) == "null" {
 		*into = nil
 		return nil
 	}
 	*into = new(T)
-	return P(*into).UnmarshalJSON(raw)
+	return decode(raw, inside, *into)
+}
+
+func decodeText[T ~string](raw json.RawMessage, into *T) error {
+	text, err := decodeString(raw)
+	*into = T(text)
+	return err
+}
+
+// decodeString decodes a JSON string, or null as "". It leaves escapes and invalid UTF-8 to encoding/json.
+func decodeString(raw []byte) (string, error) {
+	if content, ok := plain(raw); ok {
+		return string(content), nil
+	}
+	var text string
+	err := json.Unmarshal(raw, &text)
+	return text, err
+}
+
+// plain returns what is between the quotes of a JSON string, and false if that is not the text itself.
+func plain(raw []byte) ([]byte, bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return nil, false
+	}
+	content := raw[1 : len(raw)-1]
+	return content, bytes.IndexByte(content, '\\') < 0 && utf8.Valid(content)
 }
 
 // must is take for members without which a read is not complete. Absent or null means empty. A member that
 // does not decode is an error.
 func must[T any](o object, name string, into *T) error {
 	take(o, name, into)
-	if o.last(name) != nil {
+	if o.last(name) >= 0 {
 		return fmt.Errorf("member %s has an unexpected shape", name)
 	}
 	return nil
@@ -181,14 +186,14 @@ func must[T any](o object, name string, into *T) error {
 // parts of the original text. That text may be a list of 16 MiB, and the caller of UnmarshalJSON may reuse it.
 func (o object) rest() UnknownMembers {
 	var kept UnknownMembers
-	for _, m := range o {
+	for _, m := range o.members() {
 		if m.raw == nil {
 			continue
 		}
 		if kept == nil {
 			kept = UnknownMembers{}
 		}
-		kept[strings.Clone(m.name)] = bytes.Clone(m.raw)
+		kept[string(m.name)] = bytes.Clone(m.raw)
 	}
 	return kept
 }

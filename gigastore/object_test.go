@@ -21,24 +21,62 @@ func FuzzObject(f *testing.F) {
 		if (err == nil && want != nil) != (ours == nil) {
 			t.Fatalf("%v, %v", err, ours)
 		}
+		agreeInside(t, got)
 		if ours == nil && len(got)+len(want) > 0 && !reflect.DeepEqual(map[string]json.RawMessage(got.rest()), want) {
-			t.Fatalf("%q instead of %q", got, want)
+			t.Fatalf("%q instead of %q", got.rest(), want)
 		}
-		for _, m := range got {
-			if got.last(m.name) == nil {
+		for _, m := range got.members() {
+			name := string(m.name)
+			if got.last(name) < 0 {
 				continue // the name is repeated, and was taken already
 			}
 			var text, wanted string
-			err := json.Unmarshal(want[m.name], &wanted)
-			take(got, m.name, &text)
-			if left := got.last(m.name) != nil; left != (err != nil) || err == nil && text != wanted {
-				t.Fatalf("%q is %q instead of %q, %v, left: %t", m.name, text, wanted, err, left)
+			err := json.Unmarshal(want[name], &wanted)
+			take(got, name, &text)
+			if left := got.last(name) >= 0; left != (err != nil) || err == nil && text != wanted {
+				t.Fatalf("%q is %q instead of %q, %v, left: %t", name, text, wanted, err, left)
 			}
 		}
-		_, _ = splitObject(data)
 		_ = new(Sale).UnmarshalJSON(data)
 		_ = new(CustomerRecord).UnmarshalJSON(data)
 	})
+}
+
+// agreeInside fails if the members of an inner object are not those that encoding/json finds in its text.
+func agreeInside(t *testing.T, o object) {
+	t.Helper()
+	for i, m := range o.members() {
+		inside := o[i+1 : i+1+m.inside]
+		agreeInside(t, inside)
+		var want map[string]json.RawMessage
+		if m.raw[0] == '{' && json.Unmarshal(m.raw, &want) != nil {
+			t.Fatalf("%q is no object", m.raw)
+		}
+		if got := inside.rest(); len(got)+len(want) > 0 && !reflect.DeepEqual(map[string]json.RawMessage(got), want) {
+			t.Fatalf("%q has %q inside instead of %q", m.raw, got, want)
+		}
+	}
+}
+
+// TestObjectsOfEveryShape: an object is read if and only if encoding/json takes its text for valid.
+func TestObjectsOfEveryShape(t *testing.T) {
+	t.Parallel()
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for _, value := range []string{
+		"", "0", "-0", "00", "01", "-", "+1", "1.", ".5", "1.5", "1e", "1e+", "1e+5", "1E-05", "1e5.5", "--1", "0x1", "9a", "NaN", "-Infinity",
+		"true", "false", "null", "tru", "nulll", "True", "'a'",
+		`"`, `""`, `"\"`, `"\\"`, `"\/\b\f\n\r\t"`, `"\x"`, `"\u00e9"`, `"\u00E9"`, `"\u00g9"`, `"\u00e"`, "\"\\u00\x10\x11\"",
+		"\"\t\"", "\"\x00\"", "\"\x7f\"", "\"\xff\"",
+		"[]", "[ ]", "[,]", "[1,]", "[1 2]", "[1", "[1,2]", `[{"b":1}]`, deep(9_999), deep(10_000),
+		"{}", "{ }", "{,}", `{"b":1,}`, `{"b":}`, `{"b"}`, `{b:1}`, `{"b":1 "c":2}`, `{"b":1,"b":{"c":[{"d":2}]}}`,
+		"1}", "1,", "1\x00", "1\v", "\f1", "\xef\xbb\xbf1", " \t\r\n1 \t\r\n",
+	} {
+		text := []byte(`{"a":` + value + `}`)
+		o, err := readObject(text)
+		if valid := json.Valid(text); valid != (err == nil) || valid && len(o) == 0 {
+			t.Errorf("%.40q: valid is %t, and %d members, %v", value, valid, len(o), err)
+		}
+	}
 }
 
 // FuzzDecode: a member is decoded as encoding/json decodes it.
@@ -74,8 +112,12 @@ func FuzzDecode(f *testing.F) {
 
 func decodesAlike[T any](t *testing.T, raw json.RawMessage) {
 	t.Helper()
+	o, err := readObject([]byte(`{"m":` + string(raw) + `}`))
+	if err != nil {
+		t.Fatalf("%q: %v", raw, err)
+	}
 	var want, got T
-	err, ours := json.Unmarshal(raw, &want), decode(raw, &got)
+	err, ours := json.Unmarshal(raw, &want), decode(o[0].raw, o[1:], &got)
 	if (err == nil) != (ours == nil) || err == nil && !reflect.DeepEqual(got, want) {
 		t.Fatalf("%T of %q: %+v, %v instead of %+v, %v", got, raw, got, ours, want, err)
 	}

@@ -61,11 +61,9 @@ type Sale struct {
 }
 
 // UnmarshalJSON decodes what it can and puts the rest into Unknown. It fails only if data is not a JSON object.
-func (s *Sale) UnmarshalJSON(data []byte) error {
-	o, err := splitObject(data)
-	if err != nil {
-		return err
-	}
+func (s *Sale) UnmarshalJSON(data []byte) error { return unmarshal(data, s) }
+
+func (s *Sale) fill(o object) error {
 	*s = Sale{}
 	take(o, "status", &s.Status)
 	take(o, "activatedItem", &s.ActivatedItem)

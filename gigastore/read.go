@@ -2,7 +2,6 @@ package gigastore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -116,7 +115,7 @@ func (c *Client) readJSON(ctx context.Context, operation, segment string, query 
 }
 
 func decoded(operation string, body []byte, into func([]byte) error) error {
-	if !json.Valid(body) || into(body) != nil {
+	if into(body) != nil {
 		return &Error{Operation: operation, Status: http.StatusOK, Body: slices.Clone(body[:min(len(body), maxErrorBody)]), Err: errMalformed}
 	}
 	return nil

@@ -67,7 +67,7 @@ func (t *Time) UnmarshalJSON(data []byte) error {
 	case string(data) == "null":
 		text = ""
 	case len(data) > 0 && data[0] == '"':
-		if s, ok := readString(string(data)); ok {
+		if s, err := decodeString(data); err == nil {
 			text = s
 		}
 	}
