@@ -17,8 +17,6 @@ type attempt struct {
 	left     int64 // bytes above TLS that left or may have left
 }
 
-type attemptKey struct{}
-
 // write writes the whole request. A second call fails, whatever happened in the first.
 func (a *attempt) write(ctx context.Context, c *connection, text []byte) error {
 	if a.confirm != nil && !a.begun {

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -58,7 +57,6 @@ type Config struct {
 
 // Client calls Gigastore for one account. It is safe for concurrent use.
 type Client struct {
-	base        string   // scheme and host
 	accounts    []string // the account's identifier for each of its client ids, the current one first
 	userAgent   string
 	timeout     time.Duration
@@ -67,7 +65,8 @@ type Client struct {
 	problems    *problems
 	credentials *credentials
 	tokens      *tokenSource
-	tripper     http.RoundTripper // a transport with tracing
+	telemetry   *telemetry
+	transport   *transport
 	inventory   inventoryCache
 }
 
@@ -124,16 +123,20 @@ func newClient(cfg Config, roots *x509.CertPool) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	telemetry, err := newTelemetry(base, cfg)
+	if err != nil {
+		return nil, err
+	}
 	c := &Client{
-		base:        base,
-		accounts:    accountsOf(base, cfg.ClientID, cfg.FormerClientIDs),
+		accounts:    accountsOf(base.String(), cfg.ClientID, cfg.FormerClientIDs),
 		userAgent:   cfg.UserAgent,
 		timeout:     cfg.Timeout,
 		classifier:  classifier{rules: cfg.Refusals, throttledHasNoEffect: cfg.ThrottledHasNoEffect},
 		now:         cfg.Now,
 		problems:    problems,
 		credentials: &credentials{id: cfg.ClientID, secret: cfg.ClientSecret, read: cfg.ReadSecret, problems: problems},
-		tripper:     traced(newTransport(cfg.Dial, roots), cfg),
+		telemetry:   telemetry,
+		transport:   newTransport(base, cfg.Dial, roots),
 	}
 	c.tokens = newTokenSource(cfg.Now, c.authenticate)
 	return c, nil
@@ -162,24 +165,26 @@ func (c *Client) Timeout() time.Duration { return c.timeout }
 
 // pinnedBase returns scheme and host in lower case, without the scheme's default port. Its errors do not repeat the
 // text, which could hold a password.
-func pinnedBase(text string) (string, error) {
+func pinnedBase(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" {
-		return "", &SettingError{"BaseURL", "is not an absolute URL"}
+		return nil, &SettingError{"BaseURL", "is not an absolute URL"}
 	}
 	switch {
 	case u.User != nil:
-		return "", &SettingError{"BaseURL", "must not hold a user or password"}
+		return nil, &SettingError{"BaseURL", "must not hold a user or password"}
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return "", &SettingError{"BaseURL", "must be scheme and host only, without path, query or fragment"}
+		return nil, &SettingError{"BaseURL", "must be scheme and host only, without path, query or fragment"}
+	case !isVisible(u.Host) || strings.Contains(u.Host, "%"):
+		return nil, &SettingError{"BaseURL", "must name its host in ASCII, and without a zone"}
 	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
-		return "", &SettingError{"BaseURL", "must be https, or http on loopback"}
+		return nil, &SettingError{"BaseURL", "must be https, or http on loopback"}
 	}
 	host := strings.ToLower(u.Host)
 	if port := u.Port(); port == "" || u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
 		host = strings.TrimSuffix(host, ":"+port)
 	}
-	return u.Scheme + "://" + host, nil
+	return &url.URL{Scheme: u.Scheme, Host: host}, nil
 }
 
 func isLoopback(host string) bool {

@@ -30,6 +30,8 @@ func TestConfigIsChecked(t *testing.T) {
 		"empty query":           {func(c *Config) { c.BaseURL += "?" }, "BaseURL"},
 		"fragment":              {func(c *Config) { c.BaseURL += "#a" }, "BaseURL"},
 		"user":                  {func(c *Config) { c.BaseURL = "https://canary:canary@api.giga.store" }, "BaseURL"},
+		"host not in ASCII":     {func(c *Config) { c.BaseURL = "https://api.g\u00efga.store" }, "BaseURL"},
+		"host with a zone":      {func(c *Config) { c.BaseURL = "https://[fe80::1%25eth0]" }, "BaseURL"},
 		"unparsable":            {func(c *Config) { c.BaseURL = "https://canary:canary@api\x7f" }, "BaseURL"},
 		"no id":                 {func(c *Config) { c.ClientID = "" }, "ClientID"},
 		"id with a colon":       {func(c *Config) { c.ClientID = "a:b" }, "ClientID"},

@@ -108,8 +108,6 @@ const (
 	errSurplus        = phrase("more data followed the answer")
 	errNotEnded       = phrase("the vendor did not close the connection after the answer")
 	errManyInterim    = phrase("too many interim answers")
-	errCannotWrite    = phrase("the request cannot be written")
-	errUnbound        = phrase("the request has no attempt to count its bytes")
 	errBadToken       = phrase("the answer holds no usable access token")
 	errOtherItem      = phrase("the answer is about another item")
 	errPanicked       = phrase("this client panicked")

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -14,31 +13,16 @@ import (
 
 // Limits of an exchange. Those of answers count bytes of the body.
 const (
-	maxPaidAnswer   = 1 << 20
-	maxReadAnswer   = 16 << 20
-	maxListAnswer   = 256 << 20
-	maxListElement  = 1 << 20
-	maxTokenAnswer  = 64 << 10
-	maxErrorBody    = 4 << 10 // bytes that an Error keeps
-	usualAnswer     = 4 << 10
-	listBuffer      = 32 << 10
-	maxRetryAfter   = time.Hour
-	contentTypeJSON = "application/json"
+	maxPaidAnswer  = 1 << 20
+	maxReadAnswer  = 16 << 20
+	maxListAnswer  = 256 << 20
+	maxListElement = 1 << 20
+	maxTokenAnswer = 64 << 10
+	maxErrorBody   = 4 << 10 // bytes that an Error keeps
+	usualAnswer    = 4 << 10
+	listBuffer     = 32 << 10
+	maxRetryAfter  = time.Hour
 )
-
-// call is a request to send.
-type call struct {
-	operation      string // says which route
-	segment        string // the variable segment of the route's path, if it has one
-	query          url.Values
-	body           []byte // JSON; nil: none
-	limit          int64  // the most bytes of the answer's body
-	bearer         Secret // "": no Authorization
-	basic          *[2]Secret
-	idempotencyKey string
-	notAfter       time.Time                   // no first byte after this time; zero: no limit
-	confirm        func(context.Context) error // called before the first byte; nil: not needed
-}
 
 // answer is the outcome of a call.
 type answer struct {
@@ -69,51 +53,26 @@ func (c *Client) exchange(ctx context.Context, k call) answer {
 	return a
 }
 
-// open sends a call and returns the head of the answer with its body unread, or an error. It uses the transport
-// directly, because an http.Client would follow redirects, keep cookies and put the URL into errors.
+// open sends a call and returns the head of the answer with its body unread, or an error. It follows no redirect and
+// keeps no cookie.
 func (c *Client) open(ctx context.Context, k call) (*http.Response, *attempt, error) {
+	target := k.target()
+	ctx, span := c.telemetry.begin(ctx, k.operation, target)
 	sending := &attempt{
 		notAfter: k.notAfter, now: c.now, confirm: k.confirm,
 		decides: isPaid(k.operation) || k.operation == OpActivate,
 	}
-	ctx = context.WithValue(ctx, operationKey{}, k.operation)
-	ctx = context.WithValue(ctx, attemptKey{}, sending)
-	to := routes[k.operation]
-	target := c.base + to.path(k.segment)
-	if len(k.query) > 0 {
-		target += "?" + k.query.Encode()
-	}
-	var body io.Reader
-	if k.body != nil {
-		body = bytes.NewReader(k.body)
-	}
-	req, err := http.NewRequestWithContext(ctx, to.method, target, body)
+	resp, err := c.transport.send(ctx, c.text(ctx, k, target), sending)
 	if err != nil {
-		return nil, sending, phrase("the request cannot be built")
-	}
-	req.GetBody = nil // so that nothing can send the body twice
-	req.Close = true
-	req.Header.Set("User-Agent", c.userAgent)
-	req.Header.Set("Accept", contentTypeJSON+", application/problem+json")
-	if k.body != nil {
-		req.Header.Set("Content-Type", contentTypeJSON)
-		if k.idempotencyKey != "" {
-			req.Header.Set("Idempotency-Key", k.idempotencyKey)
+		err = wireFailure(ctx, err)
+		span.failed(ctx, err)
+		if isCertificateFailure(err) {
+			c.problems.found(ctx, problemCertificate, err.Error())
 		}
-	}
-	switch {
-	case k.basic != nil:
-		req.SetBasicAuth(string(k.basic[0]), string(k.basic[1]))
-	case k.bearer != "":
-		req.Header.Set("Authorization", "Bearer "+string(k.bearer))
-	}
-	resp, err := c.tripper.RoundTrip(req)
-	if isCertificateFailure(err) {
-		c.problems.found(ctx, problemCertificate, err.Error())
-	}
-	if err != nil {
 		return nil, sending, err
 	}
+	span.answered(ctx, resp)
+	resp.Body = &spannedBody{resp.Body, ctx, span.Span}
 	c.problems.over(ctx, problemCertificate)
 	return resp, sending, nil
 }
@@ -133,7 +92,11 @@ func answerHead(operation string, resp *http.Response) answer {
 // last chunk is the proof. If only the end of the connection ends the body, a complete JSON object or array is.
 func readBody(resp *http.Response, limit int64) (body []byte, whole bool, err error) {
 	var read bytes.Buffer
-	read.Grow(usualAnswer)
+	if announced := resp.ContentLength; announced < 0 || announced > usualAnswer {
+		read.Grow(usualAnswer)
+	} else {
+		read.Grow(int(announced) + bytes.MinRead) // ReadFrom wants that much space to find the end
+	}
 	_, err = read.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	body = read.Bytes()
 	switch {

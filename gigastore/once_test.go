@@ -330,19 +330,6 @@ func TestWriteThatIsCutOffCounts(t *testing.T) {
 	}
 }
 
-// TestNothingLeavesWithoutAnAttempt: without an attempt nothing checks the permit and nothing counts bytes, so
-// nothing is sent.
-func TestNothingLeavesWithoutAnAttempt(t *testing.T) {
-	vendor := newRawVendor(t, nil)
-	req, err := http.NewRequestWithContext(t.Context(), "GET", vendor.url(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := newTransport((&net.Dialer{}).DialContext, nil).RoundTrip(req); !errors.Is(err, errUnbound) {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestRedirectIsNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {

@@ -133,6 +133,9 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, metatag string, 
 }
 
 func (c *Client) tokenWithin(ctx context.Context, d time.Duration) (Secret, error) {
+	if value, ok := c.tokens.valid(); ok {
+		return value, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	return c.tokens.get(ctx)

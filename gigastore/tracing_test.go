@@ -1,13 +1,17 @@
 package gigastore
 
 import (
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -44,32 +48,78 @@ func TestSpansOfACall(t *testing.T) {
 	}
 }
 
-// A span of a call has the name and the attributes that the HTTP conventions of OpenTelemetry give a client's span.
-func TestSpansFollowTheConventions(t *testing.T) {
+// The span and the metric of a call have the names and the attributes that the HTTP conventions of OpenTelemetry give a
+// client, and no others.
+func TestSpansAndMetricsFollowTheConventions(t *testing.T) {
 	for name, c := range map[string]struct {
-		answer func(*rawConn)
-		want   []attribute.KeyValue
+		answer  func(*rawConn)
+		version string
+		status  int    // 0: none
+		failed  string // error.type
+		head    bool   // the metric has the status, and no error.type
 	}{
-		"refusal":   {func(c *rawConn) { c.answer(404, "application/json", `{"message":"not here"}`) }, []attribute.KeyValue{semconv.HTTPResponseStatusCode(404), semconv.ErrorTypeKey.String("404")}},
-		"no answer": {func(c *rawConn) { c.reset() }, []attribute.KeyValue{semconv.ErrorTypeKey.String("connection broken")}},
+		"success":   {func(c *rawConn) { c.answer(200, "application/json", `{}`) }, "1.1", 200, "", true},
+		"refusal":   {func(c *rawConn) { c.answer(404, "application/json", `{"message":"not here"}`) }, "1.1", 404, "404", true},
+		"no answer": {func(c *rawConn) { c.reset() }, "1.1", 0, "connection broken", false},
+		"cut":       {func(c *rawConn) { c.raw("HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\n{") }, "1.0", 200, "connection closed within the answer", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			exporter := tracetest.NewInMemoryExporter()
+			exporter, reader := tracetest.NewInMemoryExporter(), sdkmetric.NewManualReader()
 			vendor := newRawVendor(t, func(conn *rawConn, _ *http.Request) { c.answer(conn) })
-			client := newTestClient(t, Config{BaseURL: vendor.url(), TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))})
-			if _, err := client.Activate(t.Context(), "item-1"); err == nil {
-				t.Fatal("no error")
+			client := newTestClient(t, Config{
+				BaseURL: vendor.url(), TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter)),
+				MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+			})
+			if _, err := client.Activate(t.Context(), "item-1"); (err != nil) != (c.failed != "") {
+				t.Fatal(err)
+			}
+			const template = "/gigastore/activations/activated-items/{uid}/activate"
+			outcome := []attribute.KeyValue{}
+			if c.status != 0 {
+				outcome = append(outcome, semconv.HTTPResponseStatusCode(c.status))
+			}
+			measured := outcome
+			if c.failed != "" {
+				outcome = append(outcome, semconv.ErrorTypeKey.String(c.failed))
+			}
+			if !c.head {
+				measured = outcome
+			}
+			port := vendor.listener.Addr().(*net.TCPAddr).Port
+			always := []attribute.KeyValue{
+				semconv.HTTPRequestMethodPost, semconv.ServerAddress("127.0.0.1"), semconv.ServerPort(port), semconv.NetworkProtocolVersion(c.version),
 			}
 			spans := exporter.GetSpans()
 			span := spans[len(spans)-1]
-			if span.Name != "POST /gigastore/activations/activated-items/{uid}/activate" || span.SpanKind != trace.SpanKindClient {
-				t.Errorf("span %s %s", span.SpanKind, span.Name)
+			if span.Name != "POST "+template || span.SpanKind != trace.SpanKindClient || (span.Status.Code == codes.Error) != (c.failed != "") {
+				t.Errorf("span %s %s %v", span.SpanKind, span.Name, span.Status)
 			}
-			for _, want := range append(c.want, semconv.HTTPRequestMethodPost, semconv.ServerAddress("127.0.0.1"),
-				semconv.URLTemplate("/gigastore/activations/activated-items/{uid}/activate"), AttrOperation.String(OpActivate)) {
-				if !slices.Contains(span.Attributes, want) {
-					t.Errorf("the span lacks %v: %v", want, span.Attributes)
+			want := attribute.NewSet(slices.Concat(always, outcome, []attribute.KeyValue{
+				semconv.URLFull(vendor.url() + "/gigastore/activations/activated-items/item-1/activate"),
+				semconv.URLTemplate(template), AttrOperation.String(OpActivate),
+			})...)
+			if got := attribute.NewSet(span.Attributes...); !got.Equals(&want) {
+				t.Errorf("the span has %v\ninstead of   %v", got.ToSlice(), want.ToSlice())
+			}
+
+			want = attribute.NewSet(slices.Concat(always, measured, []attribute.KeyValue{semconv.URLScheme("http"), semconv.NetworkProtocolName("http")})...)
+			var metrics metricdata.ResourceMetrics
+			if err := reader.Collect(t.Context(), &metrics); err != nil {
+				t.Fatal(err)
+			}
+			found := false
+			for _, scope := range metrics.ScopeMetrics {
+				for _, m := range scope.Metrics {
+					if m.Name != "http.client.request.duration" || m.Unit != "s" {
+						continue
+					}
+					for _, point := range m.Data.(metricdata.Histogram[float64]).DataPoints {
+						found = found || point.Attributes.Equals(&want)
+					}
 				}
+			}
+			if !found {
+				t.Errorf("no measurement has %v: %+v", want.ToSlice(), metrics.ScopeMetrics)
 			}
 		})
 	}

@@ -2,7 +2,6 @@ package gigastore
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -26,7 +25,7 @@ const (
 	endTimeout     = 5 * time.Second
 	maxHeaderBytes = 64 << 10 // the heads of all interim answers and of the final one
 	maxInterim     = 5        // 1xx answers before the final one, as in net/http
-	readBuffer     = 4 << 10
+	readBuffer     = 1 << 10  // enough for a usual head; the rest of a body is read past it
 	tlsSessions    = 64
 )
 
@@ -37,41 +36,41 @@ type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 // belong to the request that was sent. A reused connection does not guarantee that. If a vendor or a proxy sends one
 // answer too many, the next request receives it, and nothing in a refusal or a 401 shows whose it is.
 //
-// It never sends a request twice, follows no redirect, and ignores proxies from the environment. It resumes TLS
-// sessions if the vendor allows it, which saves most of the cost of a handshake.
+// It never sends a request twice, and ignores proxies from the environment. It resumes TLS sessions if the vendor
+// allows it, which saves most of the cost of a handshake.
 type transport struct {
-	dial dialFunc
-	tls  *tls.Config
+	dial    dialFunc
+	host    string      // for the Host header
+	address string      // host and port to dial
+	tls     *tls.Config // nil: plain HTTP
 }
 
-func newTransport(dial dialFunc, roots *x509.CertPool) *transport {
-	return &transport{dial: dial, tls: &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		NextProtos:         []string{"http/1.1"},
-		RootCAs:            roots,
-		ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions),
-	}}
+func newTransport(base *url.URL, dial dialFunc, roots *x509.CertPool) *transport {
+	port := base.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[base.Scheme]
+	}
+	t := &transport{dial: dial, host: base.Host, address: net.JoinHostPort(base.Hostname(), port)}
+	if base.Scheme == "https" {
+		t.tls = &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			NextProtos:         []string{"http/1.1"},
+			ServerName:         base.Hostname(),
+			RootCAs:            roots,
+			ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions),
+		}
+	}
+	return t
 }
 
-// RoundTrip performs one exchange for the attempt in the request's context. Reading the body ends with an error if
-// the answer cannot be believed; see answerBody.
-func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx := req.Context()
-	// Use one buffer and one Write. Then either the whole request leaves, or the number of bytes that left is known.
-	var text bytes.Buffer
-	if err := req.Write(&text); err != nil { // closes the body
-		return nil, errCannotWrite
-	}
-	sending, ok := ctx.Value(attemptKey{}).(*attempt)
-	if !ok {
-		return nil, errUnbound
-	}
-	conn, err := t.connect(ctx, req.URL)
+// send performs one exchange. Reading the body ends with an error if the answer cannot be believed; see answerBody.
+func (t *transport) send(ctx context.Context, text []byte, sending *attempt) (*http.Response, error) {
+	conn, err := t.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, conn.abort)
-	resp, err := conn.exchange(req, sending, text.Bytes())
+	resp, err := conn.exchange(ctx, text, sending)
 	if err != nil {
 		stop()
 		conn.abort()
@@ -86,12 +85,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // connect opens a connection that no request has used. Closing it discards what the kernel has not sent yet. So no
 // byte of a paid call leaves after the call was given up.
-func (t *transport) connect(ctx context.Context, target *url.URL) (*connection, error) {
-	port := target.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[target.Scheme]
-	}
-	raw, err := t.dial(ctx, "tcp", net.JoinHostPort(target.Hostname(), port))
+func (t *transport) connect(ctx context.Context) (*connection, error) {
+	raw, err := t.dial(ctx, "tcp", t.address)
 	if err != nil {
 		return nil, connectFailure(err)
 	}
@@ -99,54 +94,49 @@ func (t *transport) connect(ctx context.Context, target *url.URL) (*connection, 
 		_ = c.SetLinger(0)
 	}
 	c := &connection{raw: raw, Conn: raw}
-	if target.Scheme == "https" {
-		if c.Conn, err = t.handshake(ctx, raw, target.Hostname()); err != nil {
+	if t.tls != nil {
+		ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+		defer cancel()
+		encrypted := tls.Client(raw, t.tls)
+		if err := encrypted.HandshakeContext(ctx); err != nil {
 			_ = raw.Close()
 			return nil, connectFailure(err)
 		}
+		c.Conn = encrypted
 	}
-	c.received = &io.LimitedReader{R: c.Conn, N: maxHeaderBytes}
-	c.reader = bufio.NewReaderSize(c.received, readBuffer)
 	return c, nil
-}
-
-func (t *transport) handshake(ctx context.Context, raw net.Conn, host string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
-	defer cancel()
-	config := t.tls.Clone()
-	config.ServerName = host
-	encrypted := tls.Client(raw, config)
-	return encrypted, encrypted.HandshakeContext(ctx)
 }
 
 // connection carries one request and its answer.
 type connection struct {
-	net.Conn          // above TLS
-	raw      net.Conn // below it
-	received *io.LimitedReader
-	reader   *bufio.Reader // reads from received
+	net.Conn               // above TLS
+	raw      net.Conn      // below it
+	reader   *bufio.Reader // of the answer; nil until the request has left, because a call waits long
+	first    [1]byte       // what a Read for a byte that must not come is given
 }
 
 // abort closes the connection without a goodbye to the vendor. It ends a Read or Write that is under way.
 func (c *connection) abort() { _ = c.raw.Close() }
 
 // exchange writes the request and reads the head of its answer.
-func (c *connection) exchange(req *http.Request, sending *attempt, text []byte) (*http.Response, error) {
+func (c *connection) exchange(ctx context.Context, text []byte, sending *attempt) (*http.Response, error) {
 	if sending.decides {
 		if err := c.unasked(); err != nil {
 			return nil, err
 		}
 	}
-	if err := sending.write(req.Context(), c, text); err != nil {
+	if err := sending.write(ctx, c, text); err != nil {
 		return nil, err
 	}
+	received := &io.LimitedReader{R: c.Conn, N: maxHeaderBytes}
+	c.reader = bufio.NewReaderSize(received, readBuffer)
 	for range maxInterim + 1 {
-		resp, err := http.ReadResponse(c.reader, req)
+		resp, err := http.ReadResponse(c.reader, nil)
 		if err != nil {
 			return nil, err
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			c.received.N = math.MaxInt64 // whoever reads the body limits it
+			received.N = math.MaxInt64 // whoever reads the body limits it
 			return resp, nil
 		}
 	}
@@ -156,9 +146,9 @@ func (c *connection) exchange(req *http.Request, sending *attempt, text []byte) 
 // unasked fails if the vendor has sent bytes before the request. Such bytes cannot be the answer to it.
 func (c *connection) unasked() error {
 	_ = c.SetReadDeadline(time.Now().Add(firstLook))
-	_, err := c.reader.Peek(1)
+	n, err := c.Read(c.first[:])
 	switch {
-	case err == nil:
+	case n > 0:
 		return errUnasked
 	case !isTimeout(err):
 		return err

@@ -182,6 +182,9 @@ var sabotages = []sabotage{
 	{"a request is written twice", []edit{{
 		"gigastore/attempt.go", "	case a.begun:\n		return errSecondSend\n", "",
 	}}, vendor, "TestAttemptWritesOnce"},
+	{"a header may end the head of the request", []edit{{
+		"gigastore/request.go", "		if b < ' ' || b == 0x7f {\n", "		if b == 0x7f {\n",
+	}}, vendor, "TestHeaderEndsItsOwnLine"},
 	{"what the vendor says unasked is an answer", []edit{{
 		"gigastore/transport.go", "		if err := c.unasked(); err != nil {\n", "		if err := c.unasked(); false {\n",
 	}}, vendor, "TestVendorThatSpeaksFirst"},
