@@ -111,8 +111,8 @@ func (t *transport) connect(ctx context.Context) (*connection, error) {
 type connection struct {
 	net.Conn               // above TLS
 	raw      net.Conn      // below it
-	reader   *bufio.Reader // of the answer; nil until the request has left, because a call waits long
-	first    [1]byte       // what a Read for a byte that must not come is given
+	reader   *bufio.Reader // of the answer; nil until the request has left
+	first    [1]byte       // for a byte that comes before the request
 }
 
 // abort closes the connection without a goodbye to the vendor. It ends a Read or Write that is under way.
@@ -148,7 +148,7 @@ func (c *connection) unasked() error {
 	_ = c.SetReadDeadline(time.Now().Add(firstLook))
 	n, err := c.Read(c.first[:])
 	switch {
-	case n > 0:
+	case n > 0 || err == nil:
 		return errUnasked
 	case !isTimeout(err):
 		return err
