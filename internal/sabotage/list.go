@@ -8,12 +8,6 @@ type sabotage struct {
 	test  string // the argument of go test -run
 }
 
-type edit struct {
-	file    string // path from the module's root
-	rule    string // text that must be in the file exactly once
-	without string // text that replaces it
-}
-
 const (
 	states     = "./purchase"
 	simulation = "./purchase/simulation"
@@ -32,9 +26,7 @@ var sabotages = []sabotage{
 		"		Lost:             moves(Accepted),\n",
 	}}, states, "TestNoSecondSendWithoutProof"},
 	{"an unknown answer may be sent again", []edit{{
-		"purchase/state.go",
-		"		BeyondEvidence:   moves(NeedsOperator),\n",
-		"		BeyondEvidence:   moves(NeedsOperator),\n		Permitted:        moves(Sending),\n",
+		"purchase.transitionTable", "Uncertain: {$*events}", "Uncertain: {$*events, Permitted: moves(Sending)}",
 	}}, states, "TestNoSecondSendWithoutProof"},
 	{"a stale answer speaks of the newest send", []edit{{
 		"purchase/transition.go",
