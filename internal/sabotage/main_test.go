@@ -2,9 +2,10 @@ package main
 
 import (
 	"go/ast"
+	"go/token"
+	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -30,24 +31,27 @@ func TestTheListFitsTheCode(t *testing.T) {
 	}
 }
 
-// TestTheListSurvivesRenames renames every local name in the code. Every rule is still found.
-func TestTheListSurvivesRenames(t *testing.T) {
+// TestTheListSurvivesRefactoring renames every local name in the code, breaks every condition into lines, and moves all
+// declarations. Every rule is still found.
+func TestTheListSurvivesRefactoring(t *testing.T) {
 	t.Parallel()
 	code := newModule(filepath.Join("..", ".."))
+	refactored := map[string]bool{}
 	for _, s := range sabotages {
 		for _, e := range s.edits {
 			folder, _ := e.target()
+			if refactored[folder] {
+				continue
+			}
 			files, err := code.read(folder)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for i, file := range files {
-				if !strings.Contains(file.text, renamedMark) {
-					if files[i], err = parseSource(file.path, renamed(file)); err != nil {
-						t.Fatal(err)
-					}
-				}
+			file, err := parseSource(folder+"/refactored.go", refactor(files))
+			if err != nil {
+				t.Fatal(err)
 			}
+			code.packages[folder], refactored[folder] = []*source{file}, true
 		}
 		if _, err := s.changed(code); err != nil {
 			t.Errorf("%q: %v", s.name, err)
@@ -55,29 +59,41 @@ func TestTheListSurvivesRenames(t *testing.T) {
 	}
 }
 
-const renamedMark = "// All local names are different.\n"
-
-// renamed returns the text of a file with other local names.
-func renamed(file *source) string {
-	var places []int
-	for _, d := range declarations([]*source{file}) {
-		function, ok := d.node.(*ast.FuncDecl)
-		if !ok {
-			continue
-		}
-		locals, all := map[string]bool{}, pattern{names: map[*ast.Ident]bool{}}
-		addLocals(locals, function)
-		all.addNames(function)
-		for id := range all.names {
-			if locals[id.Name] && id != function.Name {
-				places = append(places, file.offset(id.End()))
+// refactor returns the text of a package as one file, with its declarations in the opposite order.
+func refactor(files []*source) string {
+	text := ""
+	for _, file := range files {
+		for _, d := range file.file.Decls {
+			if list, ok := d.(*ast.GenDecl); !ok || list.Tok != token.IMPORT {
+				text = refactorDeclaration(file, d) + "\n" + text
 			}
 		}
 	}
-	slices.Sort(places)
-	text := file.text
-	for _, place := range slices.Backward(places) {
-		text = text[:place] + "Renamed" + text[place:]
+	return "package refactored\n" + text
+}
+
+// refactorDeclaration returns the text of a declaration with other local names, and with line breaks after operators.
+func refactorDeclaration(file *source, d ast.Decl) string {
+	insert := map[token.Pos]string{}
+	ast.Inspect(d, func(n ast.Node) bool {
+		if operation, ok := n.(*ast.BinaryExpr); ok {
+			insert[operation.OpPos+token.Pos(len(operation.Op.String()))] = "\n"
+		}
+		return true
+	})
+	if function, ok := d.(*ast.FuncDecl); ok {
+		locals, p := map[string]bool{}, pattern{names: map[*ast.Ident]bool{}}
+		addLocals(locals, function)
+		p.addNames(function)
+		for name := range p.names {
+			if locals[name.Name] && name != function.Name {
+				insert[name.End()] = "Renamed"
+			}
+		}
 	}
-	return renamedMark + text
+	text := file.between(d, d)
+	for _, place := range slices.Backward(slices.Sorted(maps.Keys(insert))) {
+		text = text[:place-d.Pos()] + insert[place] + text[place-d.Pos():]
+	}
+	return text
 }
