@@ -40,7 +40,7 @@ const (
 // apply makes the edit. It returns the file that it changes and the new text. changed are the texts of the files that
 // other edits have changed before.
 func (e edit) apply(m *module, changed map[string]string) (file, text string, err error) {
-	if path.Ext(e.place) == ".go" || path.Ext(e.place) == ".sql" {
+	if e.namesFile() {
 		text, ok := changed[e.place]
 		if !ok {
 			content, err := os.ReadFile(filepath.Join(m.root, e.place))
@@ -74,6 +74,8 @@ func (e edit) apply(m *module, changed map[string]string) (file, text string, er
 	}
 	return s.path, text, nil
 }
+
+func (e edit) namesFile() bool { return path.Ext(e.place) == ".go" || path.Ext(e.place) == ".sql" }
 
 // target returns the folder and the declaration that the edit names.
 func (e edit) target() (folder, decl string) {
