@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/tap"
@@ -185,18 +184,12 @@ func (s *Server) setMethods(services map[string]grpc.ServiceInfo) {
 	}
 }
 
-// clientMetadata is the metadata key that carries the address of a REST client to clientFromHTTP.
-const clientMetadata = "gigagate-client"
-
 type clientKey struct{}
 
-// clientFromHTTP puts the client's address into the context of a REST call. The in-process channel does not know that
-// address. The interceptor runs for REST only: over gRPC any caller can set this metadata.
+// clientFromHTTP puts the client's address into the context of a REST call, which has no gRPC peer.
 func clientFromHTTP(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	if values := metadata.ValueFromIncomingContext(ctx, clientMetadata); len(values) == 1 {
-		ctx = context.WithValue(ctx, clientKey{}, values[0])
-	}
-	return next(ctx, req)
+	client := fairshare.ClientOf(restCallOf(ctx).original.RemoteAddr)
+	return next(context.WithValue(ctx, clientKey{}, client), req)
 }
 
 // clientOf is the client whose fair share a call uses.

@@ -10,14 +10,11 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
-	"gigagate.internal/internal/fairshare"
 )
 
 const (
@@ -37,7 +34,6 @@ func (s *Server) newREST(conn grpc.ClientConnInterface) (http.Handler, error) {
 		runtime.WithIncomingHeaderMatcher(noHeader),
 		runtime.WithOutgoingHeaderMatcher(replayedHeader),
 		runtime.WithOutgoingTrailerMatcher(noHeader),
-		runtime.WithMetadata(s.restMetadata),
 		runtime.WithMiddlewares(s.strictRequest),
 		runtime.WithErrorHandler(s.restError),
 		runtime.WithRoutingErrorHandler(s.restRoutingError),
@@ -204,15 +200,6 @@ func replayedHeader(key string) (string, bool) {
 		return key, true
 	}
 	return "", false
-}
-
-// restMetadata is everything that goes from the HTTP request into gRPC metadata: the trace and the client's address.
-func (s *Server) restMetadata(ctx context.Context, r *http.Request) metadata.MD {
-	carrier := propagation.MapCarrier{}
-	s.propagator.Inject(ctx, carrier)
-	md := metadata.New(carrier)
-	md.Set(clientMetadata, fairshare.ClientOf(r.RemoteAddr))
-	return md
 }
 
 // unquoted removes one pair of quotation marks from an Idempotency-Key. The IETF draft of the header wants the

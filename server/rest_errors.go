@@ -36,30 +36,11 @@ func (s *Server) restError(
 		s.refuse(w, r, call.fault)
 		return
 	}
-	if code := status.Code(err); code == codes.Canceled || code == codes.DeadlineExceeded {
-		// The caller is gone, and the in-process channel answered in place of the server. No log line is written here.
-		// The call still goes through the interceptors, and they write it.
-		f := brokenOff(call.route, err)
-		writeStatus(w, r, f.GRPCStatus(), httpStatusOf(f.reason))
-		return
-	}
 	if _, ok := errors.AsType[*runtime.HTTPStatusError](err); ok || status.Code(err) == codes.InvalidArgument {
 		s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_MALFORMED_REQUEST, cause: err})
 		return
 	}
 	s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INTERNAL, cause: err})
-}
-
-// brokenOff is the failure of a call whose caller is gone. A purchase or an activation goes on without its caller, so
-// its outcome is unknown. A read had no effect.
-func brokenOff(route *route, err error) *failure {
-	switch {
-	case route.method != http.MethodGet:
-		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN, cause: err}
-	case strings.HasPrefix(route.rpc, "/"+gigagatev1.PurchaseService_ServiceDesc.ServiceName+"/"):
-		return journalFailure("", err)
-	}
-	return readFailure(err)
 }
 
 // restRoutingError answers if no call has the path or the method.

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
@@ -26,7 +25,6 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
-	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
@@ -172,34 +170,17 @@ func unknownMethod(any, grpc.ServerStream) error {
 	return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND, unknownMethod: true}
 }
 
-// newInProcess makes the channel through which REST calls the services. It has no socket. Its interceptors and its
-// stats handler are those of gRPC, and it has the two that REST needs.
-func (s *Server) newInProcess() *inprocgrpc.Channel {
-	channel := (&inprocgrpc.Channel{}).
-		WithServerStatsHandler(timedStats{otelgrpc.NewServerHandler(s.otelgrpcOptions()...)}).
-		WithServerUnaryInterceptor(chain(s.interceptors(transportREST, clientFromHTTP)))
-	// REST has already decoded the requests.
-	s.register(channel, func(desc grpc.ServiceDesc) *grpc.ServiceDesc { return &desc })
-	return channel
-}
-
-// timedStats tells a stats handler when a call began. The in-process channel of grpchan does not, so calls would be
-// measured from the year 1.
-type timedStats struct{ stats.Handler }
-
-type callBeganKey struct{}
-
-// TagRPC implements [stats.Handler].
-func (h timedStats) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	return h.Handler.TagRPC(context.WithValue(ctx, callBeganKey{}, time.Now()), info)
-}
-
-// HandleRPC implements [stats.Handler].
-func (h timedStats) HandleRPC(ctx context.Context, event stats.RPCStats) {
-	if end, ok := event.(*stats.End); ok && end.BeginTime.IsZero() {
-		end.BeginTime, _ = ctx.Value(callBeganKey{}).(time.Time)
+// newInProcess makes the connection through which REST calls the services. Its interceptors and its stats handler are
+// those of gRPC, and it has the interceptor that REST needs.
+func (s *Server) newInProcess() *inProcess {
+	conn := &inProcess{
+		stats:       otelgrpc.NewServerHandler(s.otelgrpcOptions()...),
+		interceptor: chain(s.interceptors(transportREST, clientFromHTTP)),
+		methods:     map[string]inProcessMethod{},
 	}
-	h.Handler.HandleRPC(ctx, event)
+	// REST has already decoded the requests.
+	s.register(conn, func(desc grpc.ServiceDesc) *grpc.ServiceDesc { return &desc })
+	return conn
 }
 
 func (s *Server) otelgrpcOptions() []otelgrpc.Option {

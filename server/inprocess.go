@@ -1,0 +1,76 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// inProcess is the connection through which REST calls the services. A call is a function call in the goroutine of the
+// HTTP request.
+type inProcess struct {
+	stats       stats.Handler
+	interceptor grpc.UnaryServerInterceptor
+	methods     map[string]inProcessMethod // by full name
+}
+
+type inProcessMethod struct {
+	handler grpc.MethodHandler
+	service any
+}
+
+// RegisterService implements [grpc.ServiceRegistrar].
+func (c *inProcess) RegisterService(desc *grpc.ServiceDesc, service any) {
+	for _, method := range desc.Methods {
+		c.methods["/"+desc.ServiceName+"/"+method.MethodName] = inProcessMethod{method.Handler, service}
+	}
+}
+
+// Invoke implements [grpc.ClientConnInterface].
+func (c *inProcess) Invoke(caller context.Context, name string, request, response any, options ...grpc.CallOption) error {
+	// As over a socket, the context of the handler ends when the caller is gone, and has no other values of the caller than
+	// its call and its span.
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer context.AfterFunc(caller, cancel)()
+	ctx = context.WithValue(ctx, restCallKey{}, restCallOf(caller))
+	ctx = trace.ContextWithRemoteSpanContext(ctx, trace.SpanContextFromContext(caller))
+	var stream runtime.ServerTransportStream
+	ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+
+	began := time.Now()
+	ctx = c.stats.TagRPC(ctx, &stats.RPCTagInfo{FullMethodName: name})
+	c.stats.HandleRPC(ctx, &stats.Begin{BeginTime: began})
+	method := c.methods[name]
+	answer, err := method.handler(method.service, ctx, func(into any) error {
+		proto.Merge(into.(proto.Message), request.(proto.Message))
+		return nil
+	}, c.interceptor)
+	c.stats.HandleRPC(ctx, &stats.End{BeginTime: began, EndTime: time.Now(), Error: err})
+
+	for _, option := range options {
+		switch o := option.(type) {
+		case grpc.HeaderCallOption:
+			*o.HeaderAddr = stream.Header()
+		case grpc.TrailerCallOption:
+			*o.TrailerAddr = stream.Trailer()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	proto.Merge(response.(proto.Message), answer.(proto.Message))
+	return nil
+}
+
+// NewStream implements [grpc.ClientConnInterface]. No method of the contract is a stream.
+func (*inProcess) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, status.Error(codes.Unimplemented, "no method is a stream")
+}
