@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,7 +31,11 @@ func newStrictJSON(pretty bool) *strictJSON {
 
 // Marshal writes an answer.
 func (j *strictJSON) Marshal(v any) ([]byte, error) {
-	text, err := j.JSONPb.Marshal(v)
+	message, ok := v.(proto.Message)
+	if !ok {
+		return nil, errors.New("the answer is not a protobuf message")
+	}
+	text, err := j.MarshalAppend(make([]byte, 0, 2<<10), message) // as large as the answer of a purchase
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +87,15 @@ func unreadableBody(err error) *failure {
 	return malformed("", "the body could not be read to its end")
 }
 
+// jsonNumber matches every JSON object that has a number in it, and some that have none.
+var jsonNumber = regexp.MustCompile(`:[ \t\r\n]*[-0-9]`)
+
 // decodeStrictly decodes data into message. The fields named in inPath must not be in data.
 func decodeStrictly(data []byte, message proto.Message, inPath []string) *failure {
+	// In such a body protojson accepts only what the walk accepts. The walk takes more than twice as long.
+	if len(inPath) == 0 && !jsonNumber.Match(data) && protojson.Unmarshal(data, message) == nil {
+		return nil
+	}
 	walk := &jsonWalk{data: data, decoder: json.NewDecoder(bytes.NewReader(data))}
 	walk.decoder.UseNumber()
 	if f := walk.object(message.ProtoReflect().Descriptor(), "", inPath); f != nil {
