@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore"
 	"gigagate.internal/purchase"
 )
 
@@ -27,13 +28,13 @@ func (s activationService) Register(ctx context.Context, req *gigagatev1.Registe
 	if err != nil {
 		return nil, err
 	}
-	bought, err := s.buy(ctx, req.GetRequestId(), order, purchase.Personal{
+	id, sale, err := s.buy(ctx, req.GetRequestId(), order, purchase.Personal{
 		CustomerEmail: req.GetCustomerEmail(), UserIP: canonicalIP(req.GetUserIp()),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return registerFromVendor(bought.Purchase.ID, bought.Sale, s.now()), nil
+	return registerFromVendor(id, sale, s.now()), nil
 }
 
 // TopUp sells another package to a customer. If new_profile is set, it also sells an eSIM profile.
@@ -42,11 +43,11 @@ func (s activationService) TopUp(ctx context.Context, req *gigagatev1.TopUpReque
 	if err != nil {
 		return nil, err
 	}
-	bought, err := s.buy(ctx, req.GetRequestId(), order, purchase.Personal{UserIP: canonicalIP(req.GetNewProfile().GetUserIp())})
+	id, sale, err := s.buy(ctx, req.GetRequestId(), order, purchase.Personal{UserIP: canonicalIP(req.GetNewProfile().GetUserIp())})
 	if err != nil {
 		return nil, err
 	}
-	return topUpFromVendor(bought.Purchase.ID, bought.Sale, s.now()), nil
+	return topUpFromVendor(id, sale, s.now()), nil
 }
 
 // Activate starts the clock of a package that was bought earlier.
@@ -61,11 +62,11 @@ func (s activationService) Activate(ctx context.Context, req *gigagatev1.Activat
 	}, nil
 }
 
-// buy spends once per request id. It marks the answer as replayed if an earlier call recorded it. Every error is a
-// *failure.
-func (s activationService) buy(ctx context.Context, requestID string, order purchase.Order, personal purchase.Personal) (purchase.Bought, error) {
+// buy spends once per request id. It returns the purchase's id and the sale, and marks the answer as replayed if an earlier
+// call recorded it. Every error is a *failure.
+func (s activationService) buy(ctx context.Context, requestID string, order purchase.Order, personal purchase.Personal) (id string, sale *gigastore.Sale, err error) {
 	if err := s.checkMetatag(order.Metatag); err != nil {
-		return purchase.Bought{}, err
+		return "", nil, err
 	}
 	bought, err := s.engine.Buy(ctx, purchase.Request{
 		Key: purchase.Key{Caller: defaultCaller, RequestID: requestID}, Order: order, Personal: personal, Client: clientOf(ctx),
@@ -73,11 +74,11 @@ func (s activationService) buy(ctx context.Context, requestID string, order purc
 	if err != nil {
 		f, replayed := purchaseFailure(err)
 		markReplayed(ctx, replayed)
-		return purchase.Bought{}, f
+		return "", nil, f
 	}
 	markReplayed(ctx, bought.Replayed)
 	annotate(ctx, attrPurchaseID.String(bought.Purchase.ID), attrEffect.String(effectText(gigagatev1.Effect_EFFECT_APPLIED)))
-	return bought, nil
+	return bought.Purchase.ID, bought.Sale, nil
 }
 
 func markReplayed(ctx context.Context, replayed bool) {
