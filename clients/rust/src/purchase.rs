@@ -10,13 +10,13 @@ use tonic::client::GrpcService;
 use tonic::codegen::{Body as HttpBody, Bytes, StdError};
 use tonic::{Code, Request, Response, Status};
 
+use crate::outcome_of;
 use crate::v1::activation_service_client::ActivationServiceClient;
 use crate::v1::purchase_service_client::PurchaseServiceClient;
 use crate::v1::{
     Effect, ErrorReason, Outcome, PurchaseState, RegisterRequest, RegisterResponse, TopUpRequest,
     TopUpResponse, WaitPurchaseRequest,
 };
-use crate::{is_connection_loss, outcome_of};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(100);
 /// Keeps the arithmetic of time from overflowing.
@@ -27,6 +27,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A [`Channel`](tonic::transport::Channel), or one with interceptors or layers around it.
+///
+/// Use no layer that repeats calls. It would hide sends that ended without an answer, so a purchase
+/// could end with `NOT_STARTED` although such a send can still buy.
 pub trait Transport:
     Clone
     + GrpcService<
@@ -215,12 +218,16 @@ impl<T: Transport> Purchase<T> {
             self.id.clone_from(&outcome.purchase_id);
         }
         match outcome.effect() {
-            Effect::NotApplied | Effect::Applied => return Err(refused(error, outcome)),
+            Effect::NotApplied => return Err(refused(error, outcome)),
+            // The package is sold. The delay says that the gateway can show the sale later.
+            Effect::Applied if outcome.retry_delay.is_none() => {
+                return Err(refused(error, outcome));
+            }
             // The gateway has no purchase under this request id. A send in doubt can still make one.
             Effect::NotStarted if !self.in_doubt && outcome.retry_delay.is_none() => {
                 return Err(refused(error, outcome));
             }
-            Effect::NotStarted => {}
+            Effect::Applied | Effect::NotStarted => {}
             Effect::Indeterminate | Effect::Unspecified => {
                 if !self.settled && self.wait().await {
                     self.settled = true; // so the next send gets the result
@@ -274,12 +281,13 @@ impl<T: Transport> Purchase<T> {
     }
 
     fn end(&self, error: Status, outcome: Outcome) -> PurchaseError {
-        if !self.in_doubt && outcome.effect() == Effect::NotStarted {
-            return refused(error, outcome);
-        }
-        PurchaseError::NotKnownYet {
-            purchase_id: self.id.clone(),
-            cause: error,
+        match outcome.effect() {
+            Effect::Applied => refused(error, outcome),
+            Effect::NotStarted if !self.in_doubt => refused(error, outcome),
+            _ => PurchaseError::NotKnownYet {
+                purchase_id: self.id.clone(),
+                cause: error,
+            },
         }
     }
 
@@ -298,7 +306,9 @@ fn may_pass(error: &Status) -> bool {
             | Code::Unknown
             | Code::ResourceExhausted
             | Code::Aborted
-    ) || is_connection_loss(error)
+            // A proxy or a server that stops, or a broken connection. A caller cancels by dropping.
+            | Code::Cancelled
+    )
 }
 
 fn refused(error: Status, outcome: Outcome) -> PurchaseError {

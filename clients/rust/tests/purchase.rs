@@ -337,6 +337,24 @@ async fn refuses_when_the_time_is_too_short_for_the_delay_and_no_send_is_in_doub
 }
 
 #[tokio::test(start_paused = true)]
+async fn asks_again_for_a_sale_that_the_gateway_can_show_later() {
+    let gateway = gateway([told(after(3, effect(Effect::Applied)))]);
+    gateway.sells().await;
+    gateway.paused(&[3]);
+    assert!(gateway.waits().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_when_the_time_is_too_short_to_ask_for_the_sale_again() {
+    let gateway = gateway([
+        Line::Answer(Status::unavailable("")),
+        told(after(100, effect(Effect::Applied))),
+    ]);
+    assert_eq!(gateway.refuses().await.effect, "APPLIED");
+    gateway.paused(&[1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn does_not_know_when_the_time_is_too_short_for_the_delay_and_a_send_is_in_doubt() {
     let gateway = gateway([
         Line::Answer(Status::unavailable("")),
@@ -462,6 +480,7 @@ async fn sends_again_without_an_outcome() {
         Code::Unknown,
         Code::ResourceExhausted,
         Code::Aborted,
+        Code::Cancelled,
     ] {
         let gateway = gateway([Line::Answer(Status::new(code, ""))]);
         gateway.sells().await;
@@ -481,7 +500,6 @@ async fn sends_again_when_the_connection_breaks() {
 #[tokio::test(start_paused = true)]
 async fn does_not_know_what_a_proxy_means() {
     for code in [
-        Code::Cancelled,
         Code::Unauthenticated,
         Code::PermissionDenied,
         Code::Unimplemented,

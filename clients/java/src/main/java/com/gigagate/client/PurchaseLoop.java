@@ -41,7 +41,9 @@ final class PurchaseLoop {
           Code.INTERNAL,
           Code.UNKNOWN,
           Code.RESOURCE_EXHAUSTED,
-          Code.ABORTED);
+          Code.ABORTED,
+          // A proxy or a server that stops. After the caller's own cancellation there is no pause.
+          Code.CANCELLED);
 
   private static final long LONGEST_PAUSE = TimeUnit.SECONDS.toNanos(10);
 
@@ -91,7 +93,7 @@ final class PurchaseLoop {
       }
       inDoubt = true;
       if (!PASSING.contains(error.getStatus().getCode())) {
-        // The caller has cancelled, or a proxy has answered.
+        // A proxy has answered.
         throw new NotKnownYet(purchaseId, error);
       }
       pauseOrEnd(error, Outcome.getDefaultInstance());
@@ -108,7 +110,14 @@ final class PurchaseLoop {
       purchaseId = outcome.getPurchaseId();
     }
     switch (outcome.getEffect()) {
-      case EFFECT_NOT_APPLIED, EFFECT_APPLIED -> throw new Refused(error, outcome);
+      case EFFECT_NOT_APPLIED -> throw new Refused(error, outcome);
+      case EFFECT_APPLIED -> {
+        // The package is sold. The delay says that the gateway can show the sale later.
+        if (!outcome.hasRetryDelay()) {
+          throw new Refused(error, outcome);
+        }
+        pauseOrEnd(error, outcome);
+      }
       case EFFECT_NOT_STARTED -> {
         // The gateway has no purchase under this request id. A send in doubt can still make one.
         if (!inDoubt && !outcome.hasRetryDelay()) {
@@ -165,7 +174,10 @@ final class PurchaseLoop {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-    if (!inDoubt && outcome.getEffect() == Effect.EFFECT_NOT_STARTED) {
+    boolean known =
+        outcome.getEffect() == Effect.EFFECT_APPLIED
+            || outcome.getEffect() == Effect.EFFECT_NOT_STARTED && !inDoubt;
+    if (known) {
       throw new Refused(error, outcome);
     }
     throw new NotKnownYet(purchaseId, error);

@@ -152,6 +152,25 @@ class PurchaseLoopTest {
   }
 
   @Test
+  void asksAgainForASaleThatTheGatewayCanShowLater() throws Exception {
+    gateway.errors.add(error(told(Effect.EFFECT_APPLIED).setRetryDelay(seconds(3))));
+
+    assertEquals(PURCHASE, buy().getPurchaseId());
+    assertEquals(List.of(REQUEST, REQUEST), gateway.requests);
+    assertEquals(0, gateway.waits.size());
+    assertPauses(3);
+  }
+
+  @Test
+  void refusesWhenTheTimeIsTooShortToAskForTheSaleAgain() {
+    gateway.errors.add(error(Code.UNAVAILABLE));
+    gateway.errors.add(error(told(Effect.EFFECT_APPLIED).setRetryDelay(seconds(100))));
+
+    assertEquals("APPLIED", assertThrows(Refused.class, this::buy).getEffect());
+    assertPauses(1);
+  }
+
+  @Test
   void doesNotKnowWhenTheTimeIsTooShortForTheDelayAndASendIsInDoubt() {
     gateway.errors.add(error(Code.UNAVAILABLE));
     gateway.errors.add(error(told(Effect.EFFECT_NOT_STARTED).setRetryDelay(seconds(100))));
@@ -314,7 +333,8 @@ class PurchaseLoopTest {
         "INTERNAL",
         "UNKNOWN",
         "RESOURCE_EXHAUSTED",
-        "ABORTED"
+        "ABORTED",
+        "CANCELLED"
       })
   void sendsAgainWithoutAnOutcome(Code code) throws Exception {
     gateway.errors.add(error(code));
@@ -326,7 +346,6 @@ class PurchaseLoopTest {
   @ParameterizedTest
   @EnumSource(
       names = {
-        "CANCELLED",
         "UNAUTHENTICATED",
         "PERMISSION_DENIED",
         "UNIMPLEMENTED",
@@ -369,7 +388,7 @@ class PurchaseLoopTest {
     Thread caller = Thread.currentThread();
     gateway.silence = caller::interrupt;
 
-    assertThrows(NotKnownYet.class, this::buy);
+    assertThrows(NotKnownYet.class, () -> Gigagate.register(channel, REQUEST));
     assertTrue(Thread.interrupted());
     assertEquals(1, gateway.requests.size());
   }
