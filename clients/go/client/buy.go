@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -29,6 +30,9 @@ const (
 // Register buys a first package and waits until the purchase is settled. It sends the request as often as it needs to.
 // The request id stays the same, so the package is bought once. The caller makes the request id, and stores it before
 // the call.
+//
+// conn should be a connection from [New]. Another one that repeats calls by itself hides sends that ended without an
+// answer, so the purchase can end with NOT_STARTED although such a send can still buy.
 //
 // ctx limits the time. Without a deadline, the limit is 100 s. The error is a [*Refused] or a [*NotKnownYet], unless the
 // request has no request id.
@@ -58,7 +62,7 @@ func buy[Q request, A any](
 	}
 	b := buyer{purchases: gigagatev1.NewPurchaseServiceClient(conn), nextPause: firstPause}
 	for {
-		sold, err := send(ctx, req)
+		sold, err := send(context.WithValue(ctx, inDoubtKey{}, &b.inDoubt), req)
 		if err == nil {
 			return sold, nil
 		}
@@ -72,7 +76,7 @@ func buy[Q request, A any](
 type buyer struct {
 	purchases gigagatev1.PurchaseServiceClient
 	// inDoubt is whether a send ended without an Outcome. It may still be on its way to the gateway.
-	inDoubt    bool
+	inDoubt    atomic.Bool
 	purchaseID string // of the last Outcome that named one
 	settled    bool   // WaitPurchase has shown that the purchase is settled
 	nextPause  time.Duration
@@ -96,15 +100,17 @@ func (b *buyer) afterError(ctx context.Context, sendErr error) error {
 		return refused(outcome, sendErr)
 	case effect == gigagatev1.Effect_EFFECT_NOT_STARTED:
 		// The gateway has no purchase under this request id. A send in doubt can still make one.
-		switch mayRepeat := b.inDoubt || outcome.GetRetryDelay() != nil; {
+		switch mayRepeat := b.inDoubt.Load() || outcome.GetRetryDelay() != nil; {
 		case mayRepeat && b.pause(ctx, outcome):
 			return nil
-		case b.inDoubt:
+		case b.inDoubt.Load():
 			return b.notKnownYet(sendErr)
 		}
 		return refused(outcome, sendErr)
 	}
-	b.inDoubt = b.inDoubt || outcome == nil
+	if outcome == nil {
+		b.inDoubt.Store(true)
+	}
 	switch {
 	case outcome == nil && !mayPass(sendErr):
 		return b.notKnownYet(sendErr)
@@ -114,10 +120,12 @@ func (b *buyer) afterError(ctx context.Context, sendErr error) error {
 	return b.notKnownYet(sendErr)
 }
 
-// mayPass reports whether an error without an Outcome can be gone at the next send. A proxy sends the others.
+// mayPass reports whether an error without an Outcome can be gone at the next send. A proxy sends the others. Canceled
+// comes from a proxy or a server that stops, or from the caller. After the caller's own cancellation there is no pause.
 func mayPass(err error) bool {
 	switch status.Code(err) {
-	case codes.Unavailable, codes.DeadlineExceeded, codes.Internal, codes.Unknown, codes.ResourceExhausted, codes.Aborted:
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Internal, codes.Unknown, codes.ResourceExhausted, codes.Aborted,
+		codes.Canceled:
 		return true
 	default:
 		return false

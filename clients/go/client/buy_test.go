@@ -52,12 +52,16 @@ func broken(code codes.Code) answer {
 
 // told is an error with an Outcome. Its code is one that the call policy of New does not repeat.
 func told(reason gigagatev1.ErrorReason, effect gigagatev1.Effect, id string, retryDelay time.Duration) answer {
+	outcome := &gigagatev1.Outcome{Reason: reason, Effect: effect, PurchaseId: id}
+	if retryDelay > 0 {
+		outcome.RetryDelay = durationpb.New(retryDelay)
+	}
+	return toldWith(codes.Aborted, outcome)
+}
+
+func toldWith(code codes.Code, outcome *gigagatev1.Outcome) answer {
 	return func(context.Context) (gigagatev1.PurchaseState, error) {
-		outcome := &gigagatev1.Outcome{Reason: reason, Effect: effect, PurchaseId: id}
-		if retryDelay > 0 {
-			outcome.RetryDelay = durationpb.New(retryDelay)
-		}
-		with, err := status.New(codes.Aborted, "the sentence").WithDetails(outcome)
+		with, err := status.New(code, "the sentence").WithDetails(outcome)
 		if err != nil {
 			return 0, err
 		}
@@ -79,7 +83,10 @@ func waited(state gigagatev1.PurchaseState, after time.Duration) answer {
 type scripted struct {
 	gigagatev1.UnimplementedActivationServiceServer
 	gigagatev1.UnimplementedPurchaseServiceServer
+	net.Listener
+
 	script []answer
+	conn   net.Conn // the newest
 
 	mu    sync.Mutex
 	began time.Time
@@ -128,15 +135,26 @@ func (s *scripted) WaitPurchase(ctx context.Context, req *gigagatev1.WaitPurchas
 	return &gigagatev1.WaitPurchaseResponse{Purchase: &gigagatev1.Purchase{State: state}}, err
 }
 
+// Accept keeps the connection for drop.
+func (s *scripted) Accept() (net.Conn, error) {
+	conn, err := s.Listener.Accept()
+	s.conn = conn
+	return conn, err
+}
+
+// drop breaks the connection of the call.
+func (s *scripted) drop(context.Context) (gigagatev1.PurchaseState, error) { return 0, s.conn.Close() }
+
 // serve must be called in a bubble of synctest.
 func (s *scripted) serve(t *testing.T) grpc.ClientConnInterface {
 	t.Helper()
 	s.began = time.Now()
 	listener := bufconn.Listen(64 << 10)
+	s.Listener = listener
 	server := grpc.NewServer()
 	gigagatev1.RegisterActivationServiceServer(server, s)
 	gigagatev1.RegisterPurchaseServiceServer(server, s)
-	go func() { _ = server.Serve(listener) }()
+	go func() { _ = server.Serve(s) }()
 	dial := func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }
 	conn, err := client.New("passthrough:bufconn",
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(dial))
@@ -255,7 +273,10 @@ func TestEveryPurchaseEndsInOneOfThreeWays(t *testing.T) {
 		// No Outcome.
 		"no answer": {[]answer{silence}, "buy", unknown, 100 * second},
 		"a proxy":   {[]answer{broken(codes.Unauthenticated)}, "buy", unknown, 0},
-		"cancelled": {[]answer{broken(codes.Canceled)}, "buy", unknown, 0},
+		"cancelled, not by the caller": {
+			[]answer{broken(codes.Canceled), withEffect(notStarted), sale},
+			"buy buy buy", sold, 3 * second,
+		},
 		"known, then bad": {
 			[]answer{told(0, indeterminate, purchaseID, 0), waited(settled, 0), broken(codes.PermissionDenied)},
 			"buy wait buy", unknown1, 0,
@@ -268,6 +289,8 @@ func TestEveryPurchaseEndsInOneOfThreeWays(t *testing.T) {
 				conn := gateway.serve(t)
 				response, err := client.Register(t.Context(), conn, &gigagatev1.RegisterRequest{RequestId: "order-1", Metatag: "m"})
 				took := time.Since(gateway.began)
+				gateway.mu.Lock()
+				defer gateway.mu.Unlock()
 				if end := endOf(response, err); end != c.end {
 					t.Errorf("it ended %q, want %q", end, c.end)
 				}
@@ -298,10 +321,47 @@ func TestErrorsWithoutOutcomeThatMayPass(t *testing.T) {
 			_, err := client.Register(t.Context(), gateway.serve(t), &gigagatev1.RegisterRequest{RequestId: "order-1"})
 			want := slices.Contains([]codes.Code{
 				codes.Unavailable, codes.DeadlineExceeded, codes.Internal, codes.Unknown, codes.ResourceExhausted, codes.Aborted,
+				codes.Canceled,
 			}, code)
 			if (err == nil) != want {
 				t.Errorf("after %v: %v", code, err)
 			}
+		})
+	}
+}
+
+// The call policy repeats UNAVAILABLE within one call. The call ends with the error of the last send, NOT_STARTED, but an
+// earlier one may still be on its way to the gateway.
+func TestSendsOfTheCallPolicyCount(t *testing.T) {
+	t.Parallel()
+	draining := toldWith(codes.Unavailable, &gigagatev1.Outcome{Effect: notStarted})
+	for name, c := range map[string]struct {
+		first   answer // nil: the connection breaks
+		calls   string
+		outcome string
+	}{
+		"without an Outcome": {nil, "buy buy buy", "sold " + purchaseID},
+		"with an Outcome":    {draining, "buy buy", "refused NOT_STARTED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				gateway := &scripted{}
+				first := c.first
+				if first == nil {
+					first = gateway.drop
+				}
+				gateway.script = []answer{first, withEffect(notStarted), sale}
+				response, err := client.Register(t.Context(), gateway.serve(t), &gigagatev1.RegisterRequest{RequestId: "order-1"})
+				gateway.mu.Lock()
+				defer gateway.mu.Unlock()
+				if end := endOf(response, err); end != c.outcome {
+					t.Errorf("it ended %q, want %q", end, c.outcome)
+				}
+				if calls := strings.Join(gateway.calls, " "); calls != c.calls {
+					t.Errorf("the gateway saw %q, want %q", calls, c.calls)
+				}
+			})
 		})
 	}
 }
@@ -396,13 +456,7 @@ func TestErrorsOfAPurchaseTellAll(t *testing.T) {
 			PurchaseId:      purchaseID,
 			FieldViolations: []*gigagatev1.FieldViolation{{Field: "metatag", Description: "is too long"}},
 		}
-		gateway := &scripted{script: []answer{func(context.Context) (gigagatev1.PurchaseState, error) {
-			with, err := status.New(codes.FailedPrecondition, "the sentence").WithDetails(outcome)
-			if err != nil {
-				return 0, err
-			}
-			return 0, with.Err()
-		}}}
+		gateway := &scripted{script: []answer{toldWith(codes.FailedPrecondition, outcome)}}
 		_, err := client.Register(t.Context(), gateway.serve(t), &gigagatev1.RegisterRequest{RequestId: "order-1"})
 		var refused *client.Refused
 		if !errors.As(err, &refused) {

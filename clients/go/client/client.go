@@ -25,12 +25,12 @@ var callPolicy string
 // for: the request, and so its request id, stays the same, so nothing is bought twice. A call
 // without a deadline gets one of 100 s, which all its sends share.
 func New(address string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
-	policy := grpc.WithDefaultServiceConfig(callPolicy)
-	return grpc.NewClient(address, append([]grpc.DialOption{policy}, options...)...)
+	ours := []grpc.DialOption{grpc.WithDefaultServiceConfig(callPolicy), grpc.WithStatsHandler(sendWatcher{})}
+	return grpc.NewClient(address, append(ours, options...)...)
 }
 
-// OutcomeOf finds the Outcome in an error of a call. It is nil where the error bears none, such as a
-// broken connection: credit may have been spent then, as with EFFECT_INDETERMINATE.
+// OutcomeOf finds the Outcome in an error of a call. It returns nil if the error has none, for example after a broken
+// connection. Credit may have been spent then, as with EFFECT_INDETERMINATE.
 func OutcomeOf(err error) *gigagatev1.Outcome {
 	for _, detail := range status.Convert(err).Details() {
 		if outcome, ok := detail.(*gigagatev1.Outcome); ok {

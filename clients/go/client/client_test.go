@@ -79,6 +79,8 @@ func TestUnavailableIsRepeatedWithTheSameRequestID(t *testing.T) {
 	if _, err := f.serve(t).Register(t.Context(), &gigagatev1.RegisterRequest{RequestId: "order-1"}); err != nil {
 		t.Error(err)
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if !slices.Equal(f.requests, []string{"order-1", "order-1", "order-1"}) {
 		t.Errorf("the gateway saw %q", f.requests)
 	}
@@ -91,6 +93,8 @@ func TestOtherErrorsAreToldAtOnce(t *testing.T) {
 	t.Parallel()
 	f := &fickle{codes: []codes.Code{codes.Aborted}}
 	_, err := f.serve(t).Register(t.Context(), &gigagatev1.RegisterRequest{RequestId: "order-1"})
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if status.Code(err) != codes.Aborted || len(f.requests) != 1 {
 		t.Errorf("%d requests, %v", len(f.requests), err)
 	}
@@ -99,21 +103,23 @@ func TestOtherErrorsAreToldAtOnce(t *testing.T) {
 	}
 }
 
-// What a send before it may have bought, the caller is not told.
+// A call ends with the error of its last send. The purchase helper looks at the others, too.
 func TestTheLastSendsErrorIsTold(t *testing.T) {
 	t.Parallel()
 	f := &fickle{codes: []codes.Code{codes.Unavailable, codes.ResourceExhausted}}
 	_, err := f.serve(t).Register(t.Context(), &gigagatev1.RegisterRequest{RequestId: "order-1"})
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if status.Code(err) != codes.ResourceExhausted || len(f.requests) != 2 {
 		t.Errorf("%d requests, %v", len(f.requests), err)
 	}
 }
 
-func TestOutcomeOfWhatBearsNone(t *testing.T) {
+func TestErrorsWithoutAnOutcomeHaveNone(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{nil, context.Canceled, status.Error(codes.Unavailable, "a proxy's page")} {
 		if outcome := client.OutcomeOf(err); outcome != nil {
-			t.Errorf("%v bears %v", err, outcome)
+			t.Errorf("%v has %v", err, outcome)
 		}
 	}
 }
