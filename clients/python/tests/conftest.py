@@ -37,7 +37,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
     binary = folder / "gigagate"
     subprocess.run(["go", "build", "-o", binary, "./cmd/gigagate"], cwd=ROOT, check=True)
-    listen = [f"--{door}-listen=127.0.0.1:0" for door in ("grpc", "http", "admin", "sandbox")]
+    listen = [f"--{port}-listen=127.0.0.1:0" for port in ("grpc", "http", "admin", "sandbox")]
     # The vendor is given up after two seconds, so that a late sale takes little of a test's time.
     settings = [f"--journal=sqlite:{folder}/g.db", "--gigastore-timeout=2s"]
     command = [str(binary), "serve", "--sandbox", *settings, *listen]

@@ -4,6 +4,7 @@ The purchase's clock is the test's: it advances by the pauses, and by what an an
 """
 
 import asyncio
+import gc
 import pickle
 import threading
 from collections.abc import Callable
@@ -249,6 +250,12 @@ CASES: dict[str, tuple[list[Answer], str, str, float]] = {
         6,
     ),
     # No Outcome.
+    "cancelled, then not started": (
+        [refused(grpc.StatusCode.CANCELLED), told(EFFECT_NOT_STARTED), sale],
+        "buy buy buy",
+        "sold",
+        3,
+    ),
     "a proxy": ([refused(DENIED)], "buy", "not known", 0),
     "known, then a proxy": (
         [UNSETTLED, SETTLED, refused(DENIED)],
@@ -283,6 +290,7 @@ MAY_PASS = {
     grpc.StatusCode.UNKNOWN,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.ABORTED,
+    grpc.StatusCode.CANCELLED,
 }
 
 
@@ -374,6 +382,34 @@ def test_a_cancelled_task_is_cancelled() -> None:
 
     with ScriptedGateway(silent).serving() as address:
         asyncio.run(cancel(address))
+
+
+def test_a_channel_that_is_closed_in_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ScriptedGateway(refused(INTERNAL)).serving() as address:
+        channel = gigagate.connect(address)
+        monkeypatch.setattr("gigagate._blocking.sleep", lambda _: channel.close())
+        with pytest.raises(gigagate.NotKnownYet):
+            gigagate.register(channel, REQUEST)
+        with pytest.raises(ValueError, match="closed"):  # nothing was sent
+            gigagate.register(channel, REQUEST)
+
+
+# grpcio raises in the destructor of such a call.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_asynchronous_channel_that_is_closed_in_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def buy(address: str) -> None:
+        channel = gigagate.aio.connect(address)
+
+        async def close(_: float) -> None:
+            await channel.close()
+
+        monkeypatch.setattr("gigagate.aio.sleep", close)
+        with pytest.raises(gigagate.NotKnownYet):
+            await gigagate.aio.register(channel, REQUEST)
+
+    with ScriptedGateway(refused(INTERNAL)).serving() as address:
+        asyncio.run(buy(address))
+    gc.collect()  # so that the destructor runs in this test
 
 
 def test_a_refusal_tells_all(buy: Buy) -> None:

@@ -1,7 +1,7 @@
 // The scenario client: makes the calls that internal/scenarios asks for on stdin, one JSON object a line,
 // and answers each on stdout. It repeats nothing, so it uses a transport without the call policy. Only
 // a call with `helper` goes through the purchase helper and the package's own connection.
-// The only argument is the address of the gateway's gRPC door.
+// The only argument is the gateway's gRPC address.
 
 import { createInterface } from "node:readline";
 import { fromJson, toJson } from "@bufbuild/protobuf";

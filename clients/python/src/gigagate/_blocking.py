@@ -42,6 +42,9 @@ def register(
     It sends the request as often as it needs to. The request id stays the same, so the package is
     bought once. The caller makes the request id, and stores it before the call.
 
+    The channel repeats sends by itself and reports only the last error. So after Refused with
+    NOT_STARTED, an earlier send may still be on its way to the gateway: keep the same request id.
+
     Args:
         channel: A channel of connect(), or any other.
         request: The order.

@@ -43,7 +43,12 @@ _MAY_PASS = (
     grpc.StatusCode.UNKNOWN,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.ABORTED,
+    # A proxy or a server that stops.
+    grpc.StatusCode.CANCELLED,
 )
+
+# What the two kinds of channel raise once they are closed.
+_CLOSED = (ValueError, grpc.aio.UsageError)
 
 RequestT = TypeVar("RequestT", RegisterRequest, TopUpRequest)
 ResponseT = TypeVar("ResponseT")
@@ -63,11 +68,17 @@ async def buy(calls: Calls[RequestT, ResponseT], request: RequestT, timeout: flo
     if not request.request_id:
         raise ValueError("request_id is empty: make one and store it before you buy")
     purchase = _Purchase(calls, monotonic() + timeout)
+    sent = False
     while True:
         try:
             return await calls.send(request, purchase.time_left())
         except grpc.RpcError as error:
+            sent = True
             await purchase.after_error(error)
+        except _CLOSED as error:
+            if not sent:
+                raise
+            purchase.raise_not_known_yet(error)
 
 
 class _Purchase(Generic[RequestT, ResponseT]):
@@ -92,7 +103,7 @@ class _Purchase(Generic[RequestT, ResponseT]):
         if outcome is None:
             self._in_doubt = True
             if error.code() not in _MAY_PASS or not await self._pause(Outcome()):
-                self._raise_not_known_yet(error)
+                self.raise_not_known_yet(error)
             return
         self._purchase_id = outcome.purchase_id or self._purchase_id
         if outcome.reason == ERROR_REASON_REQUEST_ID_REUSED:
@@ -110,12 +121,12 @@ class _Purchase(Generic[RequestT, ResponseT]):
             if may_repeat and await self._pause(outcome):
                 return
             if self._in_doubt:
-                self._raise_not_known_yet(error)
+                self.raise_not_known_yet(error)
             _raise_refused(outcome, error)
         if outcome.purchase_id and not self._settled and await self._wait_until_settled():
             return
         if not await self._pause(outcome):
-            self._raise_not_known_yet(error)
+            self.raise_not_known_yet(error)
 
     async def _wait_until_settled(self) -> bool:
         """Returns False if the time is over or the purchase cannot be read."""
@@ -123,7 +134,7 @@ class _Purchase(Generic[RequestT, ResponseT]):
         while True:
             try:
                 response = await self._calls.wait(request, self.time_left())
-            except grpc.RpcError:
+            except (grpc.RpcError, *_CLOSED):
                 return False
             if response.purchase.state in (PURCHASE_STATE_SUCCEEDED, PURCHASE_STATE_FAILED):
                 self._settled = True
@@ -148,7 +159,7 @@ class _Purchase(Generic[RequestT, ResponseT]):
         await self._calls.sleep(pause)
         return True
 
-    def _raise_not_known_yet(self, error: grpc.RpcError) -> NoReturn:
+    def raise_not_known_yet(self, error: Exception) -> NoReturn:
         raise NotKnownYet(self._purchase_id) from error
 
 
