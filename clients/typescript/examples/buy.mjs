@@ -62,12 +62,35 @@ switch (purchase.kind) {
     for (const { field, description } of purchase.fieldViolations) {
       console.log(`${field}: ${description}`);
     }
+    console.log(whatNow(purchase));
     process.exitCode = 1;
     break;
   case "notKnownYet":
     // It may have been bought. A real service asks again in the background, with the same request id.
-    console.log(`not known yet: ${purchase.cause.message}`);
+    console.log(
+      purchase.purchaseId
+        ? `not known yet whether purchase ${purchase.purchaseId} was made`
+        : "not known yet whether it was bought",
+    );
     console.log("ask again later with --request-id", requestId);
     process.exitCode = 1;
     break;
+}
+
+/**
+ * Says what to do after a refusal.
+ * @param {import("@gigagate/client").Refused} refused
+ */
+function whatNow({ reason, effect, purchaseId }) {
+  if (reason === "REQUEST_ID_REUSED") {
+    return "the request id stands for another order: this one was not bought";
+  }
+  switch (effect) {
+    case "NOT_APPLIED":
+      return "nothing was bought: a new request id buys anew";
+    case "NOT_STARTED":
+      return "nothing was started: correct the order or repeat it, with the same request id";
+    default:
+      return `it was sold, as purchase ${purchaseId}`;
+  }
 }

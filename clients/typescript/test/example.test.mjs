@@ -25,7 +25,8 @@ for (const { about, answer, output } of [
   {
     about: "a refusal with its fields",
     answer: invalid,
-    output: /^refused: INVALID_FIELD, NOT_STARTED: scripted\nmetatag: is too long$/m,
+    output:
+      /^refused: INVALID_FIELD, NOT_STARTED: scripted\nmetatag: is too long\nnothing was started: /m,
   },
   {
     about: "what to do if it is not known yet",
