@@ -426,10 +426,20 @@ var sabotages = []sabotage{
 	}}, program, "TestNobodyReadsWhatWasBought"},
 	// What the purchase helper for Go tells its caller.
 	{"the helper forgets an earlier send that is in doubt", []edit{{
-		"clients/go/client.buyer.afterError", "b.inDoubt = b.inDoubt || outcome == nil", dropped,
+		"clients/go/client.buyer.afterError", "b.inDoubt.Store(true)", dropped,
+	}}, goClient, "TestAConnectionWithoutTheCallPolicyWillDo"},
+	{"the helper does not see the sends of the call policy", []edit{{
+		"clients/go/client.sendWatcher.HandleRPC", "OutcomeOf(end.Error) == nil", never,
+	}}, goClient, "TestSendsOfTheCallPolicyCount"},
+	{"the helper takes a failed wait for a send in doubt", []edit{{
+		"clients/go/client.buyer.waitUntilSettled", "b.purchases.WaitPurchase(ctx, $req)",
+		"b.purchases.WaitPurchase(context.WithValue(ctx, inDoubtKey{}, &b.inDoubt), $req)",
 	}}, goClient, "TestEveryPurchaseEndsInOneOfThreeWays"},
+	{"the helper ends at a CANCELLED that is not its caller's", []edit{{
+		"clients/go/client.mayPass", "codes.Canceled", "codes.PermissionDenied",
+	}}, goClient, "TestErrorsWithoutOutcomeThatMayPass"},
 	{"the helper refuses what NOT_STARTED leaves in doubt", []edit{{
-		"clients/go/client.buyer.afterError", "case b.inDoubt: $*_", dropped,
+		"clients/go/client.buyer.afterError", "case b.inDoubt.Load(): $*_", dropped,
 	}}, goClient, "TestEveryPurchaseEndsInOneOfThreeWays"},
 	{"the helper takes the effect of another order for its own", []edit{{
 		"clients/go/client.buyer.afterError",

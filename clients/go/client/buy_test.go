@@ -86,6 +86,7 @@ type scripted struct {
 	net.Listener
 
 	script []answer
+	plain  bool     // whether the connection is one without the call policy
 	conn   net.Conn // the newest
 
 	mu    sync.Mutex
@@ -156,7 +157,11 @@ func (s *scripted) serve(t *testing.T) grpc.ClientConnInterface {
 	gigagatev1.RegisterPurchaseServiceServer(server, s)
 	go func() { _ = server.Serve(s) }()
 	dial := func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }
-	conn, err := client.New("passthrough:bufconn",
+	connect := client.New
+	if s.plain {
+		connect = grpc.NewClient
+	}
+	conn, err := connect("passthrough:bufconn",
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(dial))
 	if err != nil {
 		t.Fatal(err)
@@ -264,6 +269,10 @@ func TestEveryPurchaseEndsInOneOfThreeWays(t *testing.T) {
 			[]answer{told(0, indeterminate, purchaseID, 0), waited(settled, 0), told(0, indeterminate, purchaseID, 2*second), sale},
 			"buy wait buy buy", sold, 2 * second,
 		},
+		"the wait fails, then not started": { // a wait buys nothing, so it leaves nothing in doubt
+			[]answer{told(0, indeterminate, purchaseID, 2*second), broken(codes.PermissionDenied), withEffect(notStarted)},
+			"buy wait buy", "refused NOT_STARTED", 2 * second,
+		},
 		"without a purchase": {
 			[]answer{told(0, indeterminate, "", 5*second), withEffect(indeterminate), sale},
 			"buy buy buy", sold, 6 * second,
@@ -364,6 +373,17 @@ func TestSendsOfTheCallPolicyCount(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAConnectionWithoutTheCallPolicyWillDo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gateway := &scripted{plain: true, script: []answer{broken(codes.Unavailable), withEffect(notStarted), sale}}
+		response, err := client.Register(t.Context(), gateway.serve(t), &gigagatev1.RegisterRequest{RequestId: "order-1"})
+		if end := endOf(response, err); end != "sold "+purchaseID {
+			t.Errorf("it ended %q", end)
+		}
+	})
 }
 
 func TestPausesGrow(t *testing.T) {
