@@ -174,7 +174,7 @@ var sabotages = []sabotage{
 		"gigastore.attempt.write", "case a.begun: return errSecondSend", dropped,
 	}}, vendor, "TestAttemptWritesOnce"},
 	{"a header may end the head of the request", []edit{{
-		"gigastore/request.go", "		if b < ' ' || b == 0x7f {\n", "		if b == 0x7f {\n",
+		"gigastore.request.Set", "b < ' '", never,
 	}}, vendor, "TestHeaderEndsItsOwnLine"},
 	{"what the vendor says unasked is an answer", []edit{{
 		"gigastore.connection.exchange", "if err := c.unasked(); err != nil { return nil, err }", never,
