@@ -196,7 +196,7 @@ func (e *Engine) start(ctx context.Context, id string, request Request) (claimed
 		if err == nil && ours && isOver(ctx) {
 			// The caller may have asked again at another replica. That replica could not see the claim yet, and
 			// may have said that nothing was started.
-			e.abandon(p.ID, "the caller was gone before the claim was durable; nothing was sent")
+			e.abandon(p, "the caller was gone before the claim was durable; nothing was sent")
 			err = &UnsettledError{}
 		}
 		done <- result{claimed{p, ours}, err}
@@ -238,7 +238,7 @@ func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 	case !unknown:
 		return Purchase{}, false, &JournalError{LookedUp: true, Err: err}
 	}
-	e.abandon(claim.ID, "the claim was not known to be durable; nothing was sent")
+	e.abandon(Purchase{ID: claim.ID}, "the claim was not known to be durable; nothing was sent")
 	return Purchase{}, false, &JournalError{Err: err}
 }
 
@@ -248,11 +248,11 @@ func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 // abandon retries until the journal can be reached. Until then it holds the place of an owner, so that callers
 // cannot pile up work for a journal that takes no writes. It makes one write only. With two, the process could
 // die between them, and the next process would take the purchase over and send it.
-func (e *Engine) abandon(id, why string) {
+func (e *Engine) abandon(p Purchase, why string) {
 	e.places.Hold("")
 	e.loops.Go(func() {
 		defer e.places.Release("")
-		e.record(e.life, id, Transition{Event: Abandoned, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: Evidence{Note: why}})
+		e.record(e.life, p, Transition{Event: Abandoned, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: Evidence{Explanation: why}})
 	})
 }
 

@@ -23,11 +23,11 @@ func answered(p Purchase, limits []Price, sale *gigastore.Sale, err error) (Tran
 	if !ok {
 		// The client has one error type. Any other error is a fault of the gateway, and bytes may have left
 		// before it.
-		transition.Evidence.Note = fmt.Sprintf("error of type %T", err)
+		transition.Evidence.Explanation = fmt.Sprintf("error of type %T", err)
 		return transition, nil
 	}
 	transition.Evidence = Evidence{
-		BytesWritten: vendor.BytesWritten, HTTPStatus: vendor.Status, Message: scrub(vendor.Message), Note: vendor.Error(),
+		BytesWritten: vendor.BytesWritten, HTTPStatus: vendor.Status, Message: scrub(vendor.Message), Explanation: vendor.Error(),
 	}
 	transition.SuccessSeen = vendor.SuccessSeen
 	switch vendor.Effect {
@@ -54,7 +54,7 @@ func applied(transition Transition, limits []Price, sale *gigastore.Sale) (Trans
 		BytesWritten: sale.Evidence.BytesWritten, HTTPStatus: sale.Evidence.HTTPStatus, ItemUID: sale.ActivatedItem.UID,
 	}
 	if note := priceAnomaly(limits, sale.ActivatedItem); note != "" {
-		transition.Anomaly, transition.Evidence.Note = true, note
+		transition.Anomaly, transition.Evidence.Explanation = true, note
 	}
 	return transition, nil
 }

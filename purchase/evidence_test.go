@@ -68,7 +68,7 @@ func TestAnswered(t *testing.T) {
 			if c.sale == nil && (transition.Sale != nil || transition.ItemUID != "") {
 				t.Errorf("there was no sale, but the transition is %+v", transition)
 			}
-			if strings.Contains(transition.Evidence.Message+transition.Evidence.Note, "example.com") {
+			if strings.Contains(transition.Evidence.Message+transition.Evidence.Explanation, "example.com") {
 				t.Errorf("the evidence holds an e-mail: %+v", transition.Evidence)
 			}
 		})

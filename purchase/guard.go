@@ -89,7 +89,7 @@ func (e *GuardError) evidence() Evidence {
 	if e == nil {
 		return Evidence{}
 	}
-	return Evidence{Note: e.Error()}
+	return Evidence{Explanation: e.Error()}
 }
 
 // guardCountrySet refuses a top-up whose item covers another country set than the customer's last purchase. A
@@ -98,7 +98,7 @@ func (e *Engine) guardCountrySet(ctx context.Context, order Order, item gigastor
 	if order.CustomerUID == "" {
 		return nil
 	}
-	sold, err := e.journal.List(ctx, Filter{CustomerUID: order.CustomerUID, States: []State{Succeeded}}, Page{Size: 1})
+	sold, _, err := e.journal.List(ctx, Filter{CustomerUID: order.CustomerUID, States: []State{Succeeded}}, Page{Size: 1})
 	if err != nil || len(sold) == 0 || !e.owns(sold[0].Account) {
 		return nil //nolint:nilerr // the vendor decides what we do not know
 	}

@@ -11,7 +11,8 @@ type Evidence struct {
 	HTTPStatus   int    `json:"http_status,omitempty"`
 	Message      string `json:"message,omitempty"` // the vendor's text, scrubbed and shortened
 	ItemUID      string `json:"item_uid,omitempty"`
-	Note         string `json:"note,omitempty"` // the gateway's or the operator's text
+	Explanation  string `json:"explanation,omitempty"` // the gateway's text
+	Note         string `json:"note,omitempty"`        // the operator's text
 	// Forced: the operator did not wait for the vendor's records.
 	Forced bool `json:"forced,omitempty"`
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 )
@@ -22,6 +23,17 @@ func newID(entropy ulid.MonotonicReader) string {
 			panic(err)
 		}
 	}
+}
+
+// firstID returns the lowest id that can be made at or after a time. It is empty for the zero time.
+func firstID(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	var id ulid.ULID
+	ms := min(max(0, at.Add(time.Millisecond-1).UnixMilli()), int64(ulid.MaxTime())) //nolint:gosec // 48 bits
+	_ = id.SetTime(uint64(ms))                                                       //nolint:gosec // not negative
+	return id.String()
 }
 
 // increasing makes ids of the same millisecond sort in the order they were made. Each adds up to 64 random bits

@@ -16,11 +16,11 @@ import (
 // Rules for every journal:
 //
 //   - What a method reports as done is on disk. It survives the process and the machine.
-//   - A method that changes a purchase follows [Purchase.After]. It stores a [HistoryEntry] of the transition in the
-//     same transaction.
+//   - [Decide] decides what happens to a purchase. A journal only compares revisions and writes.
 //   - Times are those of the journal's own clock, in UTC, with microseconds. The clock may be set back. The
 //     journal refuses nothing because of that.
-//   - The transition that moves a purchase to Succeeded stores the sale. No later transition replaces it.
+//   - An error with ErrNotWritten in its chain promises that the call wrote nothing. After any other error of a
+//     write, except those that the method names, the change may have been written.
 type Journal interface {
 	// Lookup returns the purchase with the given key.
 	Lookup(ctx context.Context, key Key) (Purchase, error)
@@ -29,38 +29,40 @@ type Journal interface {
 	// id. Then this call wrote it, or an earlier call with the same id did. The state of the purchase says what
 	// may still be done.
 	//
-	// If claims race, one wins. An error with ErrNotWritten in its chain promises that nothing was written.
-	// After any other error the claim may have been written. Claiming again with the same purchase id shows
-	// whether it was.
+	// If claims race, one wins. After an error without ErrNotWritten, claiming again with the same purchase id
+	// shows whether the claim was written.
 	Claim(ctx context.Context, claim Claim) (Purchase, error)
 	// ConfirmPermit returns nil if the permit of an attempt stands. That is so if the purchase is in Sending
 	// and in this attempt, and if the permit has not expired by the journal's own clock. Otherwise it returns
 	// ErrPermitOver. If only one process can open the journal, it returns nil without a read, because nobody
 	// else can have taken the purchase over.
 	ConfirmPermit(ctx context.Context, id string, attempt int) error
-	// Record applies one event as [Purchase.After] decides. It returns the purchase after the event and what
-	// the event meant. It returns ErrIllegal if the verdict is Illegal.
+	// Write writes a step, if the purchase still has the revision of Step.Before. It returns the purchase after
+	// the step, see [Step.At], and adds [Step.Entry] to its history in the same transaction. If the purchase has
+	// another revision, or there is no such purchase, Write returns ErrStale and changes nothing.
 	//
-	// Two transitions are the same if they have the same event, attempt and item uid. The item uid is
-	// Transition.ItemUID, or else the one in the evidence. Recording a transition again has no effect, unless it moves
-	// the purchase or is the first to report a seen success. Its verdict is still that of Purchase.After.
-	Record(ctx context.Context, id string, transition Transition) (Purchase, Verdict, error)
-	// TakeLapsed takes over up to limit purchases whose leases expired, the earliest first. With the event
-	// Lost it moves a purchase in Sending to Uncertain. It renews the lease of a purchase in Accepted, and sets
-	// its UpdatedAt. It handles orders of a later version as Watched does.
-	TakeLapsed(ctx context.Context, lease time.Duration, limit int) ([]Purchase, error)
+	// A step that moves the purchase to Succeeded stores the sale. No later step replaces it. Write returns
+	// ErrItemTaken and changes nothing if the package of such a step is bound to another purchase.
+	//
+	// The engine writes with [Record].
+	Write(ctx context.Context, step Step) (Purchase, error)
+	// Lapsed returns up to limit purchases in Sending or Accepted whose leases have expired, the earliest first.
+	// It skips orders of a later version, and handles them as Watched does.
+	Lapsed(ctx context.Context, limit int) ([]Purchase, error)
 
 	// Get returns the purchase with the given id.
 	Get(ctx context.Context, id string) (Purchase, error)
 	// History returns the whole history of a purchase, oldest entry first. A history is short: the send window
-	// limits the attempts, an attempt moves a purchase only a few times, and an event that moves nothing is
-	// stored once for each attempt.
+	// limits the attempts and how often a purchase is taken over, an attempt moves a purchase only a few times,
+	// and an event that moves nothing is stored once for each attempt.
 	History(ctx context.Context, id string) ([]HistoryEntry, error)
 	// Secrets returns what List and History never return.
 	Secrets(ctx context.Context, id string) (Secrets, error)
-	// List returns one page of purchases, newest claim first. A filter by customer finds the purchases sold to
-	// that customer and those ordered for it.
-	List(ctx context.Context, filter Filter, page Page) ([]Purchase, error)
+	// List returns one page of purchases, those with the highest ids first. A filter by customer finds the
+	// purchases sold to that customer and those ordered for it. List examines at most [MaxExamined] purchases. It
+	// returns Page.After for the next page, or "" if there is none. A page can have fewer purchases than asked
+	// for, or none, although there is another page.
+	List(ctx context.Context, filter Filter, page Page) (list []Purchase, next string, err error)
 	// Watched returns the purchases to look for in the vendor's records. These are all purchases in Uncertain
 	// and NeedsOperator, and those that were called absent less than absentFor ago. It reads in pages, so a
 	// purchase that changes state meanwhile may be returned twice. If a later version wrote some of the orders,
@@ -88,6 +90,8 @@ var (
 	ErrNotWritten = errors.New("not written")
 	// ErrQueueFull: the journal takes no more claims at present. It is also an ErrNotWritten.
 	ErrQueueFull = errors.New("the journal's queue is full")
+	// ErrStale: the purchase has another revision than the step was decided for. Nothing was written.
+	ErrStale = errors.New("the purchase has changed since the step was decided")
 	// ErrIllegal: the event cannot happen in the purchase's state, or names another attempt.
 	ErrIllegal = errors.New("illegal event for this purchase")
 	// ErrUnreadableOrder: the order is stored in a form that this version does not know.
@@ -174,11 +178,20 @@ type Filter struct {
 	RequestID   string
 	CustomerUID string
 	States      []State
-	From, To    time.Time // the time of the claim: at or after From, before To
+	// From and To bound the time in the purchase's id: at or after From, before To. It is the time at which the
+	// gateway made the id, in milliseconds.
+	From, To time.Time
 }
 
-// Page is a part of a list: at most Size purchases that were claimed before the purchase After. After is empty
-// for the first page. Ids sort by the time they were made, so pages have no gaps.
+// IDs returns the bounds of the ids that the filter's times allow: at or above from, and below to. An empty bound
+// is open.
+func (f Filter) IDs() (from, to string) { return firstID(f.From), firstID(f.To) }
+
+// MaxExamined is how many purchases List examines for one page.
+const MaxExamined = 2000
+
+// Page is a part of a list: at most Size purchases with ids below After. After is empty for the first page. Ids
+// sort by the time they were made, so pages have no gaps.
 type Page struct {
 	Size  int
 	After string

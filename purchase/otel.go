@@ -63,7 +63,7 @@ func (i *Instruments) event(ctx context.Context, p Purchase, transition Transiti
 		return
 	}
 	i.countEvent(ctx, 1, transition.Event, p.State, p.Reason, p.Order.Kind)
-	if verdict == Contradicts || transition.Anomaly {
+	if transition.isAnomaly(verdict) {
 		i.countAnomaly(ctx, 1, transition.Event)
 	}
 }

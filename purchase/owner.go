@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"gigagate.internal/gigastore"
@@ -84,7 +86,7 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 		// Stop early if waiting will not help: after two 401s, refused credentials, a rejected certificate, or
 		// a price that is too high.
 		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || unauthorized > 1 || lasting || refused.lasts() || !sleep(ctx, pause) {
-			e.record(e.life, p.ID, Transition{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway, Evidence: refused.evidence()})
+			e.record(e.life, p, Transition{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway, Evidence: refused.evidence()})
 			return
 		}
 		if refused != nil {
@@ -92,7 +94,7 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 		}
 		began = time.Now()
 		var ok bool
-		if p, ok = e.record(ctx, p.ID, Transition{Event: Permitted, Attempt: p.Attempt, By: ByGateway, PermitLife: permitLife, Lease: e.lease}); !ok {
+		if p, ok = e.record(ctx, p, Transition{Event: Permitted, Attempt: p.Attempt, By: ByGateway, PermitLife: permitLife, Lease: e.lease}); !ok {
 			return
 		}
 	}
@@ -144,7 +146,7 @@ func (e *Engine) confirm(ctx context.Context, p Purchase) error {
 // takeUpLapsed takes over purchases that lost their owner: another process, or an earlier run of this one.
 func (e *Engine) takeUpLapsed() {
 	for {
-		for e.takeLapsed() { // this ends, because nothing is taken twice
+		for e.takeLapsed() { // this ends, because every round takes at least one
 		}
 		if !sleep(e.life, min(e.lease/4, 15*time.Second)) {
 			return
@@ -154,45 +156,68 @@ func (e *Engine) takeUpLapsed() {
 
 // takeLapsed takes over one page of lapsed purchases. It reports whether there may be another page.
 func (e *Engine) takeLapsed() bool {
-	taken, err := bounded(e.life, journalBudget, func(ctx context.Context) ([]Purchase, error) {
-		return e.journal.TakeLapsed(ctx, e.lease, lapsedAtOnce)
+	lapsed, err := bounded(e.life, journalBudget, func(ctx context.Context) ([]Purchase, error) {
+		return e.journal.Lapsed(ctx, lapsedAtOnce)
 	})
 	if err != nil && e.life.Err() == nil {
 		e.logger.WarnContext(e.life, "lapsed purchases cannot be taken over", "error", err.Error())
 	}
-	for _, p := range taken {
-		e.takeUp(p)
+	var taken atomic.Int64
+	var writes sync.WaitGroup
+	for _, p := range lapsed {
+		writes.Go(func() {
+			if e.takeUp(p) {
+				taken.Add(1)
+			}
+		})
 	}
-	// The page may have been full of orders that cannot be read. Then there may be more.
-	return len(taken) == lapsedAtOnce || errors.Is(err, ErrUnreadableOrder)
+	writes.Wait()
+	return len(lapsed) == lapsedAtOnce && taken.Load() > 0
 }
 
-// takeUp continues one purchase that this process took over.
-func (e *Engine) takeUp(p Purchase) {
+// takeUp takes over one lapsed purchase, unless another process was faster. It reports whether it did.
+func (e *Engine) takeUp(p Purchase) bool {
+	transition := Transition{Event: TakenOver, Attempt: p.Attempt, By: ByGateway, Lease: e.lease}
+	if p.State == Sending {
+		transition.Event = Lost
+	}
+	step, err := Decide(p, transition)
+	if err == nil {
+		p, err = bounded(e.life, journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Write(ctx, step) })
+	}
+	switch {
+	case errors.Is(err, ErrStale): // another process has it, or its owner is not dead
+		return false
+	case err != nil:
+		e.logger.WarnContext(e.life, "a lapsed purchase cannot be taken over", "purchase_id", step.Before.ID, "error", err.Error())
+		return false
+	}
+	e.announce(e.life, p, transition, Moves)
 	if p.State == Uncertain {
 		e.logger.WarnContext(e.life, "the owner of a send is gone: its outcome is uncertain", "purchase_id", p.ID)
-		e.announce(e.life, p, Transition{Event: Lost, Attempt: p.Attempt}, Moves)
+		return true
+	}
+	if e.addOwner("") == nil {
+		go e.goOn(p)
+	} // else a process takes it over when the lease expires again
+	return true
+}
+
+// goOn continues a purchase in Accepted that this process took over.
+func (e *Engine) goOn(p Purchase) {
+	defer e.ownerDone("")
+	defer e.recoverOwner(e.life, p.ID)
+	// gone is how much of the send window is over. Only the journal's clock knows this, because it set both times.
+	gone := p.UpdatedAt.Sub(p.ClaimedAt)
+	if gone >= e.window {
+		e.record(e.life, p, Transition{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway})
 		return
 	}
-	if e.addOwner("") != nil {
-		return // a process takes it over when the lease expires again
+	secrets, err := e.secrets(e.life, p.ID)
+	// Every send of a purchase uses the same client id. So p.Account names the account that sold it, even if an
+	// operator was wrong about former client ids.
+	if err != nil || secrets.Purged || p.Account != e.vendor.Account() {
+		return // when the lease expires again, the send window is over
 	}
-	go func() {
-		defer e.ownerDone("")
-		defer e.recoverOwner(e.life, p.ID)
-		// gone is how much of the send window is over. Only the journal's clock knows this, because it set both
-		// times.
-		gone := p.LeaseUntil.Add(-e.lease).Sub(p.ClaimedAt)
-		if gone >= e.window {
-			e.record(e.life, p.ID, Transition{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway})
-			return
-		}
-		secrets, err := e.secrets(e.life, p.ID)
-		// Every send of a purchase uses the same client id. So p.Account names the account that sold it, even
-		// if an operator was wrong about former client ids.
-		if err != nil || secrets.Purged || p.Account != e.vendor.Account() {
-			return // when the lease expires again, the send window is over
-		}
-		e.own(e.life, p, secrets.Personal, time.Now().Add(-gone))
-	}()
+	e.own(e.life, p, secrets.Personal, time.Now().Add(-gone))
 }

@@ -212,14 +212,16 @@ type Purchase struct {
 	Reason Reason // set in Failed and NeedsOperator only
 	// Attempt is the number of permits given so far. It is 1 after the claim.
 	Attempt int
+	// Revision is the number of entries in the history. It is 1 after the claim. See [Journal.Write].
+	Revision int
 	// ClaimedAt is when the claim's transaction began.
 	ClaimedAt time.Time
 	// PermittedAt is when the newest permit's transaction began. SendNotAfter is the last moment at which the
 	// first byte of that send may leave.
 	PermittedAt  time.Time
 	SendNotAfter time.Time
-	// LeaseUntil is when the lease of the owner expires. Another process may then take over a purchase in
-	// Sending or Accepted.
+	// LeaseUntil is when the lease of the owner expires. Another process may then take the purchase over. It is
+	// zero unless the purchase is in Sending or Accepted.
 	LeaseUntil time.Time
 	// SuccessSeen is true once an answer was a 2xx with the success word or an item uid, even if it settled
 	// nothing. Such a purchase is never presumed absent.

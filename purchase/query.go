@@ -6,12 +6,8 @@ import (
 	"time"
 )
 
-const (
-	// journalBudget limits one call of the journal.
-	journalBudget = 5 * time.Second
-	// listBudget limits the read of one page of a list. A filter may skip years of purchases.
-	listBudget = 30 * time.Second
-)
+// journalBudget limits one call of the journal.
+const journalBudget = 5 * time.Second
 
 // Get returns a purchase and its history. If the purchase is open, the reconciler looks at it soon.
 func (e *Engine) Get(ctx context.Context, id string) (Purchase, []HistoryEntry, error) {
@@ -29,9 +25,11 @@ func (e *Engine) Get(ctx context.Context, id string) (Purchase, []HistoryEntry, 
 	return p, history, nil
 }
 
-// List returns one page of purchases.
-func (e *Engine) List(ctx context.Context, filter Filter, page Page) ([]Purchase, error) {
-	return bounded(ctx, listBudget, func(ctx context.Context) ([]Purchase, error) { return e.journal.List(ctx, filter, page) })
+// List returns one page of purchases, see [Journal.List].
+func (e *Engine) List(ctx context.Context, filter Filter, page Page) (list []Purchase, next string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, journalBudget)
+	defer cancel()
+	return e.journal.List(ctx, filter, page)
 }
 
 // Wait returns the purchase once it is settled. If ctx ends first, it returns the purchase as it is.

@@ -3,6 +3,7 @@ package purchase
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"gigagate.internal/gigastore"
@@ -13,36 +14,76 @@ import (
 func (e *Engine) recordAnswer(ctx context.Context, p Purchase, sale *gigastore.Sale, sendErr error) (Purchase, bool) {
 	transition, err := answered(p, e.priceLimits(p.Order), sale, sendErr)
 	if err != nil {
-		transition = Transition{Event: AnsweredUnknown, Attempt: p.Attempt, By: ByGateway, SuccessSeen: true, Evidence: Evidence{Note: "the answer could not be stored"}}
+		transition = Transition{Event: AnsweredUnknown, Attempt: p.Attempt, By: ByGateway, SuccessSeen: true, Evidence: Evidence{Explanation: "the answer could not be stored"}}
 	}
 	transition.Lease, transition.Aliases = e.lease, e.aliases(p)
 	annotate(ctx, transition)
-	return e.record(ctx, p.ID, transition)
+	return e.record(ctx, p, transition)
+}
+
+// Record makes a transition to a purchase. p is the purchase as the caller knows it, and at least its id. Record
+// decides on p, and if p is out of date, on the purchase as the journal has it. So nothing is read before a write
+// that succeeds. Record returns the purchase after the transition and what the transition meant. It returns
+// ErrIllegal if the transition cannot happen.
+//
+// Two transitions are the same if they have the same event, attempt and item uid. The item uid is
+// Transition.ItemUID, or else the one in the evidence. Recording a transition again writes nothing, unless it moves
+// the purchase or is the first to report a seen success.
+func Record(ctx context.Context, journal Journal, p Purchase, transition Transition) (Purchase, Verdict, error) {
+	for isCurrent := false; ; isCurrent = true {
+		if isCurrent {
+			var err error
+			if p, err = journal.Get(ctx, p.ID); err != nil {
+				return Purchase{}, "", fmt.Errorf("%w: %w", ErrNotWritten, err)
+			}
+		}
+		step, err := Decide(p, transition)
+		switch {
+		case !isCurrent && (err != nil || step.Verdict != Moves):
+			continue // the purchase may have moved on, and then this would be wrong
+		case err != nil:
+			return p, Illegal, err
+		}
+		if step.mayRepeat() {
+			history, err := journal.History(ctx, p.ID)
+			if err != nil {
+				return Purchase{}, "", fmt.Errorf("%w: %w", ErrNotWritten, err)
+			}
+			if step.repeats(history) {
+				return p, step.Verdict, nil
+			}
+		}
+		after, err := journal.Write(ctx, step)
+		if errors.Is(err, ErrStale) {
+			continue
+		}
+		return after, step.Verdict, err
+	}
 }
 
 // record records one transition. It retries until the transition is recorded or refused, or ctx ends. After the end it
 // still makes one try, because an answer is worth it. It reports whether the transition stands.
-func (e *Engine) record(ctx context.Context, id string, transition Transition) (Purchase, bool) {
+func (e *Engine) record(ctx context.Context, before Purchase, transition Transition) (Purchase, bool) {
 	unknown := false
 	p, err := retry(ctx, func() (Purchase, error) {
-		p, err := e.recordOnce(ctx, id, transition)
+		p, err := e.recordOnce(ctx, before, transition)
 		if errors.Is(err, ErrItemTaken) && transition.Event == AnsweredApplied {
 			transition = Transition{
 				Event: AnsweredUnknown, Attempt: transition.Attempt, By: transition.By, SuccessSeen: true, Anomaly: true,
-				Evidence: Evidence{HTTPStatus: transition.Evidence.HTTPStatus, ItemUID: transition.ItemUID, Note: "the item is bound to another purchase"},
+				Evidence: Evidence{HTTPStatus: transition.Evidence.HTTPStatus, ItemUID: transition.ItemUID, Explanation: "the item is bound to another purchase"},
 			}
-			p, err = e.recordOnce(ctx, id, transition)
+			p, err = e.recordOnce(ctx, before, transition)
 		}
 		if unknown && errors.Is(err, ErrIllegal) {
-			p, err = e.recordedBefore(ctx, id, transition, err)
+			p, err = e.recordedBefore(ctx, before.ID, transition, err)
 		}
 		if unknown = err != nil; unknown && !isRefused(err) {
-			e.logger.ErrorContext(ctx, "purchase event not recorded yet", "purchase_id", id, "event", string(transition.Event), "error", err.Error())
+			e.logger.ErrorContext(ctx, "purchase event not recorded yet", "purchase_id", before.ID, "event", string(transition.Event), "error", err.Error())
 		}
 		return p, err
 	}, isRefused)
 	if isRefused(err) {
-		e.logger.WarnContext(ctx, "purchase event not taken", "purchase_id", id, "event", string(transition.Event), "error", err.Error())
+		e.logger.WarnContext(ctx, "purchase event not taken", "purchase_id", before.ID, "event", string(transition.Event), "error", err.Error())
 	}
 	return p, err == nil
 }
@@ -54,10 +95,10 @@ func isRefused(err error) bool {
 
 // recordOnce makes one try to record a transition, and tells everybody who must know about it. The try does not end
 // with its caller.
-func (e *Engine) recordOnce(ctx context.Context, id string, transition Transition) (Purchase, error) {
+func (e *Engine) recordOnce(ctx context.Context, before Purchase, transition Transition) (Purchase, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
 	defer cancel()
-	p, verdict, err := e.journal.Record(ctx, id, transition)
+	p, verdict, err := Record(ctx, e.journal, before, transition)
 	if err != nil {
 		return Purchase{}, err
 	}
@@ -80,13 +121,9 @@ func (e *Engine) recordedBefore(ctx context.Context, id string, transition Trans
 // for what the reconciler found, and for an operator's decision.
 func (e *Engine) announce(ctx context.Context, p Purchase, transition Transition, verdict Verdict) {
 	e.instruments.event(ctx, p, transition, verdict)
-	if verdict == Contradicts || transition.Anomaly {
-		note := transition.Evidence.Note
-		if transition.By != ByGateway && transition.By != ByReconciler {
-			note = "" // an operator wrote it, so it may name a person
-		}
-		e.logger.ErrorContext(ctx, "purchase anomaly: a human has to look at it",
-			"purchase_id", p.ID, "event", string(transition.Event), "state", string(p.State), "note", note)
+	if transition.isAnomaly(verdict) {
+		e.logger.ErrorContext(ctx, "purchase anomaly: a human has to look at it", "purchase_id", p.ID,
+			"event", string(transition.Event), "state", string(p.State), "explanation", transition.Evidence.Explanation)
 	}
 	if verdict != Moves {
 		if p.State.Settled() { // an earlier try or another replica settled it
@@ -109,7 +146,7 @@ func (e *Engine) announce(ctx context.Context, p Purchase, transition Transition
 // leaves the transition to the next pass, so that other purchases do not wait.
 func (r *reconciler) recordFound(ctx context.Context, p Purchase, transition Transition) error {
 	_, err := retry(ctx, func() (Purchase, error) {
-		return r.engine.recordOnce(ctx, p.ID, transition)
+		return r.engine.recordOnce(ctx, p, transition)
 	}, func(err error) bool { return errors.Is(err, ErrNotWritten) || isRefused(err) })
 	return err
 }

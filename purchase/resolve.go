@@ -68,7 +68,7 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 	transition.Evidence.Forced = resolution.Force && resolution.ItemUID == ""
 	transition.By = ByOperator(resolution.By)
 	transition.Evidence.Note = resolution.Note
-	resolved, err := e.recordOnce(ctx, p.ID, transition)
+	resolved, err := e.recordOnce(ctx, p, transition)
 	switch {
 	case errors.Is(err, ErrIllegal):
 		return e.resolvedTooLate(ctx, p, transition), ErrNotResolvable
@@ -88,7 +88,7 @@ func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, transition Tra
 	}
 	if now.State == Failed && transition.ItemUID != "" {
 		transition.Event = Found
-		if _, err := e.recordOnce(ctx, p.ID, transition); err != nil {
+		if _, err := e.recordOnce(ctx, now, transition); err != nil {
 			e.logger.ErrorContext(ctx, "the package that an operator named could not be recorded", "purchase_id", p.ID, "error", err.Error())
 		}
 	}

@@ -258,10 +258,10 @@ func (e *Engine) found(p Purchase, record gigastore.ActivatedItemRecord) (Transi
 	transition := Transition{
 		Event: Found, Attempt: p.Attempt, By: ByReconciler,
 		ItemUID: sale.ActivatedItem.UID, CustomerUID: sale.Customer.UID, Sale: text, Aliases: e.aliases(p),
-		Evidence: Evidence{ItemUID: sale.ActivatedItem.UID, Note: note},
+		Evidence: Evidence{ItemUID: sale.ActivatedItem.UID, Explanation: note},
 	}
 	if excess := priceAnomaly(e.priceLimits(p.Order), sale.ActivatedItem); excess != "" {
-		transition.Anomaly, transition.Evidence.Note = true, excess
+		transition.Anomaly, transition.Evidence.Explanation = true, excess
 	}
 	return transition, nil
 }

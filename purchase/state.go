@@ -54,6 +54,7 @@ const (
 	AnsweredNoEffect Event = "ANSWERED_NO_EFFECT"
 	AnsweredUnknown  Event = "ANSWERED_UNKNOWN"
 	Lost             Event = "LOST"
+	TakenOver        Event = "TAKEN_OVER"
 	WindowOver       Event = "WINDOW_OVER"
 	Found            Event = "FOUND"
 	PresumedAbsent   Event = "PRESUMED_ABSENT"
@@ -78,6 +79,7 @@ func EventMeanings() []EventMeaning {
 		{AnsweredNoEffect, "The send provably had no effect: nothing left, or the answer is a complete 401."},
 		{AnsweredUnknown, "Bytes may have left, and no conclusive answer came."},
 		{Lost, "The owner of the send is gone, or was silent until its lease expired."},
+		{TakenOver, "The owner is gone although it was not sending. Another process goes on with the purchase."},
 		{WindowOver, "No further send is allowed. The send window is over, or another send would change nothing."},
 		{Found, "The vendor's records show the package with this purchase's mark."},
 		{PresumedAbsent, "The vendor's records do not show the package. They were shown to be readable around the attempt."},
@@ -175,6 +177,7 @@ var transitionTable = map[State]map[Event]outcome{
 		AnsweredRefused:  contradicts,
 		AnsweredNoEffect: stays,
 		AnsweredUnknown:  contradicts,
+		TakenOver:        moves(Accepted), // with a new lease
 		WindowOver:       moves(Failed),
 		Found:            moves(Succeeded),
 		Abandoned:        moves(Failed),

@@ -1,9 +1,13 @@
 package purchase
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"time"
+)
 
-// After returns the purchase after transition happened to it at now, and what the transition meant. Every journal
-// decides with it. Like [Next], it is pure. It adds rules that depend on more than the state:
+// After returns the purchase after transition happened to it at now, and what the transition meant. [Decide] uses
+// it. Like [Next], it is pure. It adds rules that depend on more than the state:
 //
 //   - An answer to an older attempt changes nothing, unless it reports a sale. Older attempts are known to
 //     have had no effect. Otherwise the newer one would not have been permitted.
@@ -25,14 +29,15 @@ func (p Purchase) After(transition Transition, now time.Time) (Purchase, Verdict
 		return p, Illegal
 	}
 	p.UpdatedAt = now
+	p.Revision++
 	p.SuccessSeen = p.SuccessSeen || transition.SuccessSeen
-	if verdict == Contradicts || transition.Anomaly {
+	if transition.isAnomaly(verdict) {
 		p.Anomalies++
 	}
 	if verdict != Moves {
 		return p, verdict
 	}
-	p.State, p.Reason = state, ""
+	p.State, p.Reason, p.LeaseUntil = state, "", time.Time{}
 	switch state {
 	case Sending:
 		p.Attempt++
@@ -50,6 +55,9 @@ func (p Purchase) After(transition Transition, now time.Time) (Purchase, Verdict
 	}
 	return p, Moves
 }
+
+// isAnomaly reports whether a transition with this verdict counts as an anomaly.
+func (t Transition) isAnomaly(verdict Verdict) bool { return verdict == Contradicts || t.Anomaly }
 
 func (p Purchase) judge(transition Transition) (State, Verdict) {
 	if transition.Attempt < 1 || transition.Attempt > p.Attempt {
@@ -84,8 +92,62 @@ func (p Purchase) judge(transition Transition) (State, Verdict) {
 func New(claim Claim, now time.Time) Purchase {
 	return Purchase{
 		ID: claim.ID, Key: claim.Key, Account: claim.Account, Order: claim.Order,
-		State: Sending, Attempt: 1,
+		State: Sending, Attempt: 1, Revision: 1,
 		ClaimedAt: now, PermittedAt: now, SendNotAfter: now.Add(claim.PermitLife), LeaseUntil: now.Add(claim.Lease),
 		UpdatedAt: now,
 	}
+}
+
+// Step is a transition that was decided for a purchase. A journal writes it as it is.
+type Step struct {
+	Before     Purchase
+	Transition Transition
+	Verdict    Verdict // never Illegal
+}
+
+// Decide decides what a transition means for a purchase. It returns ErrIllegal if the transition cannot happen.
+func Decide(before Purchase, transition Transition) (Step, error) {
+	if transition.ItemUID != "" {
+		transition.Evidence.ItemUID = transition.ItemUID
+	}
+	_, verdict := before.After(transition, time.Time{})
+	if verdict == Illegal {
+		return Step{}, fmt.Errorf("%w: %s of attempt %d in %s of attempt %d",
+			ErrIllegal, transition.Event, transition.Attempt, before.State, before.Attempt)
+	}
+	return Step{before, transition, verdict}, nil
+}
+
+// At returns the purchase after the step, if the step is written at now.
+func (s Step) At(now time.Time) Purchase {
+	after, _ := s.Before.After(s.Transition, now)
+	return after
+}
+
+// Entry returns the step's entry in the history, if the step is written at now.
+func (s Step) Entry(now time.Time) HistoryEntry {
+	after := s.At(now)
+	return HistoryEntry{
+		Sequence: after.Revision, At: now, Event: s.Transition.Event, Attempt: s.Transition.Attempt, Verdict: s.Verdict,
+		State: after.State, Reason: s.Transition.Reason, Evidence: s.Transition.Evidence, By: s.Transition.By,
+	}
+}
+
+// Settles reports whether the step settles the purchase.
+func (s Step) Settles() bool {
+	return !s.Before.State.Settled() && s.At(time.Time{}).State.Settled()
+}
+
+// mayRepeat reports whether the history may hold the step's transition already. A step that moves the purchase
+// or is the first to report a success is new.
+func (s Step) mayRepeat() bool {
+	return s.Verdict != Moves && (s.Before.SuccessSeen || !s.Transition.SuccessSeen)
+}
+
+// repeats reports whether the history holds the step's transition already.
+func (s Step) repeats(history []HistoryEntry) bool {
+	return slices.ContainsFunc(history, func(e HistoryEntry) bool {
+		t := s.Transition
+		return e.Event == t.Event && e.Attempt == t.Attempt && e.Evidence.ItemUID == t.Evidence.ItemUID
+	})
 }

@@ -56,7 +56,7 @@ func TestNew(t *testing.T) {
 	p := claimed()
 	want := purchase.Purchase{
 		ID: "01KA0TEST00000000000000000", Key: purchase.Key{Caller: "shop", RequestID: "order-1"}, Account: "account",
-		State: purchase.Sending, Attempt: 1, ClaimedAt: claimedAt, PermittedAt: claimedAt, UpdatedAt: claimedAt,
+		State: purchase.Sending, Attempt: 1, Revision: 1, ClaimedAt: claimedAt, PermittedAt: claimedAt, UpdatedAt: claimedAt,
 		SendNotAfter: claimedAt.Add(10 * time.Second), LeaseUntil: claimedAt.Add(2 * time.Minute),
 	}
 	if diff := cmp.Diff(want, p); diff != "" {
@@ -180,7 +180,7 @@ func TestAfterRefinesNext(t *testing.T) {
 				}
 			case purchase.Stays:
 				want := c.p
-				want.UpdatedAt = later
+				want.UpdatedAt, want.Revision = later, c.p.Revision+1
 				if diff := cmp.Diff(want, after); diff != "" {
 					t.Errorf("an event that stays changed more than the bookkeeping:\n%s", diff)
 				}
@@ -375,8 +375,9 @@ func FuzzSplitMetatag(f *testing.F) {
 	})
 }
 
-// TestAttemptMovesFewTimes: under one permit a purchase moves at most four times. An event that does not move it is recorded
-// once, see journaltest. The send window bounds the permits, and so it also bounds the history.
+// TestAttemptMovesFewTimes: under one permit a purchase moves at most four times, apart from take-overs. An event that does
+// not move it is recorded once, see journaltest. A purchase is taken over once for each process that dies or lease that
+// expires. The send window bounds the permits and the take-overs, and so it also bounds the history.
 func TestAttemptMovesFewTimes(t *testing.T) {
 	t.Parallel()
 	const most = 4
@@ -391,7 +392,7 @@ func TestAttemptMovesFewTimes(t *testing.T) {
 			for _, reason := range []purchase.Reason{purchase.Unreadable, purchase.SeveralFound} {
 				for _, seen := range []bool{false, true} {
 					transition := purchase.Transition{Event: event, Attempt: 1, Reason: reason, SuccessSeen: seen, ItemUID: "item"}
-					if after, verdict := p.After(transition, later); verdict == purchase.Moves && event != purchase.Permitted {
+					if after, verdict := p.After(transition, later); verdict == purchase.Moves && event != purchase.Permitted && event != purchase.TakenOver {
 						follow(after, append(slices.Clone(path), string(event)))
 					}
 				}

@@ -115,7 +115,7 @@ func testClaimManyKeys(t *testing.T, s *subject) {
 					t.Errorf("claim %s: %s, err = %v", claim.ID, p.ID, err)
 					return
 				}
-				p, verdict, err := s.Journal.Record(t.Context(), p.ID, transitionOf(p, purchase.AnsweredApplied, 1))
+				p, verdict, err := purchase.Record(t.Context(), s.Journal, p, transitionOf(p, purchase.AnsweredApplied, 1))
 				if err != nil || verdict != purchase.Moves {
 					t.Errorf("record: verdict = %s, err = %v", verdict, err)
 				}
@@ -126,7 +126,7 @@ func testClaimManyKeys(t *testing.T, s *subject) {
 		})
 	}
 	done.Wait()
-	all, err := s.Journal.List(t.Context(), purchase.Filter{}, purchase.Page{Size: 2 * callers * each})
+	all, _, err := s.Journal.List(t.Context(), purchase.Filter{}, purchase.Page{Size: 2 * callers * each})
 	if err != nil || len(all) != callers*each {
 		t.Errorf("%d purchases, want %d; err = %v", len(all), callers*each, err)
 	}
@@ -198,7 +198,8 @@ func testNotFound(t *testing.T, s *subject) {
 	isError(t, err, purchase.ErrNotFound)
 	_, err = s.Journal.Secrets(ctx, id)
 	isError(t, err, purchase.ErrNotFound)
-	_, _, err = s.Journal.Record(ctx, id, transitionOf(purchase.Purchase{ID: id}, purchase.AnsweredApplied, 1))
+	never := purchase.New(newClaim(), s.now())
+	_, _, err = purchase.Record(ctx, s.Journal, never, transitionOf(never, purchase.AnsweredApplied, 1))
 	isError(t, err, purchase.ErrNotFound)
 }
 
@@ -210,11 +211,14 @@ func testTimes(t *testing.T, s *subject) {
 	s.clock.Advance(time.Second)
 	permitted := s.now()
 	p = s.record(t, p, purchase.Permitted)
+	if want := permitted.Add(lease); !p.LeaseUntil.Equal(want) || !s.get(t, p.ID).LeaseUntil.Equal(want) {
+		t.Errorf("LeaseUntil = %s, want %s", p.LeaseUntil, want)
+	}
 	s.clock.Advance(time.Second)
 	settled := s.now()
 	p = s.record(t, p, purchase.AnsweredApplied)
 
-	for from, row := range map[string]purchase.Purchase{"Record": p, "Get": s.get(t, p.ID)} {
+	for from, row := range map[string]purchase.Purchase{"Write": p, "Get": s.get(t, p.ID)} {
 		for _, at := range []struct {
 			name      string
 			got, want time.Time
@@ -222,7 +226,7 @@ func testTimes(t *testing.T, s *subject) {
 			{"ClaimedAt", row.ClaimedAt, claimed},
 			{"PermittedAt", row.PermittedAt, permitted},
 			{"SendNotAfter", row.SendNotAfter, permitted.Add(permitLife)},
-			{"LeaseUntil", row.LeaseUntil, permitted.Add(lease)},
+			{"LeaseUntil", row.LeaseUntil, time.Time{}}, // nobody owns it any more
 			{"UpdatedAt", row.UpdatedAt, settled},
 			{"SettledAt", row.SettledAt, settled},
 		} {

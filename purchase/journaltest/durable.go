@@ -133,11 +133,13 @@ func testCommitLost(t *testing.T, s *subject) {
 
 		transition := transitionOf(p, purchase.AnsweredApplied, 1)
 		s.LoseCommit(t, happened)
-		if _, _, err = s.Journal.Record(t.Context(), p.ID, transition); err == nil {
+		if _, _, err = purchase.Record(t.Context(), s.Journal, p, transition); err == nil {
 			t.Fatal("recorded without a known commit")
 		}
+		s.checkWhole(t, p.ID, happened)
+		before := p
 		s.untilDone(t, func(ctx context.Context) (err error) {
-			p, _, err = s.Journal.Record(ctx, p.ID, transition)
+			p, _, err = purchase.Record(ctx, s.Journal, before, transition)
 			return err
 		})
 		if p.State != purchase.Succeeded {
@@ -147,6 +149,22 @@ func testCommitLost(t *testing.T, s *subject) {
 			t.Errorf("happened = %t: %d entries, want 2", happened, len(entries))
 		}
 	}
+}
+
+// checkWhole: a purchase whose settlement may have been written is settled with all its data, or open with all
+// its data.
+func (s *subject) checkWhole(t *testing.T, id string, settled bool) {
+	t.Helper()
+	var secrets purchase.Secrets
+	s.untilDone(t, func(ctx context.Context) (err error) {
+		secrets, err = s.Journal.Secrets(ctx, id)
+		return err
+	})
+	p := s.get(t, id)
+	if p.State.Settled() != settled || secrets.Personal.CustomerEmail != email || (secrets.Sale != nil) != settled {
+		t.Errorf("settled = %t: the purchase is in %s with a sale of %d bytes and %+v", settled, p.State, len(secrets.Sale), secrets.Personal)
+	}
+	s.consistent(t, id)
 }
 
 // untilDone repeats try until the journal has recovered.
@@ -188,7 +206,7 @@ func testUnknownOrderField(t *testing.T, s *subject) {
 		"Lookup": func() error { _, err := s.Journal.Lookup(ctx, p.Key); return err },
 		"Get":    func() error { _, err := s.Journal.Get(ctx, p.ID); return err },
 		"List": func() error {
-			_, err := s.Journal.List(ctx, purchase.Filter{}, purchase.Page{Size: 10})
+			_, _, err := s.Journal.List(ctx, purchase.Filter{}, purchase.Page{Size: 10})
 			return err
 		},
 		"Claim": func() error {
@@ -214,8 +232,8 @@ func testUnknownOrderField(t *testing.T, s *subject) {
 	witnesses, err := s.Journal.Witnesses(ctx, like, purchase.Span{}, 10)
 	readable("Witnesses", witness, witnesses, err)
 	s.clock.Advance(lease + time.Second)
-	taken, err := s.Journal.TakeLapsed(ctx, lease, 100)
-	readable("TakeLapsed", sending, taken, err)
+	lapsed, err := s.Journal.Lapsed(ctx, 1) // the other order came first, and takes no place
+	readable("Lapsed", sending, lapsed, err)
 	s.record(t, s.claim(t, newClaim()), purchase.AnsweredApplied) // other purchases still work
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"gigagate.internal/gigastore"
 	"gigagate.internal/purchase"
 )
@@ -25,7 +27,7 @@ func testSecretsApart(t *testing.T, s *subject) {
 		Personal: purchase.Personal{CustomerEmail: email, UserIP: userIP}, Sale: transition.Sale,
 	})
 
-	list, err := s.Journal.List(t.Context(), purchase.Filter{}, purchase.Page{Size: 10})
+	list, _, err := s.Journal.List(t.Context(), purchase.Filter{}, purchase.Page{Size: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,18 +63,14 @@ func testPurge(t *testing.T, s *subject) {
 }
 
 func testListFilters(t *testing.T, s *subject) {
-	start := s.now()
 	claim := newClaim()
 	a := s.in(t, purchase.Succeeded, claim)
-	s.clock.Advance(time.Minute)
 	claim = newClaim()
 	claim.Key.Caller = "billing"
 	b := s.in(t, purchase.Failed, claim)
-	s.clock.Advance(time.Minute)
 	claim = newClaim()
 	claim.Order = purchase.Order{Kind: purchase.TopUp, InventoryItemID: "i", Metatag: "m", CustomerUID: "customer-of-c"}
 	c := s.in(t, purchase.Uncertain, claim)
-	s.clock.Advance(time.Minute)
 	claim = newClaim()
 	claim.Key.RequestID = b.Key.RequestID
 	d := s.in(t, purchase.Sending, claim)
@@ -93,45 +91,107 @@ func testListFilters(t *testing.T, s *subject) {
 			purchase.Filter{States: []purchase.State{purchase.Sending, purchase.Succeeded}},
 			[]string{d.ID, a.ID},
 		},
-		"from":     {purchase.Filter{From: start.Add(time.Minute)}, []string{d.ID, c.ID, b.ID}},
-		"to":       {purchase.Filter{To: start.Add(time.Minute)}, []string{a.ID}},
-		"from, to": {purchase.Filter{From: start.Add(time.Second), To: start.Add(3 * time.Minute)}, []string{c.ID, b.ID}},
-		"together": {
-			purchase.Filter{Caller: "shop", States: []purchase.State{purchase.Uncertain}, From: start, To: start.Add(time.Hour)},
-			[]string{c.ID},
+		"open": {
+			purchase.Filter{States: []purchase.State{purchase.Uncertain, purchase.Sending}}, []string{d.ID, c.ID},
 		},
+		"state of a caller":   {purchase.Filter{Caller: "shop", States: []purchase.State{purchase.Failed}}, []string{}},
+		"state of a customer": {purchase.Filter{CustomerUID: "customer-of-c", States: []purchase.State{purchase.Uncertain}}, []string{c.ID}},
+		"nothing":             {purchase.Filter{CustomerUID: a.CustomerUID, States: []purchase.State{purchase.Failed}}, []string{}},
 	} {
-		got, err := s.Journal.List(t.Context(), list.filter, purchase.Page{Size: 10})
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
+		got, next, err := s.Journal.List(t.Context(), list.filter, purchase.Page{Size: 10})
+		if err != nil || next != "" {
+			t.Errorf("%s: next = %q, err = %v", name, next, err)
 		}
 		equal(t, name, ids(got), list.want)
 	}
-	got, err := s.Journal.List(t.Context(), purchase.Filter{Caller: "shop"}, purchase.Page{Size: 1, After: d.ID})
-	if err != nil {
-		t.Fatal(err)
+	got, next, err := s.Journal.List(t.Context(), purchase.Filter{Caller: "shop"}, purchase.Page{Size: 1, After: d.ID})
+	if err != nil || next == "" {
+		t.Fatalf("next = %q, err = %v", next, err)
 	}
 	equal(t, "the second page of a caller's", got, []purchase.Purchase{c})
+}
+
+// testListTimes: a list's times are those in the ids.
+func testListTimes(t *testing.T, s *subject) {
+	start := s.now()
+	made := func(at time.Time) string {
+		claim := newClaim()
+		var id ulid.ULID
+		if err := id.SetTime(ulid.Timestamp(at)); err != nil {
+			t.Fatal(err)
+		}
+		copy(id[6:], claim.ID[len(claim.ID)-10:])
+		claim.ID = id.String()
+		return s.claim(t, claim).ID
+	}
+	a, b, c := made(start), made(start.Add(time.Minute)), made(start.Add(2*time.Minute))
+	for name, list := range map[string]struct {
+		filter purchase.Filter
+		want   []string
+	}{
+		"from":          {purchase.Filter{From: start.Add(time.Minute).Truncate(time.Millisecond)}, []string{c, b}},
+		"from between":  {purchase.Filter{From: start.Add(time.Second)}, []string{c, b}},
+		"to":            {purchase.Filter{To: start.Add(time.Minute).Truncate(time.Millisecond)}, []string{a}},
+		"from, to":      {purchase.Filter{From: start.Add(time.Second), To: start.Add(61 * time.Second)}, []string{b}},
+		"before all":    {purchase.Filter{To: start.Add(-time.Second)}, []string{}},
+		"after all":     {purchase.Filter{From: start.Add(time.Hour)}, []string{}},
+		"from the past": {purchase.Filter{From: time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)}, []string{c, b, a}},
+		"with a state":  {purchase.Filter{From: start.Add(time.Second), States: []purchase.State{purchase.Sending}}, []string{c, b}},
+		"no such state": {purchase.Filter{From: start.Add(time.Second), States: []purchase.State{purchase.Failed}}, []string{}},
+	} {
+		got, next, err := s.Journal.List(t.Context(), list.filter, purchase.Page{Size: 10})
+		if err != nil || next != "" {
+			t.Errorf("%s: next = %q, err = %v", name, next, err)
+		}
+		equal(t, name, ids(got), list.want)
+	}
+}
+
+// testListExaminesSoMany: a list that finds little says so after MaxExamined purchases, and says where to go on.
+func testListExaminesSoMany(t *testing.T, s *subject) {
+	claim := newClaim()
+	claim.Key.Caller = "rare"
+	wanted := s.claim(t, claim)
+	var claiming sync.WaitGroup
+	for range 40 {
+		claiming.Go(func() {
+			for range purchase.MaxExamined / 40 {
+				if _, err := s.Journal.Claim(t.Context(), newClaim()); err != nil {
+					t.Errorf("claim: %v", err)
+				}
+			}
+		})
+	}
+	claiming.Wait()
+	filter := purchase.Filter{Caller: "rare"}
+	got, next, err := s.Journal.List(t.Context(), filter, purchase.Page{Size: 10})
+	if err != nil || len(got) != 0 || next == "" {
+		t.Fatalf("the first page has %d purchases and goes on at %q, err = %v", len(got), next, err)
+	}
+	got, next, err = s.Journal.List(t.Context(), filter, purchase.Page{Size: 10, After: next})
+	if err != nil || next != "" {
+		t.Errorf("the second page goes on at %q, err = %v", next, err)
+	}
+	equal(t, "the second page", got, []purchase.Purchase{wanted})
 }
 
 // pages reads a list to its end, in pages of the given size.
 func (s *subject) pages(t *testing.T, filter purchase.Filter, size int) []string {
 	t.Helper()
 	var all []string
-	page := purchase.Page{Size: size}
-	for {
-		got, err := s.Journal.List(t.Context(), filter, page)
+	for page := (purchase.Page{Size: size}); ; {
+		got, next, err := s.Journal.List(t.Context(), filter, page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(got) > size {
-			t.Fatalf("%d purchases on a page of %d", len(got), size)
+		if len(got) > size || next != "" && len(got) < size {
+			t.Fatalf("%d purchases on a page of %d that goes on at %q", len(got), size, next)
 		}
 		all = append(all, ids(got)...)
-		if len(got) < size {
+		if next == "" {
 			return all
 		}
-		page.After = got[len(got)-1].ID
+		page.After = next
 	}
 }
 

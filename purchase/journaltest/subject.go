@@ -70,7 +70,7 @@ func newOrder() purchase.Order {
 func transitionOf(p purchase.Purchase, event purchase.Event, attempt int) purchase.Transition {
 	transition := purchase.Transition{
 		Event: event, Attempt: attempt, By: "gateway",
-		Evidence:   purchase.Evidence{BytesWritten: 512, HTTPStatus: 200, Message: "the vendor's words", Note: "ours"},
+		Evidence:   purchase.Evidence{BytesWritten: 512, HTTPStatus: 200, Message: "the vendor's words", Explanation: "the gateway's", Note: "the operator's"},
 		PermitLife: permitLife, Lease: lease,
 	}
 	switch event {
@@ -112,7 +112,7 @@ func (s *subject) recordTransition(
 	t *testing.T, p purchase.Purchase, transition purchase.Transition, want purchase.Verdict,
 ) purchase.Purchase {
 	t.Helper()
-	now, verdict, err := s.Journal.Record(t.Context(), p.ID, transition)
+	now, verdict, err := purchase.Record(t.Context(), s.Journal, p, transition)
 	if err != nil || verdict != want {
 		t.Fatalf("record %s of attempt %d in %s: verdict = %s, want %s, err = %v",
 			transition.Event, transition.Attempt, p.State, verdict, want, err)
@@ -181,7 +181,7 @@ func ids(purchases []purchase.Purchase) []string {
 	return list
 }
 
-// consistent checks that replaying the history of a purchase ends in its current row.
+// consistent checks that replaying the history of a purchase ends in the purchase as it is.
 func (s *subject) consistent(t *testing.T, id string) {
 	t.Helper()
 	row, entries := s.get(t, id), s.history(t, id)
@@ -206,12 +206,13 @@ func (s *subject) consistent(t *testing.T, id string) {
 		told = after
 	}
 	type outcome struct {
+		Revision  int
 		State     purchase.State
 		Reason    purchase.Reason
 		Attempt   int
 		Anomalies int
 		ItemUID   string
 	}
-	equal(t, "the row of "+id+", against its history", outcome{row.State, row.Reason, row.Attempt, row.Anomalies, row.ItemUID},
-		outcome{told.State, told.Reason, told.Attempt, told.Anomalies, told.ItemUID})
+	equal(t, "the row of "+id+", against its history", outcome{row.Revision, row.State, row.Reason, row.Attempt, row.Anomalies, row.ItemUID},
+		outcome{len(entries), told.State, told.Reason, told.Attempt, told.Anomalies, told.ItemUID})
 }

@@ -28,9 +28,9 @@ type Journal struct {
 	byKey  map[purchase.Key]*row
 	byItem map[item]*row
 	sorted []*row // sorted by id
-	// The fields below are indexes, so that queries need not scan all rows.
-	leased    map[*row]struct{} // Sending or Accepted
-	watched   map[*row]struct{}
+	// The fields below are indexes, so that queries need not read all rows.
+	open      map[*row]struct{}
+	absent    map[*row]struct{}            // failed for want of evidence or by an operator's decision
 	witnesses map[purchase.Likeness][]*row // sorted by PermittedAt
 }
 
@@ -53,7 +53,7 @@ func Open(now func() time.Time) *Journal {
 		byID:   map[string]*row{},
 		byKey:  map[purchase.Key]*row{},
 		byItem: map[item]*row{},
-		leased: map[*row]struct{}{}, watched: map[*row]struct{}{},
+		open:   map[*row]struct{}{}, absent: map[*row]struct{}{},
 		witnesses: map[purchase.Likeness][]*row{},
 	}
 }
@@ -91,7 +91,7 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 	j.byID[claim.ID], j.byKey[claim.Key] = r, r
 	at, _ := slices.BinarySearchFunc(j.sorted, claim.ID, byID)
 	j.sorted = slices.Insert(j.sorted, at, r)
-	j.leased[r] = struct{}{}
+	j.open[r] = struct{}{}
 	return r.purchase, nil
 }
 
@@ -112,74 +112,66 @@ func (j *Journal) ConfirmPermit(ctx context.Context, id string, attempt int) err
 	return nil
 }
 
-// Record implements [purchase.Journal].
-func (j *Journal) Record(
-	ctx context.Context, id string, transition purchase.Transition,
-) (purchase.Purchase, purchase.Verdict, error) {
+// Write implements [purchase.Journal].
+func (j *Journal) Write(ctx context.Context, step purchase.Step) (purchase.Purchase, error) {
 	if err := j.enter(ctx); err != nil {
-		return purchase.Purchase{}, "", fmt.Errorf("%w: %w", purchase.ErrNotWritten, err)
+		return purchase.Purchase{}, fmt.Errorf("%w: %w", purchase.ErrNotWritten, err)
 	}
 	defer j.mu.Unlock()
-	r, ok := j.byID[id]
-	if !ok {
-		return purchase.Purchase{}, "", purchase.ErrNotFound
-	}
-	if transition.ItemUID != "" {
-		transition.Evidence.ItemUID = transition.ItemUID
+	r, ok := j.byID[step.Before.ID]
+	if !ok || r.purchase.Revision != step.Before.Revision {
+		return purchase.Purchase{}, purchase.ErrStale
 	}
 	now := j.time()
-	after, verdict := r.purchase.After(transition, now)
-	switch {
-	case verdict == purchase.Illegal:
-		return r.purchase, verdict, fmt.Errorf("%w: %s of attempt %d in %s of attempt %d",
-			purchase.ErrIllegal, transition.Event, transition.Attempt, r.purchase.State, r.purchase.Attempt)
-	case verdict == purchase.Moves && after.State == purchase.Succeeded:
-		for _, account := range append([]string{after.Account}, transition.Aliases...) {
-			if _, taken := j.byItem[item{account, after.ItemUID}]; taken {
-				return r.purchase, verdict, purchase.ErrItemTaken
+	after := step.At(now)
+	if step.Settles() {
+		if after.State == purchase.Succeeded {
+			for _, account := range append([]string{after.Account}, step.Transition.Aliases...) {
+				if _, taken := j.byItem[item{account, after.ItemUID}]; taken {
+					return purchase.Purchase{}, purchase.ErrItemTaken
+				}
 			}
+			j.byItem[item{after.Account, after.ItemUID}] = r
+			r.secrets.Sale = bytes.Clone(step.Transition.Sale)
 		}
-		j.byItem[item{after.Account, after.ItemUID}] = r
-		r.secrets.Sale = bytes.Clone(transition.Sale)
-	case verdict != purchase.Moves && after.SuccessSeen == r.purchase.SuccessSeen && r.holds(transition):
-		return r.purchase, verdict, nil
+		j.settle(r, after)
 	}
-	r.append(transition, verdict, after, now)
-	j.index(r, verdict)
-	return after, verdict, nil
+	r.purchase, r.history = after, append(r.history, step.Entry(now))
+	return after, nil
 }
 
-// TakeLapsed implements [purchase.Journal].
-func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int) ([]purchase.Purchase, error) {
+// settle moves a row that is settled as after from the open ones to the index for its outcome.
+func (j *Journal) settle(r *row, after purchase.Purchase) {
+	delete(j.open, r)
+	switch {
+	case after.State == purchase.Succeeded:
+		like := purchase.Likeness{Account: after.Account, Kind: after.Order.Kind, Mode: string(after.Order.EffectiveMode())}
+		list := j.witnesses[like]
+		at := sort.Search(len(list), func(i int) bool { return list[i].purchase.PermittedAt.After(after.PermittedAt) })
+		j.witnesses[like] = slices.Insert(list, at, r)
+	case after.Reason == purchase.ReasonPresumedAbsent || after.Reason == purchase.ReasonOperator:
+		j.absent[r] = struct{}{}
+	}
+}
+
+// Lapsed implements [purchase.Journal].
+func (j *Journal) Lapsed(ctx context.Context, limit int) ([]purchase.Purchase, error) {
 	if err := j.enter(ctx); err != nil {
-		return nil, fmt.Errorf("%w: %w", purchase.ErrNotWritten, err)
+		return nil, err
 	}
 	defer j.mu.Unlock()
 	now := j.time()
-	var lapsed []*row
-	for r := range j.leased {
-		if !r.purchase.LeaseUntil.After(now) {
-			lapsed = append(lapsed, r)
+	var lapsed []purchase.Purchase
+	for r := range j.open {
+		if p := r.purchase; !p.LeaseUntil.IsZero() && !p.LeaseUntil.After(now) {
+			lapsed = append(lapsed, p)
 		}
 	}
 	// Map order is random, but a replayed simulation must take the same purchases.
-	slices.SortFunc(lapsed, func(a, b *row) int {
-		return cmp.Or(a.purchase.LeaseUntil.Compare(b.purchase.LeaseUntil), cmp.Compare(a.purchase.ID, b.purchase.ID))
+	slices.SortFunc(lapsed, func(a, b purchase.Purchase) int {
+		return cmp.Or(a.LeaseUntil.Compare(b.LeaseUntil), cmp.Compare(a.ID, b.ID))
 	})
-	lapsed = lapsed[:min(len(lapsed), limit)]
-	taken := make([]purchase.Purchase, len(lapsed))
-	for i, r := range lapsed {
-		if r.purchase.State == purchase.Sending {
-			transition := purchase.Transition{Event: purchase.Lost, Attempt: r.purchase.Attempt, By: purchase.ByGateway}
-			after, verdict := r.purchase.After(transition, now)
-			r.append(transition, verdict, after, now)
-			j.index(r, verdict)
-		} else {
-			r.purchase.LeaseUntil, r.purchase.UpdatedAt = now.Add(lease), now
-		}
-		taken[i] = r.purchase
-	}
-	return taken, nil
+	return lapsed[:min(len(lapsed), limit)], nil
 }
 
 // Ping implements [purchase.Journal].
@@ -216,52 +208,4 @@ func (j *Journal) time() time.Time { return j.now().UTC().Truncate(time.Microsec
 
 func byID(r *row, id string) int { return cmp.Compare(r.purchase.ID, id) }
 
-// holds reports whether the history already contains transition.
-func (r *row) holds(transition purchase.Transition) bool {
-	return slices.ContainsFunc(r.history, func(e purchase.HistoryEntry) bool {
-		return e.Event == transition.Event && e.Attempt == transition.Attempt && e.Evidence.ItemUID == transition.Evidence.ItemUID
-	})
-}
-
-func (r *row) append(transition purchase.Transition, verdict purchase.Verdict, after purchase.Purchase, now time.Time) {
-	r.history = append(r.history, purchase.HistoryEntry{
-		Sequence: len(r.history) + 1, At: now, Event: transition.Event, Attempt: transition.Attempt, Verdict: verdict,
-		State: after.State, Reason: transition.Reason, Evidence: transition.Evidence, By: transition.By,
-	})
-	r.purchase = after
-}
-
-// index updates the indexes after a row was changed with the given verdict.
-func (j *Journal) index(r *row, verdict purchase.Verdict) {
-	delete(j.leased, r)
-	delete(j.watched, r)
-	p := r.purchase
-	switch {
-	case p.State == purchase.Sending || p.State == purchase.Accepted:
-		j.leased[r] = struct{}{}
-	case isWatched(p):
-		j.watched[r] = struct{}{}
-	case p.State == purchase.Succeeded && verdict == purchase.Moves:
-		like := likeness(p)
-		list := j.witnesses[like]
-		at := sort.Search(len(list), func(i int) bool { return list[i].purchase.PermittedAt.After(p.PermittedAt) })
-		j.witnesses[like] = slices.Insert(list, at, r)
-	}
-}
-
 func byPermit(r *row, at time.Time) int { return r.purchase.PermittedAt.Compare(at) }
-
-func likeness(p purchase.Purchase) purchase.Likeness {
-	return purchase.Likeness{Account: p.Account, Kind: p.Order.Kind, Mode: string(p.Order.EffectiveMode())}
-}
-
-func isWatched(p purchase.Purchase) bool {
-	switch p.State {
-	case purchase.Uncertain, purchase.NeedsOperator:
-		return true
-	case purchase.Failed:
-		return p.Reason == purchase.ReasonPresumedAbsent || p.Reason == purchase.ReasonOperator
-	default:
-		return false
-	}
-}

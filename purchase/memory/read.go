@@ -52,31 +52,40 @@ func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, err
 }
 
 // List implements [purchase.Journal].
-func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) ([]purchase.Purchase, error) {
+func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) (list []purchase.Purchase, next string, err error) {
 	if err := j.enter(ctx); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer j.mu.Unlock()
-	end := len(j.sorted)
-	if page.After != "" {
-		end, _ = slices.BinarySearchFunc(j.sorted, page.After, byID)
-	}
-	var list []purchase.Purchase
-	for i := end - 1; i >= 0 && len(list) < page.Size; i-- {
-		if p := j.sorted[i].purchase; matches(filter, p) {
-			list = append(list, p)
+	from, to := filter.IDs()
+	rows := j.sorted
+	for _, end := range []string{to, page.After} {
+		if end != "" {
+			at, _ := slices.BinarySearchFunc(rows, end, byID)
+			rows = rows[:at]
 		}
 	}
-	return list, nil
+	examined := 0
+	for _, r := range slices.Backward(rows) {
+		switch p := r.purchase; {
+		case p.ID < from:
+			return list, "", nil
+		case len(list) == page.Size || examined == purchase.MaxExamined:
+			return list, next, nil
+		case matches(filter, p):
+			list = append(list, p)
+		}
+		next = r.purchase.ID
+		examined++
+	}
+	return list, "", nil
 }
 
 func matches(filter purchase.Filter, p purchase.Purchase) bool {
 	return (filter.Caller == "" || filter.Caller == p.Key.Caller) &&
 		(filter.RequestID == "" || filter.RequestID == p.Key.RequestID) &&
 		(filter.CustomerUID == "" || filter.CustomerUID == p.CustomerUID || filter.CustomerUID == p.Order.CustomerUID) &&
-		(len(filter.States) == 0 || slices.Contains(filter.States, p.State)) &&
-		(filter.From.IsZero() || !p.ClaimedAt.Before(filter.From)) &&
-		(filter.To.IsZero() || p.ClaimedAt.Before(filter.To))
+		(len(filter.States) == 0 || slices.Contains(filter.States, p.State))
 }
 
 // Watched implements [purchase.Journal].
@@ -85,11 +94,16 @@ func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purch
 		return nil, err
 	}
 	defer j.mu.Unlock()
-	list := make([]purchase.Purchase, 0, len(j.watched))
-	since := j.time().Add(-absentFor)
-	for r := range j.watched {
-		if p := r.purchase; !p.State.Settled() || p.SettledAt.After(since) {
+	var list []purchase.Purchase
+	for r := range j.open {
+		if p := r.purchase; p.State == purchase.Uncertain || p.State == purchase.NeedsOperator {
 			list = append(list, p)
+		}
+	}
+	since := j.time().Add(-absentFor)
+	for r := range j.absent {
+		if r.purchase.SettledAt.After(since) {
+			list = append(list, r.purchase)
 		}
 	}
 	slices.SortFunc(list, func(a, b purchase.Purchase) int { return cmp.Compare(a.ID, b.ID) })

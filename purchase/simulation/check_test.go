@@ -124,7 +124,7 @@ func (v *verdict) graph(p purchase.Purchase) {
 			v.add("%s left the graph: %s in %s became %s, verdict %s", p.ID, entry.Event, now.State, entry.State, entry.Verdict)
 		}
 		now = after
-		if text := entry.Evidence.Message + entry.Evidence.Note; leaks(text) {
+		if text := entry.Evidence.Message + entry.Evidence.Explanation + entry.Evidence.Note; leaks(text) {
 			v.add("the history of %s holds personal data: %s", p.ID, text)
 		}
 	}

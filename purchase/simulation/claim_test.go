@@ -89,14 +89,15 @@ func TestAbandonedAndKilled(t *testing.T) {
 	}
 }
 
-// TestAbandonedKeepTheirPlaces: while the journal can be read but not written, claims that must be abandoned pile up. Each
-// keeps its place until it is abandoned. When all places are taken, callers are refused before they claim.
+// TestAbandonedKeepTheirPlaces: while the journal can be read but not written, claims that were written and must be
+// abandoned pile up. Each keeps its place until it is abandoned. When all places are taken, callers are refused before
+// they claim.
 func TestAbandonedKeepTheirPlaces(t *testing.T) {
 	t.Parallel()
 	const places, outage = 2000, 15 * time.Second
 	var faults []fault
 	for nth := range places {
-		faults = append(faults, fault{step: "claim", nth: nth + 1, do: doLoseBefore})
+		faults = append(faults, fault{step: "claim", nth: nth + 1, do: doLoseAfter})
 	}
 	faults = append(faults, fault{step: "claim", nth: places + 1, do: doReadOnly, d: outage})
 	stage(t, plan{faults: faults}, func(t *testing.T, w *world) {

@@ -50,6 +50,12 @@ func waysTo(step string) [][]fault {
 		return [][]fault{{at(1, unsoldUnseen)}}
 	case "record ABANDONED":
 		return [][]fault{claimNotKnown()}
+	case "record LOST":
+		return [][]fault{{{step: stepSend, nth: 1, do: doKillAfter, d: time.Second}}}
+	case "record TAKEN_OVER":
+		return [][]fault{{at(1, turnedAway), {step: "record ANSWERED_NO_EFFECT", nth: 1, do: doKillAfter, d: time.Second}}}
+	case "history":
+		return [][]fault{{{step: "record ANSWERED_APPLIED", nth: 1, do: doLoseAfter}}}
 	case "record BEYOND_EVIDENCE":
 		return [][]fault{{at(1, rewritten)}}
 	case "watched", stepRead:
@@ -68,7 +74,8 @@ func claimNotKnown() []fault {
 func scene(kind purchase.Kind, mode gigastore.ActivationMode, faults ...fault) plan {
 	p := plan{seed: 1, replicas: 2, settings: sandbox.DefaultSettings(), faults: faults, healAfter: 2 * time.Minute}
 	for _, f := range faults {
-		if f.step == "record PRESUMED_ABSENT" || f.step == "record BEYOND_EVIDENCE" { // these take longer
+		switch f.step {
+		case "record PRESUMED_ABSENT", "record BEYOND_EVIDENCE", "record LOST", "record TAKEN_OVER": // these take longer
 			p.healAfter = 6 * time.Minute
 		}
 	}

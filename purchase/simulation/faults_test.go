@@ -99,7 +99,7 @@ const (
 var journalSteps = []string{
 	"lookup", "claim", "record ANSWERED_APPLIED", "record ANSWERED_REFUSED", "record ANSWERED_NO_EFFECT",
 	"record ANSWERED_UNKNOWN", "record PERMITTED", "record WINDOW_OVER", "record FOUND", "record PRESUMED_ABSENT",
-	"record BEYOND_EVIDENCE", "record ABANDONED", "take lapsed", "confirm", "get", "secrets", "watched", "witnesses", "list",
+	"record BEYOND_EVIDENCE", "record ABANDONED", "record LOST", "record TAKEN_OVER", "lapsed", "history", "confirm", "get", "secrets", "watched", "witnesses", "list",
 }
 
 // The steps on the network: a dial, the first byte of a paid request, the first byte of an answer, a request for a token,

@@ -275,7 +275,7 @@ func (w *world) probe() {
 }
 
 func (w *world) purchases() []purchase.Purchase {
-	list, err := w.store.journal().List(context.Background(), purchase.Filter{}, purchase.Page{Size: 1000})
+	list, _, err := w.store.journal().List(context.Background(), purchase.Filter{}, purchase.Page{Size: 1000})
 	if err != nil {
 		w.note("", "the journal cannot be read at the end: %v", err)
 	}

@@ -121,7 +121,7 @@ func (j *journal) do(ctx context.Context, step string, call func(context.Context
 	if planned && f.do == doReadOnly {
 		r.readOnly = time.Now().Add(f.d)
 	}
-	writes := step == "claim" || step == "take lapsed" || strings.HasPrefix(step, "record ")
+	writes := step == "claim" || strings.HasPrefix(step, "record ")
 	out, readOnly := time.Now().Before(r.outage), writes && time.Now().Before(r.readOnly)
 	r.mu.Unlock()
 	switch {
@@ -235,45 +235,35 @@ func (j *journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 	return r.p, r.err
 }
 
-// Record implements [purchase.Journal].
-func (j *journal) Record(ctx context.Context, id string, transition purchase.Transition) (purchase.Purchase, purchase.Verdict, error) {
+// Write implements [purchase.Journal].
+func (j *journal) Write(ctx context.Context, step purchase.Step) (purchase.Purchase, error) {
 	type result struct {
-		p       purchase.Purchase
-		verdict purchase.Verdict
-		err     error
+		p   purchase.Purchase
+		err error
 	}
+	transition := step.Transition
 	if transition.Lease > 0 {
-		transition.Lease -= j.replica.world.leaseCut()
+		step.Transition.Lease -= j.replica.world.leaseCut()
 	}
 	done := make(chan result, 1)
 	if spoiled := j.do(ctx, "record "+string(transition.Event), func(ctx context.Context) {
-		p, verdict, err := j.Journal.Record(ctx, id, transition)
-		j.replica.world.note(j.replica.name, "record %s of attempt %d for %s: %s, verdict %s, error %v (%s %s)",
-			transition.Event, transition.Attempt, id, p.State, verdict, err, transition.Reason, transition.Evidence.Note)
-		done <- result{p, verdict, err}
+		p, err := j.Journal.Write(ctx, step)
+		j.replica.world.note(j.replica.name, "record %s of attempt %d for %s, revision %d: %s, verdict %s, error %v (%s %s)",
+			transition.Event, transition.Attempt, step.Before.ID, step.Before.Revision, p.State, step.Verdict, err, transition.Reason, transition.Evidence.Explanation)
+		done <- result{p, err}
 	}); spoiled != nil {
-		return purchase.Purchase{}, "", spoiled
+		return purchase.Purchase{}, spoiled
 	}
 	r := <-done
-	return r.p, r.verdict, r.err
+	return r.p, r.err
 }
 
-// TakeLapsed implements [purchase.Journal]. The engine computes the start of a lease from its end and the
-// length it asked for. So the end is moved back by the part that was cut.
-func (j *journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int) (taken []purchase.Purchase, err error) {
-	cut := j.replica.world.leaseCut()
-	if spoiled := j.do(ctx, "take lapsed", func(ctx context.Context) {
-		taken, err = j.Journal.TakeLapsed(ctx, lease-cut, limit)
-		for i := range taken {
-			taken[i].LeaseUntil = taken[i].LeaseUntil.Add(cut)
-		}
-		for _, p := range taken {
-			j.replica.world.note(j.replica.name, "took up %s: %s", p.ID, p.State)
-		}
-	}); spoiled != nil {
+// Lapsed implements [purchase.Journal].
+func (j *journal) Lapsed(ctx context.Context, limit int) (list []purchase.Purchase, err error) {
+	if spoiled := j.do(ctx, "lapsed", func(ctx context.Context) { list, err = j.Journal.Lapsed(ctx, limit) }); spoiled != nil {
 		return nil, spoiled
 	}
-	return taken, err
+	return list, err
 }
 
 // Get implements [purchase.Journal].
@@ -300,12 +290,20 @@ func (j *journal) Secrets(ctx context.Context, id string) (s purchase.Secrets, e
 	return s, err
 }
 
-// List implements [purchase.Journal].
-func (j *journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) (list []purchase.Purchase, err error) {
-	if spoiled := j.do(ctx, "list", func(ctx context.Context) { list, err = j.Journal.List(ctx, filter, page) }); spoiled != nil {
+// History implements [purchase.Journal].
+func (j *journal) History(ctx context.Context, id string) (entries []purchase.HistoryEntry, err error) {
+	if spoiled := j.do(ctx, "history", func(ctx context.Context) { entries, err = j.Journal.History(ctx, id) }); spoiled != nil {
 		return nil, spoiled
 	}
-	return list, err
+	return entries, err
+}
+
+// List implements [purchase.Journal].
+func (j *journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) (list []purchase.Purchase, next string, err error) {
+	if spoiled := j.do(ctx, "list", func(ctx context.Context) { list, next, err = j.Journal.List(ctx, filter, page) }); spoiled != nil {
+		return nil, "", spoiled
+	}
+	return list, next, err
 }
 
 // Watched implements [purchase.Journal].

@@ -53,7 +53,7 @@ func (p plan) faster(pace int) plan {
 }
 
 // leaseCut is how much leases are shortened in a faster world, since no setting changes the fixed part of
-// a lease. The engine does not notice, see [journal.TakeLapsed].
+// a lease. See [journal.Write].
 func (w *world) leaseCut() time.Duration {
 	const unset = permitLife + 30*time.Second // the slack of a lease
 	return unset - w.span(unset)

@@ -116,7 +116,7 @@ func TestSuccessSeenWhileReading(t *testing.T) {
 			if r.URL.Path == listPath && !time.Now().Before(last) {
 				once.Do(func() {
 					seen := purchase.Transition{Event: purchase.AnsweredUnknown, Attempt: 1, By: "gateway", SuccessSeen: true}
-					if _, _, err := w.store.journal().Record(context.Background(), p.ID, seen); err != nil {
+					if _, _, err := purchase.Record(context.Background(), w.store.journal(), p, seen); err != nil {
 						t.Error(err)
 					}
 				})

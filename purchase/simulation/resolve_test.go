@@ -115,7 +115,7 @@ func TestResolveMeetsAnAbsence(t *testing.T) {
 				return false
 			}
 			absent := purchase.Transition{Event: purchase.PresumedAbsent, Attempt: 1, Reason: purchase.ReasonPresumedAbsent, By: "reconciler"}
-			if _, _, err := w.store.journal().Record(r.Context(), p.ID, absent); err != nil {
+			if _, _, err := purchase.Record(r.Context(), w.store.journal(), p, absent); err != nil {
 				t.Error(err)
 			}
 			_, _ = io.WriteString(rw, `{"uid":"package-1","metatag":"cut off"}`)
