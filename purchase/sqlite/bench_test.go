@@ -78,7 +78,7 @@ func buy(ctx context.Context, journal purchase.Journal, lookup bool) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = journal.Record(ctx, p.ID, sold(p))
+	_, _, err = purchase.Record(ctx, journal, p, sold(p))
 	return err
 }
 

@@ -69,7 +69,7 @@ func buyForEver(journal *Journal) error {
 					return
 				}
 				say("claimed", p.ID)
-				if _, _, err := journal.Record(ctx, p.ID, sold(p)); err != nil {
+				if _, _, err := purchase.Record(ctx, journal, p, sold(p)); err != nil {
 					errs <- err
 					return
 				}
@@ -159,11 +159,12 @@ func checkKept(t *testing.T, path string, done map[string]string) {
 	inWriter(t, j, func(c *connection) {
 		for _, check := range []struct{ query, want string }{
 			{"PRAGMA integrity_check", "ok"},
-			{"SELECT count(*) FROM pragma_foreign_key_check", "0"},
-			// Every purchase has all rows that were written in its transactions.
-			{"SELECT count(*) FROM purchase WHERE events <> (SELECT count(*) FROM purchase_event WHERE purchase = number)", "0"},
-			{"SELECT count(*) FROM purchase WHERE (state = 'SUCCEEDED') <> (SELECT count(*) FROM purchase_sale WHERE purchase = number)", "0"},
-			{"SELECT count(*) FROM purchase WHERE 1 <> (SELECT count(*) FROM purchase_personal WHERE purchase = number)", "0"},
+			// Every purchase has all rows that were written in its transactions, and no others.
+			{"SELECT count(*) FROM purchase_now n WHERE revision <> (SELECT count(*) FROM purchase_history WHERE id = n.id)", "0"},
+			{"SELECT count(*) FROM purchase p WHERE 1 <> (SELECT count(*) FROM purchase_open WHERE id = p.id) + (SELECT count(*) FROM purchase_outcome WHERE id = p.id)", "0"},
+			{"SELECT count(*) FROM purchase_outcome s WHERE 1 <> (SELECT count(*) FROM purchase_secret WHERE id = s.id AND (sale IS NOT NULL) = (s.state = 'SUCCEEDED'))", "0"},
+			{"SELECT (SELECT count(*) FROM purchase_open) + (SELECT count(*) FROM purchase_outcome) - (SELECT count(*) FROM purchase)", "0"},
+			{"SELECT (SELECT count(*) FROM purchase_secret) - (SELECT count(*) FROM purchase_outcome)", "0"},
 		} {
 			var got string
 			if err := c.conn.QueryRowContext(background, check.query).Scan(&got); err != nil || got != check.want {

@@ -26,12 +26,12 @@ var migrations = []string{schema}
 type connection struct {
 	pool *sql.DB
 	conn *sql.Conn
-	open map[string]row // see remember
-	// newest is the highest purchase number inserted so far.
-	newest int64
+	// newest is the highest purchase id inserted so far.
+	newest string
 	// database and log identify the two files that are open, so that inPlace notices a swap.
 	database, log openFile
 	statements
+	prepared []*sql.Stmt // the same statements
 }
 
 // openFile is an open file and the path it has to stay at. If the file is deleted or moved away, everything
@@ -45,14 +45,12 @@ type openFile struct {
 type statements struct {
 	begin, commit, rollback *sql.Stmt
 
-	insertPurchase, insertEvent, insertPersonal, insertSale *sql.Stmt
-	updatePurchase, updateLease, updateProbe                *sql.Stmt
-
-	byKey, byID, history, personal, sale *sql.Stmt
-	lapsed, watched, absent              *sql.Stmt
-	witnessesBefore                      *sql.Stmt
-	witnessesAfter                       *sql.Stmt
-	checkpoint, walFrames                *sql.Stmt
+	insertPurchase, insertOpen, updateOpen, deleteOpen       *sql.Stmt
+	insertEvent, insertLate, insertOutcome, insertSecret     *sql.Stmt
+	revision, item, updateProbe                              *sql.Stmt
+	byKey, byID, history, secrets                            *sql.Stmt
+	lapsed, watched, absent, witnessesBefore, witnessesAfter *sql.Stmt
+	checkpoint, walFrames                                    *sql.Stmt
 }
 
 // connect opens the file for this process alone and makes every commit durable. A failed commit may have left
@@ -63,7 +61,7 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	c := &connection{pool: pool, open: map[string]row{}}
+	c := &connection{pool: pool}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
@@ -82,7 +80,7 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 		"schema_version", // reads the file, so a file that is not a database fails here and stays unchanged
 		"journal_mode = WAL",
 		"synchronous = FULL",
-		"foreign_keys = ON",
+		"secure_delete = ON", // purchase_open holds personal data, and its rows are deleted
 		"trusted_schema = OFF",
 		"cache_size = -2000", // KiB; a larger cache costs more CPU than it saves
 		"wal_autocheckpoint = 0",
@@ -203,22 +201,25 @@ func (c *connection) prepare(ctx context.Context) error {
 		{&c.commit, "COMMIT"},
 		{&c.rollback, "ROLLBACK"},
 		{&c.insertPurchase, insertPurchase},
+		{&c.insertOpen, insertOpen},
+		{&c.updateOpen, updateOpen},
+		{&c.deleteOpen, deleteOpen},
 		{&c.insertEvent, insertEvent},
-		{&c.insertPersonal, "INSERT INTO purchase_personal (purchase, personal) VALUES (?, ?)"},
-		{&c.insertSale, "INSERT INTO purchase_sale (purchase, sale) VALUES (?, ?)"},
-		{&c.updatePurchase, updatePurchase},
-		{&c.updateLease, "UPDATE purchase SET lease_until = ?, updated_at = ? WHERE number = ? AND state = 'ACCEPTED'"},
+		{&c.insertLate, insertLate},
+		{&c.insertOutcome, insertOutcome},
+		{&c.insertSecret, insertSecret},
+		{&c.revision, selectRevision},
+		{&c.item, selectItem},
 		{&c.updateProbe, "UPDATE journal_probe SET at = ?"},
-		{&c.byKey, "SELECT " + columns + " FROM purchase WHERE request_id = ? AND caller = ?"},
-		{&c.byID, "SELECT " + columns + " FROM purchase WHERE id = ?"},
+		{&c.byKey, selectByKey},
+		{&c.byID, selectByID},
 		{&c.history, selectHistory},
-		{&c.personal, "SELECT personal FROM purchase_personal WHERE purchase = ?"},
-		{&c.sale, "SELECT sale FROM purchase_sale WHERE purchase = ?"},
+		{&c.secrets, selectSecrets},
 		{&c.lapsed, selectLapsed},
 		{&c.watched, selectWatched},
 		{&c.absent, selectAbsent},
-		{&c.witnessesBefore, selectWitnesses + " ORDER BY permitted_at DESC LIMIT ?"},
-		{&c.witnessesAfter, selectWitnesses + " ORDER BY permitted_at LIMIT ?"},
+		{&c.witnessesBefore, fmt.Sprintf(selectWitnesses, "DESC")},
+		{&c.witnessesAfter, fmt.Sprintf(selectWitnesses, "ASC")},
 		{&c.checkpoint, "PRAGMA wal_checkpoint(PASSIVE)"},
 		{&c.walFrames, "PRAGMA wal_checkpoint(NOOP)"},
 	} {
@@ -227,6 +228,7 @@ func (c *connection) prepare(ctx context.Context) error {
 			return fmt.Errorf("prepare %q: %w", s.query, err)
 		}
 		*s.into = stmt
+		c.prepared = append(c.prepared, stmt)
 	}
 	return nil
 }
@@ -248,20 +250,23 @@ func (c *connection) settleLog(ctx context.Context) error {
 // open.
 func (c *connection) close() error {
 	var errs []error
-	s := &c.statements
-	for _, stmt := range []*sql.Stmt{
-		s.begin, s.commit, s.rollback, s.insertPurchase, s.insertEvent, s.insertPersonal, s.insertSale,
-		s.updatePurchase, s.updateLease, s.updateProbe, s.byKey, s.byID, s.history, s.personal, s.sale,
-		s.lapsed, s.watched, s.absent, s.witnessesBefore, s.witnessesAfter, s.checkpoint, s.walFrames,
-	} {
-		if stmt != nil {
-			errs = append(errs, stmt.Close())
-		}
+	for _, stmt := range c.prepared {
+		errs = append(errs, stmt.Close())
 	}
 	if c.conn != nil {
 		errs = append(errs, c.conn.Close())
 	}
 	return errors.Join(append(errs, c.pool.Close())...)
+}
+
+// change runs a statement that changes one row or none. It reports whether it did.
+func (c *connection) change(stmt *sql.Stmt, args ...any) (changed bool, err error) {
+	result, err := stmt.ExecContext(background, args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
 }
 
 // code returns SQLite's extended result code, or 0 if err does not come from SQLite.

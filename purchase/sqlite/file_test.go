@@ -82,7 +82,7 @@ func TestFileTakenAway(t *testing.T) {
 		if _, err := j.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
 			t.Errorf("claim: err = %v, want ErrNotWritten", err)
 		}
-		if _, _, err := j.Record(t.Context(), kept.ID, sold(p)); !errors.Is(err, purchase.ErrNotWritten) {
+		if _, _, err := purchase.Record(t.Context(), j, p, sold(p)); !errors.Is(err, purchase.ErrNotWritten) {
 			t.Errorf("record: err = %v, want ErrNotWritten", err)
 		}
 		if err := j.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), why) {
@@ -99,7 +99,7 @@ func TestFileTakenAway(t *testing.T) {
 	}
 	unusable("replaced")
 	rename(t, path+".away", path)
-	if _, _, err := j.Record(t.Context(), kept.ID, sold(p)); err != nil {
+	if _, _, err := purchase.Record(t.Context(), j, p, sold(p)); err != nil {
 		t.Errorf("with the file back: %v", err)
 	}
 }
@@ -134,10 +134,10 @@ func TestLogTakenAway(t *testing.T) {
 	if err := os.Remove(path + "-wal"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := j.Record(t.Context(), kept.ID, sold(p)); !errors.Is(err, purchase.ErrNotWritten) {
+	if _, _, err := purchase.Record(t.Context(), j, p, sold(p)); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("record: err = %v, want ErrNotWritten", err)
 	}
-	if _, _, err := j.Record(t.Context(), kept.ID, sold(p)); err != nil {
+	if _, _, err := purchase.Record(t.Context(), j, p, sold(p)); err != nil {
 		t.Errorf("record, again: %v", err)
 	}
 	j = open(t, copyOf(t, path), Options{})

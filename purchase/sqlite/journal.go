@@ -56,7 +56,7 @@ type Journal struct {
 	conn    *connection // nil while the file cannot be used
 	fault   error       // why the file cannot be used
 	away    bool        // the file is open but no longer at its path
-	newest  int64       // number of the newest durable purchase
+	newest  string      // id of the newest durable purchase
 	retryAt time.Time
 	began   time.Time // start of the current transaction
 	commit  func(c *connection) error
@@ -93,7 +93,7 @@ func Open(ctx context.Context, path string, options Options) (*Journal, error) {
 	if j.conn, err = connect(ctx, path); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
-	if err := j.conn.knows(0); err != nil {
+	if err := j.conn.knows(""); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), j.conn.close())
 	}
 	j.newest = j.conn.newest
@@ -130,12 +130,11 @@ func (j *Journal) read(ctx context.Context, run func(c *connection) error) error
 	return err
 }
 
-// write lets the writer run an operation in a transaction, and waits until it is durable. With alone, no other
-// operation shares the transaction. finished may be nil. It is called exactly once with whether the operation
+// write lets the writer run an operation in a transaction, and waits until it is durable. finished may be nil. It is called exactly once with whether the operation
 // is durable, even if the caller no longer waits.
-func (j *Journal) write(ctx context.Context, alone bool, run func(c *connection) error, finished func(written bool)) error {
+func (j *Journal) write(ctx context.Context, run func(c *connection) error, finished func(written bool)) error {
 	o := newOperation(run)
-	o.alone, o.finished = alone, finished
+	o.finished = finished
 	err := ctx.Err()
 	if err == nil {
 		err = j.queue.write(o)

@@ -28,7 +28,7 @@ func TestJournal(t *testing.T) {
 		j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{Now: clock.Now})
 		exec := func(t *testing.T, query string, args ...any) {
 			t.Helper()
-			if err := j.write(t.Context(), false, func(c *connection) error {
+			if err := j.write(t.Context(), func(c *connection) error {
 				_, err := c.conn.ExecContext(background, query, args...)
 				return err
 			}, nil); err != nil {
@@ -57,8 +57,7 @@ func TestJournal(t *testing.T) {
 			},
 			Purge: func(t *testing.T, id string) {
 				t.Helper()
-				exec(t, "DELETE FROM purchase_sale WHERE purchase IN (SELECT number FROM purchase WHERE id = ?)", id)
-				exec(t, "DELETE FROM purchase_personal WHERE purchase IN (SELECT number FROM purchase WHERE id = ?)", id)
+				exec(t, "DELETE FROM purchase_secret WHERE id = ?", id)
 			},
 		}
 	})

@@ -25,7 +25,6 @@ const (
 type operation struct {
 	run      func(c *connection) error
 	finished func(written bool) // may be nil; called once, when the outcome is final and before done receives
-	alone    bool               // must have its own transaction
 	stand    atomic.Uint32
 	done     chan error
 }
@@ -125,18 +124,11 @@ func (q *queue) takeReads() (reads []*operation, closed bool) {
 	return stillWanted(reads), q.closed
 }
 
-// takeGroup takes the writes for the next transaction: either up to most of them, or a single one that must be
-// alone. It reports whether more writes are waiting.
+// takeGroup takes up to most writes for the next transaction. It reports whether more are waiting.
 func (q *queue) takeGroup(most int) (group []*operation, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := 0
-	for n < len(q.writes) && n < most && !q.writes[n].alone {
-		n++
-	}
-	if n == 0 && len(q.writes) > 0 {
-		n = 1
-	}
+	n := min(len(q.writes), most)
 	group = q.writes[:n:n]
 	if q.writes = q.writes[n:]; len(q.writes) == 0 {
 		q.writes = nil

@@ -16,54 +16,54 @@ import (
 )
 
 const (
-	selectHistory = `SELECT sequence, at, event, attempt, verdict, state, reason, evidence, by
-		FROM purchase_event WHERE purchase = ? ORDER BY sequence`
+	selectByKey   = "SELECT " + columns + " FROM purchase_now n WHERE n.request_id = ? AND n.caller = ?"
+	selectByID    = "SELECT " + columns + " FROM purchase_now n WHERE n.id = ?"
+	selectHistory = `SELECT sequence, at, event, attempt, verdict, state, reason, evidence, actor
+		FROM purchase_history WHERE id = ? ORDER BY sequence`
+	selectSecrets = `SELECT coalesce(o.personal, s.personal), s.sale FROM purchase p
+		LEFT JOIN purchase_open o ON o.id = p.id LEFT JOIN purchase_secret s ON s.id = p.id WHERE p.id = ?`
 
-	// SQLite uses the partial indexes purchase_watched and purchase_absent only if these conditions repeat theirs.
-	selectWatched = "SELECT " + columns + ` FROM purchase
-		WHERE state IN ('UNCERTAIN', 'NEEDS_OPERATOR') AND number > ? ORDER BY number LIMIT ?`
-	selectAbsent = "SELECT " + columns + ` FROM purchase
-		WHERE reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR') AND (settled_at, number) > (?, ?)
-		ORDER BY settled_at, number LIMIT ?`
+	// The CROSS JOINs make SQLite read the rows in the order in which they are found.
+	selectLapsed = "SELECT " + columns + ` FROM (SELECT id, lease_until AS at FROM purchase_open
+		WHERE lease_until <= ? AND (lease_until, id) > (?, ?) ORDER BY lease_until, id LIMIT ?) found
+		CROSS JOIN purchase_now n ON n.id = found.id ORDER BY found.at, found.id`
+	selectWatched = "SELECT " + columns + ` FROM (SELECT id FROM purchase_open
+		WHERE state IN ('UNCERTAIN', 'NEEDS_OPERATOR') AND id > ? ORDER BY id LIMIT ?) found
+		CROSS JOIN purchase_now n ON n.id = found.id ORDER BY found.id`
+	// SQLite uses the partial indexes only if these conditions repeat theirs.
+	selectAbsent = "SELECT " + columns + ` FROM (SELECT id, settled_at AS at FROM purchase_outcome
+		WHERE reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR') AND (settled_at, id) > (?, ?) ORDER BY settled_at, id LIMIT ?) found
+		CROSS JOIN purchase_now n ON n.id = found.id ORDER BY found.at, found.id`
+	selectWitnesses = "SELECT " + columns + ` FROM (SELECT id, permitted_at AS at FROM purchase_outcome WHERE state = 'SUCCEEDED'
+		AND account = ? AND kind = ? AND mode = ? AND permitted_at >= ? AND permitted_at < ? ORDER BY permitted_at %[1]s LIMIT ?) found
+		CROSS JOIN purchase_now n ON n.id = found.id ORDER BY found.at %[1]s`
 
-	selectWitnesses = "SELECT " + columns + ` FROM purchase WHERE state = 'SUCCEEDED'
-		AND account = ? AND kind = ? AND mode = ? AND permitted_at >= ? AND permitted_at < ?`
-
-	// scanAtOnce is how many rows List examines before the waiting writes get their turn. A filter may skip
-	// years of purchases.
-	scanAtOnce = 2000
-	// watchAtOnce is the page size of Watched, which finds its rows by an index.
-	watchAtOnce = 100
+	// pageSize is the page size of Watched.
+	pageSize = 100
 )
 
 // Lookup implements [purchase.Journal].
 func (j *Journal) Lookup(ctx context.Context, key purchase.Key) (purchase.Purchase, error) {
 	return j.one(ctx, func(c *connection) (row, error) {
-		r, err := scan(c.byKey.QueryRowContext(background, key.RequestID, key.Caller))
-		return r, notFound(err)
+		return scan(c.byKey.QueryRowContext(background, key.RequestID, key.Caller))
 	})
 }
 
 // Get implements [purchase.Journal].
 func (j *Journal) Get(ctx context.Context, id string) (purchase.Purchase, error) {
-	return j.one(ctx, func(c *connection) (row, error) { return c.get(id) })
+	return j.one(ctx, func(c *connection) (row, error) { return scan(c.byID.QueryRowContext(background, id)) })
 }
 
 func (j *Journal) one(ctx context.Context, find func(c *connection) (row, error)) (purchase.Purchase, error) {
 	var r row
 	err := j.read(ctx, func(c *connection) (err error) {
 		r, err = find(c)
-		return err
+		return notFound(err)
 	})
 	if err != nil {
 		return purchase.Purchase{}, err
 	}
 	return r.decoded()
-}
-
-func (c *connection) get(id string) (row, error) {
-	r, err := scan(c.byID.QueryRowContext(background, id))
-	return r, notFound(err)
 }
 
 func notFound(err error) error {
@@ -76,49 +76,24 @@ func notFound(err error) error {
 // History implements [purchase.Journal].
 func (j *Journal) History(ctx context.Context, id string) ([]purchase.HistoryEntry, error) {
 	var entries []purchase.HistoryEntry
-	err := j.read(ctx, func(c *connection) error {
-		r, err := c.get(id)
-		if err != nil {
-			return err
-		}
-		entries, err = c.entries(r)
+	err := j.read(ctx, func(c *connection) (err error) {
+		entries, err = all(scanEntry)(c.history.QueryContext(background, id))
 		return err
 	})
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("history of %s: %w", id, err)
+	case len(entries) == 0:
+		return nil, purchase.ErrNotFound
 	}
 	return entries, nil
-}
-
-func (c *connection) entries(r row) (entries []purchase.HistoryEntry, err error) {
-	rows, err := c.history.QueryContext(background, r.number)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		entry, err := scanEntry(rows)
-		if err != nil {
-			return nil, fmt.Errorf("history of %s: %w", r.ID, err)
-		}
-		entries = append(entries, entry)
-	}
-	return entries, rows.Err()
 }
 
 // Secrets implements [purchase.Journal].
 func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, error) {
 	var personal, sale []byte
 	err := j.read(ctx, func(c *connection) error {
-		r, err := c.get(id)
-		if err != nil {
-			return err
-		}
-		if personal, err = details(c.personal, r.number); err != nil {
-			return err
-		}
-		sale, err = details(c.sale, r.number)
-		return err
+		return notFound(c.secrets.QueryRowContext(background, id).Scan(&personal, &sale))
 	})
 	switch {
 	case err != nil:
@@ -133,116 +108,106 @@ func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, err
 	return secrets, nil
 }
 
-// details returns the only column of a row, or nil if there is no row.
-func details(of *sql.Stmt, number int64) ([]byte, error) {
-	var value []byte
-	err := of.QueryRowContext(background, number).Scan(&value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	return value, err
-}
-
 // List implements [purchase.Journal].
-func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) ([]purchase.Purchase, error) {
-	conditions, args := conditionsOf(filter)
-	// With these filters an index finds the few matching rows. Otherwise List scans from the newest row on.
-	indexed := filter.RequestID != "" || filter.CustomerUID != ""
-	var list []row
-	for after := page.After; len(list) < page.Size; {
-		var last string
-		err := j.read(ctx, func(c *connection) (err error) {
-			if !indexed {
-				if last, err = c.scanEnd(after); err != nil {
-					return err
-				}
-			}
-			found, err := c.list(conditions, args, after, last, page.Size-len(list))
-			list = append(list, found...)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		if last == "" {
-			break
-		}
-		after = last
+func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) (list []purchase.Purchase, next string, err error) {
+	var rows []row
+	err = j.read(ctx, func(c *connection) (err error) {
+		rows, next, err = c.list(filter, page)
+		return err
+	})
+	if err != nil {
+		return nil, "", err
 	}
-	return purchase.Readable(list, row.decoded)
+	list, err = purchase.Readable(rows, row.decoded)
+	return list, next, err
 }
 
 // behindAll sorts after every purchase id.
 const behindAll = "~"
 
-// scanEnd returns the id of the last purchase of the next scan, which starts after the purchase with the id
-// after. It returns "" if fewer than scanAtOnce purchases are left.
-func (c *connection) scanEnd(after string) (last string, err error) {
-	err = c.conn.QueryRowContext(background, "SELECT id FROM purchase WHERE id < ? ORDER BY id DESC LIMIT 1 OFFSET ?",
-		cmp.Or(after, behindAll), scanAtOnce-1).Scan(&last)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
+// examined returns a query for the ids that List examines, the highest first. They come from the smallest table or
+// index that has all matches.
+func examined(filter purchase.Filter, after string) (query string, args []any) {
+	from, to := filter.IDs()
+	below := min(cmp.Or(to, behindAll), cmp.Or(after, behindAll))
+	in := func(table, condition string, values ...any) string {
+		args = append(append(args, below, from), values...)
+		return "SELECT id FROM " + table + " WHERE id < ? AND id >= ?" + condition
 	}
-	return last, err
+	states := filter.States
+	switch {
+	case filter.RequestID != "":
+		query = in("purchase", " AND request_id = ?", filter.RequestID)
+	case filter.CustomerUID != "":
+		query = in("purchase", " AND ordered_customer_uid = ?", filter.CustomerUID) + " UNION " +
+			in("purchase_outcome", " AND customer_uid = ?", filter.CustomerUID)
+	case len(states) > 0 && !slices.ContainsFunc(states, purchase.State.Settled):
+		query = in("purchase_open", "")
+	case len(states) == 1 && states[0] == purchase.Failed:
+		query = in("purchase_outcome", " AND state = 'FAILED'")
+	default:
+		query = in("purchase", "")
+	}
+	return query + " ORDER BY id DESC", args
 }
 
-// list returns up to size purchases that meet the conditions, from newest to oldest. It looks at ids below
-// after, down to and including last.
-func (c *connection) list(conditions string, args []any, after, last string, size int) ([]row, error) {
-	// The plus stops SQLite from using the id index when a better index is available.
-	id := "id"
-	if last == "" {
-		id = "+id"
-	}
-	query := "SELECT " + columns + " FROM purchase WHERE " + id + " < ? AND id >= ?" + conditions + " ORDER BY " + id + " DESC LIMIT ?"
-	values := slices.Concat([]any{cmp.Or(after, behindAll), last}, args, []any{size})
-	return rowsOf(c.conn.QueryContext(background, query, values...))
-}
-
-// conditionsOf returns the filter as SQL conditions with their arguments.
+// conditionsOf returns the filter as SQL conditions on purchase_now, with their arguments.
 func conditionsOf(filter purchase.Filter) (conditions string, args []any) {
-	var b strings.Builder
 	and := func(condition string, values ...any) {
-		b.WriteString(" AND " + condition)
+		conditions += " AND " + condition
 		args = append(args, values...)
 	}
 	if filter.RequestID != "" {
-		and("request_id = ?", filter.RequestID)
+		and("n.request_id = ?", filter.RequestID)
 	}
 	if filter.Caller != "" {
-		and("caller = ?", filter.Caller)
+		and("n.caller = ?", filter.Caller)
 	}
 	if filter.CustomerUID != "" {
-		and("(customer_uid = ? OR ordered_customer_uid = ?)", filter.CustomerUID, filter.CustomerUID)
+		and("(n.customer_uid = ? OR n.ordered_customer_uid = ?)", filter.CustomerUID, filter.CustomerUID)
 	}
 	if len(filter.States) > 0 {
 		names := make([]any, len(filter.States))
 		for i, state := range filter.States {
 			names[i] = string(state)
 		}
-		and("state IN (?"+strings.Repeat(", ?", len(names)-1)+")", names...)
+		and("n.state IN (?"+strings.Repeat(", ?", len(names)-1)+")", names...)
 	}
-	if !filter.From.IsZero() {
-		and("claimed_at >= ?", micros(filter.From))
+	return conditions, args
+}
+
+// list reads a page. It returns the id after which the next page begins, or "".
+func (c *connection) list(filter purchase.Filter, page purchase.Page) (rows []row, next string, err error) {
+	ids, args := examined(filter, page.After)
+	conditions, values := conditionsOf(filter)
+	// The ids come in their order, and the CROSS JOIN keeps it. So reading ends with the page. One more row than the
+	// page shows whether there is another page.
+	query := fmt.Sprintf("SELECT %s FROM (%s LIMIT %d) found CROSS JOIN purchase_now n ON n.id = found.id WHERE true%s LIMIT %d",
+		columns, ids, purchase.MaxExamined, conditions, page.Size+1)
+	if rows, err = all(scan)(c.conn.QueryContext(background, query, slices.Concat(args, values)...)); err != nil {
+		return nil, "", err
 	}
-	if !filter.To.IsZero() {
-		and("claimed_at < ?", micros(filter.To))
+	if len(rows) > page.Size {
+		return rows[:page.Size], rows[page.Size-1].ID, nil
 	}
-	return b.String(), args
+	query = fmt.Sprintf("%s LIMIT 1 OFFSET %d", ids, purchase.MaxExamined-1)
+	if err = notFound(c.conn.QueryRowContext(background, query, args...).Scan(&next)); errors.Is(err, purchase.ErrNotFound) {
+		err = nil
+	}
+	return rows, next, err
 }
 
 // Watched implements [purchase.Journal].
 func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purchase.Purchase, error) {
-	open, err := j.pages(ctx, row{}, func(c *connection, after row) ([]row, error) {
-		return rowsOf(c.watched.QueryContext(background, after.number, watchAtOnce))
+	open, err := j.pages(ctx, row{}, func(c *connection, after row) (*sql.Rows, error) {
+		return c.watched.QueryContext(background, after.ID, pageSize)
 	})
 	if err != nil {
 		return nil, err
 	}
-	var since row
-	since.SettledAt, since.number = j.time().Add(-absentFor), math.MaxInt64
-	absent, err := j.pages(ctx, since, func(c *connection, after row) ([]row, error) {
-		return rowsOf(c.absent.QueryContext(background, micros(after.SettledAt), after.number, watchAtOnce))
+	since := row{Purchase: purchase.Purchase{ID: behindAll, SettledAt: j.time().Add(-absentFor)}}
+	absent, err := j.pages(ctx, since, func(c *connection, after row) (*sql.Rows, error) {
+		return c.absent.QueryContext(background, micros(after.SettledAt), after.ID, pageSize)
 	})
 	if err != nil {
 		return nil, err
@@ -250,23 +215,46 @@ func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purch
 	return purchase.Readable(append(open, absent...), row.decoded)
 }
 
-// pages reads a list to its end in pages of watchAtOnce rows. Each page starts after the last row of the
-// previous page.
-func (j *Journal) pages(ctx context.Context, after row, page func(c *connection, after row) ([]row, error)) (list []row, err error) {
+// pages reads a list to its end in pages of pageSize rows. Each page starts after the last row of the previous
+// page.
+func (j *Journal) pages(ctx context.Context, after row, page func(c *connection, after row) (*sql.Rows, error)) (list []row, err error) {
 	for {
-		var found []row
-		err := j.read(ctx, func(c *connection) (err error) {
-			found, err = page(c, after)
-			return err
-		})
+		found, err := j.rows(ctx, func(c *connection) (*sql.Rows, error) { return page(c, after) })
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, found...)
-		if len(found) < watchAtOnce {
+		if len(found) < pageSize {
 			return list, nil
 		}
 		after = found[len(found)-1]
+	}
+}
+
+// rows runs a query that selects columns.
+func (j *Journal) rows(ctx context.Context, query func(c *connection) (*sql.Rows, error)) (list []row, err error) {
+	err = j.read(ctx, func(c *connection) (err error) {
+		list, err = all(scan)(query(c))
+		return err
+	})
+	return list, err
+}
+
+// Lapsed implements [purchase.Journal]. Orders of a later version do not count for the limit.
+func (j *Journal) Lapsed(ctx context.Context, limit int) ([]purchase.Purchase, error) {
+	now := micros(j.time())
+	var rows []row
+	for after := (row{}); ; after = rows[len(rows)-1] {
+		found, err := j.rows(ctx, func(c *connection) (*sql.Rows, error) {
+			return c.lapsed.QueryContext(background, now, after.LeaseUntil.UnixMicro(), after.ID, limit)
+		})
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, found...)
+		if list, err := purchase.Readable(rows, row.decoded); len(list) >= limit || len(found) < limit {
+			return list[:min(len(list), limit)], err
+		}
 	}
 }
 
@@ -281,16 +269,14 @@ func (j *Journal) Witnesses(
 	if !span.To.IsZero() {
 		to = span.To.UnixMicro()
 	}
-	var list []row
-	err := j.read(ctx, func(c *connection) (err error) {
+	list, err := j.rows(ctx, func(c *connection) (*sql.Rows, error) {
 		// The nearest witnesses come first. A span before an attempt is read from To backwards. A span after it
 		// has no To and is read from From onwards.
 		query := c.witnessesBefore
 		if !span.From.IsZero() && span.To.IsZero() {
 			query = c.witnessesAfter
 		}
-		list, err = rowsOf(query.QueryContext(background, like.Account, string(like.Kind), like.Mode, from, to, max(0, limit)))
-		return err
+		return query.QueryContext(background, like.Account, string(like.Kind), like.Mode, from, to, max(0, limit))
 	})
 	if err != nil {
 		return nil, err
@@ -298,18 +284,20 @@ func (j *Journal) Witnesses(
 	return purchase.Readable(list, row.decoded)
 }
 
-// rowsOf reads all rows of a query and closes it. refused is the query's error.
-func rowsOf(rows *sql.Rows, refused error) (list []row, err error) {
-	if refused != nil {
-		return nil, refused
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		r, err := scan(rows)
-		if err != nil {
-			return nil, err
+// all reads all rows of a query and closes it. refused is the query's error.
+func all[T any](scan func(scanner) (T, error)) func(rows *sql.Rows, refused error) ([]T, error) {
+	return func(rows *sql.Rows, refused error) (list []T, err error) {
+		if refused != nil {
+			return nil, refused
 		}
-		list = append(list, r)
+		defer func() { err = errors.Join(err, rows.Close()) }()
+		for rows.Next() {
+			r, err := scan(rows)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, r)
+		}
+		return list, rows.Err()
 	}
-	return list, rows.Err()
 }

@@ -9,31 +9,29 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// columns are the columns of a row, in the order that scan expects.
-const columns = `number, id, caller, request_id, state, reason, attempt, events, anomalies, success_seen,
-	claimed_at, permitted_at, send_not_after, lease_until, updated_at, settled_at, account, item_uid, customer_uid, order_json`
+// columns are the columns of purchase_now, in the order that scan expects.
+const columns = `n.id, n.caller, n.request_id, n.account, n.state, n.reason, n.attempt, n.revision, n.claimed_at, n.permitted_at,
+	n.send_not_after, n.lease_until, n.success_seen, n.anomalies, n.updated_at, n.settled_at, n.item_uid, n.customer_uid, n.order_json`
 
-// row is a purchase as the table stores it. The goroutine of the caller decodes the order, because all callers
+// row is a purchase as the tables store it. The goroutine of the caller decodes the order, because all callers
 // wait for the one writer goroutine.
 type row struct {
 	purchase.Purchase
-	number int64
-	events int    // number of entries in its history
-	order  []byte // JSON; nil if Purchase.Order is already set
+	order []byte // JSON; nil if Purchase.Order is already set
 }
 
 type scanner interface{ Scan(dest ...any) error }
 
 func scan(from scanner) (row, error) {
 	var (
-		r                                                     row
-		state                                                 string
-		reason, itemUID, customerUID                          sql.NullString
-		claimed, permitted, sendNotAfter, leaseUntil, updated int64
-		settled                                               sql.NullInt64
+		r                                         row
+		state                                     string
+		reason, itemUID, customerUID              sql.NullString
+		claimed, permitted, sendNotAfter, updated int64
+		leaseUntil, settled                       sql.NullInt64
 	)
-	err := from.Scan(&r.number, &r.ID, &r.Key.Caller, &r.Key.RequestID, &state, &reason, &r.Attempt, &r.events, &r.Anomalies,
-		&r.SuccessSeen, &claimed, &permitted, &sendNotAfter, &leaseUntil, &updated, &settled, &r.Account, &itemUID,
+	err := from.Scan(&r.ID, &r.Key.Caller, &r.Key.RequestID, &r.Account, &state, &reason, &r.Attempt, &r.Revision,
+		&claimed, &permitted, &sendNotAfter, &leaseUntil, &r.SuccessSeen, &r.Anomalies, &updated, &settled, &itemUID,
 		&customerUID, &r.order)
 	if err != nil {
 		return row{}, err
@@ -43,7 +41,10 @@ func scan(from scanner) (row, error) {
 	}
 	r.Reason, r.ItemUID, r.CustomerUID = purchase.Reason(reason.String), itemUID.String, customerUID.String
 	r.ClaimedAt, r.PermittedAt, r.SendNotAfter = fromMicros(claimed), fromMicros(permitted), fromMicros(sendNotAfter)
-	r.LeaseUntil, r.UpdatedAt = fromMicros(leaseUntil), fromMicros(updated)
+	r.UpdatedAt = fromMicros(updated)
+	if leaseUntil.Valid {
+		r.LeaseUntil = fromMicros(leaseUntil.Int64)
+	}
 	if settled.Valid {
 		r.SettledAt = fromMicros(settled.Int64)
 	}

@@ -2,127 +2,130 @@
 -- An operator asks the gateway, or reads a copy. For a copy, stop the gateway and copy the .db, or take
 -- a snapshot of the file system that has both the .db and its -wal.
 --
--- Times are microseconds since 1970 in UTC. datetime(claimed_at / 1000000, 'unixepoch') shows one.
--- Text is compared byte for byte. BINARY is SQLite's default and is spelled out for keys.
+-- Facts never change: purchase (the claim), purchase_outcome (how it ended) and purchase_event (what else
+-- happened). Only purchase_open changes. It has one row for each purchase that is not settled, so it stays small.
+-- The two views at the end put the tables together.
 --
--- The CHECKs refuse rows that purchase.Next cannot produce. They use IN for at most two values,
--- because SQLite builds a temporary table for a longer list each time it checks a row. They do not
--- compare the times of different events. The machine's clock may be set back between two events,
--- and the second one must be recorded anyway.
+-- Times are microseconds since 1970 in UTC. datetime(claimed_at / 1000000, 'unixepoch') shows one.
+-- Text is compared byte for byte. Ids are ULIDs, so they sort by the time they were made.
 --
 -- Unsettled purchases, oldest first:
---   SELECT id, caller, request_id, state, reason, datetime(claimed_at / 1000000, 'unixepoch') AS claimed
---   FROM purchase WHERE settled_at IS NULL ORDER BY id;
+--   SELECT p.id, p.caller, p.request_id, o.state, o.reason, datetime(p.claimed_at / 1000000, 'unixepoch') AS claimed
+--   FROM purchase_open o JOIN purchase p ON p.id = o.id ORDER BY p.id;
 --
 -- The history of one purchase:
---   SELECT e.sequence, datetime(e.at / 1000000, 'unixepoch') AS at, e.event, e.attempt, e.verdict, e.state, e.evidence, e.by
---   FROM purchase p JOIN purchase_event e ON e.purchase = p.number
---   WHERE p.caller = 'default' AND p.request_id = 'order-4711' ORDER BY e.sequence;
+--   SELECT h.sequence, datetime(h.at / 1000000, 'unixepoch') AS at, h.event, h.attempt, h.verdict, h.state, h.evidence, h.actor
+--   FROM purchase p JOIN purchase_history h ON h.id = p.id
+--   WHERE p.caller = 'default' AND p.request_id = 'order-4711' ORDER BY h.sequence;
 --
--- Purge the details of purchases that were settled more than 400 days ago. Their keys stay, so a
--- repeated call never buys again. Its answer then lacks the activation codes. The details of an
--- unsettled purchase cannot be deleted. Set the pragma, because its default differs between builds.
--- Without it the text of deleted rows stays in the file.
+-- Purge the personal data and the vendor's answers of purchases that were settled more than 400 days ago.
+-- Their keys stay, so a repeated call never buys again. Its answer then lacks the activation codes. The data
+-- of an unsettled purchase is in purchase_open, so it cannot be purged. Set the pragma, because its default
+-- differs between builds. Without it the text of deleted rows stays in the file.
 --   PRAGMA secure_delete = ON;
---   DELETE FROM purchase_sale WHERE purchase IN
---     (SELECT number FROM purchase WHERE settled_at < (unixepoch() - 400 * 86400) * 1000000);
---   DELETE FROM purchase_personal WHERE purchase IN
---     (SELECT number FROM purchase WHERE settled_at < (unixepoch() - 400 * 86400) * 1000000);
+--   DELETE FROM purchase_secret WHERE id IN
+--     (SELECT id FROM purchase_outcome WHERE settled_at < (unixepoch() - 400 * 86400) * 1000000);
 
+-- The claim of a purchase. The key is (caller, request_id).
 CREATE TABLE purchase (
-    number               INTEGER NOT NULL PRIMARY KEY, -- the other tables refer to it; short and ascending
-    id                   TEXT    NOT NULL COLLATE BINARY UNIQUE,
-    caller               TEXT    NOT NULL COLLATE BINARY,
-    request_id           TEXT    NOT NULL COLLATE BINARY,
-    state                TEXT    NOT NULL,
-    reason               TEXT,
-    attempt              INTEGER NOT NULL, -- number of permits given
-    events               INTEGER NOT NULL, -- number of entries in its history
-    anomalies            INTEGER NOT NULL,
-    success_seen         INTEGER NOT NULL,
+    id                   TEXT    NOT NULL PRIMARY KEY,
+    caller               TEXT    NOT NULL,
+    request_id           TEXT    NOT NULL,
+    account              TEXT    NOT NULL, -- the vendor account that pays
+    ordered_customer_uid TEXT,             -- a copy from the order, for the index
     claimed_at           INTEGER NOT NULL,
-    permitted_at         INTEGER NOT NULL,
-    send_not_after       INTEGER NOT NULL,
-    lease_until          INTEGER NOT NULL,
-    updated_at           INTEGER NOT NULL,
-    settled_at           INTEGER,
-    account              TEXT    NOT NULL COLLATE BINARY,
-    item_uid             TEXT    COLLATE BINARY,
-    customer_uid         TEXT    COLLATE BINARY, -- the customer it was sold to
-    -- Copies from the order, for the indexes.
-    kind                 TEXT    NOT NULL,
-    mode                 TEXT    NOT NULL, -- the effective mode
-    ordered_customer_uid TEXT    COLLATE BINARY,
-    -- JSON, see purchase.EncodeOrder. It is the last column, so that scans need not read it.
-    order_json           TEXT    NOT NULL,
+    order_json           TEXT    NOT NULL  -- see purchase.EncodeOrder
+) STRICT, WITHOUT ROWID;
 
-    CONSTRAINT key_named CHECK (id <> '' AND request_id <> ''),
-    CONSTRAINT state_known CHECK
-        (CASE state WHEN 'SENDING' THEN 1 WHEN 'ACCEPTED' THEN 1 WHEN 'UNCERTAIN' THEN 1 WHEN 'NEEDS_OPERATOR' THEN 1
-            WHEN 'SUCCEEDED' THEN 1 WHEN 'FAILED' THEN 1 ELSE 0 END),
-    CONSTRAINT attempt_positive CHECK (attempt >= 1),
-    CONSTRAINT counts_sound CHECK (events >= 1 AND anomalies >= 0 AND anomalies < events),
-    CONSTRAINT success_seen_boolean CHECK (success_seen IN (0, 1)),
-    CONSTRAINT reason_iff_failed_or_needs_operator CHECK
-        ((reason IS NOT NULL) = (state IN ('FAILED', 'NEEDS_OPERATOR')) AND reason IS NOT ''),
-    CONSTRAINT settled_at_iff_settled CHECK ((settled_at IS NOT NULL) = (state IN ('SUCCEEDED', 'FAILED'))),
-    CONSTRAINT item_iff_succeeded CHECK ((item_uid IS NOT NULL) = (state = 'SUCCEEDED') AND item_uid IS NOT ''),
-    CONSTRAINT customer_only_if_succeeded CHECK (customer_uid IS NULL OR state = 'SUCCEEDED'),
-    CONSTRAINT permit_ends_after_it_begins CHECK (send_not_after >= permitted_at)
-) STRICT;
-
--- The key. The request id comes first because people search by it.
+-- The request id comes first because people search by it.
 CREATE UNIQUE INDEX purchase_key ON purchase (request_id, caller);
--- A package belongs to at most one purchase.
-CREATE UNIQUE INDEX purchase_item ON purchase (item_uid, account) WHERE item_uid IS NOT NULL;
--- In this order: for TakeLapsed, for Watched (two), for Witnesses, and for List by customer (two).
-CREATE INDEX purchase_leased ON purchase (lease_until) WHERE state IN ('SENDING', 'ACCEPTED');
-CREATE INDEX purchase_watched ON purchase (number) WHERE state IN ('UNCERTAIN', 'NEEDS_OPERATOR');
-CREATE INDEX purchase_absent ON purchase (settled_at) WHERE reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR');
-CREATE INDEX purchase_witness ON purchase (account, kind, mode, permitted_at) WHERE state = 'SUCCEEDED';
-CREATE INDEX purchase_customer ON purchase (customer_uid) WHERE customer_uid IS NOT NULL;
-CREATE INDEX purchase_ordered_customer ON purchase (ordered_customer_uid) WHERE ordered_customer_uid IS NOT NULL;
+-- For List by customer.
+CREATE INDEX purchase_ordered ON purchase (ordered_customer_uid, id) WHERE ordered_customer_uid IS NOT NULL;
 
 CREATE TRIGGER purchase_is_kept BEFORE DELETE ON purchase
 BEGIN SELECT raise(ABORT, 'a purchase is kept for ever: its key must never buy again'); END;
 
--- The history, see purchase.HistoryEntry. It holds no secrets.
-CREATE TABLE purchase_event (
-    purchase INTEGER NOT NULL REFERENCES purchase (number),
-    sequence INTEGER NOT NULL,
-    at       INTEGER NOT NULL,
-    event    TEXT    NOT NULL,
-    attempt  INTEGER NOT NULL,
-    verdict  TEXT    NOT NULL,
-    state    TEXT    NOT NULL, -- after the event
-    reason   TEXT,
-    evidence TEXT    NOT NULL, -- JSON
-    by       TEXT    NOT NULL,
-
-    PRIMARY KEY (purchase, sequence),
-    CONSTRAINT claim_comes_first CHECK (sequence >= 1 AND (sequence = 1) = (event = 'CLAIMED')),
-    CONSTRAINT event_attempt_positive CHECK (attempt >= 1),
-    CONSTRAINT verdict_kept CHECK (verdict = 'MOVES' OR verdict = 'STAYS' OR verdict = 'CONTRADICTS'),
-    CONSTRAINT event_state_known CHECK
-        (CASE state WHEN 'SENDING' THEN 1 WHEN 'ACCEPTED' THEN 1 WHEN 'UNCERTAIN' THEN 1 WHEN 'NEEDS_OPERATOR' THEN 1
-            WHEN 'SUCCEEDED' THEN 1 WHEN 'FAILED' THEN 1 ELSE 0 END)
+-- Where an unsettled purchase stands. The row is deleted when the purchase settles.
+CREATE TABLE purchase_open (
+    id             TEXT    NOT NULL PRIMARY KEY,
+    state          TEXT    NOT NULL, -- SENDING, ACCEPTED, UNCERTAIN or NEEDS_OPERATOR
+    reason         TEXT,             -- in NEEDS_OPERATOR
+    attempt        INTEGER NOT NULL, -- number of permits given
+    revision       INTEGER NOT NULL, -- number of entries in the history
+    permitted_at   INTEGER NOT NULL, -- the newest permit
+    send_not_after INTEGER NOT NULL, -- after this time the first byte must not leave
+    lease_until    INTEGER,          -- in SENDING and ACCEPTED; after this time the owner counts as dead
+    success_seen   INTEGER NOT NULL, -- if 1, it is never presumed absent
+    anomalies      INTEGER NOT NULL,
+    updated_at     INTEGER NOT NULL,
+    personal       TEXT    NOT NULL  -- JSON: the end user's data that a send needs
 ) STRICT, WITHOUT ROWID;
 
--- The end user's personal data, which is needed to send. A missing row means that it was purged.
-CREATE TABLE purchase_personal (
-    purchase INTEGER NOT NULL PRIMARY KEY REFERENCES purchase (number),
-    personal TEXT    NOT NULL -- JSON
-) STRICT;
+-- How a purchase ended, with the entry of the history that settled it.
+CREATE TABLE purchase_outcome (
+    id             TEXT    NOT NULL PRIMARY KEY,
+    state          TEXT    NOT NULL, -- SUCCEEDED or FAILED
+    reason         TEXT,             -- in FAILED
+    attempt        INTEGER NOT NULL,
+    revision       INTEGER NOT NULL, -- the sequence of the entry
+    permitted_at   INTEGER NOT NULL,
+    send_not_after INTEGER NOT NULL,
+    success_seen   INTEGER NOT NULL,
+    anomalies      INTEGER NOT NULL,
+    settled_at     INTEGER NOT NULL,
+    item_uid       TEXT,             -- the package sold, in SUCCEEDED
+    customer_uid   TEXT,             -- the customer it was sold to
+    -- Copies from the claim, for the indexes.
+    account        TEXT    NOT NULL,
+    kind           TEXT    NOT NULL,
+    mode           TEXT    NOT NULL, -- the effective mode
+    -- The entry.
+    event          TEXT    NOT NULL,
+    event_attempt  INTEGER NOT NULL, -- the send that the event is about
+    evidence       TEXT    NOT NULL, -- JSON, without secrets
+    actor          TEXT    NOT NULL,
 
--- The vendor's whole answer to a sale. Its activation codes are bearer secrets.
-CREATE TABLE purchase_sale (
-    purchase INTEGER NOT NULL PRIMARY KEY REFERENCES purchase (number),
-    sale     BLOB    NOT NULL
-) STRICT;
+    CONSTRAINT item_iff_succeeded CHECK ((item_uid IS NOT NULL) = (state = 'SUCCEEDED')),
+    CONSTRAINT reason_iff_failed CHECK ((reason IS NOT NULL) = (state = 'FAILED'))
+) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER personal_is_needed_to_send BEFORE DELETE ON purchase_personal
-WHEN (SELECT settled_at IS NULL FROM purchase WHERE number = OLD.purchase)
-BEGIN SELECT raise(ABORT, 'only details of settled purchases can be purged'); END;
+-- A package belongs to at most one purchase.
+CREATE UNIQUE INDEX purchase_item ON purchase_outcome (item_uid, account) WHERE item_uid IS NOT NULL;
+-- In this order: for List by customer, for List of what failed, for Watched, and for Witnesses.
+CREATE INDEX purchase_customer ON purchase_outcome (customer_uid, id) WHERE customer_uid IS NOT NULL;
+CREATE INDEX purchase_failed ON purchase_outcome (id) WHERE state = 'FAILED';
+CREATE INDEX purchase_absent ON purchase_outcome (settled_at, id) WHERE reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR');
+CREATE INDEX purchase_witness ON purchase_outcome (account, kind, mode, permitted_at) WHERE state = 'SUCCEEDED';
+
+CREATE TRIGGER outcome_is_kept BEFORE DELETE ON purchase_outcome
+BEGIN SELECT raise(ABORT, 'the outcome of a purchase is kept for ever'); END;
+CREATE TRIGGER outcome_is_final BEFORE UPDATE ON purchase_outcome
+BEGIN SELECT raise(ABORT, 'the outcome of a purchase is final'); END;
+
+-- The personal data and the vendor's answer of a settled purchase. The answer's activation codes are bearer
+-- secrets. A missing row means that they were purged.
+CREATE TABLE purchase_secret (
+    id       TEXT NOT NULL PRIMARY KEY,
+    personal TEXT NOT NULL, -- JSON
+    sale     BLOB           -- the vendor's answer to a sale, byte for byte
+) STRICT, WITHOUT ROWID;
+
+-- The entries of the history that the claim and the outcome do not hold. See purchase.HistoryEntry.
+CREATE TABLE purchase_event (
+    id           TEXT    NOT NULL,
+    sequence     INTEGER NOT NULL, -- the purchase's revision after the event
+    at           INTEGER NOT NULL,
+    event        TEXT    NOT NULL,
+    attempt      INTEGER NOT NULL, -- the send that the event is about
+    verdict      TEXT    NOT NULL,
+    state        TEXT    NOT NULL, -- after the event, like the next two
+    success_seen INTEGER NOT NULL,
+    anomalies    INTEGER NOT NULL,
+    reason       TEXT,
+    evidence     TEXT    NOT NULL, -- JSON, without secrets
+    actor        TEXT    NOT NULL,
+    PRIMARY KEY (id, sequence)
+) STRICT, WITHOUT ROWID;
 
 -- Ping rewrites this one row, because only a write shows whether the disk still accepts writes.
 CREATE TABLE journal_probe (
@@ -130,3 +133,26 @@ CREATE TABLE journal_probe (
     at  INTEGER NOT NULL
 ) STRICT;
 INSERT INTO journal_probe VALUES (1, 0);
+
+-- Every purchase as it is now. What happened after the settlement is in the newest event.
+CREATE VIEW purchase_now AS
+SELECT p.id, p.caller, p.request_id, p.account,
+    coalesce(o.state, s.state) AS state, coalesce(o.reason, s.reason) AS reason, coalesce(o.attempt, s.attempt) AS attempt,
+    coalesce(o.revision, late.sequence, s.revision) AS revision, p.claimed_at,
+    coalesce(o.permitted_at, s.permitted_at) AS permitted_at, coalesce(o.send_not_after, s.send_not_after) AS send_not_after,
+    o.lease_until, coalesce(o.success_seen, late.success_seen, s.success_seen) AS success_seen,
+    coalesce(o.anomalies, late.anomalies, s.anomalies) AS anomalies,
+    coalesce(o.updated_at, late.at, s.settled_at) AS updated_at, s.settled_at, s.item_uid, s.customer_uid,
+    p.ordered_customer_uid, p.order_json
+FROM purchase p LEFT JOIN purchase_open o ON o.id = p.id LEFT JOIN purchase_outcome s ON s.id = p.id
+    LEFT JOIN purchase_event late ON late.id = s.id AND late.sequence =
+        (SELECT max(sequence) FROM purchase_event WHERE id = s.id AND sequence > s.revision);
+
+-- Every entry of every history.
+CREATE VIEW purchase_history AS
+SELECT id, 1 AS sequence, claimed_at AS at, 'CLAIMED' AS event, 1 AS attempt, 'MOVES' AS verdict, 'SENDING' AS state,
+    NULL AS reason, '{}' AS evidence, 'gateway' AS actor FROM purchase
+UNION ALL
+SELECT id, sequence, at, event, attempt, verdict, state, reason, evidence, actor FROM purchase_event
+UNION ALL
+SELECT id, revision, settled_at, event, event_attempt, 'MOVES', state, reason, evidence, actor FROM purchase_outcome;

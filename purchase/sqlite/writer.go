@@ -126,7 +126,6 @@ func (j *Journal) transact(group []*operation) bool {
 			refuse(notWritten(err))
 			return true
 		}
-		clear(j.conn.open)
 		j.conn.newest = j.newest
 		if len(group) == 1 {
 			refuse(notWritten(err))
@@ -175,8 +174,7 @@ func (j *Journal) inPlace() error {
 // leavesTransaction reports whether the transaction can go on after an operation that returned err. It can
 // after a success, and after a refusal that the operation decided before its first write.
 func leavesTransaction(err error) bool {
-	return err == nil || errors.Is(err, purchase.ErrNotFound) || errors.Is(err, purchase.ErrIllegal) ||
-		errors.Is(err, purchase.ErrItemTaken) || errors.Is(err, purchase.ErrNotWritten)
+	return err == nil || errors.Is(err, purchase.ErrStale) || errors.Is(err, purchase.ErrItemTaken) || errors.Is(err, purchase.ErrNotWritten)
 }
 
 func inDoubt(err error) error {
@@ -242,14 +240,13 @@ func (j *Journal) end() {
 	j.conn, j.fault = nil, errClosed
 }
 
-// knows returns an error if the purchase numbered newest is not in the file, for example because a backup was
+// knows returns an error if the file has no purchase as new as newest, for example because a backup was
 // restored or a WAL was lost. Without this check, all missing purchases could be sold again.
-func (c *connection) knows(newest int64) error {
-	var number int64
-	if err := c.conn.QueryRowContext(background, "SELECT coalesce(max(number), 0) FROM purchase").Scan(&number); err != nil {
+func (c *connection) knows(newest string) error {
+	if err := c.conn.QueryRowContext(background, "SELECT coalesce(max(id), '') FROM purchase").Scan(&c.newest); err != nil {
 		return err
 	}
-	if c.newest = number; number < newest {
+	if c.newest < newest {
 		return errRolledBack
 	}
 	return nil
@@ -263,8 +260,7 @@ func (c *connection) probe(now time.Time) error {
 
 // endLeases ends every lease at the time now.
 func (c *connection) endLeases(ctx context.Context, now time.Time) error {
-	_, err := c.conn.ExecContext(ctx, `UPDATE purchase SET lease_until = ?1
-		WHERE state IN ('SENDING', 'ACCEPTED') AND lease_until > ?1`, micros(now))
+	_, err := c.conn.ExecContext(ctx, "UPDATE purchase_open SET lease_until = ?1 WHERE lease_until > ?1", micros(now))
 	return err
 }
 

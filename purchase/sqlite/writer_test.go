@@ -76,7 +76,7 @@ func TestAnswersFollowTheCommit(t *testing.T) {
 	group := []*operation{
 		enqueue(t, j, claiming(claim, j)),
 		enqueue(t, j, claiming(same, j)),
-		enqueue(t, j, func(*connection) error { return purchase.ErrNotFound }),
+		enqueue(t, j, func(*connection) error { return purchase.ErrStale }),
 	}
 	commits, early := 0, 0
 	commit := j.commit // no race: the writer is blocked
@@ -109,12 +109,12 @@ func TestOneBadOperation(t *testing.T) {
 		if err := claiming(bad, j)(c); err != nil {
 			return err
 		}
-		_, err := c.conn.ExecContext(background, "UPDATE purchase SET attempt = 0 WHERE id = ?", bad.ID)
+		_, err := c.conn.ExecContext(background, "UPDATE purchase_open SET attempt = NULL WHERE id = ?", bad.ID)
 		return err
 	})
 	alsoGood := enqueue(t, j, claiming(behind, j))
 	release()
-	if err := answer(t, broken); !errors.Is(err, purchase.ErrNotWritten) || !strings.Contains(err.Error(), "attempt_positive") {
+	if err := answer(t, broken); !errors.Is(err, purchase.ErrNotWritten) || !strings.Contains(err.Error(), "NOT NULL") {
 		t.Errorf("the bad operation: err = %v", err)
 	}
 	for _, o := range []*operation{good, alsoGood} {
@@ -125,7 +125,7 @@ func TestOneBadOperation(t *testing.T) {
 	if exists(t, j, bad.ID) || !exists(t, j, before.ID) || !exists(t, j, behind.ID) {
 		t.Error("the stored purchases do not match the answers")
 	}
-	if _, _, err := j.Record(t.Context(), bad.ID, sold(purchase.New(bad, time.Now()))); !errors.Is(err, purchase.ErrNotFound) {
+	if _, _, err := purchase.Record(t.Context(), j, purchase.New(bad, time.Now()), sold(purchase.New(bad, time.Now()))); !errors.Is(err, purchase.ErrNotFound) {
 		t.Errorf("an outcome for the rolled back claim: err = %v, want ErrNotFound", err)
 	}
 }
@@ -226,7 +226,7 @@ func TestQueueFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := j.Record(ctx, p.ID, sold(p)); err != nil {
+	if _, _, err := purchase.Record(ctx, j, p, sold(p)); err != nil {
 		t.Errorf("an outcome is refused: %v", err)
 	}
 	loser := newClaim()
@@ -292,25 +292,20 @@ func TestLeasesEndWithTheirProcess(t *testing.T) {
 		}
 	}
 	transition := purchase.Transition{Event: purchase.AnsweredNoEffect, Attempt: 1, Lease: time.Hour, By: "gateway"}
-	if _, _, err := j.Record(t.Context(), accepted.ID, transition); err != nil {
+	if _, _, err := purchase.Record(t.Context(), j, purchase.Purchase{ID: accepted.ID}, transition); err != nil {
 		t.Fatal(err)
 	}
-	if taken, err := j.TakeLapsed(t.Context(), time.Hour, 100); err != nil || len(taken) != 0 {
-		t.Fatalf("%d are taken from their living owner, err = %v", len(taken), err)
+	if lapsed, err := j.Lapsed(t.Context(), 100); err != nil || len(lapsed) != 0 {
+		t.Fatalf("%d have lost their living owner, err = %v", len(lapsed), err)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
 
 	j = open(t, path, Options{})
-	taken, err := j.TakeLapsed(t.Context(), time.Hour, 100)
-	if err != nil || len(taken) != 2 {
-		t.Fatalf("%d are taken after the restart, err = %v", len(taken), err)
-	}
-	for _, p := range taken {
-		if want := map[string]purchase.State{sending.ID: purchase.Uncertain, accepted.ID: purchase.Accepted}[p.ID]; p.State != want {
-			t.Errorf("%s is %s, want %s", p.ID, p.State, want)
-		}
+	lapsed, err := j.Lapsed(t.Context(), 100)
+	if err != nil || len(lapsed) != 2 {
+		t.Fatalf("%d have lapsed after the restart, err = %v", len(lapsed), err)
 	}
 
 	// Reopening the file within one process does not end leases: the owner still lives.
@@ -321,8 +316,9 @@ func TestLeasesEndWithTheirProcess(t *testing.T) {
 	loseCommit(t, j, false)
 	_ = j.Ping(t.Context())
 	untilUsable(t, j)
-	if taken, err := j.TakeLapsed(t.Context(), time.Hour, 100); err != nil || len(taken) != 0 {
-		t.Errorf("%d are taken from a living owner, err = %v", len(taken), err)
+	lapsed, err = j.Lapsed(t.Context(), 100)
+	if err != nil || slices.ContainsFunc(lapsed, func(p purchase.Purchase) bool { return p.ID == living.ID }) {
+		t.Errorf("a living owner's lease ended, err = %v", err)
 	}
 }
 
@@ -385,7 +381,7 @@ func TestLogIsSettledAtOpen(t *testing.T) {
 	if log, err := os.Stat(path + "-wal"); err != nil || log.Size() != 0 {
 		t.Errorf("the WAL has %d bytes, err = %v", log.Size(), err)
 	}
-	if _, err := c.get(claim.ID); err != nil {
+	if _, err := scan(c.byID.QueryRowContext(t.Context(), claim.ID)); err != nil {
 		t.Errorf("a purchase that was only in the WAL: %v", err)
 	}
 	if err := c.close(); err != nil {
@@ -409,7 +405,7 @@ func TestVirtualTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(time.Hour)
-		if p, _, err = j.Record(t.Context(), p.ID, sold(p)); err != nil || p.SettledAt.Sub(p.ClaimedAt) != time.Hour {
+		if p, _, err = purchase.Record(t.Context(), j, p, sold(p)); err != nil || p.SettledAt.Sub(p.ClaimedAt) != time.Hour {
 			t.Errorf("settled %s after the claim, err = %v", p.SettledAt.Sub(p.ClaimedAt), err)
 		}
 		if err := j.Close(); err != nil {
