@@ -28,6 +28,7 @@ var eventTypes = map[purchase.Event]gigagatev1.PurchaseEventType{
 	purchase.AnsweredNoEffect: gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT,
 	purchase.AnsweredUnknown:  gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN,
 	purchase.Lost:             gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_LOST,
+	purchase.TakenOver:        gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_TAKEN_OVER,
 	purchase.WindowOver:       gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_WINDOW_OVER,
 	purchase.Found:            gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_FOUND,
 	purchase.PresumedAbsent:   gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_PRESUMED_ABSENT,
@@ -64,6 +65,7 @@ func entryToProto(entry purchase.HistoryEntry) *gigagatev1.PurchaseEvent {
 		VendorStatus:     int32(entry.Evidence.HTTPStatus), //nolint:gosec // three digits
 		VendorMessage:    entry.Evidence.Message,
 		ActivatedItemUid: entry.Evidence.ItemUID,
+		Explanation:      entry.Evidence.Explanation,
 		Note:             entry.Evidence.Note,
 		Forced:           entry.Evidence.Forced,
 	}

@@ -56,11 +56,11 @@ func (j *faultyJournal) Claim(ctx context.Context, claim purchase.Claim) (purcha
 	return j.Journal.Claim(ctx, claim)
 }
 
-func (j *faultyJournal) Record(ctx context.Context, id string, transition purchase.Transition) (purchase.Purchase, purchase.Verdict, error) {
+func (j *faultyJournal) Write(ctx context.Context, step purchase.Step) (purchase.Purchase, error) {
 	if err := failing(&j.record); err != nil {
-		return purchase.Purchase{}, "", err
+		return purchase.Purchase{}, err
 	}
-	return j.Journal.Record(ctx, id, transition)
+	return j.Journal.Write(ctx, step)
 }
 
 func (j *faultyJournal) Secrets(ctx context.Context, id string) (purchase.Secrets, error) {
@@ -77,9 +77,9 @@ func (j *faultyJournal) Get(ctx context.Context, id string) (purchase.Purchase, 
 	return j.Journal.Get(ctx, id)
 }
 
-func (j *faultyJournal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) ([]purchase.Purchase, error) {
+func (j *faultyJournal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) ([]purchase.Purchase, string, error) {
 	if err := failing(&j.reads); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	return j.Journal.List(ctx, filter, page)
 }

@@ -22,10 +22,10 @@ type hungLists struct {
 	letGo   chan struct{}
 }
 
-func (j *hungLists) List(context.Context, purchase.Filter, purchase.Page) ([]purchase.Purchase, error) {
+func (j *hungLists) List(context.Context, purchase.Filter, purchase.Page) ([]purchase.Purchase, string, error) {
 	j.entered <- struct{}{}
 	<-j.letGo
-	return nil, nil
+	return nil, "", nil
 }
 
 // A list waits for a place and is refused if it gets none. A purchase does not wait for lists. One client has half of the

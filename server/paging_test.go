@@ -19,7 +19,7 @@ import (
 // endlessLists is a journal that returns as many purchases as it is asked for.
 type endlessLists struct{ purchase.Journal }
 
-func (endlessLists) List(_ context.Context, _ purchase.Filter, page purchase.Page) ([]purchase.Purchase, error) {
+func (endlessLists) List(_ context.Context, _ purchase.Filter, page purchase.Page) ([]purchase.Purchase, string, error) {
 	found := make([]purchase.Purchase, 0, 501)
 	for range page.Size {
 		found = append(found, purchase.Purchase{ID: ulid.Make().String()})
@@ -27,7 +27,7 @@ func (endlessLists) List(_ context.Context, _ purchase.Filter, page purchase.Pag
 			break // more would be a fault, and would not fit into memory
 		}
 	}
-	return found, nil
+	return found, found[len(found)-1].ID, nil
 }
 
 // A page size above the limit is not refused. The page has the limit's number of entries.
@@ -46,6 +46,26 @@ func TestPageSizes(t *testing.T) {
 			if n := len(items.GetItems()); n != got[1] || items.GetNextPageToken() == "" {
 				t.Errorf("%s: a page of %d has %d items, want %d", d.name, asked, n, got[1])
 			}
+		}
+	}
+}
+
+// sparseLists is a journal that examines as many purchases as it can for one page and finds one.
+type sparseLists struct{ purchase.Journal }
+
+func (sparseLists) List(context.Context, purchase.Filter, purchase.Page) ([]purchase.Purchase, string, error) {
+	found := purchase.Purchase{ID: ulid.Make().String()}
+	return []purchase.Purchase{found}, found.ID, nil
+}
+
+// A page is filled by several reads of the journal, but not by any number of them.
+func TestSparsePages(t *testing.T) {
+	t.Parallel()
+	g := open(t, setup{journal: sparseLists{newJournal()}})
+	for asked, got := range map[int32]int{1: 1, 7: 7, 50: 10} {
+		page := g.list(t, g.transports()[0], &gigagatev1.ListPurchasesRequest{PageSize: asked})
+		if n := len(page.GetPurchases()); n != got || page.GetNextPageToken() == "" {
+			t.Errorf("a page of %d has %d purchases and goes on at %q, want %d", asked, n, page.GetNextPageToken(), got)
 		}
 	}
 }

@@ -17,7 +17,9 @@ const (
 	// usualPurchases and mostPurchases are the default and the largest ListPurchasesRequest.page_size of the contract.
 	usualPurchases = 50
 	mostPurchases  = 500
-	defaultWait    = 30 * time.Second
+	// mostReads is how often ListPurchases reads the journal for one page.
+	mostReads   = 10
+	defaultWait = 30 * time.Second
 	// maxWait is the contract's rule for WaitPurchaseRequest.timeout.
 	maxWait = 60 * time.Second
 )
@@ -59,18 +61,22 @@ func (s purchaseService) ListPurchases(ctx context.Context, req *gigagatev1.List
 	if err != nil {
 		return nil, err
 	}
-	// One more than the page shows whether there is another page.
-	found, err := s.engine.List(ctx, filter, purchase.Page{Size: size + 1, After: after})
-	if err != nil {
-		return nil, journalFailure("", err)
-	}
 	resp := &gigagatev1.ListPurchasesResponse{}
-	if len(found) > size {
-		found = found[:size]
-		resp.NextPageToken = pageToken(req, found[size-1].ID)
+	// One read of the journal examines a limited number of purchases. Read on until the page is full.
+	for range mostReads {
+		found, next, err := s.engine.List(ctx, filter, purchase.Page{Size: size - len(resp.GetPurchases()), After: after})
+		if err != nil {
+			return nil, journalFailure("", err)
+		}
+		for _, p := range found {
+			resp.Purchases = append(resp.Purchases, purchaseToProto(p))
+		}
+		if after = next; after == "" || len(resp.GetPurchases()) == size {
+			break
+		}
 	}
-	for _, p := range found {
-		resp.Purchases = append(resp.Purchases, purchaseToProto(p))
+	if after != "" {
+		resp.NextPageToken = pageToken(req, after)
 	}
 	return resp, nil
 }

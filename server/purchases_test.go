@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -210,6 +211,9 @@ func TestWaitPurchase(t *testing.T) {
 	(<-bought).ok(t)
 }
 
+// madeAt is the time in a purchase's id.
+func madeAt(id string) time.Time { return ulid.MustParse(id).Timestamp() }
+
 // Pages follow each other without gaps or repetitions, the newest purchase first, even if more is bought in between.
 func TestListPurchasesPages(t *testing.T) {
 	t.Parallel()
@@ -226,7 +230,7 @@ func TestListPurchasesPages(t *testing.T) {
 			var sizes []int
 			request := &gigagatev1.ListPurchasesRequest{
 				PageSize: 2, CustomerUid: customer, State: gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED,
-				ToTime: g.read(t, d, ids[0]).GetPurchase().GetUpdateTime(),
+				ToTime: timestamppb.New(madeAt(ids[0]).Add(time.Millisecond)),
 			}
 			for {
 				page := g.list(t, d, request)
@@ -253,6 +257,7 @@ func TestListPurchasesFilters(t *testing.T) {
 	failed := topUp("nobody")
 	failedID := g.overGRPC(t, t.Context(), ask(failed)).purchaseID(t)
 	last := g.read(t, g.transports()[0], g.bought(t, register())).GetPurchase()
+	made := timestamppb.New(madeAt(last.GetId()))
 	for _, c := range []struct {
 		name   string
 		filter *gigagatev1.ListPurchasesRequest
@@ -265,9 +270,9 @@ func TestListPurchasesFilters(t *testing.T) {
 		{"request id", &gigagatev1.ListPurchasesRequest{RequestId: failed.GetRequestId()}, []string{failedID}},
 		{"customer of a register", &gigagatev1.ListPurchasesRequest{CustomerUid: first.GetCustomer().GetUid()}, []string{first.GetPurchaseId()}},
 		{"customer that does not exist", &gigagatev1.ListPurchasesRequest{CustomerUid: "nobody"}, []string{failedID}},
-		{"from", &gigagatev1.ListPurchasesRequest{FromTime: last.GetCreateTime()}, []string{last.GetId()}},
-		{"to", &gigagatev1.ListPurchasesRequest{ToTime: last.GetCreateTime()}, []string{failedID, first.GetPurchaseId()}},
-		{"an empty time range", &gigagatev1.ListPurchasesRequest{FromTime: last.GetCreateTime(), ToTime: last.GetCreateTime()}, nil},
+		{"from", &gigagatev1.ListPurchasesRequest{FromTime: made}, []string{last.GetId()}},
+		{"to", &gigagatev1.ListPurchasesRequest{ToTime: made}, []string{failedID, first.GetPurchaseId()}},
+		{"an empty time range", &gigagatev1.ListPurchasesRequest{FromTime: made, ToTime: made}, nil},
 	} {
 		for _, d := range g.transports() {
 			t.Run(d.name+"/"+c.name, func(t *testing.T) {
