@@ -74,7 +74,7 @@ func (e *UnsettledError) Error() string { return "the purchase is not settled" }
 
 // JournalError says that the journal cannot be used, and that this call sent nothing.
 type JournalError struct {
-	// LookedUp: the journal was read before it failed, and it held no purchase under the key.
+	// LookedUp: the journal took no claim, but it could be read, and it held no purchase under the key.
 	LookedUp bool
 	Err      error
 }
@@ -97,23 +97,38 @@ func (e *Engine) Buy(ctx context.Context, request Request) (Bought, error) {
 func (e *Engine) buy(ctx context.Context, request Request) (Bought, error) {
 	ctx, cancel := answerContext(ctx, e.AnswerWithin())
 	defer cancel()
-	recorded, err := e.lookup(ctx, request.Key)
-	switch {
-	case err == nil:
-		return e.attach(ctx, recorded, request)
-	case !errors.Is(err, ErrNotFound):
-		return Bought{}, &JournalError{Err: err}
+	if e.isGuarded(request.Order) {
+		recorded, err := e.lookup(ctx, request.Key)
+		switch {
+		case err == nil:
+			return e.attach(ctx, recorded, request)
+		case !errors.Is(err, ErrNotFound):
+			return Bought{}, &JournalError{Err: err}
+		}
+		if err := e.mayStart(ctx); err != nil {
+			return Bought{}, err
+		}
+		if err := e.guard(ctx, request.Order); err != nil {
+			return Bought{}, err
+		}
 	}
 	if err := e.mayStart(ctx); err != nil {
-		return Bought{}, err
+		return e.refuse(ctx, request, "", err)
 	}
-	if err := e.guard(ctx, request.Order); err != nil {
-		return Bought{}, err
+	return e.buyNew(ctx, request) // the claim tells whether the key is taken
+}
+
+// refuse returns a refusal, unless the key has a purchase. Then it answers for that one. own is the id that this call
+// has claimed, if any. A purchase with that id is one that the refusal is about.
+func (e *Engine) refuse(ctx context.Context, request Request, own string, refusal error) (Bought, error) {
+	recorded, err := e.lookup(ctx, request.Key)
+	switch {
+	case err == nil && recorded.ID != own:
+		return e.attach(ctx, recorded, request)
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return Bought{}, &JournalError{Err: err}
 	}
-	if err := e.mayStart(ctx); err != nil { // the guard's reads took time, so check again
-		return Bought{}, err
-	}
-	return e.buyNew(ctx, request)
+	return Bought{}, refusal
 }
 
 // answerContext returns a context that ends when the answer must leave.
@@ -153,8 +168,11 @@ func (e *Engine) buyNew(ctx context.Context, request Request) (Bought, error) {
 	settlement := e.watchers.join(id)
 	defer e.watchers.leave(id, settlement)
 	claimed, err := e.start(ctx, id, request)
-	if err != nil {
+	if _, inDoubt := errors.AsType[*UnsettledError](err); inDoubt {
 		return Bought{}, err
+	}
+	if err != nil {
+		return e.refuse(ctx, request, id, err)
 	}
 	if !claimed.ours {
 		return e.attach(ctx, claimed.purchase, request)

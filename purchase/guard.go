@@ -36,15 +36,20 @@ const notOneCountry = "EU"
 // guardBudget is how long the guards may keep a caller waiting.
 const guardBudget = 5 * time.Second
 
+// isGuarded reports whether there is anything to check before an order is claimed.
+func (e *Engine) isGuarded(order Order) bool {
+	return order.Kind != Register || order.ActivationMode == gigastore.ModeOnDemand || len(e.priceLimits(order)) > 0
+}
+
 // guard refuses an order that the inventory shows to be a mistake. With a price limit, it bypasses the cache
 // and fails closed, because the caller or the operator asked for the limit. The other guards only save a
 // refusal that the vendor would give anyway, so they fail open.
 func (e *Engine) guard(ctx context.Context, order Order) error {
-	limits := e.priceLimits(order)
-	limited, onDemand := len(limits) > 0, order.ActivationMode == gigastore.ModeOnDemand
-	if !limited && !onDemand && order.Kind == Register {
+	if !e.isGuarded(order) {
 		return nil
 	}
+	limits := e.priceLimits(order)
+	limited := len(limits) > 0
 	age := gigastore.InventoryAge
 	if limited {
 		age = 0

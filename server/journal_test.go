@@ -107,7 +107,7 @@ func TestJournalOutOfOrder(t *testing.T) {
 		broke func(*faultyJournal)
 		want  want
 	}{
-		{"no look-up", func(j *faultyJournal) { j.lookup.Store(&errJournal) }, idUnread},
+		{"no look-up", func(j *faultyJournal) { refuse(j, notWritten); j.lookup.Store(&errJournal) }, idUnread},
 		{"claim not written", func(j *faultyJournal) { refuse(j, notWritten) }, journalUnavailable},
 		{"queue full", func(j *faultyJournal) { refuse(j, full) }, overloaded},
 	} {

@@ -37,7 +37,10 @@ func TestClaimUnknown(t *testing.T) {
 		}, told, purchase.Succeeded, false},
 		{"full", []fault{{step: "claim", nth: 1, do: doFull}}, notStarted, "", true},
 		{"unreachable", []fault{{step: "claim", nth: 1, do: doOutage, d: 12 * time.Second}}, notStarted, "", false},
-		{"not looked up", []fault{{step: "lookup", nth: 1, do: doOutage, d: 12 * time.Second}}, notStarted, "", false},
+		{"refused", []fault{{step: "claim", nth: 1, do: doRefuse}}, notStarted, "", true},
+		{"refused, and not looked up", []fault{
+			{step: "claim", nth: 1, do: doRefuse}, {step: "lookup", nth: 1, do: doOutage, d: 12 * time.Second},
+		}, notStarted, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -331,4 +334,35 @@ func TestCallerGoneBeforeTheClaim(t *testing.T) {
 			t.Errorf("the journal has %s in %s: %v", p.ID, p.State, err)
 		}
 	})
+}
+
+// TestRefusedCallsAreLookedUp: a call that starts nothing is answered for the purchase that its key has.
+func TestRefusedCallsAreLookedUp(t *testing.T) {
+	t.Parallel()
+	for name, refuse := range map[string]func(t *testing.T, w *world, c *call){
+		"too little time":        func(_ *testing.T, _ *world, c *call) { c.deadline = time.Millisecond },
+		"draining":               func(t *testing.T, w *world, _ *call) { _ = w.replica(0).engine.Drain(t.Context()) },
+		"the journal takes none": func(_ *testing.T, w *world, _ *call) { w.plan.faults = []fault{{step: "claim", nth: 1, do: doRefuse}} },
+		"the journal is full":    func(_ *testing.T, w *world, _ *call) { w.plan.faults = []fault{{step: "claim", nth: 1, do: doFull}} },
+		"the journal says nothing": func(_ *testing.T, w *world, _ *call) {
+			w.plan.faults = []fault{{step: "claim", nth: 1, do: doLoseBefore}, {step: "claim", nth: 2, do: doReadOnly, d: time.Minute}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stage(t, plan{}, func(t *testing.T, w *world) {
+				c := register("order-0", "")
+				wants(t, w.buy(w.replica(0), c), told)
+				w.mu.Lock()
+				w.visits = map[string]int{}
+				w.mu.Unlock()
+				refuse(t, w, &c)
+				a := w.buy(w.replica(0), c)
+				wants(t, a, told)
+				if !a.bought.Replayed {
+					t.Error("it was bought again")
+				}
+			})
+		})
+	}
 }
