@@ -48,10 +48,62 @@ var sabotages = []sabotage{
 		"purchase.Purchase.judge", "transition.ItemUID != p.ItemUID", never,
 	}}, states, "TestAfterRefinesNext"},
 
+	// Writing what was decided.
+	{"a stale step counts as recorded", []edit{{
+		"purchase/record.go",
+		"		if errors.Is(err, ErrStale) {\n			continue\n", "		if errors.Is(err, ErrStale) {\n			return p, step.Verdict, nil\n",
+	}}, "./purchase/memory", "Journal/(RecordContest|RecordOfAnOldPurchase)"},
+	{"what is illegal for an old purchase is refused", []edit{{
+		"purchase/record.go", "	case !isCurrent && (err != nil || step.Verdict != Moves):\n", "	case !isCurrent && err == nil && step.Verdict != Moves:\n",
+	}}, "./purchase/memory", "Journal/RecordOfAnOldPurchase"},
+	{"the same change is written again", []edit{{
+		"purchase/transition.go", "	return s.Verdict != Moves && (s.Before", "	return s.Verdict == Illegal && (s.Before",
+	}}, "./purchase/memory", "Journal/(RecordTwice|AnomalyOnce)"},
+	{"a success that is seen again is new only once", []edit{{
+		"purchase/transition.go", " && (s.Before.SuccessSeen || !s.Transition.SuccessSeen)\n", "\n",
+	}}, "./purchase/memory", "Journal/SuccessSeenIsKept"},
+	{"a lapsed purchase is taken over by two", []edit{{
+		"purchase/memory/memory.go", "	if !ok || r.purchase.Revision != step.Before.Revision {\n", "	if !ok || r.purchase.State != step.Before.State {\n",
+	}}, "./purchase/memory", "Journal/(LapsedRace|WriteStale)"},
+	{"an open purchase is written whatever its revision, in SQLite", []edit{{
+		"purchase/sqlite/write.go", "updated_at = ? WHERE id = ? AND revision = ?`", "updated_at = ? WHERE id = ? AND 0 < ?`",
+	}}, "./purchase/sqlite", "Journal/Write(Stale|Race)"},
+	{"a purchase is settled whatever its revision, in SQLite", []edit{{
+		"purchase/sqlite/write.go", "FROM purchase_open WHERE id = ? AND revision = ?`", "FROM purchase_open WHERE id = ? AND 0 < ?`",
+	}}, "./purchase/sqlite", "Journal/WriteStale"},
+	{"a settled purchase is written whatever its revision, in SQLite", []edit{{
+		"purchase/sqlite/write.go", "n.id = ? AND n.revision = ? AND", "n.id = ? AND 0 < ? AND",
+	}}, "./purchase/sqlite", "Journal/WriteStale"},
+	{"a step that changed nothing was written, in SQLite", []edit{{
+		"purchase/sqlite/write.go", "	if err == nil && !changed {\n", "	if err == nil && !changed && false {\n",
+	}}, "./purchase/sqlite", "Journal/Write(Stale|Race)"},
+	{"an open row goes before its outcome, in SQLite", []edit{{
+		"purchase/sqlite/write.go",
+		"	if err := c.free(s, p.ItemUID); err != nil {\n", "	if _, err := c.change(c.deleteOpen, p.ID); err != nil {\n",
+	}}, "./purchase/sqlite", "Journal/(Write|ItemTaken)$"},
+	{"an outcome leaves its open row, in SQLite", []edit{{
+		"purchase/sqlite/write.go", "		_, err = c.change(c.deleteOpen, p.ID)\n", "		_ = deleteOpen\n",
+	}}, "./purchase/sqlite", "Journal/Write$"},
+	{"an anomaly after the settlement is not counted, in SQLite", []edit{{
+		"purchase/sqlite/schema.sql", "coalesce(o.anomalies, late.anomalies, s.anomalies)", "coalesce(o.anomalies, s.anomalies)",
+	}}, "./purchase/sqlite", "Journal/LateEvents"},
+	{"the end user's data stays in the file, in SQLite", []edit{{
+		"purchase/sqlite/connection.go", "		\"secure_delete = ON\",", "		\"secure_delete = OFF\",",
+	}}, "./purchase/sqlite", "TestDocumentedQueries"},
+	{"a list that stopped early is at its end, in SQLite", []edit{{
+		"purchase/sqlite/read.go", "LIMIT 1 OFFSET %d\", ids, purchase.MaxExamined-1)", "LIMIT 1 OFFSET %d\", ids, purchase.MaxExamined*9)",
+	}}, "./purchase/sqlite", "Journal/ListExaminesSoMany"},
+	{"the leases of a dead process go on, in SQLite", []edit{{
+		"purchase/sqlite/writer.go", "SET lease_until = ?1 WHERE lease_until > ?1\"", "SET lease_until = ?1 WHERE lease_until > 9 * ?1\"",
+	}}, "./purchase/sqlite", "TestLeasesEndWithTheirProcess"},
+
 	// Looking up and claiming.
 	{"purchase ids can be foretold", []edit{{
 		"purchase.newID", "ulid.New(ulid.Now(), entropy)", "ulid.New(ulid.Now(), ulid.DefaultEntropy())",
 	}}, states, "TestIDsAreUnpredictable"},
+	{"a refusal does not look the id up", []edit{{
+		"purchase/buy.go", "	case err == nil && recorded.ID != own:\n", "	case err == nil && recorded.ID == request.Client:\n",
+	}}, simulation, "TestRefusedCallsAreLookedUp"},
 	{"orders of one id are not compared", []edit{{
 		"purchase.Engine.attach", "len(fields) > 0", never,
 	}}, simulation, "TestSameIDAnotherOrder"},
