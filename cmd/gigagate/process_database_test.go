@@ -39,7 +39,7 @@ func inDatabase(t *testing.T, server *postgrestest.Server, statement string) {
 // endLeases ends all leases at once, as if their time were over.
 func endLeases(t *testing.T, server *postgrestest.Server) {
 	t.Helper()
-	inDatabase(t, server, `UPDATE gigagate.purchase SET lease_until = now() WHERE state IN ('SENDING', 'ACCEPTED') AND lease_until > now()`)
+	inDatabase(t, server, `UPDATE gigagate.purchase_open SET lease_until = now() WHERE lease_until > now()`)
 }
 
 // waitForNobody waits until the server has noticed that its clients are dead. Until then it finishes and

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"gigagate.internal/purchase"
 	"gigagate.internal/purchase/postgres"
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
@@ -34,7 +35,7 @@ func benchmark(b *testing.B, journal *postgres.Journal, callers int) {
 		if _, err := journal.Claim(b.Context(), claim); err != nil {
 			return err
 		}
-		_, _, err := journal.Record(b.Context(), claim.ID, applied(claim.ID))
+		_, _, err := purchase.Record(b.Context(), journal, purchase.Purchase{ID: claim.ID}, applied(claim.ID))
 		return err
 	}
 	var failed atomic.Int64

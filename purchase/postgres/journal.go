@@ -1,8 +1,7 @@
 // Package postgres keeps purchases in PostgreSQL, for gateways with several replicas.
 //
-// Every write is one SQL statement, and so one transaction. Its guard is in the WHERE clause of an UPDATE or in
-// the ON CONFLICT of an INSERT. The same statement writes the history entry and the secrets from the rows that
-// it RETURNs. The correctness of a statement does not depend on an earlier read.
+// Package purchase decides what happens to a purchase. Two SQL functions write it: they compare the revision, and so
+// do not depend on an earlier read. The schema has the tables and the functions.
 //
 // The journal works behind a pooler in transaction mode, because it uses no session features: no SET, no
 // LISTEN, no named prepared statements, and no advisory lock that outlives its transaction.
@@ -158,12 +157,10 @@ func (j *Journal) Close() error {
 	return nil
 }
 
-// clock returns the value for $1 of every write: the time of the injected clock in microseconds, or nil (NULL)
-// for the database's clock.
-func (j *Journal) clock() *time.Time {
+// clock returns the time of the injected clock in microseconds, or nil (NULL) for the database's clock.
+func (j *Journal) clock() any {
 	if j.now == nil {
 		return nil
 	}
-	now := j.now().UTC().Truncate(time.Microsecond)
-	return &now
+	return j.now().UTC().Truncate(time.Microsecond)
 }

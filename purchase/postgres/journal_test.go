@@ -55,9 +55,7 @@ func runJournal(t *testing.T, steady bool, parameter string) {
 				execute(t, server, `UPDATE `+schema+`.purchase SET order_json = $2 WHERE id = $1`, id, text)
 			},
 			Purge: func(t *testing.T, id string) {
-				execute(t, server, `
-UPDATE `+schema+`.purchase_secret SET customer_email = NULL, user_ip = NULL, sale = NULL, purged_at = now()
- WHERE purchase_id = $1`, id)
+				execute(t, server, `DELETE FROM `+schema+`.purchase_secret WHERE id = $1`, id)
 			},
 		}
 	})

@@ -66,7 +66,7 @@ func TestNewerSchema(t *testing.T) {
 	if p, err := journal.Claim(t.Context(), claim); err != nil || p.ID != claim.ID {
 		t.Errorf("claim %s: %s, err = %v", claim.ID, p.ID, err)
 	}
-	if _, _, err := journal.Record(t.Context(), claim.ID, applied(claim.ID)); err != nil {
+	if _, _, err := purchase.Record(t.Context(), journal, purchase.Purchase{ID: claim.ID}, applied(claim.ID)); err != nil {
 		t.Error(err)
 	}
 
@@ -80,8 +80,8 @@ func TestNewerSchema(t *testing.T) {
 	}
 }
 
-// TestLeastPrivileges: once the schema exists, the gateway's role needs no right to change the schema or to
-// delete rows.
+// TestLeastPrivileges: once the schema exists, the gateway's role needs no right to change the schema, or to
+// delete rows of another table than purchase_open.
 func TestLeastPrivileges(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -91,10 +91,11 @@ func TestLeastPrivileges(t *testing.T) {
 	schema := server.Schema(t)
 	open(t, server.URL, postgres.Options{Schema: schema})
 	role := "writer_" + schema
-	execute(t, server, strings.NewReplacer("SCHEMA s", "SCHEMA "+schema, "writer", role).Replace(`
+	execute(t, server, strings.NewReplacer("SCHEMA s", "SCHEMA "+schema, "s.purchase", schema+".purchase", "writer", role).Replace(`
 CREATE ROLE writer LOGIN;
 GRANT USAGE ON SCHEMA s TO writer;
-GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA s TO writer`))
+GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA s TO writer;
+GRANT DELETE ON s.purchase_open TO writer`))
 	asWriter, err := url.Parse(server.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +106,7 @@ GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA s TO writer`))
 	if _, err := journal.Claim(t.Context(), claim); err != nil {
 		t.Error(err)
 	}
-	if _, verdict, err := journal.Record(t.Context(), claim.ID, applied(claim.ID)); err != nil || verdict != purchase.Moves {
+	if _, verdict, err := purchase.Record(t.Context(), journal, purchase.Purchase{ID: claim.ID}, applied(claim.ID)); err != nil || verdict != purchase.Moves {
 		t.Errorf("verdict = %s, err = %v", verdict, err)
 	}
 	if err := journal.Ping(t.Context()); err != nil {

@@ -19,7 +19,7 @@ const (
 	nothingLost   loss = iota
 	statementLost      // the connection breaks before the server receives the statement
 	answerLost         // the server commits, but no byte of the answer arrives
-	readyLost          // the rows and "INSERT 0 1" arrive, but ReadyForQuery does not
+	readyLost          // the results arrive, but ReadyForQuery does not
 )
 
 // pooler is a proxy between a journal and its server. It behaves as badly as a pooler in transaction mode may:
@@ -193,11 +193,11 @@ func readBatch(from io.Reader, writing map[string]bool) (batch []byte, writes bo
 		switch f.kind {
 		case 'P': // parse: name, text
 			name, text, _ := bytes.Cut(f.text[4:], []byte{0})
-			writing[string(name)] = bytes.Contains(text, []byte("INSERT INTO"))
+			writing[string(name)] = bytes.Contains(text, []byte(".claim(")) || bytes.Contains(text, []byte(".write("))
 		case 'B': // bind: portal, statement's name, values
 			_, rest, _ := bytes.Cut(f.text[4:], []byte{0})
 			name, _, _ := bytes.Cut(rest, []byte{0})
-			bound = writing[string(name)]
+			bound = bound || writing[string(name)]
 		case 'E': // execute
 			writes = bound
 		case 'S', 'Q', 'X': // sync, query, terminate

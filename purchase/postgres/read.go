@@ -1,9 +1,13 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,7 +20,7 @@ func (j *Journal) Lookup(ctx context.Context, key purchase.Key) (purchase.Purcha
 	if !storable(key.Caller) || !storable(key.RequestID) {
 		return purchase.Purchase{}, purchase.ErrNotFound
 	}
-	return one(ctx, j, scanPurchase, j.sql.lookup, key.Caller, key.RequestID)
+	return one(ctx, j, scanPurchase, j.sql.lookup, key.RequestID, key.Caller)
 }
 
 // Get implements [purchase.Journal].
@@ -30,7 +34,7 @@ func (j *Journal) Get(ctx context.Context, id string) (purchase.Purchase, error)
 // ConfirmPermit implements [purchase.Journal]. It reads one row and compares with the database's clock.
 func (j *Journal) ConfirmPermit(ctx context.Context, id string, attempt int) error {
 	stands, err := one(ctx, j, pgx.RowTo[bool], j.sql.confirm, id, attempt, j.clock())
-	if err == nil && !stands {
+	if errors.Is(err, purchase.ErrNotFound) || err == nil && !stands {
 		return purchase.ErrPermitOver
 	}
 	return err
@@ -56,40 +60,125 @@ func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, err
 	}
 	return one(ctx, j, func(from pgx.CollectableRow) (purchase.Secrets, error) {
 		var secrets purchase.Secrets
-		var email, ip *string
-		err := from.Scan(&email, &ip, &secrets.Sale, &secrets.Purged)
-		secrets.Personal = purchase.Personal{CustomerEmail: orEmpty(email), UserIP: orEmpty(ip)}
-		return secrets, err
+		var personal []byte
+		if err := from.Scan(&personal, &secrets.Sale); err != nil {
+			return purchase.Secrets{}, err
+		}
+		if personal == nil {
+			return purchase.Secrets{Purged: true}, nil
+		}
+		if json.Unmarshal(personal, &secrets.Personal) != nil {
+			return purchase.Secrets{}, fmt.Errorf("the personal data of %s cannot be decoded", id)
+		}
+		return secrets, nil
 	}, j.sql.secrets, id)
 }
-
-// List implements [purchase.Journal].
-func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) ([]purchase.Purchase, error) {
-	for _, text := range []string{filter.Caller, filter.RequestID, filter.CustomerUID, page.After} {
-		if !storable(text) {
-			return nil, nil
-		}
-	}
-	var states []string
-	for _, state := range filter.States {
-		states = append(states, string(state))
-	}
-	return readable(many(ctx, j, scanListed, j.sql.list,
-		orNull(filter.Caller), orNull(filter.RequestID), orNull(filter.CustomerUID), states,
-		orNull(filter.From), orNull(filter.To), orNull(page.After), page.Size))
-}
-
-// watchAtOnce is the page size of Watched.
-const watchAtOnce = 100
 
 // behindAll sorts after every purchase id.
 const behindAll = "~"
 
-// Watched implements [purchase.Journal]. It lists the open purchases first, and then those that were called
-// absent.
+// arguments are the arguments of a statement that is put together.
+type arguments []any
+
+// add adds an argument and returns its name in the statement.
+func (a *arguments) add(value any) string {
+	*a = append(*a, value)
+	return "$" + strconv.Itoa(len(*a))
+}
+
+// examined returns a query for the ids that List examines, the highest first. They come from the smallest table or
+// index that has all matches.
+func examined(filter purchase.Filter, from, below string) (query string, args arguments) {
+	bounds := " WHERE id < " + args.add(below) + " AND id >= " + args.add(from)
+	highest := fmt.Sprintf(" ORDER BY id DESC LIMIT %d", purchase.MaxExamined)
+	in := func(table, condition string) string { return "SELECT id FROM gigagate." + table + bounds + condition }
+	states := filter.States
+	switch {
+	case filter.RequestID != "":
+		query = in("purchase", " AND request_id = "+args.add(filter.RequestID))
+	case filter.CustomerUID != "":
+		customer := args.add(filter.CustomerUID)
+		query = "(" + in("purchase", " AND ordered_customer_uid = "+customer) + highest + ") UNION (" +
+			in("purchase_outcome", " AND customer_uid = "+customer) + highest + ")"
+	case len(states) > 0 && !slices.ContainsFunc(states, purchase.State.Settled):
+		query = in("purchase_open", "")
+	case len(states) == 1 && states[0] == purchase.Failed:
+		query = in("purchase_outcome", " AND state = 'FAILED'")
+	default:
+		query = in("purchase", "")
+	}
+	return query + highest, args
+}
+
+// conditionsOf returns the filter as SQL conditions on purchase_now.
+func conditionsOf(filter purchase.Filter, args *arguments) (conditions string) {
+	and := func(column, value string) {
+		if value != "" {
+			conditions += " AND " + column + " = " + args.add(value)
+		}
+	}
+	and("n.request_id", filter.RequestID)
+	and("n.caller", filter.Caller)
+	if filter.CustomerUID != "" {
+		customer := args.add(filter.CustomerUID)
+		conditions += " AND (n.customer_uid = " + customer + " OR n.ordered_customer_uid = " + customer + ")"
+	}
+	if len(filter.States) > 0 {
+		names := make([]string, len(filter.States))
+		for i, state := range filter.States {
+			names[i] = string(state)
+		}
+		conditions += " AND n.state = ANY (" + args.add(names) + "::text[])"
+	}
+	return conditions
+}
+
+// matching returns a query for the purchases of a page.
+func matching(filter purchase.Filter, from, below string, size int) (query string, args arguments) {
+	ids, args := examined(filter, from, below)
+	query = fmt.Sprintf("SELECT %s FROM (%s) found %s WHERE true%s ORDER BY found.id DESC LIMIT %d",
+		columns, ids, purchaseOf, conditionsOf(filter, &args), size)
+	return query, args
+}
+
+// List implements [purchase.Journal].
+func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) (list []purchase.Purchase, next string, err error) {
+	for _, text := range []string{filter.Caller, filter.RequestID, filter.CustomerUID, page.After} {
+		if !storable(text) {
+			return nil, "", nil
+		}
+	}
+	from, to := filter.IDs()
+	below := min(cmp.Or(to, behindAll), cmp.Or(page.After, behindAll))
+	// Find the last id to examine first. What is claimed after that is only examined in addition, so pages have no gaps.
+	ids, args := examined(filter, from, below)
+	last, err := many(ctx, j, pgx.RowTo[string], inSchema(j.schema, fmt.Sprintf("SELECT id FROM (%s) examined OFFSET %d", ids, purchase.MaxExamined-1)), args...)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(last) > 0 {
+		from, next = last[0], last[0]
+	}
+	// One more row than the page shows whether there is another page.
+	query, args := matching(filter, from, below, page.Size+1)
+	rows, err := many(ctx, j, scanRow, inSchema(j.schema, query), args...)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(rows) > page.Size {
+		rows, next = rows[:page.Size], rows[page.Size-1].ID
+	}
+	list, err = purchase.Readable(rows, row.decoded)
+	return list, next, err
+}
+
+// pageSize is the page size of Watched.
+const pageSize = 100
+
+// Watched implements [purchase.Journal].
 func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purchase.Purchase, error) {
 	open, err := pages(row{}, func(after row) ([]row, error) {
-		return many(ctx, j, scanListed, j.sql.watched, after.ID, watchAtOnce)
+		return many(ctx, j, scanRow, j.sql.watched, after.ID, pageSize)
 	})
 	if err != nil {
 		return nil, err
@@ -97,15 +186,16 @@ func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purch
 	var since row
 	since.ID = behindAll
 	absent, err := pages(since, func(after row) ([]row, error) {
-		return many(ctx, j, scanListed, j.sql.absent, j.clock(), absentFor, orNull(after.SettledAt), after.ID, watchAtOnce)
+		return many(ctx, j, scanRow, j.sql.absent, j.clock(), absentFor, orNull(after.SettledAt), after.ID, pageSize)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return readable(append(open, absent...), nil)
+	return purchase.Readable(append(open, absent...), row.decoded)
 }
 
-// pages reads a list to its end. Each page starts after the last row of the previous page.
+// pages reads a list to its end in pages of pageSize rows. Each page starts after the last row of the previous
+// page.
 func pages(after row, page func(after row) ([]row, error)) (list []row, err error) {
 	for {
 		found, err := page(after)
@@ -113,24 +203,44 @@ func pages(after row, page func(after row) ([]row, error)) (list []row, err erro
 			return nil, err
 		}
 		list = append(list, found...)
-		if len(found) < watchAtOnce {
+		if len(found) < pageSize {
 			return list, nil
 		}
 		after = found[len(found)-1]
 	}
 }
 
-// Witnesses implements [purchase.Journal]. If span has an end, the witnesses closest to it come first.
-// Otherwise the witnesses closest to its beginning come first.
+// Lapsed implements [purchase.Journal]. Orders of a later version do not count for the limit.
+func (j *Journal) Lapsed(ctx context.Context, limit int) ([]purchase.Purchase, error) {
+	var rows []row
+	for after := (row{}); ; after = rows[len(rows)-1] {
+		found, err := many(ctx, j, scanRow, j.sql.lapsed, j.clock(), orNull(after.LeaseUntil), after.ID, limit)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, found...)
+		if list, err := purchase.Readable(rows, row.decoded); len(list) >= limit || len(found) < limit {
+			return list[:min(len(list), limit)], err
+		}
+	}
+}
+
+// Witnesses implements [purchase.Journal].
 func (j *Journal) Witnesses(
 	ctx context.Context, like purchase.Likeness, span purchase.Span, limit int,
 ) ([]purchase.Purchase, error) {
+	// The nearest witnesses come first. A span before an attempt is read from To backwards. A span after it has no To
+	// and is read from From onwards.
 	statement := j.sql.older
-	if span.To.IsZero() {
+	if !span.From.IsZero() && span.To.IsZero() {
 		statement = j.sql.younger
 	}
-	return readable(many(ctx, j, scanListed, statement,
-		like.Account, string(like.Kind), like.Mode, orNull(span.From), orNull(span.To), limit))
+	rows, err := many(ctx, j, scanRow, statement,
+		like.Account, string(like.Kind), like.Mode, orNull(span.From), orNull(span.To), max(0, limit))
+	if err != nil {
+		return nil, err
+	}
+	return purchase.Readable(rows, row.decoded)
 }
 
 // many returns all rows of a read-only statement.
@@ -158,5 +268,3 @@ func one[T any](ctx context.Context, j *Journal, scan pgx.RowToFunc[T], statemen
 	}
 	return found[0], nil
 }
-
-var errNotStorable = errors.New("PostgreSQL cannot store zero bytes or invalid UTF-8")

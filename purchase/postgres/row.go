@@ -10,11 +10,10 @@ import (
 	"gigagate.internal/purchase"
 )
 
-// row is a purchase as the table stores it. Its order is not decoded yet.
+// row is a purchase as the tables store it. Its order is not decoded yet.
 type row struct {
 	purchase.Purchase
-	revision int // number of entries in its history
-	order    []byte
+	order []byte // JSON
 }
 
 // decoded returns the purchase with its order. It fails if a later version of the gateway wrote the order.
@@ -27,33 +26,27 @@ func (r row) decoded() (purchase.Purchase, error) {
 	return r.Purchase, nil
 }
 
-// scanRow scans the columns of a purchase, and the columns after them into more.
-func scanRow(from pgx.CollectableRow, more ...any) (row, error) {
+func scanRow(from pgx.CollectableRow) (row, error) {
 	var (
 		r                      row
 		state                  string
 		reason, item, customer *string
-		settled                *time.Time
+		leaseUntil, settled    *time.Time
 	)
 	p := &r.Purchase
-	if err := from.Scan(append([]any{
-		&p.ID, &p.Key.Caller, &p.Key.RequestID, &p.Account, &r.order, &state, &reason, &p.Attempt, &r.revision,
-		&p.ClaimedAt, &p.PermittedAt, &p.SendNotAfter, &p.LeaseUntil, &p.SuccessSeen, &p.Anomalies,
-		&item, &customer, &p.UpdatedAt, &settled,
-	}, more...)...); err != nil {
+	err := from.Scan(&p.ID, &p.Key.Caller, &p.Key.RequestID, &p.Account, &state, &reason, &p.Attempt, &p.Revision,
+		&p.ClaimedAt, &p.PermittedAt, &p.SendNotAfter, &leaseUntil, &p.SuccessSeen, &p.Anomalies, &p.UpdatedAt, &settled,
+		&item, &customer, &r.order)
+	if err != nil {
 		return row{}, err
 	}
-	var err error
 	if p.State, err = purchase.ParseState(state); err != nil {
 		return row{}, fmt.Errorf("purchase %s: %w", p.ID, err)
 	}
-	p.Reason = purchase.Reason(orEmpty(reason))
-	p.ItemUID, p.CustomerUID = orEmpty(item), orEmpty(customer)
-	for _, t := range []*time.Time{&p.ClaimedAt, &p.PermittedAt, &p.SendNotAfter, &p.LeaseUntil, &p.UpdatedAt} {
+	p.Reason, p.ItemUID, p.CustomerUID = purchase.Reason(orZero(reason)), orZero(item), orZero(customer)
+	p.LeaseUntil, p.SettledAt = orZero(leaseUntil), orZero(settled)
+	for _, t := range []*time.Time{&p.ClaimedAt, &p.PermittedAt, &p.SendNotAfter, &p.LeaseUntil, &p.UpdatedAt, &p.SettledAt} {
 		*t = t.UTC()
-	}
-	if settled != nil {
-		p.SettledAt = settled.UTC()
 	}
 	return r, nil
 }
@@ -64,18 +57,6 @@ func scanPurchase(from pgx.CollectableRow) (purchase.Purchase, error) {
 		return purchase.Purchase{}, err
 	}
 	return r.decoded()
-}
-
-// scanListed does not decode the order. readable does that later, for each row on its own.
-func scanListed(from pgx.CollectableRow) (row, error) { return scanRow(from) }
-
-// readable decodes a list of rows. A later version of the gateway may have written some of them: see
-// purchase.Readable.
-func readable(rows []row, err error) ([]purchase.Purchase, error) {
-	if err != nil {
-		return nil, err
-	}
-	return purchase.Readable(rows, row.decoded)
 }
 
 func scanEntry(from pgx.CollectableRow) (purchase.HistoryEntry, error) {
@@ -90,7 +71,7 @@ func scanEntry(from pgx.CollectableRow) (purchase.HistoryEntry, error) {
 		return purchase.HistoryEntry{}, err
 	}
 	entry.At = entry.At.UTC()
-	entry.Reason = purchase.Reason(orEmpty(reason))
+	entry.Reason = purchase.Reason(orZero(reason))
 	entry.SetWords(event, verdict, state)
 	// Unknown fields of evidence are ignored, unlike those of an order, because no decision depends on evidence.
 	if err := json.Unmarshal(evidence, &entry.Evidence); err != nil {
@@ -99,18 +80,19 @@ func scanEntry(from pgx.CollectableRow) (purchase.HistoryEntry, error) {
 	return entry, nil
 }
 
-func orEmpty(s *string) string {
-	if s == nil {
-		return ""
+// orZero returns *v, or the zero value if v is nil (NULL).
+func orZero[T any](v *T) (value T) {
+	if v != nil {
+		value = *v
 	}
-	return *s
+	return value
 }
 
-// orNull returns a pointer to v, or nil (NULL) if v is the zero value.
-func orNull[T comparable](v T) *T {
+// orNull returns v, or nil (NULL) if v is the zero value.
+func orNull[T comparable](v T) any {
 	var zero T
 	if v == zero {
 		return nil
 	}
-	return &v
+	return v
 }

@@ -73,7 +73,7 @@ func TestServerKilled(t *testing.T) {
 			t.Errorf("claim %s found %s", claim.ID, p.ID)
 		}
 		eventually(t, func(ctx context.Context) error {
-			_, _, err := journal.Record(ctx, claim.ID, applied(claim.ID))
+			_, _, err := purchase.Record(ctx, journal, purchase.Purchase{ID: claim.ID}, applied(claim.ID))
 			if err != nil {
 				failed.Add(1)
 			}
@@ -169,11 +169,8 @@ func TestServerReadOnly(t *testing.T) {
 	if _, err := journal.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("claim: err = %v, want ErrNotWritten", err)
 	}
-	if _, _, err := journal.Record(t.Context(), kept.ID, applied(kept.ID)); !errors.Is(err, purchase.ErrNotWritten) {
+	if _, _, err := purchase.Record(t.Context(), journal, purchase.Purchase{ID: kept.ID}, applied(kept.ID)); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("record: err = %v, want ErrNotWritten", err)
-	}
-	if _, err := journal.TakeLapsed(t.Context(), time.Hour, 100); !errors.Is(err, purchase.ErrNotWritten) {
-		t.Errorf("take lapsed: err = %v, want ErrNotWritten", err)
 	}
 	if p, err := journal.Lookup(t.Context(), kept.Key); err != nil || p.State != purchase.Sending {
 		t.Errorf("lookup: %s, err = %v", p.State, err)
@@ -202,7 +199,7 @@ func TestServerOutOfReach(t *testing.T) {
 	if _, err := journal.Claim(t.Context(), newClaim()); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("claim: err = %v, want ErrNotWritten", err)
 	}
-	if _, _, err := journal.Record(t.Context(), "01", applied("01")); !errors.Is(err, purchase.ErrNotWritten) {
+	if _, _, err := purchase.Record(t.Context(), journal, purchase.Purchase{ID: "01"}, applied("01")); !errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("record: err = %v, want ErrNotWritten", err)
 	}
 

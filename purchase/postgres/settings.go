@@ -11,9 +11,6 @@ const settings = `
 SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_setting('fsync') = 'on',
        current_setting('synchronous_commit'), current_setting('transaction_isolation'), current_setting('server_encoding')`
 
-// ping updates a separate table, so it never waits for a lock on a purchase.
-const ping = `UPDATE gigagate.ping SET at = now()`
-
 // checkSettings returns an error if the server could lose commits, or if the journal cannot work with its
 // settings.
 func (j *Journal) checkSettings(ctx context.Context) error {
@@ -40,7 +37,7 @@ func (j *Journal) checkSettings(ctx context.Context) error {
 	return nil
 }
 
-// Ping implements [purchase.Journal]. It writes to a separate table. It also fails if the server's settings no
+// Ping implements [purchase.Journal]. It writes a row of its own. It also fails if the server's settings no
 // longer guarantee durable commits.
 func (j *Journal) Ping(ctx context.Context) error {
 	if err := j.checkSettings(ctx); err != nil {

@@ -1,11 +1,11 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -16,11 +16,34 @@ import (
 	"gigagate.internal/purchase"
 )
 
+var errNotStorable = errors.New("PostgreSQL cannot store zero bytes or invalid UTF-8")
+
+// change is a claim or a step to write. The SQL function claim or write takes its values, and returns its result.
+type change struct {
+	values []any
+	key    string // of the purchase
+	isStep bool
+	result string
+	at     time.Time // when the transaction began
+}
+
+// The results of the SQL functions.
+const (
+	written   = "WRITTEN"
+	taken     = "TAKEN"
+	stale     = "STALE"
+	itemTaken = "ITEM_TAKEN"
+)
+
 // Claim implements [purchase.Journal].
 func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchase, error) {
 	order, err := purchase.EncodeOrder(c.Order)
 	if err != nil {
 		return purchase.Purchase{}, notWritten(fmt.Errorf("encode the order: %w", err))
+	}
+	personal, err := json.Marshal(c.Personal)
+	if err != nil {
+		return purchase.Purchase{}, notWritten(fmt.Errorf("encode personal data: %w", err))
 	}
 	for _, text := range []string{
 		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, c.Order.CustomerUID, c.Personal.CustomerEmail, c.Personal.UserIP,
@@ -29,211 +52,149 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 			return purchase.Purchase{}, notWritten(errNotStorable)
 		}
 	}
-	rows, err := write(ctx, j, scanPurchase, j.sql.claim, j.clock(),
-		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, string(c.Order.Kind), string(c.Order.EffectiveMode()),
-		orNull(c.Order.CustomerUID), order, string(purchase.Sending), c.PermitLife, c.Lease,
-		purchase.ByGateway, orNull(c.Personal.CustomerEmail), orNull(c.Personal.UserIP))
-	if err != nil {
+	claim := &change{key: c.Key.RequestID + "\x00" + c.Key.Caller, values: []any{
+		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, orNull(c.Order.CustomerUID), string(order), c.PermitLife, c.Lease, string(personal),
+	}}
+	if err := j.write(ctx, claim); err != nil {
 		return purchase.Purchase{}, fmt.Errorf("claim: %w", err)
 	}
-	if len(rows) == 1 {
-		return rows[0], nil
+	if claim.result == written {
+		return purchase.New(c, claim.at), nil
 	}
-	// The key is taken. Reading who has it needs a second statement, which sees what was committed while the
-	// first one waited. If this read fails, the error is not ErrNotWritten, because an earlier claim of the same
-	// id may have been written.
+	// If this read fails, the error is not ErrNotWritten, because an earlier claim of the same id may have been written.
 	p, err := j.Lookup(ctx, c.Key)
+	if errors.Is(err, purchase.ErrNotFound) {
+		return purchase.Purchase{}, notWritten(fmt.Errorf("claim: the purchase id %s belongs to another key", c.ID))
+	}
 	if err != nil {
 		return purchase.Purchase{}, fmt.Errorf("claim: read the purchase that has the key: %w", err)
 	}
 	return p, nil
 }
 
-// Record implements [purchase.Journal].
-//
-// Most events find the state that they expect. So the first statement is sent without a read. It moves the
-// purchase if the row has the attempt of the transition and a state that the event moves. If it changes no row,
-// Record reads the row, decides, and writes if the revision is still the same.
-//
-// A transition with aliases skips the first statement, because no index stops a package from being bound twice
-// under different account names. The check before the write does not cover replicas that bind one package under
-// different names at the same moment.
-func (j *Journal) Record(ctx context.Context, id string, transition purchase.Transition) (purchase.Purchase, purchase.Verdict, error) {
-	fail := func(err error) (purchase.Purchase, purchase.Verdict, error) {
-		return purchase.Purchase{}, "", fmt.Errorf("record %s: %w", transition.Event, err)
-	}
-	if !storable(id) {
-		return fail(purchase.ErrNotFound)
-	}
-	evidence, err := json.Marshal(transition.Evidence)
+// Write implements [purchase.Journal].
+func (j *Journal) Write(ctx context.Context, s purchase.Step) (purchase.Purchase, error) {
+	evidence, err := json.Marshal(s.Transition.Evidence)
 	if err != nil {
-		return fail(notWritten(err))
+		return purchase.Purchase{}, notWritten(fmt.Errorf("encode evidence: %w", err))
 	}
-	if expected, after, states := expect(transition); len(states) > 0 && len(transition.Aliases) == 0 {
-		changed, err := j.apply(ctx, id, transition, evidence, guard{expected: expected, states: states}, after, purchase.Moves)
+	var aliases any
+	if s.Transition.ItemUID != "" && len(s.Transition.Aliases) > 0 {
+		names, err := json.Marshal(s.Transition.Aliases)
 		if err != nil {
-			return fail(err)
+			return purchase.Purchase{}, notWritten(fmt.Errorf("encode the names of the account: %w", err))
 		}
-		if len(changed) == 1 {
-			return changed[0], purchase.Moves, nil
-		}
+		aliases = string(names)
 	}
-	for {
-		read, twice, err := j.readRecorded(ctx, id, transition)
-		if err != nil {
-			return fail(err)
-		}
-		after, verdict := timeless(read.Purchase).After(transition, began)
-		switch {
-		case verdict == purchase.Illegal:
-			return read.Purchase, verdict, fmt.Errorf("record %s of attempt %d in %s: %w", transition.Event, transition.Attempt, read.State, purchase.ErrIllegal)
-		case verdict != purchase.Moves && twice && (read.SuccessSeen || !transition.SuccessSeen):
-			return read.Purchase, verdict, nil
-		}
-		if verdict == purchase.Moves && after.State == purchase.Succeeded && len(transition.Aliases) > 0 {
-			taken, err := one(ctx, j, pgx.RowTo[bool], j.sql.taken, transition.ItemUID, transition.Aliases)
-			if err != nil {
-				return fail(err)
-			}
-			if taken {
-				return fail(purchase.ErrItemTaken)
-			}
-		}
-		changed, err := j.apply(ctx, id, transition, evidence, guard{expected: read.Purchase, revision: &read.revision}, after, verdict)
-		if err != nil {
-			return fail(err)
-		}
-		if len(changed) == 1 {
-			return changed[0], verdict, nil
-		}
-		// Another writer added an entry in between. So every round means progress for somebody, and the loop ends.
+	// The time of the step is the database's, so only the spans from it are known here.
+	p, t := s.At(epoch), s.Transition
+	var permitLife, lease any
+	if s.Verdict == purchase.Moves && !p.LeaseUntil.IsZero() {
+		lease = p.LeaseUntil.Sub(epoch)
 	}
+	if p.State == purchase.Sending && p.Attempt > s.Before.Attempt {
+		permitLife = p.SendNotAfter.Sub(epoch)
+	}
+	step := &change{key: p.ID, isStep: true, values: []any{
+		p.ID, s.Before.Revision, s.Settles(), s.Before.State.Settled(), string(p.State), orNull(string(p.Reason)), p.Attempt,
+		p.SuccessSeen, p.Anomalies, permitLife, lease, orNull(p.ItemUID), orNull(p.CustomerUID), aliases, p.Account,
+		string(p.Order.Kind), string(p.Order.EffectiveMode()), string(t.Event), t.Attempt, string(s.Verdict), orNull(string(t.Reason)),
+		string(evidence), string(t.By), t.Sale,
+	}}
+	if err := j.write(ctx, step); err != nil {
+		return purchase.Purchase{}, fmt.Errorf("write %s: %w", t.Event, err)
+	}
+	switch step.result {
+	case written:
+		return s.At(step.at), nil
+	case itemTaken:
+		return purchase.Purchase{}, purchase.ErrItemTaken
+	}
+	return purchase.Purchase{}, purchase.ErrStale
 }
 
-// began stands for the transaction's start when After decides before the transaction exists. The difference
-// between a time that After sets and began is the interval that the SQL adds to the real start.
-var began = time.Unix(0, 0)
+// epoch stands for the time of a step that is not written yet.
+var epoch = time.Unix(0, 0)
 
-// timeless returns p with all times cleared, so that apply can see which times After has set.
-func timeless(p purchase.Purchase) purchase.Purchase {
-	p.ClaimedAt, p.PermittedAt, p.SendNotAfter, p.LeaseUntil = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	p.UpdatedAt, p.SettledAt = time.Time{}, time.Time{}
-	return p
-}
-
-// expect returns the states in which transition moves a purchase of the transition's attempt, whatever else the row
-// contains. after is the result, which is the same in all of these states.
-func expect(transition purchase.Transition) (expected, after purchase.Purchase, states []string) {
-	for _, state := range purchase.States() {
-		p := purchase.Purchase{State: state, Attempt: transition.Attempt}
-		seen := p
-		if seen.SuccessSeen = true; !moves(seen, transition) {
-			continue // the decision depends on more than the state
-		}
-		if moved, verdict := p.After(transition, began); verdict == purchase.Moves {
-			expected, after = p, moved
-			states = append(states, string(state))
-		}
-	}
-	return expected, after, states
-}
-
-func moves(p purchase.Purchase, transition purchase.Transition) bool {
-	_, verdict := p.After(transition, began)
-	return verdict == purchase.Moves
-}
-
-// guard is the condition under which a transition is applied to a row: the expected attempt and one of the states,
-// or the revision that was read.
-type guard struct {
-	expected purchase.Purchase
-	states   []string
-	revision *int
-}
-
-// apply writes the difference between the guard's expected purchase and after, and the history entry. It
-// returns no row if the guard does not hold.
-func (j *Journal) apply(
-	ctx context.Context, id string, transition purchase.Transition, evidence []byte,
-	guard guard, after purchase.Purchase, verdict purchase.Verdict,
-) ([]purchase.Purchase, error) {
-	var permitLife, lease *time.Duration
-	if !after.PermittedAt.IsZero() {
-		permitLife = new(after.SendNotAfter.Sub(began))
-	}
-	if !after.LeaseUntil.IsZero() {
-		lease = new(after.LeaseUntil.Sub(began))
-	}
-	var sale []byte
-	if verdict == purchase.Moves && after.State == purchase.Succeeded {
-		sale = transition.Sale
-	}
-	changed, err := write(ctx, j, scanPurchase, j.sql.record, j.clock(),
-		id, guard.expected.Attempt, guard.revision, guard.states,
-		string(after.State), orNull(string(after.Reason)), after.Attempt,
-		after.SuccessSeen, after.Anomalies-guard.expected.Anomalies, permitLife, lease,
-		orNull(after.ItemUID), orNull(after.CustomerUID), !after.SettledAt.IsZero(),
-		string(transition.Event), transition.Attempt, string(verdict), orNull(string(transition.Reason)),
-		orNull(itemOf(transition)), evidence, transition.By, sale)
-	if isUnique(err, "purchase_item") {
-		return nil, purchase.ErrItemTaken
-	}
-	return changed, err
-}
-
-// itemOf returns the package that transition is about, whether it binds the purchase to it or only mentions it.
-func itemOf(transition purchase.Transition) string {
-	return cmp.Or(transition.ItemUID, transition.Evidence.ItemUID)
-}
-
-// readRecorded reads a purchase, and reports whether its history already contains transition.
-func (j *Journal) readRecorded(ctx context.Context, id string, transition purchase.Transition) (row, bool, error) {
-	var twice bool
-	read, err := one(ctx, j, func(from pgx.CollectableRow) (row, error) { return scanRow(from, &twice) },
-		j.sql.recorded, id, string(transition.Event), transition.Attempt, orNull(itemOf(transition)))
-	if err == nil {
-		read.Purchase, err = read.decoded()
-	}
-	return read, twice, err
-}
-
-// TakeLapsed implements [purchase.Journal]. It skips rows that another transaction is writing.
-func (j *Journal) TakeLapsed(ctx context.Context, lease time.Duration, limit int) ([]purchase.Purchase, error) {
-	taken, err := readable(write(ctx, j, scanListed, j.sql.takeLapsed, j.clock(), lease, purchase.ByGateway, limit))
-	if err != nil {
-		return taken, fmt.Errorf("take lapsed purchases: %w", err)
-	}
-	return taken, nil
-}
-
-// write runs one statement that changes rows, in its own transaction. The commit is certain only when
-// CollectRows has read all rows and the server's ReadyForQuery message. Rows that were scanned before may still
-// be rolled back. The error wraps ErrNotWritten only if nothing was written.
-func write[T any](ctx context.Context, j *Journal, scan pgx.RowToFunc[T], statement string, args ...any) ([]T, error) {
+// write writes one change in a transaction.
+func (j *Journal) write(ctx context.Context, c *change) error {
 	conn, err := j.pool.Acquire(ctx)
 	if err != nil {
-		return nil, notWritten(err)
+		return notWritten(err)
 	}
 	defer conn.Release()
-	rows, err := conn.Query(ctx, statement, args...)
-	var written []T
-	if err == nil {
-		written, err = pgx.CollectRows(rows, scan)
+	if err := j.commit(ctx, conn.Conn(), []*change{c}); err != nil {
+		if wroteNothing(err) {
+			return notWritten(err)
+		}
+		return err
 	}
-	if err != nil && wroteNothing(err) {
-		return nil, notWritten(err)
-	}
-	return written, err
+	return nil
 }
 
-// wroteNothing reports whether err proves that the statement changed nothing.
+// commit writes changes in one transaction, which takes one round trip. Statements that are sent together are one
+// transaction, and it ends with the batch. So the commit is certain only when Close returns nil. Results that have
+// arrived before that may still be rolled back.
+func (j *Journal) commit(ctx context.Context, conn *pgx.Conn, changes []*change) error {
+	batch := &pgx.Batch{}
+	queue := func(statement string, values int, isStep bool) {
+		var those []*change
+		for _, c := range changes {
+			if c.isStep == isStep {
+				those = append(those, c)
+			}
+		}
+		if len(those) == 0 {
+			return
+		}
+		// Transactions that change the same purchases must lock them in the same order.
+		slices.SortStableFunc(those, func(a, b *change) int { return strings.Compare(a.key, b.key) })
+		batch.Queue(statement, j.arguments(those, values)...).Query(func(rows pgx.Rows) error { return results(rows, those) })
+	}
+	queue(j.sql.claim, valuesOfClaim, false)
+	queue(j.sql.write, valuesOfStep, true)
+	return conn.SendBatch(ctx, batch).Close()
+}
+
+// arguments returns the arguments of a function: the clock, and an array for each value that the changes have.
+func (j *Journal) arguments(changes []*change, values int) []any {
+	args := make([]any, 1+values)
+	args[0] = j.clock()
+	for i := range values {
+		array := make([]any, len(changes))
+		for k, c := range changes {
+			array[k] = c.values[i]
+		}
+		args[1+i] = array
+	}
+	return args
+}
+
+// results reads the results of changes, which come in their order.
+func results(rows pgx.Rows, changes []*change) error {
+	n := 0
+	for ; rows.Next() && n < len(changes); n++ {
+		if err := rows.Scan(&changes[n].result, &changes[n].at); err != nil {
+			return err
+		}
+		changes[n].at = changes[n].at.UTC()
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if n != len(changes) {
+		return fmt.Errorf("%d changes have %d results", len(changes), n)
+	}
+	return nil
+}
+
+// wroteNothing reports whether err proves that the transaction changed nothing.
 func wroteNothing(err error) bool {
 	if pgconn.SafeToRetry(err) {
-		return true // not a byte of the statement was sent
+		return true // not a byte was sent
 	}
 	refused, ok := errors.AsType[*pgconn.PgError](err)
-	// An ERROR rolls the statement's transaction back. A FATAL or a PANIC ends the session and may come after
-	// the commit.
+	// An ERROR rolls the transaction back. A FATAL or a PANIC ends the session and may come after the commit.
 	if !ok || refused.SeverityUnlocalized != "ERROR" {
 		return false
 	}
@@ -250,12 +211,6 @@ func wroteNothing(err error) bool {
 		}
 	}
 	return true
-}
-
-// isUnique reports whether err is a violation of the given unique index.
-func isUnique(err error, index string) bool {
-	refused, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && refused.Code == "23505" && refused.ConstraintName == index
 }
 
 func notWritten(err error) error { return fmt.Errorf("%w: %w", purchase.ErrNotWritten, err) }

@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"gigagate.internal/purchase"
 )
 
 // TestWroteNothing: which errors prove that the statement wrote nothing. If a written claim were reported as
@@ -48,43 +45,6 @@ func TestWroteNothing(t *testing.T) {
 	} {
 		if got := wroteNothing(c.err); got != c.want {
 			t.Errorf("%s: wrote nothing = %t, want %t", c.name, got, c.want)
-		}
-	}
-}
-
-// TestExpectAgreesWithAfter: Record's first statement is sent without a read. For every row that its guard
-// accepts, Purchase.After must decide the same.
-func TestExpectAgreesWithAfter(t *testing.T) {
-	t.Parallel()
-	for _, event := range purchase.Events() {
-		for _, attempt := range []int{0, 1, 3} {
-			for _, item := range []string{"", "item"} {
-				transition := purchase.Transition{
-					Event: event, Attempt: attempt, ItemUID: item, CustomerUID: "customer", Reason: "R",
-					PermitLife: 10, Lease: 100, SuccessSeen: true, Anomaly: true,
-				}
-				expected, after, states := expect(transition)
-				for i, state := range append(purchase.States(), purchase.States()...) {
-					met := purchase.Purchase{
-						ID: "id", State: state, Attempt: attempt, Anomalies: 7, UpdatedAt: began.Add(-5), LeaseUntil: began.Add(5),
-						SuccessSeen: i >= len(purchase.States()),
-					}
-					want, verdict := timeless(met).After(transition, began)
-					guessed := slices.Contains(states, string(state))
-					// If the decision depends on more than the state, Record must read the row first.
-					if moves := verdict == purchase.Moves; moves != guessed && (guessed || event != purchase.PresumedAbsent) {
-						t.Errorf("%s of attempt %d in %s: verdict %s, and the guard is %v", event, attempt, state, verdict, states)
-						continue
-					} else if !guessed {
-						continue
-					}
-					got := after
-					got.ID, got.Anomalies = "id", 7+after.Anomalies-expected.Anomalies
-					if got != want {
-						t.Errorf("%s in %s:\n got %+v\nwant %+v", event, state, got, want)
-					}
-				}
-			}
 		}
 	}
 }

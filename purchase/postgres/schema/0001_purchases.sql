@@ -1,117 +1,160 @@
--- The purchase journal. Times are timestamptz with microseconds, by this database's clock.
--- Every name is qualified, because a pooler in transaction mode does not keep search_path.
--- The name of the schema is a setting. The gateway replaces "gigagate." with it.
+-- The journal of purchases, version 1. The same tables, names and words as in SQLite: ../../sqlite/schema.sql.
+-- The name of the schema is a setting, and the gateway replaces "gigagate." with it. Every name is qualified,
+-- because a pooler in transaction mode does not keep search_path.
 --
--- Two queries for operators:
+-- Facts never change: purchase (the claim), purchase_outcome (how it ended) and purchase_event (what else
+-- happened). Only purchase_open changes. It has one row for each purchase that is not settled, so it stays small.
+-- Two views put the tables together. The next step has the two functions that write.
 --
---   Purchases that need a human, oldest first:
+-- Times are by this database's clock, with microseconds. Ids are ULIDs, so they sort by the time they were made.
+-- Text is compared byte for byte. The gateway's role needs USAGE on the schema, SELECT, INSERT and UPDATE on its
+-- tables, and DELETE on purchase_open.
 --
---     SELECT id, caller, request_id, reason, anomalies, now() - claimed_at AS age
---       FROM gigagate.purchase
---      WHERE state = 'NEEDS_OPERATOR' OR anomalies > 0
---      ORDER BY id;
+-- Unsettled purchases, oldest first:
+--   SELECT p.id, p.caller, p.request_id, o.state, o.reason, now() - p.claimed_at AS age
+--   FROM gigagate.purchase_open o JOIN gigagate.purchase p ON p.id = o.id ORDER BY p.id;
 --
---   The history of one request:
+-- The history of one purchase:
+--   SELECT h.sequence, h.at, h.event, h.attempt, h.verdict, h.state, h.evidence, h.actor
+--   FROM gigagate.purchase p JOIN gigagate.purchase_history h ON h.id = p.id
+--   WHERE p.caller = 'default' AND p.request_id = 'order-4711' ORDER BY h.sequence;
 --
---     SELECT e.sequence, e.at, e.event, e.attempt, e.verdict, e.state, e.reason, e.evidence, e.by_whom
---       FROM gigagate.purchase p JOIN gigagate.purchase_event e ON e.purchase_id = p.id
---      WHERE p.caller = 'default' AND p.request_id = 'order-4711'
---      ORDER BY e.sequence;
---
--- Only purchase_secret holds personal data and the vendor's answers with their activation codes. They
--- can be purged. The key stays, so a late retry still learns the outcome and never buys again. This
--- statement purges purchases that were settled more than 90 days ago:
---
---     UPDATE gigagate.purchase_secret s SET customer_email = NULL, user_ip = NULL, sale = NULL, purged_at = now()
---       FROM gigagate.purchase p
---      WHERE p.id = s.purchase_id AND s.purged_at IS NULL AND p.settled_at < now() - interval '90 days';
---
--- Rows of purchase and purchase_event are kept for ever. Once the tables exist, the gateway's role
--- needs USAGE on the schema and SELECT, INSERT and UPDATE on its tables. It never deletes rows.
+-- Purge the personal data and the vendor's answers of purchases that were settled more than 400 days ago.
+-- Their keys stay, so a repeated call never buys again. Its answer then lacks the activation codes. The data
+-- of an unsettled purchase is in purchase_open, so it cannot be purged.
+--   DELETE FROM gigagate.purchase_secret WHERE id IN
+--     (SELECT id FROM gigagate.purchase_outcome WHERE settled_at < now() - interval '400 days');
 
+-- The claim of a purchase. The key is (caller, request_id).
 CREATE TABLE gigagate.purchase (
-    id                   text COLLATE "C" NOT NULL PRIMARY KEY, -- a ULID, which sorts by time
-    -- The caller and its own id for the request, compared byte for byte.
+    id                   text COLLATE "C" NOT NULL PRIMARY KEY,
     caller               text COLLATE "C" NOT NULL,
     request_id           text COLLATE "C" NOT NULL,
-    account              text COLLATE "C" NOT NULL,  -- the vendor account that pays
-    -- These three are copied from order_json for the indexes.
-    kind                 text COLLATE "C" NOT NULL,
-    mode                 text COLLATE "C" NOT NULL,  -- the effective mode
-    ordered_customer_uid text COLLATE "C",
-    order_json           json NOT NULL,              -- json keeps the text as it was written; jsonb would not
-
-    state                text COLLATE "C" NOT NULL
-        CHECK (state IN ('SENDING', 'ACCEPTED', 'UNCERTAIN', 'NEEDS_OPERATOR', 'SUCCEEDED', 'FAILED')),
-    reason               text COLLATE "C",
-    attempt              integer NOT NULL CHECK (attempt >= 1),   -- number of permits given so far
-    revision             integer NOT NULL CHECK (revision >= 1),  -- number of entries in its history
+    account              text COLLATE "C" NOT NULL, -- the vendor account that pays
+    ordered_customer_uid text COLLATE "C",          -- a copy from the order, for the index
     claimed_at           timestamptz NOT NULL,
-    permitted_at         timestamptz NOT NULL,  -- the newest permit
-    send_not_after       timestamptz NOT NULL,  -- after this time the first byte must not leave
-    lease_until          timestamptz NOT NULL,  -- after this time the owner of SENDING or ACCEPTED counts as dead
-    success_seen         boolean NOT NULL,      -- if true, it is never presumed absent
-    anomalies            integer NOT NULL CHECK (anomalies >= 0),
-    item_uid             text COLLATE "C",
-    customer_uid         text COLLATE "C",
-    updated_at           timestamptz NOT NULL,
-    settled_at           timestamptz,
+    order_json           json NOT NULL              -- see purchase.EncodeOrder
+);
 
-    CONSTRAINT purchase_key UNIQUE (caller, request_id),
-    CONSTRAINT purchase_named CHECK (id <> '' AND caller <> '' AND request_id <> '' AND item_uid <> ''),
-    CONSTRAINT purchase_settled CHECK ((state IN ('SUCCEEDED', 'FAILED')) = (settled_at IS NOT NULL)),
-    CONSTRAINT purchase_bound CHECK ((state = 'SUCCEEDED') = (item_uid IS NOT NULL)),
-    CONSTRAINT purchase_sold_to CHECK (customer_uid IS NULL OR state = 'SUCCEEDED'),
-    CONSTRAINT purchase_reasoned CHECK ((state IN ('FAILED', 'NEEDS_OPERATOR')) = (reason IS NOT NULL)),
-    CONSTRAINT purchase_permitted CHECK (send_not_after >= permitted_at)
+-- The request id comes first because people search by it.
+CREATE UNIQUE INDEX purchase_key ON gigagate.purchase (request_id, caller);
+-- For List by customer.
+CREATE INDEX purchase_ordered ON gigagate.purchase (ordered_customer_uid, id) WHERE ordered_customer_uid IS NOT NULL;
+
+CREATE FUNCTION gigagate.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION '%', TG_ARGV[0]; END $$;
+
+CREATE TRIGGER purchase_is_kept BEFORE DELETE OR TRUNCATE ON gigagate.purchase
+EXECUTE FUNCTION gigagate.refuse('a purchase is kept for ever: its key must never buy again');
+
+-- Where an unsettled purchase stands. The row is deleted when the purchase settles.
+CREATE TABLE gigagate.purchase_open (
+    id             text COLLATE "C" NOT NULL PRIMARY KEY,
+    state          text        NOT NULL, -- SENDING, ACCEPTED, UNCERTAIN or NEEDS_OPERATOR
+    reason         text,                 -- in NEEDS_OPERATOR
+    attempt        integer     NOT NULL, -- number of permits given
+    revision       integer     NOT NULL, -- number of entries in the history
+    permitted_at   timestamptz NOT NULL, -- the newest permit
+    send_not_after timestamptz NOT NULL, -- after this time the first byte must not leave
+    lease_until    timestamptz,          -- in SENDING and ACCEPTED; after this time the owner counts as dead
+    success_seen   boolean     NOT NULL, -- if true, it is never presumed absent
+    anomalies      integer     NOT NULL,
+    updated_at     timestamptz NOT NULL,
+    personal       json        NOT NULL  -- the end user's data that a send needs
+);
+
+-- How a purchase ended, with the entry of the history that settled it.
+CREATE TABLE gigagate.purchase_outcome (
+    id             text COLLATE "C" NOT NULL PRIMARY KEY,
+    state          text        NOT NULL, -- SUCCEEDED or FAILED
+    reason         text,                 -- in FAILED
+    attempt        integer     NOT NULL,
+    revision       integer     NOT NULL, -- the sequence of the entry
+    permitted_at   timestamptz NOT NULL,
+    send_not_after timestamptz NOT NULL,
+    success_seen   boolean     NOT NULL,
+    anomalies      integer     NOT NULL,
+    settled_at     timestamptz NOT NULL,
+    item_uid       text COLLATE "C",     -- the package sold, in SUCCEEDED
+    customer_uid   text COLLATE "C",     -- the customer it was sold to
+    -- Copies from the claim, for the indexes.
+    account        text COLLATE "C" NOT NULL,
+    kind           text COLLATE "C" NOT NULL,
+    mode           text COLLATE "C" NOT NULL, -- the effective mode
+    -- The entry.
+    event          text        NOT NULL,
+    event_attempt  integer     NOT NULL, -- the send that the event is about
+    evidence       json        NOT NULL, -- without secrets
+    actor          text        NOT NULL,
+
+    CONSTRAINT item_iff_succeeded CHECK ((item_uid IS NOT NULL) = (state = 'SUCCEEDED')),
+    CONSTRAINT reason_iff_failed CHECK ((reason IS NOT NULL) = (state = 'FAILED'))
 );
 
 -- A package belongs to at most one purchase.
-CREATE UNIQUE INDEX purchase_item ON gigagate.purchase (account, item_uid) WHERE item_uid IS NOT NULL;
--- For TakeLapsed: leases that may be over.
-CREATE INDEX purchase_owned ON gigagate.purchase (lease_until) WHERE state IN ('SENDING', 'ACCEPTED');
--- For Watched: purchases to look for in the vendor's records.
-CREATE INDEX purchase_watched ON gigagate.purchase (id)
-    WHERE state IN ('UNCERTAIN', 'NEEDS_OPERATOR');
-CREATE INDEX purchase_absent ON gigagate.purchase (settled_at, id)
-    WHERE state = 'FAILED' AND reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR');
--- For Witnesses: sales that show whether the vendor's records are complete.
-CREATE INDEX purchase_witness ON gigagate.purchase (account, kind, mode, permitted_at) WHERE state = 'SUCCEEDED';
--- For lists by time and by customer. Lists of unsettled purchases use the indexes above. Other lists use the primary key.
-CREATE INDEX purchase_claimed ON gigagate.purchase (claimed_at);
-CREATE INDEX purchase_sold ON gigagate.purchase (customer_uid, id) WHERE customer_uid IS NOT NULL;
-CREATE INDEX purchase_ordered ON gigagate.purchase (ordered_customer_uid, id) WHERE ordered_customer_uid IS NOT NULL;
--- For the operator's query: purchases with an anomaly.
-CREATE INDEX purchase_anomalous ON gigagate.purchase (id) WHERE anomalies > 0;
+CREATE UNIQUE INDEX purchase_item ON gigagate.purchase_outcome (item_uid, account) WHERE item_uid IS NOT NULL;
+-- In this order: for List by customer, for List of what failed, for Watched, and for Witnesses.
+CREATE INDEX purchase_customer ON gigagate.purchase_outcome (customer_uid, id) WHERE customer_uid IS NOT NULL;
+CREATE INDEX purchase_failed ON gigagate.purchase_outcome (id) WHERE state = 'FAILED';
+CREATE INDEX purchase_absent ON gigagate.purchase_outcome (settled_at, id) WHERE reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR');
+CREATE INDEX purchase_witness ON gigagate.purchase_outcome (account, kind, mode, permitted_at) WHERE state = 'SUCCEEDED';
 
-CREATE TABLE gigagate.purchase_event (
-    purchase_id  text COLLATE "C" NOT NULL REFERENCES gigagate.purchase,
-    sequence     integer NOT NULL CHECK (sequence >= 1),  -- the purchase's revision after the event
-    at           timestamptz NOT NULL,
-    event        text COLLATE "C" NOT NULL,
-    attempt      integer NOT NULL CHECK (attempt >= 1),   -- the send that the event is about
-    verdict      text COLLATE "C" NOT NULL CHECK (verdict IN ('MOVES', 'STAYS', 'CONTRADICTS')),
-    state        text COLLATE "C" NOT NULL                -- after the event
-        CHECK (state IN ('SENDING', 'ACCEPTED', 'UNCERTAIN', 'NEEDS_OPERATOR', 'SUCCEEDED', 'FAILED')),
-    reason       text COLLATE "C",
-    item_uid     text COLLATE "C",                        -- the package that the event is about
-    evidence     json NOT NULL,                           -- holds no secrets
-    by_whom      text COLLATE "C" NOT NULL,
-    PRIMARY KEY (purchase_id, sequence)
-);
+CREATE TRIGGER outcome_is_kept BEFORE DELETE OR TRUNCATE ON gigagate.purchase_outcome
+EXECUTE FUNCTION gigagate.refuse('the outcome of a purchase is kept for ever');
+CREATE TRIGGER outcome_is_final BEFORE UPDATE ON gigagate.purchase_outcome
+EXECUTE FUNCTION gigagate.refuse('the outcome of a purchase is final');
 
+-- The personal data and the vendor's answer of a settled purchase. The answer's activation codes are bearer
+-- secrets. A missing row means that they were purged.
 CREATE TABLE gigagate.purchase_secret (
-    purchase_id     text COLLATE "C" NOT NULL PRIMARY KEY REFERENCES gigagate.purchase,
-    customer_email  text,
-    user_ip         text,
-    sale            bytea,  -- the vendor's answer: JSON, byte for byte
-    purged_at       timestamptz,
-    CONSTRAINT purchase_secret_purged CHECK (purged_at IS NULL OR num_nonnulls(customer_email, user_ip, sale) = 0)
+    id       text COLLATE "C" NOT NULL PRIMARY KEY,
+    personal json NOT NULL,
+    sale     bytea -- the vendor's answer to a sale, byte for byte
 );
 
--- Every readiness check writes this row. A database that accepts connections may still refuse or delay commits.
-CREATE TABLE gigagate.ping (
-    only_row  boolean NOT NULL PRIMARY KEY DEFAULT true CHECK (only_row),
-    at        timestamptz NOT NULL
+-- The entries of the history that the claim and the outcome do not hold. See purchase.HistoryEntry.
+CREATE TABLE gigagate.purchase_event (
+    id           text COLLATE "C" NOT NULL,
+    sequence     integer     NOT NULL, -- the purchase's revision after the event
+    at           timestamptz NOT NULL,
+    event        text        NOT NULL,
+    attempt      integer     NOT NULL, -- the send that the event is about
+    verdict      text        NOT NULL,
+    state        text        NOT NULL, -- after the event, like the next two
+    success_seen boolean     NOT NULL,
+    anomalies    integer     NOT NULL,
+    reason       text,
+    evidence     json        NOT NULL, -- without secrets
+    actor        text        NOT NULL,
+    PRIMARY KEY (id, sequence)
 );
-INSERT INTO gigagate.ping (at) VALUES (now());
+
+-- Ping rewrites this one row, because only a write shows whether the server still accepts and commits writes.
+CREATE TABLE gigagate.journal_probe (
+    one integer     NOT NULL PRIMARY KEY CHECK (one = 1),
+    at  timestamptz NOT NULL
+);
+INSERT INTO gigagate.journal_probe VALUES (1, now());
+
+-- Every purchase as it is now. What happened after the settlement is in the newest event.
+CREATE VIEW gigagate.purchase_now AS
+SELECT p.id, p.caller, p.request_id, p.account,
+    coalesce(o.state, s.state) AS state, coalesce(o.reason, s.reason) AS reason, coalesce(o.attempt, s.attempt) AS attempt,
+    coalesce(o.revision, late.sequence, s.revision) AS revision, p.claimed_at,
+    coalesce(o.permitted_at, s.permitted_at) AS permitted_at, coalesce(o.send_not_after, s.send_not_after) AS send_not_after,
+    o.lease_until, coalesce(o.success_seen, late.success_seen, s.success_seen) AS success_seen,
+    coalesce(o.anomalies, late.anomalies, s.anomalies) AS anomalies,
+    coalesce(o.updated_at, late.at, s.settled_at) AS updated_at, s.settled_at, s.item_uid, s.customer_uid,
+    p.ordered_customer_uid, p.order_json
+FROM gigagate.purchase p LEFT JOIN gigagate.purchase_open o ON o.id = p.id LEFT JOIN gigagate.purchase_outcome s ON s.id = p.id
+    LEFT JOIN LATERAL (SELECT * FROM gigagate.purchase_event WHERE id = s.id AND sequence > s.revision
+        ORDER BY sequence DESC LIMIT 1) late ON true;
+
+-- Every entry of every history.
+CREATE VIEW gigagate.purchase_history AS
+SELECT id, 1 AS sequence, claimed_at AS at, 'CLAIMED' AS event, 1 AS attempt, 'MOVES' AS verdict, 'SENDING' AS state,
+    NULL AS reason, '{}'::json AS evidence, 'gateway' AS actor FROM gigagate.purchase
+UNION ALL
+SELECT id, sequence, at, event, attempt, verdict, state, reason, evidence, actor FROM gigagate.purchase_event
+UNION ALL
+SELECT id, revision, settled_at, event, event_attempt, 'MOVES', state, reason, evidence, actor FROM gigagate.purchase_outcome;

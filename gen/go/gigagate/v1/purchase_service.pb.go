@@ -266,6 +266,8 @@ const (
 	// The gateway gave the purchase up before it sent anything: it did not know in time that the journal
 	// had it, or the caller was gone. Nothing will ever be sent.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_ABANDONED PurchaseEventType = 14
+	// The process that had the purchase is gone, but was not sending. Another process continues the purchase.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_TAKEN_OVER PurchaseEventType = 15
 )
 
 // Enum value maps for PurchaseEventType.
@@ -286,6 +288,7 @@ var (
 		12: "PURCHASE_EVENT_TYPE_RESOLVED_APPLIED",
 		13: "PURCHASE_EVENT_TYPE_RESOLVED_ABSENT",
 		14: "PURCHASE_EVENT_TYPE_ABANDONED",
+		15: "PURCHASE_EVENT_TYPE_TAKEN_OVER",
 	}
 	PurchaseEventType_value = map[string]int32{
 		"PURCHASE_EVENT_TYPE_UNSPECIFIED":        0,
@@ -303,6 +306,7 @@ var (
 		"PURCHASE_EVENT_TYPE_RESOLVED_APPLIED":   12,
 		"PURCHASE_EVENT_TYPE_RESOLVED_ABSENT":    13,
 		"PURCHASE_EVENT_TYPE_ABANDONED":          14,
+		"PURCHASE_EVENT_TYPE_TAKEN_OVER":         15,
 	}
 )
 
@@ -670,14 +674,16 @@ type PurchaseEvent struct {
 	VendorMessage string `protobuf:"bytes,10,opt,name=vendor_message,json=vendorMessage,proto3" json:"vendor_message,omitempty"`
 	// The activated item that it is about.
 	ActivatedItemUid string `protobuf:"bytes,11,opt,name=activated_item_uid,json=activatedItemUid,proto3" json:"activated_item_uid,omitempty"`
-	// A note of the gateway or the operator.
+	// The operator's note.
 	Note string `protobuf:"bytes,12,opt,name=note,proto3" json:"note,omitempty"`
 	// Whether an operator forced it, without waiting for the vendor's records.
 	Forced bool `protobuf:"varint,13,opt,name=forced,proto3" json:"forced,omitempty"`
 	// Why the purchase needs an operator, if it needs one since this event.
 	OperatorReason OperatorReason `protobuf:"varint,14,opt,name=operator_reason,json=operatorReason,proto3,enum=gigagate.v1.OperatorReason" json:"operator_reason,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The gateway's explanation.
+	Explanation   string `protobuf:"bytes,15,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PurchaseEvent) Reset() {
@@ -806,6 +812,13 @@ func (x *PurchaseEvent) GetOperatorReason() OperatorReason {
 		return x.OperatorReason
 	}
 	return OperatorReason_OPERATOR_REASON_UNSPECIFIED
+}
+
+func (x *PurchaseEvent) GetExplanation() string {
+	if x != nil {
+		return x.Explanation
+	}
+	return ""
 }
 
 // GetPurchaseRequest names a purchase.
@@ -1020,11 +1033,13 @@ type ListPurchasesRequest struct {
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Only purchases of this customer.
 	CustomerUid string `protobuf:"bytes,3,opt,name=customer_uid,json=customerUid,proto3" json:"customer_uid,omitempty"`
-	// Only purchases made at or after this time.
+	// Only purchases whose ids were made at or after this time. The time in an id has milliseconds. It is a
+	// little before create_time.
 	FromTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
-	// Only purchases made before this time.
+	// Only purchases whose ids were made before this time.
 	ToTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
-	// The most purchases on the page. 0 means 50, and everything above 500 means 500.
+	// The most purchases on the page. 0 means 50, and everything above 500 means 500. A page can have fewer
+	// purchases, or none, although there is a next page: the gateway examines a limited number for each page.
 	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the previous page, together with the same filters. Empty for the first page.
 	// Any other text is refused.
@@ -1472,7 +1487,7 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"updateTime\x12;\n" +
 	"\vsettle_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"settleTime\x12D\n" +
-	"\x0foperator_reason\x18\x12 \x01(\x0e2\x1b.gigagate.v1.OperatorReasonR\x0eoperatorReason\"\xd0\x04\n" +
+	"\x0foperator_reason\x18\x12 \x01(\x0e2\x1b.gigagate.v1.OperatorReasonR\x0eoperatorReason\"\xf2\x04\n" +
 	"\rPurchaseEvent\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x124\n" +
 	"\x05event\x18\x02 \x01(\x0e2\x1e.gigagate.v1.PurchaseEventTypeR\x05event\x12\x18\n" +
@@ -1488,7 +1503,8 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\x12activated_item_uid\x18\v \x01(\tR\x10activatedItemUid\x12\x12\n" +
 	"\x04note\x18\f \x01(\tR\x04note\x12\x16\n" +
 	"\x06forced\x18\r \x01(\bR\x06forced\x12D\n" +
-	"\x0foperator_reason\x18\x0e \x01(\x0e2\x1b.gigagate.v1.OperatorReasonR\x0eoperatorReason\"P\n" +
+	"\x0foperator_reason\x18\x0e \x01(\x0e2\x1b.gigagate.v1.OperatorReasonR\x0eoperatorReason\x12 \n" +
+	"\vexplanation\x18\x0f \x01(\tR\vexplanation\"P\n" +
 	"\x12GetPurchaseRequest\x12:\n" +
 	"\x02id\x18\x01 \x01(\tB*\xe0A\x02\xbaH$\xc8\x01\x01r\x1f2\x1d^[0-7][0-9A-HJKMNP-TV-Z]{25}$R\x02id\"\xc3\x01\n" +
 	"\x13GetPurchaseResponse\x121\n" +
@@ -1555,7 +1571,7 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	" OPERATOR_REASON_NO_OLDER_WITNESS\x10\x05\x12-\n" +
 	")OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND\x10\x06\x12&\n" +
 	"\"OPERATOR_REASON_RECORDS_UNREADABLE\x10\a\x12!\n" +
-	"\x1dOPERATOR_REASON_OTHER_ACCOUNT\x10\b*\xd0\x04\n" +
+	"\x1dOPERATOR_REASON_OTHER_ACCOUNT\x10\b*\xf4\x04\n" +
 	"\x11PurchaseEventType\x12#\n" +
 	"\x1fPURCHASE_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bPURCHASE_EVENT_TYPE_CLAIMED\x10\x01\x12!\n" +
@@ -1572,7 +1588,8 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"#PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE\x10\v\x12(\n" +
 	"$PURCHASE_EVENT_TYPE_RESOLVED_APPLIED\x10\f\x12'\n" +
 	"#PURCHASE_EVENT_TYPE_RESOLVED_ABSENT\x10\r\x12!\n" +
-	"\x1dPURCHASE_EVENT_TYPE_ABANDONED\x10\x0e*s\n" +
+	"\x1dPURCHASE_EVENT_TYPE_ABANDONED\x10\x0e\x12\"\n" +
+	"\x1ePURCHASE_EVENT_TYPE_TAKEN_OVER\x10\x0f*s\n" +
 	"\tActorType\x12\x1a\n" +
 	"\x16ACTOR_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ACTOR_TYPE_GATEWAY\x10\x01\x12\x19\n" +

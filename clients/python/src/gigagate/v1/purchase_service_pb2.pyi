@@ -189,6 +189,8 @@ class _PurchaseEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pur
     """The gateway gave the purchase up before it sent anything: it did not know in time that the journal
     had it, or the caller was gone. Nothing will ever be sent.
     """
+    PURCHASE_EVENT_TYPE_TAKEN_OVER: _PurchaseEventType.ValueType  # 15
+    """The process that had the purchase is gone, but was not sending. Another process continues the purchase."""
 
 class PurchaseEventType(_PurchaseEventType, metaclass=_PurchaseEventTypeEnumTypeWrapper):
     """PurchaseEventType says what happened to a purchase. Later versions add values."""
@@ -225,6 +227,8 @@ PURCHASE_EVENT_TYPE_ABANDONED: PurchaseEventType.ValueType  # 14
 """The gateway gave the purchase up before it sent anything: it did not know in time that the journal
 had it, or the caller was gone. Nothing will ever be sent.
 """
+PURCHASE_EVENT_TYPE_TAKEN_OVER: PurchaseEventType.ValueType  # 15
+"""The process that had the purchase is gone, but was not sending. Another process continues the purchase."""
 Global___PurchaseEventType: _TypeAlias = PurchaseEventType  # noqa: Y015
 
 class _ActorType:
@@ -397,6 +401,7 @@ class PurchaseEvent(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     FORCED_FIELD_NUMBER: _builtins.int
     OPERATOR_REASON_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     event: Global___PurchaseEventType.ValueType
     """What happened."""
     attempt: _builtins.int
@@ -418,11 +423,13 @@ class PurchaseEvent(_message.Message):
     activated_item_uid: _builtins.str
     """The activated item that it is about."""
     note: _builtins.str
-    """A note of the gateway or the operator."""
+    """The operator's note."""
     forced: _builtins.bool
     """Whether an operator forced it, without waiting for the vendor's records."""
     operator_reason: Global___OperatorReason.ValueType
     """Why the purchase needs an operator, if it needs one since this event."""
+    explanation: _builtins.str
+    """The gateway's explanation."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was written to the journal."""
@@ -448,10 +455,11 @@ class PurchaseEvent(_message.Message):
         note: _builtins.str = ...,
         forced: _builtins.bool = ...,
         operator_reason: Global___OperatorReason.ValueType = ...,
+        explanation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "actor", b"actor", "attempt", b"attempt", "bytes_written", b"bytes_written", "contradicts", b"contradicts", "event", b"event", "forced", b"forced", "note", b"note", "operator_reason", b"operator_reason", "reason", b"reason", "state", b"state", "time", b"time", "vendor_message", b"vendor_message", "vendor_status", b"vendor_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "actor", b"actor", "attempt", b"attempt", "bytes_written", b"bytes_written", "contradicts", b"contradicts", "event", b"event", "explanation", b"explanation", "forced", b"forced", "note", b"note", "operator_reason", b"operator_reason", "reason", b"reason", "state", b"state", "time", b"time", "vendor_message", b"vendor_message", "vendor_status", b"vendor_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -586,18 +594,22 @@ class ListPurchasesRequest(_message.Message):
     customer_uid: _builtins.str
     """Only purchases of this customer."""
     page_size: _builtins.int
-    """The most purchases on the page. 0 means 50, and everything above 500 means 500."""
+    """The most purchases on the page. 0 means 50, and everything above 500 means 500. A page can have fewer
+    purchases, or none, although there is a next page: the gateway examines a limited number for each page.
+    """
     page_token: _builtins.str
     """The next_page_token of the previous page, together with the same filters. Empty for the first page.
     Any other text is refused.
     """
     @_builtins.property
     def from_time(self) -> _timestamp_pb2.Timestamp:
-        """Only purchases made at or after this time."""
+        """Only purchases whose ids were made at or after this time. The time in an id has milliseconds. It is a
+        little before create_time.
+        """
 
     @_builtins.property
     def to_time(self) -> _timestamp_pb2.Timestamp:
-        """Only purchases made before this time."""
+        """Only purchases whose ids were made before this time."""
 
     def __init__(
         self,

@@ -264,7 +264,7 @@ export declare type PurchaseEvent = Message<"gigagate.v1.PurchaseEvent"> & {
   activatedItemUid: string;
 
   /**
-   * A note of the gateway or the operator.
+   * The operator's note.
    *
    * @generated from field: string note = 12;
    */
@@ -283,6 +283,13 @@ export declare type PurchaseEvent = Message<"gigagate.v1.PurchaseEvent"> & {
    * @generated from field: gigagate.v1.OperatorReason operator_reason = 14;
    */
   operatorReason: OperatorReason;
+
+  /**
+   * The gateway's explanation.
+   *
+   * @generated from field: string explanation = 15;
+   */
+  explanation: string;
 };
 
 /**
@@ -430,21 +437,23 @@ export declare type ListPurchasesRequest = Message<"gigagate.v1.ListPurchasesReq
   customerUid: string;
 
   /**
-   * Only purchases made at or after this time.
+   * Only purchases whose ids were made at or after this time. The time in an id has milliseconds. It is a
+   * little before create_time.
    *
    * @generated from field: google.protobuf.Timestamp from_time = 4;
    */
   fromTime?: Timestamp | undefined;
 
   /**
-   * Only purchases made before this time.
+   * Only purchases whose ids were made before this time.
    *
    * @generated from field: google.protobuf.Timestamp to_time = 5;
    */
   toTime?: Timestamp | undefined;
 
   /**
-   * The most purchases on the page. 0 means 50, and everything above 500 means 500.
+   * The most purchases on the page. 0 means 50, and everything above 500 means 500. A page can have fewer
+   * purchases, or none, although there is a next page: the gateway examines a limited number for each page.
    *
    * @generated from field: int32 page_size = 6;
    */
@@ -917,6 +926,13 @@ export enum PurchaseEventType {
    * @generated from enum value: PURCHASE_EVENT_TYPE_ABANDONED = 14;
    */
   ABANDONED = 14,
+
+  /**
+   * The process that had the purchase is gone, but was not sending. Another process continues the purchase.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_TAKEN_OVER = 15;
+   */
+  TAKEN_OVER = 15,
 }
 
 /**
