@@ -71,7 +71,7 @@ func checkRecovered(t *testing.T, s *shop, r *replica, held *intent, refused []*
 	}
 	for _, in := range append(refused, held) {
 		a := in.buyWithin(t.Context(), conn, soon)
-		abandoned := in != held && a.outcome.GetReason() == gigagatev1.ErrorReason_ERROR_REASON_NEVER_SENT && a.outcome.GetNewRequestIdSafe()
+		abandoned := in != held && a.outcome.GetReason() == gigagatev1.ErrorReason_ERROR_REASON_NEVER_SENT
 		if a.sold == nil && !abandoned {
 			t.Errorf("%s afterwards: %s", in.requestID, a)
 		}

@@ -34,7 +34,7 @@ var errNotEmpty = errors.New("the journal has purchases already: fill writes onl
 
 // fill writes the purchases, oldest first, and says on w how far it is.
 func (f *filling) fill(ctx context.Context, journal purchase.Journal, w io.Writer) error {
-	some, err := journal.List(ctx, purchase.Filter{}, purchase.Page{Size: 1})
+	some, _, err := journal.List(ctx, purchase.Filter{}, purchase.Page{Size: 1})
 	if err != nil {
 		return fmt.Errorf("read the journal: %w", err)
 	}
@@ -72,7 +72,7 @@ func (f *filling) write(ctx context.Context, journal purchase.Journal, n int64) 
 	if err != nil {
 		return err
 	}
-	_, _, err = journal.Record(ctx, p.ID, f.outcome(n))
+	_, _, err = purchase.Record(ctx, journal, p, f.outcome(n))
 	return err
 }
 
