@@ -17,7 +17,7 @@ func TestFillWritesSettledPurchases(t *testing.T) {
 	if err := f.fill(t.Context(), journal, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	all, err := journal.List(t.Context(), purchase.Filter{}, purchase.Page{Size: 1000})
+	all, _, err := journal.List(t.Context(), purchase.Filter{}, purchase.Page{Size: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
