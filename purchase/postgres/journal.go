@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/internal/groups"
 )
 
 const (
@@ -47,6 +49,11 @@ type Journal struct {
 	logger *slog.Logger
 	schema string
 	sql    statements
+
+	changes    *groups.Queue[*change]
+	permits    *groups.Queue[*permit]
+	maxWaiting int
+	running    sync.WaitGroup // the goroutines that serve the queues
 }
 
 var _ purchase.Journal = (*Journal)(nil)
@@ -69,7 +76,10 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 	if strings.Contains(config.ConnConfig.User+config.ConnConfig.Database, ":") {
 		return nil, errors.New("the journal's PostgreSQL URL: the user or database contains a colon; write the URL as postgres://USER:PASSWORD@HOST:PORT/DATABASE")
 	}
-	j := &Journal{now: options.Now, logger: options.Logger, schema: options.Schema}
+	j := &Journal{
+		now: options.Now, logger: options.Logger, schema: options.Schema,
+		changes: groups.NewQueue[*change](), permits: groups.NewQueue[*permit](), maxWaiting: maxWaiting,
+	}
 	if j.logger == nil {
 		j.logger = slog.New(slog.DiscardHandler)
 	}
@@ -93,6 +103,10 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 	if err := j.migrate(ctx); err != nil {
 		j.pool.Close()
 		return nil, fmt.Errorf("migrate the PostgreSQL journal: %w", err)
+	}
+	for range atOnce {
+		j.running.Go(func() { serve(j, j.changes, j.writeGroup) })
+		j.running.Go(func() { serve(j, j.permits, j.confirmGroup) })
 	}
 	return j, nil
 }
@@ -151,8 +165,11 @@ func (j *Journal) configure(config *pgxpool.Config, url string) {
 	}
 }
 
-// Close waits for the running statements and closes the connections.
+// Close serves what is already in the queues, waits for the running statements, and closes the connections.
 func (j *Journal) Close() error {
+	j.changes.Close()
+	j.permits.Close()
+	j.running.Wait()
 	j.pool.Close()
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -29,15 +28,6 @@ func (j *Journal) Get(ctx context.Context, id string) (purchase.Purchase, error)
 		return purchase.Purchase{}, purchase.ErrNotFound
 	}
 	return one(ctx, j, scanPurchase, j.sql.get, id)
-}
-
-// ConfirmPermit implements [purchase.Journal]. It reads one row and compares with the database's clock.
-func (j *Journal) ConfirmPermit(ctx context.Context, id string, attempt int) error {
-	stands, err := one(ctx, j, pgx.RowTo[bool], j.sql.confirm, id, attempt, j.clock())
-	if errors.Is(err, purchase.ErrNotFound) || err == nil && !stands {
-		return purchase.ErrPermitOver
-	}
-	return err
 }
 
 // History implements [purchase.Journal].

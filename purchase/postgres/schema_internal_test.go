@@ -136,7 +136,6 @@ func TestIndexesServe(t *testing.T) {
 		{"Get", query{q.get, []any{"00000007"}}, []string{"purchase_pkey", "purchase_outcome_pkey", "purchase_event_pkey"}},
 		{"History", query{q.history, []any{"00000007"}}, []string{"purchase_pkey", "purchase_event_pkey", "purchase_outcome_pkey"}},
 		{"Secrets", query{q.secrets, []any{"00000007"}}, []string{"purchase_pkey", "purchase_secret_pkey"}},
-		{"ConfirmPermit", query{q.confirm, []any{"00000007", 1, nil}}, nil},
 		{"Lapsed", query{q.lapsed, []any{nil, nil, "", 100}}, []string{"purchase_pkey"}},
 		{"Watched, open", query{q.watched, []any{"", 100}}, []string{"purchase_pkey"}},
 		{"Watched, absent", query{q.absent, []any{nil, "48 hours", nil, "~", 100}}, []string{"purchase_absent"}},

@@ -13,8 +13,8 @@ const columns = `n.id, n.caller, n.request_id, n.account, n.state, n.reason, n.a
 // order, and never read a whole table instead.
 const purchaseOf = "CROSS JOIN LATERAL (SELECT * FROM gigagate.purchase_now WHERE id = found.id LIMIT 1) n"
 
-// The number of arrays that each of the two functions takes, and so of the values of a change. See
-// schema/0002_write.sql.
+// The number of arrays that the functions that write take, and so of the values of a change. See
+// schema/0002_functions.sql.
 const (
 	valuesOfClaim = 9
 	valuesOfStep  = 24
@@ -32,13 +32,12 @@ func newStatements(schema string) statements {
 	q := func(sql string) string { return inSchema(schema, sql) }
 	return statements{
 		// It updates a table of its own, so it never waits for a lock on a purchase.
-		ping:  q(`UPDATE gigagate.journal_probe SET at = now()`),
-		claim: q(`SELECT * FROM gigagate.claim(` + parameters(valuesOfClaim+1) + `)`),
-		write: q(`SELECT * FROM gigagate.write(` + parameters(valuesOfStep+1) + `)`),
-		confirm: q(`SELECT state = 'SENDING' AND attempt = $2 AND coalesce($3::timestamptz, now()) <= send_not_after
-			FROM gigagate.purchase_open WHERE id = $1`),
-		lookup: q(`SELECT ` + columns + ` FROM gigagate.purchase_now n WHERE n.request_id = $1 AND n.caller = $2`),
-		get:    q(`SELECT ` + columns + ` FROM gigagate.purchase_now n WHERE n.id = $1`),
+		ping:    q(`UPDATE gigagate.journal_probe SET at = now()`),
+		claim:   q(`SELECT * FROM gigagate.claim(` + parameters(valuesOfClaim+1) + `)`),
+		write:   q(`SELECT * FROM gigagate.write(` + parameters(valuesOfStep+1) + `)`),
+		confirm: q(`SELECT * FROM gigagate.confirm($1, $2, $3)`),
+		lookup:  q(`SELECT ` + columns + ` FROM gigagate.purchase_now n WHERE n.request_id = $1 AND n.caller = $2`),
+		get:     q(`SELECT ` + columns + ` FROM gigagate.purchase_now n WHERE n.id = $1`),
 		history: q(`SELECT sequence, at, event, attempt, verdict, state, reason, evidence, actor
 			FROM gigagate.purchase_history WHERE id = $1 ORDER BY sequence`),
 		secrets: q(`SELECT coalesce(o.personal, s.personal), s.sale FROM gigagate.purchase p

@@ -5,35 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"gigagate.internal/purchase"
 )
 
 var errNotStorable = errors.New("PostgreSQL cannot store zero bytes or invalid UTF-8")
-
-// change is a claim or a step to write. The SQL function claim or write takes its values, and returns its result.
-type change struct {
-	values []any
-	key    string // of the purchase
-	isStep bool
-	result string
-	at     time.Time // when the transaction began
-}
-
-// The results of the SQL functions.
-const (
-	written   = "WRITTEN"
-	taken     = "TAKEN"
-	stale     = "STALE"
-	itemTaken = "ITEM_TAKEN"
-)
 
 // Claim implements [purchase.Journal].
 func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchase, error) {
@@ -115,105 +94,6 @@ func (j *Journal) Write(ctx context.Context, s purchase.Step) (purchase.Purchase
 
 // epoch stands for the time of a step that is not written yet.
 var epoch = time.Unix(0, 0)
-
-// write writes one change in a transaction.
-func (j *Journal) write(ctx context.Context, c *change) error {
-	conn, err := j.pool.Acquire(ctx)
-	if err != nil {
-		return notWritten(err)
-	}
-	defer conn.Release()
-	if err := j.commit(ctx, conn.Conn(), []*change{c}); err != nil {
-		if wroteNothing(err) {
-			return notWritten(err)
-		}
-		return err
-	}
-	return nil
-}
-
-// commit writes changes in one transaction, which takes one round trip. Statements that are sent together are one
-// transaction, and it ends with the batch. So the commit is certain only when Close returns nil. Results that have
-// arrived before that may still be rolled back.
-func (j *Journal) commit(ctx context.Context, conn *pgx.Conn, changes []*change) error {
-	batch := &pgx.Batch{}
-	queue := func(statement string, values int, isStep bool) {
-		var those []*change
-		for _, c := range changes {
-			if c.isStep == isStep {
-				those = append(those, c)
-			}
-		}
-		if len(those) == 0 {
-			return
-		}
-		// Transactions that change the same purchases must lock them in the same order.
-		slices.SortStableFunc(those, func(a, b *change) int { return strings.Compare(a.key, b.key) })
-		batch.Queue(statement, j.arguments(those, values)...).Query(func(rows pgx.Rows) error { return results(rows, those) })
-	}
-	queue(j.sql.claim, valuesOfClaim, false)
-	queue(j.sql.write, valuesOfStep, true)
-	return conn.SendBatch(ctx, batch).Close()
-}
-
-// arguments returns the arguments of a function: the clock, and an array for each value that the changes have.
-func (j *Journal) arguments(changes []*change, values int) []any {
-	args := make([]any, 1+values)
-	args[0] = j.clock()
-	for i := range values {
-		array := make([]any, len(changes))
-		for k, c := range changes {
-			array[k] = c.values[i]
-		}
-		args[1+i] = array
-	}
-	return args
-}
-
-// results reads the results of changes, which come in their order.
-func results(rows pgx.Rows, changes []*change) error {
-	n := 0
-	for ; rows.Next() && n < len(changes); n++ {
-		if err := rows.Scan(&changes[n].result, &changes[n].at); err != nil {
-			return err
-		}
-		changes[n].at = changes[n].at.UTC()
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	if n != len(changes) {
-		return fmt.Errorf("%d changes have %d results", len(changes), n)
-	}
-	return nil
-}
-
-// wroteNothing reports whether err proves that the transaction changed nothing.
-func wroteNothing(err error) bool {
-	if pgconn.SafeToRetry(err) {
-		return true // not a byte was sent
-	}
-	refused, ok := errors.AsType[*pgconn.PgError](err)
-	// An ERROR rolls the transaction back. A FATAL or a PANIC ends the session and may come after the commit.
-	if !ok || refused.SeverityUnlocalized != "ERROR" {
-		return false
-	}
-	// With these SQLSTATE classes (PostgreSQL, appendix A) the server or a pooler may report a transaction whose
-	// outcome it does not know.
-	for _, class := range []string{
-		"08",    // connection exception, such as 08007 transaction resolution unknown
-		"40003", // statement completion unknown
-		"57",    // operator intervention: a cancel can hit a commit that waits for its replica
-		"XX",    // internal error
-	} {
-		if strings.HasPrefix(refused.Code, class) {
-			return false
-		}
-	}
-	return true
-}
-
-func notWritten(err error) error { return fmt.Errorf("%w: %w", purchase.ErrNotWritten, err) }
 
 // storable reports whether a PostgreSQL text can hold s. It cannot hold zero bytes or invalid UTF-8. Keys with
 // them are refused and not changed, because a change could make two keys equal.

@@ -4,7 +4,7 @@
 --
 -- Facts never change: purchase (the claim), purchase_outcome (how it ended) and purchase_event (what else
 -- happened). Only purchase_open changes. It has one row for each purchase that is not settled, so it stays small.
--- Two views put the tables together. The next step has the two functions that write.
+-- Two views put the tables together. The next step has the functions that write.
 --
 -- Times are by this database's clock, with microseconds. Ids are ULIDs, so they sort by the time they were made.
 -- Text is compared byte for byte. The gateway's role needs USAGE on the schema, SELECT, INSERT and UPDATE on its

@@ -1,6 +1,6 @@
--- The two functions that write purchases. Each writes a group of them: every array has one element per purchase.
--- PL/pgSQL keeps the plans of their statements for as long as the session lives. So nothing is planned for each
--- call, also behind a pooler in transaction mode.
+-- The functions that every purchase uses. Each works on a group of purchases: every array has one element per purchase.
+-- The results come in that order. PL/pgSQL keeps the plans of their statements for as long as the session lives. So
+-- nothing is planned for each call, also behind a pooler in transaction mode.
 --
 -- The settings of the functions: A plan is kept, so it has to fit a table of any size. And one row that another
 -- session has locked must not hold up a group for long.
@@ -104,6 +104,19 @@ BEGIN
                 END IF;
             END IF;
         END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+
+-- confirm says for each purchase whether the permit of an attempt stands. See purchase.Journal.ConfirmPermit.
+CREATE FUNCTION gigagate.confirm(clock timestamptz, ids text[], attempts integer[]) RETURNS TABLE (stands boolean)
+LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
+DECLARE
+    c record;
+BEGIN
+    FOR c IN SELECT * FROM unnest(ids, attempts) AS c (id, attempt) LOOP
+        stands := EXISTS (SELECT FROM gigagate.purchase_open
+            WHERE id = c.id AND attempt = c.attempt AND state = 'SENDING' AND send_not_after >= coalesce(clock, now()));
         RETURN NEXT;
     END LOOP;
 END $$;
