@@ -223,7 +223,7 @@ func (v *verdict) replays(answers []answer) {
 			p = v.resolve(r, p)
 		}
 		c := a.call
-		c.deadline = time.Second
+		c.deadline, c.gone = time.Second, 0 // a caller who hangs up gets no answer
 		again := v.world.buy(r, c)
 		v.alike(p, again)
 	}
