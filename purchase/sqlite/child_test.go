@@ -167,7 +167,7 @@ func checkKept(t *testing.T, path string, done map[string]string) {
 			{"SELECT (SELECT count(*) FROM purchase_secret) - (SELECT count(*) FROM purchase_outcome)", "0"},
 		} {
 			var got string
-			if err := c.conn.QueryRowContext(background, check.query).Scan(&got); err != nil || got != check.want {
+			if err := c.one(check.query, nil, func(r *reader) { got = r.text() }); err != nil || got != check.want {
 				t.Errorf("%s: %s, err = %v; want %s", check.query, got, err, check.want)
 			}
 		}

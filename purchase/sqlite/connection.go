@@ -1,17 +1,18 @@
 package sqlite
 
 import (
-	"context"
-	"database/sql"
-	"database/sql/driver"
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
-	modernc "modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"gigagate.internal/purchase"
 )
 
 //go:embed schema.sql
@@ -24,14 +25,11 @@ var migrations = []string{schema}
 
 // connection is the one connection to the file. Only the writer uses it.
 type connection struct {
-	pool *sql.DB
-	conn *sql.Conn
+	conn *sqlite.Conn
 	// newest is the highest purchase id inserted so far.
 	newest string
 	// database and log identify the two files that are open, so that inPlace notices a swap.
 	database, log openFile
-	statements
-	prepared []*sql.Stmt // the same statements
 }
 
 // openFile is an open file and the path it has to stay at. If the file is deleted or moved away, everything
@@ -41,27 +39,11 @@ type openFile struct {
 	info os.FileInfo
 }
 
-// statements are prepared once, when the connection opens.
-type statements struct {
-	begin, commit, rollback *sql.Stmt
-
-	insertPurchase, insertOpen, updateOpen, deleteOpen       *sql.Stmt
-	insertEvent, insertLate, insertOutcome, insertSecret     *sql.Stmt
-	revision, item, updateProbe                              *sql.Stmt
-	byKey, byID, history, secrets                            *sql.Stmt
-	lapsed, watched, absent, witnessesBefore, witnessesAfter *sql.Stmt
-	checkpoint, walFrames                                    *sql.Stmt
-}
-
 // connect opens the file for this process alone and makes every commit durable. A failed commit may have left
 // its pages in the WAL. From here on such a commit counts: connect copies the WAL into the database file and
 // syncs it.
-func connect(ctx context.Context, path string) (_ *connection, err error) {
-	pool, err := sql.Open("sqlite", location(path))
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	c := &connection{pool: pool}
+func connect(path string) (_ *connection, err error) {
+	c := &connection{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
@@ -70,8 +52,8 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 	if c.database, err = hold(path); err != nil { // before it is opened, so that a swap during the open is noticed
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	if c.conn, err = pool.Conn(ctx); err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+	if c.conn, err = openFileAt(path); err != nil {
+		return nil, err
 	}
 	for _, pragma := range []string{
 		// This comes before the first access. The first access then takes the lock, and SQLite keeps the
@@ -85,7 +67,7 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 		"cache_size = -2000", // KiB; a larger cache costs more CPU than it saves
 		"wal_autocheckpoint = 0",
 	} {
-		if err = c.exec(ctx, "PRAGMA "+pragma); err != nil {
+		if err = c.exec("PRAGMA " + pragma); err != nil {
 			return nil, inUse(path, fmt.Errorf("open %s: %s: %w", path, pragma, err))
 		}
 		if pragma == "schema_version" {
@@ -94,16 +76,13 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 			}
 		}
 	}
-	if err = c.checkSettings(ctx); err != nil {
+	if err = c.checkSettings(); err != nil {
 		return nil, inUse(path, fmt.Errorf("open %s: %w", path, err))
 	}
-	if err = c.migrate(ctx, path); err != nil {
+	if err = c.migrate(path); err != nil {
 		return nil, inUse(path, err)
 	}
-	if err := c.prepare(ctx); err != nil {
-		return nil, err
-	}
-	if err := c.settleLog(ctx); err != nil {
+	if err = c.settleLog(); err != nil {
 		return nil, err
 	}
 	place, err := filepath.EvalSymlinks(path) // SQLite puts the WAL beside the target of a link
@@ -112,6 +91,16 @@ func connect(ctx context.Context, path string) (_ *connection, err error) {
 	}
 	c.log, err = hold(place + "-wal")
 	return c, err
+}
+
+// openFileAt opens the file and fails at once if another process has locked it.
+func openFileAt(path string) (*sqlite.Conn, error) {
+	conn, err := sqlite.OpenConn(location(path), sqlite.OpenReadWrite|sqlite.OpenURI)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	conn.SetBusyTimeout(0)
+	return conn, nil
 }
 
 func hold(path string) (openFile, error) {
@@ -133,42 +122,37 @@ func (f openFile) inPlace() error {
 }
 
 // checkSettings reads the pragmas back, because SQLite silently ignores a pragma that it cannot apply.
-func (c *connection) checkSettings(ctx context.Context) error {
-	var locking, journal string
-	var synchronous int
-	for into, pragma := range map[any]string{&locking: "locking_mode", &journal: "journal_mode", &synchronous: "synchronous"} {
-		if err := c.conn.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(into); err != nil {
+func (c *connection) checkSettings() error {
+	for pragma, want := range map[string]string{"locking_mode": "exclusive", "journal_mode": "wal", "synchronous": "2"} {
+		var got string
+		if err := c.one("PRAGMA "+pragma, nil, func(r *reader) { got = r.text() }); err != nil {
 			return fmt.Errorf("read %s: %w", pragma, err)
 		}
-	}
-	if locking != "exclusive" || journal != "wal" || synchronous != 2 {
-		return fmt.Errorf("locking_mode = %s, journal_mode = %s, synchronous = %d instead of exclusive, wal, 2", locking, journal, synchronous)
+		if got != want {
+			return fmt.Errorf("%s = %s instead of %s", pragma, got, want)
+		}
 	}
 	return nil
 }
 
 func inUse(path string, err error) error {
-	if code(err)&0xff == sqlite3.SQLITE_BUSY {
+	if code(err).ToPrimary() == sqlite.ResultBusy {
 		return fmt.Errorf("%s: %w", path, ErrInUse)
 	}
 	return err
 }
 
-func (c *connection) exec(ctx context.Context, query string) error {
-	_, err := c.conn.ExecContext(ctx, query)
-	return err
-}
-
-func (c *connection) migrate(ctx context.Context, path string) error {
-	if err := c.exec(ctx, "BEGIN EXCLUSIVE"); err != nil {
+func (c *connection) migrate(path string) error {
+	if err := c.exec("BEGIN EXCLUSIVE"); err != nil {
 		return err
 	}
 	var version, tables int
-	row := c.conn.QueryRowContext(ctx, "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version")
-	if err := row.Scan(&version, &tables); err != nil {
-		return fmt.Errorf("read the version of %s: %w", path, err)
-	}
+	err := c.one("SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version", nil, func(r *reader) {
+		version, tables = r.int(), r.int()
+	})
 	switch {
+	case err != nil:
+		return fmt.Errorf("read the version of %s: %w", path, err)
 	case version > len(migrations):
 		return fmt.Errorf("%s has schema version %d, but this gigagate knows only versions up to %d: the file was used by a later one", path, version, len(migrations))
 	case version == 0 && tables > 0:
@@ -176,113 +160,166 @@ func (c *connection) migrate(ctx context.Context, path string) error {
 	case version == 0:
 		return fmt.Errorf("%s contains no journal: put the journal back, or remove the file to start with an empty one, which can buy old request ids again", path)
 	}
-	return c.bringFrom(ctx, path, version)
+	return c.bringFrom(path, version)
 }
 
 // bringFrom migrates the file from the given version to the newest one, and commits the transaction.
-func (c *connection) bringFrom(ctx context.Context, path string, version int) error {
+func (c *connection) bringFrom(path string, version int) error {
 	for i, migration := range migrations[version:] {
-		if err := c.exec(ctx, migration); err != nil {
+		if err := sqlitex.ExecScript(c.conn, migration); err != nil {
 			return fmt.Errorf("migrate %s to schema version %d: %w", path, version+i+1, err)
 		}
 	}
-	if err := c.exec(ctx, fmt.Sprintf("PRAGMA user_version = %d", len(migrations))); err != nil {
+	if err := c.exec(fmt.Sprintf("PRAGMA user_version = %d", len(migrations))); err != nil {
 		return err
 	}
-	return c.exec(ctx, "COMMIT")
-}
-
-func (c *connection) prepare(ctx context.Context) error {
-	for _, s := range []struct {
-		into  **sql.Stmt
-		query string
-	}{
-		{&c.begin, "BEGIN IMMEDIATE"},
-		{&c.commit, "COMMIT"},
-		{&c.rollback, "ROLLBACK"},
-		{&c.insertPurchase, insertPurchase},
-		{&c.insertOpen, insertOpen},
-		{&c.updateOpen, updateOpen},
-		{&c.deleteOpen, deleteOpen},
-		{&c.insertEvent, insertEvent},
-		{&c.insertLate, insertLate},
-		{&c.insertOutcome, insertOutcome},
-		{&c.insertSecret, insertSecret},
-		{&c.revision, selectRevision},
-		{&c.item, selectItem},
-		{&c.updateProbe, "UPDATE journal_probe SET at = ?"},
-		{&c.byKey, selectByKey},
-		{&c.byID, selectByID},
-		{&c.history, selectHistory},
-		{&c.secrets, selectSecrets},
-		{&c.lapsed, selectLapsed},
-		{&c.watched, selectWatched},
-		{&c.absent, selectAbsent},
-		{&c.witnessesBefore, fmt.Sprintf(selectWitnesses, "DESC")},
-		{&c.witnessesAfter, fmt.Sprintf(selectWitnesses, "ASC")},
-		{&c.checkpoint, "PRAGMA wal_checkpoint(PASSIVE)"},
-		{&c.walFrames, "PRAGMA wal_checkpoint(NOOP)"},
-	} {
-		stmt, err := c.conn.PrepareContext(ctx, s.query)
-		if err != nil {
-			return fmt.Errorf("prepare %q: %w", s.query, err)
-		}
-		*s.into = stmt
-		c.prepared = append(c.prepared, stmt)
-	}
-	return nil
+	return c.exec("COMMIT")
 }
 
 // settleLog copies the WAL into the database file, syncs it and empties the WAL. After a failed fsync, a commit
 // may be in the WAL without being on disk. Another fsync of the same file would not report that.
-func (c *connection) settleLog(ctx context.Context) error {
-	var busy, frames, copied int
-	if err := c.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &copied); err != nil {
-		return fmt.Errorf("copy the WAL into the database file: %w", err)
+func (c *connection) settleLog() error {
+	behind, err := c.checkpoint("TRUNCATE")
+	if err == nil && behind > 0 {
+		err = fmt.Errorf("%d pages were not copied", behind)
 	}
-	if busy != 0 || frames != copied {
-		return fmt.Errorf("copy the WAL into the database file: only %d of %d pages were copied", copied, frames)
+	if err != nil {
+		return fmt.Errorf("copy the WAL into the database file: %w", err)
 	}
 	return nil
 }
 
-// close finalizes the statements first. SQLite keeps the connection and its lock as long as one statement is
-// open.
+// checkpoint runs a checkpoint and returns the number of WAL pages that the database file still lacks.
+func (c *connection) checkpoint(mode string) (behind int, err error) {
+	err = c.one("PRAGMA wal_checkpoint("+mode+")", nil, func(r *reader) {
+		busy, logged, copied := r.int(), r.int(), r.int()
+		behind = logged - copied + busy
+	})
+	return behind, err
+}
+
 func (c *connection) close() error {
-	var errs []error
-	for _, stmt := range c.prepared {
-		errs = append(errs, stmt.Close())
+	if c.conn == nil {
+		return nil
 	}
-	if c.conn != nil {
-		errs = append(errs, c.conn.Close())
+	return c.conn.Close()
+}
+
+// errSQLite marks the errors that come from SQLite.
+var errSQLite = errors.New("SQLite")
+
+// each runs a statement and calls row for each row of its result. The connection keeps statements prepared.
+func (c *connection) each(query string, args []any, row func(r *reader) error) error {
+	stmt, err := c.conn.Prepare(query)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errSQLite, err)
 	}
-	return errors.Join(append(errs, c.pool.Close())...)
+	defer func() { _ = stmt.Reset() }() // its error is that of the last Step
+	for i, arg := range args {
+		bind(stmt, i+1, arg)
+	}
+	for {
+		switch found, err := stmt.Step(); {
+		case err != nil:
+			return fmt.Errorf("%w: %w", errSQLite, err)
+		case !found:
+			return nil
+		}
+		if err := row(&reader{stmt, 0}); err != nil {
+			return err
+		}
+	}
+}
+
+func bind(stmt *sqlite.Stmt, param int, arg any) {
+	switch arg := arg.(type) {
+	case nil:
+		stmt.BindNull(param)
+	case string:
+		stmt.BindText(param, arg)
+	case []byte:
+		stmt.BindBytes(param, arg)
+	case int:
+		stmt.BindInt64(param, int64(arg))
+	case int64:
+		stmt.BindInt64(param, arg)
+	case bool:
+		stmt.BindBool(param, arg)
+	default:
+		panic(fmt.Sprintf("a value of type %T", arg))
+	}
+}
+
+// one reads the first row of a result, or returns ErrNotFound.
+func (c *connection) one(query string, args []any, row func(r *reader)) error {
+	err := purchase.ErrNotFound
+	failed := c.each(query, args, func(r *reader) error {
+		if err != nil {
+			row(r)
+		}
+		err = nil
+		return nil
+	})
+	return cmp.Or(failed, err)
+}
+
+// exec runs a statement.
+func (c *connection) exec(query string, args ...any) error {
+	return c.each(query, args, func(*reader) error { return nil })
 }
 
 // change runs a statement that changes one row or none. It reports whether it did.
-func (c *connection) change(stmt *sql.Stmt, args ...any) (changed bool, err error) {
-	result, err := stmt.ExecContext(background, args...)
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
-	return n > 0, err
+func (c *connection) change(query string, args ...any) (changed bool, err error) {
+	err = c.exec(query, args...)
+	return err == nil && c.conn.Changes() > 0, err
 }
 
-// code returns SQLite's extended result code, or 0 if err does not come from SQLite.
-func code(err error) int {
-	if e, ok := errors.AsType[*modernc.Error](err); ok {
-		return e.Code()
+// reader reads the columns of a row, from left to right.
+type reader struct {
+	stmt   *sqlite.Stmt
+	column int
+}
+
+func (r *reader) next() int { r.column++; return r.column - 1 }
+
+func (r *reader) text() string { return r.stmt.ColumnText(r.next()) }
+
+func (r *reader) int() int { return r.stmt.ColumnInt(r.next()) }
+
+func (r *reader) bool() bool { return r.stmt.ColumnBool(r.next()) }
+
+// time returns the zero time for NULL.
+func (r *reader) time() time.Time {
+	column := r.next()
+	if r.stmt.ColumnIsNull(column) {
+		return time.Time{}
 	}
-	return 0
+	return time.UnixMicro(r.stmt.ColumnInt64(column)).UTC()
+}
+
+// bytes returns nil for NULL.
+func (r *reader) bytes() []byte {
+	column := r.next()
+	if r.stmt.ColumnIsNull(column) {
+		return nil
+	}
+	value := make([]byte, r.stmt.ColumnLen(column))
+	r.stmt.ColumnBytes(column, value)
+	return value
+}
+
+// code returns SQLite's extended result code, or ResultOK if err does not come from SQLite.
+func code(err error) sqlite.ResultCode {
+	if !errors.Is(err, errSQLite) {
+		return sqlite.ResultOK
+	}
+	return sqlite.ErrCode(err)
 }
 
 // isFault reports whether err concerns the file or the connection. Other errors concern a single operation.
 func isFault(err error) bool {
-	switch code(err) & 0xff {
-	case 0:
-		return errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn)
-	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE:
+	switch code(err).ToPrimary() {
+	case sqlite.ResultOK, sqlite.ResultConstraint, sqlite.ResultTooBig, sqlite.ResultMismatch, sqlite.ResultRange:
 		return false
 	default:
 		return true
@@ -290,4 +327,4 @@ func isFault(err error) bool {
 }
 
 // isTaken reports whether a unique index refused a statement.
-func isTaken(err error) bool { return code(err) == sqlite3.SQLITE_CONSTRAINT_UNIQUE }
+func isTaken(err error) bool { return code(err) == sqlite.ResultConstraintUnique }

@@ -78,7 +78,7 @@ func Open(ctx context.Context, path string, options Options) (*Journal, error) {
 	j := &Journal{
 		path: path, now: options.Now, logger: options.Logger,
 		queue: newQueue(cmp.Or(options.MaxOpen, defaultOpen)), stopped: make(chan struct{}), maxGroup: maxGroup,
-		commit: func(c *connection) error { _, err := c.commit.ExecContext(background); return err },
+		commit: func(c *connection) error { return c.exec("COMMIT") },
 	}
 	if j.now == nil {
 		j.now = time.Now
@@ -86,18 +86,18 @@ func Open(ctx context.Context, path string, options Options) (*Journal, error) {
 	if j.logger == nil {
 		j.logger = slog.New(slog.DiscardHandler)
 	}
-	created, err := makeNew(ctx, path)
+	created, err := makeNew(path)
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
-	if j.conn, err = connect(ctx, path); err != nil {
+	if j.conn, err = connect(path); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
 	if err := j.conn.knows(""); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), j.conn.close())
 	}
 	j.newest = j.conn.newest
-	if err := j.conn.endLeases(ctx, j.time()); err != nil {
+	if err := j.conn.endLeases(j.time()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), j.conn.close())
 	}
 	if created {

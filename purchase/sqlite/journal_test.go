@@ -29,8 +29,7 @@ func TestJournal(t *testing.T) {
 		exec := func(t *testing.T, query string, args ...any) {
 			t.Helper()
 			if err := j.write(t.Context(), func(c *connection) error {
-				_, err := c.conn.ExecContext(background, query, args...)
-				return err
+				return c.exec(query, args...)
 			}, nil); err != nil {
 				t.Fatalf("%s: %v", query, err)
 			}

@@ -1,8 +1,6 @@
 package sqlite
 
 import (
-	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,7 +17,7 @@ var companions = []string{"-wal", "-shm", "-journal"}
 //
 // makeNew does not open a file that exists. Closing any handle of it would drop the lock that another Journal
 // in this process may hold (POSIX fcntl locks).
-func makeNew(ctx context.Context, path string) (created bool, err error) {
+func makeNew(path string) (created bool, err error) {
 	info, err := os.Stat(path) //nolint:gosec // the operator chooses the path
 	switch {
 	case err == nil && !info.Mode().IsRegular():
@@ -38,12 +36,12 @@ func makeNew(ctx context.Context, path string) (created bool, err error) {
 				"Put it back, or remove %[2]s to start with an empty one, which can buy old request ids again", path, path+companion)
 		}
 	}
-	return true, publish(ctx, path)
+	return true, publish(path)
 }
 
 // publish builds the journal under a temporary name and then links it to path. An interrupted start therefore
 // leaves no half-made journal at path, and two simultaneous starts do not disturb each other.
-func publish(ctx context.Context, path string) (err error) {
+func publish(path string) (err error) {
 	draft, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // readable by its owner only
 	if err != nil {
 		return err
@@ -53,7 +51,7 @@ func publish(ctx context.Context, path string) (err error) {
 	if err := draft.Close(); err != nil {
 		return err
 	}
-	if err := fill(ctx, name); err != nil {
+	if err := fill(name); err != nil {
 		return err
 	}
 	if err := os.Link(name, path); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -65,23 +63,19 @@ func publish(ctx context.Context, path string) (err error) {
 }
 
 // fill creates the newest schema in an empty file, durably.
-func fill(ctx context.Context, path string) (err error) {
-	pool, err := sql.Open("sqlite", location(path))
-	if err != nil {
+func fill(path string) (err error) {
+	c := &connection{}
+	if c.conn, err = openFileAt(path); err != nil {
 		return err
 	}
-	c := &connection{pool: pool}
 	defer func() { err = errors.Join(err, c.close()) }()
-	if c.conn, err = pool.Conn(ctx); err != nil {
+	if err := c.exec("PRAGMA synchronous = FULL"); err != nil {
 		return err
 	}
-	if err := c.exec(ctx, "PRAGMA synchronous = FULL"); err != nil {
+	if err := c.exec("BEGIN EXCLUSIVE"); err != nil {
 		return err
 	}
-	if err := c.exec(ctx, "BEGIN EXCLUSIVE"); err != nil {
-		return err
-	}
-	return c.bringFrom(ctx, path, 0)
+	return c.bringFrom(path, 0)
 }
 
 // copyTo copies a file to a path where no file exists yet. A copy that was cut short cannot be opened as a

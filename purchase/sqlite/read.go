@@ -3,7 +3,6 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,20 +44,20 @@ const (
 // Lookup implements [purchase.Journal].
 func (j *Journal) Lookup(ctx context.Context, key purchase.Key) (purchase.Purchase, error) {
 	return j.one(ctx, func(c *connection) (row, error) {
-		return scan(c.byKey.QueryRowContext(background, key.RequestID, key.Caller))
+		return c.row(selectByKey, key.RequestID, key.Caller)
 	})
 }
 
 // Get implements [purchase.Journal].
 func (j *Journal) Get(ctx context.Context, id string) (purchase.Purchase, error) {
-	return j.one(ctx, func(c *connection) (row, error) { return scan(c.byID.QueryRowContext(background, id)) })
+	return j.one(ctx, func(c *connection) (row, error) { return c.row(selectByID, id) })
 }
 
 func (j *Journal) one(ctx context.Context, find func(c *connection) (row, error)) (purchase.Purchase, error) {
 	var r row
 	err := j.read(ctx, func(c *connection) (err error) {
 		r, err = find(c)
-		return notFound(err)
+		return err
 	})
 	if err != nil {
 		return purchase.Purchase{}, err
@@ -66,18 +65,28 @@ func (j *Journal) one(ctx context.Context, find func(c *connection) (row, error)
 	return r.decoded()
 }
 
-func notFound(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return purchase.ErrNotFound
-	}
-	return err
+// row reads the purchase that a query selects by columns, or returns ErrNotFound.
+func (c *connection) row(query string, args ...any) (r row, err error) {
+	var broken error
+	err = c.one(query, args, func(from *reader) { r, broken = scan(from) })
+	return r, cmp.Or(err, broken)
+}
+
+// all reads all rows of a query.
+func all[T any](c *connection, scan func(*reader) (T, error), query string, args ...any) (list []T, err error) {
+	err = c.each(query, args, func(from *reader) error {
+		r, err := scan(from)
+		list = append(list, r)
+		return err
+	})
+	return list, err
 }
 
 // History implements [purchase.Journal].
 func (j *Journal) History(ctx context.Context, id string) ([]purchase.HistoryEntry, error) {
 	var entries []purchase.HistoryEntry
 	err := j.read(ctx, func(c *connection) (err error) {
-		entries, err = all(scanEntry)(c.history.QueryContext(background, id))
+		entries, err = all(c, scanEntry, selectHistory, id)
 		return err
 	})
 	switch {
@@ -93,7 +102,7 @@ func (j *Journal) History(ctx context.Context, id string) ([]purchase.HistoryEnt
 func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, error) {
 	var personal, sale []byte
 	err := j.read(ctx, func(c *connection) error {
-		return notFound(c.secrets.QueryRowContext(background, id).Scan(&personal, &sale))
+		return c.one(selectSecrets, []any{id}, func(r *reader) { personal, sale = r.bytes(), r.bytes() })
 	})
 	switch {
 	case err != nil:
@@ -182,16 +191,16 @@ func (c *connection) list(filter purchase.Filter, page purchase.Page) (rows []ro
 	conditions, values := conditionsOf(filter)
 	// The ids come in their order, and the CROSS JOIN keeps it. So reading ends with the page. One more row than the
 	// page shows whether there is another page.
-	query := fmt.Sprintf("SELECT %s FROM (%s LIMIT %d) found CROSS JOIN purchase_now n ON n.id = found.id WHERE true%s LIMIT %d",
-		columns, ids, purchase.MaxExamined, conditions, page.Size+1)
-	if rows, err = all(scan)(c.conn.QueryContext(background, query, slices.Concat(args, values)...)); err != nil {
+	query := fmt.Sprintf("SELECT %s FROM (%s LIMIT %d) found CROSS JOIN purchase_now n ON n.id = found.id WHERE true%s LIMIT ?",
+		columns, ids, purchase.MaxExamined, conditions)
+	if rows, err = all(c, scan, query, slices.Concat(args, values, []any{page.Size + 1})...); err != nil {
 		return nil, "", err
 	}
 	if len(rows) > page.Size {
 		return rows[:page.Size], rows[page.Size-1].ID, nil
 	}
 	query = fmt.Sprintf("%s LIMIT 1 OFFSET %d", ids, purchase.MaxExamined-1)
-	if err = notFound(c.conn.QueryRowContext(background, query, args...).Scan(&next)); errors.Is(err, purchase.ErrNotFound) {
+	if err = c.one(query, args, func(r *reader) { next = r.text() }); errors.Is(err, purchase.ErrNotFound) {
 		err = nil
 	}
 	return rows, next, err
@@ -199,15 +208,13 @@ func (c *connection) list(filter purchase.Filter, page purchase.Page) (rows []ro
 
 // Watched implements [purchase.Journal].
 func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purchase.Purchase, error) {
-	open, err := j.pages(ctx, row{}, func(c *connection, after row) (*sql.Rows, error) {
-		return c.watched.QueryContext(background, after.ID, pageSize)
-	})
+	open, err := j.pages(ctx, selectWatched, row{}, func(after row) []any { return []any{after.ID, pageSize} })
 	if err != nil {
 		return nil, err
 	}
 	since := row{Purchase: purchase.Purchase{ID: behindAll, SettledAt: j.time().Add(-absentFor)}}
-	absent, err := j.pages(ctx, since, func(c *connection, after row) (*sql.Rows, error) {
-		return c.absent.QueryContext(background, micros(after.SettledAt), after.ID, pageSize)
+	absent, err := j.pages(ctx, selectAbsent, since, func(after row) []any {
+		return []any{micros(after.SettledAt), after.ID, pageSize}
 	})
 	if err != nil {
 		return nil, err
@@ -217,9 +224,9 @@ func (j *Journal) Watched(ctx context.Context, absentFor time.Duration) ([]purch
 
 // pages reads a list to its end in pages of pageSize rows. Each page starts after the last row of the previous
 // page.
-func (j *Journal) pages(ctx context.Context, after row, page func(c *connection, after row) (*sql.Rows, error)) (list []row, err error) {
+func (j *Journal) pages(ctx context.Context, query string, after row, args func(after row) []any) (list []row, err error) {
 	for {
-		found, err := j.rows(ctx, func(c *connection) (*sql.Rows, error) { return page(c, after) })
+		found, err := j.rows(ctx, query, args(after)...)
 		if err != nil {
 			return nil, err
 		}
@@ -232,9 +239,9 @@ func (j *Journal) pages(ctx context.Context, after row, page func(c *connection,
 }
 
 // rows runs a query that selects columns.
-func (j *Journal) rows(ctx context.Context, query func(c *connection) (*sql.Rows, error)) (list []row, err error) {
+func (j *Journal) rows(ctx context.Context, query string, args ...any) (list []row, err error) {
 	err = j.read(ctx, func(c *connection) (err error) {
-		list, err = all(scan)(query(c))
+		list, err = all(c, scan, query, args...)
 		return err
 	})
 	return list, err
@@ -245,9 +252,7 @@ func (j *Journal) Lapsed(ctx context.Context, limit int) ([]purchase.Purchase, e
 	now := micros(j.time())
 	var rows []row
 	for after := (row{}); ; after = rows[len(rows)-1] {
-		found, err := j.rows(ctx, func(c *connection) (*sql.Rows, error) {
-			return c.lapsed.QueryContext(background, now, after.LeaseUntil.UnixMicro(), after.ID, limit)
-		})
+		found, err := j.rows(ctx, selectLapsed, now, after.LeaseUntil.UnixMicro(), after.ID, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -269,35 +274,15 @@ func (j *Journal) Witnesses(
 	if !span.To.IsZero() {
 		to = span.To.UnixMicro()
 	}
-	list, err := j.rows(ctx, func(c *connection) (*sql.Rows, error) {
-		// The nearest witnesses come first. A span before an attempt is read from To backwards. A span after it
-		// has no To and is read from From onwards.
-		query := c.witnessesBefore
-		if !span.From.IsZero() && span.To.IsZero() {
-			query = c.witnessesAfter
-		}
-		return query.QueryContext(background, like.Account, string(like.Kind), like.Mode, from, to, max(0, limit))
-	})
+	// The nearest witnesses come first. A span before an attempt is read from To backwards. A span after it has no
+	// To and is read from From onwards.
+	query := fmt.Sprintf(selectWitnesses, "DESC")
+	if !span.From.IsZero() && span.To.IsZero() {
+		query = fmt.Sprintf(selectWitnesses, "ASC")
+	}
+	list, err := j.rows(ctx, query, like.Account, string(like.Kind), like.Mode, from, to, max(0, limit))
 	if err != nil {
 		return nil, err
 	}
 	return purchase.Readable(list, row.decoded)
-}
-
-// all reads all rows of a query and closes it. refused is the query's error.
-func all[T any](scan func(scanner) (T, error)) func(rows *sql.Rows, refused error) ([]T, error) {
-	return func(rows *sql.Rows, refused error) (list []T, err error) {
-		if refused != nil {
-			return nil, refused
-		}
-		defer func() { err = errors.Join(err, rows.Close()) }()
-		for rows.Next() {
-			r, err := scan(rows)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, r)
-		}
-		return list, rows.Err()
-	}
 }

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -20,35 +19,19 @@ type row struct {
 	order []byte // JSON; nil if Purchase.Order is already set
 }
 
-type scanner interface{ Scan(dest ...any) error }
-
-func scan(from scanner) (row, error) {
-	var (
-		r                                         row
-		state                                     string
-		reason, itemUID, customerUID              sql.NullString
-		claimed, permitted, sendNotAfter, updated int64
-		leaseUntil, settled                       sql.NullInt64
-	)
-	err := from.Scan(&r.ID, &r.Key.Caller, &r.Key.RequestID, &r.Account, &state, &reason, &r.Attempt, &r.Revision,
-		&claimed, &permitted, &sendNotAfter, &leaseUntil, &r.SuccessSeen, &r.Anomalies, &updated, &settled, &itemUID,
-		&customerUID, &r.order)
+func scan(r *reader) (row, error) {
+	var p row
+	p.ID, p.Key.Caller, p.Key.RequestID, p.Account = r.text(), r.text(), r.text(), r.text()
+	state, err := purchase.ParseState(r.text())
 	if err != nil {
-		return row{}, err
+		return row{}, fmt.Errorf("read purchase %s: %w", p.ID, err)
 	}
-	if r.State, err = purchase.ParseState(state); err != nil {
-		return row{}, fmt.Errorf("read purchase %s: %w", r.ID, err)
-	}
-	r.Reason, r.ItemUID, r.CustomerUID = purchase.Reason(reason.String), itemUID.String, customerUID.String
-	r.ClaimedAt, r.PermittedAt, r.SendNotAfter = fromMicros(claimed), fromMicros(permitted), fromMicros(sendNotAfter)
-	r.UpdatedAt = fromMicros(updated)
-	if leaseUntil.Valid {
-		r.LeaseUntil = fromMicros(leaseUntil.Int64)
-	}
-	if settled.Valid {
-		r.SettledAt = fromMicros(settled.Int64)
-	}
-	return r, nil
+	p.State, p.Reason, p.Attempt, p.Revision = state, purchase.Reason(r.text()), r.int(), r.int()
+	p.ClaimedAt, p.PermittedAt, p.SendNotAfter, p.LeaseUntil = r.time(), r.time(), r.time(), r.time()
+	p.SuccessSeen, p.Anomalies = r.bool(), r.int()
+	p.UpdatedAt, p.SettledAt = r.time(), r.time()
+	p.ItemUID, p.CustomerUID, p.order = r.text(), r.text(), r.bytes()
+	return p, nil
 }
 
 // decoded returns the purchase with its order. It fails if a later version of the gateway wrote the order.
@@ -63,8 +46,6 @@ func (r row) decoded() (purchase.Purchase, error) {
 	r.Order = order
 	return r.Purchase, nil
 }
-
-func fromMicros(micros int64) time.Time { return time.UnixMicro(micros).UTC() }
 
 // micros returns t in microseconds since 1970, or NULL for the zero time.
 func micros(t time.Time) any {
@@ -82,21 +63,15 @@ func text[S ~string](s S) any {
 	return string(s)
 }
 
-func scanEntry(from scanner) (purchase.HistoryEntry, error) {
-	var (
-		e                     purchase.HistoryEntry
-		at                    int64
-		event, verdict, state string
-		reason                sql.NullString
-		evidence              []byte
-	)
-	if err := from.Scan(&e.Sequence, &at, &event, &e.Attempt, &verdict, &state, &reason, &evidence, &e.By); err != nil {
-		return purchase.HistoryEntry{}, err
-	}
-	e.SetWords(event, verdict, state)
-	if err := json.Unmarshal(evidence, &e.Evidence); err != nil {
+func scanEntry(r *reader) (purchase.HistoryEntry, error) {
+	e := purchase.HistoryEntry{Sequence: r.int(), At: r.time()}
+	event := r.text()
+	e.Attempt = r.int()
+	e.SetWords(event, r.text(), r.text())
+	e.Reason = purchase.Reason(r.text())
+	if err := json.Unmarshal(r.bytes(), &e.Evidence); err != nil {
 		return purchase.HistoryEntry{}, fmt.Errorf("read evidence: %w", err)
 	}
-	e.At, e.Reason = fromMicros(at), purchase.Reason(reason.String)
+	e.By = purchase.Actor(r.text())
 	return e, nil
 }

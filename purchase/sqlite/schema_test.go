@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"bytes"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -48,14 +47,10 @@ func TestImpossibleRows(t *testing.T) {
 	} {
 		query = strings.NewReplacer("'second'", "'"+ids[1]+"'", "'done'", "'"+ids[0]+"'").Replace(query)
 		err := j.write(t.Context(), func(c *connection) error {
-			result, err := c.conn.ExecContext(background, query)
-			if err != nil {
+			if changed, err := c.change(query); changed || err != nil {
 				return err
 			}
-			if n, _ := result.RowsAffected(); n == 0 {
-				return errors.New("there is no such row")
-			}
-			return nil
+			return errors.New("there is no such row")
 		}, nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: err = %v, want %q", query, err, want)
@@ -72,8 +67,7 @@ func TestHistoryOfALaterVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := j.write(t.Context(), func(c *connection) error {
-		_, err := c.conn.ExecContext(background, "INSERT INTO purchase_event VALUES (?,2,1,'SHREDDED',1,'STAYS','SENDING',0,0,NULL,'{}','console')", claim.ID)
-		return err
+		return c.exec("INSERT INTO purchase_event VALUES (?,2,1,'SHREDDED',1,'STAYS','SENDING',0,0,NULL,'{}','console')", claim.ID)
 	}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -115,23 +109,13 @@ func TestQueryPlans(t *testing.T) {
 		list(purchase.Filter{States: []purchase.State{purchase.Uncertain}}):              "SEARCH purchase_open USING PRIMARY KEY (id>? AND id<?)",
 	} {
 		inWriter(t, j, func(c *connection) {
-			args := make([]any, strings.Count(query, "?"))
-			rows, err := c.conn.QueryContext(background, "EXPLAIN QUERY PLAN "+query, args...)
-			if err != nil {
-				t.Errorf("%s: %v", query, err)
-				return
-			}
-			defer func() { _ = rows.Close() }()
 			var plan strings.Builder
-			for rows.Next() {
-				var id, parent, unused int
-				var detail string
-				if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-					t.Error(err)
-				}
-				fmt.Fprintln(&plan, detail)
-			}
-			if err := rows.Err(); err != nil || !strings.Contains(plan.String(), index) || scans.MatchString(plan.String()) {
+			err := c.each("EXPLAIN QUERY PLAN "+query, nil, func(r *reader) error {
+				r.column = 3
+				fmt.Fprintln(&plan, r.text())
+				return nil
+			})
+			if err != nil || !strings.Contains(plan.String(), index) || scans.MatchString(plan.String()) {
 				t.Errorf("%s\nis planned as\n%s\nwithout %q, err = %v", query, plan.String(), index, err)
 			}
 		})
@@ -164,28 +148,19 @@ func TestDocumentedQueries(t *testing.T) {
 	}
 	inWriter(t, j, func(c *connection) {
 		var id string
-		var rest [5]any
-		err := c.conn.QueryRowContext(background, queries[0]).Scan(&id, &rest[0], &rest[1], &rest[2], &rest[3], &rest[4])
-		if err != nil || id != unsettled.ID {
+		if err := c.one(queries[0], nil, func(r *reader) { id = r.text() }); err != nil || id != unsettled.ID {
 			t.Errorf("unsettled purchases: %s, err = %v", id, err)
 		}
 		events := 0
-		rows, err := c.conn.QueryContext(background, strings.ReplaceAll(queries[1], "order-4711", old.Key.RequestID))
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		for rows.Next() {
-			events++
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil || events != 2 {
+		err := c.each(strings.ReplaceAll(queries[1], "order-4711", old.Key.RequestID), nil, func(*reader) error { events++; return nil })
+		if err != nil || events != 2 {
 			t.Errorf("history: %d events, err = %v", events, err)
 		}
-		if _, err := c.copyLog(); err != nil { // the purged text must be in the database file
+		if _, err := c.checkpoint("PASSIVE"); err != nil { // the purged text must be in the database file
 			t.Error(err)
 		}
 		for _, purge := range append([]string{"PRAGMA secure_delete = OFF"}, queries[2:]...) { // SQLite may be built with this default
-			if err := c.exec(background, purge); err != nil {
+			if err := c.exec(purge); err != nil {
 				t.Errorf("%s: %v", purge, err)
 			}
 		}
@@ -196,7 +171,7 @@ func TestDocumentedQueries(t *testing.T) {
 		}
 	}
 	inWriter(t, j, func(c *connection) {
-		if err := c.settleLog(background); err != nil {
+		if err := c.settleLog(); err != nil {
 			t.Error(err)
 		}
 		text, err := os.ReadFile(path)
@@ -223,7 +198,7 @@ func documented(t *testing.T) (queries []string) {
 		}
 		query += line
 		if strings.HasSuffix(strings.TrimSpace(line), ";") {
-			queries, query = append(queries, query), ""
+			queries, query = append(queries, strings.TrimSpace(query)), ""
 		}
 	}
 	return queries
@@ -236,14 +211,15 @@ func TestForeignFiles(t *testing.T) {
 		fmt.Sprintf("PRAGMA user_version = %d", len(migrations)+1): "used by a later one",
 	} {
 		path := filepath.Join(t.TempDir(), "journal.db")
-		db, err := sql.Open("sqlite", path)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := openFileAt(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := db.ExecContext(t.Context(), query); err != nil {
-			t.Fatal(err)
-		}
-		if err := db.Close(); err != nil {
+		c := &connection{conn: conn}
+		if err := errors.Join(c.exec(query), c.close()); err != nil {
 			t.Fatal(err)
 		}
 		if j, err := Open(t.Context(), path, Options{}); err == nil || !strings.Contains(err.Error(), want) {

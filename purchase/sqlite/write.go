@@ -67,20 +67,20 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 // claim inserts a purchase. If the key is taken, it returns the purchase that has the key.
 func (c *connection) claim(claim purchase.Claim, order, personal []byte, now time.Time) (row, error) {
 	p := purchase.New(claim, now)
-	inserted, err := c.change(c.insertPurchase, p.ID, p.Key.Caller, p.Key.RequestID, p.Account, text(p.Order.CustomerUID),
+	inserted, err := c.change(insertPurchase, p.ID, p.Key.Caller, p.Key.RequestID, p.Account, text(p.Order.CustomerUID),
 		micros(p.ClaimedAt), string(order))
 	if err != nil {
 		return row{}, err
 	}
 	if !inserted {
-		kept, err := scan(c.byKey.QueryRowContext(background, p.Key.RequestID, p.Key.Caller))
-		if err = notFound(err); errors.Is(err, purchase.ErrNotFound) {
+		kept, err := c.row(selectByKey, p.Key.RequestID, p.Key.Caller)
+		if errors.Is(err, purchase.ErrNotFound) {
 			err = fmt.Errorf("%w: the purchase id %s belongs to another key", purchase.ErrNotWritten, p.ID)
 		}
 		return kept, err
 	}
 	c.newest = max(c.newest, p.ID)
-	_, err = c.change(c.insertOpen, p.ID, string(p.State), p.Attempt, p.Revision, micros(p.PermittedAt), micros(p.SendNotAfter),
+	_, err = c.change(insertOpen, p.ID, string(p.State), p.Attempt, p.Revision, micros(p.PermittedAt), micros(p.SendNotAfter),
 		micros(p.LeaseUntil), p.SuccessSeen, p.Anomalies, micros(p.UpdatedAt), string(personal))
 	return row{Purchase: p}, err
 }
@@ -112,13 +112,13 @@ func (c *connection) step(s purchase.Step, evidence string, now time.Time) error
 	case s.Settles():
 		return c.settle(s, evidence, now)
 	case s.Before.State.Settled():
-		return isCurrent(c.change(c.insertLate, append(event(s, evidence, now), s.Before.ID, s.Before.Revision)...))
+		return isCurrent(c.change(insertLate, append(event(s, evidence, now), s.Before.ID, s.Before.Revision)...))
 	}
 	p := s.At(now)
-	err := isCurrent(c.change(c.updateOpen, string(p.State), text(p.Reason), p.Attempt, p.Revision, micros(p.PermittedAt),
+	err := isCurrent(c.change(updateOpen, string(p.State), text(p.Reason), p.Attempt, p.Revision, micros(p.PermittedAt),
 		micros(p.SendNotAfter), micros(p.LeaseUntil), p.SuccessSeen, p.Anomalies, micros(p.UpdatedAt), p.ID, s.Before.Revision))
 	if err == nil {
-		_, err = c.change(c.insertEvent, event(s, evidence, now)...)
+		_, err = c.change(insertEvent, event(s, evidence, now)...)
 	}
 	return err
 }
@@ -138,7 +138,7 @@ func (c *connection) settle(s purchase.Step, evidence string, now time.Time) err
 	if err := c.free(s, p.ItemUID); err != nil {
 		return err
 	}
-	err := isCurrent(c.change(c.insertOutcome, p.ID, string(p.State), text(p.Reason), p.Attempt, p.Revision, micros(p.PermittedAt),
+	err := isCurrent(c.change(insertOutcome, p.ID, string(p.State), text(p.Reason), p.Attempt, p.Revision, micros(p.PermittedAt),
 		micros(p.SendNotAfter), p.SuccessSeen, p.Anomalies, micros(p.SettledAt), text(p.ItemUID), text(p.CustomerUID),
 		p.Account, string(p.Order.Kind), string(p.Order.EffectiveMode()), string(e.Event), e.Attempt, evidence, string(e.By),
 		p.ID, s.Before.Revision))
@@ -152,8 +152,8 @@ func (c *connection) settle(s purchase.Step, evidence string, now time.Time) err
 	if s.Transition.Sale != nil {
 		sale = s.Transition.Sale
 	}
-	if _, err = c.change(c.insertSecret, p.ID, sale); err == nil {
-		_, err = c.change(c.deleteOpen, p.ID)
+	if _, err = c.change(insertSecret, p.ID, sale); err == nil {
+		_, err = c.change(deleteOpen, p.ID)
 	}
 	return err
 }
@@ -164,15 +164,14 @@ func (c *connection) free(s purchase.Step, itemUID string) error {
 		return nil
 	}
 	var revision int
-	switch err := notFound(c.revision.QueryRowContext(background, s.Before.ID).Scan(&revision)); {
+	switch err := c.one(selectRevision, []any{s.Before.ID}, func(r *reader) { revision = r.int() }); {
 	case errors.Is(err, purchase.ErrNotFound), err == nil && revision != s.Before.Revision:
 		return purchase.ErrStale
 	case err != nil:
 		return err
 	}
 	for _, account := range s.Transition.Aliases {
-		var taken int
-		err := notFound(c.item.QueryRowContext(background, itemUID, account).Scan(&taken))
+		err := c.one(selectItem, []any{itemUID, account}, func(*reader) {})
 		if err == nil {
 			return purchase.ErrItemTaken
 		}

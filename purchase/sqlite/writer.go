@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -109,7 +108,7 @@ func (j *Journal) transact(group []*operation) bool {
 		return true
 	}
 	j.began = j.time()
-	if _, err := j.conn.begin.ExecContext(background); err != nil {
+	if err := j.conn.exec("BEGIN IMMEDIATE"); err != nil {
 		j.fail(err)
 		refuse(notWritten(err))
 		return true
@@ -120,7 +119,7 @@ func (j *Journal) transact(group []*operation) bool {
 		if results[i] = err; leavesTransaction(err) {
 			continue
 		}
-		if _, rollback := j.conn.rollback.ExecContext(background); isFault(err) || rollback != nil {
+		if rollback := j.conn.exec("ROLLBACK"); isFault(err) || rollback != nil {
 			// The transaction did not commit, so nothing of it will ever be read.
 			j.fail(errors.Join(err, rollback))
 			refuse(notWritten(err))
@@ -198,7 +197,7 @@ func (j *Journal) fail(err error) {
 // reopen opens the file again and checks that it can be written. On failure it sets the time of the next
 // attempt.
 func (j *Journal) reopen() {
-	c, err := connect(background, j.path)
+	c, err := connect(j.path)
 	if err == nil {
 		if err = c.knows(j.newest); err == nil {
 			err = c.probe(j.time())
@@ -219,9 +218,9 @@ func (j *Journal) checkpoint(pages int) bool {
 	if j.conn == nil {
 		return false
 	}
-	behind, err := j.conn.logBehind()
+	behind, err := j.conn.checkpoint("NOOP")
 	if err == nil && behind >= pages {
-		behind, err = j.conn.copyLog()
+		behind, err = j.conn.checkpoint("PASSIVE")
 	}
 	if err != nil {
 		j.fail(err)
@@ -243,7 +242,8 @@ func (j *Journal) end() {
 // knows returns an error if the file has no purchase as new as newest, for example because a backup was
 // restored or a WAL was lost. Without this check, all missing purchases could be sold again.
 func (c *connection) knows(newest string) error {
-	if err := c.conn.QueryRowContext(background, "SELECT coalesce(max(id), '') FROM purchase").Scan(&c.newest); err != nil {
+	err := c.one("SELECT coalesce(max(id), '') FROM purchase", nil, func(r *reader) { c.newest = r.text() })
+	if err != nil {
 		return err
 	}
 	if c.newest < newest {
@@ -254,26 +254,10 @@ func (c *connection) knows(newest string) error {
 
 // probe writes a value that nothing reads.
 func (c *connection) probe(now time.Time) error {
-	_, err := c.updateProbe.ExecContext(background, micros(now))
-	return err
+	return c.exec("UPDATE journal_probe SET at = ?", micros(now))
 }
 
 // endLeases ends every lease at the time now.
-func (c *connection) endLeases(ctx context.Context, now time.Time) error {
-	_, err := c.conn.ExecContext(ctx, "UPDATE purchase_open SET lease_until = ?1 WHERE lease_until > ?1", micros(now))
-	return err
-}
-
-// logBehind returns the number of WAL pages that are not in the database file yet.
-func (c *connection) logBehind() (pages int, err error) {
-	var busy, logged, copied int
-	err = c.walFrames.QueryRowContext(background).Scan(&busy, &logged, &copied)
-	return logged - copied, err
-}
-
-// copyLog copies the WAL into the database file, and returns the number of pages still missing there.
-func (c *connection) copyLog() (pages int, err error) {
-	var busy, logged, copied int
-	err = c.checkpoint.QueryRowContext(background).Scan(&busy, &logged, &copied)
-	return logged - copied, err
+func (c *connection) endLeases(now time.Time) error {
+	return c.exec("UPDATE purchase_open SET lease_until = ?1 WHERE lease_until > ?1", micros(now))
 }

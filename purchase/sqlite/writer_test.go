@@ -109,8 +109,7 @@ func TestOneBadOperation(t *testing.T) {
 		if err := claiming(bad, j)(c); err != nil {
 			return err
 		}
-		_, err := c.conn.ExecContext(background, "UPDATE purchase_open SET attempt = NULL WHERE id = ?", bad.ID)
-		return err
+		return c.exec("UPDATE purchase_open SET attempt = NULL WHERE id = ?", bad.ID)
 	})
 	alsoGood := enqueue(t, j, claiming(behind, j))
 	release()
@@ -184,7 +183,7 @@ func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
 	inWriter(t, j, func(c *connection) {
-		if err := c.exec(background, "PRAGMA query_only = ON"); err != nil {
+		if err := c.exec("PRAGMA query_only = ON"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -328,7 +327,7 @@ func TestCheckpoint(t *testing.T) {
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
 	pages := make(chan int, 1)
 	count := newOperation(func(c *connection) error {
-		behind, err := c.logBehind()
+		behind, err := c.checkpoint("NOOP")
 		pages <- behind
 		return err
 	})
@@ -355,7 +354,7 @@ func TestCheckpoint(t *testing.T) {
 		}
 		inWriter(t, j, func(c *connection) {
 			var err error
-			if behind, err = c.logBehind(); err != nil {
+			if behind, err = c.checkpoint("NOOP"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -374,14 +373,14 @@ func TestLogIsSettledAtOpen(t *testing.T) {
 	release := held(t, j)
 	path := copyOf(t, j.path)
 	release()
-	c, err := connect(t.Context(), path)
+	c, err := connect(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if log, err := os.Stat(path + "-wal"); err != nil || log.Size() != 0 {
 		t.Errorf("the WAL has %d bytes, err = %v", log.Size(), err)
 	}
-	if _, err := scan(c.byID.QueryRowContext(t.Context(), claim.ID)); err != nil {
+	if _, err := c.row(selectByID, claim.ID); err != nil {
 		t.Errorf("a purchase that was only in the WAL: %v", err)
 	}
 	if err := c.close(); err != nil {
