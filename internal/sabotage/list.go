@@ -50,51 +50,53 @@ var sabotages = []sabotage{
 
 	// Writing what was decided.
 	{"a stale step counts as recorded", []edit{{
-		"purchase/record.go",
-		"		if errors.Is(err, ErrStale) {\n			continue\n", "		if errors.Is(err, ErrStale) {\n			return p, step.Verdict, nil\n",
+		"purchase.Record",
+		"after, err := journal.Write(ctx, step); if errors.Is(err, ErrStale) { continue }",
+		"after, err := journal.Write(ctx, step); if errors.Is(err, ErrStale) { return step.Before, step.Verdict, nil }",
 	}}, "./purchase/memory", "Journal/(RecordContest|RecordOfAnOldPurchase)"},
 	{"what is illegal for an old purchase is refused", []edit{{
-		"purchase/record.go", "	case !isCurrent && (err != nil || step.Verdict != Moves):\n", "	case !isCurrent && err == nil && step.Verdict != Moves:\n",
+		"purchase.Record", "err != nil || step.Verdict != Moves", "err == nil && step.Verdict != Moves",
 	}}, "./purchase/memory", "Journal/RecordOfAnOldPurchase"},
 	{"the same change is written again", []edit{{
-		"purchase/transition.go", "	return s.Verdict != Moves && (s.Before", "	return s.Verdict == Illegal && (s.Before",
+		"purchase.Step.mayRepeat", "s.Verdict != Moves", never,
 	}}, "./purchase/memory", "Journal/(RecordTwice|AnomalyOnce)"},
-	{"a success that is seen again is new only once", []edit{{
-		"purchase/transition.go", " && (s.Before.SuccessSeen || !s.Transition.SuccessSeen)\n", "\n",
+	{"the first success that is seen is nothing new", []edit{{
+		"purchase.Step.mayRepeat", "s.Before.SuccessSeen || !s.Transition.SuccessSeen", always,
 	}}, "./purchase/memory", "Journal/SuccessSeenIsKept"},
 	{"a lapsed purchase is taken over by two", []edit{{
-		"purchase/memory/memory.go", "	if !ok || r.purchase.Revision != step.Before.Revision {\n", "	if !ok || r.purchase.State != step.Before.State {\n",
+		"purchase/memory.Journal.Write", "r.purchase.Revision != step.Before.Revision", "r.purchase.State != step.Before.State",
 	}}, "./purchase/memory", "Journal/(LapsedRace|WriteStale)"},
 	{"an open purchase is written whatever its revision, in SQLite", []edit{{
-		"purchase/sqlite/write.go", "updated_at = ? WHERE id = ? AND revision = ?`", "updated_at = ? WHERE id = ? AND 0 < ?`",
+		"purchase/sqlite.updateOpen", `"WHERE id = ? AND revision = ?"`, `"WHERE id = ? AND 0 < ?"`,
 	}}, "./purchase/sqlite", "Journal/Write(Stale|Race)"},
 	{"a purchase is settled whatever its revision, in SQLite", []edit{{
-		"purchase/sqlite/write.go", "FROM purchase_open WHERE id = ? AND revision = ?`", "FROM purchase_open WHERE id = ? AND 0 < ?`",
+		"purchase/sqlite.insertOutcome", `"WHERE id = ? AND revision = ?"`, `"WHERE id = ? AND 0 < ?"`,
 	}}, "./purchase/sqlite", "Journal/WriteStale"},
 	{"a settled purchase is written whatever its revision, in SQLite", []edit{{
-		"purchase/sqlite/write.go", "n.id = ? AND n.revision = ? AND", "n.id = ? AND 0 < ? AND",
+		"purchase/sqlite.insertLate", `"n.revision = ?"`, `"0 < ?"`,
 	}}, "./purchase/sqlite", "Journal/WriteStale"},
 	{"a step that changed nothing was written, in SQLite", []edit{{
-		"purchase/sqlite/write.go", "	if err == nil && !changed {\n", "	if err == nil && !changed && false {\n",
+		"purchase/sqlite.isCurrent", "!changed", never,
 	}}, "./purchase/sqlite", "Journal/Write(Stale|Race)"},
 	{"an open row goes before its outcome, in SQLite", []edit{{
-		"purchase/sqlite/write.go",
-		"	if err := c.free(s, p.ItemUID); err != nil {\n", "	if _, err := c.change(c.deleteOpen, p.ID); err != nil {\n",
+		"purchase/sqlite.connection.settle",
+		"if err := c.free(s, p.ItemUID); err != nil { return err }",
+		"$rule; if _, err := c.change(c.deleteOpen, p.ID); err != nil { return err }",
 	}}, "./purchase/sqlite", "Journal/(Write|ItemTaken)$"},
 	{"an outcome leaves its open row, in SQLite", []edit{{
-		"purchase/sqlite/write.go", "		_, err = c.change(c.deleteOpen, p.ID)\n", "		_ = deleteOpen\n",
+		"purchase/sqlite.connection.settle", "_, err = c.change(c.deleteOpen, p.ID)", dropped,
 	}}, "./purchase/sqlite", "Journal/Write$"},
 	{"an anomaly after the settlement is not counted, in SQLite", []edit{{
 		"purchase/sqlite/schema.sql", "coalesce(o.anomalies, late.anomalies, s.anomalies)", "coalesce(o.anomalies, s.anomalies)",
 	}}, "./purchase/sqlite", "Journal/LateEvents"},
 	{"the end user's data stays in the file, in SQLite", []edit{{
-		"purchase/sqlite/connection.go", "		\"secure_delete = ON\",", "		\"secure_delete = OFF\",",
+		"purchase/sqlite.connect", `"secure_delete = ON"`, `"secure_delete = OFF"`,
 	}}, "./purchase/sqlite", "TestDocumentedQueries"},
 	{"a list that stopped early is at its end, in SQLite", []edit{{
-		"purchase/sqlite/read.go", "LIMIT 1 OFFSET %d\", ids, purchase.MaxExamined-1)", "LIMIT 1 OFFSET %d\", ids, purchase.MaxExamined*9)",
+		"purchase/sqlite.connection.list", "purchase.MaxExamined-1", "purchase.MaxExamined*9",
 	}}, "./purchase/sqlite", "Journal/ListExaminesSoMany"},
 	{"the leases of a dead process go on, in SQLite", []edit{{
-		"purchase/sqlite/writer.go", "SET lease_until = ?1 WHERE lease_until > ?1\"", "SET lease_until = ?1 WHERE lease_until > 9 * ?1\"",
+		"purchase/sqlite.connection.endLeases", `"lease_until > ?1"`, `"lease_until > 9 * ?1"`,
 	}}, "./purchase/sqlite", "TestLeasesEndWithTheirProcess"},
 
 	// Looking up and claiming.
@@ -102,7 +104,7 @@ var sabotages = []sabotage{
 		"purchase.newID", "ulid.New(ulid.Now(), entropy)", "ulid.New(ulid.Now(), ulid.DefaultEntropy())",
 	}}, states, "TestIDsAreUnpredictable"},
 	{"a refusal does not look the id up", []edit{{
-		"purchase/buy.go", "	case err == nil && recorded.ID != own:\n", "	case err == nil && recorded.ID == request.Client:\n",
+		"purchase.Engine.refuse", "recorded.ID != own", never,
 	}}, simulation, "TestRefusedCallsAreLookedUp"},
 	{"orders of one id are not compared", []edit{{
 		"purchase.Engine.attach", "len(fields) > 0", never,
@@ -177,8 +179,8 @@ var sabotages = []sabotage{
 	}}, simulation, "TestClaimUnknown"},
 	{"a claim is abandoned by two writes", []edit{{
 		"purchase.Engine.abandon",
-		"e.record(e.life, id, Transition{Event: Abandoned, $*rest, Evidence: Evidence{Note: why}})",
-		"e.record(e.life, id, Transition{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease, Evidence: Evidence{Note: why}}); e.record(e.life, id, Transition{Event: WindowOver, $*rest, Evidence: Evidence{Note: why}})",
+		"e.record(e.life, p, Transition{Event: Abandoned, $*rest})",
+		"e.record(e.life, p, Transition{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease}); e.record(e.life, p, Transition{Event: WindowOver, $*rest})",
 	}}, simulation, "TestAbandonedAndKilled"},
 	{"a claim that was abandoned may be taken up", []edit{{
 		"purchase.Engine.abandon", "Event: Abandoned", "Event: AnsweredNoEffect",
@@ -276,17 +278,15 @@ var sabotages = []sabotage{
 		"purchase.answered", "scrub(vendor.Message)", "vendor.Message",
 	}}, states, "TestAnswered"},
 	{"a take-up begins the send window anew", []edit{{
-		"purchase.Engine.takeUp",
-		"gone := p.LeaseUntil.Add(-e.lease).Sub(p.ClaimedAt)",
-		"gone := 0 * p.LeaseUntil.Sub(p.ClaimedAt)",
+		"purchase.Engine.goOn", "p.UpdatedAt.Sub(p.ClaimedAt)", "0 * $rule",
 	}}, simulation, "TestAcceptedIsTakenUpWithinItsWindow"},
-	{"a lost send may be sent again, in SQL", []edit{{
-		"purchase/postgres.takeLapsed", `"WHEN 'SENDING' THEN 'UNCERTAIN'"`, `"WHEN 'SENDING' THEN 'ACCEPTED'"`,
+	{"a lost send may be sent again by who takes it over", []edit{{
+		"purchase.Engine.takeUp", "transition.Event = Lost", "transition.Event = AnsweredNoEffect",
 	}}, simulation, "TestFaultsAloneOnPostgres"},
 	{"what nobody may send waits for ever", []edit{{
-		"purchase.Engine.takeUp",
-		"if gone >= e.window { e.record(e.life, p.ID, $change); return }",
-		"if gone >= e.window && p.Account == e.vendor.Account() { e.record(e.life, p.ID, $change); return }",
+		"purchase.Engine.goOn",
+		"if gone >= e.window { e.record(e.life, p, $change); return }",
+		"if gone >= e.window && p.Account == e.vendor.Account() { e.record(e.life, p, $change); return }",
 	}}, simulation, "TestAcceptedOfAnotherAccount"},
 
 	// Reconciling.
@@ -393,7 +393,7 @@ var sabotages = []sabotage{
 		"purchase/sqlite.connection.free", "if $taken { return purchase.ErrItemTaken }", never,
 	}}, "./purchase/sqlite", "Journal/ItemTakenUnderAnAlias"},
 	{"a package is bound once under each name, in PostgreSQL", []edit{{
-		"purchase/postgres.Journal.Record", "if taken { return fail(purchase.ErrItemTaken) }", never,
+		"purchase/postgres/schema/0002_functions.sql", "WHERE s.aliases IS NULL OR NOT EXISTS", "WHERE true OR NOT EXISTS",
 	}}, "./purchase/postgres", "Journal/ItemTakenUnderAnAlias"},
 	{"of several packages the first is taken", []edit{{
 		"purchase.reconciler.settle", "other.ActivatedItem.UID != record.ActivatedItem.UID", never,
@@ -428,14 +428,14 @@ var sabotages = []sabotage{
 	{"the order of a list is left to the vendor", []edit{{
 		"purchase.reconciler.readList", "newestFirst", "gigastore.ActivatedItemsQuery{}",
 	}}, simulation, "TestCappedListIsReadNewestFirst"},
-	{"only a page of what is open is watched", []edit{{
-		"purchase/sqlite.Journal.pages", "len(found) < watchAtOnce", "len(found) <= watchAtOnce",
+	{"only a page of what is open is watched, in SQLite", []edit{{
+		"purchase/sqlite.Journal.pages", "len(found) < pageSize", "len(found) <= pageSize",
 	}}, "./purchase/sqlite", "Journal/WatchedManyAndLong"},
-	{"what was called absent is watched for ever", []edit{{
+	{"what was called absent is watched for ever, in SQLite", []edit{{
 		"purchase/sqlite.Journal.Watched", "j.time().Add(-absentFor)", "j.time().Add(-9 * absentFor)",
 	}}, "./purchase/sqlite", "Journal/WatchedManyAndLong"},
-	{"only a page of what is open is watched, in SQL", []edit{{
-		"purchase/postgres.pages", "len(found) < watchAtOnce", "len(found) <= watchAtOnce",
+	{"only a page of what is open is watched, in PostgreSQL", []edit{{
+		"purchase/postgres.pages", "len(found) < pageSize", "len(found) <= pageSize",
 	}}, "./purchase/postgres", "Journal/WatchedManyAndLong"},
 	{"an order of a later version stops all", []edit{{
 		"purchase.reconciler.pass", "!errors.Is(err, ErrUnreadableOrder)", always,
@@ -463,7 +463,7 @@ var sabotages = []sabotage{
 		"purchase/sqlite.Journal.transact", "if err := j.inPlace(); err != nil { refuse(inDoubt(err)); $*_ }", never,
 	}}, "./purchase/sqlite", "TestFileTakenAwayMeanwhile"},
 	{"a backup put in place is the journal", []edit{{
-		"purchase/sqlite.connection.knows", "number < newest", never,
+		"purchase/sqlite.connection.knows", "c.newest < newest", never,
 	}}, "./purchase/sqlite", "TestFileReplaced"},
 
 	// What the command line tells.
