@@ -95,10 +95,10 @@ var sabotages = []sabotage{
 	{"an open row goes before its outcome, in SQLite", []edit{{
 		"purchase/sqlite.connection.settle",
 		"if err := c.free(s, p.ItemUID); err != nil { return err }",
-		"$rule; if _, err := c.change(c.deleteOpen, p.ID); err != nil { return err }",
+		"$rule; if _, err := c.change(deleteOpen, p.ID); err != nil { return err }",
 	}}, "./purchase/sqlite", "Journal/(Write|ItemTaken)$"},
 	{"an outcome leaves its open row, in SQLite", []edit{{
-		"purchase/sqlite.connection.settle", "_, err = c.change(c.deleteOpen, p.ID)", dropped,
+		"purchase/sqlite.connection.settle", "_, err = c.change(deleteOpen, p.ID)", dropped,
 	}}, "./purchase/sqlite", "Journal/Write$"},
 	{"an outcome leaves its open row, in PostgreSQL", []edit{{
 		"purchase/postgres/schema/0002_functions.sql", "result := 'WRITTEN'; ELSE", "result := 'WRITTEN'; END IF; IF true THEN",

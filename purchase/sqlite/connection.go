@@ -82,7 +82,7 @@ func connect(path string) (_ *connection, err error) {
 	if err = c.migrate(path); err != nil {
 		return nil, inUse(path, err)
 	}
-	if err = c.settleLog(); err != nil {
+	if err := c.settleLog(); err != nil {
 		return nil, err
 	}
 	place, err := filepath.EvalSymlinks(path) // SQLite puts the WAL beside the target of a link
