@@ -34,7 +34,7 @@ func (s *benchSuite) fill(b *testing.B, variants []benchVariant) {
 			journal.Journal, journal.Schema = s.database.URL, s.database.Schema(b)
 			args = append(args, "-schema", journal.Schema, "-journal", journal.Journal+"&default_query_exec_mode=cache_statement&pool_max_conns=32")
 		}
-		program, err := goBuild(b, "../../internal/fill")
+		program, err := goBuild(b, "../../internal/filljournal")
 		if err != nil {
 			b.Fatal(err)
 		}

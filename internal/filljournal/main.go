@@ -1,11 +1,11 @@
-// Command fill puts settled purchases into an empty journal, to measure how a gateway works with a full one.
+// Command filljournal puts settled purchases into an empty journal, to measure how a gateway works with a full one.
 //
-//	go run ./internal/fill -journal sqlite:full.db -purchases 10000000
-//	go run ./internal/fill -journal 'postgres://…?default_query_exec_mode=cache_statement&pool_max_conns=32'
+//	go run ./internal/filljournal -journal sqlite:full.db -purchases 10000000
+//	go run ./internal/filljournal -journal 'postgres://…?default_query_exec_mode=cache_statement&pool_max_conns=32'
 //
 // It writes through [purchase.Journal], with many purchases at once, so that the journal can write them in groups. The
 // purchases look like those of a shop. The oldest 2 % failed and the others succeeded, and none of them was ever sent
-// anywhere. So fill refuses a journal that already has purchases.
+// anywhere. So it refuses a journal that already has purchases.
 package main
 
 import (
