@@ -198,30 +198,15 @@ func readFailure(err error) *failure {
 	return f
 }
 
-// reasons are the contract's names of the refusals of the vendor and the guards, and of the other reasons why a
-// purchase fails.
-var reasons = map[purchase.Reason]gigagatev1.ErrorReason{
-	purchase.Reason(gigastore.ReasonPriceMismatch):         gigagatev1.ErrorReason_ERROR_REASON_PRICE_MISMATCH,
-	purchase.Reason(gigastore.ReasonInsufficientCredit):    gigagatev1.ErrorReason_ERROR_REASON_INSUFFICIENT_CREDIT,
-	purchase.Reason(gigastore.ReasonCountrySetMismatch):    gigagatev1.ErrorReason_ERROR_REASON_COUNTRY_SET_MISMATCH,
-	purchase.Reason(gigastore.ReasonModeNotOffered):        gigagatev1.ErrorReason_ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED,
-	purchase.Reason(gigastore.ReasonInventoryItemNotFound): gigagatev1.ErrorReason_ERROR_REASON_INVENTORY_ITEM_NOT_FOUND,
-	purchase.Reason(gigastore.ReasonCustomerNotFound):      gigagatev1.ErrorReason_ERROR_REASON_CUSTOMER_NOT_FOUND,
-	purchase.Reason(gigastore.ReasonActivatedItemNotFound): gigagatev1.ErrorReason_ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND,
-	purchase.Reason(gigastore.ReasonAlreadyActive):         gigagatev1.ErrorReason_ERROR_REASON_ALREADY_ACTIVE,
-	purchase.Reason(gigastore.ReasonVendorRefused):         gigagatev1.ErrorReason_ERROR_REASON_VENDOR_REFUSED,
-
-	purchase.AbovePriceLimit:      gigagatev1.ErrorReason_ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED,
-	purchase.PriceUnreadable:      gigagatev1.ErrorReason_ERROR_REASON_PURCHASE_PRICE_UNREADABLE,
-	purchase.NeverSent:            gigagatev1.ErrorReason_ERROR_REASON_NEVER_SENT,
-	purchase.ReasonPresumedAbsent: gigagatev1.ErrorReason_ERROR_REASON_PRESUMED_ABSENT,
-	purchase.ReasonOperator:       gigagatev1.ErrorReason_ERROR_REASON_RESOLVED_BY_OPERATOR,
+// reasonInContract is the contract's name of a reason. A reason has the same words in the contract and in journals. It is
+// unspecified if a later version of the gateway wrote a reason to the journal that has no name here.
+func reasonInContract(reason purchase.Reason) gigagatev1.ErrorReason {
+	return gigagatev1.ErrorReason(gigagatev1.ErrorReason_value["ERROR_REASON_"+string(reason)])
 }
 
-// reasonOf is the contract's name of a reason. A later version of the gateway may have written a reason to the journal
-// that has no name here. It reads as VENDOR_REFUSED.
+// reasonOf is the reason that callers get. If the contract has no name for it, they get VENDOR_REFUSED.
 func reasonOf(reason purchase.Reason) gigagatev1.ErrorReason {
-	return cmp.Or(reasons[reason], gigagatev1.ErrorReason_ERROR_REASON_VENDOR_REFUSED)
+	return cmp.Or(reasonInContract(reason), gigagatev1.ErrorReason_ERROR_REASON_VENDOR_REFUSED)
 }
 
 // describeCause describes an error for the log. It uses the error's text only if that is known to hold no data of the

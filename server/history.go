@@ -57,7 +57,7 @@ func entryToProto(entry purchase.HistoryEntry) *gigagatev1.PurchaseEvent {
 		Event:            eventTypes[entry.Event],
 		Attempt:          int32(entry.Attempt), //nolint:gosec // a few
 		State:            stateToProto(entry.State),
-		Reason:           reasons[entry.Reason],
+		Reason:           reasonInContract(entry.Reason),
 		OperatorReason:   operatorReasons[entry.Reason],
 		Contradicts:      entry.Verdict == purchase.Contradicts,
 		Actor:            actorToProto(entry.By),

@@ -199,7 +199,7 @@ func purchaseToProto(p purchase.Purchase) *gigagatev1.Purchase {
 		RequestId:        p.Key.RequestID,
 		Kind:             kindsToProto[p.Order.Kind],
 		State:            stateToProto(p.State),
-		Reason:           reasons[p.Reason],
+		Reason:           reasonInContract(p.Reason),
 		OperatorReason:   operatorReasons[p.Reason],
 		Effect:           effectOfPurchase(p.State),
 		InventoryItemId:  p.Order.InventoryItemID,

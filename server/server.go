@@ -94,12 +94,7 @@ func New(config Config) (*Server, error) {
 	if config.MetatagMax < LeastMetatagMax {
 		return nil, fmt.Errorf("the metatag limit must be at least %d bytes, to hold the gateway's mark and a text", LeastMetatagMax)
 	}
-	validator, err := protovalidate.New(protovalidate.WithMessages(
-		&gigagatev1.RegisterRequest{}, &gigagatev1.TopUpRequest{}, &gigagatev1.ActivateRequest{},
-		&gigagatev1.ListInventoryItemsRequest{}, &gigagatev1.GetCustomerRequest{},
-		&gigagatev1.GetPurchaseRequest{}, &gigagatev1.ListPurchasesRequest{},
-		&gigagatev1.WaitPurchaseRequest{}, &gigagatev1.ResolvePurchaseRequest{},
-	))
+	validator, err := newValidator()
 	if err != nil {
 		return nil, fmt.Errorf("compile the contract's rules: %w", err)
 	}

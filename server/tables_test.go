@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"path"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,17 +15,70 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
 	"gigagate.internal/purchase"
 )
 
+// methodsOfContract are the full names of all methods: /gigagate.v1.CustomerService/GetCustomer.
+func methodsOfContract() (methods []string) {
+	protoregistry.GlobalFiles.RangeFilesByPackage("gigagate.v1", func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			service := file.Services().Get(i)
+			for j := range service.Methods().Len() {
+				methods = append(methods, fmt.Sprintf("/%s/%s", service.FullName(), service.Methods().Get(j).Name()))
+			}
+		}
+		return true
+	})
+	return methods
+}
+
+// Every method has a limit. The engine has the limit of the purchases.
+func TestEveryMethodHasALimit(t *testing.T) {
+	t.Parallel()
+	limited := map[string]bool{
+		gigagatev1.ActivationService_Register_FullMethodName: true,
+		gigagatev1.ActivationService_TopUp_FullMethodName:    true,
+	}
+	for method := range places {
+		limited[method] = true
+	}
+	for _, method := range methodsOfContract() {
+		if !limited[method] {
+			t.Errorf("%s has no limit in limits.go", method)
+		}
+	}
+}
+
+// Every method is named by the spec of some reason. Otherwise its documentation would have only the errors of all methods.
+func TestEveryMethodHasErrorsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	named := map[string]bool{}
+	for _, spec := range specs {
+		for _, call := range spec.GetCalls() {
+			named[call] = true
+		}
+	}
+	for _, method := range methodsOfContract() {
+		if !named[path.Base(method)] {
+			t.Errorf("no error_spec in outcome.proto names the call %s", path.Base(method))
+		}
+	}
+}
+
 // The strict reader finds every binding of the contract by grpc-gateway's pattern.
 func TestEveryBindingIsARoute(t *testing.T) {
 	t.Parallel()
-	if len(routes) != 9 {
-		t.Errorf("%d routes", len(routes))
+	rpcs := map[string]bool{}
+	for _, r := range routes {
+		rpcs[r.rpc] = true
+	}
+	if methods := methodsOfContract(); len(methods) != len(rpcs) || len(routes) != len(rpcs) {
+		t.Errorf("%d routes of %d methods; the contract has %d", len(routes), len(rpcs), len(methods))
 	}
 	for _, r := range routes {
 		pattern := strings.ReplaceAll(r.template, "}", "=*}")
@@ -66,15 +120,12 @@ func TestEveryReasonHasAName(t *testing.T) {
 	met = append(append(met, failed...), guards...)
 	named := map[gigagatev1.ErrorReason]bool{}
 	for _, reason := range met {
-		if _, ok := reasons[reason]; !ok || named[reasonOf(reason)] {
-			t.Errorf("%s became %s", reason, reasonOf(reason))
+		if got := reasonOf(reason); reasonText(got) != string(reason) || named[got] {
+			t.Errorf("%s became %s", reason, got)
 		}
 		named[reasonOf(reason)] = true
 	}
-	if len(reasons) != len(met) {
-		t.Errorf("%d names for %d reasons", len(reasons), len(met))
-	}
-	for _, reason := range []purchase.Reason{"", "UNSPECIFIED?", "NEW_WORD"} {
+	for _, reason := range []purchase.Reason{"", "UNSPECIFIED", "NEW_WORD"} {
 		if got := reasonText(reasonOf(reason)); got != "VENDOR_REFUSED" {
 			t.Errorf("%q became %s", reason, got)
 		}
