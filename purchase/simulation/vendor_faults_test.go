@@ -1,5 +1,15 @@
 package simulation
 
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"gigagate.internal/gigastore/sandbox"
+)
+
 // throttledSale is a 429 that had an effect.
 var throttledSale = vendor(stepSend, "throttle", m{"commit": true})
 
@@ -98,4 +108,25 @@ var vendorReadFaults = []fault{
 	vendor(stepRead, "throttle", m{"retryAfter": 3}),
 	vendor(stepRead, "hang", nil),
 	vendor(stepRead, "endless_body", nil),
+}
+
+// Every fault of the sandbox's table is in one of the lists above, so that the histories play it.
+func TestEveryFaultOfTheSandboxIsPlayed(t *testing.T) {
+	t.Parallel()
+	box, err := sandbox.New(sandbox.Config{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := httptest.NewRecorder()
+	box.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/_sandbox/faults", nil))
+	var table struct{ Known []struct{ Fault string } }
+	if err := json.Unmarshal(answer.Body.Bytes(), &table); err != nil || len(table.Known) == 0 {
+		t.Fatalf("%v: %s", err, answer.Body)
+	}
+	played := slices.Concat(vendorSendFaults, vendorTokenFaults, vendorReadFaults)
+	for _, known := range table.Known {
+		if !slices.ContainsFunc(played, func(f fault) bool { return f.do == doVendor+known.Fault }) {
+			t.Errorf("no history plays the fault %s", known.Fault)
+		}
+	}
 }
