@@ -1,4 +1,5 @@
-// Package gigastore is a client of DENT Gigastore, the eSIM reseller API at https://api.giga.store.
+// Package gigastore is a client of DENT Gigastore, the eSIM reseller API at https://api.giga.store. Start with [New],
+// which makes a [Client].
 //
 // It knows HTTP and money. After a paid call it answers one question: did the call go through? Every failure is an
 // [Error] with an [Effect]: none, refused or unknown. Counted bytes and whole answers decide the effect, never the

@@ -3,6 +3,15 @@
 // Calls over both transports go through one chain of interceptors to the same handlers. A handler converts the
 // request, calls the purchase engine or the vendor, and converts the answer. gRPC codes and generated types stay in
 // this package.
+//
+// Start with [New], which makes a [Server] from a [Config]. Where things are:
+//
+//	server.go, interceptors.go            the server, and the chain that every call goes through
+//	activation.go, reads.go, purchases.go the handlers of the contract's services
+//	orders.go, convert.go, history.go     conversions between the contract and the packages below
+//	errors.go, validate.go                what a caller gets for an error, and the rules of requests
+//	limits.go, admission.go, framing.go   what bounds a client
+//	rest*.go                              the REST gateway, and its documentation
 package server
 
 import (

@@ -1,5 +1,11 @@
 // Command gigagate is the activation gateway in front of DENT Gigastore: the server, its sandbox,
 // and a client for terminals.
+//
+//	go run ./cmd/gigagate serve --sandbox   serve, with a sandbox instead of Gigastore
+//	go run ./cmd/gigagate --help            list all commands
+//
+// In the code, start with commandLine in main.go, which lists the commands, and with serve.go, which puts the gateway
+// together.
 package main
 
 import (

@@ -1,4 +1,7 @@
-// Package fairshare limits how many places are in use at once, and how many of them one client may have.
+// Package fairshare shares a limited resource fairly between clients, for example the calls that a server handles at once.
+//
+// Start with [New]. It makes a [Limit] with a number of places. A caller takes a place with Take, or waits for one with
+// Wait, and gives it back with Release. One client gets at most half of the places.
 package fairshare
 
 import (

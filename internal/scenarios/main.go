@@ -2,6 +2,10 @@
 // plain HTTP. Each language has a client program, and a gateway with its own sandbox. It checks three things: all
 // programs get the answers that the scenarios expect, they all get the same answers, and the sandbox's ledger agrees
 // with the answers.
+//
+//	go run ./internal/scenarios                 every language whose tools are installed
+//	go run ./internal/scenarios -only go,http   only these
+//	go run ./internal/scenarios -require all    fail if a language is missing
 package main
 
 import (
