@@ -18,6 +18,10 @@ var (
 	heading = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
 	fenced  = regexp.MustCompile("(?m)^```(?s:.*?)\n```$")
 	code    = regexp.MustCompile("`[^`\n]+`")
+
+	testFunction = regexp.MustCompile(`(?m)^func (Test[A-Z]\w*)\(`)
+	testName     = regexp.MustCompile(`^Test[A-Z]\w*$`)
+	sourceFile   = regexp.MustCompile(`^[a-z][\w.-]*(/[\w.-]+)+\.(go|proto|json|sql)$`)
 )
 
 // TestLinksLeadSomewhere follows every link on every page to its file and its heading. For addresses outside
@@ -37,6 +41,33 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 	if found < 20 {
 		t.Errorf("only %d links were found on all pages", found)
+	}
+}
+
+// TestPagesNameRealTestsAndFiles: every test and every source file that a page names in code exists.
+func TestPagesNameRealTestsAndFiles(t *testing.T) {
+	t.Parallel()
+	tests := map[string]bool{}
+	for _, file := range files(t, "_test.go") {
+		for _, match := range testFunction.FindAllStringSubmatch(readPage(t, file), -1) {
+			tests[match[1]] = true
+		}
+	}
+	for _, page := range pages(t) {
+		for _, span := range code.FindAllString(fenced.ReplaceAllString(readPage(t, page), ""), -1) {
+			name := strings.Trim(span, "`")
+			if testName.MatchString(name) && !tests[name] {
+				t.Errorf("%s: there is no test %s", page, name)
+			}
+			if !sourceFile.MatchString(name) {
+				continue
+			}
+			_, fromRoot := os.Stat(filepath.Join(repository, name))
+			_, fromPage := os.Stat(filepath.Join(repository, path.Dir(page), name))
+			if fromRoot != nil && fromPage != nil {
+				t.Errorf("%s: there is no file %s", page, name)
+			}
+		}
 	}
 }
 
@@ -88,6 +119,12 @@ func anchors(text string) map[string]bool {
 // pages returns all Markdown files of the repository, except those that tools put there.
 func pages(t *testing.T) []string {
 	t.Helper()
+	return files(t, ".md")
+}
+
+// files lists our files whose name ends with suffix, as paths from the root of the repository.
+func files(t *testing.T, suffix string) []string {
+	t.Helper()
 	var found []string
 	err := fs.WalkDir(os.DirFS(repository), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -95,7 +132,7 @@ func pages(t *testing.T) []string {
 			return err
 		case entry.IsDir() && name != "." && (strings.HasPrefix(entry.Name(), ".") || notOurs[entry.Name()]):
 			return fs.SkipDir
-		case path.Ext(name) == ".md":
+		case strings.HasSuffix(name, suffix):
 			found = append(found, name)
 		}
 		return nil
