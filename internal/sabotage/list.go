@@ -154,10 +154,31 @@ var sabotages = []sabotage{
 	}}, "./purchase/sqlite", "TestOneBadOperation"},
 	{"one bad change of a group is answered like the others, in PostgreSQL", []edit{{
 		"purchase/postgres.Journal.writeGroup", "default: for i := range group { j.writeGroup(conn, group[i:i+1]) }", "default: finish(group, nil)",
-	}}, "./purchase/postgres", "TestOneBadChange"},
+	}}, "./purchase/postgres", "TestGroup$"},
 	{"two groups lock purchases in different orders", []edit{{
 		"purchase/postgres.Journal.enqueue", "slices.SortStableFunc(changes, $order)", "slices.SortStableFunc(slices.Clone(changes), $order)",
-	}}, "./purchase/postgres", "TestGroupsLockInOneOrder"},
+	}}, "./purchase/postgres", "TestGroupsOfTheSamePurchases"},
+	{"a group in doubt is taken for written, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.writeGroup",
+		`finish(group, fmt.Errorf("it is unknown whether the change was written: %w", err))`, "finish(group, nil)",
+	}}, "./purchase/postgres", "TestGroupInDoubt"},
+	{"a locked row holds up its group, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql",
+		"sales bytea[] ) RETURNS TABLE (result text, began timestamptz) LANGUAGE plpgsql SET enable_seqscan = off SET lock_timeout = '2s'",
+		"sales bytea[] ) RETURNS TABLE (result text, began timestamptz) LANGUAGE plpgsql SET enable_seqscan = off",
+	}}, "./purchase/postgres", "TestLockedRow"},
+	{"a full queue refuses outcomes, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.write", "limit = 0", "limit = 1",
+	}}, "./purchase/postgres", "TestQueueFull"},
+	{"a claim is written although its caller was told that it is not, in PostgreSQL", []edit{{
+		"purchase/internal/groups.Queue.Take", "o.stand.CompareAndSwap(waiting, taken)", "o.stand.CompareAndSwap(waiting, taken) || true",
+	}}, "./purchase/postgres", "TestQueueFull"},
+	{"a purchase can be deleted, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0001_purchases.sql", "purchase_is_kept BEFORE DELETE OR TRUNCATE", "purchase_is_kept BEFORE TRUNCATE",
+	}}, "./purchase/postgres", "TestImpossibleRows"},
+	{"an outcome can be changed, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0001_purchases.sql", "outcome_is_final BEFORE UPDATE ON", "outcome_is_final BEFORE TRUNCATE ON",
+	}}, "./purchase/postgres", "TestImpossibleRows"},
 	{"a permit that is over stands, in PostgreSQL", []edit{{
 		"purchase/postgres/schema/0002_functions.sql", "AND send_not_after >= coalesce(clock, now())", dropped,
 	}}, "./purchase/postgres", "Journal/ConfirmPermit"},

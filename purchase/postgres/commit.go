@@ -69,7 +69,7 @@ func (j *Journal) ConfirmPermit(ctx context.Context, id string, attempt int) err
 
 // confirmGroup reads permits and answers their callers.
 func (j *Journal) confirmGroup(conn *pgx.Conn, group []*groups.Operation[*permit]) {
-	ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), j.groupTimeout)
 	defer cancel()
 	ids, attempts := make([]string, len(group)), make([]int, len(group))
 	for i, o := range group {
@@ -119,7 +119,7 @@ func (j *Journal) write(ctx context.Context, c *change) error {
 // group then. So what waits for a connection can still be abandoned, and becomes one group.
 func serve[W any](j *Journal, queue *groups.Queue[W], run func(conn *pgx.Conn, group []*groups.Operation[W])) {
 	for queue.Await() {
-		ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), j.groupTimeout)
 		conn, err := j.pool.Acquire(ctx)
 		cancel()
 		group := queue.Take(maxGroup)
@@ -137,7 +137,7 @@ func serve[W any](j *Journal, queue *groups.Queue[W], run func(conn *pgx.Conn, g
 // writeGroup writes a group in one transaction and answers its callers. If one change makes the server refuse the
 // transaction, each change gets a transaction of its own, so that only the bad one fails.
 func (j *Journal) writeGroup(conn *pgx.Conn, group []*operation) {
-	ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), j.groupTimeout)
 	defer cancel()
 	switch err := j.commit(ctx, conn, group); {
 	case err == nil:

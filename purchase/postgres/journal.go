@@ -50,10 +50,11 @@ type Journal struct {
 	schema string
 	sql    statements
 
-	changes    *groups.Queue[*change]
-	permits    *groups.Queue[*permit]
-	maxWaiting int
-	running    sync.WaitGroup // the goroutines that serve the queues
+	changes      *groups.Queue[*change]
+	permits      *groups.Queue[*permit]
+	running      sync.WaitGroup // the goroutines that serve the queues
+	maxWaiting   int
+	groupTimeout time.Duration
 }
 
 var _ purchase.Journal = (*Journal)(nil)
@@ -78,7 +79,8 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 	}
 	j := &Journal{
 		now: options.Now, logger: options.Logger, schema: options.Schema,
-		changes: groups.NewQueue[*change](), permits: groups.NewQueue[*permit](), maxWaiting: maxWaiting,
+		changes: groups.NewQueue[*change](), permits: groups.NewQueue[*permit](),
+		maxWaiting: maxWaiting, groupTimeout: groupTimeout,
 	}
 	if j.logger == nil {
 		j.logger = slog.New(slog.DiscardHandler)

@@ -20,6 +20,7 @@ const (
 	statementLost      // the connection breaks before the server receives the statement
 	answerLost         // the server commits, but no byte of the answer arrives
 	readyLost          // the results arrive, but ReadyForQuery does not
+	answerHeld         // the server commits, and the connection stays open without an answer
 )
 
 // pooler is a proxy between a journal and its server. It behaves as badly as a pooler in transaction mode may:
@@ -167,6 +168,9 @@ func (p *pooler) relay(client net.Conn, sessions [2]net.Conn) {
 		answer, ready, err := readAnswer(sessions[i])
 		switch lost {
 		case answerLost:
+			return
+		case answerHeld:
+			_, _, _ = readBatch(client, writing) // until the client closes the connection
 			return
 		case readyLost:
 			_, _ = client.Write(answer[:len(answer)-len(ready.bytes())])

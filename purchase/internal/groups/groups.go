@@ -128,6 +128,13 @@ func (q *Queue[W]) Take(most int) []*Operation[W] {
 	return wanted
 }
 
+// Len returns the number of operations that wait.
+func (q *Queue[W]) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.list)
+}
+
 // Close refuses further operations. Those that wait can still be taken.
 func (q *Queue[W]) Close() {
 	q.mu.Lock()

@@ -1,0 +1,110 @@
+package groups
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func works(group []*Operation[int]) (list []int) {
+	for _, o := range group {
+		list = append(list, o.Work)
+	}
+	return list
+}
+
+// TestQueue: operations are taken in their order, and each once. Who leaves before that is not served, and learns it.
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	q := NewQueue[int]()
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	var all []*Operation[int]
+	for i := range 6 {
+		all = append(all, New(i))
+		if err := q.Add(all[i], 6); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ran, err := all[1].Wait(gone); ran || !errors.Is(err, context.Canceled) {
+		t.Errorf("left before it was taken: ran = %t, err = %v", ran, err)
+	}
+	first := q.Take(3)
+	if got := works(first); len(got) != 2 || got[0] != 0 || got[1] != 2 {
+		t.Errorf("the first group is %v", got)
+	}
+	if ran, err := all[0].Wait(gone); !ran || !errors.Is(err, context.Canceled) {
+		t.Errorf("left after it was taken: ran = %t, err = %v", ran, err)
+	}
+	bad := errors.New("bad")
+	first[1].Finish(bad)
+	if ran, err := all[2].Wait(t.Context()); !ran || !errors.Is(err, bad) {
+		t.Errorf("ran = %t, err = %v", ran, err)
+	}
+	if got := works(q.Take(9)); len(got) != 3 || q.Len() != 0 || len(q.Take(9)) != 0 {
+		t.Errorf("the second group is %v, and %d are left", got, q.Len())
+	}
+}
+
+// TestLimit: a full queue refuses operations, unless a caller has left or there is no limit.
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	q := NewQueue[int]()
+	first := New(1)
+	for _, o := range []*Operation[int]{first, New(2)} {
+		if err := q.Add(o, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := q.Add(New(3), 2); !errors.Is(err, ErrFull) {
+		t.Errorf("beyond the limit: err = %v", err)
+	}
+	if err := q.Add(New(4), 0); err != nil {
+		t.Errorf("without a limit: err = %v", err)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	_, _ = first.Wait(gone)
+	if err := q.Add(New(5), 3); err != nil || q.Len() != 3 {
+		t.Errorf("after one left: %d wait, err = %v", q.Len(), err)
+	}
+}
+
+// TestCommitters: all committers are woken, serve what waits when the queue is closed, and end.
+func TestCommitters(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := NewQueue[int]()
+		for range 3 {
+			go func() {
+				for q.Await() {
+					for _, o := range q.Take(1) {
+						o.Finish(nil)
+					}
+				}
+			}()
+		}
+		synctest.Wait()
+		var all []*Operation[int]
+		for i := range 9 {
+			all = append(all, New(i))
+			if err := q.Add(all[i], 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		q.Close()
+		if err := q.Add(New(10), 0); !errors.Is(err, ErrClosed) {
+			t.Errorf("after it was closed: err = %v", err)
+		}
+		for _, o := range all {
+			if ran, err := o.Wait(t.Context()); !ran || err != nil {
+				t.Errorf("%d: ran = %t, err = %v", o.Work, ran, err)
+			}
+		}
+	})
+}
