@@ -17,7 +17,10 @@ func (j *Journal) Hold(t *testing.T) (release func()) {
 }
 
 // Waiting returns the number of changes that wait in the queue.
-func (j *Journal) Waiting() int { return j.changes.Len() }
+func (j *Journal) Waiting() int {
+	n, _ := j.changes.Len()
+	return n
+}
 
 // SetLimits sets limits for a test. It has to be called before the journal is used.
 func (j *Journal) SetLimits(maxWaiting int, groupTimeout time.Duration) {

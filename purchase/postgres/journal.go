@@ -79,7 +79,7 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 	}
 	j := &Journal{
 		now: options.Now, logger: options.Logger, schema: options.Schema,
-		changes: groups.NewQueue[*change](), permits: groups.NewQueue[*permit](),
+		changes: groups.NewQueue[*change](make(chan struct{}, 1)), permits: groups.NewQueue[*permit](make(chan struct{}, 1)),
 		maxWaiting: maxWaiting, groupTimeout: groupTimeout,
 	}
 	if j.logger == nil {

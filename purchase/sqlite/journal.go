@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/internal/groups"
 )
 
 // ErrInUse means that another process has the file open, or another Journal in this process.
@@ -122,26 +123,25 @@ func (j *Journal) read(ctx context.Context, run func(c *connection) error) error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	o := newOperation(run)
+	o := groups.New(work{run: run})
 	if err := j.queue.read(o); err != nil {
 		return err
 	}
-	_, err := o.wait(ctx)
+	_, err := o.Wait(ctx)
 	return err
 }
 
-// write lets the writer run an operation in a transaction, and waits until it is durable. finished may be nil. It is called exactly once with whether the operation
-// is durable, even if the caller no longer waits.
+// write lets the writer run an operation in a transaction, and waits until it is durable. finished may be nil. It is
+// called exactly once with whether the operation is durable, even if the caller no longer waits.
 func (j *Journal) write(ctx context.Context, run func(c *connection) error, finished func(written bool)) error {
-	o := newOperation(run)
-	o.finished = finished
+	o := groups.New(work{run, finished})
 	err := ctx.Err()
 	if err == nil {
 		err = j.queue.write(o)
 	}
 	ran := false
 	if err == nil {
-		ran, err = o.wait(ctx)
+		ran, err = o.Wait(ctx)
 	}
 	if ran || err == nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/internal/groups"
 )
 
 const (
@@ -28,18 +29,18 @@ func (j *Journal) runWriter() {
 		if j.conn == nil && !time.Now().Before(j.retryAt) {
 			j.reopen()
 		}
-		reads, closed := j.queue.takeReads()
+		reads := j.queue.takeReads()
 		j.serve(reads)
 		// Callers who were just answered often send their next write at once. Let them join this group.
 		runtime.Gosched()
-		group, more := j.queue.takeGroup(j.maxGroup)
+		group := j.queue.writes.Take(j.maxGroup)
 		if len(group) > 0 {
 			j.writeGroup(group)
 			behind = j.checkpoint(maxLogPages)
 		}
 		switch {
-		case len(reads) > 0 || len(group) > 0 || more:
-		case closed:
+		case len(reads) > 0 || len(group) > 0:
+		case j.queue.isOver():
 			j.end()
 			return
 		default:
@@ -68,14 +69,14 @@ func (j *Journal) idle(behind bool) bool {
 func (j *Journal) serve(reads []*operation) {
 	for _, o := range reads {
 		if j.conn == nil {
-			o.finish(false, j.unusable())
+			finish(o, false, j.unusable())
 			continue
 		}
-		err := o.run(j.conn)
+		err := o.Work.run(j.conn)
 		if isFault(err) {
 			j.fail(err)
 		}
-		o.finish(false, err)
+		finish(o, false, err)
 	}
 }
 
@@ -96,7 +97,7 @@ func (j *Journal) writeGroup(group []*operation) {
 func (j *Journal) transact(group []*operation) bool {
 	refuse := func(err error) {
 		for _, o := range group {
-			o.finish(false, err)
+			finish(o, false, err)
 		}
 	}
 	if j.conn == nil {
@@ -115,7 +116,7 @@ func (j *Journal) transact(group []*operation) bool {
 	}
 	results := make([]error, len(group))
 	for i, o := range group {
-		err := o.run(j.conn)
+		err := o.Work.run(j.conn)
 		if results[i] = err; leavesTransaction(err) {
 			continue
 		}
@@ -144,7 +145,7 @@ func (j *Journal) transact(group []*operation) bool {
 	}
 	j.newest = j.conn.newest
 	for i, o := range group {
-		o.finish(results[i] == nil, results[i])
+		finish(o, results[i] == nil, results[i])
 	}
 	return true
 }
@@ -236,7 +237,7 @@ func (j *Journal) end() {
 	if err := errors.Join(j.conn.database.inPlace(), j.conn.close()); err != nil {
 		j.ended = fmt.Errorf("close the journal: %w", err)
 	}
-	j.conn, j.fault = nil, errClosed
+	j.conn, j.fault = nil, groups.ErrClosed
 }
 
 // knows returns an error if the file has no purchase as new as newest, for example because a backup was

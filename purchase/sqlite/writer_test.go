@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/internal/groups"
 )
 
 // held blocks the writer between two transactions until release is called. Writes that are enqueued meanwhile
@@ -20,7 +21,7 @@ import (
 func held(t *testing.T, j *Journal) (release func()) {
 	t.Helper()
 	entered, leave := make(chan struct{}), make(chan struct{})
-	o := newOperation(func(*connection) error { close(entered); <-leave; return nil })
+	o := groups.New(work{run: func(*connection) error { close(entered); <-leave; return nil }})
 	if err := j.queue.read(o); err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +32,7 @@ func held(t *testing.T, j *Journal) (release func()) {
 // enqueue puts a write into the queue and does not wait for it.
 func enqueue(t *testing.T, j *Journal, run func(c *connection) error) *operation {
 	t.Helper()
-	o := newOperation(run)
+	o := groups.New(work{run: run})
 	if err := j.queue.write(o); err != nil {
 		t.Fatal(err)
 	}
@@ -47,13 +48,13 @@ func claiming(claim purchase.Claim, j *Journal) func(c *connection) error {
 
 func answer(t *testing.T, o *operation) error {
 	t.Helper()
-	select {
-	case err := <-o.done:
-		return err
-	case <-time.After(30 * time.Second):
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	_, err := o.Wait(ctx)
+	if ctx.Err() != nil {
 		t.Fatal("the writer does not answer")
-		return nil
 	}
+	return err
 }
 
 func exists(t *testing.T, j *Journal, id string) bool {
@@ -78,13 +79,14 @@ func TestAnswersFollowTheCommit(t *testing.T) {
 		enqueue(t, j, claiming(same, j)),
 		enqueue(t, j, func(*connection) error { return purchase.ErrStale }),
 	}
-	commits, early := 0, 0
-	commit := j.commit // no race: the writer is blocked
+	commits, answered, early := 0, 0, 0
+	for _, o := range group { // no race: the writer is blocked
+		o.Work.finished = func(bool) { answered++ }
+	}
+	commit := j.commit
 	j.commit = func(c *connection) error {
 		commits++
-		for _, o := range group {
-			early += len(o.done)
-		}
+		early = answered
 		return commit(c)
 	}
 	release()
@@ -249,35 +251,6 @@ func TestQueueFull(t *testing.T) {
 	}
 }
 
-// TestQueueForgetsWhoLeft: while the writer hangs, callers come and go. The queue keeps only the operations of
-// callers who still wait.
-func TestQueueForgetsWhoLeft(t *testing.T) {
-	t.Parallel()
-	q := newQueue(1)
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	for name, list := range map[string]*[]*operation{"reads": &q.reads, "writes": &q.writes} {
-		var waiting []*operation
-		for i := range 10_000 {
-			o := newOperation(nil)
-			if err := q.add(list, o); err != nil {
-				t.Fatal(err)
-			}
-			if i%1000 == 0 {
-				waiting = append(waiting, o)
-			} else if ran, err := o.wait(gone); ran || err == nil {
-				t.Fatalf("ran = %t, err = %v", ran, err)
-			}
-		}
-		if len(*list) > 100 {
-			t.Errorf("%d %s are in the queue", len(*list), name)
-		}
-		if left := stillWanted(*list); !slices.Equal(left, waiting) {
-			t.Errorf("%d %s still have a caller, but %d are left", len(waiting), name, len(left))
-		}
-	}
-}
-
 // TestLeasesEndWithTheirProcess: after a process died, its purchases are taken over at the next start, without
 // waiting for their leases.
 func TestLeasesEndWithTheirProcess(t *testing.T) {
@@ -326,11 +299,11 @@ func TestCheckpoint(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
 	pages := make(chan int, 1)
-	count := newOperation(func(c *connection) error {
+	count := groups.New(work{run: func(c *connection) error {
 		behind, err := c.checkpoint("NOOP")
 		pages <- behind
 		return err
-	})
+	}})
 	release := held(t, j)
 	commit := j.commit
 	j.commit = func(c *connection) error {

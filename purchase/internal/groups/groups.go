@@ -55,15 +55,16 @@ func (o *Operation[W]) Wait(ctx context.Context) (ran bool, err error) {
 
 // Queue holds the operations that wait.
 type Queue[W any] struct {
-	wake chan struct{} // receives a value when there is work, or when the queue is closed
+	wake chan struct{}
 
 	mu     sync.Mutex
 	closed bool
 	list   []*Operation[W]
 }
 
-// NewQueue returns an empty queue.
-func NewQueue[W any]() *Queue[W] { return &Queue[W]{wake: make(chan struct{}, 1)} }
+// NewQueue returns an empty queue. wake has room for one value. It receives one when there is work, and when the queue
+// is closed. A committer that serves several queues gives them the same channel.
+func NewQueue[W any](wake chan struct{}) *Queue[W] { return &Queue[W]{wake: wake} }
 
 // Add adds an operation. It returns ErrFull if limit is positive and as many operations wait already.
 func (q *Queue[W]) Add(o *Operation[W], limit int) error {
@@ -94,11 +95,9 @@ func (q *Queue[W]) signal() {
 // Await returns true once an operation waits, and false if the queue is closed and empty.
 func (q *Queue[W]) Await() bool {
 	for {
-		q.mu.Lock()
-		some, closed := len(q.list) > 0, q.closed
-		q.mu.Unlock()
+		n, closed := q.Len()
 		switch {
-		case some:
+		case n > 0:
 			return true
 		case closed:
 			q.signal() // for the next committer
@@ -128,11 +127,11 @@ func (q *Queue[W]) Take(most int) []*Operation[W] {
 	return wanted
 }
 
-// Len returns the number of operations that wait.
-func (q *Queue[W]) Len() int {
+// Len returns the number of operations that wait, and whether the queue is closed.
+func (q *Queue[W]) Len() (n int, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.list)
+	return len(q.list), q.closed
 }
 
 // Close refuses further operations. Those that wait can still be taken.

@@ -3,6 +3,7 @@ package groups
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -21,7 +22,7 @@ func works(group []*Operation[int]) (list []int) {
 // TestQueue: operations are taken in their order, and each once. Who leaves before that is not served, and learns it.
 func TestQueue(t *testing.T) {
 	t.Parallel()
-	q := NewQueue[int]()
+	q := NewQueue[int](make(chan struct{}, 1))
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	var all []*Operation[int]
@@ -46,15 +47,15 @@ func TestQueue(t *testing.T) {
 	if ran, err := all[2].Wait(t.Context()); !ran || !errors.Is(err, bad) {
 		t.Errorf("ran = %t, err = %v", ran, err)
 	}
-	if got := works(q.Take(9)); len(got) != 3 || q.Len() != 0 || len(q.Take(9)) != 0 {
-		t.Errorf("the second group is %v, and %d are left", got, q.Len())
+	if got := works(q.Take(9)); len(got) != 3 || len(q.Take(9)) != 0 {
+		t.Errorf("the second group is %v", got)
 	}
 }
 
 // TestLimit: a full queue refuses operations, unless a caller has left or there is no limit.
 func TestLimit(t *testing.T) {
 	t.Parallel()
-	q := NewQueue[int]()
+	q := NewQueue[int](make(chan struct{}, 1))
 	first := New(1)
 	for _, o := range []*Operation[int]{first, New(2)} {
 		if err := q.Add(o, 2); err != nil {
@@ -70,8 +71,36 @@ func TestLimit(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	_, _ = first.Wait(gone)
-	if err := q.Add(New(5), 3); err != nil || q.Len() != 3 {
-		t.Errorf("after one left: %d wait, err = %v", q.Len(), err)
+	err := q.Add(New(5), 3)
+	if n, _ := q.Len(); err != nil || n != 3 {
+		t.Errorf("after one left: %d wait, err = %v", n, err)
+	}
+}
+
+// TestForgetsWhoLeft: while the committer hangs, callers come and go. The queue keeps only the operations of callers who
+// still wait.
+func TestForgetsWhoLeft(t *testing.T) {
+	t.Parallel()
+	q := NewQueue[int](make(chan struct{}, 1))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	var waiting []*Operation[int]
+	for i := range 10_000 {
+		o := New(i)
+		if err := q.Add(o, 0); err != nil {
+			t.Fatal(err)
+		}
+		if i%1000 == 0 {
+			waiting = append(waiting, o)
+		} else if ran, err := o.Wait(gone); ran || err == nil {
+			t.Fatalf("ran = %t, err = %v", ran, err)
+		}
+	}
+	if n, _ := q.Len(); n > 100 {
+		t.Errorf("%d operations are in the queue", n)
+	}
+	if left := q.Take(10_000); !slices.Equal(left, waiting) {
+		t.Errorf("%d callers still wait, but %d operations are left", len(waiting), len(left))
 	}
 }
 
@@ -79,7 +108,7 @@ func TestLimit(t *testing.T) {
 func TestCommitters(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q := NewQueue[int]()
+		q := NewQueue[int](make(chan struct{}, 1))
 		for range 3 {
 			go func() {
 				for q.Await() {
