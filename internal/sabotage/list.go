@@ -416,14 +416,20 @@ var sabotages = []sabotage{
 	{"a claim whose caller asks elsewhere is sent", []edit{{
 		"purchase.Engine.start", "isOver(ctx)", never,
 	}}, simulation, "TestTwoSendsOfOneID"},
+	{"too little time is told without a look-up", []edit{{
+		"purchase.Engine.buy", "return e.refuse(ctx, request, $_, err)", "return Bought{}, err",
+	}}, simulation, "TestTwoSendsOfOneID"},
 	{"too little time is told before the look-up", []edit{{
 		"purchase.Engine.buy",
 		"recorded, err := e.lookup(ctx, request.Key)",
 		"if err := e.mayStart(ctx); err != nil { return Bought{}, err }; $rule",
-	}}, simulation, "TestTwoSendsOfOneID"},
+	}}, simulation, "TestRefusedCallsAreLookedUp"},
 	{"an id that cannot be looked up has nothing", []edit{{
+		"purchase.Engine.refuse", "&JournalError{Err: err}", "&JournalError{LookedUp: true, Err: err}",
+	}}, simulation, "TestClaimUnknown"},
+	{"an id that cannot be looked up before the guards has nothing", []edit{{
 		"purchase.Engine.buy", "&JournalError{Err: err}", "&JournalError{LookedUp: true, Err: err}",
-	}}, simulation, "TestTwoSendsOfOneID"},
+	}}, simulation, "TestClaimUnknown"},
 	{"a list that breaks off is complete", []edit{{
 		"purchase.reconciler.readList",
 		"r.engine.logger.WarnContext($*line); return s",
@@ -445,13 +451,16 @@ var sabotages = []sabotage{
 	{"an alarm is lost with its answer", []edit{{
 		"purchase.reconciler.alarmAbsent",
 		"_ = r.recordFound(ctx, p, transition)",
-		"_, _ = r.engine.recordOnce(ctx, p.ID, transition)",
+		"_, _ = r.engine.recordOnce(ctx, p, transition)",
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
 	{"an operator is not asked for what was journaled unheard", []edit{{
 		"purchase.Engine.record", "unknown && errors.Is(err, ErrIllegal)", never,
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
 	{"an operator called gateway is the gateway", []edit{{
 		"purchase.Engine.Resolve", "ByOperator(resolution.By)", "Actor(resolution.By)",
+	}}, simulation, "TestResolveMeetsAnAbsence"},
+	{"an operator's note is logged", []edit{{
+		"purchase.Engine.announce", "transition.Evidence.Explanation", "transition.Evidence.Note",
 	}}, simulation, "TestResolveMeetsAnAbsence"},
 	{"an operator's word that came late is nothing", []edit{{
 		"purchase.Engine.resolvedTooLate", `now.State == Failed && transition.ItemUID != ""`, never,

@@ -20,6 +20,7 @@ import (
 // nothing was started, nothing is ever sent.
 func TestClaimUnknown(t *testing.T) {
 	t.Parallel()
+	const guarded = "not looked up before the guards"
 	for _, c := range []struct {
 		name     string
 		faults   []fault
@@ -41,12 +42,17 @@ func TestClaimUnknown(t *testing.T) {
 		{"refused, and not looked up", []fault{
 			{step: "claim", nth: 1, do: doRefuse}, {step: "lookup", nth: 1, do: doOutage, d: 12 * time.Second},
 		}, notStarted, "", false},
+		{guarded, []fault{{step: "lookup", nth: 1, do: doOutage, d: 12 * time.Second}}, notStarted, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			stage(t, plan{replicas: 2, faults: c.faults}, func(t *testing.T, w *world) {
 				before := w.box.Ledger()
-				a := w.buy(w.replica(0), register("order-0", ""))
+				order := register("order-0", "")
+				if c.name == guarded {
+					order = register("order-0", gigastore.ModeOnDemand)
+				}
+				a := w.buy(w.replica(0), order)
 				wants(t, a, c.outcome)
 				if broken, ok := errors.AsType[*purchase.JournalError](a.err); ok && broken.LookedUp != c.lookedUp {
 					t.Errorf("LookedUp is %t", broken.LookedUp)
@@ -336,7 +342,8 @@ func TestCallerGoneBeforeTheClaim(t *testing.T) {
 	})
 }
 
-// TestRefusedCallsAreLookedUp: a call that starts nothing is answered for the purchase that its key has.
+// TestRefusedCallsAreLookedUp: a call that starts nothing is answered for the purchase that its key has. This holds for
+// orders with guards and without.
 func TestRefusedCallsAreLookedUp(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range map[string]func(t *testing.T, w *world, c *call){
@@ -348,21 +355,23 @@ func TestRefusedCallsAreLookedUp(t *testing.T) {
 			w.plan.faults = []fault{{step: "claim", nth: 1, do: doLoseBefore}, {step: "claim", nth: 2, do: doReadOnly, d: time.Minute}}
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			stage(t, plan{}, func(t *testing.T, w *world) {
-				c := register("order-0", "")
-				wants(t, w.buy(w.replica(0), c), told)
-				w.mu.Lock()
-				w.visits = map[string]int{}
-				w.mu.Unlock()
-				refuse(t, w, &c)
-				a := w.buy(w.replica(0), c)
-				wants(t, a, told)
-				if !a.bought.Replayed {
-					t.Error("it was bought again")
-				}
+		for _, mode := range []gigastore.ActivationMode{gigastore.ModeNow, gigastore.ModeOnDemand} {
+			t.Run(name+", "+string(mode), func(t *testing.T) {
+				t.Parallel()
+				stage(t, plan{}, func(t *testing.T, w *world) {
+					c := register("order-0", mode)
+					wants(t, w.buy(w.replica(0), c), told)
+					w.mu.Lock()
+					w.visits = map[string]int{}
+					w.mu.Unlock()
+					refuse(t, w, &c)
+					a := w.buy(w.replica(0), c)
+					wants(t, a, told)
+					if !a.bought.Replayed {
+						t.Error("it was bought again")
+					}
+				})
 			})
-		})
+		}
 	}
 }

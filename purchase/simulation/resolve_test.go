@@ -103,7 +103,7 @@ func TestResolveWhatTheVendorMadeOfIt(t *testing.T) {
 }
 
 // TestResolveMeetsAnAbsence: an operator names a package a moment after the purchase was presumed absent. It counts as an
-// anomaly. The operator's note is not logged, even if the operator is called "gateway".
+// anomaly. The operator's note is not logged. An operator called "gateway" is not taken for the gateway.
 func TestResolveMeetsAnAbsence(t *testing.T) {
 	t.Parallel()
 	stage(t, plan{}, func(t *testing.T, w *world) {
@@ -130,6 +130,13 @@ func TestResolveMeetsAnAbsence(t *testing.T) {
 		}
 		if strings.Contains(w.logs.String(), "CANARY") {
 			t.Error("the operator's note is logged")
+		}
+		entries, err := w.store.journal().History(t.Context(), p.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if by := entries[len(entries)-1].By; by != purchase.ByOperator("gateway") {
+			t.Errorf("the last entry is by %q", by)
 		}
 	})
 }
