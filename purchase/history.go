@@ -1,6 +1,7 @@
 package purchase
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -66,4 +67,31 @@ func (e *HistoryEntry) SetWords(event, verdict, state string) {
 	}
 	e.Verdict, _ = ParseVerdict(verdict)
 	e.State, _ = ParseState(state)
+}
+
+// CheckHistory reports whether a whole history leads to the purchase as it is: by the rules of [Purchase.After], to its
+// state, reason, attempt, revision and package.
+func (p Purchase) CheckHistory(history []HistoryEntry) error {
+	now := New(Claim{}, p.ClaimedAt)
+	for i, e := range history {
+		switch {
+		case e.Sequence != i+1:
+			return fmt.Errorf("entry %d of the history is missing", i+1)
+		case (i == 0) != (e.Event == ""):
+			return fmt.Errorf("entry %d of the history is %q, but only the first one is the claim", i+1, e.Event)
+		case i == 0:
+			continue
+		}
+		after, verdict := now.After(Transition{Event: e.Event, Attempt: e.Attempt, Reason: e.Reason, ItemUID: e.Evidence.ItemUID}, e.At)
+		if verdict != e.Verdict || after.State != e.State {
+			return fmt.Errorf("entry %d of the history: %s in %s is %s, but the journal has %s with the verdict %s",
+				i+1, e.Event, now.State, verdict, e.State, e.Verdict)
+		}
+		now = after
+	}
+	if now.State != p.State || now.Reason != p.Reason || now.Attempt != p.Attempt || now.Revision != p.Revision || now.ItemUID != p.ItemUID {
+		return fmt.Errorf("it is %s %s in attempt %d at revision %d, but its history leads to %s %s in attempt %d at revision %d, or to another package",
+			p.State, p.Reason, p.Attempt, p.Revision, now.State, now.Reason, now.Attempt, now.Revision)
+	}
+	return nil
 }

@@ -115,21 +115,13 @@ func (v *verdict) graph(p purchase.Purchase) {
 	if len(entries) > maxHistory {
 		v.add("the history of %s has %d entries", p.ID, len(entries))
 	}
-	now := purchase.New(purchase.Claim{ID: p.ID, Key: p.Key, Account: p.Account, Order: p.Order}, p.ClaimedAt)
-	for _, entry := range entries[1:] {
-		after, verdict := now.After(purchase.Transition{
-			Event: entry.Event, Attempt: entry.Attempt, Reason: entry.Reason, ItemUID: entry.Evidence.ItemUID,
-		}, entry.At)
-		if verdict != entry.Verdict || after.State != entry.State {
-			v.add("%s left the graph: %s in %s became %s, verdict %s", p.ID, entry.Event, now.State, entry.State, entry.Verdict)
-		}
-		now = after
+	if err := p.CheckHistory(entries); err != nil {
+		v.add("%s left the graph: %v", p.ID, err)
+	}
+	for _, entry := range entries {
 		if text := entry.Evidence.Message + entry.Evidence.Explanation + entry.Evidence.Note; leaks(text) {
 			v.add("the history of %s holds personal data: %s", p.ID, text)
 		}
-	}
-	if now.State != p.State || now.Attempt != p.Attempt || now.ItemUID != p.ItemUID {
-		v.add("%s is %s, its history ends in %s", p.ID, p.State, now.State)
 	}
 }
 

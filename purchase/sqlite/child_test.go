@@ -30,7 +30,7 @@ func childMain(arguments []string) {
 }
 
 func child(what, path string) error {
-	if what == "full" {
+	if strings.HasPrefix(what, "full") {
 		// Writes beyond the limit then fail with EFBIG instead of killing the process.
 		signal.Ignore(syscall.SIGXFSZ)
 	}
@@ -46,6 +46,10 @@ func child(what, path string) error {
 		return buyForEver(journal)
 	case "full":
 		return errors.Join(fillDisk(journal), journal.Close())
+	case "full backup":
+		return errors.Join(backUpToFullDisk(journal), journal.Close())
+	case "back up":
+		return backUpForEver(journal)
 	}
 	return fmt.Errorf("there is no child task %q", what)
 }
@@ -220,6 +224,11 @@ func TestDiskFull(t *testing.T) {
 	t.Log(strings.Join(said, "; "))
 }
 
+// limitFiles lowers the kernel's limit on file sizes, or puts it back.
+func limitFiles(bytes uint64, limit syscall.Rlimit) error {
+	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: limit.Max})
+}
+
 func fillDisk(journal *Journal) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -227,10 +236,7 @@ func fillDisk(journal *Journal) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		return err
 	}
-	setLimit := func(bytes uint64) error {
-		return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: limit.Max})
-	}
-	if err := setLimit(1 << 20); err != nil {
+	if err := limitFiles(1<<20, limit); err != nil {
 		return err
 	}
 	told := map[string]error{}
@@ -256,7 +262,7 @@ func fillDisk(journal *Journal) error {
 	}
 	fmt.Fprintln(os.Stdout, "ping:", ping)
 
-	if err := setLimit(limit.Max); err != nil {
+	if err := limitFiles(limit.Max, limit); err != nil {
 		return err
 	}
 	for journal.Ping(ctx) != nil {

@@ -30,6 +30,7 @@ type connection struct {
 	newest string
 	// database and log identify the two files that are open, so that inPlace notices a swap.
 	database, log openFile
+	backup        *copying // the backup that is being made, or nil
 }
 
 // openFile is an open file and the path it has to stay at. If the file is deleted or moved away, everything
@@ -198,11 +199,12 @@ func (c *connection) checkpoint(mode string) (behind int, err error) {
 	return behind, err
 }
 
+// close ends a backup first. SQLite keeps the connection and its lock as long as a backup uses it.
 func (c *connection) close() error {
 	if c.conn == nil {
 		return nil
 	}
-	return c.conn.Close()
+	return errors.Join(c.endBackup(), c.conn.Close())
 }
 
 // errSQLite marks the errors that come from SQLite.

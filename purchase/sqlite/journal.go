@@ -71,7 +71,8 @@ var background = context.Background()
 // Open opens the journal file at path and locks it. If there is no file, Open creates one. It returns ErrInUse
 // if the file is already open elsewhere. The lock proves that the previous owner of every purchase in Sending
 // or Accepted is dead, so Open ends their leases. It returns an error if a WAL is left without its database, or
-// if the file is empty or holds no journal.
+// if the file is empty or holds no journal. It returns a BackupError if the file is a backup that nobody has
+// allowed to start.
 func Open(ctx context.Context, path string, options Options) (*Journal, error) {
 	if path == "" {
 		return nil, errors.New("the journal needs the name of a file")
@@ -94,7 +95,7 @@ func Open(ctx context.Context, path string, options Options) (*Journal, error) {
 	if j.conn, err = connect(path); err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
-	if err := j.conn.knows(""); err != nil {
+	if err := j.conn.mayServe(""); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the journal: %w", err), j.conn.close())
 	}
 	j.newest = j.conn.newest

@@ -1,6 +1,5 @@
 -- The journal of purchases, version 1. One gateway has this file open, and nobody else can open it.
--- An operator asks the gateway, or reads a copy. For a copy, stop the gateway and copy the .db, or take
--- a snapshot of the file system that has both the .db and its -wal.
+-- An operator asks the gateway, or reads a copy: gigagate journal backup FILE.
 --
 -- Facts never change: purchase (the claim), purchase_outcome (how it ended) and purchase_event (what else
 -- happened). Only purchase_open changes. It has one row for each purchase that is not settled, so it stays small.
@@ -135,6 +134,14 @@ CREATE TABLE journal_probe (
     at  INTEGER NOT NULL
 ) STRICT;
 INSERT INTO journal_probe VALUES (1, 0);
+
+-- A backup has a row here. No gateway starts on the file while a row has no allowed_at, because the purchases
+-- made after the backup are missing in it.
+CREATE TABLE journal_backup (
+    made_at    INTEGER NOT NULL PRIMARY KEY,
+    allowed_at INTEGER, -- when a check, or an operator, allowed a gateway to start on it
+    finding    TEXT     -- JSON: what the check found
+) STRICT;
 
 -- Every purchase as it is now. What happened after the settlement is in the newest event.
 CREATE VIEW purchase_now AS

@@ -200,7 +200,7 @@ func (j *Journal) fail(err error) {
 func (j *Journal) reopen() {
 	c, err := connect(j.path)
 	if err == nil {
-		if err = c.knows(j.newest); err == nil {
+		if err = c.mayServe(j.newest); err == nil {
 			err = c.probe(j.time())
 		}
 		if err == nil {
@@ -240,17 +240,20 @@ func (j *Journal) end() {
 	j.conn, j.fault = nil, groups.ErrClosed
 }
 
-// knows returns an error if the file has no purchase as new as newest, for example because a backup was
-// restored or a WAL was lost. Without this check, all missing purchases could be sold again.
-func (c *connection) knows(newest string) error {
-	err := c.one("SELECT coalesce(max(id), '') FROM purchase", nil, func(r *reader) { c.newest = r.text() })
-	if err != nil {
-		return err
+// mayServe returns an error if the file is a backup that nobody has allowed to start, or if it has no purchase as
+// new as newest, for example because a WAL was lost. Without this check, all missing purchases could be sold again.
+func (c *connection) mayServe(newest string) error {
+	made, err := c.backupTime()
+	if err == nil && !made.IsZero() {
+		err = &BackupError{Path: c.database.path, Made: made}
 	}
-	if c.newest < newest {
-		return errRolledBack
+	if err == nil {
+		err = c.one("SELECT coalesce(max(id), '') FROM purchase", nil, func(r *reader) { c.newest = r.text() })
 	}
-	return nil
+	if err == nil && c.newest < newest {
+		err = errRolledBack
+	}
+	return err
 }
 
 // probe writes a value that nothing reads.
