@@ -80,11 +80,13 @@ const adminPages = `This is the admin port of Gigagate.
 /readyz        whether the gateway accepts new calls, and what is wrong with the vendor
 /metrics       metrics for Prometheus
 /debug/pprof/  profiles of the running process
+` + backupPath + ` makes a backup: gigagate journal backup FILE
 `
 
 // newAdmin serves the admin port, for operators and orchestrators.
-func newAdmin(ready func(context.Context) error, vendorProblems func() []string, metrics http.Handler) http.Handler {
+func newAdmin(ready func(context.Context) error, vendorProblems func() []string, metrics, backups http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("POST "+backupPath, backups)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(adminPages))
 	})

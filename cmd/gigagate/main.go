@@ -16,6 +16,8 @@ import (
 	"os/signal"
 	"reflect"
 	"regexp"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -33,6 +35,7 @@ type commandLine struct {
 	Activate   activateCommand   `cmd:"" help:"Start a package that was bought. It is free and cannot be undone."`
 	Inventory  inventoryCommand  `cmd:"" help:"List what can be sold."`
 	Purchases  purchasesCommand  `cmd:"" help:"Read and settle purchases."`
+	Journal    journalCommands   `cmd:"" help:"Back up and check the file in which purchases are kept."`
 	Bench      benchCommand      `cmd:"" help:"Put load on a running gateway: buy packages, and report throughput, latency and outcomes."`
 	Health     healthCommand     `cmd:"" help:"Ask a running gateway whether it is serving. The exit status is 0 if it is."`
 	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in a shell."`
@@ -95,7 +98,9 @@ func takeVariablesFromOrders(k *kong.Kong) error {
 	}
 	for _, leaf := range k.Model.Leaves(false) {
 		for _, flag := range leaf.Flags {
-			if leaf.Name != "serve" && flag.Name != "address" && flag.Name != "timeout" && flag.Name != "sandbox-address" {
+			// A check reads the same journal and the same vendor as the gateway. What it allows is said in each call.
+			ofGateway := leaf.Name == "serve" || leaf.Name == "check" && (flag.Name == "journal" || flag.Name == "reconcile-settle-delay" || strings.HasPrefix(flag.Name, "gigastore-"))
+			if !ofGateway && !slices.Contains([]string{"address", "timeout", "sandbox-address", "admin-address"}, flag.Name) {
 				take(flag)
 			}
 		}

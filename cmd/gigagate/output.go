@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -23,6 +24,21 @@ func (s outputSettings) print(to console, answer proto.Message) error {
 		return printTable(to.out, answer)
 	}
 	return printJSON(to.out, answer)
+}
+
+// printReport writes what a command found out by itself, as a table or as JSON.
+func (s outputSettings) printReport(to console, report any, table [][]string) error {
+	if s.Output == "table" || s.Output == "" && isTerminal(to.out) {
+		var text strings.Builder
+		rows(&text, table...)
+		_, err := io.WriteString(to.out, text.String())
+		return err
+	}
+	text, err := json.Marshal(report)
+	if err != nil {
+		return err
+	}
+	return printIndented(to.out, text)
 }
 
 // isTerminal reports whether w is a terminal, so that a person reads the output.

@@ -230,7 +230,7 @@ func TestReadinessNamesTheJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	process := &gatewayProcess{}
-	admin := httptest.NewServer(newAdmin(process.ready(journal), func() []string { return nil }, http.NotFoundHandler()))
+	admin := httptest.NewServer(newAdmin(process.ready(journal), func() []string { return nil }, http.NotFoundHandler(), http.NotFoundHandler()))
 	defer admin.Close()
 	check := func(status int, says string) {
 		t.Helper()

@@ -26,40 +26,54 @@ type sandboxSettings struct {
 
 // control calls the sandbox's control API and returns its answer.
 func (s sandboxSettings) control(ctx context.Context, method, name string, body any) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	answer, status, err := callNearby(ctx, method, "http://"+string(s.SandboxAddress)+"/_sandbox/"+name, body)
+	if err != nil {
+		return nil, fmt.Errorf("no sandbox answers at %s: %w", s.SandboxAddress, err)
+	}
+	if status != "200 OK" {
+		if told := errorIn(answer); told != "" {
+			return nil, sandboxError(told)
+		}
+		return nil, fmt.Errorf("the server at %s is not a sandbox: %s", s.SandboxAddress, status)
+	}
+	return answer, nil
+}
+
+// callNearby sends JSON to a server nearby, without a proxy, and returns its whole answer.
+func callNearby(ctx context.Context, method, url string, body any) (answer []byte, status string, err error) {
 	var sent bytes.Buffer
 	if body != nil {
 		if err := json.NewEncoder(&sent).Encode(body); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+string(s.SandboxAddress)+"/_sandbox/"+name, &sent)
+	req, err := http.NewRequestWithContext(ctx, method, url, &sent)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	// A sandbox runs nearby, so this does not use a proxy.
+	req.Header.Set("Content-Type", "application/json")
 	transport := &http.Transport{} //nolint:forbidigo // it calls no vendor
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return nil, fmt.Errorf("no sandbox answers at %s: %w", s.SandboxAddress, err)
+		return nil, "", err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, fmt.Errorf("the sandbox's answer broke off: %w", err)
+	if answer, err = io.ReadAll(resp.Body); err != nil {
+		return nil, "", fmt.Errorf("the answer broke off: %w", err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		var told struct {
-			Error string `json:"error"`
-		}
-		if json.Unmarshal(answer, &told) == nil && told.Error != "" {
-			return nil, sandboxError(told.Error)
-		}
-		return nil, fmt.Errorf("the server at %s is not a sandbox: %s", s.SandboxAddress, resp.Status)
+	return answer, resp.Status, nil
+}
+
+// errorIn is the error sentence in a JSON answer.
+func errorIn(answer []byte) string {
+	var told struct {
+		Error string `json:"error"`
 	}
-	return answer, nil
+	_ = json.Unmarshal(answer, &told)
+	return told.Error
 }
 
 // sandboxError is the sandbox's own error sentence. The refused call changed nothing.

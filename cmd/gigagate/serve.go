@@ -149,7 +149,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	process.rest = newHTTPServer(process.gateway.REST(), process.gateway.AnswerWithin())
 	process.rest.ConnContext = server.WithConnection
 	process.restOn = server.Framed(process.restOn)
-	process.admin = newHTTPServer(knownHosts(c.AllowedHosts, c.AdminListen).only(newAdmin(process.ready(journal), vendor.Problems, telemetry.metrics)), 0)
+	process.admin = newHTTPServer(knownHosts(c.AllowedHosts, c.AdminListen).only(newAdmin(process.ready(journal), vendor.Problems, telemetry.metrics, newBackups(ctx, journal))), 0)
 	engine.Start()
 	// The listeners are open, so early callers wait in their queues.
 	process.setServing()

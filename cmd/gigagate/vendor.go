@@ -100,18 +100,9 @@ func (s *vendorSettings) rereadSecret() func() (gigastore.Secret, error) {
 	}
 }
 
-// newVendor makes the client of the vendor's API.
+// newVendor makes the client of the vendor's API. telemetry may be nil.
 func (s *vendorSettings) newVendor(telemetry *telemetry) (*gigastore.Client, error) {
-	var refusals []gigastore.RefusalRule
-	if s.GigastoreRefusalsFile != "" {
-		if err := readJSON("--gigastore-refusals-file", s.GigastoreRefusalsFile, func(text []byte) (err error) {
-			refusals, err = gigastore.ParseRefusals(text)
-			return err
-		}); err != nil {
-			return nil, err
-		}
-	}
-	return gigastore.New(gigastore.Config{
+	config := gigastore.Config{
 		BaseURL:         s.GigastoreURL,
 		ClientID:        s.GigastoreClientID,
 		FormerClientIDs: s.GigastoreFormerClientIDs,
@@ -119,12 +110,20 @@ func (s *vendorSettings) newVendor(telemetry *telemetry) (*gigastore.Client, err
 		ReadSecret:      s.rereadSecret(),
 		Timeout:         s.GigastoreTimeout,
 		UserAgent:       "gigagate/" + version(),
-		Refusals:        refusals,
 
 		ThrottledHasNoEffect: s.RetryThrottled,
-		Logger:               telemetry.logger,
-		TracerProvider:       telemetry.tracerProvider,
-		MeterProvider:        telemetry.meterProvider,
-		Propagator:           telemetry.propagator,
-	})
+	}
+	if s.GigastoreRefusalsFile != "" {
+		if err := readJSON("--gigastore-refusals-file", s.GigastoreRefusalsFile, func(text []byte) (err error) {
+			config.Refusals, err = gigastore.ParseRefusals(text)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+	}
+	if telemetry != nil {
+		config.Logger, config.Propagator = telemetry.logger, telemetry.propagator
+		config.TracerProvider, config.MeterProvider = telemetry.tracerProvider, telemetry.meterProvider
+	}
+	return gigastore.New(config)
 }

@@ -603,6 +603,34 @@ var sabotages = []sabotage{
 	{"the helper buys without a request id", []edit{{
 		"clients/go/client.buy", `req.GetRequestId() == ""`, never,
 	}}, goClient, "TestRequestIDIsNeededBeforeAnythingIsSent"},
+	// What a restored backup may do.
+	{"a backup starts unchecked", []edit{{
+		"purchase/sqlite/writer.go", "	if err == nil && !made.IsZero() {\n", "	if false {\n",
+	}}, "./purchase/sqlite", "TestBackupDoesNotStart"},
+	{"a backup is not marked", []edit{{
+		"purchase/sqlite/backup.go", "\"INSERT INTO journal_backup (made_at) VALUES (?)\"", "\"SELECT ?\"",
+	}}, "./purchase/sqlite", "TestBackupDoesNotStart"},
+	{"what was sent after the backup is taken for never sent", []edit{{
+		"purchase/sqlite/check.go", "WHERE o.state = 'ACCEPTED'", "WHERE o.state = ''",
+	}}, "./purchase/sqlite", "TestBackupDoesNotStart"},
+	{"a backup starts although a sale is unknown to it", []edit{{
+		"cmd/gigagate/journal_check.go", " && len(r.UnknownSales) == 0\n", "\n",
+	}}, program, "TestRestoreDoesNotSellTwice"},
+	{"a backup starts although the list was not read to its end", []edit{{
+		"cmd/gigagate/journal_check.go", "	return r.Compared && r.Recognized", "	return r.Recognized",
+	}}, program, "TestRestoreDoesNotSellTwice"},
+	{"a backup starts although the list shows nothing", []edit{{
+		"cmd/gigagate/journal_check.go", " && r.Recognized > 0 && len(", " && len(",
+	}}, program, "TestRestoreDoesNotSellTwice"},
+	{"a backup starts although a package without a mark is unknown", []edit{{
+		"purchase/unknown.go", "			if !since.IsZero() && ofAPI && ", "			if false && ofAPI && ",
+	}}, program, "TestRestoreDoesNotSellTwice"},
+	{"a web page may ask for a backup", []edit{{
+		"cmd/gigagate/journal_backup.go", "	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(", "	return http.Handler(http.HandlerFunc(func(",
+	}}, program, "TestWhoMayAskForABackup"},
+	{"another machine may ask for a backup", []edit{{
+		"cmd/gigagate/journal_backup.go", "err != nil || !peer.Addr().Unmap().IsLoopback()", "err != nil",
+	}}, program, "TestWhoMayAskForABackup"},
 	// What is told of secrets.
 	{"a host that is the end of a password is told", []edit{{
 		"purchase/postgres.withoutURL", "if _, ok := errors.AsType[*net.DNSError](err); ok { $*_ }", never,
