@@ -44,7 +44,8 @@ func TestDocsWorkAsPasted(t *testing.T) {
 					"PATH="+filepath.Dir(build(t))+string(filepath.ListSeparator)+os.Getenv("PATH"),
 					"GIGAGATE_GRPC_LISTEN="+loopback+":9090", "GIGAGATE_HTTP_LISTEN="+loopback+":8080",
 					"GIGAGATE_ADMIN_LISTEN="+loopback+":9464", "GIGAGATE_SANDBOX_LISTEN="+loopback+":8089",
-					"GIGAGATE_ADDRESS="+loopback+":9090", "GIGAGATE_SANDBOX_ADDRESS="+loopback+":8089"),
+					"GIGAGATE_ADDRESS="+loopback+":9090", "GIGAGATE_SANDBOX_ADDRESS="+loopback+":8089",
+					"GIGAGATE_ADMIN_ADDRESS="+loopback+":9464"),
 				instead: strings.NewReplacer(
 					printedJournal, journal,
 					"127.0.0.1", loopback),

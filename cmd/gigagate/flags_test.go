@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,8 +59,9 @@ func TestAddressesNeedAPort(t *testing.T) {
 // this order.
 func TestOrdersAreNotFilledFromTheEnvironment(t *testing.T) {
 	eachFlag(t, func(line []string, flag *kong.Flag) {
-		setting := line[len(line)-1] == "serve" || flag.Name == "address" || flag.Name == "timeout" || flag.Name == "sandbox-address"
-		if flag.Name == "help" || flag.Name == "version" {
+		setting := slices.Contains([]string{"serve", "check"}, line[len(line)-1]) ||
+			slices.Contains([]string{"address", "timeout", "sandbox-address", "admin-address"}, flag.Name)
+		if slices.Contains([]string{"help", "version", "output", "allow-start", "accept-unknown-sales"}, flag.Name) {
 			setting = false
 		}
 		if has := len(flag.Envs) > 0 && len(flag.Tag.Envs) > 0; has != setting {

@@ -52,9 +52,12 @@ func (c *backupJournalCommand) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	return c.printReport(to, made, [][]string{
+	if err := c.printReport(to, made, [][]string{
 		{"file", made.File}, {"time", made.Time.Format(time.RFC3339)}, {"bytes", fmt.Sprint(made.Bytes)},
-	})
+	}); err != nil {
+		return effectError{fmt.Errorf("the backup %s was made, but the answer cannot be written: %w", made.File, err)}
+	}
+	return nil
 }
 
 // ask asks the running gateway for a backup.

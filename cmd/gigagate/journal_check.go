@@ -74,7 +74,7 @@ func (c *checkJournalCommand) Run(ctx context.Context, to console) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	backup, err := journal.BackupTime(ctx)
+	backup, err := journal.BackupTime()
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (c *checkJournalCommand) Run(ctx context.Context, to console) (err error) {
 	if !backup.IsZero() {
 		report.BackupTime = &backup
 	}
-	purchases, problems, err := journal.Check(ctx)
+	purchases, problems, err := journal.Check()
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (c *checkJournalCommand) Run(ctx context.Context, to console) (err error) {
 	if report.BackupTime != nil && len(problems) == 0 && (c.AllowStart && report.Vendor.provesAll() || c.AcceptUnknownSales) {
 		finding, err := json.Marshal(report)
 		if err == nil {
-			err = journal.AllowStart(ctx, string(finding))
+			err = journal.AllowStart(string(finding))
 		}
 		if err != nil {
 			return err
@@ -111,6 +111,9 @@ func (c *checkJournalCommand) Run(ctx context.Context, to console) (err error) {
 		report.StartAllowed = true
 	}
 	if err := c.printReport(to, report, report.table()); err != nil {
+		if report.StartAllowed {
+			return effectError{fmt.Errorf("a gateway may start on the backup now, but the answer cannot be written: %w", err)}
+		}
 		return err
 	}
 	return c.verdict(report)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +90,11 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 	other := startGateway(t)
 	sold := decode(t, g.sell(t, "order-1", "--mode=on-demand"), &gigagatev1.RegisterResponse{})
 	sale := []string{"--address=" + g.grpc, "--item=" + sandbox.ItemWorldwide50MB, "--metatag=text"}
+	folder := t.TempDir()
+	file, stopped := filepath.Join(folder, "backup.db"), filepath.Join(folder, "stopped.db")
+	if got := g.backUp(t, stopped); got.status != 0 {
+		t.Fatal(got.err)
+	}
 	tests := map[string]struct {
 		args   []string
 		status int
@@ -102,6 +108,8 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 		"purchases list":    {[]string{"--address=" + g.grpc}, exitFailed},
 		"purchases wait":    {[]string{sold.GetPurchaseId(), "--address=" + g.grpc}, exitIndeterminate},
 		"purchases resolve": {[]string{sold.GetPurchaseId(), "--nothing-sold", "--operator=maria", "--note=x", "--address=" + g.grpc}, exitIndeterminate},
+		"journal backup":    {[]string{file, "--admin-address=" + g.admin}, exitIndeterminate},
+		"journal check":     {[]string{"--journal=sqlite:" + stopped}, exitFailed},
 		"health":            {[]string{"--address=" + g.grpc}, exitFailed},
 		"version":           {nil, exitFailed},
 		"completion":        {[]string{"bash"}, exitFailed},
@@ -126,9 +134,11 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 				want = 0 // its exit status is the answer
 			}
 			args := append(strings.Fields(name), test.args...)
+			_ = os.Remove(file) // of an earlier backup
 			if status, errs := runUnread(t, gone, false, args...); status != want || !strings.Contains(errs, "gigagate: ") && want != 0 {
 				t.Errorf("%s, %s: exit status %d, want %d: %s", name, how, status, want, errs)
 			}
+			_ = os.Remove(file)
 			if status, _ := runUnread(t, gone, true, args...); status != want {
 				t.Errorf("%s, %s, also for errors: exit status %d, want %d", name, how, status, want)
 			}
