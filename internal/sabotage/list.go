@@ -565,7 +565,7 @@ var sabotages = []sabotage{
 		"purchase/sqlite.Journal.transact", "if err := j.inPlace(); err != nil { refuse(inDoubt(err)); $*_ }", never,
 	}}, "./purchase/sqlite", "TestFileTakenAwayMeanwhile"},
 	{"a backup put in place is the journal", []edit{{
-		"purchase/sqlite.connection.knows", "c.newest < newest", never,
+		"purchase/sqlite.connection.mayServe", "c.newest < newest", never,
 	}}, "./purchase/sqlite", "TestFileReplaced"},
 
 	// What the command line tells.
@@ -645,7 +645,7 @@ var sabotages = []sabotage{
 		"purchase/postgres.Open", "strayAt(url)", never,
 	}}, "./purchase/postgres", "TestPasswordIsNotTold"},
 	{"a connection string is taken for a file", []edit{{
-		"cmd/gigagate.openJournal", "noFile.MatchString(file)", never,
+		"cmd/gigagate.sqliteFile", "noFile.MatchString(file)", never,
 	}}, program, "TestStartTellsNoSecret"},
 	{"an argument with the end of a password is told", []edit{{
 		"cmd/gigagate.withoutArguments", "unexpected.ReplaceAllString(err.Error(), $_)", "err.Error()",
