@@ -135,7 +135,9 @@ func backUpAsked(ctx context.Context, journal purchase.Journal, r *http.Request)
 	if !ok {
 		return made, http.StatusNotImplemented, errors.New("the gateway has a PostgreSQL journal: use the tools of PostgreSQL")
 	}
-	var asked struct{ File string }
+	var asked struct {
+		File string `json:"file"`
+	}
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") || json.NewDecoder(r.Body).Decode(&asked) != nil || !filepath.IsAbs(asked.File) {
 		return made, http.StatusBadRequest, errors.New(`the body has to be JSON with an absolute path: {"file": "/FOLDER/FILE"}`)
 	}
