@@ -3,6 +3,10 @@
 // Package purchase decides what happens to a purchase. Two SQL functions write it: they compare the revision, and so
 // do not depend on an earlier read. The schema has the tables and the functions.
 //
+// Writes wait in a queue. Two goroutines take what waits, each write it in one transaction and one round trip, and then
+// answer the callers. Nobody waits for a group to grow: while one is written, the next one gathers. The permits that
+// the engine asks for are read in the same way.
+//
 // The journal works behind a pooler in transaction mode, because it uses no session features: no SET, no
 // LISTEN, no named prepared statements, and no advisory lock that outlives its transaction.
 package postgres
