@@ -24,6 +24,11 @@ func (a *attempt) write(ctx context.Context, c *connection, text []byte) error {
 			return errNotConfirmed
 		}
 	}
+	if a.decides { // after the confirmation, which can take seconds
+		if err := c.unasked(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case a.begun:
 		return errSecondSend

@@ -108,6 +108,7 @@ const (
 	errSurplus        = phrase("more data followed the answer")
 	errNotEnded       = phrase("the vendor did not close the connection after the answer")
 	errManyInterim    = phrase("too many interim answers")
+	errNoStatus       = phrase("the answer has no valid status")
 	errBadToken       = phrase("the answer holds no usable access token")
 	errOtherItem      = phrase("the answer is about another item")
 	errPanicked       = phrase("this client panicked")

@@ -3,6 +3,7 @@ package gigastore
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,10 +14,12 @@ func FuzzObject(f *testing.F) {
 	f.Add([]byte("{\"\xff\":\"\\ud800\",\"n\":[null,{}]\n}\t"))
 	f.Add([]byte(`{"a":}`))
 	f.Add([]byte(`{"a":1`))
+	f.Add([]byte("{\"a\":[\"\\"))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var want map[string]json.RawMessage
 		err := json.Unmarshal(data, &want)
+		data = slices.Clip(data) // so that reading beyond the end panics
 		got, ours := readObject(data)
 		if (err == nil && want != nil) != (ours == nil) {
 			t.Fatalf("%v, %v", err, ours)
@@ -75,6 +78,21 @@ func TestObjectsOfEveryShape(t *testing.T) {
 		o, err := readObject(text)
 		if valid := json.Valid(text); valid != (err == nil) || valid && len(o) == 0 {
 			t.Errorf("%.40q: valid is %t, and %d members, %v", value, valid, len(o), err)
+		}
+	}
+}
+
+// TestObjectsThatAreCut: no beginning of an object is read as one, and none causes a panic. The text has no spare
+// capacity, as a body of 8 KiB has none.
+func TestObjectsThatAreCut(t *testing.T) {
+	t.Parallel()
+	text := []byte(`{"a\\\"\u00e9":[{"b":"\/\n\u0073"},-1.5e+3,true,null,""],"c":{"d":"\\"}}`)
+	if _, err := readObject(text); err != nil {
+		t.Fatal(err)
+	}
+	for n := range text {
+		if _, err := readObject(slices.Clip(text[:n])); err == nil {
+			t.Errorf("%q is read as an object", text[:n])
 		}
 	}
 }

@@ -113,9 +113,11 @@ func (p *parser) member(keep bool) bool {
 	i := len(p.found)
 	p.found = append(p.found, member{name: memberName(name)})
 	start = p.at
-	ok := p.value(true)
+	if !p.value(true) {
+		return false
+	}
 	p.found[i].raw, p.found[i].inside = p.text[start:p.at:p.at], len(p.found)-i-1
-	return ok
+	return true
 }
 
 func memberName(raw []byte) []byte {
@@ -152,6 +154,9 @@ func (p *parser) string() bool {
 // escape is what follows a backslash.
 func (p *parser) escape() bool {
 	b := p.next()
+	if b == 0 {
+		return false // at the end of the text, at must not go beyond it
+	}
 	p.at++
 	switch b {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':

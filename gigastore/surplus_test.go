@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 )
@@ -70,6 +70,24 @@ func TestVendorThatSpeaksFirst(t *testing.T) {
 	t.Error("the client did not notice a vendor that sends before the request")
 }
 
+// TestVendorThatSpeaksDuringTheConfirmation: the confirmation of a permit can take seconds. Bytes that come meanwhile
+// cannot be the answer either.
+func TestVendorThatSpeaksDuringTheConfirmation(t *testing.T) {
+	t.Parallel()
+	conn := &spokenConn{}
+	client := newTestClient(t, Config{BaseURL: "http://127.0.0.1:1", Dial: conn.dial})
+	client.tokens.current, client.tokens.renewAt = "token", time.Now().Add(time.Hour)
+	permit := testPermit()
+	permit.Confirm = func(context.Context) error {
+		conn.unread = []byte(surplus400)
+		return nil
+	}
+	_, err := client.Register(t.Context(), permit, testRegister())
+	if e := wantEffect(t, err, EffectNone); !errors.Is(err, errUnasked) || e.BytesWritten != 0 || conn.written {
+		t.Errorf("%v, %d bytes counted, written: %t", err, e.BytesWritten, conn.written)
+	}
+}
+
 // spokenConn is a connection on which the vendor has already sent bytes.
 type spokenConn struct {
 	net.Conn
@@ -82,7 +100,7 @@ func (c *spokenConn) dial(context.Context, string, string) (net.Conn, error) { r
 func (c *spokenConn) Read(p []byte) (int, error) {
 	n := copy(p, c.unread)
 	if c.unread = c.unread[n:]; n == 0 {
-		return 0, io.EOF
+		return 0, os.ErrDeadlineExceeded
 	}
 	return n, nil
 }

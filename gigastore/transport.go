@@ -120,11 +120,6 @@ func (c *connection) abort() { _ = c.raw.Close() }
 
 // exchange writes the request and reads the head of its answer.
 func (c *connection) exchange(ctx context.Context, text []byte, sending *attempt) (*http.Response, error) {
-	if sending.decides {
-		if err := c.unasked(); err != nil {
-			return nil, err
-		}
-	}
 	if err := sending.write(ctx, c, text); err != nil {
 		return nil, err
 	}
@@ -134,6 +129,9 @@ func (c *connection) exchange(ctx context.Context, text []byte, sending *attempt
 		resp, err := http.ReadResponse(c.reader, nil)
 		if err != nil {
 			return nil, err
+		}
+		if resp.StatusCode < 100 {
+			return nil, errNoStatus
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			received.N = math.MaxInt64 // whoever reads the body limits it

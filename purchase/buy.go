@@ -109,7 +109,7 @@ func (e *Engine) buy(ctx context.Context, request Request) (Bought, error) {
 			return Bought{}, err
 		}
 		if err := e.guard(ctx, request.Order); err != nil {
-			return Bought{}, err
+			return e.refuse(ctx, request, "", err) // another call may have bought during the guard's reads
 		}
 	}
 	if err := e.mayStart(ctx); err != nil {
@@ -121,12 +121,16 @@ func (e *Engine) buy(ctx context.Context, request Request) (Bought, error) {
 // refuse returns a refusal, unless the key has a purchase. Then it answers for that one. own is the id that this call
 // has claimed, if any. A purchase with that id is one that the refusal is about.
 func (e *Engine) refuse(ctx context.Context, request Request, own string, refusal error) (Bought, error) {
+	// Before the look-up: a call that ends after it may have bought what it does not show.
+	others := e.inFlight.others(request.Key)
 	recorded, err := e.lookup(ctx, request.Key)
 	switch {
 	case err == nil && recorded.ID != own:
 		return e.attach(ctx, recorded, request)
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return Bought{}, &JournalError{Err: err}
+	case err != nil && others:
+		return Bought{}, &UnsettledError{}
 	}
 	return Bought{}, refusal
 }

@@ -30,6 +30,13 @@ func (f *inFlight) has(key Key) bool {
 	return f.count[key] > 0
 }
 
+// others reports whether any besides the caller's are counted.
+func (f *inFlight) others(key Key) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.count[key] > 1
+}
+
 // leave takes one back. It reports whether others are left.
 func (f *inFlight) leave(key Key) (others bool) {
 	f.mu.Lock()

@@ -37,14 +37,14 @@ func (c tolerantCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	if data.Len() > maxBody {
 		target.fault = invalidField("", "the request is too large")
 		// Most encoders write the fields by number, so the first KiB has the request id.
-		keepRequestID(beginningOf(data, 1<<10), target.message, target.fault)
+		keepRequestID(beginningOf(data, 1<<10), false, target.message, target.fault)
 		return nil
 	}
 	if c.CodecV2.Unmarshal(data, target.message) != nil {
 		proto.Reset(target.message)
 		encoded := data.Materialize()
 		target.fault = undecodable(encoded, target.message.ProtoReflect().Descriptor())
-		keepRequestID(encoded, target.message, target.fault)
+		keepRequestID(encoded, true, target.message, target.fault)
 	}
 	return nil
 }

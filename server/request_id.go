@@ -113,9 +113,10 @@ func isOrder(method string) bool {
 	return method == gigagatev1.ActivationService_Register_FullMethodName || method == gigagatev1.ActivationService_TopUp_FullMethodName
 }
 
-// keepRequestID puts the request id of an encoded order into message, where tellOfRequestID looks for it. data is the order,
-// or its beginning, and cannot be decoded. If no id is found and there may be one, the effect of f is indeterminate.
-func keepRequestID(data []byte, message proto.Message, f *failure) {
+// keepRequestID puts the request id of an encoded order into message, where tellOfRequestID looks for it. data is the
+// order, or its beginning if whole is false, and cannot be decoded. If no id is found and there may be one, the effect of f
+// is indeterminate.
+func keepRequestID(data []byte, whole bool, message proto.Message, f *failure) {
 	kept := requestIDField(message)
 	if kept == nil {
 		return
@@ -134,7 +135,7 @@ func keepRequestID(data []byte, message proto.Message, f *failure) {
 		}
 		data = data[size:]
 	}
-	if *kept == "" && len(data) > 0 {
+	if *kept == "" && (len(data) > 0 || !whole) {
 		f.effect = gigagatev1.Effect_EFFECT_INDETERMINATE
 	}
 }
@@ -147,7 +148,7 @@ func requestIDsInJSON(data []byte) (named namedIDs) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	start, err := decoder.Token()
 	if start != json.Delim('{') {
-		return namedIDs{unread: err != nil || start == json.Delim('[')}
+		return namedIDs{unread: err != nil || start == json.Delim('[') || moreFollows(decoder)}
 	}
 	for err == nil && decoder.More() {
 		var key json.Token
@@ -163,8 +164,14 @@ func requestIDsInJSON(data []byte) (named namedIDs) {
 	if err == nil {
 		_, err = decoder.Token() // the end of the object
 	}
-	named.unread = err != nil
+	named.unread = err != nil || moreFollows(decoder)
 	return named
+}
+
+// moreFollows reports whether a value is followed by anything but spaces.
+func moreFollows(decoder *json.Decoder) bool {
+	_, err := decoder.Token()
+	return !errors.Is(err, io.EOF)
 }
 
 // requestIDs are the request ids in the header and the body of a request.

@@ -166,6 +166,8 @@ func TestRefusedOrdersWithoutAnID(t *testing.T) {
 		gigagatev1.Effect_EFFECT_INDETERMINATE: {
 			post("body that is cut before the id", restRegister, nil, `{"metatag":"m","requestId":"I`),
 			post("body that is too large before the id", restRegister, nil, `{"metatag":"`+strings.Repeat("m", 70<<10)+`","requestId":"ID"}`),
+			post("order behind another one", restRegister, nil, "{}"+orderOfID),
+			post("order behind null", restRegister, nil, "null "+orderOfID),
 			post("list of orders", restRegister, nil, "["+orderOfID+"]"),
 			post("no JSON", restRegister, nil, "requestId=ID"),
 			post("compressed body", restRegister, http.Header{"Content-Encoding": {"gzip"}}, "\x1f\x8b"),
@@ -174,6 +176,15 @@ func TestRefusedOrdersWithoutAnID(t *testing.T) {
 			raw("ambiguous request", chunkedHead+"Content-Length: 3\r\n\r\n"+chunks(orderOfID)),
 			encoded("no protobuf", func(r *reg) question {
 				return question{message: r, replace: [2]string{"\x0a\x02ID", "\x0a\xff\xff\x7f"}}
+			}),
+			encoded("id behind the part that is read", func(r *reg) question {
+				last := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), r.GetRequestId())
+				last = protowire.AppendString(protowire.AppendTag(last, 100, protowire.BytesType), strings.Repeat("m", 100<<10))
+				// The fields before the id fill the first KiB to its last byte.
+				r.RequestId, r.Metatag = "", ""
+				r.Metatag = strings.Repeat("m", 1<<10-proto.Size(r)-3)
+				r.ProtoReflect().SetUnknown(last)
+				return ask(r)
 			}),
 			encoded("id behind a text that is too long", func(r *reg) question {
 				last := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), r.GetRequestId())

@@ -80,7 +80,7 @@ const adminPages = `This is the admin port of Gigagate.
 /readyz        whether the gateway accepts new calls, and what is wrong with the vendor
 /metrics       metrics for Prometheus
 /debug/pprof/  profiles of the running process
-` + backupPath + ` makes a backup: gigagate journal backup FILE
+POST ` + backupPath + ` makes a backup: gigagate journal backup FILE
 `
 
 // newAdmin serves the admin port, for operators and orchestrators.

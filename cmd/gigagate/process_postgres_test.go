@@ -67,7 +67,7 @@ func TestClaimThatWaits(t *testing.T) {
 	conn := connect(t, r)[0]
 	release := lockPurchases(t, server)
 	in := newRegister("order-1")
-	a := in.buyWithin(t.Context(), conn, 3*time.Second) // long enough for the claim to reach the lock
+	a := in.buyWithin(t.Context(), conn, 1500*time.Millisecond) // less than the lock timeout
 	if a.outcome.GetEffect() != gigagatev1.Effect_EFFECT_INDETERMINATE {
 		t.Errorf("while the claim waits: %s", a)
 	}

@@ -240,7 +240,7 @@ var sabotages = []sabotage{
 		"server.Server.tellOf", "len(valid) == 0 && named.unread", never,
 	}}, server, "TestRefusedOrdersWithoutAnID"},
 	{"an order that cannot be decoded names no request id", []edit{{
-		"server.keepRequestID", `*kept == "" && len(data) > 0`, never,
+		"server.keepRequestID", `*kept == "" && (len(data) > 0 || !whole)`, never,
 	}}, server, "TestRefusedOrdersWithoutAnID"},
 	{"any number of request ids is looked up", []edit{{
 		"server.Server.tellOf", "len(valid) > maxNamedIDs", never,
@@ -324,8 +324,8 @@ var sabotages = []sabotage{
 		"gigastore.request.Set", "b < ' '", never,
 	}}, vendor, "TestHeaderEndsItsOwnLine"},
 	{"what the vendor says unasked is an answer", []edit{{
-		"gigastore.connection.exchange", "if err := c.unasked(); err != nil { return nil, err }", never,
-	}}, vendor, "TestVendorThatSpeaksFirst"},
+		"gigastore.attempt.write", "if err := c.unasked(); err != nil { return err }", never,
+	}}, vendor, "TestVendorThatSpeaks"},
 	{"a refusal is believed before its connection ends", []edit{{
 		"gigastore.answerBody.Read", "err == io.EOF && b.mustEnd", never,
 	}}, simulation, "TestEveryFaultAlone"},
@@ -417,8 +417,13 @@ var sabotages = []sabotage{
 		"purchase.Engine.start", "isOver(ctx)", never,
 	}}, simulation, "TestTwoSendsOfOneID"},
 	{"too little time is told without a look-up", []edit{{
-		"purchase.Engine.buy", "return e.refuse(ctx, request, $_, err)", "return Bought{}, err",
+		"purchase.Engine.buy", "if err := e.mayStart(ctx); err != nil { return e.refuse(ctx, request, $name, err) }",
+		"if err := e.mayStart(ctx); err != nil { return Bought{}, err }",
 	}}, simulation, "TestTwoSendsOfOneID"},
+	{"a guard refuses without a second look-up", []edit{{
+		"purchase.Engine.buy", "if err := e.guard(ctx, request.Order); err != nil { return e.refuse(ctx, request, $name, err) }",
+		"if err := e.guard(ctx, request.Order); err != nil { return Bought{}, err }",
+	}}, simulation, "TestBoughtDuringTheGuard"},
 	{"too little time is told before the look-up", []edit{{
 		"purchase.Engine.buy",
 		"recorded, err := e.lookup(ctx, request.Key)",

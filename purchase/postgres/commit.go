@@ -229,6 +229,7 @@ func wroteNothing(err error) bool {
 		"08",    // connection exception, such as 08007 transaction resolution unknown
 		"40003", // statement completion unknown
 		"57",    // operator intervention: a cancel can hit a commit that waits for its replica
+		"58",    // system error
 		"XX",    // internal error
 	} {
 		if strings.HasPrefix(refused.Code, class) {

@@ -153,6 +153,10 @@ func (j *Journal) configure(config *pgxpool.Config, url string) {
 	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectTimeout {
 		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
+	// A standby of a URL with several hosts lags behind. A look-up there could miss a purchase.
+	if config.ConnConfig.ValidateConnect == nil {
+		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	}
 	// cache_describe asks for the types of a statement once per connection and caches them in the client. Each
 	// execution is one round trip with an unnamed statement. It leaves nothing in the server's session, and
 	// behind a pooler each transaction may use another session. The exec mode asks for no types and sends text.

@@ -274,7 +274,7 @@ DO $$ BEGIN EXECUTE format('COPY (SELECT) TO %L', current_setting('data_director
 		if err := standby.Restart(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		refused(t, standby.URL, "in recovery")
+		refused(t, standby.URL, "standby mode")
 	})
 }
 

@@ -9,10 +9,15 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"gigagate.internal/purchase"
 )
 
 var errNotStorable = errors.New("PostgreSQL cannot store zero bytes or invalid UTF-8")
+
+// lockNotAvailable is the SQLSTATE of a lock timeout (PostgreSQL, appendix A).
+const lockNotAvailable = "55P03"
 
 // Claim implements [purchase.Journal].
 func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchase, error) {
@@ -34,7 +39,12 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 	claim := &change{key: c.Key.RequestID + "\x00" + c.Key.Caller, values: []any{
 		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, orNull(c.Order.CustomerUID), string(order), c.PermitLife, c.Lease, string(personal),
 	}}
-	if err := j.write(ctx, claim); err != nil {
+	err = j.write(ctx, claim)
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == lockNotAvailable {
+		// Somebody else is writing the key, so the answer must not be that there is nothing under it.
+		return purchase.Purchase{}, fmt.Errorf("claim: another claim of the key is not committed yet: %s", refused.Message)
+	}
+	if err != nil {
 		return purchase.Purchase{}, fmt.Errorf("claim: %w", err)
 	}
 	if claim.result == written {
@@ -47,6 +57,13 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 	}
 	if err != nil {
 		return purchase.Purchase{}, fmt.Errorf("claim: read the purchase that has the key: %w", err)
+	}
+	if p.ID == c.ID {
+		// An earlier try wrote it, and its commit may not have reached a synchronous standby yet. A later commit waits
+		// for the standby, and then the earlier one is there, too.
+		if err := j.Ping(ctx); err != nil {
+			return purchase.Purchase{}, fmt.Errorf("claim: it is unknown whether an earlier try is durable: %w", err)
+		}
 	}
 	return p, nil
 }

@@ -2,6 +2,8 @@ package simulation
 
 import (
 	"errors"
+	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -245,6 +247,30 @@ func TestNegativePriceIsNoPrice(t *testing.T) {
 		a := w.buy(w.replica(0), register("order-0", ""))
 		if guarded, ok := errors.AsType[*purchase.GuardError](a.err); !ok || guarded.Reason != purchase.PriceUnreadable || w.posts(before) != 0 {
 			t.Errorf("%s, %d POSTs", a, w.posts(before))
+		}
+	})
+}
+
+// TestBoughtDuringTheGuard: while the guard of one call reads the inventory, a call with the same id buys at another
+// replica. Then the read fails. The refusal of the guard must not say that nothing was started.
+func TestBoughtDuringTheGuard(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{replicas: 2}, func(t *testing.T, w *world) {
+		c := register("order-0", "")
+		c.order.MaxPurchasePrice = usd(t, "9")
+		c.deadline = time.Minute
+		var bought atomic.Bool
+		w.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == inventoryPath && bought.CompareAndSwap(false, true) {
+				wants(t, w.buy(w.replica(0), c), told)
+				w.inject(t, inventoryPath, "5xx", 100, nil)
+			}
+			return false
+		})
+		a := w.buy(w.replica(1), c)
+		wants(t, a, told)
+		if !a.bought.Replayed || len(w.salesOf(t, "order-0")) != 1 {
+			t.Errorf("%s, %d sold", a, len(w.salesOf(t, "order-0")))
 		}
 	})
 }

@@ -130,7 +130,8 @@ func (c *connection) startBackup(path string) (*copying, error) {
 		b.pages, err = sqlite.NewBackup(to, "", c.conn, "")
 	}
 	if err != nil {
-		return nil, errors.Join(err, to.Close())
+		// Not %w: a fault of the new file is no fault of the journal.
+		return nil, fmt.Errorf("the new file: %v", errors.Join(err, to.Close())) //nolint:errorlint // see above
 	}
 	c.backup = b
 	return b, nil

@@ -118,16 +118,18 @@ func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, err
 }
 
 // List implements [purchase.Journal].
-func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) (list []purchase.Purchase, next string, err error) {
+func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) ([]purchase.Purchase, string, error) {
+	// The writer may set these after this call has returned with an error.
 	var rows []row
-	err = j.read(ctx, func(c *connection) (err error) {
+	var next string
+	err := j.read(ctx, func(c *connection) (err error) {
 		rows, next, err = c.list(filter, page)
 		return err
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	list, err = purchase.Readable(rows, row.decoded)
+	list, err := purchase.Readable(rows, row.decoded)
 	return list, next, err
 }
 
@@ -239,12 +241,16 @@ func (j *Journal) pages(ctx context.Context, query string, after row, args func(
 }
 
 // rows runs a query that selects columns.
-func (j *Journal) rows(ctx context.Context, query string, args ...any) (list []row, err error) {
-	err = j.read(ctx, func(c *connection) (err error) {
+func (j *Journal) rows(ctx context.Context, query string, args ...any) ([]row, error) {
+	var list []row // the writer may set it after this call has returned with an error
+	err := j.read(ctx, func(c *connection) (err error) {
 		list, err = all(c, scan, query, args...)
 		return err
 	})
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
 }
 
 // Lapsed implements [purchase.Journal]. Orders of a later version do not count for the limit.

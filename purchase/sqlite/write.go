@@ -86,11 +86,12 @@ func (c *connection) claim(claim purchase.Claim, order, personal []byte, now tim
 }
 
 // Write implements [purchase.Journal].
-func (j *Journal) Write(ctx context.Context, step purchase.Step) (after purchase.Purchase, err error) {
+func (j *Journal) Write(ctx context.Context, step purchase.Step) (purchase.Purchase, error) {
 	evidence, err := json.Marshal(step.Transition.Evidence)
 	if err != nil {
 		return purchase.Purchase{}, fmt.Errorf("%w: encode evidence: %w", purchase.ErrNotWritten, err)
 	}
+	var after purchase.Purchase // the writer may set it after this call has returned
 	err = j.write(ctx, func(c *connection) error {
 		after = step.At(j.began)
 		return c.step(step, string(evidence), j.began)

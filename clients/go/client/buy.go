@@ -163,6 +163,9 @@ func (b *buyer) pause(ctx context.Context, outcome *gigagatev1.Outcome) bool {
 	} else {
 		b.nextPause = min(2*b.nextPause, longestPause)
 	}
+	if deadline, _ := ctx.Deadline(); time.Until(deadline) <= pause {
+		return false // before the sum, which overflows if the delay is the longest one
+	}
 	pause += rand.N(pause / 10) //nolint:gosec // it spreads the sends of many callers
 	if deadline, _ := ctx.Deadline(); time.Until(deadline) <= pause {
 		return false

@@ -226,6 +226,10 @@ func TestEveryPurchaseEndsInOneOfThreeWays(t *testing.T) {
 			[]answer{told(0, notStarted, "", 3*second), told(0, notStarted, "", 200*second)},
 			"buy buy", "refused NOT_STARTED", 3 * second,
 		},
+		"not started, for longer than a duration holds": {
+			[]answer{told(0, notStarted, "", 1<<63-1)},
+			"buy", "refused NOT_STARTED", 0,
+		},
 		"not started at once": {
 			[]answer{told(0, notStarted, "", time.Nanosecond), sale},
 			"buy buy", sold, 100 * time.Millisecond,
