@@ -513,6 +513,8 @@ var sabotages = []sabotage{
 	}}, simulation, "TestResolve$"},
 	{"a claim under way is not seen by a call beside it", []edit{{
 		"purchase.Engine.Buy", "others && err != nil && !tellsOfKey(err)", never,
+	}, {
+		"purchase.Engine.refuse", "err != nil && others", never,
 	}}, simulation, "TestRefusedBesideAClaim"},
 	{"a purchase is begun for a caller who is gone", []edit{{
 		"purchase.Engine.mayStart", "ctx.Err() != nil", never,
