@@ -123,6 +123,7 @@ func TestClassify(t *testing.T) {
 		{"mark only a prefix", whole(200, saleJSON(testMark+"X")), unknownSeen},
 		{"mark not first", whole(200, saleJSON("order "+testMark)), unknownSeen},
 		{"no metatag", whole(200, `{"status":"success","activatedItem":{"uid":"u"}}`), unknownSeen},
+		{"uid with a zero byte", whole(200, strings.Replace(sale, `"uid":"`, `"uid":"\u0000`, 1)), unknownSeen},
 		{"item null", whole(200, `{"status":"success","activatedItem":null}`), unknownSeen},
 		{"200 empty", whole(200, ``), unknown},
 		{"204", whole(204, ``), unknown},

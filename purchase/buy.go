@@ -267,9 +267,11 @@ func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 // abandon ends a claim that must not be sent. The claim may have been written although its caller was told
 // otherwise, or its caller is gone. Nothing was sent for it.
 //
-// abandon retries until the journal can be reached. Until then it holds the place of an owner, so that callers
-// cannot pile up work for a journal that takes no writes. It makes one write only. With two, the process could
-// die between them, and the next process would take the purchase over and send it.
+// abandon retries until the journal can be reached. If the journal does not have the purchase then, the claim was not
+// written, or its transaction is still open. In the second case the lease expires, and the reconciler gets the purchase.
+// Until the journal can be reached, abandon holds the place of an owner, so that callers cannot pile up work for a
+// journal that takes no writes. It makes one write only. With two, the process could die between them, and the next
+// process would take the purchase over and send it.
 func (e *Engine) abandon(p Purchase, why string) {
 	e.places.Hold("")
 	e.loops.Go(func() {

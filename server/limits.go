@@ -47,6 +47,8 @@ const (
 	connectionGrace = 15 * time.Minute
 	// maxActivations is how many packages can be started at once. It includes those whose caller is gone.
 	maxActivations = 64
+	// maxLookups is how many refused orders have their request ids looked up at once.
+	maxLookups = 64
 	// limitPatience is how long a call waits for one of the places below.
 	limitPatience = time.Second
 )

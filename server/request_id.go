@@ -58,8 +58,9 @@ func (f *failure) needsLookup() bool {
 }
 
 // tellOf gives f the effect of the request ids that a refused order names. Of several effects, the one that allows the
-// caller least counts.
-func (s *Server) tellOf(ctx context.Context, f *failure, named namedIDs) {
+// caller least counts. If the client has too many look-ups under way, the effect is indeterminate: look-ups use the journal,
+// which purchases need.
+func (s *Server) tellOf(ctx context.Context, client string, f *failure, named namedIDs) {
 	valid := slices.DeleteFunc(slices.Clone(named.ids), func(id string) bool { return !validRequestID.MatchString(id) })
 	slices.Sort(valid)
 	valid = slices.Compact(valid)
@@ -67,6 +68,14 @@ func (s *Server) tellOf(ctx context.Context, f *failure, named namedIDs) {
 		f.effect = gigagatev1.Effect_EFFECT_INDETERMINATE
 		return
 	}
+	if len(valid) == 0 {
+		return // no purchase has such an id
+	}
+	if !s.lookups.Take(client) {
+		f.effect = gigagatev1.Effect_EFFECT_INDETERMINATE
+		return
+	}
+	defer s.lookups.Release(client)
 	for _, id := range valid {
 		effect, purchaseID := s.effectOf(ctx, id)
 		if slices.Index(byCaution, effect) > slices.Index(byCaution, f.effect) {
@@ -92,7 +101,7 @@ func (s *Server) tellOfRequestID(ctx context.Context, req any, _ *grpc.UnaryServ
 	resp, err := next(ctx, req)
 	id := requestIDField(req)
 	if f, ok := errors.AsType[*failure](err); ok && id != nil && f.needsLookup() {
-		s.tellOf(ctx, f, namedIDs{ids: []string{*id}})
+		s.tellOf(ctx, clientOf(ctx), f, namedIDs{ids: []string{*id}})
 	}
 	return resp, err
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/fairshare"
 )
 
 // restError answers with an error. An error that came through the interceptors is sent unchanged. If grpc-gateway
@@ -65,7 +66,7 @@ func (s *Server) refuseMethod(w http.ResponseWriter, r *http.Request, allowed []
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
 	call := restCallOf(r.Context())
 	if call.isOrder() && f.needsLookup() {
-		s.tellOf(r.Context(), f, call.requestIDs())
+		s.tellOf(r.Context(), fairshare.ClientOf(r.RemoteAddr), f, call.requestIDs())
 	}
 	method := ""
 	if call.route != nil {

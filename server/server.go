@@ -38,6 +38,7 @@ import (
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
+	"gigagate.internal/internal/fairshare"
 	"gigagate.internal/purchase"
 )
 
@@ -84,6 +85,7 @@ type Server struct {
 	knownHost      func(host string) bool
 	admission      *admission
 	limiter        limiter
+	lookups        *fairshare.Limit // of the request ids of refused orders
 
 	validator protovalidate.Validator
 	activator *activator
@@ -119,6 +121,7 @@ func New(config Config) (*Server, error) {
 		knownHost:      config.KnownHost,
 		admission:      newAdmission(),
 		limiter:        newLimiter(),
+		lookups:        fairshare.New(maxLookups),
 		validator:      validator,
 		activator:      newActivator(config.Vendor, config.Logger),
 		health:         health.NewServer(),

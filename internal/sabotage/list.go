@@ -245,6 +245,9 @@ var sabotages = []sabotage{
 	{"any number of request ids is looked up", []edit{{
 		"server.Server.tellOf", "len(valid) > maxNamedIDs", never,
 	}}, server, "TestRefusedOrdersWithoutAnID"},
+	{"one client looks up as many refused orders as it likes", []edit{{
+		"server.Server.tellOf", "!s.lookups.Take(client)", never,
+	}}, server, "TestLookupsOfRefusedOrdersAreLimited"},
 	{"of two request ids the effect that allows more counts", []edit{{
 		"server.Server.tellOf",
 		"slices.Index(byCaution, effect) > slices.Index(byCaution, f.effect)",
