@@ -153,7 +153,7 @@ var sabotages = []sabotage{
 		"refuse(nil); return true",
 	}}, "./purchase/sqlite", "TestOneBadOperation"},
 	{"one bad change of a group is answered like the others, in PostgreSQL", []edit{{
-		"purchase/postgres.Journal.writeGroup", "default: for i := range group { j.writeGroup(conn, group[i:i+1]) }", "default: finish(group, nil)",
+		"purchase/postgres.Journal.writeGroup", "j.writeAlone(conn, group, notWritten(err))", "finish(group, nil)",
 	}}, "./purchase/postgres", "TestGroup$"},
 	{"two groups lock purchases in different orders", []edit{{
 		"purchase/postgres.Journal.enqueue", "slices.SortStableFunc(changes, $order)", "slices.SortStableFunc(slices.Clone(changes), $order)",
@@ -166,6 +166,9 @@ var sabotages = []sabotage{
 		"purchase/postgres/schema/0002_functions.sql",
 		"sales bytea[] ) RETURNS TABLE (result text, began timestamptz) LANGUAGE plpgsql SET enable_seqscan = off SET lock_timeout = '2s'",
 		"sales bytea[] ) RETURNS TABLE (result text, began timestamptz) LANGUAGE plpgsql SET enable_seqscan = off",
+	}}, "./purchase/postgres", "TestLockedRow"},
+	{"a locked row holds up claims twice, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.writeAlone", "[]bool{false, true}", "[]bool{true, false}",
 	}}, "./purchase/postgres", "TestLockedRow"},
 	{"a full queue refuses outcomes, in PostgreSQL", []edit{{
 		"purchase/postgres.Journal.write", "limit = 0", "limit = 1",

@@ -135,7 +135,8 @@ func serve[W any](j *Journal, queue *groups.Queue[W], run func(conn *pgx.Conn, g
 }
 
 // writeGroup writes a group in one transaction and answers its callers. If one change makes the server refuse the
-// transaction, each change gets a transaction of its own, so that only the bad one fails.
+// transaction, each change gets its own transaction, so that only the bad one fails. Claims come first, and there is a
+// limit on the time. So locked rows hold up the steps of their purchases, and no new purchases.
 func (j *Journal) writeGroup(conn *pgx.Conn, group []*operation) {
 	ctx, cancel := context.WithTimeout(context.Background(), j.groupTimeout)
 	defer cancel()
@@ -147,8 +148,22 @@ func (j *Journal) writeGroup(conn *pgx.Conn, group []*operation) {
 	case len(group) == 1:
 		finish(group, notWritten(err))
 	default:
-		for i := range group {
-			j.writeGroup(conn, group[i:i+1])
+		j.writeAlone(conn, group, notWritten(err))
+	}
+}
+
+// writeAlone gives each change its own transaction. When the time is over, the rest is refused.
+func (j *Journal) writeAlone(conn *pgx.Conn, group []*operation, refused error) {
+	until := time.Now().Add(j.groupTimeout)
+	for _, steps := range []bool{false, true} {
+		for i, o := range group {
+			switch {
+			case o.Work.isStep != steps:
+			case time.Now().After(until):
+				o.Finish(refused)
+			default:
+				j.writeGroup(conn, group[i:i+1])
+			}
 		}
 	}
 }

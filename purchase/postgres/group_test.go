@@ -317,7 +317,8 @@ func TestGroupsOfTheSamePurchases(t *testing.T) {
 	})
 }
 
-// TestLockedRow: a row that another session has locked holds up its group for a short time, and then fails alone.
+// TestLockedRow: a row that another session has locked holds up its group for a short time, and then fails alone. A claim
+// of the group does not wait for it twice.
 func TestLockedRow(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.Shared(t)
@@ -333,7 +334,14 @@ func TestLockedRow(t *testing.T) {
 	}
 	g := newGroup(t, journal)
 	waits, written, claimed := g.write(locked, applied(locked.ID)), g.write(free, applied(free.ID)), g.claim(newClaim())
-	g.commit()
+	g.release()
+	<-claimed.done
+	select {
+	case <-waits.done:
+		t.Error("a claim waited for the locked row")
+	default:
+	}
+	g.calls.Wait()
 	if !errors.Is(waits.err, purchase.ErrNotWritten) {
 		t.Errorf("the step of a locked purchase: err = %v, want ErrNotWritten", waits.err)
 	}
