@@ -1,0 +1,151 @@
+package main
+
+// journals are the rules of what a journal writes.
+var journals = []sabotage{
+	// Writing what was decided.
+	{"a stale step counts as recorded", []edit{{
+		"purchase.Record",
+		"after, err := journal.Write(ctx, step); if errors.Is(err, ErrStale) { continue }",
+		"after, err := journal.Write(ctx, step); if errors.Is(err, ErrStale) { return step.Before, step.Verdict, nil }",
+	}}, "./purchase/memory", "Journal/(RecordContest|RecordOfAnOldPurchase)"},
+	{"what is illegal for an old purchase is refused", []edit{{
+		"purchase.Record", "err != nil || step.Verdict != Moves", "err == nil && step.Verdict != Moves",
+	}}, "./purchase/memory", "Journal/RecordOfAnOldPurchase"},
+	{"the same change is written again", []edit{{
+		"purchase.Step.mayRepeat", "s.Verdict != Moves", never,
+	}}, "./purchase/memory", "Journal/(RecordTwice|AnomalyOnce)"},
+	{"the first success that is seen is nothing new", []edit{{
+		"purchase.Step.mayRepeat", "s.Before.SuccessSeen || !s.Transition.SuccessSeen", always,
+	}}, "./purchase/memory", "Journal/SuccessSeenIsKept"},
+	{"a lapsed purchase is taken over by two", []edit{{
+		"purchase/memory.Journal.Write", "r.purchase.Revision != step.Before.Revision", "r.purchase.State != step.Before.State",
+	}}, "./purchase/memory", "Journal/(LapsedRace|WriteStale)"},
+	{"an open purchase is written whatever its revision, in SQLite", []edit{{
+		"purchase/sqlite.updateOpen", `"WHERE id = ? AND revision = ?"`, `"WHERE id = ? AND 0 < ?"`,
+	}}, "./purchase/sqlite", "Journal/Write(Stale|Race)"},
+	{"a purchase is settled whatever its revision, in SQLite", []edit{{
+		"purchase/sqlite.insertOutcome", `"WHERE id = ? AND revision = ?"`, `"WHERE id = ? AND 0 < ?"`,
+	}}, "./purchase/sqlite", "Journal/WriteStale"},
+	{"a settled purchase is written whatever its revision, in SQLite", []edit{{
+		"purchase/sqlite.insertLate", `"n.revision = ?"`, `"0 < ?"`,
+	}}, "./purchase/sqlite", "Journal/WriteStale"},
+	{"an open purchase is written whatever its revision, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql", "WHERE id = s.id AND revision = s.revision;", "WHERE id = s.id AND 0 < s.revision;",
+	}}, "./purchase/postgres", "Journal/Write(Stale|Race)"},
+	{"a purchase is settled whatever its revision, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql",
+		"WHERE id = s.id AND revision = s.revision RETURNING",
+		"WHERE id = s.id AND 0 < s.revision RETURNING",
+	}}, "./purchase/postgres", "Journal/WriteStale"},
+	{"a settled purchase is written whatever its revision, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql", "WHERE id = s.id AND revision = s.revision AND", "WHERE id = s.id AND 0 < s.revision AND",
+	}}, "./purchase/postgres", "Journal/WriteStale"},
+	{"a step that changed nothing was written, in SQLite", []edit{{
+		"purchase/sqlite.isCurrent", "!changed", never,
+	}}, "./purchase/sqlite", "Journal/Write(Stale|Race)"},
+	{"a step that changed nothing was written, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql", "result := 'STALE';", "result := 'WRITTEN';",
+	}}, "./purchase/postgres", "Journal/Write(Stale|Race)"},
+	{"an open row goes before its outcome, in SQLite", []edit{{
+		"purchase/sqlite.connection.settle",
+		"if err := c.free(s, p.ItemUID); err != nil { return err }",
+		"$rule; if _, err := c.change(deleteOpen, p.ID); err != nil { return err }",
+	}}, "./purchase/sqlite", "Journal/(Write|ItemTaken)$"},
+	{"an outcome leaves its open row, in SQLite", []edit{{
+		"purchase/sqlite.connection.settle", "_, err = c.change(deleteOpen, p.ID)", dropped,
+	}}, "./purchase/sqlite", "Journal/Write$"},
+	{"an outcome leaves its open row, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql", "result := 'WRITTEN'; ELSE", "result := 'WRITTEN'; END IF; IF true THEN",
+	}}, "./purchase/postgres", "Journal/Write$"},
+	{"a package is bound to two purchases, in SQLite", []edit{{
+		"purchase/sqlite/schema.sql", "CREATE UNIQUE INDEX purchase_item", "CREATE INDEX purchase_item",
+	}}, "./purchase/sqlite", "Journal/ItemTaken$"},
+	{"a package is bound to two purchases, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0001_purchases.sql", "CREATE UNIQUE INDEX purchase_item", "CREATE INDEX purchase_item",
+	}}, "./purchase/postgres", "Journal/ItemTaken$"},
+	{"a package that is taken is nothing to speak of, in SQLite", []edit{{
+		"purchase/sqlite.connection.settle", "if isTaken(err) { return purchase.ErrItemTaken }", "if isTaken(err) { return nil }",
+	}}, "./purchase/sqlite", "Journal/ItemTaken$"},
+	{"a package that is taken is nothing to speak of, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql", "result := 'ITEM_TAKEN';", "result := 'WRITTEN';",
+	}}, "./purchase/postgres", "Journal/ItemTaken$"},
+	{"a purchase whose package is taken is lost, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql", "INSERT INTO gigagate.purchase_open VALUES (o.*);", dropped,
+	}}, "./purchase/postgres", "Journal/ItemTaken$"},
+	{"an anomaly after the settlement is not counted, in SQLite", []edit{{
+		"purchase/sqlite/schema.sql", "coalesce(o.anomalies, late.anomalies, s.anomalies)", "coalesce(o.anomalies, s.anomalies)",
+	}}, "./purchase/sqlite", "Journal/LateEvents"},
+	{"an anomaly after the settlement is not counted, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0001_purchases.sql", "coalesce(o.anomalies, late.anomalies, s.anomalies)", "coalesce(o.anomalies, s.anomalies)",
+	}}, "./purchase/postgres", "Journal/LateEvents"},
+	{"the end user's data stays in the file, in SQLite", []edit{{
+		"purchase/sqlite.connect", `"secure_delete = ON"`, `"secure_delete = OFF"`,
+	}}, "./purchase/sqlite", "TestDocumentedQueries"},
+	{"a list that stopped early is at its end, in SQLite", []edit{{
+		"purchase/sqlite.connection.list", "purchase.MaxExamined-1", "purchase.MaxExamined*9",
+	}}, "./purchase/sqlite", "Journal/ListExaminesSoMany"},
+	{"a list that stopped early is at its end, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.List", "purchase.MaxExamined-1", "purchase.MaxExamined*9",
+	}}, "./purchase/postgres", "Journal/ListExaminesSoMany"},
+	{"a commit of unknown outcome wrote nothing, in SQLite", []edit{{
+		"purchase/sqlite.Journal.transact",
+		"if err := j.commit(j.conn); err != nil { j.fail(err); refuse(inDoubt(err)); $*rest }",
+		"if err := j.commit(j.conn); err != nil { j.fail(err); refuse(notWritten(err)); $*rest }",
+	}}, "./purchase/sqlite", "Journal/CommitLost"},
+	{"a commit of unknown outcome wrote nothing, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.writeGroup", "!wroteNothing(err)", never,
+	}}, "./purchase/postgres", "TestRowsAreNoCommit"},
+	{"an error that may come after the commit wrote nothing", []edit{{
+		"purchase/postgres.wroteNothing", `!ok || refused.SeverityUnlocalized != "ERROR"`, "!ok",
+	}}, "./purchase/postgres", "TestWroteNothing"},
+	{"results that arrived are a commit", []edit{{
+		"purchase/postgres.Journal.commit", "return conn.SendBatch(ctx, batch).Close()", "_ = conn.SendBatch(ctx, batch).Close(); return nil",
+	}}, "./purchase/postgres", "TestRowsAreNoCommit|TestCommitFails"},
+	{"one bad change of a group is answered like the others, in SQLite", []edit{{
+		"purchase/sqlite.Journal.transact",
+		"if len(group) == 1 { refuse(notWritten(err)) }; return len(group) == 1",
+		"refuse(nil); return true",
+	}}, "./purchase/sqlite", "TestOneBadOperation"},
+	{"one bad change of a group is answered like the others, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.writeGroup", "j.writeAlone(conn, group, notWritten(err))", "finish(group, nil)",
+	}}, "./purchase/postgres", "TestGroup$"},
+	{"two groups lock purchases in different orders", []edit{{
+		"purchase/postgres.Journal.enqueue", "slices.SortStableFunc(changes, $order)", "slices.SortStableFunc(slices.Clone(changes), $order)",
+	}}, "./purchase/postgres", "TestGroupsOfTheSamePurchases"},
+	{"a group in doubt is taken for written, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.writeGroup",
+		`finish(group, fmt.Errorf("it is unknown whether the change was written: %w", err))`, "finish(group, nil)",
+	}}, "./purchase/postgres", "TestGroupInDoubt"},
+	{"a locked row holds up its group, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql",
+		"sales bytea[] ) RETURNS TABLE (result text, began timestamptz) LANGUAGE plpgsql SET enable_seqscan = off SET lock_timeout = '2s'",
+		"sales bytea[] ) RETURNS TABLE (result text, began timestamptz) LANGUAGE plpgsql SET enable_seqscan = off",
+	}}, "./purchase/postgres", "TestLockedRow"},
+	{"a locked row holds up claims twice, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.writeAlone", "[]bool{false, true}", "[]bool{true, false}",
+	}}, "./purchase/postgres", "TestLockedRow"},
+	{"a full queue refuses outcomes, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.write", "limit = 0", "limit = 1",
+	}}, "./purchase/postgres", "TestQueueFull"},
+	{"a claim is written although its caller was told that it is not, in PostgreSQL", []edit{{
+		"purchase/internal/groups.Queue.Take", "o.stand.CompareAndSwap(waiting, taken)", "o.stand.CompareAndSwap(waiting, taken) || true",
+	}}, "./purchase/postgres", "TestQueueFull"},
+	{"a purchase can be deleted, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0001_purchases.sql", "purchase_is_kept BEFORE DELETE OR TRUNCATE", "purchase_is_kept BEFORE TRUNCATE",
+	}}, "./purchase/postgres", "TestImpossibleRows"},
+	{"an outcome can be changed, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0001_purchases.sql", "outcome_is_final BEFORE UPDATE ON", "outcome_is_final BEFORE TRUNCATE ON",
+	}}, "./purchase/postgres", "TestImpossibleRows"},
+	{"a permit that is over stands, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql", "AND send_not_after >= coalesce(clock, now())", dropped,
+	}}, "./purchase/postgres", "Journal/ConfirmPermit"},
+	{"the permit of another attempt stands, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql", "WHERE id = c.id AND attempt = c.attempt", "WHERE id = c.id AND 0 < c.attempt",
+	}}, "./purchase/postgres", "Journal/ConfirmPermit"},
+	{"the permit of a purchase that was taken over stands, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql", "AND state = 'SENDING'", dropped,
+	}}, "./purchase/postgres", "Journal/ConfirmPermit"},
+	{"the leases of a dead process go on, in SQLite", []edit{{
+		"purchase/sqlite.connection.endLeases", `"lease_until > ?1"`, `"lease_until > 9 * ?1"`,
+	}}, "./purchase/sqlite", "TestLeasesEndWithTheirProcess"},
+}
