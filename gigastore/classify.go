@@ -79,8 +79,8 @@ func isPaid(operation string) bool {
 	return operation == OpRegister || operation == OpTopUp || operation == OpTopUpWithProfile
 }
 
-// saleOf returns the sale that a body proves, or nil. Only the status, the uids and the mark count. An unreadable price
-// or time must not turn a sale into an unknown. A uid with a control character is none: a journal may be unable to store it.
+// saleOf returns the sale that a body proves, or nil. Only the status, the item uid and the mark count. An unreadable
+// price or time must not turn a sale into an unknown.
 func saleOf(mark string, body []byte) *Sale {
 	var sale Sale
 	if sale.UnmarshalJSON(body) != nil {
@@ -88,9 +88,6 @@ func saleOf(mark string, body []byte) *Sale {
 	}
 	item := sale.ActivatedItem
 	if sale.Status != statusSuccess || item.UID == "" || mark == "" || firstWord(item.Metatag) != mark {
-		return nil
-	}
-	if strings.ContainsFunc(item.UID+sale.Customer.UID, unicode.IsControl) {
 		return nil
 	}
 	sale.text = body
