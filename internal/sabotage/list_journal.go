@@ -121,6 +121,12 @@ var journals = []sabotage{
 		"sales bytea[] ) RETURNS TABLE (result text, began timestamptz) LANGUAGE plpgsql SET enable_seqscan = off SET lock_timeout = '2s'",
 		"sales bytea[] ) RETURNS TABLE (result text, began timestamptz) LANGUAGE plpgsql SET enable_seqscan = off",
 	}}, "./purchase/postgres", "TestLockedRow"},
+	{"a key that another replica is claiming is free, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.Claim", "refused.Code == lockNotAvailable", never,
+	}}, "./purchase/postgres", "TestKeyThatIsBeingClaimed"},
+	{"a claim of an earlier try is taken for durable, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.Claim", "p.ID == c.ID", never,
+	}}, "./purchase/postgres", "TestClaimOfAnEarlierTry"},
 	{"a locked row holds up claims twice, in PostgreSQL", []edit{{
 		"purchase/postgres.Journal.writeAlone", "[]bool{false, true}", "[]bool{true, false}",
 	}}, "./purchase/postgres", "TestLockedRow"},

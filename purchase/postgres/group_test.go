@@ -376,3 +376,49 @@ func TestQueueFull(t *testing.T) {
 	first.isOnDisk(t, "a claim", journal, purchase.Sending)
 	settled.isOnDisk(t, "a step beside a full queue", journal, purchase.Succeeded)
 }
+
+// TestKeyThatIsBeingClaimed: another session has inserted the key and has not committed. The claim must not promise that
+// nothing was written, because the caller would be told that there is nothing under the key.
+func TestKeyThatIsBeingClaimed(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Shared(t)
+	schema := server.Schema(t)
+	journal := open(t, server.URL, postgres.Options{Schema: schema})
+	claim := newClaim()
+	other := connect(t, server)
+	if _, err := other.Exec(t.Context(), `BEGIN`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Exec(t.Context(), `INSERT INTO `+schema+`.purchase (id, caller, request_id, account, claimed_at, order_json)
+		VALUES ('other', $1, $2, 'account', now(), '{}')`, claim.Key.Caller, claim.Key.RequestID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := journal.Claim(t.Context(), claim); err == nil || errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("a claim beside another one: err = %v, want one that promises nothing", err)
+	}
+}
+
+// TestClaimOfAnEarlierTry: a try finds the purchase that an earlier try wrote. It counts only after one more write is
+// durable, because the earlier commit may still wait for a synchronous standby.
+func TestClaimOfAnEarlierTry(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Shared(t)
+	schema := server.Schema(t)
+	journal := open(t, server.URL, postgres.Options{Schema: schema})
+	claim := newClaim()
+	if _, err := journal.Claim(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := journal.Claim(t.Context(), claim); err != nil || p.ID != claim.ID {
+		t.Errorf("the second try: %s, err = %v", p.ID, err)
+	}
+	other := connect(t, server)
+	if _, err := other.Exec(t.Context(), `BEGIN; LOCK TABLE `+schema+`.journal_probe`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := journal.Claim(ctx, claim); err == nil || errors.Is(err, purchase.ErrNotWritten) {
+		t.Errorf("a try that cannot write: err = %v, want one that promises nothing", err)
+	}
+}
