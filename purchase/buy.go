@@ -121,16 +121,12 @@ func (e *Engine) buy(ctx context.Context, request Request) (Bought, error) {
 // refuse returns a refusal, unless the key has a purchase. Then it answers for that one. own is the id that this call
 // has claimed, if any. A purchase with that id is one that the refusal is about.
 func (e *Engine) refuse(ctx context.Context, request Request, own string, refusal error) (Bought, error) {
-	// Before the look-up: a call that ends after it may have bought what it does not show.
-	others := e.inFlight.others(request.Key)
 	recorded, err := e.lookup(ctx, request.Key)
 	switch {
 	case err == nil && recorded.ID != own:
 		return e.attach(ctx, recorded, request)
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return Bought{}, &JournalError{Err: err}
-	case err != nil && others:
-		return Bought{}, &UnsettledError{}
 	}
 	return Bought{}, refusal
 }
@@ -206,7 +202,7 @@ func (e *Engine) start(ctx context.Context, id string, request Request) (claimed
 	}
 	done := make(chan result, 1)
 	work, cancel := endingWith(context.WithoutCancel(ctx), e.life)
-	e.inFlight.enter(request.Key)
+	e.inFlight.enterClaim(request.Key)
 	go func() {
 		defer e.ownerDone(request.Client)
 		defer cancel()

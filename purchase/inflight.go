@@ -5,48 +5,48 @@ import (
 	"sync"
 )
 
-// inFlight counts, by key, the calls and claims of this process that may still make a purchase which the
-// journal does not show yet. If one call is refused while another with the same key is under way, the refusal
-// must not say that nothing is under way.
+// inFlight knows, by key, the calls and claims of this process that may still make a purchase which the journal does
+// not show yet. A refused call must not say that there is nothing under its key if another call was under way beside it,
+// even if that one came and left meanwhile: it may have bought after the refused call's look-up.
 type inFlight struct {
-	mu    sync.Mutex
-	count map[Key]int
+	mu   sync.Mutex
+	keys map[Key]*presence
 }
 
-// enter counts one more call or claim.
-func (f *inFlight) enter(key Key) {
+// presence is what is known of a key while anything is under way.
+type presence struct {
+	now   int // calls and claims
+	calls int // all calls since something is under way
+}
+
+// enter notes a call.
+func (f *inFlight) enter(key Key) { f.add(key, 1) }
+
+// enterClaim notes a claim. It belongs to a call, and may outlive it.
+func (f *inFlight) enterClaim(key Key) { f.add(key, 0) }
+
+func (f *inFlight) add(key Key, calls int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.count == nil {
-		f.count = map[Key]int{}
+	if f.keys == nil {
+		f.keys = map[Key]*presence{}
 	}
-	f.count[key]++
+	if f.keys[key] == nil {
+		f.keys[key] = &presence{}
+	}
+	f.keys[key].now++
+	f.keys[key].calls += calls
 }
 
-// has reports whether any are counted.
-func (f *inFlight) has(key Key) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.count[key] > 0
-}
-
-// others reports whether any besides the caller's are counted.
-func (f *inFlight) others(key Key) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.count[key] > 1
-}
-
-// leave takes one back. It reports whether others are left.
+// leave ends a call or a claim. It reports whether there was more than one call.
 func (f *inFlight) leave(key Key) (others bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.count[key]--
-	if f.count[key] == 0 {
-		delete(f.count, key)
-		return false
+	p := f.keys[key]
+	if p.now--; p.now == 0 {
+		delete(f.keys, key)
 	}
-	return true
+	return p.calls > 1
 }
 
 // tellsOfKey reports whether an error of Buy is about a purchase under the key. All other errors say that there

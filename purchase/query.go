@@ -59,10 +59,9 @@ var errInFlight = errors.New("another call with the same key is under way")
 // Known returns the purchase of a key. It returns ErrNotFound if there is none and no call is making one. It
 // serves refusals that come before Buy.
 func (e *Engine) Known(ctx context.Context, key Key) (Purchase, error) {
-	// Check this first. If a call ends between the two reads, the journal already holds its purchase.
-	others := e.inFlight.has(key)
+	e.inFlight.enter(key)
 	p, err := e.lookup(ctx, key)
-	if errors.Is(err, ErrNotFound) && others {
+	if others := e.inFlight.leave(key); others && errors.Is(err, ErrNotFound) {
 		err = errInFlight
 	}
 	return p, err

@@ -28,7 +28,7 @@ var reconciling = []sabotage{
 		"purchase.reconciler.evaluateAbsence", "a.unproven++", "$rule; a.reads++",
 	}}, simulation, "TestReadsThatShowNothingDoNotCount"},
 	{"a call under way is not seen by a refusal before the engine", []edit{{
-		"purchase.Engine.Known", "errors.Is(err, ErrNotFound) && others", never,
+		"purchase.Engine.Known", "others && errors.Is(err, ErrNotFound)", never,
 	}}, simulation, "TestRefusedBesideAClaim"},
 	{"a claim whose caller has gone is sent", []edit{{
 		"purchase.Engine.start", "isOver(ctx)", never,
@@ -133,9 +133,10 @@ var reconciling = []sabotage{
 	}}, simulation, "TestResolve$"},
 	{"a claim under way is not seen by a call beside it", []edit{{
 		"purchase.Engine.Buy", "others && err != nil && !tellsOfKey(err)", never,
-	}, {
-		"purchase.Engine.refuse", "err != nil && others", never,
 	}}, simulation, "TestRefusedBesideAClaim"},
+	{"a call that came and left beside a refused one is forgotten", []edit{{
+		"purchase.inFlight.leave", "p.calls > 1", "p.now > 0",
+	}}, states, "TestCallsBesideACall"},
 	{"a purchase is begun for a caller who is gone", []edit{{
 		"purchase.Engine.mayStart", "ctx.Err() != nil", never,
 	}}, simulation, "TestCallerGoneBeforeTheClaim"},
