@@ -215,7 +215,8 @@ func (v *verdict) replays(answers []answer) {
 			p = v.resolve(r, p)
 		}
 		c := a.call
-		c.deadline, c.gone = time.Second, 0 // a caller who hangs up gets no answer
+		// Long enough for a busy database in real time. A caller who hangs up gets no answer.
+		c.deadline, c.gone = 10*time.Second, 0
 		again := v.world.buy(r, c)
 		v.alike(p, again)
 	}
