@@ -189,7 +189,7 @@ type claimed struct {
 // start claims the key. If the claim is ours, an owner continues the purchase on the engine's own time. start
 // returns once the claim is known to be durable, or when the answer must leave.
 func (e *Engine) start(ctx context.Context, id string, request Request) (claimed, error) {
-	if err := e.addOwner(request.Client); err != nil {
+	if err := e.addOwner(ctx, request.Client); err != nil {
 		return claimed{}, err
 	}
 	claim := Claim{

@@ -174,8 +174,9 @@ type Secrets struct {
 
 // Filter narrows List. A zero field does not.
 type Filter struct {
-	Caller      string
-	RequestID   string
+	Caller    string
+	RequestID string
+	// CustomerUID is the customer that a sale went to. For a purchase that sold nothing, it is the one that the order names.
 	CustomerUID string
 	States      []State
 	// From and To bound the time in the purchase's id: at or after From, before To. It is the time at which the
@@ -186,6 +187,12 @@ type Filter struct {
 // IDs returns the bounds of the ids that the filter's times allow: at or above from, and below to. An empty bound
 // is open.
 func (f Filter) IDs() (from, to string) { return firstID(f.From), firstID(f.To) }
+
+// IsSalesToCustomer reports whether the filter asks for the sales to one customer. Each journal has an index for them, so that
+// the guard of a top-up reads one purchase, even if the customer has thousands that are not settled.
+func (f Filter) IsSalesToCustomer() bool {
+	return f.CustomerUID != "" && len(f.States) == 1 && f.States[0] == Succeeded
+}
 
 // MaxExamined is how many purchases List examines for one page.
 const MaxExamined = 2000

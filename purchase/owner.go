@@ -22,20 +22,34 @@ const (
 	// maxOwners limits the purchases under way in one process. A purchase outlives its caller, so a limit on
 	// callers is not enough.
 	maxOwners = 2000
+	// ownerPatience is how long a call waits for a place among the owners.
+	ownerPatience = time.Second
 	// lapsedAtOnce is how many lapsed purchases one transaction takes over.
 	lapsedAtOnce = 100
 )
 
-// addOwner takes a place for one more owner. ownerDone gives it back. addOwner fails if the engine drains or
-// the client has no place left.
-func (e *Engine) addOwner(client string) error {
+// addOwner takes a place for one more owner. ownerDone gives it back. If the client has no place left, addOwner waits
+// ownerPatience for one. Then it fails with ErrOverloaded. It fails with ErrDraining if the engine drains.
+//
+// The wait slows down a client that asks again after each refusal. Without it, such a client would use up the
+// processor with refusals, and the purchases of other clients would wait for the processor.
+func (e *Engine) addOwner(ctx context.Context, client string) error {
+	if !e.places.Take(client) {
+		patience := ownerPatience
+		if deadline, ok := ctx.Deadline(); ok {
+			patience = min(patience, time.Until(deadline)-LeastTime)
+		}
+		waiting, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if e.places.Wait(waiting, client) != nil {
+			return ErrOverloaded
+		}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch {
-	case e.draining:
+	if e.draining {
+		e.places.Release(client)
 		return ErrDraining
-	case !e.places.Take(client):
-		return ErrOverloaded
 	}
 	e.owners.Add(1)
 	return nil
@@ -197,7 +211,7 @@ func (e *Engine) takeUp(p Purchase) bool {
 		e.logger.WarnContext(e.life, "the owner of a send is gone: its outcome is uncertain", "purchase_id", p.ID)
 		return true
 	}
-	if e.addOwner("") == nil {
+	if e.addOwner(e.life, "") == nil {
 		go e.goOn(p)
 	} // else a process takes it over when the lease expires again
 	return true

@@ -1,6 +1,7 @@
 package purchase
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -46,7 +47,7 @@ func (p Purchase) After(transition Transition, now time.Time) (Purchase, Verdict
 	case Accepted:
 		p.LeaseUntil = now.Add(transition.Lease)
 	case Succeeded:
-		p.ItemUID, p.CustomerUID, p.SettledAt = transition.ItemUID, transition.CustomerUID, now
+		p.ItemUID, p.CustomerUID, p.SettledAt = transition.ItemUID, cmp.Or(transition.CustomerUID, p.Order.CustomerUID), now
 	case Failed:
 		p.Reason, p.SettledAt = transition.Reason, now
 	case NeedsOperator:

@@ -92,13 +92,20 @@ func (c *admitted) partEnded() {
 	}
 }
 
-// begin is called once the call's message has arrived. It reports whether the call may be served.
+// begin is called once the call's message has arrived. It reports whether the call may be served. A call that may not be
+// served is kept for refusalPause, so that a client that asks again after each refusal does not use up the processor.
 func begin(ctx context.Context) bool {
 	call, ok := ctx.Value(admittedKey{}).(*admitted)
 	switch {
 	case !ok: // over REST
 		return true
 	case call.refused:
+		pause := time.NewTimer(refusalPause)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+		}
 		return false
 	case call.life > 0:
 		call.end.Reset(call.life)

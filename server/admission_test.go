@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,12 +52,21 @@ func TestAdmission(t *testing.T) {
 				t.Fatal("refused before its share is used up")
 			}
 		}
-		for range maxRefused / 2 {
-			if begin(open("10.0.0.1")) {
-				t.Fatal("served beyond its share")
-			}
-		}
+		var refusals sync.WaitGroup
 		began := time.Now()
+		for range maxRefused / 2 {
+			beyond := open("10.0.0.1")
+			refusals.Go(func() {
+				if begin(beyond) {
+					t.Error("served beyond its share")
+				}
+				if took := time.Since(began); took != refusalPause {
+					t.Errorf("refused after %s", took)
+				}
+			})
+		}
+		refusals.Wait()
+		began = time.Now()
 		flood := open("10.0.0.1")
 		select {
 		case <-flood.Done():

@@ -32,6 +32,8 @@ const (
 	// message first.
 	maxRefused  = 200
 	refusalTime = time.Second
+	// refusalPause is how long such a refusal is held back.
+	refusalPause = 100 * time.Millisecond
 	// floodPause slows down a connection that sends more calls while maxRefused is reached.
 	floodPause = 5 * time.Millisecond
 	// readTime is how long a client may take to read an answer.

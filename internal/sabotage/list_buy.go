@@ -87,6 +87,15 @@ var buying = []sabotage{
 	{"one client looks up as many refused orders as it likes", []edit{{
 		"server.Server.tellOf", "!s.lookups.Take(client)", never,
 	}}, server, "TestLookupsOfRefusedOrdersAreLimited"},
+	{"a refusal of a full gateway is not held back", []edit{{
+		"server.begin", "refusalPause", "0",
+	}}, "./server", "TestAdmission"},
+	{"a call does not wait for a place among the owners", []edit{{
+		"purchase.Engine.addOwner", "patience := ownerPatience", "patience := time.Duration(0)",
+	}}, "./purchase/simulation", "TestAbandonedKeepTheirPlaces|TestCallWaitsForAPlace"},
+	{"a top-up reads all orders of its customer", []edit{{
+		"purchase.Filter.IsSalesToCustomer", `f.CustomerUID != ""`, `f.CustomerUID == ""`,
+	}}, "./purchase/sqlite", "Journal/ListFindsOldSales"},
 	{"of two request ids the effect that allows more counts", []edit{{
 		"server.Server.tellOf",
 		"slices.Index(byCaution, effect) > slices.Index(byCaution, f.effect)",

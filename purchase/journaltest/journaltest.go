@@ -98,6 +98,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Harness) {
 		{"ListPages", testListPages},
 		{"ListTimes", testListTimes},
 		{"ListExaminesSoMany", testListExaminesSoMany},
+		{"ListFindsOldSales", testListFindsOldSales},
 		{"ListPagesWhileClaiming", testListPagesWhileClaiming},
 		{"Watched", testWatched},
 		{"WatchedManyAndLong", testWatchedManyAndLong},

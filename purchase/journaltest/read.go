@@ -96,6 +96,8 @@ func testListFilters(t *testing.T, s *subject) {
 		},
 		"state of a caller":   {purchase.Filter{Caller: "shop", States: []purchase.State{purchase.Failed}}, []string{}},
 		"state of a customer": {purchase.Filter{CustomerUID: "customer-of-c", States: []purchase.State{purchase.Uncertain}}, []string{c.ID}},
+		"sales to a customer": {purchase.Filter{CustomerUID: a.CustomerUID, States: []purchase.State{purchase.Succeeded}}, []string{a.ID}},
+		"not yet sold":        {purchase.Filter{CustomerUID: "customer-of-c", States: []purchase.State{purchase.Succeeded}}, []string{}},
 		"nothing":             {purchase.Filter{CustomerUID: a.CustomerUID, States: []purchase.State{purchase.Failed}}, []string{}},
 	} {
 		got, next, err := s.Journal.List(t.Context(), list.filter, purchase.Page{Size: 10})
@@ -152,17 +154,7 @@ func testListExaminesSoMany(t *testing.T, s *subject) {
 	claim := newClaim()
 	claim.Key.Caller = "rare"
 	wanted := s.claim(t, claim)
-	var claiming sync.WaitGroup
-	for range 40 {
-		claiming.Go(func() {
-			for range purchase.MaxExamined / 40 {
-				if _, err := s.Journal.Claim(t.Context(), newClaim()); err != nil {
-					t.Errorf("claim: %v", err)
-				}
-			}
-		})
-	}
-	claiming.Wait()
+	s.crowd(t, newClaim().Order)
 	filter := purchase.Filter{Caller: "rare"}
 	got, next, err := s.Journal.List(t.Context(), filter, purchase.Page{Size: 10})
 	if err != nil || len(got) != 0 || next == "" {
@@ -173,6 +165,42 @@ func testListExaminesSoMany(t *testing.T, s *subject) {
 		t.Errorf("the second page goes on at %q, err = %v", next, err)
 	}
 	equal(t, "the second page", got, []purchase.Purchase{wanted})
+}
+
+// testListFindsOldSales: the guard of a top-up finds the last sale to a customer at once, however many orders of the customer
+// came after it.
+func testListFindsOldSales(t *testing.T, s *subject) {
+	claim := newClaim()
+	claim.Order = purchase.Order{Kind: purchase.TopUp, InventoryItemID: "i", Metatag: "m", CustomerUID: "busy"}
+	sold := s.claim(t, claim)
+	sale := transitionOf(sold, purchase.AnsweredApplied, 1)
+	sale.CustomerUID = "" // the vendor did not say
+	sold = s.recordTransition(t, sold, sale, purchase.Moves)
+	s.crowd(t, claim.Order)
+	filter := purchase.Filter{CustomerUID: "busy", States: []purchase.State{purchase.Succeeded}}
+	got, next, err := s.Journal.List(t.Context(), filter, purchase.Page{Size: 1})
+	if err != nil || next != "" {
+		t.Errorf("the list goes on at %q, err = %v", next, err)
+	}
+	equal(t, "the sales", got, []purchase.Purchase{sold})
+}
+
+// crowd claims MaxExamined purchases with the order.
+func (s *subject) crowd(t *testing.T, order purchase.Order) {
+	t.Helper()
+	var claiming sync.WaitGroup
+	for range 40 {
+		claiming.Go(func() {
+			for range purchase.MaxExamined / 40 {
+				claim := newClaim()
+				claim.Order = order
+				if _, err := s.Journal.Claim(t.Context(), claim); err != nil {
+					t.Errorf("claim: %v", err)
+				}
+			}
+		})
+	}
+	claiming.Wait()
 }
 
 // pages reads a list to its end, in pages of the given size.

@@ -32,6 +32,7 @@ type Journal struct {
 	open      map[*row]struct{}
 	absent    map[*row]struct{}            // failed for want of evidence or by an operator's decision
 	witnesses map[purchase.Likeness][]*row // sorted by PermittedAt
+	sales     map[string][]*row            // by the customer sold to, each sorted by id
 }
 
 type row struct {
@@ -54,7 +55,7 @@ func Open(now func() time.Time) *Journal {
 		byKey:  map[purchase.Key]*row{},
 		byItem: map[item]*row{},
 		open:   map[*row]struct{}{}, absent: map[*row]struct{}{},
-		witnesses: map[purchase.Likeness][]*row{},
+		witnesses: map[purchase.Likeness][]*row{}, sales: map[string][]*row{},
 	}
 }
 
@@ -89,8 +90,7 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 		Sequence: 1, At: now, Attempt: 1, Verdict: purchase.Moves, State: purchase.Sending, By: purchase.ByGateway,
 	}}
 	j.byID[claim.ID], j.byKey[claim.Key] = r, r
-	at, _ := slices.BinarySearchFunc(j.sorted, claim.ID, byID)
-	j.sorted = slices.Insert(j.sorted, at, r)
+	j.sorted = insert(j.sorted, r)
 	j.open[r] = struct{}{}
 	return r.purchase, nil
 }
@@ -149,9 +149,16 @@ func (j *Journal) settle(r *row, after purchase.Purchase) {
 		list := j.witnesses[like]
 		at := sort.Search(len(list), func(i int) bool { return list[i].purchase.PermittedAt.After(after.PermittedAt) })
 		j.witnesses[like] = slices.Insert(list, at, r)
+		j.sales[after.CustomerUID] = insert(j.sales[after.CustomerUID], r)
 	case after.Reason == purchase.ReasonPresumedAbsent || after.Reason == purchase.ReasonOperator:
 		j.absent[r] = struct{}{}
 	}
+}
+
+// insert adds a row to a list that is sorted by id.
+func insert(list []*row, r *row) []*row {
+	at, _ := slices.BinarySearchFunc(list, r.purchase.ID, byID)
+	return slices.Insert(list, at, r)
 }
 
 // Lapsed implements [purchase.Journal].

@@ -59,6 +59,9 @@ func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchas
 	defer j.mu.Unlock()
 	from, to := filter.IDs()
 	rows := j.sorted
+	if filter.IsSalesToCustomer() {
+		rows = j.sales[filter.CustomerUID]
+	}
 	for _, end := range []string{to, page.After} {
 		if end != "" {
 			at, _ := slices.BinarySearchFunc(rows, end, byID)
@@ -84,7 +87,7 @@ func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchas
 func matches(filter purchase.Filter, p purchase.Purchase) bool {
 	return (filter.Caller == "" || filter.Caller == p.Key.Caller) &&
 		(filter.RequestID == "" || filter.RequestID == p.Key.RequestID) &&
-		(filter.CustomerUID == "" || filter.CustomerUID == p.CustomerUID || filter.CustomerUID == p.Order.CustomerUID) &&
+		(filter.CustomerUID == "" || filter.CustomerUID == cmp.Or(p.CustomerUID, p.Order.CustomerUID)) &&
 		(len(filter.States) == 0 || slices.Contains(filter.States, p.State))
 }
 

@@ -86,6 +86,8 @@ func examined(filter purchase.Filter, from, below string) (query string, args ar
 	switch {
 	case filter.RequestID != "":
 		query = in("purchase", " AND request_id = "+args.add(filter.RequestID))
+	case filter.IsSalesToCustomer():
+		query = in("purchase_outcome", " AND customer_uid = "+args.add(filter.CustomerUID))
 	case filter.CustomerUID != "":
 		customer := args.add(filter.CustomerUID)
 		query = "(" + in("purchase", " AND ordered_customer_uid = "+customer) + highest + ") UNION (" +
@@ -109,10 +111,7 @@ func conditionsOf(filter purchase.Filter, args *arguments) (conditions string) {
 	}
 	and("n.request_id", filter.RequestID)
 	and("n.caller", filter.Caller)
-	if filter.CustomerUID != "" {
-		customer := args.add(filter.CustomerUID)
-		conditions += " AND (n.customer_uid = " + customer + " OR n.ordered_customer_uid = " + customer + ")"
-	}
+	and("coalesce(n.customer_uid, n.ordered_customer_uid)", filter.CustomerUID)
 	if len(filter.States) > 0 {
 		names := make([]string, len(filter.States))
 		for i, state := range filter.States {

@@ -116,14 +116,38 @@ func TestAbandonedKeepTheirPlaces(t *testing.T) {
 			callers.Go(func() { w.buy(w.replica(0), register(fmt.Sprintf("lost-%d", i), "")) })
 		}
 		callers.Wait()
+		began := time.Now()
 		if a := w.buy(w.replica(0), register("one-more", "")); !errors.Is(a.err, purchase.ErrOverloaded) {
 			t.Errorf("one more caller was told %v", a.err)
+		}
+		if took := time.Since(began); took < time.Second {
+			t.Errorf("it was refused after %s: it did not wait for a place", took)
 		}
 		pause(outage)
 		wants(t, w.buy(w.replica(0), register("after", "")), told)
 		if n := w.posts(before); n != 1 {
 			t.Errorf("%d POSTs", n)
 		}
+	})
+}
+
+// TestCallWaitsForAPlace: when all places are taken, a call that gets one in time buys.
+func TestCallWaitsForAPlace(t *testing.T) {
+	t.Parallel()
+	const places = 2000
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		w.inject(t, registerPath, "hang", places, m{"duration": "500ms"})
+		var callers sync.WaitGroup
+		for i := range places {
+			callers.Go(func() { w.buy(w.replica(0), register(fmt.Sprintf("first-%d", i), "")) })
+		}
+		pause(100 * time.Millisecond)
+		began := time.Now()
+		wants(t, w.buy(w.replica(0), register("one-more", "")), told)
+		if took := time.Since(began); took < 300*time.Millisecond {
+			t.Errorf("it took %s: there was a place", took)
+		}
+		callers.Wait()
 	})
 }
 

@@ -149,6 +149,8 @@ func examined(filter purchase.Filter, after string) (query string, args []any) {
 	switch {
 	case filter.RequestID != "":
 		query = in("purchase", " AND request_id = ?", filter.RequestID)
+	case filter.IsSalesToCustomer():
+		query = in("purchase_outcome", " AND customer_uid = ?", filter.CustomerUID)
 	case filter.CustomerUID != "":
 		query = in("purchase", " AND ordered_customer_uid = ?", filter.CustomerUID) + " UNION " +
 			in("purchase_outcome", " AND customer_uid = ?", filter.CustomerUID)
@@ -175,7 +177,7 @@ func conditionsOf(filter purchase.Filter) (conditions string, args []any) {
 		and("n.caller = ?", filter.Caller)
 	}
 	if filter.CustomerUID != "" {
-		and("(n.customer_uid = ? OR n.ordered_customer_uid = ?)", filter.CustomerUID, filter.CustomerUID)
+		and("coalesce(n.customer_uid, n.ordered_customer_uid) = ?", filter.CustomerUID)
 	}
 	if len(filter.States) > 0 {
 		names := make([]any, len(filter.States))
