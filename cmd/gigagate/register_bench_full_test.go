@@ -32,7 +32,7 @@ func (s *benchSuite) fill(b *testing.B, variants []benchVariant) {
 			args = append(args, "-journal", "sqlite:"+journal.Journal)
 		} else {
 			journal.Journal, journal.Schema = s.database.URL, s.database.Schema(b)
-			args = append(args, "-schema", journal.Schema, "-journal", journal.Journal+"&default_query_exec_mode=cache_statement&pool_max_conns=32")
+			args = append(args, "-schema", journal.Schema, "-journal", journal.Journal)
 		}
 		program, err := goBuild(b, "../../internal/filljournal")
 		if err != nil {

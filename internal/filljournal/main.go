@@ -1,11 +1,14 @@
 // Command filljournal puts settled purchases into an empty journal, to measure how a gateway works with a full one.
 //
 //	go run ./internal/filljournal -journal sqlite:full.db -purchases 10000000
-//	go run ./internal/filljournal -journal 'postgres://…?default_query_exec_mode=cache_statement&pool_max_conns=32'
+//	go run ./internal/filljournal -journal 'postgres://…'
 //
-// It writes through [purchase.Journal], with many purchases at once, so that the journal can write them in groups. The
-// purchases look like those of a shop. The oldest 2 % failed and the others succeeded, and none of them was ever sent
-// anywhere. So it refuses a journal that already has purchases.
+// The purchases look like those of a shop. The oldest 2 % failed and the others succeeded, and none of them was ever
+// sent anywhere. So it refuses a journal that already has purchases.
+//
+// With SQLite it writes through [purchase.Journal], with many purchases at once, so that the journal can write them in
+// groups. With PostgreSQL it copies them into the tables in one transaction, and builds the indexes at the end. A million
+// purchases took two and a half minutes with SQLite and 50 seconds with PostgreSQL, on two busy cores.
 package main
 
 import (
@@ -17,16 +20,15 @@ import (
 	"os/signal"
 	"strings"
 
-	"gigagate.internal/purchase"
 	"gigagate.internal/purchase/postgres"
 	"gigagate.internal/purchase/sqlite"
 )
 
 func main() {
 	where := flag.String("journal", "", "sqlite:FILE or postgres://…")
-	schema := flag.String("schema", "", "the schema in PostgreSQL (default gigagate)")
+	schema := flag.String("schema", "gigagate", "the schema in PostgreSQL")
 	purchases := flag.Int("purchases", 1_000_000, "how many purchases to write")
-	parallel := flag.Int("parallel", 512, "how many purchases to write at once")
+	parallel := flag.Int("parallel", 512, "how many purchases to write to SQLite at once")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -41,15 +43,20 @@ func run(ctx context.Context, where, schema string, f *filling) (err error) {
 	if f.count < 1 || f.parallel < 1 {
 		return errors.New("-purchases and -parallel must be at least 1")
 	}
-	var journal purchase.Journal
 	if file, ok := strings.CutPrefix(where, "sqlite:"); ok {
-		journal, err = sqlite.Open(ctx, file, sqlite.Options{})
-	} else {
-		journal, err = postgres.Open(ctx, where, postgres.Options{Schema: schema})
+		journal, err := sqlite.Open(ctx, file, sqlite.Options{})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, journal.Close()) }()
+		return f.fill(ctx, journal, os.Stderr)
 	}
+	journal, err := postgres.Open(ctx, where, postgres.Options{Schema: schema}) // it creates the tables
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, journal.Close()) }()
-	return f.fill(ctx, journal, os.Stderr)
+	if err := journal.Close(); err != nil {
+		return err
+	}
+	return f.load(ctx, where, schema, os.Stderr)
 }

@@ -15,6 +15,7 @@ import (
 
 	"gigagate.internal/gigastore"
 	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
 // failedShare is the share of failed purchases: one of so many. They are the oldest ones, so a list of failures finds
@@ -56,14 +57,39 @@ func (f *filling) fill(ctx context.Context, journal purchase.Journal, w io.Write
 				if err := f.write(ctx, journal, n); err != nil {
 					return fmt.Errorf("purchase %d: %w", n, err)
 				}
-				if n%100_000 == 0 {
-					fmt.Fprintf(w, "%d purchases, %.0f/s\n", n, float64(n)/time.Since(f.now).Seconds())
-				}
+				f.report(w, n)
 			}
 			return context.Cause(ctx)
 		})
 	}
 	return group.Wait()
+}
+
+// load puts the purchases into a journal in PostgreSQL, and says on w how far it is.
+func (f *filling) load(ctx context.Context, url, schema string, w io.Writer) (err error) {
+	if f.price, err = gigastore.ParseDecimal("9.99"); err != nil {
+		return err
+	}
+	f.now = time.Now()
+	sales := func(yield func(postgrestest.Sale) bool) {
+		for n := int64(1); n <= int64(f.count); n++ {
+			if !yield(postgrestest.Sale{Claim: f.claim(n), At: f.claimedAt(n), Settled: f.outcome(n)}) {
+				return
+			}
+		}
+	}
+	err = postgrestest.Load(ctx, url, schema, sales, func(n int) { f.report(w, int64(n)) })
+	if err == nil {
+		fmt.Fprintf(w, "loaded, with indexes, in %v\n", time.Since(f.now).Round(time.Second))
+	}
+	return err
+}
+
+// report says how far the command is, once every 100,000 purchases.
+func (f *filling) report(w io.Writer, n int64) {
+	if n%100_000 == 0 {
+		fmt.Fprintf(w, "%d purchases, %.0f/s\n", n, float64(n)/time.Since(f.now).Seconds())
+	}
 }
 
 // write writes the claim and the outcome of purchase n, counted from 1.
@@ -89,11 +115,15 @@ func (f *filling) claim(n int64) purchase.Claim {
 	}
 }
 
-// id returns the id of purchase n. The purchases were claimed one second after the other.
+// claimedAt returns when purchase n was claimed. The purchases were claimed one second after the other.
+func (f *filling) claimedAt(n int64) time.Time {
+	return f.now.Add(-time.Duration(int64(f.count)-n+1) * time.Second)
+}
+
+// id returns the id of purchase n.
 func (f *filling) id(n int64) string {
 	var id ulid.ULID
-	age := time.Duration(int64(f.count)-n+1) * time.Second
-	if err := id.SetTime(ulid.Timestamp(f.now.Add(-age))); err != nil {
+	if err := id.SetTime(ulid.Timestamp(f.claimedAt(n))); err != nil {
 		panic(err) // only a time thousands of years from now fails
 	}
 	random := digest("id", n)

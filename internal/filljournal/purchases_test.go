@@ -17,6 +17,12 @@ func TestFillWritesSettledPurchases(t *testing.T) {
 	if err := f.fill(t.Context(), journal, io.Discard); err != nil {
 		t.Fatal(err)
 	}
+	checkFilled(t, journal)
+}
+
+// checkFilled checks a journal with 100 purchases.
+func checkFilled(t *testing.T, journal purchase.Journal) {
+	t.Helper()
 	all, _, err := journal.List(t.Context(), purchase.Filter{}, purchase.Page{Size: 1000})
 	if err != nil {
 		t.Fatal(err)
