@@ -86,3 +86,21 @@ func Compare(ctx context.Context, known Known, records Records, since time.Time)
 	}
 	return c, nil
 }
+
+// Doubt makes a purchase in Accepted uncertain, when its journal was restored from a backup. It was not being sent when
+// the backup was made, but it may have been sent since. The vendor's records then settle it. write writes a step and
+// returns the purchase after it.
+func Doubt(p Purchase, write func(Step) (Purchase, error)) error {
+	for _, event := range []Event{Permitted, Lost} {
+		step, err := Decide(p, Transition{Event: event, Attempt: p.Attempt, By: ByGateway, Evidence: Evidence{
+			Explanation: "the journal is a backup, and the purchase may have been sent after it was made",
+		}})
+		if err != nil {
+			return err
+		}
+		if p, err = write(step); err != nil {
+			return err
+		}
+	}
+	return nil
+}

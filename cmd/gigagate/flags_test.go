@@ -61,7 +61,7 @@ func TestOrdersAreNotFilledFromTheEnvironment(t *testing.T) {
 	eachFlag(t, func(line []string, flag *kong.Flag) {
 		setting := slices.Contains([]string{"serve", "check"}, line[len(line)-1]) ||
 			slices.Contains([]string{"address", "timeout", "sandbox-address", "admin-address"}, flag.Name)
-		if slices.Contains([]string{"help", "version", "output", "allow-start", "accept-unknown-sales"}, flag.Name) {
+		if slices.Contains([]string{"help", "version", "output", "allow-start", "accept-unknown-sales", "restored-to"}, flag.Name) {
 			setting = false
 		}
 		if has := len(flag.Envs) > 0 && len(flag.Tag.Envs) > 0; has != setting {

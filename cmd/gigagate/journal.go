@@ -37,6 +37,11 @@ func sqliteFile(where string) (string, error) {
 	return file, nil
 }
 
+// isPostgres reports whether where is the URL of a journal in PostgreSQL.
+func isPostgres(where string) bool {
+	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
+}
+
 // openJournal opens the journal that where names. A PostgreSQL URL can hold a password, so errors must
 // not repeat the URL.
 func openJournal(ctx context.Context, where string, logger *slog.Logger) (purchase.Journal, error) {
@@ -54,7 +59,7 @@ func openJournal(ctx context.Context, where string, logger *slog.Logger) (purcha
 			return nil, err
 		}
 		return journal, nil
-	case strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://"):
+	case isPostgres(where):
 		return postgres.Open(ctx, where, postgres.Options{Logger: logger})
 	}
 	return nil, errors.New("must be sqlite:FILE or postgres://…")
@@ -64,7 +69,7 @@ func openJournal(ctx context.Context, where string, logger *slog.Logger) (purcha
 func openJournalFile(ctx context.Context, where string) (*sqlite.File, error) {
 	file, err := sqliteFile(where)
 	if err == nil && file == "" {
-		err = errors.New("must be sqlite:FILE: PostgreSQL has tools of its own")
+		err = errors.New("must be sqlite:FILE: PostgreSQL has its own tools for backups, such as pg_dump")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--journal: %w", err)

@@ -19,7 +19,7 @@ import (
 // journalCommands are about the journal as a whole.
 type journalCommands struct {
 	Backup backupJournalCommand `cmd:"" help:"Copy the SQLite journal of a running gateway into a new file on the gateway's machine."`
-	Check  checkJournalCommand  `cmd:"" help:"Check an SQLite journal that no gateway uses, such as a backup. With the vendor's credentials, look for packages that were sold and that it does not know."`
+	Check  checkJournalCommand  `cmd:"" help:"Check a journal, such as a restored backup. With the vendor's credentials, look for packages that were sold and that it does not know."`
 }
 
 // backupJournalCommand makes a backup.

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"gigagate.internal/purchase"
-	"gigagate.internal/purchase/sqlite"
+	"gigagate.internal/purchase/postgres"
 )
 
-// checkJournalCommand checks a journal that no gateway uses.
+// checkJournalCommand checks a journal. No gateway may use it, unless it is in PostgreSQL.
 type checkJournalCommand struct {
-	Journal            string        `default:"sqlite:gigagate.db" placeholder:"sqlite:FILE" help:"The journal to check (default ${default})."`
+	Journal            string        `default:"sqlite:gigagate.db" placeholder:"WHERE" help:"The journal to check: sqlite:FILE, which no gateway may use, or postgres://… (default ${default})."`
+	RestoredTo         time.Time     `name:"restored-to" placeholder:"TIME" help:"PostgreSQL only: the journal was restored from a backup, and has everything until this time, such as 2026-11-30T12:00:00Z. An earlier time does no harm."`
 	AllowStart         bool          `name:"allow-start" help:"If the check finds nothing wrong, allow a gateway to start on this backup. Stop every other gateway of the account first."`
 	AcceptUnknownSales bool          `name:"accept-unknown-sales" help:"Allow a gateway to start on this backup, whatever the vendor's records show. A repeated call for a package that was sold after the backup buys it again."`
 	SettleDelay        time.Duration `name:"reconcile-settle-delay" default:"120s" help:"With --allow-start: how long the vendor has to list the last sales before its records count (default ${default})."`
@@ -48,6 +49,13 @@ type unknownSale struct {
 
 // Validate requires the vendor's credentials for a comparison that allows a start.
 func (c *checkJournalCommand) Validate() error {
+	allows := c.AllowStart || c.AcceptUnknownSales
+	switch restored := !c.RestoredTo.IsZero(); {
+	case restored && !isPostgres(c.Journal):
+		return errors.New("--restored-to is for PostgreSQL: a backup in SQLite knows when it was made")
+	case allows && !restored && isPostgres(c.Journal):
+		return errors.New("give --restored-to: PostgreSQL does not know that a journal was restored, or when its backup was made")
+	}
 	if !c.compares() {
 		if c.AllowStart {
 			return errors.New("--allow-start compares the journal with the vendor's records: give --gigastore-client-id and the secret")
@@ -66,23 +74,46 @@ func (c *checkJournalCommand) Validate() error {
 // compares reports whether the vendor's records are read.
 func (c *checkJournalCommand) compares() bool { return c.GigastoreClientID != "" }
 
+// checkedJournal is a journal that is open for a check.
+type checkedJournal interface {
+	purchase.Known
+	Check(ctx context.Context) (purchases int, problems []string, err error)
+	AllowStart(ctx context.Context, finding string) error
+	Close() error
+}
+
+// open opens the journal. backup is when it was copied. It is zero if the journal is no backup, or if a gateway may start on it.
+func (c *checkJournalCommand) open(ctx context.Context) (journal checkedJournal, backup time.Time, err error) {
+	if isPostgres(c.Journal) {
+		journal, err := postgres.OpenReader(ctx, c.Journal, postgres.Options{})
+		if err != nil {
+			return nil, backup, fmt.Errorf("--journal: %w", err)
+		}
+		return journal, c.RestoredTo, nil
+	}
+	file, err := openJournalFile(ctx, c.Journal)
+	if err != nil {
+		return nil, backup, err
+	}
+	if backup, err = file.BackupTime(); err != nil {
+		return nil, backup, errors.Join(err, file.Close())
+	}
+	return file, backup, nil
+}
+
 // Run checks the journal. It ends with an error if something is wrong.
 func (c *checkJournalCommand) Run(ctx context.Context, to console) (err error) {
 	began := time.Now()
-	journal, err := openJournalFile(ctx, c.Journal)
+	journal, backup, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	backup, err := journal.BackupTime()
-	if err != nil {
-		return err
-	}
 	report := journalReport{Problems: []string{}, Vendor: vendorReport{UnknownSales: []unknownSale{}}}
 	if !backup.IsZero() {
 		report.BackupTime = &backup
 	}
-	purchases, problems, err := journal.Check()
+	purchases, problems, err := journal.Check(ctx)
 	if err != nil {
 		return err
 	}
@@ -103,7 +134,7 @@ func (c *checkJournalCommand) Run(ctx context.Context, to console) (err error) {
 	if report.BackupTime != nil && len(problems) == 0 && (c.AllowStart && report.Vendor.provesAll() || c.AcceptUnknownSales) {
 		finding, err := json.Marshal(report)
 		if err == nil {
-			err = journal.AllowStart(string(finding))
+			err = journal.AllowStart(ctx, string(finding))
 		}
 		if err != nil {
 			return err
@@ -120,7 +151,7 @@ func (c *checkJournalCommand) Run(ctx context.Context, to console) (err error) {
 }
 
 // compare compares the journal with the vendor's records. A list that cannot be read is a part of the report.
-func (c *checkJournalCommand) compare(ctx context.Context, journal *sqlite.File, backup time.Time) (vendorReport, error) {
+func (c *checkJournalCommand) compare(ctx context.Context, journal purchase.Known, backup time.Time) (vendorReport, error) {
 	report := vendorReport{UnknownSales: []unknownSale{}}
 	vendor, err := c.newVendor(nil)
 	if err != nil {

@@ -19,9 +19,9 @@ func (g *gateway) backUp(t *testing.T, file string) command {
 }
 
 // check runs `gigagate journal check` with the credentials of a vendor.
-func (v *vendor) check(t *testing.T, journal string, args ...string) (command, journalReport) {
+func (v *vendor) check(t *testing.T, where string, args ...string) (command, journalReport) {
 	t.Helper()
-	line := append([]string{"journal", "check", "--journal=sqlite:" + journal, "--reconcile-settle-delay=1ms"}, v.flags(t)...)
+	line := append([]string{"journal", "check", "--journal=" + where, "--reconcile-settle-delay=1ms"}, v.flags(t)...)
 	got := gigagate(t, append(line, args...)...)
 	var report journalReport
 	if got.out != "" {
@@ -58,7 +58,7 @@ func TestRestoreDoesNotSellTwice(t *testing.T) {
 	refused("nothing was checked")
 	fails := func(want string, args ...string) journalReport {
 		t.Helper()
-		got, report := v.check(t, backup, append(args, "--allow-start")...)
+		got, report := v.check(t, "sqlite:"+backup, append(args, "--allow-start")...)
 		if got.status != exitFailed || !strings.Contains(got.err, want) || report.StartAllowed {
 			t.Errorf("%+v, want %q", got, want)
 		}
@@ -86,7 +86,7 @@ func TestRestoreDoesNotSellTwice(t *testing.T) {
 	if table := gigagate(t, append([]string{"journal", "check", "--journal=sqlite:" + backup, "--output=table"}, v.flags(t)...)...); !strings.Contains(table.out, report.Vendor.UnknownSales[0].ItemUID+"  ") {
 		t.Errorf("%+v", table)
 	}
-	if got, report := v.check(t, backup, "--accept-unknown-sales"); got.status != 0 || !report.StartAllowed {
+	if got, report := v.check(t, "sqlite:"+backup, "--accept-unknown-sales"); got.status != 0 || !report.StartAllowed {
 		t.Errorf("%+v", got)
 	}
 	g.exit()
@@ -106,7 +106,7 @@ func TestRestoreOfWholeJournal(t *testing.T) {
 		t.Errorf("a check of a journal in use: %+v", got)
 	}
 	g.exit()
-	if got, report := v.check(t, g.journal); got.status != 0 || report.Purchases != 1 || report.BackupTime != nil || report.Vendor.Recognized != 1 {
+	if got, report := v.check(t, "sqlite:"+g.journal); got.status != 0 || report.Purchases != 1 || report.BackupTime != nil || report.Vendor.Recognized != 1 {
 		t.Errorf("%+v", got)
 	}
 	backup := filepath.Join(t.TempDir(), "backup.db")
@@ -116,10 +116,10 @@ func TestRestoreOfWholeJournal(t *testing.T) {
 	if got := gigagate(t, "journal", "check", "--journal=sqlite:"+backup); got.status != 0 || !strings.Contains(got.out, `"purchases": 1`) {
 		t.Errorf("without the vendor's records: %+v", got)
 	}
-	if got, report := v.check(t, backup); got.status != 0 || report.StartAllowed {
+	if got, report := v.check(t, "sqlite:"+backup); got.status != 0 || report.StartAllowed {
 		t.Errorf("a check allowed a start that nobody asked for: %+v", got)
 	}
-	if got, report := v.check(t, backup, "--allow-start"); got.status != 0 || !report.StartAllowed {
+	if got, report := v.check(t, "sqlite:"+backup, "--allow-start"); got.status != 0 || !report.StartAllowed {
 		t.Fatalf("%+v", got)
 	}
 	restored := v.startGateway(t, "--journal=sqlite:"+backup)

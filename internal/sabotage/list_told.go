@@ -61,6 +61,18 @@ var telling = []sabotage{
 	{"a backup starts although a package without a mark is unknown", []edit{{
 		"purchase/unknown.go", "			if !since.IsZero() && ofAPI && ", "			if false && ofAPI && ",
 	}}, program, "TestRestoreDoesNotSellTwice"},
+	{"a restored PostgreSQL is allowed to start while gateways can use it", []edit{{
+		"purchase/postgres.Reader.AllowStart", `readOnly != "on"`, never,
+	}}, "./purchase/postgres", "TestRestoredJournal"},
+	{"what was sent after a backup of PostgreSQL is taken for never sent", []edit{{
+		"purchase/postgres/check.go", "WHERE state = 'ACCEPTED'", "WHERE state = ''",
+	}}, "./purchase/postgres", "TestRestoredJournal"},
+	{"a restored PostgreSQL is allowed to start without the time of its backup", []edit{{
+		"cmd/gigagate.checkJournalCommand.Validate", "allows && !restored && isPostgres(c.Journal)", never,
+	}}, program, "TestRestoreOfPostgreSQL"},
+	{"a sale without a mark is not counted after a restore of PostgreSQL", []edit{{
+		"cmd/gigagate/journal_check.go", "return journal, c.RestoredTo, nil", "return journal, backup, nil",
+	}}, program, "TestRestoreOfPostgreSQL"},
 	{"a web page may ask for a backup", []edit{{
 		"cmd/gigagate/journal_backup.go", "	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(", "	return http.Handler(http.HandlerFunc(func(",
 	}}, program, "TestWhoMayAskForABackup"},
@@ -76,10 +88,10 @@ var telling = []sabotage{
 		"purchase/postgres.withoutURL", `refused.Code == "42704" || refused.Code == "22023"`, never,
 	}}, "./purchase/postgres", "TestPasswordIsNotTold"},
 	{"a user with a password in it is told", []edit{{
-		"purchase/postgres.Open", `strings.Contains(config.ConnConfig.User+config.ConnConfig.Database, ":")`, never,
+		"purchase/postgres.connect", `strings.Contains(config.ConnConfig.User+config.ConnConfig.Database, ":")`, never,
 	}}, "./purchase/postgres", "TestPasswordIsNotTold"},
 	{"an @ in a password is read as its end", []edit{{
-		"purchase/postgres.Open", "strayAt(url)", never,
+		"purchase/postgres.connect", "strayAt(url)", never,
 	}}, "./purchase/postgres", "TestPasswordIsNotTold"},
 	{"a connection string is taken for a file", []edit{{
 		"cmd/gigagate.sqliteFile", "noFile.MatchString(file)", never,

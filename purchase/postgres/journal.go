@@ -68,6 +68,27 @@ var _ purchase.Journal = (*Journal)(nil)
 // contain its password. Open returns an error if the server cannot be reached. After that the journal
 // reconnects on its own.
 func Open(ctx context.Context, url string, options Options) (*Journal, error) {
+	j, err := connect(ctx, url, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.checkSettings(ctx); err != nil {
+		j.pool.Close()
+		return nil, fmt.Errorf("open the PostgreSQL journal: %w", withoutURL(err))
+	}
+	if err := j.migrate(ctx); err != nil {
+		j.pool.Close()
+		return nil, fmt.Errorf("migrate the PostgreSQL journal: %w", err)
+	}
+	for range atOnce {
+		j.running.Go(func() { serve(j, j.changes, j.writeGroup) })
+		j.running.Go(func() { serve(j, j.permits, j.confirmGroup) })
+	}
+	return j, nil
+}
+
+// connect returns a journal with a pool of connections. It has not connected yet, and serves no queue.
+func connect(ctx context.Context, url string, options Options) (*Journal, error) {
 	if strayAt(url) {
 		return nil, errors.New("the journal's PostgreSQL URL: write an @ in the user or password as %40, and a / as %2F")
 	}
@@ -101,18 +122,6 @@ func Open(ctx context.Context, url string, options Options) (*Journal, error) {
 	}
 	if j.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open the PostgreSQL journal: %w", err)
-	}
-	if err := j.checkSettings(ctx); err != nil {
-		j.pool.Close()
-		return nil, fmt.Errorf("open the PostgreSQL journal: %w", withoutURL(err))
-	}
-	if err := j.migrate(ctx); err != nil {
-		j.pool.Close()
-		return nil, fmt.Errorf("migrate the PostgreSQL journal: %w", err)
-	}
-	for range atOnce {
-		j.running.Go(func() { serve(j, j.changes, j.writeGroup) })
-		j.running.Go(func() { serve(j, j.permits, j.confirmGroup) })
 	}
 	return j, nil
 }

@@ -9,6 +9,9 @@ import (
 const columns = `n.id, n.caller, n.request_id, n.account, n.state, n.reason, n.attempt, n.revision, n.claimed_at, n.permitted_at,
 	n.send_not_after, n.lease_until, n.success_seen, n.anomalies, n.updated_at, n.settled_at, n.item_uid, n.customer_uid, n.order_json`
 
+// entryColumns are the columns of purchase_history, in the order that scanEntry expects.
+const entryColumns = `sequence, at, event, attempt, verdict, state, reason, evidence, actor`
+
 // purchaseOf joins each found id with its purchase. LIMIT makes the server look up one id after the other, in their
 // order, and never read a whole table instead.
 const purchaseOf = "CROSS JOIN LATERAL (SELECT * FROM gigagate.purchase_now WHERE id = found.id LIMIT 1) n"
@@ -38,8 +41,7 @@ func newStatements(schema string) statements {
 		confirm: q(`SELECT * FROM gigagate.confirm($1, $2, $3)`),
 		lookup:  q(`SELECT ` + columns + ` FROM gigagate.purchase_now n WHERE n.request_id = $1 AND n.caller = $2`),
 		get:     q(`SELECT ` + columns + ` FROM gigagate.purchase_now n WHERE n.id = $1`),
-		history: q(`SELECT sequence, at, event, attempt, verdict, state, reason, evidence, actor
-			FROM gigagate.purchase_history WHERE id = $1 ORDER BY sequence`),
+		history: q(`SELECT ` + entryColumns + ` FROM gigagate.purchase_history WHERE id = $1 ORDER BY sequence`),
 		secrets: q(`SELECT coalesce(o.personal, s.personal), s.sale FROM gigagate.purchase p
 			LEFT JOIN gigagate.purchase_open o ON o.id = p.id LEFT JOIN gigagate.purchase_secret s ON s.id = p.id WHERE p.id = $1`),
 

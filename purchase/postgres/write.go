@@ -70,15 +70,33 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 
 // Write implements [purchase.Journal].
 func (j *Journal) Write(ctx context.Context, s purchase.Step) (purchase.Purchase, error) {
+	step, err := newStep(s)
+	if err != nil {
+		return purchase.Purchase{}, notWritten(err)
+	}
+	if err := j.write(ctx, step); err != nil {
+		return purchase.Purchase{}, fmt.Errorf("write %s: %w", s.Transition.Event, err)
+	}
+	switch step.result {
+	case written:
+		return s.At(step.at), nil
+	case itemTaken:
+		return purchase.Purchase{}, purchase.ErrItemTaken
+	}
+	return purchase.Purchase{}, purchase.ErrStale
+}
+
+// newStep returns a step with the values that the SQL function takes.
+func newStep(s purchase.Step) (*change, error) {
 	evidence, err := json.Marshal(s.Transition.Evidence)
 	if err != nil {
-		return purchase.Purchase{}, notWritten(fmt.Errorf("encode evidence: %w", err))
+		return nil, fmt.Errorf("encode evidence: %w", err)
 	}
 	var aliases any
 	if s.Transition.ItemUID != "" && len(s.Transition.Aliases) > 0 {
 		names, err := json.Marshal(s.Transition.Aliases)
 		if err != nil {
-			return purchase.Purchase{}, notWritten(fmt.Errorf("encode the names of the account: %w", err))
+			return nil, fmt.Errorf("encode the names of the account: %w", err)
 		}
 		aliases = string(names)
 	}
@@ -91,22 +109,12 @@ func (j *Journal) Write(ctx context.Context, s purchase.Step) (purchase.Purchase
 	if p.State == purchase.Sending && p.Attempt > s.Before.Attempt {
 		permitLife = p.SendNotAfter.Sub(epoch)
 	}
-	step := &change{key: p.ID, isStep: true, values: []any{
+	return &change{key: p.ID, isStep: true, values: []any{
 		p.ID, s.Before.Revision, s.Settles(), s.Before.State.Settled(), string(p.State), orNull(string(p.Reason)), p.Attempt,
 		p.SuccessSeen, p.Anomalies, permitLife, lease, orNull(p.ItemUID), orNull(p.CustomerUID), aliases, p.Account,
 		string(p.Order.Kind), string(p.Order.EffectiveMode()), string(t.Event), t.Attempt, string(s.Verdict), orNull(string(t.Reason)),
 		string(evidence), string(t.By), t.Sale,
-	}}
-	if err := j.write(ctx, step); err != nil {
-		return purchase.Purchase{}, fmt.Errorf("write %s: %w", t.Event, err)
-	}
-	switch step.result {
-	case written:
-		return s.At(step.at), nil
-	case itemTaken:
-		return purchase.Purchase{}, purchase.ErrItemTaken
-	}
-	return purchase.Purchase{}, purchase.ErrStale
+	}}, nil
 }
 
 // epoch stands for the time of a step that is not written yet.

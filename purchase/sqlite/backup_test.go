@@ -69,7 +69,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	if at, err := f.BackupTime(); err != nil || !at.Equal(made) {
 		t.Errorf("the backup says it was made at %v, %v; want %v", at, err, made)
 	}
-	n, problems, err := f.Check()
+	n, problems, err := f.Check(t.Context())
 	if err != nil || len(problems) > 0 || n < len(before) || n > len(answered) {
 		t.Errorf("%d purchases, %d before and %d after the backup; %q, %v", n, len(before), len(answered), problems, err)
 	}
@@ -231,10 +231,10 @@ func TestBackupDoesNotStart(t *testing.T) {
 	if at, err := copied.BackupTime(); err != nil || !at.Equal(made) {
 		t.Errorf("the copy of a backup is of %v, %v; want %v, when the first was made", at, err, made)
 	}
-	if err := copied.AllowStart(`{"found":"nothing"}`); err != nil {
+	if err := copied.AllowStart(t.Context(), `{"found":"nothing"}`); err != nil {
 		t.Fatal(err)
 	}
-	if _, problems, err := copied.Check(); err != nil || len(problems) > 0 {
+	if _, problems, err := copied.Check(t.Context()); err != nil || len(problems) > 0 {
 		t.Errorf("after the start was allowed: %q, %v", problems, err)
 	}
 	if err := copied.Close(); err != nil {
@@ -296,7 +296,7 @@ func TestCheckFinds(t *testing.T) {
 			t.Fatal(test.statements, err)
 		}
 		f := inspect(t, broken)
-		_, problems, err := f.Check()
+		_, problems, err := f.Check(t.Context())
 		got := strings.NewReplacer(waiting.ID, "open", done.ID, "done").Replace(strings.Join(problems, "; "))
 		if err != nil || !strings.Contains(got, test.want) || test.want == "" && got != "" {
 			t.Errorf("%s: %q, %v; want %q", test.statements, got, err, test.want)
@@ -358,7 +358,7 @@ func TestKilledBackup(t *testing.T) {
 		}
 		f := inspect(t, name)
 		made, err1 := f.BackupTime()
-		n, problems, err2 := f.Check()
+		n, problems, err2 := f.Check(t.Context())
 		if made.IsZero() || n != 500 || len(problems) > 0 || err1 != nil || err2 != nil {
 			t.Errorf("%s of %v has %d purchases, %q, %v, %v", filepath.Base(name), made, n, problems, err1, err2)
 		}

@@ -2,12 +2,14 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"time"
 
 	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/internal/invariants"
 )
 
 // File is a journal file that is open for a check or a copy, and not for purchases.
@@ -69,33 +71,17 @@ func (f *File) HasItem(_ context.Context, itemUID string) (has bool, err error) 
 	return has, err
 }
 
-// maxProblems is the most that Check reports about each rule.
-const maxProblems = 20
-
-// rules are the conditions between tables. Each query returns the ids of purchases that break one.
-var rules = []struct{ problem, query string }{
-	{"it has to be either open or settled", `SELECT p.id FROM purchase p LEFT JOIN purchase_open o ON o.id = p.id
-		LEFT JOIN purchase_outcome s ON s.id = p.id WHERE (o.id IS NULL) = (s.id IS NULL)`},
-	{"it is open, but has no claim", "SELECT id FROM purchase_open o WHERE NOT EXISTS (SELECT 1 FROM purchase WHERE id = o.id)"},
-	{"it is settled, but has no claim", "SELECT id FROM purchase_outcome s WHERE NOT EXISTS (SELECT 1 FROM purchase WHERE id = s.id)"},
-	{"it has an event, but no claim", "SELECT id FROM purchase_event e WHERE NOT EXISTS (SELECT 1 FROM purchase WHERE id = e.id)"},
-	{"only a settled purchase has secrets, and a sale if it succeeded", `SELECT x.id FROM purchase_secret x
-		LEFT JOIN purchase_outcome s ON s.id = x.id WHERE s.id IS NULL OR (x.sale IS NULL) = (s.state = 'SUCCEEDED')`},
-	{"its claim and its outcome name different accounts", `SELECT p.id FROM purchase p JOIN purchase_outcome s ON s.id = p.id
-		WHERE s.account <> p.account`},
-}
-
 // Check tests the file, the conditions between its tables, and every purchase with its history. It returns the
 // number of purchases and what is wrong. It reports a limited number of problems. Its memory does not grow with the file. A
 // package is bound to one purchase at most because its index is unique, and the test of the file covers the indexes.
-func (f *File) Check() (purchases int, problems []string, err error) {
-	problems, err = f.broken(fmt.Sprintf("PRAGMA integrity_check(%d)", maxProblems), "")
+func (f *File) Check(context.Context) (purchases int, problems []string, err error) {
+	problems, err = f.broken(fmt.Sprintf("PRAGMA integrity_check(%d)", invariants.MaxProblems), "")
 	if err != nil || len(problems) != 1 || problems[0] != "ok" {
 		return 0, problems, err
 	}
 	problems = nil
-	for _, rule := range rules {
-		ids, err := f.broken(fmt.Sprintf("%s LIMIT %d", rule.query, maxProblems), ": "+rule.problem)
+	for _, rule := range invariants.BetweenTables {
+		ids, err := f.broken(fmt.Sprintf("%s LIMIT %d", rule.Query, invariants.MaxProblems), ": "+rule.Problem)
 		if err != nil {
 			return 0, problems, err
 		}
@@ -114,8 +100,7 @@ func (f *File) Check() (purchases int, problems []string, err error) {
 		if err != nil {
 			return err
 		}
-		_, unreadable := purchase.DecodeOrder(r.order)
-		if err := errors.Join(unreadable, r.CheckHistory(history)); err != nil && len(problems) < maxProblems {
+		if err := invariants.OfPurchase(r.Purchase, r.order, history); err != nil && len(problems) < invariants.MaxProblems {
 			problems = append(problems, r.ID+": "+err.Error())
 		}
 		return nil
@@ -128,10 +113,9 @@ func (f *File) broken(query, problem string) ([]string, error) {
 	return all(f.conn, func(r *reader) (string, error) { return r.text() + problem, nil }, query)
 }
 
-// AllowStart allows a gateway to start on a backup. finding is stored with the backup. A purchase in Accepted was not
-// being sent when the backup was made, but may have been sent since. AllowStart makes it uncertain, so that the
-// vendor's records settle it. After an error, Close undoes everything.
-func (f *File) AllowStart(finding string) error {
+// AllowStart allows a gateway to start on a backup. finding is stored with the backup. See [purchase.Doubt] for the purchases
+// that were not being sent when the backup was made. After an error, Close undoes everything.
+func (f *File) AllowStart(_ context.Context, finding string) error {
 	if err := f.conn.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
@@ -140,18 +124,15 @@ func (f *File) AllowStart(finding string) error {
 	if err != nil {
 		return err
 	}
-	const evidence = `{"explanation":"the journal is a backup, and the purchase may have been sent after it was made"}`
 	for _, r := range accepted {
-		p := r.Purchase
-		for _, event := range []purchase.Event{purchase.Permitted, purchase.Lost} {
-			step, err := purchase.Decide(p, purchase.Transition{Event: event, Attempt: p.Attempt, By: purchase.ByGateway})
+		if err := purchase.Doubt(r.Purchase, func(step purchase.Step) (purchase.Purchase, error) {
+			evidence, err := json.Marshal(step.Transition.Evidence)
 			if err == nil {
-				err = f.conn.step(step, evidence, now)
+				err = f.conn.step(step, string(evidence), now)
 			}
-			if err != nil {
-				return err
-			}
-			p = step.At(now)
+			return step.At(now), err
+		}); err != nil {
+			return err
 		}
 	}
 	if err := f.conn.exec("UPDATE journal_backup SET allowed_at = ?, finding = ? WHERE allowed_at IS NULL", micros(now), finding); err != nil {
