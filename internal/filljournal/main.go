@@ -7,8 +7,8 @@
 // sent anywhere. So it refuses a journal that already has purchases.
 //
 // With SQLite it writes through [purchase.Journal], with many purchases at once, so that the journal can write them in
-// groups. With PostgreSQL it copies them into the tables in one transaction, and builds the indexes at the end. A million
-// purchases took two and a half minutes with SQLite and 50 seconds with PostgreSQL, on two busy cores.
+// groups. With PostgreSQL it copies them into the tables in one transaction, and builds the indexes at the end. On two busy
+// cores, a million purchases took 50 seconds with PostgreSQL, and 200,000 took 32 seconds with SQLite.
 package main
 
 import (
