@@ -23,7 +23,7 @@ func (c *Client) Activate(ctx context.Context, itemUID string) (*ActivatedItem, 
 	if err != nil {
 		return nil, notSent(OpActivate, err)
 	}
-	a := c.exchange(ctx, call{
+	a := c.exchange(ctx, &call{
 		operation: OpActivate, segment: itemUID, bearer: bearer, limit: maxPaidAnswer,
 	})
 	c.answered(ctx, bearer, a.status)

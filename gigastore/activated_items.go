@@ -129,7 +129,7 @@ func (c *Client) openList(ctx context.Context, k call) (*http.Response, error) {
 	_, err := c.tryRead(ctx, func() answer {
 		return c.authorized(ctx, k.operation, &renewed, func(bearer Secret) answer {
 			k.bearer = bearer
-			opened, sending, err := c.open(ctx, k)
+			opened, sending, err := c.open(ctx, &k)
 			a := answer{operation: k.operation, err: err}
 			if opened != nil {
 				a = answerHead(k.operation, opened)

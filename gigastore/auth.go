@@ -135,7 +135,7 @@ func (c *Client) authenticate(ctx context.Context) (token, error) {
 	defer cancel()
 	secret := c.credentials.current(ctx)
 	a, err := c.tryRead(ctx, func() answer {
-		return c.exchange(ctx, call{
+		return c.exchange(ctx, &call{
 			operation: OpAuthenticate, basic: &[2]Secret{Secret(c.credentials.id), secret}, limit: maxTokenAnswer,
 		})
 	})

@@ -39,7 +39,7 @@ type answer struct {
 }
 
 // exchange sends a call once and reads the answer.
-func (c *Client) exchange(ctx context.Context, k call) answer {
+func (c *Client) exchange(ctx context.Context, k *call) answer {
 	resp, sending, err := c.open(ctx, k)
 	a := answer{operation: k.operation, err: err}
 	if resp != nil {
@@ -55,7 +55,7 @@ func (c *Client) exchange(ctx context.Context, k call) answer {
 
 // open sends a call and returns the head of the answer with its body unread, or an error. It follows no redirect and
 // keeps no cookie.
-func (c *Client) open(ctx context.Context, k call) (*http.Response, *attempt, error) {
+func (c *Client) open(ctx context.Context, k *call) (*http.Response, *attempt, error) {
 	target := k.target()
 	ctx, span := c.telemetry.begin(ctx, k.operation, target)
 	sending := &attempt{

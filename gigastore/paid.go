@@ -118,7 +118,7 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, metatag string, 
 		return nil, notSent(operation, err)
 	}
 
-	a := c.exchange(ctx, call{
+	a := c.exchange(ctx, &call{
 		operation: operation, body: body, limit: maxPaidAnswer,
 		bearer: bearer, idempotencyKey: p.IdempotencyKey, notAfter: p.NotAfter, confirm: p.Confirm,
 	})

@@ -27,7 +27,7 @@ func (c *Client) read(ctx context.Context, k call) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	k.limit = maxReadAnswer
-	a, err := c.tryRead(ctx, func() answer { return c.exchange(ctx, k) })
+	a, err := c.tryRead(ctx, func() answer { return c.exchange(ctx, &k) })
 	return a.body, err
 }
 
@@ -40,7 +40,7 @@ func (c *Client) readAuthorized(ctx context.Context, k call) ([]byte, error) {
 	a, err := c.tryRead(ctx, func() answer {
 		return c.authorized(ctx, k.operation, &renewed, func(bearer Secret) answer {
 			k.bearer = bearer
-			return c.exchange(ctx, k)
+			return c.exchange(ctx, &k)
 		})
 	})
 	return a.body, err

@@ -29,7 +29,7 @@ type call struct {
 }
 
 // target is the path and the query.
-func (k call) target() string {
+func (k *call) target() string {
 	path := routes[k.operation].path(k.segment)
 	if len(k.query) > 0 {
 		path += "?" + k.query.Encode()
@@ -42,7 +42,7 @@ type request []byte
 
 // text returns the whole request, so that one Write sends it. Either all of it leaves, or the number of bytes that
 // left is known. The context has the span that the vendor may continue.
-func (c *Client) text(ctx context.Context, k call, target string) request {
+func (c *Client) text(ctx context.Context, k *call, target string) request {
 	method := routes[k.operation].method
 	text := make(request, 0, usualHead+len(k.body))
 	text = append(text, method+" "+target+" HTTP/1.1\r\n"...)

@@ -35,7 +35,7 @@ func TestRequestText(t *testing.T) {
 			"GET /gigastore/activations/customers?b=a+b%26c%0D%0A&page_size=5 HTTP/1.1\r\n" + common + "Authorization: Bearer t\r\n\r\n",
 		},
 	} {
-		if got := string(client.text(t.Context(), tc.call, tc.call.target())); got != tc.want {
+		if got := string(client.text(t.Context(), &tc.call, tc.call.target())); got != tc.want {
 			t.Errorf("%s:\n got %q\nwant %q", name, got, tc.want)
 		}
 	}

@@ -85,16 +85,19 @@ func (e *JournalError) Unwrap() error { return e.Err }
 
 // Buy makes the purchase that the request's key stands for, or returns what became of it. It returns
 // AnswerMargin before ctx's deadline. The work continues without the caller.
-func (e *Engine) Buy(ctx context.Context, request Request) (Bought, error) {
+//
+// The functions below pass purchases and requests as pointers. A caller waits in them for the vendor, and with copies
+// its goroutine would need a stack of 32 KB. None of them changes what a pointer points to.
+func (e *Engine) Buy(ctx context.Context, request *Request) (*Bought, error) {
 	e.inFlight.enter(request.Key)
 	bought, err := e.buy(ctx, request)
 	if others := e.inFlight.leave(request.Key); others && err != nil && !tellsOfKey(err) {
-		return Bought{}, &UnsettledError{}
+		return nil, &UnsettledError{}
 	}
 	return bought, err
 }
 
-func (e *Engine) buy(ctx context.Context, request Request) (Bought, error) {
+func (e *Engine) buy(ctx context.Context, request *Request) (*Bought, error) {
 	ctx, cancel := answerContext(ctx, e.AnswerWithin())
 	defer cancel()
 	if e.isGuarded(request.Order) {
@@ -103,10 +106,10 @@ func (e *Engine) buy(ctx context.Context, request Request) (Bought, error) {
 		case err == nil:
 			return e.attach(ctx, recorded, request)
 		case !errors.Is(err, ErrNotFound):
-			return Bought{}, &JournalError{Err: err}
+			return nil, &JournalError{Err: err}
 		}
 		if err := e.mayStart(ctx); err != nil {
-			return Bought{}, err
+			return nil, err
 		}
 		if err := e.guard(ctx, request.Order); err != nil {
 			return e.refuse(ctx, request, "", err) // another call may have bought during the guard's reads
@@ -120,15 +123,15 @@ func (e *Engine) buy(ctx context.Context, request Request) (Bought, error) {
 
 // refuse returns a refusal, unless the key has a purchase. Then it answers for that one. own is the id that this call
 // has claimed, if any. A purchase with that id is one that the refusal is about.
-func (e *Engine) refuse(ctx context.Context, request Request, own string, refusal error) (Bought, error) {
+func (e *Engine) refuse(ctx context.Context, request *Request, own string, refusal error) (*Bought, error) {
 	recorded, err := e.lookup(ctx, request.Key)
 	switch {
 	case err == nil && recorded.ID != own:
 		return e.attach(ctx, recorded, request)
 	case err != nil && !errors.Is(err, ErrNotFound):
-		return Bought{}, &JournalError{Err: err}
+		return nil, &JournalError{Err: err}
 	}
-	return Bought{}, refusal
+	return nil, refusal
 }
 
 // answerContext returns a context that ends when the answer must leave.
@@ -141,8 +144,11 @@ func answerContext(ctx context.Context, longest time.Duration) (context.Context,
 
 // lookup reads a purchase by its key. It ignores the caller's deadline: a known id is answered even if there is
 // little time.
-func (e *Engine) lookup(ctx context.Context, key Key) (Purchase, error) {
-	return bounded(context.WithoutCancel(ctx), journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Lookup(ctx, key) })
+func (e *Engine) lookup(ctx context.Context, key Key) (*Purchase, error) {
+	return bounded(context.WithoutCancel(ctx), journalBudget, func(ctx context.Context) (*Purchase, error) {
+		p, err := e.journal.Lookup(ctx, key)
+		return &p, err
+	})
 }
 
 // mayStart refuses a new purchase while the engine drains, or if its caller has too little time left.
@@ -163,13 +169,13 @@ func (e *Engine) mayStart(ctx context.Context) error {
 
 // buyNew makes a purchase that the journal does not hold. If another call makes it first, buyNew answers for
 // that one.
-func (e *Engine) buyNew(ctx context.Context, request Request) (Bought, error) {
+func (e *Engine) buyNew(ctx context.Context, request *Request) (*Bought, error) {
 	id := newID(e.entropy)
 	settlement := e.watchers.join(id)
 	defer e.watchers.leave(id, settlement)
 	claimed, err := e.start(ctx, id, request)
 	if _, inDoubt := errors.AsType[*UnsettledError](err); inDoubt {
-		return Bought{}, err
+		return nil, err
 	}
 	if err != nil {
 		return e.refuse(ctx, request, id, err)
@@ -177,39 +183,37 @@ func (e *Engine) buyNew(ctx context.Context, request Request) (Bought, error) {
 	if !claimed.ours {
 		return e.attach(ctx, claimed.purchase, request)
 	}
-	return e.await(ctx, settlement, id, longestPoll, false)
+	p, sale := e.awaitOwned(ctx, settlement, id, claimed.ended)
+	return e.answer(ctx, id, p, sale, false)
 }
 
 // claimed is the result of a claim: our own purchase, or the one that already has the key.
 type claimed struct {
-	purchase Purchase
+	purchase *Purchase
 	ours     bool
+	ended    <-chan struct{} // closed once the owner of our own purchase has ended
 }
 
 // start claims the key. If the claim is ours, an owner continues the purchase on the engine's own time. start
 // returns once the claim is known to be durable, or when the answer must leave.
-func (e *Engine) start(ctx context.Context, id string, request Request) (claimed, error) {
+func (e *Engine) start(ctx context.Context, id string, request *Request) (claimed, error) {
 	if err := e.addOwner(ctx, request.Client); err != nil {
 		return claimed{}, err
-	}
-	claim := Claim{
-		ID: id, Key: request.Key, Account: e.vendor.Account(),
-		Order: request.Order, Personal: request.Personal, PermitLife: permitLife, Lease: e.lease,
 	}
 	type result struct {
 		claimed claimed
 		err     error
 	}
-	done := make(chan result, 1)
-	work, cancel := endingWith(context.WithoutCancel(ctx), e.life)
+	done, ended := make(chan result, 1), make(chan struct{})
+	work := e.outliving(ctx)
 	e.inFlight.enterClaim(request.Key)
 	go func() {
+		defer close(ended)
 		defer e.ownerDone(request.Client)
-		defer cancel()
 		defer e.recoverOwner(work, id)
 		// The journal counts the permit's life from a later moment, so the engine's permit ends first.
 		began := time.Now()
-		p, ours, err := e.claim(work, claim)
+		p, ours, err := e.claim(work, id, request)
 		e.inFlight.leave(request.Key)
 		if err == nil && ours && isOver(ctx) {
 			// The caller may have asked again at another replica. That replica could not see the claim yet, and
@@ -217,9 +221,9 @@ func (e *Engine) start(ctx context.Context, id string, request Request) (claimed
 			e.abandon(p, "the caller was gone before the claim was durable; nothing was sent")
 			err = &UnsettledError{}
 		}
-		done <- result{claimed{p, ours}, err}
+		done <- result{claimed{p, ours, ended}, err}
 		if err == nil && ours {
-			e.own(work, p, request.Personal, began)
+			e.own(work, p, &request.Personal, began)
 		}
 	}()
 	select {
@@ -240,24 +244,28 @@ func isOver(ctx context.Context) bool {
 }
 
 // claim retries the claim until its outcome is known. If the outcome stays unknown, nothing is sent.
-func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error) {
+func (e *Engine) claim(ctx context.Context, id string, request *Request) (*Purchase, bool, error) {
+	claim := Claim{
+		ID: id, Key: request.Key, Account: e.vendor.Account(),
+		Order: request.Order, Personal: request.Personal, PermitLife: permitLife, Lease: e.lease,
+	}
 	ctx, cancel := context.WithTimeout(ctx, claimBudget)
 	defer cancel()
 	unknown := false // whether a try may have written the claim
-	p, err := retry(ctx, func() (Purchase, error) {
+	p, err := retry(ctx, func() (*Purchase, error) {
 		p, err := e.journal.Claim(ctx, claim)
 		unknown = unknown || err != nil && !errors.Is(err, ErrNotWritten)
-		return p, err
+		return &p, err
 	}, func(error) bool { return !unknown })
 	switch {
 	case err == nil:
 		// An earlier try may have written the claim although its answer was lost. The id tells.
 		return p, p.ID == claim.ID, nil
 	case !unknown:
-		return Purchase{}, false, &JournalError{LookedUp: true, Err: err}
+		return nil, false, &JournalError{LookedUp: true, Err: err}
 	}
-	e.abandon(Purchase{ID: claim.ID}, "the claim was not known to be durable; nothing was sent")
-	return Purchase{}, false, &JournalError{Err: err}
+	e.abandon(&Purchase{ID: claim.ID}, "the claim was not known to be durable; nothing was sent")
+	return nil, false, &JournalError{Err: err}
 }
 
 // abandon ends a claim that must not be sent. The claim may have been written although its caller was told
@@ -268,23 +276,23 @@ func (e *Engine) claim(ctx context.Context, claim Claim) (Purchase, bool, error)
 // Until the journal can be reached, abandon holds the place of an owner, so that callers cannot pile up work for a
 // journal that takes no writes. It makes one write only. With two, the process could die between them, and the next
 // process would take the purchase over and send it.
-func (e *Engine) abandon(p Purchase, why string) {
+func (e *Engine) abandon(p *Purchase, why string) {
 	e.places.Hold("")
 	e.loops.Go(func() {
 		defer e.places.Release("")
-		e.record(e.life, p, Transition{Event: Abandoned, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: Evidence{Explanation: why}})
+		e.record(e.life, p, &Transition{Event: Abandoned, Attempt: 1, Reason: NeverSent, By: ByGateway, Evidence: Evidence{Explanation: why}})
 	})
 }
 
 // attach answers for a purchase that exists. It compares the orders, and then replays the outcome or waits for
 // it.
-func (e *Engine) attach(ctx context.Context, recorded Purchase, request Request) (Bought, error) {
+func (e *Engine) attach(ctx context.Context, recorded *Purchase, request *Request) (*Bought, error) {
 	secrets, err := e.secrets(context.WithoutCancel(ctx), recorded.ID)
 	if err != nil {
-		return Bought{}, &JournalError{Err: err}
+		return nil, &JournalError{Err: err}
 	}
 	if fields := Differences(recorded.Order, request.Order, secrets.Personal, request.Personal, secrets.Purged); len(fields) > 0 {
-		return Bought{}, &MismatchError{Purchase: recorded, Fields: fields}
+		return nil, &MismatchError{Purchase: *recorded, Fields: fields}
 	}
 	if recorded.State.Settled() {
 		return e.reply(recorded, secrets.Sale, true)
@@ -292,51 +300,39 @@ func (e *Engine) attach(ctx context.Context, recorded Purchase, request Request)
 	e.reconciler.nudge()
 	settlement := e.watchers.join(recorded.ID)
 	defer e.watchers.leave(recorded.ID, settlement)
-	return e.await(ctx, settlement, recorded.ID, firstPoll, true)
+	p, sale := e.await(ctx, settlement, recorded.ID)
+	return e.answer(ctx, recorded.ID, p, sale, true)
 }
 
-// await waits until the purchase is settled, or until the answer must leave.
-func (e *Engine) await(ctx context.Context, s *settlement, id string, pause time.Duration, replayed bool) (Bought, error) {
-	ctx, cancel := endingWith(ctx, e.waits)
-	defer cancel()
-	p, sale, settled := s.await(ctx, id, pause, e.get)
+// answer answers for a purchase whose call has waited. p is nil if the purchase is not settled. sale may be nil.
+func (e *Engine) answer(ctx context.Context, id string, p *Purchase, sale *gigastore.Sale, replayed bool) (*Bought, error) {
 	switch {
-	case !settled:
-		return Bought{}, &UnsettledError{ID: id}
+	case p == nil:
+		return nil, &UnsettledError{ID: id}
 	case p.State == Failed:
 		return e.reply(p, nil, replayed)
 	case sale != nil:
-		return Bought{Purchase: p, Sale: sale, Replayed: replayed}, nil
+		return &Bought{Purchase: *p, Sale: sale, Replayed: replayed}, nil
 	}
 	secrets, err := e.secrets(context.WithoutCancel(ctx), id)
 	if err != nil {
-		return Bought{}, &UnsettledError{ID: id}
+		return nil, &UnsettledError{ID: id}
 	}
 	return e.reply(p, secrets.Sale, replayed)
 }
 
 // reply turns a settled purchase into an answer. text is the stored sale.
-func (e *Engine) reply(p Purchase, text []byte, replayed bool) (Bought, error) {
+func (e *Engine) reply(p *Purchase, text []byte, replayed bool) (*Bought, error) {
 	if p.State == Failed {
-		return Bought{}, &FailedError{Purchase: p, Replayed: replayed}
+		return nil, &FailedError{Purchase: *p, Replayed: replayed}
 	}
 	sale := &gigastore.Sale{}
 	if text == nil {
 		// The sale was purged, or an operator named the package. Only the binding is left to return.
 		sale.ActivatedItem.UID, sale.Customer.UID = p.ItemUID, p.CustomerUID
-		sale.ActivatedItem.Metatag = p.Mark() + " " + p.Order.Metatag
+		sale.ActivatedItem.Metatag = p.metatag()
 	} else if err := json.Unmarshal(text, sale); err != nil {
-		return Bought{}, fmt.Errorf("read a stored answer of the vendor: %w", err)
+		return nil, fmt.Errorf("read a stored answer of the vendor: %w", err)
 	}
-	return Bought{Purchase: p, Sale: sale, Replayed: replayed}, nil
-}
-
-// endingWith returns ctx with an additional end: it also ends when other ends.
-func endingWith(ctx, other context.Context) (context.Context, context.CancelFunc) {
-	ending, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(other, cancel)
-	return ending, func() {
-		stop()
-		cancel()
-	}
+	return &Bought{Purchase: *p, Sale: sale, Replayed: replayed}, nil
 }

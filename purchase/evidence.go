@@ -13,7 +13,7 @@ import (
 const maxMessage = 300
 
 // answered returns the transition that the answer to one send makes to p.
-func answered(p Purchase, limits []Price, sale *gigastore.Sale, err error) (Transition, error) {
+func answered(p *Purchase, limits []Price, sale *gigastore.Sale, err error) (Transition, error) {
 	transition := Transition{Attempt: p.Attempt, By: ByGateway}
 	if err == nil {
 		return applied(transition, limits, sale)

@@ -54,7 +54,7 @@ func TestAnswered(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			transition, err := answered(Purchase{Attempt: 2, Order: order}, []Price{*order.MaxPurchasePrice}, c.sale, c.err)
+			transition, err := answered(&Purchase{Attempt: 2, Order: order}, []Price{*order.MaxPurchasePrice}, c.sale, c.err)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -84,6 +84,24 @@ func (e *Engine) Start() {
 	e.loops.Go(e.reconciler.run)
 }
 
+// outliving returns a context with the values of ctx, and with the end of the engine's life in place of ctx's end.
+func (e *Engine) outliving(ctx context.Context) context.Context { return detached{e.life, ctx} }
+
+// detached takes its values from another context too. context.WithoutCancel with an end needs three times the memory.
+type detached struct {
+	context.Context
+	values context.Context //nolint:containedctx // this is a context
+}
+
+// Value implements [context.Context]. The context's own values come first, because package context finds in them what
+// ends the context.
+func (d detached) Value(key any) any {
+	if value := d.Context.Value(key); value != nil {
+		return value
+	}
+	return d.values.Value(key)
+}
+
 // AnswerWithin is the longest that a caller without a deadline waits for an answer.
 func (e *Engine) AnswerWithin() time.Duration {
 	return e.window + permitLife + e.timeout + AnswerMargin

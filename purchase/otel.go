@@ -58,7 +58,7 @@ func (i *Instruments) startAtZero(ctx context.Context) {
 }
 
 // event counts an event, and an anomaly if it is one.
-func (i *Instruments) event(ctx context.Context, p Purchase, transition Transition, verdict Verdict) {
+func (i *Instruments) event(ctx context.Context, p *Purchase, transition *Transition, verdict Verdict) {
 	if i == nil {
 		return
 	}
@@ -93,6 +93,6 @@ func (i *Instruments) open(ctx context.Context, open []Purchase) {
 
 // annotate adds the outcome of a send to the caller's span. Once the caller is answered, its span has ended and
 // takes no more attributes. The span of the vendor call has the status in any case.
-func annotate(ctx context.Context, transition Transition) {
+func annotate(ctx context.Context, transition *Transition) {
 	trace.SpanFromContext(ctx).SetAttributes(gigastore.AttrStatusCode.Int(transition.Evidence.HTTPStatus))
 }

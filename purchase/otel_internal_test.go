@@ -23,7 +23,7 @@ func TestFirstEventsMakeNoNewSeries(t *testing.T) {
 		for _, event := range []Event{Lost, AnsweredUnknown} {
 			change := Transition{Event: event, Attempt: 1}
 			p, verdict := New(Claim{Order: Order{Kind: kind}}, time.Now()).After(change, time.Now())
-			instruments.event(t.Context(), p, change, verdict)
+			instruments.event(t.Context(), &p, &change, verdict)
 			counted++
 		}
 	}

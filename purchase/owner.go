@@ -76,7 +76,7 @@ func panicked(value any) slog.Attr {
 
 // own brings a purchase from its permit to a recorded answer. It asks for another permit while every send is
 // known to have had no effect. began is when the newest permit was asked for, by this machine's clock.
-func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began time.Time) {
+func (e *Engine) own(ctx context.Context, p *Purchase, personal *Personal, began time.Time) {
 	windowEnd := began.Add(e.window)
 	unauthorized, lasting := 0, false
 	retries := pauses(firstPause, longestPause)
@@ -100,7 +100,7 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 		// Stop early if waiting will not help: after two 401s, refused credentials, a rejected certificate, or
 		// a price that is too high.
 		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || unauthorized > 1 || lasting || refused.lasts() || !sleep(ctx, pause) {
-			e.record(e.life, p, Transition{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway, Evidence: refused.evidence()})
+			e.giveUp(p, refused)
 			return
 		}
 		if refused != nil {
@@ -108,51 +108,70 @@ func (e *Engine) own(ctx context.Context, p Purchase, personal Personal, began t
 		}
 		began = time.Now()
 		var ok bool
-		if p, ok = e.record(ctx, p, Transition{Event: Permitted, Attempt: p.Attempt, By: ByGateway, PermitLife: permitLife, Lease: e.lease}); !ok {
+		if p, ok = e.permit(ctx, p); !ok {
 			return
 		}
 	}
 }
 
-// send sends one paid request. Nothing else in the gateway does.
-func (e *Engine) send(ctx context.Context, p Purchase, personal Personal, notAfter time.Time) (*gigastore.Sale, error) {
-	ctx, cancel := context.WithTimeout(ctx, permitLife+e.timeout)
-	defer cancel()
+// permit permits one more send.
+func (e *Engine) permit(ctx context.Context, p *Purchase) (*Purchase, bool) {
+	return e.record(ctx, p, &Transition{Event: Permitted, Attempt: p.Attempt, By: ByGateway, PermitLife: permitLife, Lease: e.lease})
+}
+
+// giveUp records that no further send is allowed. refused is the guard's refusal, if there was one.
+func (e *Engine) giveUp(p *Purchase, refused *GuardError) {
+	e.record(e.life, p, &Transition{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway, Evidence: refused.evidence()})
+}
+
+// send sends one paid request. Nothing else in the gateway does. The vendor client ends it after its Timeout.
+func (e *Engine) send(ctx context.Context, p *Purchase, personal *Personal, notAfter time.Time) (*gigastore.Sale, error) {
 	permit := gigastore.Permit{
 		Mark: p.Mark(), IdempotencyKey: idempotencyKey(p.Key), NotAfter: notAfter,
-		Confirm: func(ctx context.Context) error { return e.confirm(ctx, p) },
+		Confirm: func(ctx context.Context) error { return e.confirm(ctx, p.ID, p.Attempt) },
 	}
-	metatag := p.Mark() + " " + p.Order.Metatag
-	var price *gigastore.Price
-	if expected := p.Order.ExpectedPrice; expected != nil {
-		price = &gigastore.Price{Value: expected.Amount, Currency: expected.Currency}
-	}
-	switch o := p.Order; o.Kind {
+	switch p.Order.Kind {
 	case Register:
-		return e.vendor.Register(ctx, permit, gigastore.RegisterRequest{
-			InventoryItemID: o.InventoryItemID, Metatag: metatag, CustomerEmail: personal.CustomerEmail,
-			UserIP: personal.UserIP, UserCountry: o.UserCountry, ExpectedPrice: price, ActivationMode: o.ActivationMode,
-		})
+		return e.sendRegister(ctx, permit, p, personal)
 	case TopUpWithProfile:
-		return e.vendor.TopUpWithProfile(ctx, permit, gigastore.TopUpWithProfileRequest{
-			InventoryItemID: o.InventoryItemID, Metatag: metatag, CustomerUID: o.CustomerUID,
-			ExpectedPrice: price, ActivationMode: o.ActivationMode,
-			Dedicated: o.Dedicated, CustomerProfileDomainID: o.CustomerProfileDomainID,
-			UserIP: personal.UserIP, UserCountry: o.UserCountry,
-		})
+		return e.sendTopUpWithProfile(ctx, permit, p, personal)
 	default:
-		return e.vendor.TopUp(ctx, permit, gigastore.TopUpRequest{
-			InventoryItemID: o.InventoryItemID, Metatag: metatag, CustomerUID: o.CustomerUID,
-			ExpectedPrice: price, ActivationMode: o.ActivationMode,
-		})
+		return e.sendTopUp(ctx, permit, p)
 	}
+}
+
+func (e *Engine) sendRegister(ctx context.Context, permit gigastore.Permit, p *Purchase, personal *Personal) (*gigastore.Sale, error) {
+	o := &p.Order
+	return e.vendor.Register(ctx, permit, gigastore.RegisterRequest{
+		InventoryItemID: o.InventoryItemID, Metatag: p.metatag(), CustomerEmail: personal.CustomerEmail,
+		UserIP: personal.UserIP, UserCountry: o.UserCountry,
+		ExpectedPrice: o.ExpectedPrice.forVendor(), ActivationMode: o.ActivationMode,
+	})
+}
+
+func (e *Engine) sendTopUp(ctx context.Context, permit gigastore.Permit, p *Purchase) (*gigastore.Sale, error) {
+	o := &p.Order
+	return e.vendor.TopUp(ctx, permit, gigastore.TopUpRequest{
+		InventoryItemID: o.InventoryItemID, Metatag: p.metatag(), CustomerUID: o.CustomerUID,
+		ExpectedPrice: o.ExpectedPrice.forVendor(), ActivationMode: o.ActivationMode,
+	})
+}
+
+func (e *Engine) sendTopUpWithProfile(ctx context.Context, permit gigastore.Permit, p *Purchase, personal *Personal) (*gigastore.Sale, error) {
+	o := &p.Order
+	return e.vendor.TopUpWithProfile(ctx, permit, gigastore.TopUpWithProfileRequest{
+		InventoryItemID: o.InventoryItemID, Metatag: p.metatag(), CustomerUID: o.CustomerUID,
+		ExpectedPrice: o.ExpectedPrice.forVendor(), ActivationMode: o.ActivationMode,
+		Dedicated: o.Dedicated, CustomerProfileDomainID: o.CustomerProfileDomainID,
+		UserIP: personal.UserIP, UserCountry: o.UserCountry,
+	})
 }
 
 // confirm asks the journal whether the permit still stands. The owner's machine may have been paused together
 // with its clocks. Meanwhile another replica may have taken the purchase over.
-func (e *Engine) confirm(ctx context.Context, p Purchase) error {
+func (e *Engine) confirm(ctx context.Context, id string, attempt int) error {
 	_, err := bounded(ctx, journalBudget, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, e.journal.ConfirmPermit(ctx, p.ID, p.Attempt)
+		return struct{}{}, e.journal.ConfirmPermit(ctx, id, attempt)
 	})
 	return err
 }
@@ -206,7 +225,7 @@ func (e *Engine) takeUp(p Purchase) bool {
 		e.logger.WarnContext(e.life, "a lapsed purchase cannot be taken over", "purchase_id", step.Before.ID, "error", err.Error())
 		return false
 	}
-	e.announce(e.life, p, transition, Moves)
+	e.announce(e.life, &p, &transition, Moves)
 	if p.State == Uncertain {
 		e.logger.WarnContext(e.life, "the owner of a send is gone: its outcome is uncertain", "purchase_id", p.ID)
 		return true
@@ -224,7 +243,7 @@ func (e *Engine) goOn(p Purchase) {
 	// gone is how much of the send window is over. Only the journal's clock knows this, because it set both times.
 	gone := p.UpdatedAt.Sub(p.ClaimedAt)
 	if gone >= e.window {
-		e.record(e.life, p, Transition{Event: WindowOver, Attempt: p.Attempt, Reason: NeverSent, By: ByGateway})
+		e.giveUp(&p, nil)
 		return
 	}
 	secrets, err := e.secrets(e.life, p.ID)
@@ -233,5 +252,5 @@ func (e *Engine) goOn(p Purchase) {
 	if err != nil || secrets.Purged || p.Account != e.vendor.Account() {
 		return // when the lease expires again, the send window is over
 	}
-	e.own(e.life, p, secrets.Personal, time.Now().Add(-gone))
+	e.own(e.life, &p, &secrets.Personal, time.Now().Add(-gone))
 }

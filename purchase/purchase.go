@@ -98,6 +98,14 @@ type Price struct {
 	Currency string            `json:"currency_code"`
 }
 
+// forVendor converts a price; nil stays nil.
+func (p *Price) forVendor() *gigastore.Price {
+	if p == nil {
+		return nil
+	}
+	return &gigastore.Price{Value: p.Amount, Currency: p.Currency}
+}
+
 // Order is what the caller asked for, without the end user's personal data. Its JSON names are the contract's
 // field names. A journal stores it for as long as the key.
 type Order struct {
@@ -241,7 +249,10 @@ const MarkPrefix = "gg"
 
 // Mark is the first word of the metatag that is sent to the vendor. The mark identifies our sales in
 // the vendor's records.
-func (p Purchase) Mark() string { return MarkPrefix + p.ID }
+func (p *Purchase) Mark() string { return MarkPrefix + p.ID }
+
+// metatag is the metatag that is sent to the vendor.
+func (p *Purchase) metatag() string { return p.Mark() + " " + p.Order.Metatag }
 
 // SplitMetatag separates the mark, which is the first word of a metatag, from the caller's own text. It returns
 // the id of the purchase that the mark names. Without a mark, the id is empty and the text is the whole

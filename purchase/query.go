@@ -22,7 +22,7 @@ func (e *Engine) Get(ctx context.Context, id string) (Purchase, []HistoryEntry, 
 	if !p.State.Settled() {
 		e.reconciler.nudge()
 	}
-	return p, history, nil
+	return *p, history, nil
 }
 
 // List returns one page of purchases, see [Journal.List].
@@ -37,16 +37,20 @@ func (e *Engine) Wait(ctx context.Context, id string) (Purchase, error) {
 	settlement := e.watchers.join(id)
 	defer e.watchers.leave(id, settlement)
 	p, err := e.get(context.WithoutCancel(ctx), id)
-	if err != nil || p.State.Settled() {
-		return p, err
+	if err != nil {
+		return Purchase{}, err
+	}
+	if p.State.Settled() {
+		return *p, nil
 	}
 	e.reconciler.nudge()
-	ctx, cancel := endingWith(ctx, e.waits)
-	defer cancel()
-	if settled, _, ok := settlement.await(ctx, id, firstPoll, e.get); ok {
-		return settled, nil
+	if settled, _ := e.await(ctx, settlement, id); settled != nil {
+		return *settled, nil
 	}
-	return e.get(context.WithoutCancel(ctx), id)
+	if p, err = e.get(context.WithoutCancel(ctx), id); err != nil {
+		return Purchase{}, err
+	}
+	return *p, nil
 }
 
 // Reconciliation says why a purchase is not settled yet. It returns nil if the purchase is settled or still
@@ -64,12 +68,15 @@ func (e *Engine) Known(ctx context.Context, key Key) (Purchase, error) {
 	if others := e.inFlight.leave(key); others && errors.Is(err, ErrNotFound) {
 		err = errInFlight
 	}
-	return p, err
+	return *p, err
 }
 
 // get calls journal.Get with a timeout.
-func (e *Engine) get(ctx context.Context, id string) (Purchase, error) {
-	return bounded(ctx, journalBudget, func(ctx context.Context) (Purchase, error) { return e.journal.Get(ctx, id) })
+func (e *Engine) get(ctx context.Context, id string) (*Purchase, error) {
+	return bounded(ctx, journalBudget, func(ctx context.Context) (*Purchase, error) {
+		p, err := e.journal.Get(ctx, id)
+		return &p, err
+	})
 }
 
 // secrets calls journal.Secrets with a timeout.

@@ -11,14 +11,14 @@ import (
 
 // recordAnswer records the outcome of one send. If the item of a sale is already bound, the reconciler gets the
 // purchase.
-func (e *Engine) recordAnswer(ctx context.Context, p Purchase, sale *gigastore.Sale, sendErr error) (Purchase, bool) {
+func (e *Engine) recordAnswer(ctx context.Context, p *Purchase, sale *gigastore.Sale, sendErr error) (*Purchase, bool) {
 	transition, err := answered(p, e.priceLimits(p.Order), sale, sendErr)
 	if err != nil {
 		transition = Transition{Event: AnsweredUnknown, Attempt: p.Attempt, By: ByGateway, SuccessSeen: true, Evidence: Evidence{Explanation: "the answer could not be stored"}}
 	}
 	transition.Lease, transition.Aliases = e.lease, e.aliases(p)
-	annotate(ctx, transition)
-	return e.record(ctx, p, transition)
+	annotate(ctx, &transition)
+	return e.record(ctx, p, &transition)
 }
 
 // Record makes a transition to a purchase. p is the purchase as the caller knows it, and at least its id. Record
@@ -63,12 +63,12 @@ func Record(ctx context.Context, journal Journal, p Purchase, transition Transit
 
 // record records one transition. It retries until the transition is recorded or refused, or ctx ends. After the end it
 // still makes one try, because an answer is worth it. It reports whether the transition stands.
-func (e *Engine) record(ctx context.Context, before Purchase, transition Transition) (Purchase, bool) {
+func (e *Engine) record(ctx context.Context, before *Purchase, transition *Transition) (*Purchase, bool) {
 	unknown := false
-	p, err := retry(ctx, func() (Purchase, error) {
+	p, err := retry(ctx, func() (*Purchase, error) {
 		p, err := e.recordOnce(ctx, before, transition)
 		if errors.Is(err, ErrItemTaken) && transition.Event == AnsweredApplied {
-			transition = Transition{
+			transition = &Transition{
 				Event: AnsweredUnknown, Attempt: transition.Attempt, By: transition.By, SuccessSeen: true, Anomaly: true,
 				Evidence: Evidence{HTTPStatus: transition.Evidence.HTTPStatus, ItemUID: transition.ItemUID, Explanation: "the item is bound to another purchase"},
 			}
@@ -95,23 +95,23 @@ func isRefused(err error) bool {
 
 // recordOnce makes one try to record a transition, and tells everybody who must know about it. The try does not end
 // with its caller.
-func (e *Engine) recordOnce(ctx context.Context, before Purchase, transition Transition) (Purchase, error) {
+func (e *Engine) recordOnce(ctx context.Context, before *Purchase, transition *Transition) (*Purchase, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
 	defer cancel()
-	p, verdict, err := Record(ctx, e.journal, before, transition)
+	p, verdict, err := Record(ctx, e.journal, *before, *transition)
 	if err != nil {
-		return Purchase{}, err
+		return nil, err
 	}
-	e.announce(ctx, p, transition, verdict)
-	return p, nil
+	e.announce(ctx, &p, transition, verdict)
+	return &p, nil
 }
 
 // recordedBefore checks whether an earlier try recorded a transition that is illegal now. The answer of that try
 // was lost, so nobody has been told about the transition.
-func (e *Engine) recordedBefore(ctx context.Context, id string, transition Transition, illegal error) (Purchase, error) {
+func (e *Engine) recordedBefore(ctx context.Context, id string, transition *Transition, illegal error) (*Purchase, error) {
 	p, err := e.get(context.WithoutCancel(ctx), id)
 	if err != nil || p.Attempt != transition.Attempt || p.Reason == "" || p.Reason != transition.Reason {
-		return Purchase{}, illegal
+		return nil, illegal
 	}
 	e.announce(ctx, p, transition, Moves)
 	return p, nil
@@ -119,7 +119,7 @@ func (e *Engine) recordedBefore(ctx context.Context, id string, transition Trans
 
 // announce tells everybody who must know about a recorded transition. It is the one completion path: for answers,
 // for what the reconciler found, and for an operator's decision.
-func (e *Engine) announce(ctx context.Context, p Purchase, transition Transition, verdict Verdict) {
+func (e *Engine) announce(ctx context.Context, p *Purchase, transition *Transition, verdict Verdict) {
 	e.instruments.event(ctx, p, transition, verdict)
 	if transition.isAnomaly(verdict) {
 		e.logger.ErrorContext(ctx, "purchase anomaly: a human has to look at it", "purchase_id", p.ID,
@@ -144,8 +144,8 @@ func (e *Engine) announce(ctx context.Context, p Purchase, transition Transition
 // recordFound records what was found. If it does not know whether a try was written, it tries again. Recording the
 // same event twice adds nothing to the history, but the alarm must be raised. If a try was not written, recordFound
 // leaves the transition to the next pass, so that other purchases do not wait.
-func (r *reconciler) recordFound(ctx context.Context, p Purchase, transition Transition) error {
-	_, err := retry(ctx, func() (Purchase, error) {
+func (r *reconciler) recordFound(ctx context.Context, p *Purchase, transition *Transition) error {
+	_, err := retry(ctx, func() (*Purchase, error) {
 		return r.engine.recordOnce(ctx, p, transition)
 	}, func(err error) bool { return errors.Is(err, ErrNotWritten) || isRefused(err) })
 	return err
@@ -157,6 +157,6 @@ func (e *Engine) owns(account string) bool { return slices.Contains(e.vendor.Acc
 
 // aliases returns the other names of p's account. The vendor shows p's package under each of its client ids,
 // whichever of them sent p.
-func (e *Engine) aliases(p Purchase) []string {
+func (e *Engine) aliases(p *Purchase) []string {
 	return slices.DeleteFunc(e.vendor.Accounts(), func(account string) bool { return account == p.Account })
 }

@@ -48,10 +48,11 @@ const sameAccount = "if both ids belong to one account, add the other id to --gi
 
 // Resolve settles a purchase by an operator's decision. It checks a named package with the vendor.
 func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) (Purchase, error) {
-	p, err := e.get(ctx, id)
+	open, err := e.get(ctx, id)
 	if err != nil {
 		return Purchase{}, err
 	}
+	p := *open
 	if p.State != Uncertain && p.State != NeedsOperator {
 		return p, ErrNotResolvable
 	}
@@ -68,14 +69,14 @@ func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) 
 	transition.Evidence.Forced = resolution.Force && resolution.ItemUID == ""
 	transition.By = ByOperator(resolution.By)
 	transition.Evidence.Note = resolution.Note
-	resolved, err := e.recordOnce(ctx, p, transition)
+	resolved, err := e.recordOnce(ctx, &p, &transition)
 	switch {
 	case errors.Is(err, ErrIllegal):
 		return e.resolvedTooLate(ctx, p, transition), ErrNotResolvable
 	case err != nil:
 		return p, err
 	}
-	return resolved, nil
+	return *resolved, nil
 }
 
 // resolvedTooLate returns p as somebody else settled it in the meantime. If p was settled as absent,
@@ -88,11 +89,11 @@ func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, transition Tra
 	}
 	if now.State == Failed && transition.ItemUID != "" {
 		transition.Event = Found
-		if _, err := e.recordOnce(ctx, now, transition); err != nil {
+		if _, err := e.recordOnce(ctx, now, &transition); err != nil {
 			e.logger.ErrorContext(ctx, "the package that an operator named could not be recorded", "purchase_id", p.ID, "error", err.Error())
 		}
 	}
-	return now
+	return *now
 }
 
 // resolveApplied checks the named package. Its metatag may have lost our mark, which is why an operator was

@@ -257,7 +257,7 @@ func (e *Engine) found(p Purchase, record gigastore.ActivatedItemRecord) (Transi
 	}
 	transition := Transition{
 		Event: Found, Attempt: p.Attempt, By: ByReconciler,
-		ItemUID: sale.ActivatedItem.UID, CustomerUID: sale.Customer.UID, Sale: text, Aliases: e.aliases(p),
+		ItemUID: sale.ActivatedItem.UID, CustomerUID: sale.Customer.UID, Sale: text, Aliases: e.aliases(&p),
 		Evidence: Evidence{ItemUID: sale.ActivatedItem.UID, Explanation: note},
 	}
 	if excess := priceAnomaly(e.priceLimits(p.Order), sale.ActivatedItem); excess != "" {

@@ -61,7 +61,7 @@ func (r *reconciler) settle(ctx context.Context, p Purchase, records []gigastore
 		r.engine.logger.ErrorContext(ctx, "reconcile: the vendor's record cannot be stored", "purchase_id", p.ID, "error", err.Error())
 		return
 	}
-	switch err := r.recordFound(ctx, p, transition); {
+	switch err := r.recordFound(ctx, &p, &transition); {
 	case err == nil:
 	case errors.Is(err, ErrItemTaken):
 		r.explainFound(p, missingPackage)
@@ -97,7 +97,7 @@ func (r *reconciler) alarmAbsent(ctx context.Context, watched []Purchase, seen *
 			continue
 		}
 		if transition, err := r.engine.found(p, records[0]); err == nil {
-			_ = r.recordFound(ctx, p, transition)
+			_ = r.recordFound(ctx, &p, &transition)
 		}
 	}
 }
@@ -130,7 +130,7 @@ func (r *reconciler) evaluateAbsence(ctx context.Context, p Purchase, scan *scan
 	r.setAbsence(p.ID, a)
 	switch {
 	case a.reads >= absentReads && (p.State == Uncertain || p.Reason.unread()) && !p.SuccessSeen:
-		r.engine.record(ctx, p, Transition{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: ByReconciler})
+		r.engine.record(ctx, &p, &Transition{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: ByReconciler})
 	case a.unproven >= absentReads && p.SuccessSeen:
 		r.beyondEvidence(ctx, p, SuccessSeen)
 	case a.unproven >= absentReads && unexplained:
@@ -147,5 +147,5 @@ func (r *reconciler) beyondEvidence(ctx context.Context, p Purchase, reason Reas
 	if p.State != Uncertain && !worse {
 		return
 	}
-	r.engine.record(ctx, p, Transition{Event: BeyondEvidence, Attempt: p.Attempt, Reason: reason, By: ByReconciler})
+	r.engine.record(ctx, &p, &Transition{Event: BeyondEvidence, Attempt: p.Attempt, Reason: reason, By: ByReconciler})
 }

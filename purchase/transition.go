@@ -58,7 +58,7 @@ func (p Purchase) After(transition Transition, now time.Time) (Purchase, Verdict
 }
 
 // isAnomaly reports whether a transition with this verdict counts as an anomaly.
-func (t Transition) isAnomaly(verdict Verdict) bool { return verdict == Contradicts || t.Anomaly }
+func (t *Transition) isAnomaly(verdict Verdict) bool { return verdict == Contradicts || t.Anomaly }
 
 func (p Purchase) judge(transition Transition) (State, Verdict) {
 	if transition.Attempt < 1 || transition.Attempt > p.Attempt {

@@ -24,12 +24,12 @@ type watchers struct {
 type settlement struct {
 	calls    int
 	done     chan struct{} // closed once purchase and sale are set
-	purchase Purchase
+	purchase *Purchase
 	sale     *gigastore.Sale // nil if only the journal has it
 }
 
 // settled wakes the calls that wait for p.
-func (w *watchers) settled(p Purchase, sale *gigastore.Sale) {
+func (w *watchers) settled(p *Purchase, sale *gigastore.Sale) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s, ok := w.waiting[p.ID]; ok {
@@ -61,31 +61,65 @@ func (w *watchers) leave(id string, s *settlement) {
 	}
 }
 
-// await returns once the purchase is settled. It returns false if ctx ends first. A transition that this process
-// records wakes it. For transitions by other processes, it reads the purchase: after the first pause, then ever less
-// often.
-func (s *settlement) await(
-	ctx context.Context, id string, first time.Duration, get func(context.Context, string) (Purchase, error),
-) (Purchase, *gigastore.Sale, bool) {
-	polls := pauses(first, longestPoll)
+// awaitOwned returns a purchase of this process, and its sale if the process has it, once the purchase is settled. It
+// returns nil if ctx or the engine's waits end first. ended is closed once the purchase's owner has ended. Until then
+// nobody else settles the purchase, so awaitOwned reads nothing.
+func (e *Engine) awaitOwned(ctx context.Context, s *settlement, id string, ended <-chan struct{}) (*Purchase, *gigastore.Sale) {
+	select {
+	case <-ended:
+		return e.await(ctx, s, id)
+	case <-s.done:
+	case <-ctx.Done():
+	case <-e.waits.Done():
+	}
+	return s.outcome()
+}
+
+// await is awaitOwned for a purchase that other processes may settle. A transition that this process records wakes it. For
+// transitions by other processes, it reads the purchase: after firstPoll, then ever less often.
+func (e *Engine) await(ctx context.Context, s *settlement, id string) (*Purchase, *gigastore.Sale) {
+	polls := pauses(firstPoll, longestPoll)
+	timer := time.NewTimer(polls.NextBackOff())
+	defer timer.Stop()
 	for {
-		timer := time.NewTimer(polls.NextBackOff())
 		select {
-		case <-s.done:
-			timer.Stop()
-			return s.purchase, s.sale, true
-		case <-ctx.Done():
-			timer.Stop()
-			select {
-			case <-s.done: // both ended, and the purchase is settled
-				return s.purchase, s.sale, true
-			default:
-				return Purchase{}, nil, false
-			}
 		case <-timer.C:
+			if p, err := e.poll(ctx, id); err == nil && p.State.Settled() {
+				return p, nil
+			}
+			timer.Reset(polls.NextBackOff())
+			continue
+		case <-s.done:
+		case <-ctx.Done():
+		case <-e.waits.Done():
 		}
-		if p, err := get(ctx, id); err == nil && p.State.Settled() {
-			return p, nil, true
-		}
+		return s.outcome()
+	}
+}
+
+// outcome returns the purchase and its sale if the purchase is settled.
+func (s *settlement) outcome() (*Purchase, *gigastore.Sale) {
+	select {
+	case <-s.done:
+		return s.purchase, s.sale
+	default:
+		return nil, nil
+	}
+}
+
+// poll reads a purchase for await.
+func (e *Engine) poll(ctx context.Context, id string) (*Purchase, error) {
+	ctx, cancel := endingWith(ctx, e.waits)
+	defer cancel()
+	return e.get(ctx, id)
+}
+
+// endingWith returns ctx with an additional end: it also ends when other ends.
+func endingWith(ctx, other context.Context) (context.Context, context.CancelFunc) {
+	ending, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(other, cancel)
+	return ending, func() {
+		stop()
+		cancel()
 	}
 }

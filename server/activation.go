@@ -68,7 +68,7 @@ func (s activationService) buy(ctx context.Context, requestID string, order purc
 	if err := s.checkMetatag(order.Metatag); err != nil {
 		return "", nil, err
 	}
-	bought, err := s.engine.Buy(ctx, purchase.Request{
+	bought, err := s.engine.Buy(ctx, &purchase.Request{
 		Key: purchase.Key{Caller: defaultCaller, RequestID: requestID}, Order: order, Personal: personal, Client: clientOf(ctx),
 	})
 	if err != nil {

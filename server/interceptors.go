@@ -26,15 +26,14 @@ const traceIDKey = "x-trace-id"
 // interceptors is the chain of one transport (gRPC or REST), outermost first:
 //
 //   - observe writes one log line and the answer's trace id, whatever happens inside.
-//   - mapErrors gives every error its details. This includes the error of a recovered panic.
-//   - recoverPanic covers everything below it.
+//   - mapErrors recovers from a panic in everything below it, and gives every error its details.
 //   - The transport's own interceptors add what only the transport knows, such as the client's address.
 //   - tellOfRequestID gives a refused order the effect that the journal has under its request id.
 //   - validate sees the request as the handler will see it.
 //   - limit comes last, because a refused request needs no place.
 func (s *Server) interceptors(transport string, own ...grpc.UnaryServerInterceptor) []grpc.UnaryServerInterceptor {
-	chain := []grpc.UnaryServerInterceptor{s.observe(transport), mapErrors, recoverPanic}
-	return append(append(chain, own...), s.tellOfRequestID, s.validate, s.limiter.limit)
+	chain := []grpc.UnaryServerInterceptor{s.observe(transport), mapErrors}
+	return append(append(chain, own...), s.tellOfRequestID(), s.validate(), s.limiter.limit)
 }
 
 // observe writes one log line per call and sets the trace id of the answer.
@@ -43,18 +42,24 @@ func (s *Server) observe(transport string) grpc.UnaryServerInterceptor {
 		start := time.Now()
 		annotate(ctx, requestAttributes(req)...)
 		resp, err := next(ctx, req)
-		if id := trace.SpanContextFromContext(ctx).TraceID(); id.IsValid() {
-			// On an error the id goes into the trailer. gRPC clients retry by themselves only if the answer had
-			// no header. Setting it fails only after the header has been sent, and that is too early here.
-			set := grpc.SetHeader
-			if err != nil {
-				set = grpc.SetTrailer
-			}
-			_ = set(ctx, metadata.Pairs(traceIDKey, id.String()))
-		}
-		s.logCall(ctx, logged{transport: transport, method: info.FullMethod, request: req, response: resp, start: start}, err)
+		setTraceID(ctx, err)
+		s.logCall(ctx, &logged{transport: transport, method: info.FullMethod, request: req, response: resp, start: start}, err)
 		return resp, err
 	}
+}
+
+// setTraceID sets the trace id of an answer. On an error the id goes into the trailer: gRPC clients retry by themselves only
+// if the answer had no header.
+func setTraceID(ctx context.Context, err error) {
+	id := trace.SpanContextFromContext(ctx).TraceID()
+	if !id.IsValid() {
+		return
+	}
+	set := grpc.SetHeader
+	if err != nil {
+		set = grpc.SetTrailer
+	}
+	_ = set(ctx, metadata.Pairs(traceIDKey, id.String())) // fails only after the header has been sent, and that is too early here
 }
 
 // logged is what the log line of a call says besides its outcome.
@@ -66,7 +71,7 @@ type logged struct {
 	start     time.Time
 }
 
-func (s *Server) logCall(ctx context.Context, c logged, err error) {
+func (s *Server) logCall(ctx context.Context, c *logged, err error) {
 	attrs := []slog.Attr{
 		slog.String("transport", c.transport),
 		slog.String("method", c.method),
@@ -134,11 +139,11 @@ func causeAttributes(ctx context.Context, cause error) []slog.Attr {
 // contractPrefix begins the full name of every method of the contract.
 const contractPrefix = "/gigagate.v1."
 
-// mapErrors makes sure that every error of the contract's methods is a *failure. Any other error from a
+// mapErrors recovers from panics. It makes sure that every error of the contract's methods is a *failure. Any other error from a
 // handler is a fault of the gateway. It becomes INTERNAL, and its text is not sent. The services of grpc-go,
 // such as health, keep their own statuses.
 func mapErrors(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	resp, err := next(ctx, req)
+	resp, err := recoverAsError(func() (any, error) { return next(ctx, req) })
 	if err == nil {
 		return resp, nil
 	}
@@ -164,10 +169,6 @@ func (p *panicked) Error() string { return "panic of type " + p.kind }
 
 func newPanicked(value any) *panicked {
 	return &panicked{kind: fmt.Sprintf("%T", value), stack: string(debug.Stack())}
-}
-
-func recoverPanic(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	return recoverAsError(func() (any, error) { return next(ctx, req) })
 }
 
 // recoverAsError runs f and turns its panic into an error.

@@ -305,7 +305,7 @@ func TestOverload(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range maxOwners {
 		group.Go(func() {
-			_, err := g.engine.Buy(t.Context(), purchase.Request{
+			_, err := g.engine.Buy(t.Context(), &purchase.Request{
 				Key:   purchase.Key{Caller: "default", RequestID: fmt.Sprintf("load-%d", i)},
 				Order: purchase.Order{Kind: purchase.Register, InventoryItemID: sandbox.ItemWorldwide1GB, Metatag: "load"},
 			})

@@ -96,14 +96,22 @@ func (s *Server) effectOf(ctx context.Context, id string) (effect gigagatev1.Eff
 	return gigagatev1.Effect_EFFECT_INDETERMINATE, ""
 }
 
-// tellOfRequestID is an interceptor. It gives a refused order the effect of its request id.
-func (s *Server) tellOfRequestID(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	resp, err := next(ctx, req)
-	id := requestIDField(req)
-	if f, ok := errors.AsType[*failure](err); ok && id != nil && f.needsLookup() {
+// tellOfRequestID returns an interceptor that gives a refused order the effect of its request id.
+func (s *Server) tellOfRequestID() grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		resp, err := next(ctx, req)
+		if f, ok := errors.AsType[*failure](err); ok && f.needsLookup() {
+			s.tellOfOrder(ctx, req, f)
+		}
+		return resp, err
+	}
+}
+
+// tellOfOrder gives f the effect of the request id of an order. It does nothing if req is no order.
+func (s *Server) tellOfOrder(ctx context.Context, req any, f *failure) {
+	if id := requestIDField(req); id != nil {
 		s.tellOf(ctx, clientOf(ctx), f, namedIDs{ids: []string{*id}})
 	}
-	return resp, err
 }
 
 // requestIDField is the request id in an order. It is nil if message is no order.

@@ -72,7 +72,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
 	if call.route != nil {
 		method = call.route.rpc
 	}
-	s.logCall(r.Context(), logged{transport: transportREST, method: method, start: call.start}, f)
+	s.logCall(r.Context(), &logged{transport: transportREST, method: method, start: call.start}, f)
 	writeStatus(w, r, f.GRPCStatus(), cmp.Or(f.httpStatus, httpStatusOf(f.reason)))
 }
 

@@ -22,30 +22,40 @@ func newValidator() (protovalidate.Validator, error) {
 	return protovalidate.New(protovalidate.WithMessageDescriptors(requests...))
 }
 
-// validate is an interceptor. It refuses a request that breaks the contract's rules with INVALID_FIELD.
-func (s *Server) validate(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+// validate returns an interceptor that refuses a request that breaks the contract's rules.
+func (s *Server) validate() grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		if err := s.check(ctx, req); err != nil {
+			return nil, err
+		}
+		return next(ctx, req)
+	}
+}
+
+// check returns INVALID_FIELD for a request that breaks the contract's rules.
+func (s *Server) check(ctx context.Context, req any) error {
 	if f, ok := ctx.Value(undecodableKey{}).(*failure); ok {
-		return nil, f
+		return f
 	}
 	message, ok := req.(proto.Message)
 	if !ok {
-		return nil, errors.New("the request is not a protobuf message")
+		return errors.New("the request is not a protobuf message")
 	}
 	if hasUnknownFields(message.ProtoReflect()) {
 		// A newer caller may have set a guard, such as a price limit, that this gateway would ignore.
-		return nil, invalidField("", "the request has fields that this version of the contract does not know")
+		return invalidField("", "the request has fields that this version of the contract does not know")
 	}
 	if path := overlongText(message.ProtoReflect()); path != "" {
-		return nil, invalidField(path, fmt.Sprintf("must be at most %d bytes", maxText))
+		return invalidField(path, fmt.Sprintf("must be at most %d bytes", maxText))
 	}
 	broken := &protovalidate.ValidationError{}
 	if err := s.validator.Validate(message); err != nil && !errors.As(err, &broken) {
-		return nil, err
+		return err
 	}
 	if fields := violations(broken, req); len(fields) > 0 {
-		return nil, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD, fields: fields}
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD, fields: fields}
 	}
-	return next(ctx, req)
+	return nil
 }
 
 // violations are the fields of req that break a rule, each with a sentence for the caller. They include the rules

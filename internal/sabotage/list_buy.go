@@ -53,13 +53,13 @@ var buying = []sabotage{
 		`$rule; differ("user_ip", recordedPersonal.UserIP != askedPersonal.UserIP)`,
 	}}, server, "TestAddressesAreCanonical"},
 	{"one field of the contract is not sent", []edit{{
-		"purchase.Engine.send", "Dedicated: o.Dedicated", dropped,
+		"purchase.Engine.sendTopUpWithProfile", "Dedicated: o.Dedicated", dropped,
 	}}, server, "TestEveryFieldOfAnOrderIsComparedAndSent"},
 	{"an id that could not be looked up was not started", []edit{{
 		"server.purchaseFailure", "!journal.LookedUp", never,
 	}}, server, "TestJournalOutOfOrder"},
 	{"a broken rule says nothing of the request id", []edit{{
-		"server.Server.interceptors", "s.tellOfRequestID", dropped,
+		"server.Server.interceptors", "s.tellOfRequestID()", dropped,
 	}}, server, "TestRefusedOrdersSpeakOfTheirRequestID"},
 	{"an order that REST refuses is not looked up", []edit{{
 		"server.Server.refuse", "call.isOrder() && f.needsLookup()", never,
@@ -104,12 +104,12 @@ var buying = []sabotage{
 	{"look up after the guards", []edit{{
 		"purchase.Engine.buy",
 		"recorded, err := e.lookup(ctx, request.Key)",
-		"if err := e.guard(ctx, request.Order); err != nil { return Bought{}, err }; $rule",
+		"if err := e.guard(ctx, request.Order); err != nil { return nil, err }; $rule",
 	}}, simulation, "TestGuards$"},
 	{"send before the claim is known durable", []edit{{
 		"purchase.Engine.claim",
 		"case err == nil: return p, p.ID == claim.ID, nil; case !unknown: $*failed",
-		"case err == nil: return p, p.ID == claim.ID, nil; case !unknown: $*failed; default: return New(claim, time.Now()), true, nil",
+		"case err == nil: return p, p.ID == claim.ID, nil; case !unknown: $*failed; default: p := New(claim, time.Now()); return &p, true, nil",
 	}}, simulation, "TestClaimUnknown"},
 	{"a claim whose answer was lost is somebody else's", []edit{{
 		"purchase.Engine.claim",
@@ -123,8 +123,8 @@ var buying = []sabotage{
 	}}, simulation, "TestClaimUnknown"},
 	{"a claim is abandoned by two writes", []edit{{
 		"purchase.Engine.abandon",
-		"e.record(e.life, p, Transition{Event: Abandoned, $*rest})",
-		"e.record(e.life, p, Transition{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease}); e.record(e.life, p, Transition{Event: WindowOver, $*rest})",
+		"e.record(e.life, p, &Transition{Event: Abandoned, $*rest})",
+		"e.record(e.life, p, &Transition{Event: AnsweredNoEffect, Attempt: 1, By: ByGateway, Lease: e.lease}); e.record(e.life, p, &Transition{Event: WindowOver, $*rest})",
 	}}, simulation, "TestAbandonedAndKilled"},
 	{"a claim that was abandoned may be taken up", []edit{{
 		"purchase.Engine.abandon", "Event: Abandoned", "Event: AnsweredNoEffect",
@@ -155,7 +155,7 @@ var buying = []sabotage{
 
 	// Sending.
 	{"a caller who hangs up ends the send", []edit{{
-		"purchase.Engine.start", "endingWith(context.WithoutCancel(ctx), e.life)", "endingWith(ctx, e.life)",
+		"purchase.Engine.start", "e.outliving(ctx)", "ctx",
 	}}, simulation, "TestCallerGone"},
 	{"a permit never runs out", []edit{
 		{
@@ -229,7 +229,7 @@ var buying = []sabotage{
 	}}, simulation, "TestFaultsAloneOnPostgres"},
 	{"what nobody may send waits for ever", []edit{{
 		"purchase.Engine.goOn",
-		"if gone >= e.window { e.record(e.life, p, $change); return }",
-		"if gone >= e.window && p.Account == e.vendor.Account() { e.record(e.life, p, $change); return }",
+		"if gone >= e.window { e.giveUp(&p, nil); return }",
+		"if gone >= e.window && p.Account == e.vendor.Account() { e.giveUp(&p, nil); return }",
 	}}, simulation, "TestAcceptedOfAnotherAccount"},
 }

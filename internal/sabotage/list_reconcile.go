@@ -75,7 +75,7 @@ var reconciling = []sabotage{
 	}}, "./purchase/memory", "."},
 	{"an alarm is lost with its answer", []edit{{
 		"purchase.reconciler.alarmAbsent",
-		"_ = r.recordFound(ctx, p, transition)",
+		"_ = r.recordFound(ctx, &p, &transition)",
 		"_, _ = r.engine.recordOnce(ctx, p, transition)",
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
 	{"an operator is not asked for what was journaled unheard", []edit{{
@@ -109,7 +109,7 @@ var reconciling = []sabotage{
 		"purchase.Engine.resolveApplied", `bearer == "" && foreign`, never,
 	}}, simulation, "TestNewClientIDAndANamedPackage"},
 	{"a package is bound once under each client id", []edit{{
-		"purchase.Engine.found", "Aliases: e.aliases(p)", dropped,
+		"purchase.Engine.found", "Aliases: e.aliases(&p)", dropped,
 	}}, simulation, "TestNewClientIDAndANamedPackage"},
 	{"an answer's package is bound once under each client id", []edit{{
 		"purchase.Engine.recordAnswer",

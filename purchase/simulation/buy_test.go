@@ -136,7 +136,7 @@ func TestCallerGone(t *testing.T) {
 		c := register("order-0", "")
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		_, err := w.replica(0).engine.Buy(ctx, purchase.Request{Key: purchase.Key{Caller: "default", RequestID: c.key}, Order: c.order, Personal: c.personal})
+		_, err := w.replica(0).engine.Buy(ctx, &purchase.Request{Key: purchase.Key{Caller: "default", RequestID: c.key}, Order: c.order, Personal: c.personal})
 		if _, ok := errors.AsType[*purchase.UnsettledError](err); !ok {
 			t.Errorf("a caller who hangs up gets %v", err)
 		}

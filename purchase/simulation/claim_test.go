@@ -356,7 +356,7 @@ func TestCallerGoneBeforeTheClaim(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		key := purchase.Key{Caller: "default", RequestID: c.key}
-		_, err := w.replica(0).engine.Buy(ctx, purchase.Request{Key: key, Order: c.order, Personal: c.personal})
+		_, err := w.replica(0).engine.Buy(ctx, &purchase.Request{Key: key, Order: c.order, Personal: c.personal})
 		if pause(time.Minute); err == nil || w.posts(before) != 0 {
 			t.Errorf("%v, %d POSTs for a caller who left before the purchase began", err, w.posts(before))
 		}

@@ -29,7 +29,7 @@ const (
 type answer struct {
 	call    call
 	outcome outcome
-	bought  purchase.Bought
+	bought  *purchase.Bought
 	failed  *purchase.FailedError
 	err     error
 	// began and ended are when the caller began and stopped waiting.
@@ -37,7 +37,7 @@ type answer struct {
 }
 
 // classify turns the result of Buy into an answer.
-func classify(bought purchase.Bought, err error) answer {
+func classify(bought *purchase.Bought, err error) answer {
 	a := answer{bought: bought, err: err}
 	var differs *purchase.MismatchError
 	var open *purchase.UnsettledError
@@ -90,7 +90,7 @@ func (w *world) buy(r *replica, c call) answer {
 	stop := context.AfterFunc(r.life, cancel)
 	defer stop()
 	w.running.Go(func() {
-		bought, err := r.engine.Buy(ctx, purchase.Request{
+		bought, err := r.engine.Buy(ctx, &purchase.Request{
 			Key: purchase.Key{Caller: "default", RequestID: c.key}, Order: c.order, Personal: c.personal,
 		})
 		r.stand()

@@ -93,7 +93,8 @@ func (w *world) posts(before sandbox.Ledger) int {
 // salesOf lists the sales for a key's purchase.
 func (w *world) salesOf(t *testing.T, key string) []sandbox.Sale {
 	t.Helper()
-	mark := w.of(t, key).Mark()
+	p := w.of(t, key)
+	mark := p.Mark()
 	var sales []sandbox.Sale
 	for _, sale := range w.box.Ledger().Sales {
 		if len(sale.Metatag) >= len(mark) && sale.Metatag[:len(mark)] == mark {
