@@ -70,7 +70,7 @@ var benchRows = []benchRow{
 	{"PostgreSQL's own CPU per purchase, ms", "postgres", "", func(r, _ benchRun) float64 { return r.get(databaseCPU) / 1000 }, "%.2f", false, 0.25, postgresCPU},
 	{"SQLite, p50 added to a vendor of 50 ms, ms", "sqlite-50ms", "vendor-50ms", more(p50), "%.1f", false, 3, sqliteCalls},
 	{"PostgreSQL, p50 added to a vendor of 50 ms, ms", "postgres-50ms", "vendor-50ms", more(p50), "%.1f", false, 6, postgresCalls},
-	{"SQLite, memory per purchase in flight, KB", "sqlite-in-flight", "", only(perPurchase), "%.0f", false, 60, sqliteCPU},
+	{"SQLite, memory per purchase in flight, KB", "sqlite-in-flight", "", only(perPurchase), "%.0f", false, 50, sqliteCPU},
 	{"SQLite, full ÷ empty, calls/s", "sqlite-full", "sqlite", ratio(perSecond), "%.2f", true, 0.95, sqliteCalls},
 	{"SQLite, full ÷ empty, CPU", "sqlite-full", "sqlite", ratio(serverCPU), "%.2f", false, 1.05, sqliteCPU},
 	{"SQLite, full, first page of the slowest list, ms", "sqlite-full", "", only(warmList), "%.1f", false, 10, sqliteCalls},

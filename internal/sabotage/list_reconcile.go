@@ -76,7 +76,7 @@ var reconciling = []sabotage{
 	{"an alarm is lost with its answer", []edit{{
 		"purchase.reconciler.alarmAbsent",
 		"_ = r.recordFound(ctx, &p, &transition)",
-		"_, _ = r.engine.recordOnce(ctx, p, transition)",
+		"_, _ = r.engine.recordOnce(ctx, &p, &transition)",
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
 	{"an operator is not asked for what was journaled unheard", []edit{{
 		"purchase.Engine.record", "unknown && errors.Is(err, ErrIllegal)", never,
