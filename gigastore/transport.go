@@ -98,13 +98,24 @@ func (t *transport) connect(ctx context.Context) (*connection, error) {
 		ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 		defer cancel()
 		encrypted := tls.Client(raw, t.tls)
-		if err := encrypted.HandshakeContext(ctx); err != nil {
+		if err := handshake(ctx, encrypted); err != nil {
 			_ = raw.Close()
 			return nil, connectFailure(err)
 		}
 		c.Conn = encrypted
 	}
 	return c, nil
+}
+
+// handshake makes a TLS handshake in a goroutine of its own. A handshake needs a stack of 32 KB. The calling goroutine would
+// keep that stack while it waits for the answer.
+func handshake(ctx context.Context, conn *tls.Conn) error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := recoverAsError(func() (struct{}, error) { return struct{}{}, conn.HandshakeContext(ctx) })
+		done <- err
+	}()
+	return <-done
 }
 
 // connection carries one request and its answer.
