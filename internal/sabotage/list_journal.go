@@ -24,7 +24,7 @@ var journals = []sabotage{
 		"purchase/sqlite.updateOpen", `"WHERE id = ? AND revision = ?"`, `"WHERE id = ? AND 0 < ?"`,
 	}}, "./purchase/sqlite", "Journal/Write(Stale|Race)"},
 	{"a purchase is settled whatever its revision, in SQLite", []edit{{
-		"purchase/sqlite.insertOutcome", `"WHERE id = ? AND revision = ?"`, `"WHERE id = ? AND 0 < ?"`,
+		"purchase/sqlite.connection.settle", "revision != s.Before.Revision", never,
 	}}, "./purchase/sqlite", "Journal/WriteStale"},
 	{"a settled purchase is written whatever its revision, in SQLite", []edit{{
 		"purchase/sqlite.insertLate", `"n.revision = ?"`, `"0 < ?"`,
@@ -48,8 +48,8 @@ var journals = []sabotage{
 	}}, "./purchase/postgres", "Journal/Write(Stale|Race)"},
 	{"an open row goes before its outcome, in SQLite", []edit{{
 		"purchase/sqlite.connection.settle",
-		"if err := c.free(s, p.ItemUID); err != nil { return err }",
-		"$rule; if _, err := c.change(deleteOpen, p.ID); err != nil { return err }",
+		"_, err = c.change(insertOutcome, p.ID, $*values)",
+		"if _, err := c.change(deleteOpen, p.ID); err != nil { return err }; $rule",
 	}}, "./purchase/sqlite", "Journal/(Write|ItemTaken)$"},
 	{"an outcome leaves its open row, in SQLite", []edit{{
 		"purchase/sqlite.connection.settle", "_, err = c.change(deleteOpen, p.ID)", dropped,

@@ -117,7 +117,7 @@ var reconciling = []sabotage{
 		"transition.Lease = e.lease",
 	}}, simulation, "TestItemTaken"},
 	{"a package is bound once under each name, in SQLite", []edit{{
-		"purchase/sqlite.connection.free", "if $taken { return purchase.ErrItemTaken }", never,
+		"purchase/sqlite.selectItem", `"account = ?"`, `"0 AND account = ?"`,
 	}}, "./purchase/sqlite", "Journal/ItemTakenUnderAnAlias"},
 	{"a package is bound once under each name, in PostgreSQL", []edit{{
 		"purchase/postgres/schema/0002_functions.sql", "WHERE s.aliases IS NULL OR NOT EXISTS", "WHERE true OR NOT EXISTS",

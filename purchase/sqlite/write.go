@@ -28,12 +28,12 @@ const (
 
 	insertOutcome = `INSERT INTO purchase_outcome (id, state, reason, attempt, revision, permitted_at, send_not_after, success_seen,
 		anomalies, settled_at, item_uid, customer_uid, account, kind, mode, event, event_attempt, evidence, actor)
-		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM purchase_open WHERE id = ? AND revision = ?`
-	insertSecret = "INSERT INTO purchase_secret (id, personal, sale) SELECT id, personal, ?2 FROM purchase_open WHERE id = ?1"
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertSecret = "INSERT INTO purchase_secret (id, personal, sale) VALUES (?, ?, ?)"
 	deleteOpen   = "DELETE FROM purchase_open WHERE id = ?"
 
-	selectRevision = "SELECT revision FROM purchase_open WHERE id = ?"
-	selectItem     = "SELECT 1 FROM purchase_outcome WHERE item_uid = ? AND account = ?"
+	selectOpen = "SELECT revision, personal FROM purchase_open WHERE id = ?"
+	selectItem = "SELECT EXISTS (SELECT 1 FROM purchase_outcome WHERE item_uid = ? AND account = ?)"
 )
 
 // Claim implements [purchase.Journal].
@@ -133,54 +133,45 @@ func event(s purchase.Step, evidence string, now time.Time) []any {
 	}
 }
 
-// settle moves a purchase from purchase_open to purchase_outcome and purchase_secret.
+// settle moves a purchase from purchase_open to purchase_outcome and purchase_secret. An INSERT ... SELECT would save
+// the first statement, but cost more: SQLite keeps copies of the pages that it changes, to undo half of it.
 func (c *connection) settle(s purchase.Step, evidence string, now time.Time) error {
-	p, e := s.At(now), s.Entry(now)
-	if err := c.free(s, p.ItemUID); err != nil {
-		return err
+	var revision int
+	var personal string
+	err := c.one(selectOpen, []any{s.Before.ID}, func(r *reader) { revision, personal = r.int(), r.text() })
+	if errors.Is(err, purchase.ErrNotFound) || err == nil && revision != s.Before.Revision {
+		return purchase.ErrStale
 	}
-	err := isCurrent(c.change(insertOutcome, p.ID, string(p.State), text(p.Reason), p.Attempt, p.Revision, micros(p.PermittedAt),
-		micros(p.SendNotAfter), p.SuccessSeen, p.Anomalies, micros(p.SettledAt), text(p.ItemUID), text(p.CustomerUID),
-		p.Account, string(p.Order.Kind), string(p.Order.EffectiveMode()), string(e.Event), e.Attempt, evidence, string(e.By),
-		p.ID, s.Before.Revision))
-	if isTaken(err) {
-		return purchase.ErrItemTaken // the statement had no effect, so the transaction can go on
+	p, e := s.At(now), s.Entry(now)
+	taken := false // under another name of the account
+	for _, account := range s.Transition.Aliases {
+		if err == nil && !taken {
+			err = c.one(selectItem, []any{p.ItemUID, account}, func(r *reader) { taken = r.bool() })
+		}
+	}
+	if taken {
+		return purchase.ErrItemTaken
 	}
 	if err != nil {
 		return err
+	}
+	_, err = c.change(insertOutcome, p.ID, string(p.State), text(p.Reason), p.Attempt, p.Revision, micros(p.PermittedAt),
+		micros(p.SendNotAfter), p.SuccessSeen, p.Anomalies, micros(p.SettledAt), text(p.ItemUID), text(p.CustomerUID),
+		p.Account, string(p.Order.Kind), string(p.Order.EffectiveMode()), string(e.Event), e.Attempt, evidence, string(e.By))
+	if isTaken(err) {
+		return purchase.ErrItemTaken // the statement had no effect, so the transaction can go on
 	}
 	var sale any // NULL if there is none
 	if s.Transition.Sale != nil {
 		sale = s.Transition.Sale
 	}
-	if _, err = c.change(insertSecret, p.ID, sale); err == nil {
+	if err == nil {
+		_, err = c.change(insertSecret, p.ID, personal, sale)
+	}
+	if err == nil {
 		_, err = c.change(deleteOpen, p.ID)
 	}
 	return err
-}
-
-// free returns ErrItemTaken if the package is bound under another name of the account.
-func (c *connection) free(s purchase.Step, itemUID string) error {
-	if itemUID == "" || len(s.Transition.Aliases) == 0 {
-		return nil
-	}
-	var revision int
-	switch err := c.one(selectRevision, []any{s.Before.ID}, func(r *reader) { revision = r.int() }); {
-	case errors.Is(err, purchase.ErrNotFound), err == nil && revision != s.Before.Revision:
-		return purchase.ErrStale
-	case err != nil:
-		return err
-	}
-	for _, account := range s.Transition.Aliases {
-		err := c.one(selectItem, []any{itemUID, account}, func(*reader) {})
-		if err == nil {
-			return purchase.ErrItemTaken
-		}
-		if !errors.Is(err, purchase.ErrNotFound) {
-			return err
-		}
-	}
-	return nil
 }
 
 // isCurrent returns ErrStale if a statement that compares the revision changed nothing.
