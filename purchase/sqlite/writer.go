@@ -15,16 +15,17 @@ const (
 	maxGroup = 512
 	// retryEvery is the pause between attempts to open an unusable file again.
 	retryEvery = 250 * time.Millisecond
-	// The writer copies the WAL into the database file when it has been idle for idleBeforeCheckpoint. If
-	// the WAL reaches maxLogPages, the writer copies it between two groups without waiting.
+	// The writer copies the WAL into the database file when it has been idle for idleBeforeCheckpoint. After
+	// writesPerCheckpoint writes, it copies it between two groups. A write alone in its group changes about seven
+	// pages, so the WAL stays below about 45 MB. To ask SQLite for its size after each group costs too much CPU.
 	idleBeforeCheckpoint = 100 * time.Millisecond
-	maxLogPages          = 4000
+	writesPerCheckpoint  = 1500
 )
 
 // runWriter does all work on the file until the queue is closed and empty.
 func (j *Journal) runWriter() {
 	defer close(j.stopped)
-	behind := j.checkpoint(maxLogPages)
+	behind := 1 // writes, or pages, that the database file may lack: at first the end of the leases
 	for {
 		if j.conn == nil && !time.Now().Before(j.retryAt) {
 			j.reopen()
@@ -36,7 +37,9 @@ func (j *Journal) runWriter() {
 		group := j.queue.writes.Take(j.maxGroup)
 		if len(group) > 0 {
 			j.writeGroup(group)
-			behind = j.checkpoint(maxLogPages)
+			if behind += len(group); behind >= writesPerCheckpoint {
+				behind = j.checkpoint()
+			}
 		}
 		switch {
 		case len(reads) > 0 || len(group) > 0:
@@ -49,20 +52,20 @@ func (j *Journal) runWriter() {
 	}
 }
 
-// idle waits for work. It reports whether the WAL still has pages that the database file lacks.
-func (j *Journal) idle(behind bool) bool {
+// idle waits for work. It returns what the database file still lacks.
+func (j *Journal) idle(behind int) int {
 	var due <-chan time.Time
 	switch {
 	case j.conn == nil:
 		due = time.After(time.Until(j.retryAt))
-	case behind:
+	case behind > 0:
 		due = time.After(idleBeforeCheckpoint)
 	}
 	select {
 	case <-j.queue.wake:
 		return behind
 	case <-due:
-		return j.checkpoint(1)
+		return j.checkpoint()
 	}
 }
 
@@ -213,21 +216,17 @@ func (j *Journal) reopen() {
 	j.fault, j.retryAt = err, time.Now().Add(retryEvery)
 }
 
-// checkpoint copies the WAL into the database file if at least the given number of pages is missing there. It
-// reports whether pages are still missing afterwards.
-func (j *Journal) checkpoint(pages int) bool {
+// checkpoint copies the WAL into the database file. It returns the number of pages that are still missing there.
+func (j *Journal) checkpoint() int {
 	if j.conn == nil {
-		return false
+		return 0
 	}
-	behind, err := j.conn.checkpoint("NOOP")
-	if err == nil && behind >= pages {
-		behind, err = j.conn.checkpoint("PASSIVE")
-	}
+	behind, err := j.conn.checkpoint("PASSIVE")
 	if err != nil {
 		j.fail(err)
-		return false
+		return 0
 	}
-	return behind > 0
+	return behind
 }
 
 func (j *Journal) end() {

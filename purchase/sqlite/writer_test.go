@@ -294,28 +294,42 @@ func TestLeasesEndWithTheirProcess(t *testing.T) {
 	}
 }
 
-// TestCheckpoint: a commit is not followed by a checkpoint at once. The writer copies the WAL when it is idle.
+// TestCheckpoint: a commit is not followed by a checkpoint at once. The writer copies the WAL after many writes, and when
+// it is idle.
 func TestCheckpoint(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
-	pages := make(chan int, 1)
-	count := groups.New(work{run: func(c *connection) error {
-		behind, err := c.checkpoint("NOOP")
-		pages <- behind
-		return err
-	}})
-	release := held(t, j)
-	commit := j.commit
-	j.commit = func(c *connection) error {
-		j.commit = commit
-		return errors.Join(commit(c), j.queue.read(count)) // the writer runs count next
+	// behind returns how many pages the database file lacks after a group of writes.
+	behind := func(writes int) int {
+		pages := make(chan int, 1)
+		count := groups.New(work{run: func(c *connection) error {
+			behind, err := c.checkpoint("NOOP")
+			pages <- behind
+			return err
+		}})
+		release := held(t, j)
+		commit := j.commit
+		j.commit = func(c *connection) error {
+			j.commit = commit
+			return errors.Join(commit(c), j.queue.read(count)) // the writer runs count next
+		}
+		j.maxGroup = writes
+		var group []*operation
+		for range writes {
+			group = append(group, enqueue(t, j, func(c *connection) error { return c.probe(j.began) }))
+		}
+		release()
+		for _, o := range append(group, count) {
+			if err := answer(t, o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return <-pages
 	}
-	o := enqueue(t, j, claiming(newClaim(), j))
-	release()
-	if err := errors.Join(answer(t, o), answer(t, count)); err != nil {
-		t.Fatal(err)
+	if behind(writesPerCheckpoint) > 0 {
+		t.Error("a busy writer makes no checkpoint")
 	}
-	if <-pages == 0 {
+	if behind(1) == 0 {
 		t.Error("a commit is followed by a checkpoint")
 	}
 	deadline := time.After(30 * time.Second)
