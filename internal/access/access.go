@@ -2,7 +2,16 @@
 //
 // Where things are:
 //
-//	access.go   a principal and its rights, and the principal of a call
+//	access.go       a principal and its rights, and the principal of a call
+//	live.go         the callers file of a running gateway: start here
+//	identify.go     who a call is from, and the one error for wrong credentials
+//	directory.go    a callers file that was read: who has which credential
+//	file.go         the fields of the callers file
+//	yaml.go         strict YAML: an error names its line and field
+//	rights.go       what the words of the callers file allow
+//	key.go          API keys
+//	token.go        JWTs
+//	issuer_keys.go  the keys with which issuers sign JWTs
 package access
 
 import (
@@ -28,10 +37,10 @@ func (p *Principal) Key() string {
 
 // Rights are what a principal may do. The zero value allows nothing.
 type Rights struct {
-	// Methods are the calls that the principal may make, by the full names of their methods. Operators have the methods of
-	// their rights here, too.
+	// Methods are the calls that the principal may make, by their names in the contract without the service: "Register".
+	// Operators have the methods of their rights here, too.
 	Methods Set
-	// Modes, Items, CountrySets and Countries narrow what the principal may buy.
+	// Modes, Items, CountrySets and Countries narrow what the principal may buy. A mode is "NOW", "FIRST_USE" or "ON_DEMAND".
 	Modes, Items, CountrySets, Countries Set
 	// Secrets: answers show activation codes and install links. Without it they only show that there are some.
 	Secrets bool
