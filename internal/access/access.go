@@ -12,6 +12,7 @@
 //	key.go          API keys
 //	token.go        JWTs
 //	issuer_keys.go  the keys with which issuers sign JWTs
+//	otel.go         metrics
 package access
 
 import (

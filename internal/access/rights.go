@@ -1,6 +1,7 @@
 package access
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -27,6 +28,9 @@ var operatorRights = map[string]func(*Rights){
 
 // Methods are the methods that a callers file can allow.
 func Methods() []string { return append(slices.Clone(callerMethods), "ResolvePurchase") }
+
+// operatorRightNames are the words for the rights of operators.
+func operatorRightNames() []string { return slices.Sorted(maps.Keys(operatorRights)) }
 
 // listed joins names for an error: "a, b or c".
 func listed(names []string) string {

@@ -1,0 +1,35 @@
+package access
+
+import "slices"
+
+// Directory is a callers file that was read. It does not change.
+type Directory struct {
+	entries      []*Entry
+	names        map[string]bool
+	inherits     bool // a caller has InheritsDefault
+	keys         map[string]storedKey
+	certificates map[string]*Principal // by URI or DNS name
+	subjects     map[subject]*Principal
+	issuers      map[string]*issuer
+	files        []fileRead // the callers file and the JWKS files
+}
+
+// Entry is a principal of the callers file, and how it can identify itself.
+type Entry struct {
+	*Principal
+	Kind                         string // caller or operator
+	Certificates, Keys, Subjects int
+}
+
+// subject is who a JWT is about.
+type subject struct{ issuer, name string }
+
+func newDirectory() *Directory {
+	return &Directory{
+		names: map[string]bool{}, keys: map[string]storedKey{}, certificates: map[string]*Principal{},
+		subjects: map[subject]*Principal{}, issuers: map[string]*issuer{},
+	}
+}
+
+// Entries are the callers and operators, in the order of the file.
+func (d *Directory) Entries() []*Entry { return slices.Clone(d.entries) }

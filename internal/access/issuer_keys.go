@@ -1,0 +1,254 @@
+package access
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// How often the keys of an issuer are fetched.
+const (
+	// refreshKeys is the age at which keys are fetched again, so that a key that the issuer has withdrawn ends.
+	refreshKeys = 5 * time.Minute
+	// betweenFetches is the shortest time between two fetches. So a new key works after this time at the latest, and tokens
+	// with invented key ids cause no more fetches than that.
+	betweenFetches = 10 * time.Second
+	// keepKeys is how long keys are used while the issuer cannot be reached. An issuer that is down makes no tokens, and
+	// most tokens expire within an hour.
+	keepKeys = time.Hour
+
+	fetchTimeout = 5 * time.Second
+	// repeatWarning is how often the log has the same problem.
+	repeatWarning = time.Minute
+)
+
+const (
+	mostSigningKeys = 100
+	leastRSABits    = 2048
+)
+
+// signingKeys are public keys of an issuer.
+type signingKeys []jose.JSONWebKey
+
+// withID returns the keys with an id. A token without a key id can only be checked if the issuer has a single key.
+func (keys signingKeys) withID(id string) signingKeys {
+	if id == "" && len(keys) == 1 {
+		return keys
+	}
+	var found signingKeys
+	for _, key := range keys {
+		if id != "" && key.KeyID == id {
+			found = append(found, key)
+		}
+	}
+	return found
+}
+
+// What parseKeys does with a secret or a private key.
+const (
+	refuseSecretKeys = true
+	skipSecretKeys   = false
+)
+
+// parseKeys reads the keys of a JWKS that check signatures. It skips keys of kinds that it does not know.
+func parseKeys(text []byte, refuseSecret bool) (signingKeys, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if json.Unmarshal(text, &set) != nil { // its error may quote the text
+		return nil, errors.New("it is not a JSON Web Key Set")
+	}
+	if len(set.Keys) > mostSigningKeys {
+		return nil, fmt.Errorf("it has more than %d keys", mostSigningKeys)
+	}
+	var keys signingKeys
+	for _, raw := range set.Keys {
+		var key jose.JSONWebKey
+		if key.UnmarshalJSON(raw) != nil {
+			continue
+		}
+		if !key.IsPublic() {
+			if refuseSecret {
+				return nil, errors.New("it has a private or a symmetric key: give only public keys")
+			}
+			continue
+		}
+		public, isRSA := key.Key.(*rsa.PublicKey)
+		if key.Use != "" && key.Use != "sig" || isRSA && public.N.BitLen() < leastRSABits {
+			continue
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("it has no key that can check a signature")
+	}
+	return keys, nil
+}
+
+// remoteKeys are the keys of an issuer that are found by OIDC discovery. They are fetched in the background.
+type remoteKeys struct {
+	issuer  string
+	client  *http.Client
+	ctx     context.Context // ends when the gateway stops
+	running *sync.WaitGroup
+	logger  *slog.Logger
+
+	mu      sync.Mutex
+	keys    signingKeys
+	fetched time.Time     // when keys came
+	began   time.Time     // when the last fetch began
+	done    chan struct{} // closed when the present fetch ends, nil without one
+	failing bool          // the last fetch has failed
+	warned  time.Time     // when the log last said so
+}
+
+// newIssuerClient returns a client that fetches keys. It follows no redirects and uses no proxy of the environment. It is made
+// for few requests, so it keeps no connections.
+func newIssuerClient(transport http.RoundTripper) *http.Client {
+	if transport == nil {
+		transport = &http.Transport{
+			DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		}
+	}
+	return &http.Client{
+		Transport: transport, Timeout: fetchTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// find returns the keys with an id. If there are none, the issuer may have a new key: find fetches the keys, or waits for the
+// fetch that is under way. It gives up if the last fetch was a moment ago.
+func (r *remoteKeys) find(ctx context.Context, id string) signingKeys {
+	r.mu.Lock()
+	found := r.usable().withID(id)
+	var done <-chan struct{}
+	if len(found) == 0 {
+		done = r.fetchUnlessRecent()
+	}
+	r.mu.Unlock()
+	if done == nil {
+		return found
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.usable().withID(id)
+}
+
+// usable returns the keys, if they are not too old. The lock is held.
+func (r *remoteKeys) usable() signingKeys {
+	if time.Since(r.fetched) > keepKeys {
+		return nil
+	}
+	return r.keys
+}
+
+// refreshIfOld fetches the keys if they are old.
+func (r *remoteKeys) refreshIfOld() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.fetched) >= refreshKeys {
+		r.fetchUnlessRecent()
+	}
+}
+
+// isFailing reports whether the last fetch has failed.
+func (r *remoteKeys) isFailing() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failing
+}
+
+// fetchUnlessRecent starts a fetch, unless one has begun a moment ago. It returns a channel that is closed when the present
+// fetch ends, or nil if there is none. The lock is held.
+func (r *remoteKeys) fetchUnlessRecent() <-chan struct{} {
+	if r.done != nil {
+		return r.done
+	}
+	if time.Since(r.began) < betweenFetches {
+		return nil
+	}
+	done := make(chan struct{})
+	r.began, r.done = time.Now(), done
+	r.running.Go(func() {
+		keys, err := r.fetch()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err == nil {
+			r.keys, r.fetched = keys, time.Now()
+		} else if r.ctx.Err() == nil && time.Since(r.warned) >= repeatWarning {
+			r.warned = time.Now()
+			r.logger.WarnContext(r.ctx, "the keys of an issuer cannot be fetched", "issuer", r.issuer, "error", err)
+		}
+		r.failing, r.done = err != nil, nil
+		close(done)
+	})
+	return done
+}
+
+// fetch asks the issuer for its keys.
+func (r *remoteKeys) fetch() (signingKeys, error) {
+	ctx, cancel := context.WithTimeout(r.ctx, fetchTimeout)
+	defer cancel()
+	text, err := r.get(ctx, strings.TrimSuffix(r.issuer, "/")+"/.well-known/openid-configuration")
+	if err != nil {
+		return nil, err
+	}
+	var discovered struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	if json.Unmarshal(text, &discovered) != nil {
+		return nil, errors.New("the issuer's configuration is not the JSON of OIDC discovery")
+	}
+	if discovered.Issuer != r.issuer {
+		return nil, errors.New("the issuer's configuration is of another issuer")
+	}
+	if !isSecureURL(discovered.Keys) {
+		return nil, errors.New("the issuer's configuration has a jwks_uri that is not an https URL")
+	}
+	if text, err = r.get(ctx, discovered.Keys); err != nil {
+		return nil, err
+	}
+	keys, err := parseKeys(text, skipSecretKeys)
+	if err != nil {
+		return nil, fmt.Errorf("jwks_uri: %w", err)
+	}
+	return keys, nil
+}
+
+// get returns the body at a URL.
+func (r *remoteKeys) get(ctx context.Context, url string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", "application/json")
+	response, err := r.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %d", url, response.StatusCode)
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, largestFile+1))
+	if err == nil && len(text) > largestFile {
+		err = fmt.Errorf("the answer of %s is larger than %d bytes", url, largestFile)
+	}
+	return text, err
+}
