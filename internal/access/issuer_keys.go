@@ -179,7 +179,7 @@ func (r *remoteKeys) fetchUnlessRecent() <-chan struct{} {
 	if r.done != nil {
 		return r.done
 	}
-	if time.Since(r.began) < betweenFetches {
+	if time.Since(r.began) < betweenFetches || r.ctx.Err() != nil {
 		return nil
 	}
 	done := make(chan struct{})

@@ -31,7 +31,6 @@ type Config struct {
 type Live struct {
 	config      Config
 	instruments *instruments
-	client      *http.Client
 	ctx         context.Context // ends with Close
 	stop        context.CancelFunc
 	running     sync.WaitGroup
@@ -53,9 +52,7 @@ func Watch(config Config) (*Live, error) {
 	if err != nil {
 		return nil, fmt.Errorf("access: metrics: %w", err)
 	}
-	l := &Live{
-		config: config, instruments: instruments, client: newIssuerClient(config.Transport),
-	}
+	l := &Live{config: config, instruments: instruments}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,7 +114,7 @@ func (l *Live) load() error {
 		}
 		// The keys that were fetched before stay. Otherwise a reload would refuse all tokens while the issuer is down.
 		if i.remote = l.remotes[name]; i.remote == nil {
-			i.remote = &remoteKeys{issuer: name, client: l.client, ctx: l.ctx, running: &l.running, logger: l.config.Logger}
+			i.remote = &remoteKeys{issuer: name, client: newIssuerClient(l.config.Transport), ctx: l.ctx, running: &l.running, logger: l.config.Logger}
 			i.remote.refreshIfOld()
 		}
 		remotes[name] = i.remote

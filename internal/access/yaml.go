@@ -98,7 +98,7 @@ func (f field) mapping(names ...string) map[string]field {
 		known, ok := fields[key.Value]
 		switch {
 		case key.Kind != yaml.ScalarNode || !ok:
-			here.fail("there is no field %s, only %s", shown(key.Value), strings.Join(names, ", "))
+			here.fail("%s is not a field here, the fields are %s", shown(key.Value), strings.Join(names, ", "))
 		case known.given():
 			here.fail("the field %s is there twice", key.Value)
 		}
