@@ -35,6 +35,8 @@ type commandLine struct {
 	Activate   activateCommand   `cmd:"" help:"Start a package that was bought. It is free and cannot be undone."`
 	Inventory  inventoryCommand  `cmd:"" help:"List what can be sold."`
 	Purchases  purchasesCommand  `cmd:"" help:"Read and settle purchases."`
+	Keys       keysCommands      `cmd:"" help:"Make API keys for callers."`
+	Config     configCommands    `cmd:"" help:"Check the callers file."`
 	Journal    journalCommands   `cmd:"" help:"Back up and check the file in which purchases are kept."`
 	Bench      benchCommand      `cmd:"" help:"Put load on a running gateway: buy packages, and report throughput, latency and outcomes."`
 	Health     healthCommand     `cmd:"" help:"Ask a running gateway whether it is serving. The exit status is 0 if it is."`
@@ -98,8 +100,8 @@ func takeVariablesFromOrders(k *kong.Kong) error {
 	}
 	for _, leaf := range k.Model.Leaves(false) {
 		for _, flag := range leaf.Flags {
-			// A check reads the same journal and the same vendor as the gateway. What it allows is said in each call.
-			ofGateway := leaf.Name == "serve" || leaf.Name == "check" && (flag.Name == "journal" || flag.Name == "reconcile-settle-delay" || strings.HasPrefix(flag.Name, "gigastore-"))
+			// A check reads the same files and the same vendor as the gateway. What it allows is said in each call.
+			ofGateway := leaf.Name == "serve" || leaf.Name == "check" && (flag.Name == "journal" || flag.Name == "callers-file" || flag.Name == "reconcile-settle-delay" || strings.HasPrefix(flag.Name, "gigastore-"))
 			if !ofGateway && !slices.Contains([]string{"address", "timeout", "sandbox-address", "admin-address"}, flag.Name) {
 				take(flag)
 			}

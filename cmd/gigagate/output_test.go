@@ -92,6 +92,7 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 	sale := []string{"--address=" + g.grpc, "--item=" + sandbox.ItemWorldwide50MB, "--metatag=text"}
 	folder := t.TempDir()
 	file, stopped := filepath.Join(folder, "backup.db"), filepath.Join(folder, "stopped.db")
+	callers := writeFile(t, "callers:\n- name: shop\n")
 	if got := g.backUp(t, stopped); got.status != 0 {
 		t.Fatal(got.err)
 	}
@@ -110,6 +111,8 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 		"purchases resolve": {[]string{sold.GetPurchaseId(), "--nothing-sold", "--operator=maria", "--note=x", "--address=" + g.grpc}, exitIndeterminate},
 		"journal backup":    {[]string{file, "--admin-address=" + g.admin}, exitIndeterminate},
 		"journal check":     {[]string{"--journal=sqlite:" + stopped}, exitFailed},
+		"keys new":          {[]string{"--caller=shop"}, exitFailed},
+		"config check":      {[]string{"--callers-file=" + callers}, exitFailed},
 		"health":            {[]string{"--address=" + g.grpc}, exitFailed},
 		"version":           {nil, exitFailed},
 		"completion":        {[]string{"bash"}, exitFailed},

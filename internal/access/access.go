@@ -68,6 +68,14 @@ func SetOf(names ...string) Set { return Set{names: names} }
 // Has reports whether the set has the name.
 func (s Set) Has(name string) bool { return s.all || slices.Contains(s.names, name) }
 
+// Names are the names in the set. Those of Everything are only "all".
+func (s Set) Names() []string {
+	if s.all {
+		return []string{"all"}
+	}
+	return append([]string{}, s.names...)
+}
+
 // DefaultCaller is the name under which purchases are kept while there are no callers.
 const DefaultCaller = "default"
 

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"gigagate.internal/internal/access"
+)
+
+// keysCommands make API keys.
+type keysCommands struct {
+	New newKeyCommand `cmd:"" help:"Make an API key, and print it once. The callers file gets only its SHA-256."`
+}
+
+// newKeyCommand makes an API key.
+type newKeyCommand struct {
+	Caller callerName `required:"" placeholder:"NAME" help:"The caller or operator that gets the key."`
+}
+
+// callerName is the name of a caller or an operator.
+type callerName string
+
+func (n callerName) check() error {
+	if n == "" {
+		return nil // the parser says that it is missing
+	}
+	return access.CheckName(string(n))
+}
+
+// Run prints the key alone to the standard output, so that it can go to a file. What a person needs goes to the standard error.
+func (c *newKeyCommand) Run(to console) error {
+	key, id, sum := access.NewKey()
+	if _, err := fmt.Fprintln(to.out, key); err != nil {
+		return err
+	}
+	fmt.Fprintf(to.err, `The key is shown only now. Add its line to the entry of %s in the callers file:
+
+    identities:
+      - key: {id: %s, sha256: %s}
+`, c.Caller, id, sum)
+	return nil
+}
+
+// configCommands check files that a gateway reads.
+type configCommands struct {
+	Check checkConfigCommand `cmd:"" help:"Check a callers file, and print who may do what."`
+}
+
+// checkConfigCommand checks a callers file.
+type checkConfigCommand struct {
+	CallersFile string `name:"callers-file" required:"" placeholder:"FILE" help:"The callers file."`
+	outputSettings
+}
+
+// callersReport is what a callers file says.
+type callersReport struct {
+	Principals []principalReport `json:"principals"`
+}
+
+// principalReport is what a callers file says about one caller or operator.
+type principalReport struct {
+	Name            string   `json:"name"`
+	Kind            string   `json:"kind"`
+	InheritsDefault bool     `json:"inheritsDefault"`
+	Certificates    int      `json:"certificates"`
+	Keys            int      `json:"keys"`
+	JWTs            int      `json:"jwts"`
+	Methods         []string `json:"methods"`
+	ActivationModes []string `json:"activationModes"`
+	InventoryItems  []string `json:"inventoryItems"`
+	CountrySets     []string `json:"countrySets"`
+	Countries       []string `json:"countries"`
+	Secrets         bool     `json:"secrets"`
+	SoldElsewhere   bool     `json:"soldElsewhere"`
+}
+
+// Run checks the file.
+func (c *checkConfigCommand) Run(to console) error {
+	directory, err := access.Load(c.CallersFile)
+	if err != nil {
+		return fmt.Errorf("--callers-file: %w", err)
+	}
+	var report callersReport
+	for _, e := range directory.Entries() {
+		report.Principals = append(report.Principals, principalReport{
+			Name: e.Name, Kind: e.Kind, InheritsDefault: e.Rights.InheritsDefault,
+			Certificates: e.Certificates, Keys: e.Keys, JWTs: e.Subjects,
+			Methods: e.Rights.Methods.Names(), ActivationModes: e.Rights.Modes.Names(), InventoryItems: e.Rights.Items.Names(),
+			CountrySets: e.Rights.CountrySets.Names(), Countries: e.Rights.Countries.Names(),
+			Secrets: e.Rights.Secrets, SoldElsewhere: e.Rights.SoldElsewhere,
+		})
+	}
+	return c.printReport(to, report, report.table())
+}
+
+// table is the report for a person.
+func (r callersReport) table() [][]string {
+	lines := [][]string{{"NAME", "KIND", "CERTIFICATES", "KEYS", "JWTS", "SECRETS", "METHODS"}}
+	for _, p := range r.Principals {
+		lines = append(lines, []string{
+			p.Name, p.Kind, fmt.Sprint(p.Certificates), fmt.Sprint(p.Keys), fmt.Sprint(p.JWTs), yesOrNo(p.Secrets), strings.Join(p.Methods, " "),
+		})
+	}
+	return lines
+}
+
+func yesOrNo(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/access"
+)
+
+// TestNewKeyFitsTheFile: what `keys new` prints can be pasted into the callers file, and the check accepts it.
+func TestNewKeyFitsTheFile(t *testing.T) {
+	t.Parallel()
+	made := gigagate(t, "keys", "new", "--caller=shop")
+	if made.status != 0 || !regexp.MustCompile(`^gg_[a-z0-9]{8}_[0-9A-Za-z]{49}\n$`).MatchString(made.out) {
+		t.Fatalf("%+v", made)
+	}
+	_, lines, _ := strings.Cut(made.err, "\n\n")
+	if secret := strings.TrimSpace(made.out); strings.Contains(made.err, secret[len(secret)-20:]) {
+		t.Error("the key is on the standard error, too")
+	}
+	file := writeFile(t, "callers:\n  - name: shop\n"+lines+"    may:\n      methods: [Register]\n      activation_modes: [all]\n")
+	if got := gigagate(t, "config", "check", "--callers-file="+file, "--output=json"); got.status != 0 || got.out != `{
+  "principals": [
+    {
+      "name": "shop",
+      "kind": "caller",
+      "inheritsDefault": false,
+      "certificates": 0,
+      "keys": 1,
+      "jwts": 0,
+      "methods": [
+        "Register"
+      ],
+      "activationModes": [
+        "all"
+      ],
+      "inventoryItems": [],
+      "countrySets": [],
+      "countries": [],
+      "secrets": false,
+      "soldElsewhere": false
+    }
+  ]
+}
+` {
+		t.Errorf("%+v", got)
+	}
+	table := "NAME  KIND    CERTIFICATES  KEYS  JWTS  SECRETS  METHODS\nshop  caller  0             1     0     no       Register\n"
+	if got := gigagate(t, "config", "check", "--callers-file="+file, "--output=table"); got != (command{0, table, ""}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestConfigCheckNamesTheMistake(t *testing.T) {
+	t.Parallel()
+	file := writeFile(t, "operators:\n  - name: anna\n    may: [raed]\n")
+	for _, test := range []struct {
+		line string
+		want command
+	}{
+		{"config check --callers-file=" + file, command{exitFailed, "", `gigagate: --callers-file: line 3: operators[0].may[0]: "raed" is not read, resolve or secrets` + "\n"}},
+		{"config check --callers-file=/nowhere", command{exitFailed, "", "gigagate: --callers-file: open /nowhere: no such file or directory\n"}},
+		{"config check", command{exitUsage, "", "gigagate: missing flags: --callers-file=FILE\n"}},
+		{"keys new", command{exitUsage, "", "gigagate: missing flags: --caller=NAME\n"}},
+		{"keys new --caller=default", command{exitUsage, "", `gigagate: --caller: the name "default" is reserved` + "\n"}},
+		{"keys new --caller=Shop", command{exitUsage, "", "gigagate: --caller: it must be 1 to 63 small letters, digits and -, and must not start with -\n"}},
+	} {
+		if got := gigagate(t, strings.Fields(test.line)...); got != test.want {
+			t.Errorf("%s: %+v", test.line, got)
+		}
+	}
+}
+
+// TestCallersFileKnowsEveryMethod: a method of the contract that no right allows could not be called any more.
+func TestCallersFileKnowsEveryMethod(t *testing.T) {
+	t.Parallel()
+	there := map[string]bool{}
+	protoregistry.GlobalFiles.RangeFilesByPackage(gigagatev1.File_gigagate_v1_outcome_proto.Package(), func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			methods := file.Services().Get(i).Methods()
+			for j := range methods.Len() {
+				there[string(methods.Get(j).Name())] = true
+			}
+		}
+		return true
+	})
+	known := access.Methods()
+	slices.Sort(known)
+	if all := slices.Sorted(maps.Keys(there)); !slices.Equal(all, known) {
+		t.Errorf("the contract has %v, and the callers file %v", all, known)
+	}
+}
+
+// TestCallersPageShowsAGoodFile: the file on the page is accepted.
+func TestCallersPageShowsAGoodFile(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for _, b := range readBlocks(t, "docs/callers.md") {
+		if b.language != "yaml" {
+			continue
+		}
+		found++
+		if got := gigagate(t, "config", "check", "--callers-file="+writeFile(t, b.text)); got.status != 0 {
+			t.Errorf("line %d: %+v", b.line, got)
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d files", found)
+	}
+}
+
+// TestCallersPageNamesEveryRefusal: the page explains every value of the metric.
+func TestCallersPageNamesEveryRefusal(t *testing.T) {
+	t.Parallel()
+	page := readPage(t, "docs/callers.md")
+	for _, refusal := range inSources(t, `refusal += "([a-z_]+)"`) {
+		if !regexp.MustCompile("(?m)^\\| .*`" + refusal + "`").MatchString(page) {
+			t.Errorf("the page does not have %s", refusal)
+		}
+	}
+}
