@@ -1,8 +1,11 @@
 package access
 
-import "slices"
+import (
+	"crypto/sha256"
+	"slices"
+)
 
-// Directory is a callers file that was read. It does not change.
+// Directory is a callers file that was read. It does not change, except that it remembers tokens.
 type Directory struct {
 	entries      []*Entry
 	names        map[string]bool
@@ -12,6 +15,7 @@ type Directory struct {
 	subjects     map[subject]*Principal
 	issuers      map[string]*issuer
 	files        []fileRead // the callers file and the JWKS files
+	verified     verifiedTokens
 }
 
 // Entry is a principal of the callers file, and how it can identify itself.
@@ -28,6 +32,7 @@ func newDirectory() *Directory {
 	return &Directory{
 		names: map[string]bool{}, keys: map[string]storedKey{}, certificates: map[string]*Principal{},
 		subjects: map[subject]*Principal{}, issuers: map[string]*issuer{},
+		verified: verifiedTokens{tokens: map[[sha256.Size]byte]verifiedToken{}},
 	}
 }
 

@@ -38,17 +38,22 @@ const (
 	leastRSABits    = 2048
 )
 
-// signingKeys are public keys of an issuer.
-type signingKeys []jose.JSONWebKey
+// keySet has the public keys of an issuer. It does not change.
+type keySet struct{ keys []jose.JSONWebKey }
 
 // withID returns the keys with an id. A token without a key id can only be checked if the issuer has a single key.
-func (keys signingKeys) withID(id string) signingKeys {
-	if id == "" && len(keys) == 1 {
-		return keys
+func (s *keySet) withID(id string) []jose.JSONWebKey {
+	switch {
+	case s == nil:
+		return nil
+	case id == "" && len(s.keys) == 1:
+		return s.keys
+	case id == "":
+		return nil
 	}
-	var found signingKeys
-	for _, key := range keys {
-		if id != "" && key.KeyID == id {
+	var found []jose.JSONWebKey
+	for _, key := range s.keys {
+		if key.KeyID == id {
 			found = append(found, key)
 		}
 	}
@@ -62,7 +67,7 @@ const (
 )
 
 // parseKeys reads the keys of a JWKS that check signatures. It skips keys of kinds that it does not know.
-func parseKeys(text []byte, refuseSecret bool) (signingKeys, error) {
+func parseKeys(text []byte, refuseSecret bool) (*keySet, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
@@ -72,7 +77,7 @@ func parseKeys(text []byte, refuseSecret bool) (signingKeys, error) {
 	if len(set.Keys) > mostSigningKeys {
 		return nil, fmt.Errorf("it has more than %d keys", mostSigningKeys)
 	}
-	var keys signingKeys
+	var keys []jose.JSONWebKey
 	for _, raw := range set.Keys {
 		var key jose.JSONWebKey
 		if key.UnmarshalJSON(raw) != nil {
@@ -93,7 +98,7 @@ func parseKeys(text []byte, refuseSecret bool) (signingKeys, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("it has no key that can check a signature")
 	}
-	return keys, nil
+	return &keySet{keys}, nil
 }
 
 // remoteKeys are the keys of an issuer that are found by OIDC discovery. They are fetched in the background.
@@ -105,7 +110,7 @@ type remoteKeys struct {
 	logger  *slog.Logger
 
 	mu      sync.Mutex
-	keys    signingKeys
+	keys    *keySet
 	fetched time.Time     // when keys came
 	began   time.Time     // when the last fetch began
 	done    chan struct{} // closed when the present fetch ends, nil without one
@@ -127,30 +132,35 @@ func newIssuerClient(transport http.RoundTripper) *http.Client {
 	}
 }
 
-// find returns the keys with an id. If there are none, the issuer may have a new key: find fetches the keys, or waits for the
-// fetch that is under way. It gives up if the last fetch was a moment ago.
-func (r *remoteKeys) find(ctx context.Context, id string) signingKeys {
+// find returns the keys of the issuer. If none has the id, the issuer may have a new key: find fetches the keys, or waits for
+// the fetch that is under way. It gives up if the last fetch was a moment ago.
+func (r *remoteKeys) find(ctx context.Context, id string) *keySet {
 	r.mu.Lock()
-	found := r.usable().withID(id)
+	set := r.usable()
 	var done <-chan struct{}
-	if len(found) == 0 {
+	if len(set.withID(id)) == 0 {
 		done = r.fetchUnlessRecent()
 	}
 	r.mu.Unlock()
 	if done == nil {
-		return found
+		return set
 	}
 	select {
 	case <-done:
 	case <-ctx.Done():
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.usable().withID(id)
+	return r.current()
 }
 
-// usable returns the keys, if they are not too old. The lock is held.
-func (r *remoteKeys) usable() signingKeys {
+// current returns the keys, if they are not too old.
+func (r *remoteKeys) current() *keySet {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.usable()
+}
+
+// usable is current with the lock held.
+func (r *remoteKeys) usable() *keySet {
 	if time.Since(r.fetched) > keepKeys {
 		return nil
 	}
@@ -201,7 +211,7 @@ func (r *remoteKeys) fetchUnlessRecent() <-chan struct{} {
 }
 
 // fetch asks the issuer for its keys.
-func (r *remoteKeys) fetch() (signingKeys, error) {
+func (r *remoteKeys) fetch() (*keySet, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, fetchTimeout)
 	defer cancel()
 	text, err := r.get(ctx, strings.TrimSuffix(r.issuer, "/")+"/.well-known/openid-configuration")

@@ -30,20 +30,22 @@ func NewKey() (key, id, sum string) {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails, says its documentation
 	id = strings.ToLower(rand.Text()[:8])
-	body := keyPrefix + id + "_" + base62(new(big.Int).SetBytes(secret[:]), secretDigits)
+	digits := new(big.Int).SetBytes(secret[:]).Text(62)
+	body := keyPrefix + id + "_" + strings.Repeat("0", secretDigits-len(digits)) + digits
 	key = body + checksum(body)
 	hash := sha256.Sum256([]byte(key))
 	return key, id, hex.EncodeToString(hash[:])
 }
 
-// base62 writes a number with a fixed count of digits.
-func base62(n *big.Int, digits int) string {
-	text := n.Text(62)
-	return strings.Repeat("0", digits-len(text)) + text
-}
-
+// checksum returns six base62 digits of a CRC-32.
 func checksum(body string) string {
-	return base62(new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(body)))), checksumDigits)
+	sum := crc32.ChecksumIEEE([]byte(body))
+	var digits [checksumDigits]byte
+	for i := range digits {
+		digits[len(digits)-1-i] = base62Digits[sum%62]
+		sum /= 62
+	}
+	return string(digits[:])
 }
 
 // keyID returns the id of a key. It fails if the text has another form, or if its checksum is wrong.
@@ -52,14 +54,16 @@ func keyID(key string) (id string, ok bool) {
 		return "", false
 	}
 	id, rest, _ := strings.Cut(strings.TrimPrefix(key, keyPrefix), "_")
-	if !validKeyID.MatchString(id) || len(rest) != secretDigits+checksumDigits || strings.Trim(rest, base62Digits) != "" {
+	if len(id) < 6 || len(id) > 16 || strings.Trim(id, keyIDDigits) != "" || len(rest) != secretDigits+checksumDigits || strings.Trim(rest, base62Digits) != "" {
 		return "", false
 	}
 	body := key[:len(key)-checksumDigits]
 	return id, key == body+checksum(body)
 }
 
-const base62Digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+const keyIDDigits = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+const base62Digits = keyIDDigits + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 // byKey finds the principal of an API key. A key with an unknown id costs the same work as a wrong key with a known id.
 func (d *Directory) byKey(key string) (*Principal, refusal) {

@@ -27,7 +27,7 @@ type signer struct {
 	key, public jose.JSONWebKey
 }
 
-func newSigner(t *testing.T, algorithm jose.SignatureAlgorithm, id string) signer {
+func newSigner(t testing.TB, algorithm jose.SignatureAlgorithm, id string) signer {
 	t.Helper()
 	var key crypto.Signer
 	var err error
@@ -55,7 +55,7 @@ func newRSASigner(t *testing.T, bits int, id string) signer {
 	return signer{jose.RS256, jose.JSONWebKey{Key: key, KeyID: id}, jose.JSONWebKey{Key: key.Public(), KeyID: id}}
 }
 
-func jwks(t *testing.T, keys ...jose.JSONWebKey) string {
+func jwks(t testing.TB, keys ...jose.JSONWebKey) string {
 	t.Helper()
 	text, err := json.Marshal(jose.JSONWebKeySet{Keys: keys})
 	if err != nil {
@@ -72,7 +72,7 @@ func claims(now time.Time, changes map[string]any) map[string]any {
 	return all
 }
 
-func (s signer) sign(t *testing.T, claims map[string]any) string {
+func (s signer) sign(t testing.TB, claims map[string]any) string {
 	t.Helper()
 	with, err := jose.NewSigner(jose.SigningKey{Algorithm: s.algorithm, Key: s.key}, nil)
 	if err != nil {
@@ -111,7 +111,7 @@ callers:
 `
 
 // withKeys reads a callers file beside a JWKS file.
-func withKeys(t *testing.T, text string, keys ...jose.JSONWebKey) *Directory {
+func withKeys(t testing.TB, text string, keys ...jose.JSONWebKey) *Directory {
 	t.Helper()
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, "keys.json"), []byte(jwks(t, keys...)), 0o600); err != nil {
@@ -206,6 +206,40 @@ func TestTokens(t *testing.T) {
 		p, why := d.byJWT(t.Context(), test.token, now)
 		if why != test.why || (why == "") != (p != nil) {
 			t.Errorf("%s: refused for %q, want %q", name, why, test.why)
+		}
+	}
+}
+
+// A token that was accepted before is still checked at every call, and is remembered only within a limit.
+func TestAcceptedTokenExpires(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t, jose.ES256, "e1")
+	d := withKeys(t, issuerFile, s.public)
+	token := s.sign(t, claims(now, nil))
+	for range 2 {
+		if _, why := d.byJWT(t.Context(), token, now); why != "" {
+			t.Errorf("refused for %q", why)
+		}
+	}
+	if _, why := d.byJWT(t.Context(), token, now.Add(2*time.Hour)); why != expired {
+		t.Errorf("after its expiry it is refused for %q", why)
+	}
+	for i := range mostVerified + 1 {
+		d.verified.add([32]byte{byte(i), byte(i >> 8)}, verifiedToken{})
+	}
+	if n := len(d.verified.tokens); n > mostVerified {
+		t.Errorf("%d tokens are remembered", n)
+	}
+}
+
+// Only tokens of principals are remembered, so that nobody else can make the gateway forget them.
+func TestOnlyTokensOfPrincipalsAreRemembered(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t, jose.ES256, "e1")
+	d := withKeys(t, issuerFile, s.public)
+	for _, changes := range []map[string]any{{"sub": "nobody"}, {"aud": "other"}, {"exp": 1}} {
+		if _, why := d.byJWT(t.Context(), s.sign(t, claims(now, changes)), now); why == "" || len(d.verified.tokens) > 0 {
+			t.Errorf("%v: refused for %q, %d tokens are remembered", changes, why, len(d.verified.tokens))
 		}
 	}
 }

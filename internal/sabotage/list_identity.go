@@ -17,14 +17,20 @@ var identifying = []sabotage{
 		"internal/access.issuer.check", "claims.Expiry == nil", never,
 	}}, identity, "TestTokens"},
 	{"a token may use an algorithm that its issuer does not have", []edit{{
-		"internal/access.Directory.byJWT", "!slices.Contains(i.algorithms, $_)", never,
+		"internal/access.Directory.verify", "!slices.Contains(i.algorithms, $_)", never,
 	}}, identity, "TestTokens"},
 	{"the callers file allows HMAC", []edit{{
 		"internal/access.algorithms", "jose.EdDSA", "jose.EdDSA, jose.HS256",
 	}}, identity, "TestTokens|TestBadFilesHaveOneClearError"},
 	{"a token without a right signature is accepted", []edit{{
-		"internal/access.verified", "token.Claims(key.Key, &claims) == nil", "token.UnsafeClaimsWithoutVerification(&claims) == nil",
+		"internal/access.Directory.verify", "token.Claims(key.Key, &claims) == nil", "token.UnsafeClaimsWithoutVerification(&claims) == nil",
 	}}, identity, "TestTokens"},
+	{"a token that was accepted before outlives its key", []edit{{
+		"internal/access.verifiedTokens.get", "ok && token.keys == token.issuer.current()", "ok",
+	}}, identity, "TestWithdrawnKeyEnds"},
+	{"the memory for accepted tokens has no limit", []edit{{
+		"internal/access.verifiedTokens.add", "len(v.tokens) >= mostVerified", never,
+	}}, identity, "TestAcceptedTokenExpires"},
 	{"a JWKS file may have private keys", []edit{{
 		"internal/access.parseKeys", `if $_ { return nil, errors.New("it has a private or a symmetric key: give only public keys") }`, dropped,
 	}}, identity, "TestJWKSFileHasOnlyPublicKeys"},
