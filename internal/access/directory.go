@@ -9,7 +9,7 @@ import (
 type Directory struct {
 	entries      []*Entry
 	names        map[string]bool
-	inherits     bool // a caller has InheritsDefault
+	heir         string // the name of the caller with InheritsDefault
 	keys         map[string]storedKey
 	certificates map[string]*Principal // by URI or DNS name
 	subjects     map[subject]*Principal

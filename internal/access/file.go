@@ -167,10 +167,10 @@ func (d *Directory) addCaller(item field) {
 	p := d.add(fields["name"], "caller")
 	d.addIdentities(p, fields["identities"])
 	if p.Rights.InheritsDefault = fields["inherits_default"].truth(); p.Rights.InheritsDefault {
-		if d.inherits {
+		if d.heir != "" {
 			fields["inherits_default"].fail("another caller has this already")
 		}
-		d.inherits = true
+		d.heir = p.Name
 	}
 	if !fields["may"].given() {
 		return // then it may do nothing

@@ -70,8 +70,8 @@ func (l *Live) Close() {
 	l.running.Wait()
 }
 
-// Directory is the callers file that is in force.
-func (l *Live) Directory() *Directory { return l.current.Load() }
+// Heir returns the name of the caller that inherits DefaultCaller, or "" if there is none.
+func (l *Live) Heir() string { return l.current.Load().heir }
 
 // Identify returns who makes the call. Its only error is ErrUnauthenticated. A JWT with a key that is not known yet waits until
 // the issuer has answered, for a few seconds at most.

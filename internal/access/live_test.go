@@ -122,6 +122,10 @@ func TestReload(t *testing.T) {
 		known(true)
 		broken(1)
 
+		if l.Heir() != "" {
+			t.Errorf("the heir is %q", l.Heir())
+		}
+
 		// A good file takes effect, also if it is the one before.
 		replace(t, l.config.File, withKey(id, sum))
 		wait(2 * pollFiles)
@@ -131,6 +135,10 @@ func TestReload(t *testing.T) {
 		known(true)
 		wait(2 * pollFiles)
 		known(false)
+		replace(t, l.config.File, goodFile)
+		if err := l.Reload(t.Context()); err != nil || l.Heir() != "shop" {
+			t.Errorf("the heir is %q, %v", l.Heir(), err)
+		}
 		// Reload does not wait for the next look.
 		replace(t, l.config.File, withKey(id, sum))
 		if err := l.Reload(t.Context()); err != nil {

@@ -99,7 +99,7 @@ var identifying = []sabotage{
 		"internal/access.Directory.add", "if d.names[p.Name] { $*_ }", never,
 	}}, identity, "TestBadFilesHaveOneClearError"},
 	{"two callers inherit the old purchases", []edit{{
-		"internal/access.Directory.addCaller", "if d.inherits { $*_ }", never,
+		"internal/access.Directory.addCaller", `if d.heir != "" { $*_ }`, never,
 	}}, identity, "TestBadFilesHaveOneClearError"},
 	{"all methods of a caller include those of operators", []edit{{
 		"internal/access.Directory.addCaller", "p.Rights.Methods.all", never,
