@@ -89,7 +89,7 @@ func TestReload(t *testing.T) {
 		log, reader := &recorded{}, metric.NewManualReader()
 		meters := metric.NewMeterProvider(metric.WithReader(reader))
 		defer func() { _ = meters.Shutdown(context.Background()) }()
-		l := watchFile(t, Config{Logger: log.logger(), MeterProvider: meters}, withKey(id, sum))
+		l := watchFile(t, Config{Logger: log.logger(), MeterProvider: meters, Transport: &fakeIssuer{}}, withKey(id, sum))
 		known := func(want bool) {
 			t.Helper()
 			if p, err := l.Identify(t.Context(), credentials); (err == nil) != want || want && p.Name == "" || err != nil && !errors.Is(err, ErrUnauthenticated) {
@@ -102,6 +102,7 @@ func TestReload(t *testing.T) {
 				t.Errorf("the metric is %d", got)
 			}
 		}
+		wait(pollFiles / 2) // every step of the test is between two looks at the file
 		known(true)
 		broken(0)
 
