@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -22,6 +23,9 @@ type framed struct {
 	length, coding bool
 	earlier        bool   // whether a length was read before the previous request ended
 	last           []byte // the end of the last read: a header's name may arrive in two reads
+	// tls is nil if the connection does not speak TLS. It takes the place of http.Request.TLS, which net/http sets only if it
+	// knows the type of the connection.
+	tls *tls.ConnectionState
 }
 
 const (
@@ -29,7 +33,8 @@ const (
 	codingHeader = "\ntransfer-encoding:"
 )
 
-// Framed wraps the listener that REST is served on. The [http.Server] needs [WithConnection] as its ConnContext.
+// Framed wraps the listener that REST is served on. The [http.Server] needs [WithConnection] as its ConnContext. If the
+// listener's connections are of the type *tls.Conn, their handshakes must be over.
 func Framed(listener net.Listener) net.Listener { return framedListener{listener} }
 
 type framedListener struct{ net.Listener }
@@ -40,7 +45,15 @@ func (l framedListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &framed{Conn: conn}, nil
+	secured, ok := conn.(*tls.Conn)
+	if !ok {
+		return &framed{Conn: conn}, nil
+	}
+	state := secured.ConnectionState()
+	if state.NegotiatedProtocol == "h2" {
+		return secured, nil // the end of an HTTP/2 request is never ambiguous
+	}
+	return &framed{Conn: secured, tls: &state}, nil
 }
 
 // Read implements [net.Conn].
@@ -74,6 +87,13 @@ func (c *framed) isAmbiguous(r *http.Request) (ambiguous, mayStay bool) {
 		return c.coding, false
 	}
 	return !c.coding || c.length, !c.earlier
+}
+
+// setTLS sets what net/http does not know about the connection of a request.
+func setTLS(r *http.Request) {
+	if conn, ok := r.Context().Value(connectionKey{}).(*framed); ok {
+		r.TLS = conn.tls
+	}
 }
 
 type connectionKey struct{}

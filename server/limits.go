@@ -23,8 +23,9 @@ const (
 	maxHeaders = 8 << 10
 	// maxStreams is how many calls one connection can have under way. Beyond it the client's library makes calls wait.
 	maxStreams = 500
-	// maxCalls is how many calls the gRPC port can have under way, over all connections. A call whose message never
-	// ends holds up to 64 KiB of memory.
+	// maxCalls is how many calls the gRPC port can have under way, over all connections, and how many the REST port. A call
+	// whose message never ends holds up to 64 KiB of memory. Over REST, only HTTP/2 can reach the bound, because a
+	// connection of HTTP/1.1 has one call at a time.
 	maxCalls = 2000
 	// messageTime is how long a call has to deliver its message.
 	messageTime = 10 * time.Second

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/fairshare"
 )
 
 const (
@@ -98,10 +99,11 @@ func (s *Server) traced(next http.Handler) http.Handler {
 		otelhttp.WithTracerProvider(s.tracerProvider), otelhttp.WithMeterProvider(s.meterProvider),
 		otelhttp.WithPropagators(s.propagator))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		setTLS(r)
 		ctx := context.WithValue(r.Context(), restCallKey{}, &restCall{original: r, start: time.Now()})
 		shadow := (&http.Request{
 			Method: spanMethod(r.Method), URL: &url.URL{}, Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor,
-			Header: http.Header{}, Body: r.Body, ContentLength: r.ContentLength, RemoteAddr: r.RemoteAddr,
+			Header: http.Header{}, Body: r.Body, ContentLength: r.ContentLength, RemoteAddr: r.RemoteAddr, TLS: r.TLS,
 		}).WithContext(ctx)
 		// This replaces the Host header, where a caller can write anything.
 		if local, ok := ctx.Value(http.LocalAddrContextKey).(net.Addr); ok {
@@ -147,6 +149,12 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 		r.Header.Del("Grpc-Timeout")
 		r.Header.Del("TE")
 		defer endOfRequest(r)
+		client := fairshare.ClientOf(r.RemoteAddr)
+		if !s.requests.Take(client) {
+			s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED})
+			return
+		}
+		defer s.requests.Release(client)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		if f := checkFraming(w, r); f != nil {
 			s.refuse(w, r, f)

@@ -30,6 +30,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -50,7 +51,7 @@ const (
 	leastPing = 3 * time.Second
 )
 
-// Config is what a Server is made of. All fields are required, except Docs and KnownHost.
+// Config is what a Server is made of. All fields are required, except Docs, KnownHost and Credentials.
 type Config struct {
 	// Vendor is the vendor's API, for calls that do not spend.
 	Vendor *gigastore.Client
@@ -70,6 +71,8 @@ type Config struct {
 	Docs bool
 	// KnownHost reports whether REST accepts a Host header. If it is nil, REST accepts every Host.
 	KnownHost func(host string) bool
+	// Credentials secure the connections of gRPC. If they are nil, gRPC is not encrypted.
+	Credentials credentials.TransportCredentials
 }
 
 // Server is the gateway without its listeners. The caller of this package serves GRPC and REST on its own listeners.
@@ -83,9 +86,11 @@ type Server struct {
 	propagator     propagation.TextMapPropagator
 	now            func() time.Time
 	knownHost      func(host string) bool
+	credentials    credentials.TransportCredentials
 	admission      *admission
 	limiter        limiter
 	lookups        *fairshare.Limit // of the request ids of refused orders
+	requests       *fairshare.Limit // of REST
 
 	validator protovalidate.Validator
 	activator *activator
@@ -119,9 +124,11 @@ func New(config Config) (*Server, error) {
 		propagator:     config.Propagator,
 		now:            config.Now,
 		knownHost:      config.KnownHost,
+		credentials:    config.Credentials,
 		admission:      newAdmission(),
 		limiter:        newLimiter(),
 		lookups:        fairshare.New(maxLookups),
+		requests:       fairshare.New(maxCalls),
 		validator:      validator,
 		activator:      newActivator(config.Vendor, config.Logger),
 		health:         health.NewServer(),
@@ -142,6 +149,7 @@ func New(config Config) (*Server, error) {
 
 func (s *Server) newGRPC() *grpc.Server {
 	server := grpc.NewServer(append(s.admission.transportLimits(),
+		grpc.Creds(s.credentials),
 		grpc.StatsHandler(admissionStats{otelgrpc.NewServerHandler(s.otelgrpcOptions()...), s.admission}),
 		grpc.ChainUnaryInterceptor(s.interceptors(transportGRPC)...),
 		grpc.ChainStreamInterceptor(beginStream, s.endWithDrain),

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -23,6 +22,7 @@ import (
 type clientSettings struct {
 	Address gatewayAddress `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"The gateway's gRPC address (default ${default})."`
 	Timeout time.Duration  `default:"100s" help:"How long to wait for the answer, retries included (default ${default})."`
+	clientSecurity
 }
 
 // callSettings are the flags of every command that prints an answer of a gateway.
@@ -34,7 +34,11 @@ type callSettings struct {
 // dial makes a connection to the gateway. It connects at the first call. It does not retry by itself,
 // because repeat reports each retry to the user.
 func (s clientSettings) dial() (*grpc.ClientConn, error) {
-	return grpc.NewClient(string(s.Address), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	options, err := s.options(s.Address)
+	if err != nil {
+		return nil, err
+	}
+	return grpc.NewClient(string(s.Address), options...)
 }
 
 // invocation is one call of the contract.
@@ -98,7 +102,7 @@ func (s clientSettings) repeat(ctx context.Context, to console, read bool, invok
 			return answer, nil
 		}
 		told := newCallError(err)
-		told.read, told.earlier = read, earlier
+		told.read, told.earlier, told.advice = read, earlier, s.advice(told.status.Message())
 		delay := told.outcome.GetRetryDelay()
 		if delay == nil || time.Until(deadline) <= delay.AsDuration() {
 			return nil, told
@@ -119,6 +123,7 @@ type callError struct {
 	outcome *gigagatev1.Outcome // nil if the answer had none
 	read    bool                // the call changes nothing
 	earlier bool                // an earlier send of the same request may have had an effect
+	advice  string              // follows the sentence
 
 	flags map[string]string // by the field of the request that they filled
 }
@@ -137,7 +142,7 @@ func (e *callError) Error() string {
 	if !e.read {
 		text += ", effect " + strings.TrimPrefix(effect.String(), "EFFECT_")
 	}
-	return text + ": " + e.sentence()
+	return text + ": " + e.sentence() + e.advice
 }
 
 // contractName finds the contract's field names in a sentence. It needs an underscore, because a name without one looks
@@ -186,11 +191,12 @@ func (e *callError) mayHaveEffect() bool {
 type healthCommand struct {
 	Address gatewayAddress `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"The gateway's gRPC address (default ${default})."`
 	Timeout time.Duration  `default:"3s" help:"How long to wait (default ${default})."`
+	clientSecurity
 }
 
 // Run asks the standard gRPC health service.
 func (c *healthCommand) Run(ctx context.Context, to console) error {
-	conn, err := clientSettings{Address: c.Address}.dial()
+	conn, err := clientSettings{Address: c.Address, clientSecurity: c.clientSecurity}.dial()
 	if err != nil {
 		return err
 	}
@@ -199,7 +205,8 @@ func (c *healthCommand) Run(ctx context.Context, to console) error {
 	defer cancel()
 	answer, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
 	if err != nil {
-		return fmt.Errorf("no answer from %s: %s", c.Address, status.Convert(err).Message())
+		message := status.Convert(err).Message()
+		return fmt.Errorf("no answer from %s: %s%s", c.Address, message, c.advice(message))
 	}
 	if answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 		return errors.New("the gateway is not serving: " + answer.GetStatus().String())

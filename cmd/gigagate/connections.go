@@ -46,6 +46,8 @@ type boundedListener struct {
 	places *fairshare.Limit
 	logger *slog.Logger
 	metric metric.Int64Counter
+	// encrypted: the connections speak TLS, and only the layer above knows what their clients say.
+	encrypted bool
 
 	mu      sync.Mutex
 	open    map[*clientConn]struct{}
@@ -141,13 +143,21 @@ type clientConn struct {
 // Read counts the bytes until the client has spoken. Only one goroutine reads a connection.
 func (c *clientConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if !c.told {
-		c.listener.mu.Lock()
-		c.heard += n
-		c.told = c.heard >= spoken
-		c.listener.mu.Unlock()
+	if !c.listener.encrypted {
+		c.hear(n)
 	}
 	return n, err
+}
+
+// hear counts n bytes that the client has said.
+func (c *clientConn) hear(n int) {
+	if c.told {
+		return
+	}
+	c.listener.mu.Lock()
+	c.heard += n
+	c.told = c.heard >= spoken
+	c.listener.mu.Unlock()
 }
 
 // Close also frees the connection's place.

@@ -60,7 +60,7 @@ func TestAddressesNeedAPort(t *testing.T) {
 func TestOrdersAreNotFilledFromTheEnvironment(t *testing.T) {
 	eachFlag(t, func(line []string, flag *kong.Flag) {
 		setting := slices.Contains([]string{"serve", "check"}, line[len(line)-1]) ||
-			slices.Contains([]string{"address", "timeout", "sandbox-address", "admin-address"}, flag.Name)
+			slices.Contains([]string{"address", "timeout", "sandbox-address", "admin-address", "tls-ca", "tls-server-name", "tls-cert", "tls-key", "api-key-file"}, flag.Name)
 		if slices.Contains([]string{"help", "version", "output", "allow-start", "accept-unknown-sales", "restored-to"}, flag.Name) {
 			setting = false
 		}

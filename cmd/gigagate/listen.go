@@ -15,8 +15,9 @@ import (
 
 // listeners opens addresses and remembers the first failure.
 type listeners struct {
-	all []net.Listener
-	err error
+	all   []net.Listener
+	flags []string // by which the addresses were given
+	err   error
 }
 
 // listen opens the address of a flag.
@@ -29,8 +30,23 @@ func (l *listeners) listen(ctx context.Context, flag string, address listenAddre
 		l.err = fmt.Errorf("%s: %w", flag, err)
 		return nil
 	}
-	l.all = append(l.all, listener)
+	l.all, l.flags = append(l.all, listener), append(l.flags, flag)
 	return listener
+}
+
+// onlyLoopback returns an error if other machines can reach one of the addresses.
+func (l *listeners) onlyLoopback() error {
+	var reachable []string
+	for i, listener := range l.all {
+		if address, ok := listener.Addr().(*net.TCPAddr); !ok || !address.IP.IsLoopback() {
+			reachable = append(reachable, l.flags[i])
+		}
+	}
+	if len(reachable) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: other machines could connect without TLS, and buy. Set --tls-cert and --tls-key, listen on 127.0.0.1, or allow it with --insecure",
+		strings.Join(reachable, ", "))
 }
 
 // close closes all listeners. A server may have closed some of them before, which does no harm.
@@ -49,6 +65,8 @@ func newHTTPServer(handler http.Handler, answerWithin time.Duration) *http.Serve
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    8 << 10,
+		// HTTP/2 needs TLS here. By default, each connection may buffer 1 MiB.
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100, MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 64 << 10},
 	}
 	if answerWithin > 0 {
 		// WriteTimeout starts at the request's header, so it includes the time to read the body.

@@ -91,8 +91,13 @@ func newParser(line *commandLine, to console, exited func(status int)) (*kong.Ko
 	)
 }
 
+// flagsOfConnections say where and how to call.
+var flagsOfConnections = []string{
+	"address", "timeout", "sandbox-address", "admin-address", "tls-ca", "tls-server-name", "tls-cert", "tls-key", "api-key-file",
+}
+
 // takeVariablesFromOrders removes the environment variables of all flags, except the flags of servers and the flags that say
-// where to call and how long to wait. A variable that is left over from another order must not fill the fields of this one.
+// where and how to call. A variable that is left over from another order must not fill the fields of this one.
 func takeVariablesFromOrders(k *kong.Kong) error {
 	take := func(flag *kong.Flag) { flag.Envs, flag.Tag.Envs = nil, nil }
 	for _, flag := range k.Model.Flags {
@@ -102,7 +107,7 @@ func takeVariablesFromOrders(k *kong.Kong) error {
 		for _, flag := range leaf.Flags {
 			// A check reads the same files and the same vendor as the gateway. What it allows is said in each call.
 			ofGateway := leaf.Name == "serve" || leaf.Name == "check" && (flag.Name == "journal" || flag.Name == "callers-file" || flag.Name == "reconcile-settle-delay" || strings.HasPrefix(flag.Name, "gigastore-"))
-			if !ofGateway && !slices.Contains([]string{"address", "timeout", "sandbox-address", "admin-address"}, flag.Name) {
+			if !ofGateway && !slices.Contains(flagsOfConnections, flag.Name) {
 				take(flag)
 			}
 		}

@@ -131,7 +131,7 @@ func startServe(t *testing.T, args ...string) *gateway {
 		<-g.ended
 	})
 	g.grpc = g.out.waitFor(t, g.ended, `gRPC +(\S+)`)[1]
-	g.rest = g.out.waitFor(t, g.ended, `REST +http://(\S+)`)[1]
+	g.rest = g.out.waitFor(t, g.ended, `REST +https?://(\S+)`)[1]
 	g.admin = g.out.waitFor(t, g.ended, `admin +http://([^/\s]+)`)[1]
 	return g
 }

@@ -40,7 +40,7 @@ func TestPagesNameRealSettings(t *testing.T) {
 // settings returns the flags of all commands, and their environment variables.
 func settings(t *testing.T) (flags, variables map[string]bool) {
 	t.Helper()
-	flags, variables = map[string]bool{}, map[string]bool{secretVariable: true}
+	flags, variables = map[string]bool{}, map[string]bool{secretVariable: true, apiKeyVariable: true}
 	for _, command := range []string{
 		"serve", "sandbox serve", "sandbox fault", "sandbox clock", "sandbox ledger", "sandbox reset", "completion", "register", "top-up", "activate", "inventory", "purchases get", "purchases list",
 		"purchases wait", "purchases resolve", "journal backup", "journal check", "keys new", "config check", "bench", "health",

@@ -7,11 +7,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/credentials"
 
 	"gigagate.internal/gigastore"
 	"gigagate.internal/purchase"
@@ -27,10 +31,11 @@ type gatewayProcess struct {
 	rest, admin, sandbox               *http.Server
 	grpcOn, restOn, adminOn, sandboxOn net.Listener
 	callers                            *boundedListener // the listener of gRPC
+	tls                                *tlsFiles        // nil if callers do not speak TLS
 	serving                            atomic.Bool
 }
 
-// bound limits the connections of every port.
+// bound limits the connections of every port, before their TLS handshakes.
 func (p *gatewayProcess) bound(meters metric.MeterProvider) error {
 	refused, err := meters.Meter("gigagate.internal/cmd/gigagate").Int64Counter("gigagate.connections.refused",
 		metric.WithDescription("Connections that were not accepted, by port."), metric.WithUnit("{connection}"))
@@ -43,12 +48,32 @@ func (p *gatewayProcess) bound(meters metric.MeterProvider) error {
 		return l
 	}
 	p.callers = bind(&p.grpcOn, "grpc")
-	bind(&p.restOn, "http")
+	rest := bind(&p.restOn, "http")
 	bind(&p.adminOn, "admin")
 	if p.sandboxOn != nil {
 		bind(&p.sandboxOn, "sandbox")
 	}
+	if p.tls != nil {
+		p.grpcOn = p.tls.listen(p.callers, http2Protocol)
+		p.restOn = p.tls.listen(rest, http2Protocol, http11)
+	}
 	return nil
+}
+
+// credentials tell gRPC that its connections speak TLS. They are nil if callers do not speak TLS.
+func (p *gatewayProcess) credentials() credentials.TransportCredentials {
+	if p.tls == nil {
+		return nil
+	}
+	return afterTLS{}
+}
+
+// watchTLS reads the files of TLS again when they change, and at SIGHUP.
+func (p *gatewayProcess) watchTLS(ctx context.Context) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	p.tls.watch(ctx, hangups)
 }
 
 // ready returns an error that says why the gateway accepts no new calls, or nil if it does.
@@ -80,6 +105,9 @@ func (p *gatewayProcess) run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error { returnMemory(failed); return nil })
+	if p.tls != nil {
+		group.Go(func() error { p.watchTLS(failed); return nil })
+	}
 	group.Go(func() error { return serveGRPC(p.gateway.GRPC(), p.grpcOn) })
 	group.Go(func() error { return serveHTTP(p.rest, p.restOn) })
 	group.Go(func() error { return serveHTTP(p.admin, p.adminOn) })

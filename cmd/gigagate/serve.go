@@ -28,6 +28,7 @@ type serveCommand struct {
 
 	Journal string `default:"sqlite:gigagate.db" placeholder:"WHERE" help:"Where purchases are kept: sqlite:FILE or postgres://… (default ${default})."`
 
+	tlsSettings
 	vendorSettings
 	purchaseSettings
 	logSettings
@@ -70,6 +71,9 @@ func (c *serveCommand) Validate() error {
 	if c.MetatagMax < server.LeastMetatagMax {
 		return fmt.Errorf("--metatag-max must be at least %d bytes, to hold the gateway's mark and a text", server.LeastMetatagMax)
 	}
+	if err := c.tlsSettings.check(); err != nil {
+		return err
+	}
 	return c.vendorSettings.check(c.Sandbox)
 }
 
@@ -102,6 +106,14 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	}
 	if open.err != nil {
 		return open.err
+	}
+	if c.TLSCert == "" && !c.Insecure {
+		if err := open.onlyLoopback(); err != nil {
+			return err
+		}
+	}
+	if process.tls, err = newTLSFiles(ctx, c.tlsSettings, time.Now, telemetry.logger, telemetry.meterProvider); err != nil {
+		return err
 	}
 	if err := process.bound(telemetry.meterProvider); err != nil {
 		return err
@@ -142,6 +154,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 		Now:            now,
 		Docs:           c.docs(),
 		KnownHost:      knownHosts(c.AllowedHosts, c.HTTPListen).knows,
+		Credentials:    process.credentials(),
 	})
 	if err != nil {
 		return err
@@ -218,14 +231,18 @@ func (c *serveCommand) greet(to console, process *gatewayProcess) {
 	if c.Sandbox {
 		vendor, item = "with a SANDBOX in place of Gigastore: nothing it sells is real", sandbox.ItemWorldwide1GB
 	}
+	rest, curl := "http://"+process.restOn.Addr().String(), "curl -sS"
+	if c.TLSCert != "" {
+		rest, curl = "https://"+process.restOn.Addr().String(), "curl -sS --cacert AUTHORITY.pem"
+	}
 	fmt.Fprintf(to.out, `gigagate %s, %s
 
   gRPC     %s
-  REST     http://%s
+  REST     %s
   admin    http://%s/healthz  /readyz  /metrics
-`, version(), vendor, process.grpcOn.Addr(), process.restOn.Addr(), process.adminOn.Addr())
+`, version(), vendor, process.grpcOn.Addr(), rest, process.adminOn.Addr())
 	if c.docs() {
-		fmt.Fprintf(to.out, "  docs     http://%s/docs/\n", process.restOn.Addr())
+		fmt.Fprintf(to.out, "  docs     %s/docs/\n", rest)
 	}
 	if c.Sandbox {
 		fmt.Fprintf(to.out, "  sandbox  http://%s/_sandbox/ledger\n", process.sandboxOn.Addr())
@@ -233,10 +250,10 @@ func (c *serveCommand) greet(to console, process *gatewayProcess) {
 	fmt.Fprintf(to.out, `
 A purchase:
 
-  curl -sS http://%s/v1/activations/register -H 'Content-Type: application/json' -d '{
+  %s %s/v1/activations/register -H 'Content-Type: application/json' -d '{
     "requestId": "hello-1", "inventoryItemId": "%s",
     "metatag": "hello 1", "userIp": "203.0.113.24", "userCountry": "GR",
     "activationMode": "ACTIVATION_MODE_NOW"}'
 
-`, process.restOn.Addr(), item)
+`, curl, rest, item)
 }

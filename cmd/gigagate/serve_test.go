@@ -340,7 +340,7 @@ func TestTraceIDIsOnAnswersAndLogLines(t *testing.T) {
 // loopback cannot be published. The gateway still reaches its sandbox over loopback.
 func TestSandboxOnEveryInterface(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, "--sandbox-listen=0.0.0.0:0")
+	g := startGateway(t, "--sandbox-listen=0.0.0.0:0", "--insecure")
 	if sold := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", "")); sold.status != http.StatusOK {
 		t.Errorf("%+v", sold)
 	}

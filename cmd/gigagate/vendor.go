@@ -16,6 +16,8 @@ import (
 // the arguments of a process.
 const secretVariable = "GIGAGATE_GIGASTORE_CLIENT_SECRET"
 
+const secretFileFlag = "--gigastore-client-secret-file"
+
 // defaultVendorURL is the vendor's only documented host (docs.giga.store, "API authentification").
 const defaultVendorURL = "https://api.giga.store"
 
@@ -56,31 +58,31 @@ func (s *vendorSettings) check(withSandbox bool) error {
 		return nil
 	}
 	var err error
-	s.secret, err = readSecret(s.GigastoreClientSecretFile)
+	s.secret, err = readSecret(secretFileFlag, s.GigastoreClientSecretFile)
 	return err
 }
 
 // maxSecret is how long a client secret may be, in bytes.
 const maxSecret = 4 << 10
 
-// readSecret reads the file of a secret. Its errors never contain the content of the file.
-func readSecret(name string) (gigastore.Secret, error) {
+// readSecret reads the file of a secret, which a flag names. Its errors never contain the content of the file.
+func readSecret(flag, name string) (gigastore.Secret, error) {
 	file, err := os.Open(name)
 	if failed, ok := errors.AsType[*fs.PathError](err); ok {
 		err = failed.Err // without the path, in case somebody gave the secret itself instead of a file
 	}
 	if err != nil {
-		return "", fmt.Errorf("--gigastore-client-secret-file: the file cannot be read: %w", err)
+		return "", fmt.Errorf("%s: the file cannot be read: %w", flag, err)
 	}
 	defer func() { _ = file.Close() }()
 	text, err := io.ReadAll(io.LimitReader(file, maxSecret+1))
 	switch text = bytes.TrimSpace(text); {
 	case err != nil:
-		return "", fmt.Errorf("--gigastore-client-secret-file: %w", err)
+		return "", fmt.Errorf("%s: %w", flag, err)
 	case len(text) == 0:
-		return "", fmt.Errorf("--gigastore-client-secret-file: %s is empty", name)
+		return "", fmt.Errorf("%s: %s is empty", flag, name)
 	case len(text) > maxSecret:
-		return "", fmt.Errorf("--gigastore-client-secret-file: %s is longer than %d bytes", name, maxSecret)
+		return "", fmt.Errorf("%s: %s is longer than %d bytes", flag, name, maxSecret)
 	}
 	return gigastore.Secret(text), nil
 }
@@ -94,9 +96,9 @@ func (s *vendorSettings) rereadSecret() func() (gigastore.Secret, error) {
 	}
 	return func() (gigastore.Secret, error) {
 		if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // opening a pipe would block until it has a writer
-			return "", fmt.Errorf("--gigastore-client-secret-file: %s is not a regular file", name)
+			return "", fmt.Errorf("%s: %s is not a regular file", secretFileFlag, name)
 		}
-		return readSecret(name)
+		return readSecret(secretFileFlag, name)
 	}
 }
 

@@ -13,6 +13,7 @@
 //	token.go        JWTs
 //	issuer_keys.go  the keys with which issuers sign JWTs
 //	otel.go         metrics
+//	authorities.go  the authorities of client certificates
 package access
 
 import (
