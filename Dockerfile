@@ -28,14 +28,17 @@ VOLUME /journal
 USER 65532:65532
 # The ports listen on all interfaces, because nobody outside a container can reach its loopback. That
 # includes the admin port, because an orchestrator probes /readyz and /healthz from outside. The admin port
-# also has metrics and pprof, so publish it only to operators. The sandbox stays on loopback.
+# also has metrics and pprof, so publish it only to operators. The sandbox stays on loopback. Without TLS
+# (GIGAGATE_TLS_CERT and GIGAGATE_TLS_KEY), the gateway refuses to start on all interfaces. GIGAGATE_INSECURE=true
+# allows it, for ports that are published only on the same machine.
 ENV GIGAGATE_GRPC_LISTEN=0.0.0.0:9090 \
     GIGAGATE_HTTP_LISTEN=0.0.0.0:8080 \
     GIGAGATE_ADMIN_LISTEN=0.0.0.0:9464 \
     GIGAGATE_JOURNAL=sqlite:/journal/gigagate.db
 EXPOSE 8080 9090 9464
-# The check calls 127.0.0.1:9090. With another gRPC port, also set GIGAGATE_ADDRESS.
+# The check calls 127.0.0.1:9090. With another gRPC port, also set GIGAGATE_ADDRESS. With TLS, also set GIGAGATE_TLS_CA and
+# GIGAGATE_TLS_SERVER_NAME.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["/gigagate", "health"]
 ENTRYPOINT ["/gigagate"]
-# The gateway also needs the vendor's credentials, or --sandbox (GIGAGATE_SANDBOX=true).
+# The gateway also needs TLS or --insecure, and the vendor's credentials or --sandbox (GIGAGATE_SANDBOX=true).
 CMD ["serve"]

@@ -119,6 +119,10 @@ func TestComposeSetsTheGatewayUp(t *testing.T) {
 			}
 		}
 	}
+	// The image listens on all interfaces. Without TLS or this word, the gateway does not start.
+	if allowed := environment["GIGAGATE_INSECURE"]; environment["GIGAGATE_TLS_CERT"] == nil && (allowed == nil || *allowed != "true") {
+		t.Error("there is neither TLS nor GIGAGATE_INSECURE")
+	}
 	for _, signal := range []string{"traces", "metrics", "logs"} {
 		// If an endpoint is set, the gateway exports all three signals.
 		if !slices.Contains(collector.Service.Pipelines[signal].Receivers, "otlp") {

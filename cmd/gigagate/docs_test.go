@@ -32,7 +32,7 @@ func TestDocsWorkAsPasted(t *testing.T) {
 		}
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
-			needTools(t, "sh", "curl", "sqlite3", "psql", "pg_dump")
+			needTools(t, "sh", "curl", "openssl", "sqlite3", "psql", "pg_dump")
 			loopback := ownLoopback(t, i)
 			journal := ""
 			if strings.Contains(readPage(t, page), printedJournal) {
