@@ -89,7 +89,7 @@ func (s clientSecurity) authorities() (*x509.CertPool, error) {
 	return authorities.Pool(), nil
 }
 
-var validAPIKey = regexp.MustCompile(`^[!-~]+$`)
+var validAPIKey = regexp.MustCompile(`^[[:graph:]]+$`)
 
 // apiKey is empty if none is given. Its errors do not contain the key.
 func (s clientSecurity) apiKey() (string, error) {

@@ -71,7 +71,7 @@ func TestVerifiedCertificateOfAnOpenConnection(t *testing.T) {
 	t.Parallel()
 	callers := newAuthority(t, "callers")
 	folder, now := newTLSFolder(t, newAuthority(t, "servers"), callers), time.Now()
-	servers := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13} //nolint:gosec // the client's side is tested
+	servers := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}
 	files := folder.files(t, func() time.Time { return now }, io.Discard)
 	if state, err := stateOf(files.config(http11), servers); err != nil || files.Verified(state) != nil {
 		t.Errorf("a client without a certificate is %v: %v", files.Verified(state), err)
@@ -83,6 +83,7 @@ func TestVerifiedCertificateOfAnOpenConnection(t *testing.T) {
 		t.Fatalf("the right client is %v: %v", files.Verified(state), err)
 	}
 
+	original := callers.pem()
 	callers.renew(t, "callers")
 	folder.write(t, "callers.pem", callers.pem())
 	files.reload(t.Context())
@@ -93,17 +94,17 @@ func TestVerifiedCertificateOfAnOpenConnection(t *testing.T) {
 	folder.write(t, "callers.pem", newAuthority(t, "callers").pem())
 	files.reload(t.Context())
 	if got := files.Verified(state); got != nil {
-		t.Errorf("the authority is removed, and the client still is %v", got)
+		t.Errorf("the authority is removed, and the client still is %s", got.Subject)
 	}
 
-	folder.write(t, "callers.pem", callers.pem())
+	folder.write(t, "callers.pem", original)
 	files.reload(t.Context())
 	if files.Verified(state) == nil {
 		t.Error("the authority is back, and its caller is not known")
 	}
 	now = caller.Leaf.NotAfter.Add(time.Second)
 	if got := files.Verified(state); got != nil {
-		t.Errorf("the certificate has ended, and the client still is %v", got)
+		t.Errorf("the certificate has ended, and the client still is %s", got.Subject)
 	}
 }
 
@@ -116,7 +117,7 @@ func TestTLSSessionsAreNotResumed(t *testing.T) {
 		files := folder.files(t, time.Now, io.Discard)
 		files.settings.TLSMinVersion = "1.2"
 		client := &tls.Config{
-			InsecureSkipVerify: true, MinVersion: tls.VersionTLS12, MaxVersion: version, //nolint:gosec // the client's side is tested
+			InsecureSkipVerify: true, MinVersion: tls.VersionTLS12, MaxVersion: version,
 			ClientSessionCache: tls.NewLRUClientSessionCache(1), ServerName: "localhost", Certificates: []tls.Certificate{callers.issue(t, nil).Certificate},
 		}
 		port := files.config(http11)
@@ -144,7 +145,7 @@ func TestCertificateThatEndsSoonIsReported(t *testing.T) {
 			close(done)
 		}()
 		reports := func(after time.Duration) int {
-			time.Sleep(after)
+			<-time.After(after)
 			synctest.Wait()
 			return strings.Count(log.String(), "the TLS certificate ends soon")
 		}
@@ -186,7 +187,7 @@ func TestBrokenTLSFileIsReportedOnce(t *testing.T) {
 		}()
 		check := func(problem int64, warnings, reads int) {
 			t.Helper()
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 			synctest.Wait()
 			if n := strings.Count(log.String(), "the TLS files cannot be used"); n != warnings {
 				t.Errorf("%d warnings, want %d", n, warnings)

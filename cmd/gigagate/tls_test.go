@@ -366,14 +366,17 @@ func TestServeWithoutTLSStaysOnLoopback(t *testing.T) {
 		{[]string{"--grpc-listen=0.0.0.0:0", "--insecure"}, ""},
 		{append(folder.flags(), "--grpc-listen=0.0.0.0:0", "--admin-listen=0.0.0.0:0"), ""},
 	} {
-		if test.names == "" {
-			startGateway(t, test.flags...)
-			continue
-		}
-		got := gigagate(t, serveLine(t, append(test.flags, "--sandbox")...)...)
-		if got.status != exitFailed || !strings.Contains(got.err, "gigagate: "+test.names) || !strings.Contains(got.err, "--tls-cert") || !strings.Contains(got.err, "--insecure") {
-			t.Errorf("%v: %+v", test.flags, got)
-		}
+		t.Run(strings.Join(test.flags, " "), func(t *testing.T) {
+			t.Parallel()
+			if test.names == "" {
+				startGateway(t, test.flags...)
+				return
+			}
+			got := gigagate(t, serveLine(t, append(test.flags, "--sandbox")...)...)
+			if got.status != exitFailed || !strings.Contains(got.err, "gigagate: "+test.names) || !strings.Contains(got.err, "--tls-cert") || !strings.Contains(got.err, "--insecure") {
+				t.Errorf("%+v", got)
+			}
+		})
 	}
 }
 

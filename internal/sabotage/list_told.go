@@ -120,7 +120,31 @@ var telling = []sabotage{
 		"cmd/gigagate.main", "takeOverGRPC()", dropped,
 	}}, program, "TestTelemetryTellsNoSecret"},
 
+	// Who listens, and who is trusted.
+	{"a gateway without TLS listens to everybody", []edit{{
+		"cmd/gigagate.listeners.onlyLoopback", "!ok || !address.IP.IsLoopback()", never,
+	}}, program, "TestServeWithoutTLSStaysOnLoopback"},
+	{"a removed authority is trusted on an open connection", []edit{{
+		"internal/access.Authorities.trust", "return ok", "return true || ok",
+	}}, program, "TestVerifiedCertificateOfAnOpenConnection"},
+	{"a certificate that has ended is trusted on an open connection", []edit{
+		{"internal/access.Authorities.Verified", "now.Before(leaf.NotBefore) || now.After(leaf.NotAfter)", never},
+		{"internal/access.Authorities.trust", "now.Before(certificate.NotBefore) || now.After(certificate.NotAfter)", never},
+	}, program, "TestVerifiedCertificateOfAnOpenConnection"},
+	{"a session of TLS is resumed", []edit{{
+		"cmd/gigagate.tlsFiles.config", "SessionTicketsDisabled: true", "SessionTicketsDisabled: false",
+	}}, program, "TestTLSSessionsAreNotResumed"},
+	{"files of TLS that cannot be used are no problem", []edit{{
+		"cmd/gigagate.tlsFiles.reload", "t.problem.Record(ctx, 1)", dropped,
+	}}, program, "TestBrokenTLSFileIsReportedOnce"},
+	{"an API key is sent to another machine without TLS", []edit{{
+		"cmd/gigagate.clientSecurity.options", `key != "" && !address.isThisMachine()`, never,
+	}}, program, "TestCredentialsOfCommands"},
+
 	// Where a request over REST ends.
+	{"inside of TLS, a request may have two ends", []edit{{
+		"server.framedListener.Accept", "return &framed{Conn: secured, tls: &state}, nil", "return secured, nil",
+	}}, program, "TestTLSFraming"},
 	{"a length that was read with the request before is forgotten", []edit{{
 		"server.framed.forget", "c.earlier = c.earlier || c.length", dropped,
 	}}, server, "TestFramingBehindAnotherRequest"},
