@@ -409,3 +409,17 @@ func TestBadTLSSettings(t *testing.T) {
 		})
 	}
 }
+
+func TestOnlyLoopback(t *testing.T) {
+	t.Parallel()
+	var open listeners
+	defer open.close()
+	open.listen(t.Context(), "--http-listen", "127.0.0.1:0")
+	if err := open.onlyLoopback(); open.err != nil || err != nil {
+		t.Fatal(open.err, err)
+	}
+	open.listen(t.Context(), "--grpc-listen", "0.0.0.0:0")
+	if err := open.onlyLoopback(); err == nil || !strings.HasPrefix(err.Error(), "--grpc-listen: ") {
+		t.Error(err)
+	}
+}

@@ -123,7 +123,7 @@ var telling = []sabotage{
 	// Who listens, and who is trusted.
 	{"a gateway without TLS listens to everybody", []edit{{
 		"cmd/gigagate.listeners.onlyLoopback", "!ok || !address.IP.IsLoopback()", never,
-	}}, program, "TestServeWithoutTLSStaysOnLoopback"},
+	}}, program, "TestOnlyLoopback"},
 	{"a removed authority is trusted on an open connection", []edit{{
 		"internal/access.Authorities.trust", "return ok", "return true || ok",
 	}}, program, "TestVerifiedCertificateOfAnOpenConnection"},
