@@ -63,6 +63,9 @@ type Journal interface {
 	// returns Page.After for the next page, or "" if there is none. A page can have fewer purchases than asked
 	// for, or none, although there is another page.
 	List(ctx context.Context, filter Filter, page Page) (list []Purchase, next string, err error)
+	// OfItem returns the purchase that sold the package with the given uid. Accounts are the names of the vendor
+	// account that has the package.
+	OfItem(ctx context.Context, uid string, accounts []string) (Purchase, error)
 	// Watched returns the purchases to look for in the vendor's records. These are all purchases in Uncertain
 	// and NeedsOperator, and those that were called absent less than absentFor ago. It reads in pages, so a
 	// purchase that changes state meanwhile may be returned twice. If a later version wrote some of the orders,

@@ -9,9 +9,34 @@ import (
 // journalBudget limits one call of the journal.
 const journalBudget = 5 * time.Second
 
-// Get returns a purchase and its history. If the purchase is open, the reconciler looks at it soon.
-func (e *Engine) Get(ctx context.Context, id string) (Purchase, []HistoryEntry, error) {
+// Scope says whose purchases a call can see. All other purchases look as if they did not exist. The zero value sees
+// nothing.
+type Scope struct {
+	// Caller sees its own purchases.
+	Caller string
+	// All sees the purchases of all callers.
+	All bool
+}
+
+// Everyone is the scope of a call that sees all purchases.
+var Everyone = Scope{All: true}
+
+// Sees reports whether a purchase is in the scope.
+func (s Scope) Sees(p Purchase) bool { return s.All || s.Caller != "" && s.Caller == p.Key.Caller }
+
+// seen returns a purchase that the scope sees, or ErrNotFound. It reads the journal once in any case, so that the time
+// tells nothing about purchases of others.
+func (e *Engine) seen(ctx context.Context, scope Scope, id string) (*Purchase, error) {
 	p, err := e.get(ctx, id)
+	if err == nil && !scope.Sees(*p) {
+		return nil, ErrNotFound
+	}
+	return p, err
+}
+
+// Get returns a purchase and its history. If the purchase is open, the reconciler looks at it soon.
+func (e *Engine) Get(ctx context.Context, scope Scope, id string) (Purchase, []HistoryEntry, error) {
+	p, err := e.seen(ctx, scope, id)
 	if err != nil {
 		return Purchase{}, nil, err
 	}
@@ -25,18 +50,36 @@ func (e *Engine) Get(ctx context.Context, id string) (Purchase, []HistoryEntry, 
 	return *p, history, nil
 }
 
-// List returns one page of purchases, see [Journal.List].
-func (e *Engine) List(ctx context.Context, filter Filter, page Page) (list []Purchase, next string, err error) {
+// List returns one page of the purchases that the scope sees, see [Journal.List].
+func (e *Engine) List(ctx context.Context, scope Scope, filter Filter, page Page) (list []Purchase, next string, err error) {
+	if !scope.All {
+		if scope.Caller == "" {
+			return nil, "", nil // a filter without a caller would show everything
+		}
+		filter.Caller = scope.Caller
+	}
 	ctx, cancel := context.WithTimeout(ctx, journalBudget)
 	defer cancel()
 	return e.journal.List(ctx, filter, page)
 }
 
+// OfItem returns the purchase that sold a package of the present account, if the scope sees it. Otherwise it returns
+// ErrNotFound.
+func (e *Engine) OfItem(ctx context.Context, scope Scope, uid string) (Purchase, error) {
+	p, err := bounded(ctx, journalBudget, func(ctx context.Context) (Purchase, error) {
+		return e.journal.OfItem(ctx, uid, e.vendor.Accounts())
+	})
+	if err == nil && !scope.Sees(p) {
+		return Purchase{}, ErrNotFound
+	}
+	return p, err
+}
+
 // Wait returns the purchase once it is settled. If ctx ends first, it returns the purchase as it is.
-func (e *Engine) Wait(ctx context.Context, id string) (Purchase, error) {
+func (e *Engine) Wait(ctx context.Context, scope Scope, id string) (Purchase, error) {
 	settlement := e.watchers.join(id)
 	defer e.watchers.leave(id, settlement)
-	p, err := e.get(context.WithoutCancel(ctx), id)
+	p, err := e.seen(context.WithoutCancel(ctx), scope, id)
 	if err != nil {
 		return Purchase{}, err
 	}

@@ -47,8 +47,8 @@ func (e *OtherAccountError) Unwrap() error { return e.Err }
 const sameAccount = "if both ids belong to one account, add the other id to --gigastore-former-client-ids"
 
 // Resolve settles a purchase by an operator's decision. It checks a named package with the vendor.
-func (e *Engine) Resolve(ctx context.Context, id string, resolution Resolution) (Purchase, error) {
-	open, err := e.get(ctx, id)
+func (e *Engine) Resolve(ctx context.Context, scope Scope, id string, resolution Resolution) (Purchase, error) {
+	open, err := e.seen(ctx, scope, id)
 	if err != nil {
 		return Purchase{}, err
 	}

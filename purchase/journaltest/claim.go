@@ -194,6 +194,8 @@ func testNotFound(t *testing.T, s *subject) {
 	isError(t, err, purchase.ErrNotFound)
 	_, err = s.Journal.Get(ctx, id)
 	isError(t, err, purchase.ErrNotFound)
+	_, err = s.Journal.OfItem(ctx, "nobody's", []string{account})
+	isError(t, err, purchase.ErrNotFound)
 	_, err = s.Journal.History(ctx, id)
 	isError(t, err, purchase.ErrNotFound)
 	_, err = s.Journal.Secrets(ctx, id)

@@ -100,6 +100,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Harness) {
 		{"ListExaminesSoMany", testListExaminesSoMany},
 		{"ListFindsOldSales", testListFindsOldSales},
 		{"ListPagesWhileClaiming", testListPagesWhileClaiming},
+		{"OfItem", testOfItem},
 		{"Watched", testWatched},
 		{"WatchedManyAndLong", testWatchedManyAndLong},
 		{"Witnesses", testWitnesses},

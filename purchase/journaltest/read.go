@@ -62,6 +62,39 @@ func testPurge(t *testing.T, s *subject) {
 	}
 }
 
+// The same uid in two accounts is two packages.
+func testOfItem(t *testing.T, s *subject) {
+	claim := newClaim()
+	claim.Account = "account-2"
+	sold, unsettled, elsewhere := s.in(t, purchase.Succeeded, newClaim()), s.in(t, purchase.Uncertain, newClaim()), s.claim(t, claim)
+	transition := transitionOf(elsewhere, purchase.AnsweredApplied, 1)
+	transition.ItemUID, transition.Evidence.ItemUID = sold.ItemUID, sold.ItemUID
+	elsewhere = s.recordTransition(t, elsewhere, transition, purchase.Moves)
+	for _, c := range []struct {
+		uid      string
+		accounts []string
+		want     purchase.Purchase // without an id: there is none
+	}{
+		{sold.ItemUID, []string{account}, sold},
+		{sold.ItemUID, []string{"account-0", account}, sold},
+		{sold.ItemUID, []string{"account-2", "account-0"}, elsewhere},
+		{sold.ItemUID, []string{"account-0"}, purchase.Purchase{}},
+		{sold.ItemUID, nil, purchase.Purchase{}},
+		{itemOf(unsettled.ID), []string{account}, purchase.Purchase{}},
+		{strings.ToUpper(sold.ItemUID), []string{account}, purchase.Purchase{}},
+		{"", []string{account}, purchase.Purchase{}},
+		{"\x00", []string{account}, purchase.Purchase{}},
+	} {
+		got, err := s.Journal.OfItem(t.Context(), c.uid, c.accounts)
+		if c.want.ID == "" {
+			isError(t, err, purchase.ErrNotFound)
+		} else if err != nil {
+			t.Errorf("%s in %q: %v", c.uid, c.accounts, err)
+		}
+		equal(t, "the purchase of "+c.uid, got, c.want)
+	}
+}
+
 func testListFilters(t *testing.T, s *subject) {
 	claim := newClaim()
 	a := s.in(t, purchase.Succeeded, claim)

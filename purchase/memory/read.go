@@ -84,6 +84,20 @@ func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchas
 	return list, "", nil
 }
 
+// OfItem implements [purchase.Journal].
+func (j *Journal) OfItem(ctx context.Context, uid string, accounts []string) (purchase.Purchase, error) {
+	if err := j.enter(ctx); err != nil {
+		return purchase.Purchase{}, err
+	}
+	defer j.mu.Unlock()
+	for _, account := range accounts {
+		if r, ok := j.byItem[item{account, uid}]; ok {
+			return r.purchase, nil
+		}
+	}
+	return purchase.Purchase{}, purchase.ErrNotFound
+}
+
 func matches(filter purchase.Filter, p purchase.Purchase) bool {
 	return (filter.Caller == "" || filter.Caller == p.Key.Caller) &&
 		(filter.RequestID == "" || filter.RequestID == p.Key.RequestID) &&

@@ -30,6 +30,14 @@ func (j *Journal) Get(ctx context.Context, id string) (purchase.Purchase, error)
 	return one(ctx, j, scanPurchase, j.sql.get, id)
 }
 
+// OfItem implements [purchase.Journal].
+func (j *Journal) OfItem(ctx context.Context, uid string, accounts []string) (purchase.Purchase, error) {
+	if !storable(uid) {
+		return purchase.Purchase{}, purchase.ErrNotFound
+	}
+	return one(ctx, j, scanPurchase, j.sql.ofItem, uid, accounts)
+}
+
 // History implements [purchase.Journal].
 func (j *Journal) History(ctx context.Context, id string) ([]purchase.HistoryEntry, error) {
 	if !storable(id) {

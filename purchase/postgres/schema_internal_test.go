@@ -134,6 +134,7 @@ func TestIndexesServe(t *testing.T) {
 	}{
 		{"Lookup", query{q.lookup, []any{"order-7", "shop"}}, []string{"purchase_key", "purchase_outcome_pkey", "purchase_event_pkey"}},
 		{"Get", query{q.get, []any{"00000007"}}, []string{"purchase_pkey", "purchase_outcome_pkey", "purchase_event_pkey"}},
+		{"OfItem", query{q.ofItem, []any{"item-7", []string{"account", "former"}}}, []string{"purchase_item", "purchase_pkey"}},
 		{"History", query{q.history, []any{"00000007"}}, []string{"purchase_pkey", "purchase_event_pkey", "purchase_outcome_pkey"}},
 		{"Secrets", query{q.secrets, []any{"00000007"}}, []string{"purchase_pkey", "purchase_secret_pkey"}},
 		{"Lapsed", query{q.lapsed, []any{nil, nil, "", 100}}, []string{"purchase_pkey"}},

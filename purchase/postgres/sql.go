@@ -27,7 +27,7 @@ const (
 // statement uses now(), the time at which the transaction began.
 type statements struct {
 	ping, claim, write, confirm             string
-	lookup, get, history, secrets           string
+	lookup, get, ofItem, history, secrets   string
 	lapsed, watched, absent, older, younger string
 }
 
@@ -41,6 +41,8 @@ func newStatements(schema string) statements {
 		confirm: q(`SELECT * FROM gigagate.confirm($1, $2, $3)`),
 		lookup:  q(`SELECT ` + columns + ` FROM gigagate.purchase_now n WHERE n.request_id = $1 AND n.caller = $2`),
 		get:     q(`SELECT ` + columns + ` FROM gigagate.purchase_now n WHERE n.id = $1`),
+		ofItem: q(`SELECT ` + columns + ` FROM (SELECT id FROM gigagate.purchase_outcome
+			WHERE item_uid = $1 AND account = ANY ($2::text[]) LIMIT 1) found ` + purchaseOf),
 		history: q(`SELECT ` + entryColumns + ` FROM gigagate.purchase_history WHERE id = $1 ORDER BY sequence`),
 		secrets: q(`SELECT coalesce(o.personal, s.personal), s.sale FROM gigagate.purchase p
 			LEFT JOIN gigagate.purchase_open o ON o.id = p.id LEFT JOIN gigagate.purchase_secret s ON s.id = p.id WHERE p.id = $1`),

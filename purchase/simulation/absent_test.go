@@ -11,7 +11,7 @@ import (
 // nothingSold lets an operator declare that nothing was sold for a key. It returns the gateway's answer.
 func (w *world) nothingSold(t *testing.T, key string, force bool) (purchase.Purchase, *purchase.AbsenceError) {
 	t.Helper()
-	p, err := w.replica(0).engine.Resolve(t.Context(), w.of(t, key).ID, purchase.Resolution{By: "operator", Note: "portal", Force: force})
+	p, err := w.replica(0).engine.Resolve(t.Context(), purchase.Everyone, w.of(t, key).ID, purchase.Resolution{By: "operator", Note: "portal", Force: force})
 	refused, ok := errors.AsType[*purchase.AbsenceError](err)
 	if err != nil && !ok {
 		t.Fatalf("%s: %v", key, err)

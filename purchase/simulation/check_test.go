@@ -252,7 +252,7 @@ func (v *verdict) resolve(r *replica, p purchase.Purchase) purchase.Purchase {
 	if sales := v.sales[p.Mark()]; len(sales) == 1 {
 		resolution.ItemUID = sales[0].ItemUID
 	}
-	resolved, err := r.engine.Resolve(context.Background(), p.ID, resolution)
+	resolved, err := r.engine.Resolve(context.Background(), purchase.Everyone, p.ID, resolution)
 	if err != nil || !resolved.State.Settled() || resolved.ItemUID != resolution.ItemUID {
 		v.add("STUCK: an operator cannot resolve %s, %s: item %q, %v", p.ID, p.Reason, resolution.ItemUID, err)
 	}

@@ -270,17 +270,17 @@ func TestWait(t *testing.T) {
 		w.running.Go(func() { w.buy(w.replica(0), register("soon", "")) })
 		pause(time.Second)
 		began := time.Now()
-		p, err := engine.Wait(t.Context(), w.of(t, "soon").ID)
+		p, err := engine.Wait(t.Context(), purchase.Everyone, w.of(t, "soon").ID)
 		if err != nil || p.State != purchase.Succeeded || time.Since(began) > 6*time.Second {
 			t.Errorf("%s after %s, %v", p.State, time.Since(began), err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		p, err = engine.Wait(ctx, w.of(t, "open").ID)
+		p, err = engine.Wait(ctx, purchase.Everyone, w.of(t, "open").ID)
 		if err != nil || p.State != purchase.Uncertain {
 			t.Errorf("%s, %v", p.State, err)
 		}
-		if _, err := engine.Wait(t.Context(), strings.Repeat("0", 26)); !errors.Is(err, purchase.ErrNotFound) {
+		if _, err := engine.Wait(t.Context(), purchase.Everyone, strings.Repeat("0", 26)); !errors.Is(err, purchase.ErrNotFound) {
 			t.Errorf("an unknown purchase: %v", err)
 		}
 		// A purchase that becomes UNCERTAIN during the wait is returned as UNCERTAIN.
@@ -289,7 +289,7 @@ func TestWait(t *testing.T) {
 		pause(time.Second)
 		ctx, cancel = context.WithTimeout(t.Context(), 65*time.Second)
 		defer cancel()
-		p, err = engine.Wait(ctx, w.of(t, "turns").ID)
+		p, err = engine.Wait(ctx, purchase.Everyone, w.of(t, "turns").ID)
 		if err != nil || p.State != purchase.Uncertain {
 			t.Errorf("%s, %v; want its current state", p.State, err)
 		}

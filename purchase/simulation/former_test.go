@@ -25,7 +25,7 @@ func (w *world) newClientID(formerSaid bool) {
 // resolveWith lets an operator resolve a key's purchase with a package.
 func (w *world) resolveWith(t *testing.T, key, uid string) (purchase.Purchase, error) {
 	t.Helper()
-	return w.replica(0).engine.Resolve(t.Context(), w.of(t, key).ID, purchase.Resolution{ItemUID: uid, By: "operator", Note: "portal"})
+	return w.replica(0).engine.Resolve(t.Context(), purchase.Everyone, w.of(t, key).ID, purchase.Resolution{ItemUID: uid, By: "operator", Note: "portal"})
 }
 
 // TestNewClientIDFindsASale: a package with the purchase's mark belongs to it, whichever client id bought it.

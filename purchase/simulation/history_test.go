@@ -221,7 +221,7 @@ func (w *world) lookIntoPortal(o operator) {
 	done := make(chan struct{})
 	w.running.Go(func() {
 		defer close(done)
-		resolved, err := r.engine.Resolve(ctx, p.ID, purchase.Resolution{By: "operator", Note: "nothing in the portal"})
+		resolved, err := r.engine.Resolve(ctx, purchase.Everyone, p.ID, purchase.Resolution{By: "operator", Note: "nothing in the portal"})
 		w.note(r.name, "an operator says that nothing was sold for %s: %s, %v", o.key, resolved.State, err)
 	})
 	select {

@@ -274,6 +274,14 @@ func (j *journal) Get(ctx context.Context, id string) (p purchase.Purchase, err 
 	return p, err
 }
 
+// OfItem implements [purchase.Journal].
+func (j *journal) OfItem(ctx context.Context, uid string, accounts []string) (p purchase.Purchase, err error) {
+	if spoiled := j.do(ctx, "of item", func(ctx context.Context) { p, err = j.Journal.OfItem(ctx, uid, accounts) }); spoiled != nil {
+		return purchase.Purchase{}, spoiled
+	}
+	return p, err
+}
+
 // ConfirmPermit implements [purchase.Journal].
 func (j *journal) ConfirmPermit(ctx context.Context, id string, attempt int) (err error) {
 	if spoiled := j.do(ctx, "confirm", func(ctx context.Context) { err = j.Journal.ConfirmPermit(ctx, id, attempt) }); spoiled != nil {

@@ -143,7 +143,7 @@ func TestAskedSoonAfterARead(t *testing.T) {
 		reads := func() int { return w.box.Ledger().Calls["GET "+listPath] }
 		for range 2 {
 			before := reads()
-			if _, _, err := w.replica(0).engine.Get(t.Context(), p.ID); err != nil {
+			if _, _, err := w.replica(0).engine.Get(t.Context(), purchase.Everyone, p.ID); err != nil {
 				t.Fatal(err)
 			}
 			asked := time.Now()

@@ -127,7 +127,7 @@ func TestPurchasesOfOperatorsDelayNoOthers(t *testing.T) {
 		})
 		const asked = 600
 		for range asked {
-			if _, _, err := w.replica(0).engine.Get(t.Context(), first.ID); err != nil {
+			if _, _, err := w.replica(0).engine.Get(t.Context(), purchase.Everyone, first.ID); err != nil {
 				t.Fatal(err)
 			}
 			pause(time.Second)

@@ -284,7 +284,7 @@ func TestWhatAnOperatorOwnsIsReadSeldom(t *testing.T) {
 		}
 		pause(time.Minute)
 		reads.Store(0)
-		if _, _, err := w.replica(0).engine.Get(t.Context(), p.ID); err != nil {
+		if _, _, err := w.replica(0).engine.Get(t.Context(), purchase.Everyone, p.ID); err != nil {
 			t.Fatal(err)
 		}
 		if pause(10 * time.Second); reads.Load() == 0 {
@@ -323,11 +323,11 @@ func TestAnotherAccount(t *testing.T) {
 		if got.Reason != purchase.OtherAccount || took < giveUp {
 			t.Errorf("%s after %s", got.Reason, took)
 		}
-		_, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: w.salesOf(t, "order-0")[0].ItemUID, By: "operator"})
+		_, err := w.replica(0).engine.Resolve(t.Context(), purchase.Everyone, p.ID, purchase.Resolution{ItemUID: w.salesOf(t, "order-0")[0].ItemUID, By: "operator"})
 		if other, ok := errors.AsType[*purchase.OtherAccountError](err); !ok || !strings.Contains(other.Error(), formerFlag) {
 			t.Errorf("a package that this account's records cannot confirm: %v", err)
 		}
-		if _, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{By: "operator", Force: true}); err != nil {
+		if _, err := w.replica(0).engine.Resolve(t.Context(), purchase.Everyone, p.ID, purchase.Resolution{By: "operator", Force: true}); err != nil {
 			t.Errorf("a forced decision: %v", err)
 		}
 	})
@@ -377,7 +377,7 @@ func TestSeveralFound(t *testing.T) {
 			t.Errorf("%s, %d sales", p.Reason, len(w.salesOf(t, "order-0")))
 		}
 		uid := w.salesOf(t, "order-0")[1].ItemUID
-		resolved, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: uid, By: "operator"})
+		resolved, err := w.replica(0).engine.Resolve(t.Context(), purchase.Everyone, p.ID, purchase.Resolution{ItemUID: uid, By: "operator"})
 		if err != nil || resolved.ItemUID != uid {
 			t.Errorf("an operator names one of the two: %v", err)
 		}

@@ -30,7 +30,7 @@ func TestResolve(t *testing.T) {
 	stage(t, plan{}, func(t *testing.T, w *world) {
 		engine := w.replica(0).engine
 		resolve := func(key, uid string) (purchase.Purchase, error) {
-			return engine.Resolve(t.Context(), w.of(t, key).ID, purchase.Resolution{ItemUID: uid, By: "operator", Note: "portal", Force: true})
+			return engine.Resolve(t.Context(), purchase.Everyone, w.of(t, key).ID, purchase.Resolution{ItemUID: uid, By: "operator", Note: "portal", Force: true})
 		}
 		if _, err := resolve("customer", ""); !errors.Is(err, purchase.ErrNotResolvable) {
 			t.Errorf("a settled purchase: %v", err)
@@ -95,7 +95,7 @@ func TestResolveWhatTheVendorMadeOfIt(t *testing.T) {
 			t.Errorf("an operator is needed because of %s", p.Reason)
 		}
 		uid := w.salesOf(t, "order-0")[0].ItemUID
-		resolved, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: uid, By: "operator"})
+		resolved, err := w.replica(0).engine.Resolve(t.Context(), purchase.Everyone, p.ID, purchase.Resolution{ItemUID: uid, By: "operator"})
 		if err != nil || resolved.ItemUID != uid {
 			t.Errorf("%s, %v", resolved.State, err)
 		}
@@ -121,7 +121,7 @@ func TestResolveMeetsAnAbsence(t *testing.T) {
 			_, _ = io.WriteString(rw, `{"uid":"package-1","metatag":"cut off"}`)
 			return true
 		})
-		told, err := w.replica(0).engine.Resolve(t.Context(), p.ID, purchase.Resolution{ItemUID: "package-1", By: "gateway", Note: "CANARY"})
+		told, err := w.replica(0).engine.Resolve(t.Context(), purchase.Everyone, p.ID, purchase.Resolution{ItemUID: "package-1", By: "gateway", Note: "CANARY"})
 		if !errors.Is(err, purchase.ErrNotResolvable) || told.State != purchase.Failed {
 			t.Errorf("the operator was told %s, %v", told.State, err)
 		}

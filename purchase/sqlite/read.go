@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	selectByKey   = "SELECT " + columns + " FROM purchase_now n WHERE n.request_id = ? AND n.caller = ?"
-	selectByID    = "SELECT " + columns + " FROM purchase_now n WHERE n.id = ?"
+	selectByKey  = "SELECT " + columns + " FROM purchase_now n WHERE n.request_id = ? AND n.caller = ?"
+	selectByID   = "SELECT " + columns + " FROM purchase_now n WHERE n.id = ?"
+	selectByItem = "SELECT " + columns + ` FROM (SELECT id FROM purchase_outcome WHERE item_uid = ? AND account IN (%s)) found
+		CROSS JOIN purchase_now n ON n.id = found.id LIMIT 1`
 	selectHistory = `SELECT sequence, at, event, attempt, verdict, state, reason, evidence, actor
 		FROM purchase_history WHERE id = ? ORDER BY sequence`
 	selectSecrets = `SELECT coalesce(o.personal, s.personal), s.sale FROM purchase p
@@ -52,6 +54,19 @@ func (j *Journal) Lookup(ctx context.Context, key purchase.Key) (purchase.Purcha
 func (j *Journal) Get(ctx context.Context, id string) (purchase.Purchase, error) {
 	return j.one(ctx, func(c *connection) (row, error) { return c.row(selectByID, id) })
 }
+
+// OfItem implements [purchase.Journal].
+func (j *Journal) OfItem(ctx context.Context, uid string, accounts []string) (purchase.Purchase, error) {
+	args := []any{uid}
+	for _, account := range accounts {
+		args = append(args, account)
+	}
+	query := fmt.Sprintf(selectByItem, marks(len(accounts)))
+	return j.one(ctx, func(c *connection) (row, error) { return c.row(query, args...) })
+}
+
+// marks returns a list of n question marks for the arguments of a statement.
+func marks(n int) string { return strings.TrimPrefix(strings.Repeat(", ?", n), ", ") }
 
 func (j *Journal) one(ctx context.Context, find func(c *connection) (row, error)) (purchase.Purchase, error) {
 	var r row
@@ -184,7 +199,7 @@ func conditionsOf(filter purchase.Filter) (conditions string, args []any) {
 		for i, state := range filter.States {
 			names[i] = string(state)
 		}
-		and("n.state IN (?"+strings.Repeat(", ?", len(names)-1)+")", names...)
+		and("n.state IN ("+marks(len(names))+")", names...)
 	}
 	return conditions, args
 }

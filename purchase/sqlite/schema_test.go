@@ -95,6 +95,7 @@ func TestQueryPlans(t *testing.T) {
 		selectAbsent:                         "purchase_absent ((settled_at,id)>(?,?))",
 		fmt.Sprintf(selectWitnesses, "DESC"): "purchase_witness (account=? AND kind=? AND mode=? AND permitted_at>? AND permitted_at<?)",
 		fmt.Sprintf(selectWitnesses, "ASC"):  "purchase_witness (account=? AND kind=? AND mode=? AND permitted_at>? AND permitted_at<?)",
+		fmt.Sprintf(selectByItem, "?, ?"):    "purchase_item (item_uid=? AND account=?)",
 		selectHistory:                        "SEARCH purchase_event USING PRIMARY KEY (id=?)",
 		selectSecrets:                        "SEARCH s USING INDEX sqlite_autoindex_purchase_secret_1 (id=?)",
 		insertLate:                           "SEARCH p USING COVERING INDEX sqlite_autoindex_purchase_1 (id=?)",
