@@ -9,12 +9,9 @@ import (
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
+	"gigagate.internal/internal/access"
 	"gigagate.internal/purchase"
 )
-
-// defaultCaller is the name of every caller until callers have identities. It is part of every purchase's key, so
-// no credential may ever have this name as its subject.
-const defaultCaller = "default"
 
 // activationService sells packages and starts them.
 type activationService struct {
@@ -26,6 +23,9 @@ type activationService struct {
 func (s activationService) Register(ctx context.Context, req *gigagatev1.RegisterRequest) (*gigagatev1.RegisterResponse, error) {
 	order, err := registerToOrder(req)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.mayBuy(ctx, order); err != nil {
 		return nil, err
 	}
 	id, sale, err := s.buy(ctx, req.GetRequestId(), order, purchase.Personal{
@@ -43,6 +43,9 @@ func (s activationService) TopUp(ctx context.Context, req *gigagatev1.TopUpReque
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mayBuy(ctx, order); err != nil {
+		return nil, err
+	}
 	id, sale, err := s.buy(ctx, req.GetRequestId(), order, purchase.Personal{UserIP: canonicalIP(req.GetNewProfile().GetUserIp())})
 	if err != nil {
 		return nil, err
@@ -52,6 +55,9 @@ func (s activationService) TopUp(ctx context.Context, req *gigagatev1.TopUpReque
 
 // Activate starts the clock of a package that was bought earlier.
 func (s activationService) Activate(ctx context.Context, req *gigagatev1.ActivateRequest) (*gigagatev1.ActivateResponse, error) {
+	if err := s.mayUseItem(ctx, req.GetUid()); err != nil {
+		return nil, err
+	}
 	started, err := s.activator.activate(ctx, req.GetUid())
 	if err != nil {
 		return nil, err
@@ -69,7 +75,7 @@ func (s activationService) buy(ctx context.Context, requestID string, order purc
 		return "", nil, err
 	}
 	bought, err := s.engine.Buy(ctx, &purchase.Request{
-		Key: purchase.Key{Caller: defaultCaller, RequestID: requestID}, Order: order, Personal: personal, Client: clientOf(ctx),
+		Key: purchase.Key{Caller: access.Of(ctx).Key(), RequestID: requestID}, Order: order, Personal: personal, Client: clientOf(ctx),
 	})
 	if err != nil {
 		f, replayed := purchaseFailure(err)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/tap"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/access"
 	"gigagate.internal/internal/fairshare"
 )
 
@@ -199,8 +200,12 @@ func clientFromHTTP(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next 
 	return next(context.WithValue(ctx, clientKey{}, client), req)
 }
 
-// clientOf is the client whose fair share a call uses.
+// clientOf is the client whose fair share a call uses: the caller once it is identified, otherwise its address. No name of
+// a caller looks like an address.
 func clientOf(ctx context.Context) string {
+	if p := access.Of(ctx); isIdentified(p) {
+		return p.Name
+	}
 	if client, ok := ctx.Value(clientKey{}).(string); ok {
 		return client
 	}

@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"gigagate.internal/internal/access"
 )
 
 // decoding is the target that the gRPC codec decodes a request into. It holds the message, or the reason why there
@@ -60,15 +62,20 @@ func beginningOf(data mem.BufferSlice, n int) []byte {
 
 type undecodableKey struct{}
 
-// withDecodeFaults returns desc with handlers that work with tolerantCodec. A request that could not be decoded also
-// goes through the interceptors. They find its fault in the context.
-func withDecodeFaults(desc grpc.ServiceDesc) *grpc.ServiceDesc {
+// adaptGRPC returns desc with handlers that identify the caller first and that work with tolerantCodec. The message of a
+// caller that is not identified is not even received. A request that could not be decoded also goes through the
+// interceptors. They find its fault in the context.
+func (s *Server) adaptGRPC(desc grpc.ServiceDesc) *grpc.ServiceDesc {
 	methods := make([]grpc.MethodDesc, len(desc.Methods))
 	for i, method := range desc.Methods {
 		handler := method.Handler
 		method.Handler = func(srv any, ctx context.Context, decode func(any) error, chain grpc.UnaryServerInterceptor) (any, error) {
+			ctx = s.identifyGRPC(ctx)
 			var fault *failure
 			tolerant := func(message any) error {
+				if access.Of(ctx) == nil {
+					return nil // the interceptor authorize refuses the call
+				}
 				target := &decoding{message: message.(proto.Message)}
 				err := decode(target)
 				fault = target.fault

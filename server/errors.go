@@ -31,9 +31,11 @@ type failure struct {
 	reason gigagatev1.ErrorReason
 	// effect unspecified means that of the spec. For an order it means that the request id was not looked up: see
 	// needsLookup.
-	effect     gigagatev1.Effect
-	purchaseID string
-	fields     []*gigagatev1.FieldViolation
+	effect gigagatev1.Effect
+	// startedNothing: the gateway refused before it sent anything, although the spec's effect is another one.
+	startedNothing bool
+	purchaseID     string
+	fields         []*gigagatev1.FieldViolation
 	// httpStatus 0 means that of the spec.
 	httpStatus int
 	sentence   string // empty: the spec's sentence

@@ -66,6 +66,10 @@ type setup struct {
 	vendorNow func() time.Time
 	// restWriteTimeout is the write timeout of the HTTP server, by default none.
 	restWriteTimeout func(*server.Server) time.Duration
+	// access finds out who makes a call, by default nobody does.
+	access server.Access
+	// knownHost is [server.Config.KnownHost].
+	knownHost func(host string) bool
 	// wrap is a middleware in front of the sandbox.
 	wrap func(http.Handler) http.Handler
 }
@@ -121,7 +125,7 @@ func open(t *testing.T, s setup) *gateway {
 	if g.server, err = server.New(server.Config{
 		Vendor: g.vendor, Engine: g.engine, MetatagMax: 255, Logger: g.logs.logger(),
 		TracerProvider: tracer, MeterProvider: noop.NewMeterProvider(), Propagator: propagation.TraceContext{},
-		Now: s.now,
+		Now: s.now, Access: s.access, KnownHost: s.knownHost,
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
+	"gigagate.internal/internal/access"
 )
 
 // traceIDKey names the gRPC metadata and the HTTP header that carry the trace id. Every answer has it.
@@ -28,12 +29,14 @@ const traceIDKey = "x-trace-id"
 //   - observe writes one log line and the answer's trace id, whatever happens inside.
 //   - mapErrors recovers from a panic in everything below it, and gives every error its details.
 //   - The transport's own interceptors add what only the transport knows, such as the client's address.
+//   - withholdSecrets takes the secrets out of the answer if the caller may not read them.
 //   - tellOfRequestID gives a refused order the effect that the journal has under its request id.
+//   - authorize refuses a caller that is not known, and a call that the caller may not make.
 //   - validate sees the request as the handler will see it.
 //   - limit comes last, because a refused request needs no place.
 func (s *Server) interceptors(transport string, own ...grpc.UnaryServerInterceptor) []grpc.UnaryServerInterceptor {
 	chain := []grpc.UnaryServerInterceptor{s.observe(transport), mapErrors}
-	return append(append(chain, own...), s.tellOfRequestID(), s.validate(), s.limiter.limit)
+	return append(append(chain, own...), withholdSecrets, s.tellOfRequestID(), authorize, s.validate(), s.limiter.limit)
 }
 
 // observe writes one log line per call and sets the trace id of the answer.
@@ -77,6 +80,9 @@ func (s *Server) logCall(ctx context.Context, c *logged, err error) {
 		slog.String("method", c.method),
 		slog.Float64("duration_ms", float64(time.Since(c.start).Microseconds())/1000),
 		slog.String("code", status.Code(err).String()),
+	}
+	if p := access.Of(ctx); isIdentified(p) {
+		attrs = append(attrs, slog.String("caller", p.Name))
 	}
 	level := slog.LevelInfo
 	if strings.HasPrefix(c.method, "/grpc.health.") {

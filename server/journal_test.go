@@ -63,6 +63,13 @@ func (j *faultyJournal) Write(ctx context.Context, step purchase.Step) (purchase
 	return j.Journal.Write(ctx, step)
 }
 
+func (j *faultyJournal) OfItem(ctx context.Context, uid string, accounts []string) (purchase.Purchase, error) {
+	if err := failing(&j.reads); err != nil {
+		return purchase.Purchase{}, err
+	}
+	return j.Journal.OfItem(ctx, uid, accounts)
+}
+
 func (j *faultyJournal) Secrets(ctx context.Context, id string) (purchase.Secrets, error) {
 	if err := failing(&j.secrets); err != nil {
 		return purchase.Secrets{}, err

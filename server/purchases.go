@@ -10,6 +10,7 @@ import (
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
+	"gigagate.internal/internal/access"
 	"gigagate.internal/purchase"
 )
 
@@ -34,11 +35,11 @@ type purchaseService struct {
 func (s purchaseService) GetPurchase(ctx context.Context, req *gigagatev1.GetPurchaseRequest) (*gigagatev1.GetPurchaseResponse, error) {
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
-	p, history, err := s.engine.Get(ctx, req.GetId())
+	p, history, err := s.engine.Get(ctx, scopeOf(ctx), req.GetId())
 	if err != nil {
 		return nil, journalFailure(req.GetId(), err)
 	}
-	resp := &gigagatev1.GetPurchaseResponse{Purchase: purchaseToProto(p), Reconciliation: reconciliationToProto(s.engine.Reconciliation(p))}
+	resp := &gigagatev1.GetPurchaseResponse{Purchase: purchaseToProto(ctx, p), Reconciliation: reconciliationToProto(s.engine.Reconciliation(p))}
 	for _, entry := range history {
 		resp.History = append(resp.History, entryToProto(entry))
 	}
@@ -64,12 +65,12 @@ func (s purchaseService) ListPurchases(ctx context.Context, req *gigagatev1.List
 	resp := &gigagatev1.ListPurchasesResponse{}
 	// One read of the journal examines a limited number of purchases. Read on until the page is full.
 	for range mostReads {
-		found, next, err := s.engine.List(ctx, filter, purchase.Page{Size: size - len(resp.GetPurchases()), After: after})
+		found, next, err := s.engine.List(ctx, scopeOf(ctx), filter, purchase.Page{Size: size - len(resp.GetPurchases()), After: after})
 		if err != nil {
 			return nil, journalFailure("", err)
 		}
 		for _, p := range found {
-			resp.Purchases = append(resp.Purchases, purchaseToProto(p))
+			resp.Purchases = append(resp.Purchases, purchaseToProto(ctx, p))
 		}
 		if after = next; after == "" || len(resp.GetPurchases()) == size {
 			break
@@ -92,24 +93,27 @@ func (s purchaseService) WaitPurchase(ctx context.Context, req *gigagatev1.WaitP
 	}
 	wait, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	p, err := s.engine.Wait(wait, req.GetId())
+	p, err := s.engine.Wait(wait, scopeOf(ctx), req.GetId())
 	if err != nil {
 		return nil, journalFailure(req.GetId(), err)
 	}
-	return &gigagatev1.WaitPurchaseResponse{Purchase: purchaseToProto(p)}, nil
+	return &gigagatev1.WaitPurchaseResponse{Purchase: purchaseToProto(ctx, p)}, nil
 }
 
 // ResolvePurchase settles a purchase as the operator says.
 func (s purchaseService) ResolvePurchase(ctx context.Context, req *gigagatev1.ResolvePurchaseRequest) (*gigagatev1.ResolvePurchaseResponse, error) {
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
-	p, err := s.engine.Resolve(ctx, req.GetId(), purchase.Resolution{
+	if p := access.Of(ctx); isIdentified(p) && req.GetOperator() != p.Name {
+		return nil, invalidField("operator", "must be the name of the operator who makes the call")
+	}
+	p, err := s.engine.Resolve(ctx, scopeOf(ctx), req.GetId(), purchase.Resolution{
 		ItemUID: req.GetActivatedItemUid(), By: req.GetOperator(), Note: req.GetNote(), Force: req.GetForce(),
 	})
 	if err != nil {
 		return nil, resolveFailure(req.GetId(), p, err)
 	}
-	return &gigagatev1.ResolvePurchaseResponse{Purchase: purchaseToProto(p)}, nil
+	return &gigagatev1.ResolvePurchaseResponse{Purchase: purchaseToProto(ctx, p)}, nil
 }
 
 // journalFailure is the failure of a read of the journal: PURCHASE_NOT_FOUND or JOURNAL_UNAVAILABLE.
@@ -148,9 +152,7 @@ func resolveFailure(id string, p purchase.Purchase, err error) *failure {
 func filterFromProto(req *gigagatev1.ListPurchasesRequest) (purchase.Filter, error) {
 	from, err1 := timeFromProto("from_time", req.GetFromTime())
 	to, err2 := timeFromProto("to_time", req.GetToTime())
-	filter := purchase.Filter{
-		Caller: defaultCaller, RequestID: req.GetRequestId(), CustomerUID: req.GetCustomerUid(), From: from, To: to,
-	}
+	filter := purchase.Filter{RequestID: req.GetRequestId(), CustomerUID: req.GetCustomerUid(), From: from, To: to}
 	if state, ok := statesFromProto[req.GetState()]; ok {
 		filter.States = []purchase.State{state}
 	}
@@ -188,14 +190,14 @@ var kindsToProto = map[purchase.Kind]gigagatev1.PurchaseKind{
 	purchase.TopUpWithProfile: gigagatev1.PurchaseKind_PURCHASE_KIND_TOP_UP_WITH_PROFILE,
 }
 
-func purchaseToProto(p purchase.Purchase) *gigagatev1.Purchase {
+func purchaseToProto(ctx context.Context, p purchase.Purchase) *gigagatev1.Purchase {
 	customer := p.CustomerUID
 	if customer == "" {
 		customer = p.Order.CustomerUID
 	}
 	return &gigagatev1.Purchase{
 		Id:               p.ID,
-		Caller:           p.Key.Caller,
+		Caller:           callerName(ctx, p.Key),
 		RequestId:        p.Key.RequestID,
 		Kind:             kindsToProto[p.Order.Kind],
 		State:            stateToProto(p.State),

@@ -60,9 +60,15 @@ type customerService struct {
 func (s customerService) GetCustomer(ctx context.Context, req *gigagatev1.GetCustomerRequest) (*gigagatev1.GetCustomerResponse, error) {
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
+	if err := s.mayUseCustomer(ctx, req.GetUid()); err != nil {
+		return nil, err
+	}
 	record, err := s.vendor.Customer(ctx, req.GetUid())
 	if err != nil {
 		return nil, readFailure(err)
+	}
+	if record, err = s.onlyBought(ctx, record); err != nil {
+		return nil, err
 	}
 	return customerRecordFromVendor(record, s.now()), nil
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/access"
 	"gigagate.internal/purchase"
 )
 
@@ -54,7 +55,8 @@ var byCaution = []gigagatev1.Effect{
 // needsLookup reports whether f would say NOT_STARTED of an order whose request id nobody has looked up. The engine sets the
 // effect, because it looks the id up.
 func (f *failure) needsLookup() bool {
-	return f.effect == gigagatev1.Effect_EFFECT_UNSPECIFIED && specs[f.reason].GetEffect() == gigagatev1.Effect_EFFECT_NOT_STARTED
+	return f.effect == gigagatev1.Effect_EFFECT_UNSPECIFIED &&
+		(f.startedNothing || specs[f.reason].GetEffect() == gigagatev1.Effect_EFFECT_NOT_STARTED)
 }
 
 // tellOf gives f the effect of the request ids that a refused order names. Of several effects, the one that allows the
@@ -84,9 +86,9 @@ func (s *Server) tellOf(ctx context.Context, client string, f *failure, named na
 	}
 }
 
-// effectOf looks a request id up. If the journal cannot be read, the effect is indeterminate.
+// effectOf looks a request id of the caller up. If the journal cannot be read, the effect is indeterminate.
 func (s *Server) effectOf(ctx context.Context, id string) (effect gigagatev1.Effect, purchaseID string) {
-	kept, err := s.engine.Known(ctx, purchase.Key{Caller: defaultCaller, RequestID: id})
+	kept, err := s.engine.Known(ctx, purchase.Key{Caller: access.Of(ctx).Key(), RequestID: id})
 	switch {
 	case err == nil:
 		return effectOfPurchase(kept.State), kept.ID

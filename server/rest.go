@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/access"
 	"gigagate.internal/internal/fairshare"
 )
 
@@ -156,13 +157,7 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 		}
 		defer s.requests.Release(client)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		if f := checkFraming(w, r); f != nil {
-			s.refuse(w, r, f)
-			return
-		}
 		call := restCallOf(r.Context())
-		call.body = &restBody{ReadCloser: r.Body, call: call}
-		r.Body = call.body
 		f := takePretty(r)
 		if s.knownHost != nil && !s.knownHost(r.Host) {
 			unknown := &failure{
@@ -177,6 +172,17 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 			s.refuse(w, r, unknown)
 			return
 		}
+		// Nothing of the body has been read so far.
+		if r = s.identifyREST(r); access.Of(r.Context()) == nil && !s.isDocs(r) && !isRoot(r) {
+			s.refuseUnidentified(w, r)
+			return
+		}
+		if f := checkFraming(w, r); f != nil {
+			s.refuse(w, r, f)
+			return
+		}
+		call.body = &restBody{ReadCloser: r.Body, call: call}
+		r.Body = call.body
 		if f != nil {
 			s.refuse(w, r, f)
 			return
@@ -185,7 +191,7 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 			s.serveDocs(w, r)
 			return
 		}
-		if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		if isRoot(r) {
 			s.serveRoot(w, r)
 			return
 		}

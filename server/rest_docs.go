@@ -61,6 +61,11 @@ func (s *Server) isDocs(r *http.Request) bool {
 	return s.docs != nil && (strings.HasPrefix(r.URL.Path, docsPath) || r.URL.Path+"/" == docsPath)
 }
 
+// isRoot reports whether a request is for the page that says where everything is.
+func isRoot(r *http.Request) bool {
+	return r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+}
+
 // serveRoot redirects to the documentation. If that is off, it says where the calls are.
 func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
 	if s.docs != nil {

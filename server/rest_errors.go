@@ -61,12 +61,23 @@ func (s *Server) refuseMethod(w http.ResponseWriter, r *http.Request, allowed []
 	s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED})
 }
 
+// refuseUnidentified refuses a caller that is not known. Its body stays unread, so the connection of HTTP/1 cannot be used
+// again. Otherwise net/http would wait for the rest of the body before it answers.
+func (s *Server) refuseUnidentified(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("WWW-Authenticate", "Bearer")
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+	}
+	s.refuse(w, r, unauthenticated())
+}
+
 // refuse answers with a failure that REST itself found. It does what the interceptors do for other failures, because such a
 // call never reaches them: it looks the request id of an order up, and it writes the log line.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
 	call := restCallOf(r.Context())
 	if call.isOrder() && f.needsLookup() {
-		s.tellOf(r.Context(), fairshare.ClientOf(r.RemoteAddr), f, call.requestIDs())
+		client := clientOf(context.WithValue(r.Context(), clientKey{}, fairshare.ClientOf(r.RemoteAddr)))
+		s.tellOf(r.Context(), client, f, call.requestIDs())
 	}
 	method := ""
 	if call.route != nil {

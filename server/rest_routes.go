@@ -109,6 +109,12 @@ func (s *Server) strictRequest(next runtime.HandlerFunc) runtime.HandlerFunc {
 		if pattern, ok := runtime.HTTPPattern(r.Context()); ok {
 			call.route = routeOf(r.Method, pattern.String())
 		}
+		if call.route != nil {
+			if f := mayCall(r.Context(), call.route.rpc); f != nil {
+				s.refuse(w, r, f)
+				return
+			}
+		}
 		if f := checkEnvelope(r, call.route); f != nil {
 			s.refuse(w, r, f)
 			return

@@ -10,6 +10,7 @@
 //	activation.go, reads.go, purchases.go the handlers of the contract's services
 //	orders.go, convert.go, history.go     conversions between the contract and the packages below
 //	errors.go, validate.go                what a caller gets for an error, and the rules of requests
+//	identity.go, rights.go, secrets.go    who makes a call, what it may do, and what its answer shows
 //	limits.go, admission.go, framing.go   what bounds a client
 //	rest*.go                              the REST gateway, and its documentation
 package server
@@ -39,6 +40,7 @@ import (
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
+	"gigagate.internal/internal/access"
 	"gigagate.internal/internal/fairshare"
 	"gigagate.internal/purchase"
 )
@@ -51,8 +53,17 @@ const (
 	leastPing = 3 * time.Second
 )
 
-// Config is what a Server is made of. All fields are required, except Docs, KnownHost and Credentials.
+// Access finds out who makes a call.
+type Access interface {
+	// Identify returns the principal that the credentials of a call name. After an error, nobody is identified.
+	Identify(ctx context.Context, credentials access.Credentials) (*access.Principal, error)
+}
+
+// Config is what a Server is made of. All fields are required, except Access, Docs, KnownHost and
+// Credentials.
 type Config struct {
+	// Access finds out who makes a call. If it is nil, every call is one of [access.Open] and may do everything.
+	Access Access
 	// Vendor is the vendor's API, for calls that do not spend.
 	Vendor *gigastore.Client
 	// Engine makes purchases.
@@ -77,6 +88,7 @@ type Config struct {
 
 // Server is the gateway without its listeners. The caller of this package serves GRPC and REST on its own listeners.
 type Server struct {
+	access         Access // nil if callers are not identified
 	vendor         *gigastore.Client
 	engine         *purchase.Engine
 	metatagMax     int
@@ -115,6 +127,7 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("compile the contract's rules: %w", err)
 	}
 	s := &Server{
+		access:         config.Access,
 		vendor:         config.Vendor,
 		engine:         config.Engine,
 		metatagMax:     config.MetatagMax,
@@ -152,14 +165,14 @@ func (s *Server) newGRPC() *grpc.Server {
 		grpc.Creds(s.credentials),
 		grpc.StatsHandler(admissionStats{otelgrpc.NewServerHandler(s.otelgrpcOptions()...), s.admission}),
 		grpc.ChainUnaryInterceptor(s.interceptors(transportGRPC)...),
-		grpc.ChainStreamInterceptor(beginStream, s.endWithDrain),
+		grpc.ChainStreamInterceptor(beginStream, s.identifyStream, s.endWithDrain),
 		grpc.ForceServerCodecV2(newTolerantCodec()),
 		grpc.UnknownServiceHandler(unknownMethod),
 		// By default grpc-go closes the connection of a client that pings more often than every five minutes, with
 		// all calls on it. A caller may have to ping more often while a purchase waits.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true}),
 	)...)
-	s.register(server, withDecodeFaults)
+	s.register(server, s.adaptGRPC)
 	healthpb.RegisterHealthServer(server, s.health)
 	reflection.Register(server)
 	s.setMethods(server.GetServiceInfo())

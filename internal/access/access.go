@@ -77,6 +77,9 @@ func (s Set) Names() []string {
 	return append([]string{}, s.names...)
 }
 
+// IsEverything reports whether the set has every name.
+func (s Set) IsEverything() bool { return s.all }
+
 // DefaultCaller is the name under which purchases are kept while there are no callers.
 const DefaultCaller = "default"
 

@@ -24,8 +24,7 @@ type Limit struct {
 }
 
 // ClientOf returns the client of a network address: the IP address without the port. An IPv6 address counts as its /64
-// network, because one machine can use all addresses of it. Callers have no other identity yet, so all callers behind one
-// proxy are one client.
+// network, because one machine can use all addresses of it. All machines behind one proxy are one client.
 func ClientOf(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

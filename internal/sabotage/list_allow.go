@@ -1,0 +1,124 @@
+package main
+
+// allowing are the rules of who makes a call, what the caller may do, and what it sees.
+var allowing = []sabotage{
+	// Who makes a call.
+	{"nobody is served", []edit{{
+		"server.mayCall", "p == nil", never,
+	}}, server, "TestNobodyIsServed"},
+	{"a directory that reports an error still names a caller", []edit{{
+		"server.Server.identify", "err != nil", never,
+	}}, server, "TestNobodyIsServed"},
+	{"a header names a caller over gRPC", []edit{{
+		"server.Server.identifyGRPC", `metadata.ValueFromIncomingContext(ctx, "authorization")`,
+		`append(metadata.ValueFromIncomingContext(ctx, "authorization"), metadata.ValueFromIncomingContext(ctx, "x-forwarded-user")...)`,
+	}}, server, "TestHeadersMakeNoCaller"},
+	{"a header names a caller over REST", []edit{{
+		"server.Server.identifyREST", `r.Header.Values("Authorization")`,
+		`append(r.Header.Values("Authorization"), r.Header.Values("Grpc-Metadata-Authorization")...)`,
+	}}, server, "TestHeadersMakeNoCaller"},
+	{"a second credential hides behind the first", []edit{{
+		"server.Server.identifyREST", `Authorization: r.Header.Values("Authorization")`, `Authorization: []string{r.Header.Get("Authorization")}`,
+	}}, server, "TestNobodyIsServed"},
+	{"a certificate counts that TLS did not verify", []edit{
+		{"server.verified", "state == nil || len(state.VerifiedChains) == 0 || len(state.VerifiedChains[0]) == 0", "state == nil || len(state.PeerCertificates) == 0"},
+		{"server.verified", "state.VerifiedChains[0][0]", "state.PeerCertificates[0]"},
+	}, server, "TestWhatIsPresented"},
+	{"REST calls cross as those of everybody", []edit{{
+		"server.inProcess.Invoke", "access.With(ctx, access.Of(caller))", "access.With(ctx, access.Open)",
+	}}, server, "TestAnothersPurchase"},
+	{"gRPC receives the message of a caller that is not known", []edit{{
+		"server.Server.adaptGRPC", "access.Of(ctx) == nil", never,
+	}}, server, "TestBodyIsNotReadBeforeTheCallerIsKnown"},
+	{"REST waits for the body of a caller that is not known", []edit{{
+		"server.Server.refuseUnidentified", "r.ProtoMajor == 1 && r.ContentLength != 0", never,
+	}}, server, "TestBodyIsNotReadBeforeTheCallerIsKnown"},
+	{"streams need no caller", []edit{{
+		"server.Server.identifyStream", "info.FullMethod != $_ && access.Of(s.identifyGRPC(stream.Context())) == nil", never,
+	}}, server, "TestStreamsAreIdentified"},
+	{"a caller has one fair share for each address", []edit{{
+		"server.clientOf", "isIdentified(p)", never,
+	}}, server, "TestFairShareOfACaller"},
+
+	// What a caller may do.
+	{"every caller may make every call", []edit{{
+		"server.mayCall", "!p.Rights.Methods.Has($_)", never,
+	}}, server, "TestEveryMethodIsARight"},
+	{"a caller settles its own purchases", []edit{{
+		"server.mayCall", "onlyOperators && !p.Rights.All", never,
+	}}, server, "TestEveryMethodIsARight"},
+	{"an operator uses another name", []edit{{
+		"server.purchaseService.ResolvePurchase", "isIdentified(p) && req.GetOperator() != p.Name", never,
+	}}, server, "TestOperatorsUseTheirOwnNames"},
+	{"a caller registers what it may not buy", []edit{{
+		"server.activationService.Register", "if err := s.mayBuy(ctx, order); err != nil { $*_ }", dropped,
+	}}, server, "TestWhatACallerMayBuy"},
+	{"a caller tops up what it may not buy", []edit{{
+		"server.activationService.TopUp", "if err := s.mayBuy(ctx, order); err != nil { $*_ }", dropped,
+	}}, server, "TestWhatACallerMayTopUp"},
+	{"every item may be bought", []edit{{
+		"server.Server.mayBuy", `allow(rights.Items, order.InventoryItemID, "inventory_item_id")`, dropped,
+	}}, server, "TestWhatACallerMayBuy"},
+	{"every mode may be bought", []edit{{
+		"server.Server.mayBuy", `allow(rights.Modes, string(order.EffectiveMode()), "activation_mode")`, dropped,
+	}}, server, "TestWhatACallerMayBuy"},
+	{"every country may be bought for", []edit{{
+		"server.Server.mayBuy", `allow(rights.Countries, order.UserCountry, "user_country")`, dropped,
+	}}, server, "TestWhatACallerMayBuy"},
+	{"a profile may be bought for every country", []edit{{
+		"server.Server.mayBuy", `allow(rights.Countries, order.UserCountry, "new_profile.user_country")`, dropped,
+	}}, server, "TestWhatACallerMayTopUp"},
+	{"every country set may be bought", []edit{{
+		"server.Server.mayBuy", `allow(rights.CountrySets, set, "inventory_item_id")`, "_ = set",
+	}}, server, "TestWhatACallerMayBuy"},
+	{"a country set that cannot be read is allowed", []edit{{
+		"server.Server.mayBuy", "return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE, cause: err}", "return nil",
+	}}, server, "TestCountrySetFailsClosed"},
+	{"a caller starts a package of another", []edit{{
+		"server.activationService.Activate", "if err := s.mayUseItem(ctx, req.GetUid()); err != nil { $*_ }", dropped,
+	}}, server, "TestAnothersPurchase"},
+	{"a caller tops up a customer of another", []edit{{
+		"server.Server.mayBuy", "return s.mayUseCustomer(ctx, order.CustomerUID)", "return nil",
+	}}, server, "TestAnothersPurchase"},
+	{"without the journal, every package may be started", []edit{{
+		"server.Server.mayUseItem", `case err != nil: return journalFailure("", err)`, dropped,
+	}}, server, "TestRightsWithoutTheJournal"},
+
+	// What a caller sees.
+	{"a caller reads a customer of another", []edit{{
+		"server.customerService.GetCustomer", "if err := s.mayUseCustomer(ctx, req.GetUid()); err != nil { $*_ }", dropped,
+	}}, server, "TestAnothersPurchase"},
+	{"a shared customer shows the packages of others", []edit{{
+		"server.Server.onlyBought", "return !own[item.UID]", "return false",
+	}}, server, "TestSharedCustomer"},
+	{"a shared customer shows the eSIMs of others", []edit{{
+		"server.Server.onlyBought", "shown.TotalAvailableBalance, shown.RelatedESIMs = nil, nil", dropped,
+	}}, server, "TestSharedCustomer"},
+	{"a caller sees the purchases of all", []edit{{
+		"server.scopeOf", "return purchase.Scope{Caller: p.Key()}", "return purchase.Everyone",
+	}}, server, "TestAnothersPurchase"},
+	{"the purchase of another can be read", []edit{{
+		"purchase.Engine.seen", "err == nil && !scope.Sees(p)", never,
+	}}, server, "TestAnothersPurchase"},
+	{"the package of another can be used", []edit{{
+		"purchase.Engine.OfItem", "err == nil && !scope.Sees(p)", never,
+	}}, server, "TestAnothersPurchase"},
+	{"a list without a caller shows everything", []edit{{
+		"purchase.Engine.List", `scope.Caller == ""`, never,
+	}}, server, "TestScopes"},
+	{"the effect of an id is that of another caller's", []edit{{
+		"server.Server.effectOf", "access.Of(ctx).Key()", "access.DefaultCaller",
+	}}, server, "TestWhatACallerMayBuy"},
+	{"a top-up for a customer of another uses up its id", []edit{{
+		"server.failure.needsLookup", "f.startedNothing", "false",
+	}}, server, "TestAnothersPurchase"},
+	{"an order that cannot be read is told as not started", []edit{{
+		"server.authorize", "f.effect = fault.effect", dropped,
+	}}, server, "TestUnreadableOrderOfACallerWithoutTheRight"},
+	{"the heir's retries buy again", []edit{{
+		"server.activationService.buy", "access.Of(ctx).Key()", "access.Of(ctx).Name",
+	}}, server, "TestHeirInTheMiddleOfRetries"},
+	{"secrets are shown to everybody", []edit{{
+		"server.Server.interceptors", "withholdSecrets", dropped,
+	}}, server, "TestSecretsAreWithheld"},
+}

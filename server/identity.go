@@ -1,0 +1,126 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/access"
+	"gigagate.internal/purchase"
+)
+
+// Every call is identified by itself, also on a connection that has made calls before. It is identified before anything of
+// its body is read. The principal is a value of the call's context.
+
+// identifyGRPC returns the context of a call with its principal. Without one, nobody is identified.
+func (s *Server) identifyGRPC(ctx context.Context) context.Context {
+	var presented access.Credentials
+	if p, ok := peer.FromContext(ctx); ok {
+		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
+			presented.Certificate = verified(&info.State)
+		}
+	}
+	presented.Authorization = metadata.ValueFromIncomingContext(ctx, "authorization")
+	return s.identify(ctx, presented)
+}
+
+// identifyREST is identifyGRPC for REST. It reads the Authorization header and the certificate of the connection. No other
+// header can make a caller.
+func (s *Server) identifyREST(r *http.Request) *http.Request {
+	ctx := s.identify(r.Context(), access.Credentials{
+		Certificate: verified(restCallOf(r.Context()).original.TLS), Authorization: r.Header.Values("Authorization"),
+	})
+	return r.WithContext(ctx)
+}
+
+func (s *Server) identify(ctx context.Context, presented access.Credentials) context.Context {
+	if s.access == nil {
+		return access.With(ctx, access.Open)
+	}
+	p, err := recoverAsError(func() (*access.Principal, error) { return s.access.Identify(ctx, presented) })
+	if err != nil {
+		return ctx
+	}
+	return access.With(ctx, p)
+}
+
+// verified is the client's certificate if TLS has verified it, otherwise nil.
+func verified(state *tls.ConnectionState) *x509.Certificate {
+	if state == nil || len(state.VerifiedChains) == 0 || len(state.VerifiedChains[0]) == 0 {
+		return nil
+	}
+	return state.VerifiedChains[0][0]
+}
+
+func unauthenticated() *failure {
+	return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_UNAUTHENTICATED}
+}
+
+// identifyStream identifies the caller of a stream, for example of reflection. Everyone who can connect may watch the
+// health of the gateway, as in its unary form.
+func (s *Server) identifyStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if info.FullMethod != healthpb.Health_Watch_FullMethodName && access.Of(s.identifyGRPC(stream.Context())) == nil {
+		return unauthenticated()
+	}
+	return next(srv, stream)
+}
+
+// isIdentified reports whether a credential has named the principal. Otherwise it is nobody, or everybody.
+func isIdentified(p *access.Principal) bool { return p != nil && p != access.Open }
+
+// authorize is an interceptor. It refuses a call of the contract that nobody may make, or not this caller.
+func authorize(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if strings.HasPrefix(info.FullMethod, contractPrefix) {
+		if f := mayCall(ctx, info.FullMethod); f != nil {
+			if fault, ok := ctx.Value(undecodableKey{}).(*failure); ok {
+				f.effect = fault.effect // an order whose request id could not be read may be one that was bought
+			}
+			return nil, f
+		}
+	}
+	return next(ctx, req)
+}
+
+// mayCall is the failure of a call that its caller may not make, otherwise nil.
+func mayCall(ctx context.Context, method string) *failure {
+	p := access.Of(ctx)
+	if p == nil {
+		return unauthenticated()
+	}
+	// Nobody but an operator settles a purchase, whatever else a caller may do.
+	onlyOperators := method == gigagatev1.PurchaseService_ResolvePurchase_FullMethodName
+	if !p.Rights.Methods.Has(method[strings.LastIndexByte(method, '/')+1:]) || onlyOperators && !p.Rights.All {
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_PERMISSION_DENIED}
+	}
+	return nil
+}
+
+// scopeOf says whose purchases the caller of ctx sees.
+func scopeOf(ctx context.Context) purchase.Scope {
+	switch p := access.Of(ctx); {
+	case p == nil:
+		return purchase.Scope{}
+	case p.Rights.All:
+		return purchase.Everyone
+	default:
+		return purchase.Scope{Caller: p.Key()}
+	}
+}
+
+// callerName is the name of the caller in a key, as a caller sees it. The heir of the purchases that were made before there
+// were callers sees its own name.
+func callerName(ctx context.Context, key purchase.Key) string {
+	if p := access.Of(ctx); key.Caller == p.Key() {
+		return p.Name
+	}
+	return key.Caller
+}

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+
+	"gigagate.internal/internal/access"
+)
+
+// presented keeps the credentials that it was asked about.
+type presented struct{ last access.Credentials }
+
+func (p *presented) Identify(_ context.Context, credentials access.Credentials) (*access.Principal, error) {
+	p.last = credentials
+	return &access.Principal{Name: "shop"}, nil
+}
+
+// A certificate counts only if TLS has verified it. All values of the Authorization header are passed on, so that a second
+// one cannot hide.
+func TestWhatIsPresented(t *testing.T) {
+	t.Parallel()
+	leaf, authority := &x509.Certificate{Raw: []byte("leaf")}, &x509.Certificate{Raw: []byte("authority")}
+	for name, c := range map[string]struct {
+		state *tls.ConnectionState
+		want  *x509.Certificate
+	}{
+		"no TLS":          {nil, nil},
+		"no certificate":  {&tls.ConnectionState{}, nil},
+		"not verified":    {&tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, nil},
+		"an empty chain":  {&tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{}}}, nil},
+		"a verified leaf": {&tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf, authority}}}, leaf},
+	} {
+		asked := &presented{}
+		s := &Server{access: asked}
+		check := func(transport string, ctx context.Context) {
+			if asked.last.Certificate != c.want || !slices.Equal(asked.last.Authorization, []string{"Bearer a", "Bearer b"}) {
+				t.Errorf("%s, %s: %+v", transport, name, asked.last)
+			}
+			if access.Of(ctx) == nil {
+				t.Errorf("%s, %s: nobody", transport, name)
+			}
+		}
+		p := &peer.Peer{Addr: &net.TCPAddr{}}
+		if c.state != nil {
+			p.AuthInfo = credentials.TLSInfo{State: *c.state}
+		}
+		ctx := metadata.NewIncomingContext(peer.NewContext(t.Context(), p), metadata.Pairs("authorization", "Bearer a", "authorization", "Bearer b"))
+		check("grpc", s.identifyGRPC(ctx))
+
+		original := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/inventory", http.NoBody)
+		original.TLS = c.state
+		original.Header["Authorization"] = []string{"Bearer a", "Bearer b"}
+		r := original.WithContext(context.WithValue(original.Context(), restCallKey{}, &restCall{original: original}))
+		check("rest", s.identifyREST(r).Context())
+	}
+}
+
+// A caller that is identified has one fair share, wherever it calls from. The others have one for each address.
+func TestFairShareOfACaller(t *testing.T) {
+	t.Parallel()
+	ctx, _ := from(t, "10.0.0.1")
+	for want, p := range map[string]*access.Principal{"shop": {Name: "shop"}, "10.0.0.1": access.Open} {
+		if got := clientOf(access.With(ctx, p)); got != want {
+			t.Errorf("the client of %s is %s", p.Name, got)
+		}
+	}
+	if got := clientOf(ctx); got != "10.0.0.1" {
+		t.Errorf("the client of nobody is %s", got)
+	}
+}
