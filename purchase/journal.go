@@ -61,7 +61,8 @@ type Journal interface {
 	// List returns one page of purchases, those with the highest ids first. A filter by customer finds the
 	// purchases sold to that customer and those ordered for it. List examines at most [MaxExamined] purchases. It
 	// returns Page.After for the next page, or "" if there is none. A page can have fewer purchases than asked
-	// for, or none, although there is another page.
+	// for, or none, although there is another page. For a filter by caller, but not by customer, it examines only
+	// purchases of that caller.
 	List(ctx context.Context, filter Filter, page Page) (list []Purchase, next string, err error)
 	// OfItem returns the purchase that sold the package with the given uid. Accounts are the names of the vendor
 	// account that has the package.

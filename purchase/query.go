@@ -63,16 +63,12 @@ func (e *Engine) List(ctx context.Context, scope Scope, filter Filter, page Page
 	return e.journal.List(ctx, filter, page)
 }
 
-// OfItem returns the purchase that sold a package of the present account, if the scope sees it. Otherwise it returns
-// ErrNotFound.
-func (e *Engine) OfItem(ctx context.Context, scope Scope, uid string) (Purchase, error) {
-	p, err := bounded(ctx, journalBudget, func(ctx context.Context) (Purchase, error) {
+// OfItem returns the purchase that sold a package of the present account. It returns ErrNotFound if the gateway did not sell
+// the package.
+func (e *Engine) OfItem(ctx context.Context, uid string) (Purchase, error) {
+	return bounded(ctx, journalBudget, func(ctx context.Context) (Purchase, error) {
 		return e.journal.OfItem(ctx, uid, e.vendor.Accounts())
 	})
-	if err == nil && !scope.Sees(p) {
-		return Purchase{}, ErrNotFound
-	}
-	return p, err
 }
 
 // Wait returns the purchase once it is settled. If ctx ends first, it returns the purchase as it is.

@@ -98,6 +98,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Harness) {
 		{"ListPages", testListPages},
 		{"ListTimes", testListTimes},
 		{"ListExaminesSoMany", testListExaminesSoMany},
+		{"ListOfCaller", testListOfCaller},
 		{"ListFindsOldSales", testListFindsOldSales},
 		{"ListPagesWhileClaiming", testListPagesWhileClaiming},
 		{"OfItem", testOfItem},

@@ -184,11 +184,9 @@ func testListTimes(t *testing.T, s *subject) {
 
 // testListExaminesSoMany: a list that finds little says so after MaxExamined purchases, and says where to go on.
 func testListExaminesSoMany(t *testing.T, s *subject) {
-	claim := newClaim()
-	claim.Key.Caller = "rare"
-	wanted := s.claim(t, claim)
+	wanted := s.in(t, purchase.Succeeded, newClaim())
 	s.crowd(t, newClaim().Order)
-	filter := purchase.Filter{Caller: "rare"}
+	filter := purchase.Filter{States: []purchase.State{purchase.Succeeded}}
 	got, next, err := s.Journal.List(t.Context(), filter, purchase.Page{Size: 10})
 	if err != nil || len(got) != 0 || next == "" {
 		t.Fatalf("the first page has %d purchases and goes on at %q, err = %v", len(got), next, err)
@@ -198,6 +196,29 @@ func testListExaminesSoMany(t *testing.T, s *subject) {
 		t.Errorf("the second page goes on at %q, err = %v", next, err)
 	}
 	equal(t, "the second page", got, []purchase.Purchase{wanted})
+}
+
+// testListOfCaller: a caller's list shows nothing of other callers, not even that they have purchases.
+func testListOfCaller(t *testing.T, s *subject) {
+	claim := newClaim()
+	claim.Key.Caller = "rare"
+	wanted := s.in(t, purchase.Failed, claim)
+	s.crowd(t, newClaim().Order)
+	for _, filter := range []purchase.Filter{
+		{Caller: "rare"}, {Caller: "rare", RequestID: claim.Key.RequestID}, {Caller: "rare", States: []purchase.State{purchase.Failed}},
+	} {
+		got, next, err := s.Journal.List(t.Context(), filter, purchase.Page{Size: 10})
+		if err != nil || next != "" {
+			t.Errorf("%+v: the list goes on at %q, err = %v", filter, next, err)
+		}
+		equal(t, "the list", got, []purchase.Purchase{wanted})
+	}
+	for _, filter := range []purchase.Filter{{Caller: "nobody"}, {Caller: "rare", States: []purchase.State{purchase.Sending}}} {
+		got, next, err := s.Journal.List(t.Context(), filter, purchase.Page{Size: 10})
+		if len(got) > 0 || err != nil || next != "" {
+			t.Errorf("%+v: %d purchases, and the list goes on at %q, err = %v", filter, len(got), next, err)
+		}
+	}
 }
 
 // testListFindsOldSales: the guard of a top-up finds the last sale to a customer at once, however many orders of the customer

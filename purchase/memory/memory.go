@@ -29,6 +29,7 @@ type Journal struct {
 	byItem map[item]*row
 	sorted []*row // sorted by id
 	// The fields below are indexes, so that queries need not read all rows.
+	callers   map[string][]*row // each sorted by id
 	open      map[*row]struct{}
 	absent    map[*row]struct{}            // failed for want of evidence or by an operator's decision
 	witnesses map[purchase.Likeness][]*row // sorted by PermittedAt
@@ -50,11 +51,12 @@ func Open(now func() time.Time) *Journal {
 		now = time.Now
 	}
 	return &Journal{
-		now:    now,
-		byID:   map[string]*row{},
-		byKey:  map[purchase.Key]*row{},
-		byItem: map[item]*row{},
-		open:   map[*row]struct{}{}, absent: map[*row]struct{}{},
+		now:     now,
+		byID:    map[string]*row{},
+		byKey:   map[purchase.Key]*row{},
+		byItem:  map[item]*row{},
+		callers: map[string][]*row{},
+		open:    map[*row]struct{}{}, absent: map[*row]struct{}{},
 		witnesses: map[purchase.Likeness][]*row{}, sales: map[string][]*row{},
 	}
 }
@@ -90,7 +92,7 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 		Sequence: 1, At: now, Attempt: 1, Verdict: purchase.Moves, State: purchase.Sending, By: purchase.ByGateway,
 	}}
 	j.byID[claim.ID], j.byKey[claim.Key] = r, r
-	j.sorted = insert(j.sorted, r)
+	j.sorted, j.callers[claim.Key.Caller] = insert(j.sorted, r), insert(j.callers[claim.Key.Caller], r)
 	j.open[r] = struct{}{}
 	return r.purchase, nil
 }

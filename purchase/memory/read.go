@@ -59,8 +59,11 @@ func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchas
 	defer j.mu.Unlock()
 	from, to := filter.IDs()
 	rows := j.sorted
-	if filter.IsSalesToCustomer() {
+	switch {
+	case filter.IsSalesToCustomer():
 		rows = j.sales[filter.CustomerUID]
+	case filter.Caller != "":
+		rows = j.callers[filter.Caller]
 	}
 	for _, end := range []string{to, page.After} {
 		if end != "" {

@@ -92,6 +92,8 @@ func examined(filter purchase.Filter, from, below string) (query string, args ar
 	in := func(table, condition string) string { return "SELECT id FROM gigagate." + table + bounds + condition }
 	states := filter.States
 	switch {
+	case filter.RequestID != "" && filter.Caller != "":
+		query = in("purchase", " AND request_id = "+args.add(filter.RequestID)+" AND caller = "+args.add(filter.Caller))
 	case filter.RequestID != "":
 		query = in("purchase", " AND request_id = "+args.add(filter.RequestID))
 	case filter.IsSalesToCustomer():
@@ -100,6 +102,8 @@ func examined(filter purchase.Filter, from, below string) (query string, args ar
 		customer := args.add(filter.CustomerUID)
 		query = "(" + in("purchase", " AND ordered_customer_uid = "+customer) + highest + ") UNION (" +
 			in("purchase_outcome", " AND customer_uid = "+customer) + highest + ")"
+	case filter.Caller != "":
+		query = in("purchase", " AND caller = "+args.add(filter.Caller))
 	case len(states) > 0 && !slices.ContainsFunc(states, purchase.State.Settled):
 		query = in("purchase_open", "")
 	case len(states) == 1 && states[0] == purchase.Failed:

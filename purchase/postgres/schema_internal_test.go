@@ -144,6 +144,7 @@ func TestIndexesServe(t *testing.T) {
 		{"Witnesses, younger", query{q.younger, []any{"account", "register", "NOW", "2026-01-01", nil, 10}}, []string{"purchase_witness"}},
 		{"List", list(purchase.Filter{}), []string{"purchase_pkey"}},
 		{"List of one request", list(purchase.Filter{Caller: "shop", RequestID: "order-7"}), []string{"purchase_key"}},
+		{"List of a caller", list(purchase.Filter{Caller: "one of many"}), []string{"purchase_caller"}},
 		{"List of a customer", list(purchase.Filter{CustomerUID: "customer-8"}), []string{"purchase_customer", "purchase_ordered"}},
 		{"List of uncertain purchases", list(purchase.Filter{States: []purchase.State{purchase.Uncertain}}), nil},
 		{"List of failed purchases", list(purchase.Filter{States: []purchase.State{purchase.Failed}}), []string{"purchase_failed"}},

@@ -162,6 +162,8 @@ func examined(filter purchase.Filter, after string) (query string, args []any) {
 	}
 	states := filter.States
 	switch {
+	case filter.RequestID != "" && filter.Caller != "":
+		query = in("purchase", " AND request_id = ? AND caller = ?", filter.RequestID, filter.Caller)
 	case filter.RequestID != "":
 		query = in("purchase", " AND request_id = ?", filter.RequestID)
 	case filter.IsSalesToCustomer():
@@ -169,6 +171,8 @@ func examined(filter purchase.Filter, after string) (query string, args []any) {
 	case filter.CustomerUID != "":
 		query = in("purchase", " AND ordered_customer_uid = ?", filter.CustomerUID) + " UNION " +
 			in("purchase_outcome", " AND customer_uid = ?", filter.CustomerUID)
+	case filter.Caller != "":
+		query = in("purchase", " AND caller = ?", filter.Caller)
 	case len(states) > 0 && !slices.ContainsFunc(states, purchase.State.Settled):
 		query = in("purchase_open", "")
 	case len(states) == 1 && states[0] == purchase.Failed:

@@ -40,7 +40,8 @@ CREATE TABLE purchase (
 
 -- The request id comes first because people search by it.
 CREATE UNIQUE INDEX purchase_key ON purchase (request_id, caller);
--- For List by customer.
+-- In this order: for List by caller, and by customer.
+CREATE INDEX purchase_caller ON purchase (caller, id);
 CREATE INDEX purchase_ordered ON purchase (ordered_customer_uid, id) WHERE ordered_customer_uid IS NOT NULL;
 
 CREATE TRIGGER purchase_is_kept BEFORE DELETE ON purchase

@@ -102,7 +102,8 @@ func TestQueryPlans(t *testing.T) {
 		selectWatched:                        "SEARCH purchase_open USING PRIMARY KEY (id>?)",
 		selectLapsed:                         "SCAN purchase_open", // a small table
 		list(purchase.Filter{}):              "SEARCH purchase USING COVERING INDEX sqlite_autoindex_purchase_1 (id>? AND id<?)",
-		list(purchase.Filter{Caller: "c", States: []purchase.State{purchase.Succeeded}}): "SEARCH purchase USING COVERING INDEX sqlite_autoindex_purchase_1 (id>? AND id<?)",
+		list(purchase.Filter{Caller: "c", States: []purchase.State{purchase.Succeeded}}): "purchase_caller (caller=? AND id>? AND id<?)",
+		list(purchase.Filter{RequestID: "r", Caller: "c"}):                               "purchase_key (request_id=? AND caller=?)",
 		list(purchase.Filter{RequestID: "r"}):                                            "purchase_key (request_id=?)",
 		list(purchase.Filter{CustomerUID: "c"}):                                          "purchase_customer (customer_uid=? AND id>? AND id<?)",
 		list(purchase.Filter{CustomerUID: "c", Caller: "c"}):                             "purchase_ordered (ordered_customer_uid=? AND id>? AND id<?)",

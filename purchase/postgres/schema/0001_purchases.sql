@@ -38,7 +38,8 @@ CREATE TABLE gigagate.purchase (
 
 -- The request id comes first because people search by it.
 CREATE UNIQUE INDEX purchase_key ON gigagate.purchase (request_id, caller);
--- For List by customer.
+-- In this order: for List by caller, and by customer.
+CREATE INDEX purchase_caller ON gigagate.purchase (caller, id);
 CREATE INDEX purchase_ordered ON gigagate.purchase (ordered_customer_uid, id) WHERE ordered_customer_uid IS NOT NULL;
 
 CREATE FUNCTION gigagate.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
