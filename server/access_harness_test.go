@@ -66,6 +66,18 @@ func (c *callers) Identify(_ context.Context, presented access.Credentials) (*ac
 	return nil, access.ErrUnauthenticated
 }
 
+// Heir implements server.Access.
+func (c *callers) Heir() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.known {
+		if p.Rights.InheritsDefault {
+			return p.Name
+		}
+	}
+	return ""
+}
+
 // caller is a principal that may do everything that a caller can do, except to use what it did not buy.
 func caller(name string, edits ...func(*access.Rights)) *access.Principal {
 	p := &access.Principal{Name: name, Rights: access.Rights{

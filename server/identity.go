@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -116,11 +117,11 @@ func scopeOf(ctx context.Context) purchase.Scope {
 	}
 }
 
-// callerName is the name of the caller in a key, as a caller sees it. The heir of the purchases that were made before there
-// were callers sees its own name.
-func callerName(ctx context.Context, key purchase.Key) string {
-	if p := access.Of(ctx); key.Caller == p.Key() {
-		return p.Name
+// callerName is the name of the caller in a key, as callers see it. The heir of the purchases that were made before there
+// were callers is shown by its own name.
+func (s *Server) callerName(key purchase.Key) string {
+	if key.Caller == access.DefaultCaller && s.access != nil {
+		return cmp.Or(s.access.Heir(), key.Caller)
 	}
 	return key.Caller
 }

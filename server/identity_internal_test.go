@@ -25,6 +25,8 @@ func (p *presented) Identify(_ context.Context, credentials access.Credentials) 
 	return &access.Principal{Name: "shop"}, nil
 }
 
+func (*presented) Heir() string { return "" }
+
 // A certificate counts only if TLS has verified it. All values of the Authorization header are passed on, so that a second
 // one cannot hide.
 func TestWhatIsPresented(t *testing.T) {

@@ -39,7 +39,7 @@ func (s purchaseService) GetPurchase(ctx context.Context, req *gigagatev1.GetPur
 	if err != nil {
 		return nil, journalFailure(req.GetId(), err)
 	}
-	resp := &gigagatev1.GetPurchaseResponse{Purchase: purchaseToProto(ctx, p), Reconciliation: reconciliationToProto(s.engine.Reconciliation(p))}
+	resp := &gigagatev1.GetPurchaseResponse{Purchase: s.purchaseToProto(p), Reconciliation: reconciliationToProto(s.engine.Reconciliation(p))}
 	for _, entry := range history {
 		resp.History = append(resp.History, entryToProto(entry))
 	}
@@ -70,7 +70,7 @@ func (s purchaseService) ListPurchases(ctx context.Context, req *gigagatev1.List
 			return nil, journalFailure("", err)
 		}
 		for _, p := range found {
-			resp.Purchases = append(resp.Purchases, purchaseToProto(ctx, p))
+			resp.Purchases = append(resp.Purchases, s.purchaseToProto(p))
 		}
 		if after = next; after == "" || len(resp.GetPurchases()) == size {
 			break
@@ -97,7 +97,7 @@ func (s purchaseService) WaitPurchase(ctx context.Context, req *gigagatev1.WaitP
 	if err != nil {
 		return nil, journalFailure(req.GetId(), err)
 	}
-	return &gigagatev1.WaitPurchaseResponse{Purchase: purchaseToProto(ctx, p)}, nil
+	return &gigagatev1.WaitPurchaseResponse{Purchase: s.purchaseToProto(p)}, nil
 }
 
 // ResolvePurchase settles a purchase as the operator says.
@@ -113,7 +113,7 @@ func (s purchaseService) ResolvePurchase(ctx context.Context, req *gigagatev1.Re
 	if err != nil {
 		return nil, resolveFailure(req.GetId(), p, err)
 	}
-	return &gigagatev1.ResolvePurchaseResponse{Purchase: purchaseToProto(ctx, p)}, nil
+	return &gigagatev1.ResolvePurchaseResponse{Purchase: s.purchaseToProto(p)}, nil
 }
 
 // journalFailure is the failure of a read of the journal: PURCHASE_NOT_FOUND or JOURNAL_UNAVAILABLE.
@@ -190,14 +190,14 @@ var kindsToProto = map[purchase.Kind]gigagatev1.PurchaseKind{
 	purchase.TopUpWithProfile: gigagatev1.PurchaseKind_PURCHASE_KIND_TOP_UP_WITH_PROFILE,
 }
 
-func purchaseToProto(ctx context.Context, p purchase.Purchase) *gigagatev1.Purchase {
+func (s *Server) purchaseToProto(p purchase.Purchase) *gigagatev1.Purchase {
 	customer := p.CustomerUID
 	if customer == "" {
 		customer = p.Order.CustomerUID
 	}
 	return &gigagatev1.Purchase{
 		Id:               p.ID,
-		Caller:           callerName(ctx, p.Key),
+		Caller:           s.callerName(p.Key),
 		RequestId:        p.Key.RequestID,
 		Kind:             kindsToProto[p.Order.Kind],
 		State:            stateToProto(p.State),

@@ -67,7 +67,7 @@ func (s customerService) GetCustomer(ctx context.Context, req *gigagatev1.GetCus
 	if err != nil {
 		return nil, readFailure(err)
 	}
-	if record, err = s.onlyBought(ctx, record); err != nil {
+	if record, err = s.onlyAllowed(ctx, record); err != nil {
 		return nil, err
 	}
 	return customerRecordFromVendor(record, s.now()), nil

@@ -67,40 +67,50 @@ func (s *Server) countrySetOf(ctx context.Context, item string) (string, error) 
 	return inventory.Items[at].CountrySet, nil
 }
 
-// mayUseItem refuses a package that the caller did not buy, as if there were no such package.
+// mayUseItem refuses a package of another caller, as if there were no such package. It refuses a package that the gateway did
+// not sell, too, unless the caller has the right to those.
 func (s *Server) mayUseItem(ctx context.Context, uid string) error {
-	if access.Of(ctx).Rights.SoldElsewhere {
+	rights := access.Of(ctx).Rights
+	if rights.All && rights.SoldElsewhere {
 		return nil
 	}
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
-	switch _, err := s.engine.OfItem(ctx, scopeOf(ctx), uid); {
-	case errors.Is(err, purchase.ErrNotFound):
-		return &failure{
-			reason: gigagatev1.ErrorReason_ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND, sentence: "this caller bought no package with this uid",
-		}
-	case err != nil:
+	p, err := s.engine.OfItem(ctx, uid)
+	elsewhere := errors.Is(err, purchase.ErrNotFound)
+	switch {
+	case err == nil && scopeOf(ctx).Sees(p), elsewhere && rights.SoldElsewhere:
+		return nil
+	case err == nil, elsewhere:
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND}
+	default:
 		return journalFailure("", err)
 	}
-	return nil
 }
 
-// mayUseCustomer refuses a customer that the caller bought nothing for, as if there were no such customer.
+// mayUseCustomer refuses a customer that the caller bought nothing for, as if there were no such customer. If the caller has
+// the right to what was sold elsewhere, it refuses only the customers that another caller registered.
 func (s *Server) mayUseCustomer(ctx context.Context, uid string) error {
-	if access.Of(ctx).Rights.SoldElsewhere {
+	rights := access.Of(ctx).Rights
+	if rights.All && rights.SoldElsewhere {
 		return nil
 	}
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
 	bought, err := s.salesTo(ctx, scopeOf(ctx), uid, 1)
+	allowed := len(bought) > 0
+	if err == nil && !allowed && rights.SoldElsewhere {
+		var others []purchase.Purchase
+		others, err = s.salesTo(ctx, purchase.Everyone, uid, mostPurchases)
+		allowed = len(others) < mostPurchases && !slices.ContainsFunc(others, func(p purchase.Purchase) bool {
+			return p.Order.Kind == purchase.Register
+		})
+	}
 	switch {
 	case err != nil:
 		return journalFailure("", err)
-	case len(bought) == 0:
-		return &failure{
-			reason: gigagatev1.ErrorReason_ERROR_REASON_CUSTOMER_NOT_FOUND, startedNothing: true,
-			sentence: "this caller bought nothing for a customer with this uid",
-		}
+	case !allowed:
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_CUSTOMER_NOT_FOUND, startedNothing: true}
 	}
 	return nil
 }
@@ -122,26 +132,31 @@ func (s *Server) salesTo(ctx context.Context, scope purchase.Scope, customer str
 	return sales, nil
 }
 
-// onlyBought is what a caller may see of a customer: the packages that it bought. If there are others, the vendor does not
-// say whose the eSIM profiles are, and its total counts all packages. Then both are left out.
-func (s *Server) onlyBought(ctx context.Context, record *gigastore.CustomerRecord) (*gigastore.CustomerRecord, error) {
-	if access.Of(ctx).Rights.SoldElsewhere {
+// onlyAllowed is what a caller may see of a customer: the packages that it bought, and those that the gateway did not sell if
+// it has the right to them. If there are others, the vendor does not say whose the eSIM profiles are, and its total counts all
+// packages. Then both are left out.
+func (s *Server) onlyAllowed(ctx context.Context, record *gigastore.CustomerRecord) (*gigastore.CustomerRecord, error) {
+	rights, scope := access.Of(ctx).Rights, scopeOf(ctx)
+	if rights.All && rights.SoldElsewhere {
 		return record, nil
 	}
 	sales, err := s.salesTo(ctx, purchase.Everyone, record.Customer.UID, mostPurchases)
 	if err != nil {
 		return nil, journalFailure("", err)
 	}
-	scope, own, others := scopeOf(ctx), map[string]bool{}, len(sales) == mostPurchases
+	allOfThem := len(sales) < mostPurchases // otherwise the gateway may have sold more
+	hidden := !allOfThem
+	allowed := map[string]bool{}
 	for _, p := range sales {
-		own[p.ItemUID] = scope.Sees(p)
-		others = others || !own[p.ItemUID]
+		allowed[p.ItemUID] = scope.Sees(p)
+		hidden = hidden || !scope.Sees(p)
 	}
 	shown := *record
 	shown.ActivatedItems = slices.DeleteFunc(slices.Clone(record.ActivatedItems), func(item gigastore.ActivatedItem) bool {
-		return !own[item.UID]
+		own, known := allowed[item.UID]
+		return !own && (known || !rights.SoldElsewhere || !allOfThem)
 	})
-	if others || len(shown.ActivatedItems) < len(record.ActivatedItems) {
+	if hidden || len(shown.ActivatedItems) < len(record.ActivatedItems) {
 		shown.TotalAvailableBalance, shown.RelatedESIMs = nil, nil
 	}
 	return &shown, nil

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/gigastore"
 	"gigagate.internal/gigastore/sandbox"
 	"gigagate.internal/internal/access"
 	"gigagate.internal/purchase"
@@ -316,7 +317,7 @@ func withoutNumbers(line string) string {
 // A customer of several callers shows each caller only what it bought.
 func TestSharedCustomer(t *testing.T) {
 	t.Parallel()
-	known := newCallers(caller("shop"), caller("support", func(r *access.Rights) { r.SoldElsewhere = true }))
+	known := newCallers(caller("shop"), operator("support"))
 	g := openFor(t, known)
 	a := g.overGRPC(t, t.Context(), ask(register()).as("shop"))
 	a.ok(t)
@@ -344,6 +345,46 @@ func TestSharedCustomer(t *testing.T) {
 	known.set(caller("support")) // it keeps what it bought
 	if items, profiles, total := see("support"); len(items) != 1 || items[0] == sold.GetActivatedItem().GetUid() || profiles != 0 || total {
 		t.Errorf("the second caller sees %v, %d profiles, total %t", items, profiles, total)
+	}
+}
+
+// With the right, a caller uses what the gateway did not sell. It still does not use what another caller bought.
+func TestWhatWasSoldElsewhere(t *testing.T) {
+	t.Parallel()
+	g := openFor(t, newCallers(caller("shop"), caller("portal", func(r *access.Rights) { r.SoldElsewhere = true }), caller("second", func(r *access.Rights) { r.SoldElsewhere = true })))
+	a := g.overGRPC(t, t.Context(), ask(register(mode(firstUse))).as("shop"))
+	a.ok(t)
+	theirs := a.reply.(*gigagatev1.RegisterResponse)
+	for _, d := range g.transports() {
+		item := g.soldElsewhere(t, "portal", gigastore.ModeFirstUse)
+		record, err := g.vendor.ActivatedItem(t.Context(), item)
+		if err != nil {
+			t.Fatal(err)
+		}
+		customer := record.Customer.UID
+		for _, message := range []proto.Message{activate(item), getCustomer(customer), topUp(customer)} {
+			if a := d.call(t, t.Context(), ask(message).as("shop")); a.code != codes.NotFound {
+				t.Errorf("%s: without the right: %s", d.name, a.text)
+			}
+		}
+		for _, name := range []string{"portal", "second"} {
+			for _, message := range []proto.Message{activate(item), getCustomer(customer), topUp(customer)} {
+				d.call(t, t.Context(), ask(message).as(name)).ok(t)
+			}
+			a := d.call(t, t.Context(), ask(getCustomer(customer)).as(name))
+			a.ok(t)
+			if items := a.reply.(*gigagatev1.GetCustomerResponse).GetActivatedItems(); len(items) != 2 {
+				t.Errorf("%s: %s sees %v", d.name, name, items)
+			}
+		}
+		for _, message := range []proto.Message{
+			activate(theirs.GetActivatedItem().GetUid()), getCustomer(theirs.GetCustomer().GetUid()), topUp(theirs.GetCustomer().GetUid()),
+		} {
+			a := d.call(t, t.Context(), ask(message).as("portal"))
+			if a.code != codes.NotFound || a.outcome.GetPurchaseId() != "" {
+				t.Errorf("%s: the customer of another caller: %s", d.name, a.text)
+			}
+		}
 	}
 }
 
@@ -399,9 +440,8 @@ func TestScopes(t *testing.T) {
 		}
 		_, history, getErr := g.engine.Get(t.Context(), scope, sold.GetPurchaseId())
 		_, waitErr := g.engine.Wait(t.Context(), scope, sold.GetPurchaseId())
-		_, itemErr := g.engine.OfItem(t.Context(), scope, sold.GetActivatedItem().GetUid())
 		_, resolveErr := g.engine.Resolve(t.Context(), scope, sold.GetPurchaseId(), purchase.Resolution{})
-		for _, err := range []error{getErr, waitErr, itemErr, resolveErr} {
+		for _, err := range []error{getErr, waitErr, resolveErr} {
 			if errors.Is(err, purchase.ErrNotFound) == sees {
 				t.Errorf("%+v: %v", scope, err)
 			}

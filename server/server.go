@@ -57,6 +57,8 @@ const (
 type Access interface {
 	// Identify returns the principal that the credentials of a call name. After an error, nobody is identified.
 	Identify(ctx context.Context, credentials access.Credentials) (*access.Principal, error)
+	// Heir returns the name of the principal that inherits [access.DefaultCaller], or "" if there is none.
+	Heir() string
 }
 
 // Config is what a Server is made of. All fields are required, except Access, Docs, KnownHost and

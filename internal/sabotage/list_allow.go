@@ -81,7 +81,7 @@ var allowing = []sabotage{
 		"server.Server.mayBuy", "return s.mayUseCustomer(ctx, order.CustomerUID)", "return nil",
 	}}, server, "TestAnothersPurchase"},
 	{"without the journal, every package may be started", []edit{{
-		"server.Server.mayUseItem", `case err != nil: return journalFailure("", err)`, dropped,
+		"server.Server.mayUseItem", `return journalFailure("", err)`, "return nil",
 	}}, server, "TestRightsWithoutTheJournal"},
 
 	// What a caller sees.
@@ -89,10 +89,10 @@ var allowing = []sabotage{
 		"server.customerService.GetCustomer", "if err := s.mayUseCustomer(ctx, req.GetUid()); err != nil { $*_ }", dropped,
 	}}, server, "TestAnothersPurchase"},
 	{"a shared customer shows the packages of others", []edit{{
-		"server.Server.onlyBought", "return !own[item.UID]", "return false",
+		"server.Server.onlyAllowed", "!own && $_", never,
 	}}, server, "TestSharedCustomer"},
 	{"a shared customer shows the eSIMs of others", []edit{{
-		"server.Server.onlyBought", "shown.TotalAvailableBalance, shown.RelatedESIMs = nil, nil", dropped,
+		"server.Server.onlyAllowed", "shown.TotalAvailableBalance, shown.RelatedESIMs = nil, nil", dropped,
 	}}, server, "TestSharedCustomer"},
 	{"a caller sees the purchases of all", []edit{{
 		"server.scopeOf", "return purchase.Scope{Caller: p.Key()}", "return purchase.Everyone",
@@ -101,8 +101,26 @@ var allowing = []sabotage{
 		"purchase.Engine.seen", "err == nil && !scope.Sees(p)", never,
 	}}, server, "TestAnothersPurchase"},
 	{"the package of another can be used", []edit{{
-		"purchase.Engine.OfItem", "err == nil && !scope.Sees(p)", never,
+		"server.Server.mayUseItem", "err == nil && scopeOf(ctx).Sees(p)", "err == nil",
 	}}, server, "TestAnothersPurchase"},
+	{"every package may be used that the gateway did not sell", []edit{{
+		"server.Server.mayUseItem", "elsewhere && rights.SoldElsewhere", "elsewhere",
+	}}, server, "TestWhatWasSoldElsewhere"},
+	{"every customer may be used that the gateway did not register", []edit{{
+		"server.Server.mayUseCustomer", "err == nil && !allowed && rights.SoldElsewhere", "err == nil && !allowed",
+	}}, server, "TestWhatWasSoldElsewhere"},
+	{"what was sold elsewhere includes the customers of others", []edit{{
+		"server.Server.mayUseCustomer", "return p.Order.Kind == purchase.Register", "return false",
+	}}, server, "TestWhatWasSoldElsewhere"},
+	{"a list examines the purchases of others in memory", []edit{{
+		"purchase/memory.Journal.List", `filter.Caller != ""`, never,
+	}}, "./purchase/memory", "TestJournal/ListOfCaller"},
+	{"a list examines the purchases of others in SQLite", []edit{{
+		"purchase/sqlite/read.go", "	case filter.Caller != \"\":\n", "	case false:\n",
+	}}, "./purchase/sqlite", "TestJournal/ListOfCaller"},
+	{"a list examines the purchases of others in PostgreSQL", []edit{{
+		"purchase/postgres/read.go", "	case filter.Caller != \"\":\n", "	case false:\n",
+	}}, "./purchase/postgres", "TestJournal/ListOfCaller"},
 	{"a list without a caller shows everything", []edit{{
 		"purchase.Engine.List", `scope.Caller == ""`, never,
 	}}, server, "TestScopes"},
