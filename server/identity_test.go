@@ -155,6 +155,7 @@ func TestBodyIsNotReadBeforeTheCallerIsKnown(t *testing.T) {
 	} {
 		for _, path := range []string{"/v1/activations/register", "/v1/activations/register?pretty=maybe", "/v1/nothing", "/v1/purchases"} {
 			t.Run("rest/"+name+path, func(t *testing.T) {
+				t.Parallel()
 				conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.restAddr)
 				if err != nil {
 					t.Fatal(err)
