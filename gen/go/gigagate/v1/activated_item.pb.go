@@ -516,9 +516,12 @@ type Customer struct {
 	// E-mail. The vendor may leave it out even if it knows it, so identify a customer by uid.
 	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
 	// A page of the vendor's portal about this customer. A secret link.
-	ProfileUrl    string `protobuf:"bytes,3,opt,name=profile_url,json=profileUrl,proto3" json:"profile_url,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ProfileUrl string `protobuf:"bytes,3,opt,name=profile_url,json=profileUrl,proto3" json:"profile_url,omitempty"`
+	// Whether the gateway left out profile_url, because the caller may not read secrets.
+	// It is true only if the vendor gave the link.
+	SecretsWithheld bool `protobuf:"varint,4,opt,name=secrets_withheld,json=secretsWithheld,proto3" json:"secrets_withheld,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Customer) Reset() {
@@ -572,6 +575,13 @@ func (x *Customer) GetProfileUrl() string {
 	return ""
 }
 
+func (x *Customer) GetSecretsWithheld() bool {
+	if x != nil {
+		return x.SecretsWithheld
+	}
+	return false
+}
+
 // EsimProfile is one eSIM. Anyone who has activation_code, apple_universal_link or installation_url can
 // install it, so treat them as secrets.
 type EsimProfile struct {
@@ -597,9 +607,12 @@ type EsimProfile struct {
 	State string `protobuf:"bytes,9,opt,name=state,proto3" json:"state,omitempty"`
 	// Whether the profile is active. Unset: the vendor did not say. The vendor does not document how it
 	// relates to state.
-	Active        *bool `protobuf:"varint,10,opt,name=active,proto3,oneof" json:"active,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Active *bool `protobuf:"varint,10,opt,name=active,proto3,oneof" json:"active,omitempty"`
+	// Whether the gateway left out activation_code, apple_universal_link and installation_url, because the
+	// caller may not read secrets. It is true only if the vendor gave at least one of them.
+	SecretsWithheld bool `protobuf:"varint,11,opt,name=secrets_withheld,json=secretsWithheld,proto3" json:"secrets_withheld,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *EsimProfile) Reset() {
@@ -698,6 +711,13 @@ func (x *EsimProfile) GetState() string {
 func (x *EsimProfile) GetActive() bool {
 	if x != nil && x.Active != nil {
 		return *x.Active
+	}
+	return false
+}
+
+func (x *EsimProfile) GetSecretsWithheld() bool {
+	if x != nil {
+		return x.SecretsWithheld
 	}
 	return false
 }
@@ -814,12 +834,13 @@ const file_gigagate_v1_activated_item_proto_rawDesc = "" +
 	"\tsale_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bsaleTime\x129\n" +
 	"\x0epurchase_price\x18\t \x01(\v2\x12.gigagate.v1.MoneyR\rpurchasePrice\x125\n" +
 	"\fretail_price\x18\n" +
-	" \x01(\v2\x12.gigagate.v1.MoneyR\vretailPrice\"]\n" +
+	" \x01(\v2\x12.gigagate.v1.MoneyR\vretailPrice\"\x88\x01\n" +
 	"\bCustomer\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x19\n" +
 	"\x05email\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05email\x12$\n" +
 	"\vprofile_url\x18\x03 \x01(\tB\x03\x80\x01\x01R\n" +
-	"profileUrl\"\x9e\x03\n" +
+	"profileUrl\x12)\n" +
+	"\x10secrets_withheld\x18\x04 \x01(\bR\x0fsecretsWithheld\"\xc9\x03\n" +
 	"\vEsimProfile\x12\x19\n" +
 	"\x05iccid\x18\x01 \x01(\tB\x03\x80\x01\x01R\x05iccid\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x17\n" +
@@ -831,7 +852,8 @@ const file_gigagate_v1_activated_item_proto_rawDesc = "" +
 	"\factivated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vactivatedAt\x12\x14\n" +
 	"\x05state\x18\t \x01(\tR\x05state\x12\x1b\n" +
 	"\x06active\x18\n" +
-	" \x01(\bH\x00R\x06active\x88\x01\x01B\t\n" +
+	" \x01(\bH\x00R\x06active\x88\x01\x01\x12)\n" +
+	"\x10secrets_withheld\x18\v \x01(\bR\x0fsecretsWithheldB\t\n" +
 	"\a_active\"\xaf\x02\n" +
 	"\n" +
 	"NewProfile\x12-\n" +

@@ -28,7 +28,10 @@ const (
 //
 // CustomerService reads the vendor's customers.
 type CustomerServiceClient interface {
-	// GetCustomer reads one customer with all packages and eSIM profiles.
+	// GetCustomer reads one customer with all packages and eSIM profiles. The answer leaves out the packages
+	// that the caller may not see, such as those of another caller. If there are any, it has neither
+	// total_available_balance nor esim_profiles, because the vendor does not say which eSIM came with which
+	// package.
 	//
 	// Vendor: GET /gigastore/activations/customers/{uid} (docs.giga.store, "Customers").
 	GetCustomer(ctx context.Context, in *GetCustomerRequest, opts ...grpc.CallOption) (*GetCustomerResponse, error)
@@ -58,7 +61,10 @@ func (c *customerServiceClient) GetCustomer(ctx context.Context, in *GetCustomer
 //
 // CustomerService reads the vendor's customers.
 type CustomerServiceServer interface {
-	// GetCustomer reads one customer with all packages and eSIM profiles.
+	// GetCustomer reads one customer with all packages and eSIM profiles. The answer leaves out the packages
+	// that the caller may not see, such as those of another caller. If there are any, it has neither
+	// total_available_balance nor esim_profiles, because the vendor does not say which eSIM came with which
+	// package.
 	//
 	// Vendor: GET /gigastore/activations/customers/{uid} (docs.giga.store, "Customers").
 	GetCustomer(context.Context, *GetCustomerRequest) (*GetCustomerResponse, error)

@@ -107,13 +107,20 @@ const (
 	// The request id stands for another order. field_violations names the fields that differ. The order
 	// of this call was not bought.
 	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 5
+	// The gateway does not know who makes the call: a credential is missing, wrong, expired or unknown, or
+	// two credentials name two callers. The call did nothing. Of an earlier call with the same request id, a
+	// caller that is not known is told nothing.
+	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 6
+	// The caller may not do this. It may not make this call, or field_violations names the fields whose
+	// values it may not use.
+	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 7
 	// No inventory item has this id.
 	ErrorReason_ERROR_REASON_INVENTORY_ITEM_NOT_FOUND ErrorReason = 10
-	// No customer has this uid.
+	// No customer has this uid, or none that this caller bought a package for.
 	ErrorReason_ERROR_REASON_CUSTOMER_NOT_FOUND ErrorReason = 11
-	// No activated item has this uid.
+	// No activated item has this uid, or none that this caller bought.
 	ErrorReason_ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND ErrorReason = 12
-	// No purchase has this id.
+	// No purchase has this id, or none of this caller.
 	ErrorReason_ERROR_REASON_PURCHASE_NOT_FOUND ErrorReason = 13
 	// expected_price is not the item's retail price.
 	ErrorReason_ERROR_REASON_PRICE_MISMATCH ErrorReason = 20
@@ -149,7 +156,8 @@ const (
 	ErrorReason_ERROR_REASON_RESOLVED_BY_OPERATOR ErrorReason = 44
 	// The request may have reached the vendor, and the vendor gave no clear answer.
 	ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN ErrorReason = 41
-	// The gateway could not read from the vendor. It tried nothing else.
+	// The gateway could not read from the vendor. It tried nothing else. Register and TopUp fail with it only
+	// for a caller that may buy only for some country sets.
 	ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE ErrorReason = 42
 	// The gateway is shutting down and starts nothing new.
 	ErrorReason_ERROR_REASON_DRAINING ErrorReason = 50
@@ -173,6 +181,8 @@ var (
 		3:  "ERROR_REASON_ROUTE_NOT_FOUND",
 		4:  "ERROR_REASON_METHOD_NOT_ALLOWED",
 		5:  "ERROR_REASON_REQUEST_ID_REUSED",
+		6:  "ERROR_REASON_UNAUTHENTICATED",
+		7:  "ERROR_REASON_PERMISSION_DENIED",
 		10: "ERROR_REASON_INVENTORY_ITEM_NOT_FOUND",
 		11: "ERROR_REASON_CUSTOMER_NOT_FOUND",
 		12: "ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND",
@@ -206,6 +216,8 @@ var (
 		"ERROR_REASON_ROUTE_NOT_FOUND":             3,
 		"ERROR_REASON_METHOD_NOT_ALLOWED":          4,
 		"ERROR_REASON_REQUEST_ID_REUSED":           5,
+		"ERROR_REASON_UNAUTHENTICATED":             6,
+		"ERROR_REASON_PERMISSION_DENIED":           7,
 		"ERROR_REASON_INVENTORY_ITEM_NOT_FOUND":    10,
 		"ERROR_REASON_CUSTOMER_NOT_FOUND":          11,
 		"ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND":    12,
@@ -289,7 +301,8 @@ type Outcome struct {
 	// does not help.
 	RetryDelay *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
 	// The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST. For
-	// ERROR_REASON_REQUEST_ID_REUSED, the fields that differ.
+	// ERROR_REASON_REQUEST_ID_REUSED, the fields that differ. For ERROR_REASON_PERMISSION_DENIED, the fields
+	// whose values the caller may not use.
 	FieldViolations []*FieldViolation `protobuf:"bytes,5,rep,name=field_violations,json=fieldViolations,proto3" json:"field_violations,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -567,18 +580,20 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x12EFFECT_NOT_STARTED\x10\x01\x12\x16\n" +
 	"\x12EFFECT_NOT_APPLIED\x10\x02\x12\x12\n" +
 	"\x0eEFFECT_APPLIED\x10\x03\x12\x18\n" +
-	"\x14EFFECT_INDETERMINATE\x10\x04*\x8e\"\n" +
+	"\x14EFFECT_INDETERMINATE\x10\x04*\x9e%\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12}\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x1a]\x8a\xb5\x18Y\b\x03\x10\x90\x03\x18\x01\"(for a sale, the effect of its request id2#a field of the request is not valid:\x01*\x12\xaa\x01\n" +
 	"\x1eERROR_REASON_MALFORMED_REQUEST\x10\x02\x1a\x85\x01\x8a\xb5\x18\x80\x01\b\x03\x10\x90\x03\x18\x01\"Ufor a sale, the effect of its request id; `INDETERMINATE` if the id could not be read2\x1dthe request could not be read:\x01*\x12L\n" +
 	"\x1cERROR_REASON_ROUTE_NOT_FOUND\x10\x03\x1a*\x8a\xb5\x18&\b\x05\x10\x94\x03\x18\x012\x1dthere is nothing at this path\x12U\n" +
 	"\x1fERROR_REASON_METHOD_NOT_ALLOWED\x10\x04\x1a0\x8a\xb5\x18,\b\f\x10\x95\x03\x18\x012#this path does not take this method\x12\x88\x01\n" +
-	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x05\x1ad\x8a\xb5\x18`\b\x06\x10\x99\x03\x18\x04\"\x1dthe effect of the other order2'the request id stands for another order:\bRegister:\x05TopUp\x12\xba\x01\n" +
+	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x05\x1ad\x8a\xb5\x18`\b\x06\x10\x99\x03\x18\x04\"\x1dthe effect of the other order2'the request id stands for another order:\bRegister:\x05TopUp\x12p\n" +
+	"\x1cERROR_REASON_UNAUTHENTICATED\x10\x06\x1aN\x8a\xb5\x18J\b\x10\x10\x91\x03\x18\x042>the credentials are missing or wrong, so this call did nothing:\x01*\x12y\n" +
+	"\x1eERROR_REASON_PERMISSION_DENIED\x10\a\x1aU\x8a\xb5\x18Q\b\a\x10\x93\x03\x18\x01\"(for a sale, the effect of its request id2\x1bthis caller may not do this:\x01*\x12\xba\x01\n" +
 	"%ERROR_REASON_INVENTORY_ITEM_NOT_FOUND\x10\n" +
-	"\x1a\x8e\x01\x8a\xb5\x18\x89\x01\b\x05\x10\x94\x03\x18\x02\">`NOT_STARTED` if the gateway found out before it sent anything2/the vendor knows no inventory item with this id:\bRegister:\x05TopUp\x12p\n" +
-	"\x1fERROR_REASON_CUSTOMER_NOT_FOUND\x10\v\x1aK\x8a\xb5\x18G\b\x05\x10\x94\x03\x18\x022*the vendor knows no customer with this uid:\x05TopUp:\vGetCustomer\x12\x83\x01\n" +
-	"%ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND\x10\f\x1aX\x8a\xb5\x18T\b\x05\x10\x94\x03\x18\x0220the vendor knows no activated item with this uid:\bActivate:\x0fResolvePurchase\x12u\n" +
+	"\x1a\x8e\x01\x8a\xb5\x18\x89\x01\b\x05\x10\x94\x03\x18\x02\">`NOT_STARTED` if the gateway found out before it sent anything2/the vendor knows no inventory item with this id:\bRegister:\x05TopUp\x12\xc6\x01\n" +
+	"\x1fERROR_REASON_CUSTOMER_NOT_FOUND\x10\v\x1a\xa0\x01\x8a\xb5\x18\x9b\x01\b\x05\x10\x94\x03\x18\x02\"Yfor a sale that the gateway refused before it sent anything, the effect of its request id2#no customer with this uid was found:\x05TopUp:\vGetCustomer\x12|\n" +
+	"%ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND\x10\f\x1aQ\x8a\xb5\x18M\b\x05\x10\x94\x03\x18\x022)no activated item with this uid was found:\bActivate:\x0fResolvePurchase\x12u\n" +
 	"\x1fERROR_REASON_PURCHASE_NOT_FOUND\x10\r\x1aP\x8a\xb5\x18L\b\x05\x10\x94\x03\x18\x022\x17no purchase has this id:\vGetPurchase:\fWaitPurchase:\x0fResolvePurchase\x12q\n" +
 	"\x1bERROR_REASON_PRICE_MISMATCH\x10\x14\x1aP\x8a\xb5\x18L\b\t\x10\x90\x03\x18\x0222expected_price is not the retail price of the item:\bRegister:\x05TopUp\x12}\n" +
 	" ERROR_REASON_INSUFFICIENT_CREDIT\x10\x15\x1aW\x8a\xb5\x18S\b\t\x10\x90\x03\x18\x0229the reseller's prepaid credit does not cover the purchase:\bRegister:\x05TopUp\x12\xb3\x01\n" +
@@ -597,12 +612,12 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x10\x99\x03\x18\x022-the vendor's records do not show the purchase:\bRegister:\x05TopUp\x12l\n" +
 	"!ERROR_REASON_RESOLVED_BY_OPERATOR\x10,\x1aE\x8a\xb5\x18A\b\n" +
 	"\x10\x99\x03\x18\x022'an operator found that nothing was sold:\bRegister:\x05TopUp\x12\x90\x01\n" +
-	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x10)\x1an\x8a\xb5\x18j\b\x0e\x10\xf7\x03\x18\x04*\x02\b\x052Bthe request may have taken effect: the vendor gave no clear answer:\bRegister:\x05TopUp:\bActivate\x12\x9c\x01\n" +
-	"\x1fERROR_REASON_VENDOR_UNAVAILABLE\x10*\x1aw\x8a\xb5\x18s\b\x0e\x10\xf7\x03\x18\x01*\x02\b\x012*the gateway could not read from the vendor:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12p\n" +
+	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x10)\x1an\x8a\xb5\x18j\b\x0e\x10\xf7\x03\x18\x04*\x02\b\x052Bthe request may have taken effect: the vendor gave no clear answer:\bRegister:\x05TopUp:\bActivate\x12\xd9\x01\n" +
+	"\x1fERROR_REASON_VENDOR_UNAVAILABLE\x10*\x1a\xb3\x01\x8a\xb5\x18\xae\x01\b\x0e\x10\xf7\x03\x18\x01\"(for a sale, the effect of its request id*\x02\b\x012*the gateway could not read from the vendor:\bRegister:\x05TopUp:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12p\n" +
 	"\x15ERROR_REASON_DRAINING\x102\x1aU\x8a\xb5\x18Q\b\x0e\x10\xf7\x03\x18\x01*\x02\b\x0123the gateway is shutting down and starts nothing new:\bRegister:\x05TopUp\x12j\n" +
 	"\x1fERROR_REASON_DEADLINE_TOO_SHORT\x103\x1aE\x8a\xb5\x18A\b\x0e\x10\xf7\x03\x18\x0128too little time is left until the deadline to start this\x12\xad\x01\n" +
-	"\x17ERROR_REASON_OVERLOADED\x104\x1a\x8f\x01\x8a\xb5\x18\x8a\x01\b\b\x10\xad\x03\x18\x01\"(for a sale, the effect of its request id*\x02\b\x012Bthe gateway has reached its limit of concurrent calls of this kind:\bRegister:\x05TopUp\x12\xf1\x01\n" +
-	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x1a\xca\x01\x8a\xb5\x18\xc5\x01\b\x0e\x10\xf7\x03\x18\x01\"8`INDETERMINATE` if the request id could not be looked up*\x02\b\x0122the journal cannot be used, so nothing was started:\bRegister:\x05TopUp:\vGetPurchase:\rListPurchases:\fWaitPurchase:\x0fResolvePurchase\x12u\n" +
+	"\x17ERROR_REASON_OVERLOADED\x104\x1a\x8f\x01\x8a\xb5\x18\x8a\x01\b\b\x10\xad\x03\x18\x01\"(for a sale, the effect of its request id*\x02\b\x012Bthe gateway has reached its limit of concurrent calls of this kind:\bRegister:\x05TopUp\x12\x88\x02\n" +
+	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x1a\xe1\x01\x8a\xb5\x18\xdc\x01\b\x0e\x10\xf7\x03\x18\x01\"8`INDETERMINATE` if the request id could not be looked up*\x02\b\x0122the journal cannot be used, so nothing was started:\bRegister:\x05TopUp:\bActivate:\vGetCustomer:\vGetPurchase:\rListPurchases:\fWaitPurchase:\x0fResolvePurchase\x12u\n" +
 	"\x15ERROR_REASON_INTERNAL\x10<\x1aZ\x8a\xb5\x18V\b\r\x10\xf4\x03\x18\x042Ja fault of the gateway; its log has more under the trace id of this answer:\x01*:Z\n" +
 	"\n" +
 	"error_spec\x12!.google.protobuf.EnumValueOptions\x18ц\x03 \x01(\v2\x16.gigagate.v1.ErrorSpecR\terrorSpecB`\n" +

@@ -454,7 +454,7 @@ type Purchase struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the purchase, a ULID. Ids sort by the time of the purchase.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Who ordered it: "default" until callers have identities.
+	// The name of the caller who ordered it. It is "default" if the gateway does not identify its callers.
 	Caller string `protobuf:"bytes,2,opt,name=caller,proto3" json:"caller,omitempty"`
 	// The request id of the order.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -1295,7 +1295,8 @@ type ResolvePurchaseRequest struct {
 	//	*ResolvePurchaseRequest_ActivatedItemUid
 	//	*ResolvePurchaseRequest_NothingSold
 	Resolution isResolvePurchaseRequest_Resolution `protobuf_oneof:"resolution"`
-	// The name of the operator, for the history.
+	// The name of the operator, for the history. If the gateway identifies its callers, it must be the name
+	// of the operator who makes the call.
 	Operator string `protobuf:"bytes,4,opt,name=operator,proto3" json:"operator,omitempty"`
 	// How the operator knows, for example a ticket or an entry in the vendor's portal. It goes into the
 	// history. It must not contain control characters, line or paragraph separators, or direction

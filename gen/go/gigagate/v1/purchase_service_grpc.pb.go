@@ -30,7 +30,8 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
-// Only ResolvePurchase calls the vendor.
+// Only ResolvePurchase calls the vendor. A caller sees its own purchases, and an operator sees those of all
+// callers. The purchase of another caller looks as if it did not exist.
 type PurchaseServiceClient interface {
 	// GetPurchase reads one purchase with its history.
 	GetPurchase(ctx context.Context, in *GetPurchaseRequest, opts ...grpc.CallOption) (*GetPurchaseResponse, error)
@@ -98,7 +99,8 @@ func (c *purchaseServiceClient) ResolvePurchase(ctx context.Context, in *Resolve
 // for forward compatibility.
 //
 // PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
-// Only ResolvePurchase calls the vendor.
+// Only ResolvePurchase calls the vendor. A caller sees its own purchases, and an operator sees those of all
+// callers. The purchase of another caller looks as if it did not exist.
 type PurchaseServiceServer interface {
 	// GetPurchase reads one purchase with its history.
 	GetPurchase(context.Context, *GetPurchaseRequest) (*GetPurchaseResponse, error)

@@ -296,22 +296,28 @@ class Customer(_message.Message):
     UID_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
     PROFILE_URL_FIELD_NUMBER: _builtins.int
+    SECRETS_WITHHELD_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     """The vendor's id. TopUp takes it."""
     email: _builtins.str
     """E-mail. The vendor may leave it out even if it knows it, so identify a customer by uid."""
     profile_url: _builtins.str
     """A page of the vendor's portal about this customer. A secret link."""
+    secrets_withheld: _builtins.bool
+    """Whether the gateway left out profile_url, because the caller may not read secrets.
+    It is true only if the vendor gave the link.
+    """
     def __init__(
         self,
         *,
         uid: _builtins.str = ...,
         email: _builtins.str = ...,
         profile_url: _builtins.str = ...,
+        secrets_withheld: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "profile_url", b"profile_url", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "profile_url", b"profile_url", "secrets_withheld", b"secrets_withheld", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -335,6 +341,7 @@ class EsimProfile(_message.Message):
     ACTIVATED_AT_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     ACTIVE_FIELD_NUMBER: _builtins.int
+    SECRETS_WITHHELD_FIELD_NUMBER: _builtins.int
     iccid: _builtins.str
     """ICCID, the eSIM's number. It has about 20 digits. The check digit is not always valid."""
     uid: _builtins.str
@@ -354,6 +361,10 @@ class EsimProfile(_message.Message):
     active: _builtins.bool
     """Whether the profile is active. Unset: the vendor did not say. The vendor does not document how it
     relates to state.
+    """
+    secrets_withheld: _builtins.bool
+    """Whether the gateway left out activation_code, apple_universal_link and installation_url, because the
+    caller may not read secrets. It is true only if the vendor gave at least one of them.
     """
     @_builtins.property
     def last_seen(self) -> _timestamp_pb2.Timestamp:
@@ -376,10 +387,11 @@ class EsimProfile(_message.Message):
         activated_at: _timestamp_pb2.Timestamp | None = ...,
         state: _builtins.str = ...,
         active: _builtins.bool | None = ...,
+        secrets_withheld: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "activated_at", b"activated_at", "active", b"active", "last_seen", b"last_seen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "activated_at", b"activated_at", "activation_code", b"activation_code", "active", b"active", "apple_universal_link", b"apple_universal_link", "iccid", b"iccid", "imsi", b"imsi", "installation_url", b"installation_url", "last_seen", b"last_seen", "state", b"state", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_active", b"_active", "activated_at", b"activated_at", "activation_code", b"activation_code", "active", b"active", "apple_universal_link", b"apple_universal_link", "iccid", b"iccid", "imsi", b"imsi", "installation_url", b"installation_url", "last_seen", b"last_seen", "secrets_withheld", b"secrets_withheld", "state", b"state", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__active: _TypeAlias = _typing.Literal["active"]  # noqa: Y015
     _WhichOneofArgType__active: _TypeAlias = _typing.Literal["_active", b"_active"]  # noqa: Y015

@@ -47,7 +47,10 @@ class CustomerServiceServicer:
     """
 
     def GetCustomer(self, request, context):
-        """GetCustomer reads one customer with all packages and eSIM profiles.
+        """GetCustomer reads one customer with all packages and eSIM profiles. The answer leaves out the packages
+        that the caller may not see, such as those of another caller. If there are any, it has neither
+        total_available_balance nor esim_profiles, because the vendor does not say which eSIM came with which
+        package.
 
         Vendor: GET /gigastore/activations/customers/{uid} (docs.giga.store, "Customers").
         """

@@ -34,7 +34,10 @@ class CustomerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CustomerServiceAsyncStub: ...
     GetCustomer: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.GetCustomerRequest, _customer_service_pb2.GetCustomerResponse]
-    """GetCustomer reads one customer with all packages and eSIM profiles.
+    """GetCustomer reads one customer with all packages and eSIM profiles. The answer leaves out the packages
+    that the caller may not see, such as those of another caller. If there are any, it has neither
+    total_available_balance nor esim_profiles, because the vendor does not say which eSIM came with which
+    package.
 
     Vendor: GET /gigastore/activations/customers/{uid} (docs.giga.store, "Customers").
     """
@@ -45,7 +48,10 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.GetCustomerRequest, _customer_service_pb2.GetCustomerResponse]  # type: ignore[assignment]
-    """GetCustomer reads one customer with all packages and eSIM profiles.
+    """GetCustomer reads one customer with all packages and eSIM profiles. The answer leaves out the packages
+    that the caller may not see, such as those of another caller. If there are any, it has neither
+    total_available_balance nor esim_profiles, because the vendor does not say which eSIM came with which
+    package.
 
     Vendor: GET /gigastore/activations/customers/{uid} (docs.giga.store, "Customers").
     """
@@ -59,7 +65,10 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customer_service_pb2.GetCustomerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customer_service_pb2.GetCustomerResponse, _abc.Awaitable[_customer_service_pb2.GetCustomerResponse]]:
-        """GetCustomer reads one customer with all packages and eSIM profiles.
+        """GetCustomer reads one customer with all packages and eSIM profiles. The answer leaves out the packages
+        that the caller may not see, such as those of another caller. If there are any, it has neither
+        total_available_balance nor esim_profiles, because the vendor does not say which eSIM came with which
+        package.
 
         Vendor: GET /gigastore/activations/customers/{uid} (docs.giga.store, "Customers").
         """

@@ -81,14 +81,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The request id stands for another order. field_violations names the fields that differ. The order
     of this call was not bought.
     """
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 6
+    """The gateway does not know who makes the call: a credential is missing, wrong, expired or unknown, or
+    two credentials name two callers. The call did nothing. Of an earlier call with the same request id, a
+    caller that is not known is told nothing.
+    """
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 7
+    """The caller may not do this. It may not make this call, or field_violations names the fields whose
+    values it may not use.
+    """
     ERROR_REASON_INVENTORY_ITEM_NOT_FOUND: _ErrorReason.ValueType  # 10
     """No inventory item has this id."""
     ERROR_REASON_CUSTOMER_NOT_FOUND: _ErrorReason.ValueType  # 11
-    """No customer has this uid."""
+    """No customer has this uid, or none that this caller bought a package for."""
     ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND: _ErrorReason.ValueType  # 12
-    """No activated item has this uid."""
+    """No activated item has this uid, or none that this caller bought."""
     ERROR_REASON_PURCHASE_NOT_FOUND: _ErrorReason.ValueType  # 13
-    """No purchase has this id."""
+    """No purchase has this id, or none of this caller."""
     ERROR_REASON_PRICE_MISMATCH: _ErrorReason.ValueType  # 20
     """expected_price is not the item's retail price."""
     ERROR_REASON_INSUFFICIENT_CREDIT: _ErrorReason.ValueType  # 21
@@ -128,7 +137,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 41
     """The request may have reached the vendor, and the vendor gave no clear answer."""
     ERROR_REASON_VENDOR_UNAVAILABLE: _ErrorReason.ValueType  # 42
-    """The gateway could not read from the vendor. It tried nothing else."""
+    """The gateway could not read from the vendor. It tried nothing else. Register and TopUp fail with it only
+    for a caller that may buy only for some country sets.
+    """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 50
     """The gateway is shutting down and starts nothing new."""
     ERROR_REASON_DEADLINE_TOO_SHORT: _ErrorReason.ValueType  # 51
@@ -164,14 +175,23 @@ ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
 """The request id stands for another order. field_violations names the fields that differ. The order
 of this call was not bought.
 """
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 6
+"""The gateway does not know who makes the call: a credential is missing, wrong, expired or unknown, or
+two credentials name two callers. The call did nothing. Of an earlier call with the same request id, a
+caller that is not known is told nothing.
+"""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 7
+"""The caller may not do this. It may not make this call, or field_violations names the fields whose
+values it may not use.
+"""
 ERROR_REASON_INVENTORY_ITEM_NOT_FOUND: ErrorReason.ValueType  # 10
 """No inventory item has this id."""
 ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 11
-"""No customer has this uid."""
+"""No customer has this uid, or none that this caller bought a package for."""
 ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND: ErrorReason.ValueType  # 12
-"""No activated item has this uid."""
+"""No activated item has this uid, or none that this caller bought."""
 ERROR_REASON_PURCHASE_NOT_FOUND: ErrorReason.ValueType  # 13
-"""No purchase has this id."""
+"""No purchase has this id, or none of this caller."""
 ERROR_REASON_PRICE_MISMATCH: ErrorReason.ValueType  # 20
 """expected_price is not the item's retail price."""
 ERROR_REASON_INSUFFICIENT_CREDIT: ErrorReason.ValueType  # 21
@@ -211,7 +231,9 @@ ERROR_REASON_RESOLVED_BY_OPERATOR: ErrorReason.ValueType  # 44
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 41
 """The request may have reached the vendor, and the vendor gave no clear answer."""
 ERROR_REASON_VENDOR_UNAVAILABLE: ErrorReason.ValueType  # 42
-"""The gateway could not read from the vendor. It tried nothing else."""
+"""The gateway could not read from the vendor. It tried nothing else. Register and TopUp fail with it only
+for a caller that may buy only for some country sets.
+"""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 50
 """The gateway is shutting down and starts nothing new."""
 ERROR_REASON_DEADLINE_TOO_SHORT: ErrorReason.ValueType  # 51
@@ -269,7 +291,8 @@ class Outcome(_message.Message):
     @_builtins.property
     def field_violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldViolation]:
         """The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST. For
-        ERROR_REASON_REQUEST_ID_REUSED, the fields that differ.
+        ERROR_REASON_REQUEST_ID_REUSED, the fields that differ. For ERROR_REASON_PERMISSION_DENIED, the fields
+        whose values the caller may not use.
         """
 
     def __init__(

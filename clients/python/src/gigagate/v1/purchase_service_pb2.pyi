@@ -312,7 +312,7 @@ class Purchase(_message.Message):
     id: _builtins.str
     """The id of the purchase, a ULID. Ids sort by the time of the purchase."""
     caller: _builtins.str
-    """Who ordered it: "default" until callers have identities."""
+    """The name of the caller who ordered it. It is "default" if the gateway does not identify its callers."""
     request_id: _builtins.str
     """The request id of the order."""
     kind: Global___PurchaseKind.ValueType
@@ -731,7 +731,9 @@ class ResolvePurchaseRequest(_message.Message):
     ERROR_REASON_ABSENCE_NOT_SHOWN until complete reads of the vendor's records show it.
     """
     operator: _builtins.str
-    """The name of the operator, for the history."""
+    """The name of the operator, for the history. If the gateway identifies its callers, it must be the name
+    of the operator who makes the call.
+    """
     note: _builtins.str
     """How the operator knows, for example a ticket or an entry in the vendor's portal. It goes into the
     history. It must not contain control characters, line or paragraph separators, or direction

@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class PurchaseServiceStub:
     """PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
-    Only ResolvePurchase calls the vendor.
+    Only ResolvePurchase calls the vendor. A caller sees its own purchases, and an operator sees those of all
+    callers. The purchase of another caller looks as if it did not exist.
     """
 
     def __init__(self, channel):
@@ -60,7 +61,8 @@ class PurchaseServiceStub:
 
 class PurchaseServiceServicer:
     """PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
-    Only ResolvePurchase calls the vendor.
+    Only ResolvePurchase calls the vendor. A caller sees its own purchases, and an operator sees those of all
+    callers. The purchase of another caller looks as if it did not exist.
     """
 
     def GetPurchase(self, request, context):
@@ -127,7 +129,8 @@ def add_PurchaseServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class PurchaseService:
     """PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
-    Only ResolvePurchase calls the vendor.
+    Only ResolvePurchase calls the vendor. A caller sees its own purchases, and an operator sees those of all
+    callers. The purchase of another caller looks as if it did not exist.
     """
 
     @staticmethod

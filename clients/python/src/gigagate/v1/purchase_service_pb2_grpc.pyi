@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class PurchaseServiceStub:
     """PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
-    Only ResolvePurchase calls the vendor.
+    Only ResolvePurchase calls the vendor. A caller sees its own purchases, and an operator sees those of all
+    callers. The purchase of another caller looks as if it did not exist.
     """
 
     @_typing.overload
@@ -52,7 +53,8 @@ class PurchaseServiceStub:
 @_typing.type_check_only
 class PurchaseServiceAsyncStub(PurchaseServiceStub):
     """PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
-    Only ResolvePurchase calls the vendor.
+    Only ResolvePurchase calls the vendor. A caller sees its own purchases, and an operator sees those of all
+    callers. The purchase of another caller looks as if it did not exist.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -72,7 +74,8 @@ class PurchaseServiceAsyncStub(PurchaseServiceStub):
 
 class PurchaseServiceServicer(metaclass=_abc_1.ABCMeta):
     """PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
-    Only ResolvePurchase calls the vendor.
+    Only ResolvePurchase calls the vendor. A caller sees its own purchases, and an operator sees those of all
+    callers. The purchase of another caller looks as if it did not exist.
     """
 
     @_abc_1.abstractmethod

@@ -258,6 +258,14 @@ export declare type Customer = Message<"gigagate.v1.Customer"> & {
    * @generated from field: string profile_url = 3;
    */
   profileUrl: string;
+
+  /**
+   * Whether the gateway left out profile_url, because the caller may not read secrets.
+   * It is true only if the vendor gave the link.
+   *
+   * @generated from field: bool secrets_withheld = 4;
+   */
+  secretsWithheld: boolean;
 };
 
 /**
@@ -344,6 +352,14 @@ export declare type EsimProfile = Message<"gigagate.v1.EsimProfile"> & {
    * @generated from field: optional bool active = 10;
    */
   active?: boolean | undefined;
+
+  /**
+   * Whether the gateway left out activation_code, apple_universal_link and installation_url, because the
+   * caller may not read secrets. It is true only if the vendor gave at least one of them.
+   *
+   * @generated from field: bool secrets_withheld = 11;
+   */
+  secretsWithheld: boolean;
 };
 
 /**

@@ -80,7 +80,10 @@ export declare const GetCustomerResponseSchema: GenMessage<GetCustomerResponse>;
  */
 export declare const CustomerService: GenService<{
   /**
-   * GetCustomer reads one customer with all packages and eSIM profiles.
+   * GetCustomer reads one customer with all packages and eSIM profiles. The answer leaves out the packages
+   * that the caller may not see, such as those of another caller. If there are any, it has neither
+   * total_available_balance nor esim_profiles, because the vendor does not say which eSIM came with which
+   * package.
    *
    * Vendor: GET /gigastore/activations/customers/{uid} (docs.giga.store, "Customers").
    *

@@ -63,7 +63,8 @@ export declare type Outcome = Message<"gigagate.v1.Outcome"> & {
 
   /**
    * The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST. For
-   * ERROR_REASON_REQUEST_ID_REUSED, the fields that differ.
+   * ERROR_REASON_REQUEST_ID_REUSED, the fields that differ. For ERROR_REASON_PERMISSION_DENIED, the fields
+   * whose values the caller may not use.
    *
    * @generated from field: repeated gigagate.v1.FieldViolation field_violations = 5;
    */
@@ -206,6 +207,23 @@ export enum ErrorReason {
   REQUEST_ID_REUSED = 5,
 
   /**
+   * The gateway does not know who makes the call: a credential is missing, wrong, expired or unknown, or
+   * two credentials name two callers. The call did nothing. Of an earlier call with the same request id, a
+   * caller that is not known is told nothing.
+   *
+   * @generated from enum value: ERROR_REASON_UNAUTHENTICATED = 6;
+   */
+  UNAUTHENTICATED = 6,
+
+  /**
+   * The caller may not do this. It may not make this call, or field_violations names the fields whose
+   * values it may not use.
+   *
+   * @generated from enum value: ERROR_REASON_PERMISSION_DENIED = 7;
+   */
+  PERMISSION_DENIED = 7,
+
+  /**
    * No inventory item has this id.
    *
    * @generated from enum value: ERROR_REASON_INVENTORY_ITEM_NOT_FOUND = 10;
@@ -213,21 +231,21 @@ export enum ErrorReason {
   INVENTORY_ITEM_NOT_FOUND = 10,
 
   /**
-   * No customer has this uid.
+   * No customer has this uid, or none that this caller bought a package for.
    *
    * @generated from enum value: ERROR_REASON_CUSTOMER_NOT_FOUND = 11;
    */
   CUSTOMER_NOT_FOUND = 11,
 
   /**
-   * No activated item has this uid.
+   * No activated item has this uid, or none that this caller bought.
    *
    * @generated from enum value: ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND = 12;
    */
   ACTIVATED_ITEM_NOT_FOUND = 12,
 
   /**
-   * No purchase has this id.
+   * No purchase has this id, or none of this caller.
    *
    * @generated from enum value: ERROR_REASON_PURCHASE_NOT_FOUND = 13;
    */
@@ -343,7 +361,8 @@ export enum ErrorReason {
   OUTCOME_UNKNOWN = 41,
 
   /**
-   * The gateway could not read from the vendor. It tried nothing else.
+   * The gateway could not read from the vendor. It tried nothing else. Register and TopUp fail with it only
+   * for a caller that may buy only for some country sets.
    *
    * @generated from enum value: ERROR_REASON_VENDOR_UNAVAILABLE = 42;
    */

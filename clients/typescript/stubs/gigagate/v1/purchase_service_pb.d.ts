@@ -54,7 +54,7 @@ export declare type Purchase = Message<"gigagate.v1.Purchase"> & {
   id: string;
 
   /**
-   * Who ordered it: "default" until callers have identities.
+   * The name of the caller who ordered it. It is "default" if the gateway does not identify its callers.
    *
    * @generated from field: string caller = 2;
    */
@@ -586,7 +586,8 @@ export declare type ResolvePurchaseRequest = Message<"gigagate.v1.ResolvePurchas
   } | { case: undefined; value?: undefined };
 
   /**
-   * The name of the operator, for the history.
+   * The name of the operator, for the history. If the gateway identifies its callers, it must be the name
+   * of the operator who makes the call.
    *
    * @generated from field: string operator = 4;
    */
@@ -982,7 +983,8 @@ export declare const ActorTypeSchema: GenEnum<ActorType>;
 
 /**
  * PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
- * Only ResolvePurchase calls the vendor.
+ * Only ResolvePurchase calls the vendor. A caller sees its own purchases, and an operator sees those of all
+ * callers. The purchase of another caller looks as if it did not exist.
  *
  * @generated from service gigagate.v1.PurchaseService
  */

@@ -169,7 +169,8 @@ export const ActorType = /*@__PURE__*/
 
 /**
  * PurchaseService shows what became of purchases. It reads the gateway's own journal and spends nothing.
- * Only ResolvePurchase calls the vendor.
+ * Only ResolvePurchase calls the vendor. A caller sees its own purchases, and an operator sees those of all
+ * callers. The purchase of another caller looks as if it did not exist.
  *
  * @generated from service gigagate.v1.PurchaseService
  */
