@@ -27,7 +27,7 @@ func (s *Server) identifyGRPC(ctx context.Context) context.Context {
 	var presented access.Credentials
 	if p, ok := peer.FromContext(ctx); ok {
 		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
-			presented.Certificate = verified(&info.State)
+			presented.Certificate = s.certificate(&info.State)
 		}
 	}
 	presented.Authorization = metadata.ValueFromIncomingContext(ctx, "authorization")
@@ -38,7 +38,7 @@ func (s *Server) identifyGRPC(ctx context.Context) context.Context {
 // header can make a caller.
 func (s *Server) identifyREST(r *http.Request) *http.Request {
 	ctx := s.identify(r.Context(), access.Credentials{
-		Certificate: verified(restCallOf(r.Context()).original.TLS), Authorization: r.Header.Values("Authorization"),
+		Certificate: s.certificate(restCallOf(r.Context()).original.TLS), Authorization: r.Header.Values("Authorization"),
 	})
 	return r.WithContext(ctx)
 }
@@ -54,12 +54,12 @@ func (s *Server) identify(ctx context.Context, presented access.Credentials) con
 	return access.With(ctx, p)
 }
 
-// verified is the client's certificate if TLS has verified it, otherwise nil.
-func verified(state *tls.ConnectionState) *x509.Certificate {
-	if state == nil || len(state.VerifiedChains) == 0 || len(state.VerifiedChains[0]) == 0 {
+// certificate is the client's certificate if it is trusted now, otherwise nil.
+func (s *Server) certificate(state *tls.ConnectionState) *x509.Certificate {
+	if state == nil || s.trusted == nil {
 		return nil
 	}
-	return state.VerifiedChains[0][0]
+	return s.trusted(*state)
 }
 
 func unauthenticated() *failure {

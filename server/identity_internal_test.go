@@ -27,23 +27,26 @@ func (p *presented) Identify(_ context.Context, credentials access.Credentials) 
 
 func (*presented) Heir() string { return "" }
 
-// A certificate counts only if TLS has verified it. All values of the Authorization header are passed on, so that a second
-// one cannot hide.
+// A certificate counts only if it is trusted now. All values of the Authorization header are passed on, so that a second one
+// cannot hide.
 func TestWhatIsPresented(t *testing.T) {
 	t.Parallel()
-	leaf, authority := &x509.Certificate{Raw: []byte("leaf")}, &x509.Certificate{Raw: []byte("authority")}
+	leaf := &x509.Certificate{Raw: []byte("leaf")}
+	shown := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}
+	nobody := func(tls.ConnectionState) *x509.Certificate { return nil }
+	everybody := func(state tls.ConnectionState) *x509.Certificate { return state.PeerCertificates[0] }
 	for name, c := range map[string]struct {
-		state *tls.ConnectionState
-		want  *x509.Certificate
+		state   *tls.ConnectionState
+		trusted func(tls.ConnectionState) *x509.Certificate
+		want    *x509.Certificate
 	}{
-		"no TLS":          {nil, nil},
-		"no certificate":  {&tls.ConnectionState{}, nil},
-		"not verified":    {&tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, nil},
-		"an empty chain":  {&tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{}}}, nil},
-		"a verified leaf": {&tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf, authority}}}, leaf},
+		"no TLS":            {nil, everybody, nil},
+		"no authorities":    {shown, nil, nil},
+		"no longer trusted": {shown, nobody, nil},
+		"trusted":           {shown, everybody, leaf},
 	} {
 		asked := &presented{}
-		s := &Server{access: asked}
+		s := &Server{access: asked, trusted: c.trusted}
 		check := func(transport string, ctx context.Context) {
 			if asked.last.Certificate != c.want || !slices.Equal(asked.last.Authorization, []string{"Bearer a", "Bearer b"}) {
 				t.Errorf("%s, %s: %+v", transport, name, asked.last)

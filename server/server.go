@@ -17,6 +17,8 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,8 +63,8 @@ type Access interface {
 	Heir() string
 }
 
-// Config is what a Server is made of. All fields are required, except Access, Docs, KnownHost and
-// Credentials.
+// Config is what a Server is made of. All fields are required, except Access, Trusted, Docs,
+// KnownHost and Credentials.
 type Config struct {
 	// Access finds out who makes a call. If it is nil, every call is one of [access.Open] and may do everything.
 	Access Access
@@ -84,6 +86,9 @@ type Config struct {
 	Docs bool
 	// KnownHost reports whether REST accepts a Host header. If it is nil, REST accepts every Host.
 	KnownHost func(host string) bool
+	// Trusted returns the client's certificate of a connection if it is trusted now. It is asked for each call, because a
+	// connection may outlive the trust. If it is nil, no certificate identifies a caller.
+	Trusted func(tls.ConnectionState) *x509.Certificate
 	// Credentials secure the connections of gRPC. If they are nil, gRPC is not encrypted.
 	Credentials credentials.TransportCredentials
 }
@@ -100,6 +105,7 @@ type Server struct {
 	propagator     propagation.TextMapPropagator
 	now            func() time.Time
 	knownHost      func(host string) bool
+	trusted        func(tls.ConnectionState) *x509.Certificate
 	credentials    credentials.TransportCredentials
 	admission      *admission
 	limiter        limiter
@@ -139,6 +145,7 @@ func New(config Config) (*Server, error) {
 		propagator:     config.Propagator,
 		now:            config.Now,
 		knownHost:      config.KnownHost,
+		trusted:        config.Trusted,
 		credentials:    config.Credentials,
 		admission:      newAdmission(),
 		limiter:        newLimiter(),

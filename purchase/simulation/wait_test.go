@@ -32,7 +32,7 @@ func TestSettledElsewhere(t *testing.T) {
 		w.running.Go(func() { answers <- w.buy(w.replica(0), register("order-0", "")) })
 		pause(10 * time.Second)
 		p, _ := w.becomes(t, "order-0", purchase.Uncertain, time.Second)
-		if _, err := w.replica(1).engine.Resolve(t.Context(), p.ID, purchase.Resolution{By: "operator", Note: "portal", Force: true}); err != nil {
+		if _, err := w.replica(1).engine.Resolve(t.Context(), purchase.Everyone, p.ID, purchase.Resolution{By: "operator", Note: "portal", Force: true}); err != nil {
 			t.Fatal(err)
 		}
 		wants(t, <-answers, toldFailed)
