@@ -1,11 +1,48 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"gigagate.internal/internal/access"
+	"gigagate.internal/server"
 )
+
+// callersSettings are the flags of who may call.
+type callersSettings struct {
+	CallersFile string `name:"callers-file" placeholder:"FILE" help:"Who may call, and what each may do. It is read again when it changes, and after a SIGHUP (default: everyone may do everything)."`
+}
+
+// watchCallers reads the callers file, and reads it again when it changes. The result is nil without a file.
+func (s callersSettings) watchCallers(ctx context.Context, telemetry *telemetry) (callers server.Access, forget func(), err error) {
+	if s.CallersFile == "" {
+		return nil, func() {}, nil
+	}
+	live, err := access.Watch(access.Config{File: s.CallersFile, Logger: telemetry.logger, MeterProvider: telemetry.meterProvider})
+	if err != nil {
+		return nil, nil, fmt.Errorf("--callers-file: %w", err)
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-hangups:
+				_ = live.Reload(ctx) // it is logged
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return live, func() {
+		signal.Stop(hangups)
+		live.Close()
+	}, nil
+}
 
 // keysCommands make API keys.
 type keysCommands struct {

@@ -1,12 +1,21 @@
 package main
 
 import (
+	"fmt"
 	"maps"
+	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
@@ -124,5 +133,57 @@ func TestCallersPageNamesEveryRefusal(t *testing.T) {
 		if !regexp.MustCompile("(?m)^\\| .*`" + refusal + "`").MatchString(page) {
 			t.Errorf("the page does not have %s", refusal)
 		}
+	}
+}
+
+// TestServeReadsTheCallersFile: only callers of the file may call, over gRPC and REST, and a changed file takes effect.
+func TestServeReadsTheCallersFile(t *testing.T) {
+	t.Parallel()
+	key, id, sum := access.NewKey()
+	text := fmt.Sprintf("callers:\n- name: shop\n  identities:\n  - key: {id: %s, sha256: %s}\n  may: {methods: [ListInventoryItems]}\n", id, sum)
+	file := writeFile(t, text)
+	g := startGateway(t, "--callers-file="+file)
+	connection, err := grpc.NewClient(g.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	want := func(authorization string, code codes.Code, httpStatus int) {
+		t.Helper()
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", authorization)
+		_, err := gigagatev1.NewInventoryServiceClient(connection).ListInventoryItems(ctx, &gigagatev1.ListInventoryItemsRequest{})
+		if status.Code(err) != code {
+			t.Errorf("gRPC: %v", err)
+		}
+		request, err := http.NewRequest(http.MethodGet, "http://"+g.rest+"/v1/inventory", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", authorization)
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != httpStatus {
+			t.Errorf("REST: %s", answer.Status)
+		}
+	}
+	want("Bearer "+key, codes.OK, http.StatusOK)
+	want("Bearer "+key[:len(key)-1], codes.Unauthenticated, http.StatusUnauthorized)
+
+	if err := os.WriteFile(file, []byte("callers:\n- name: shop\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	g.log.waitFor(t, g.ended, "callers file loaded")
+	want("Bearer "+key, codes.Unauthenticated, http.StatusUnauthorized)
+	if strings.Contains(g.log.String(), key[len(key)-20:]) {
+		t.Error("the log has the key")
+	}
+	if got := gigagate(t, serveLine(t, "--sandbox", "--callers-file="+writeFile(t, "callers: 5"))...); got != (command{exitFailed, "", "gigagate: --callers-file: line 1: callers: it must be a list\n"}) {
+		t.Errorf("a broken file at the start: %+v", got)
 	}
 }

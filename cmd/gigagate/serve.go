@@ -29,6 +29,7 @@ type serveCommand struct {
 	Journal string `default:"sqlite:gigagate.db" placeholder:"WHERE" help:"Where purchases are kept: sqlite:FILE or postgres://… (default ${default})."`
 
 	tlsSettings
+	callersSettings
 	vendorSettings
 	purchaseSettings
 	logSettings
@@ -118,6 +119,11 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	if err := process.bound(telemetry.meterProvider); err != nil {
 		return err
 	}
+	callers, forget, err := c.watchCallers(ctx, telemetry)
+	if err != nil {
+		return err
+	}
+	defer forget()
 	now := time.Now
 	if c.Sandbox {
 		world, sandboxErr := c.newSandbox(process, telemetry)
@@ -144,6 +150,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	}
 	defer engine.Close()
 	process.gateway, err = server.New(server.Config{
+		Access:         callers,
 		Vendor:         vendor,
 		Engine:         engine,
 		MetatagMax:     c.MetatagMax,
