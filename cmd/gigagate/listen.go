@@ -45,7 +45,7 @@ func (l *listeners) onlyLoopback() error {
 	if len(reachable) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: other machines could connect without TLS, and buy. Set --tls-cert and --tls-key, listen on 127.0.0.1, or allow it with --insecure",
+	return fmt.Errorf("%s: everybody on other machines could connect, and buy. Set --tls-cert, --tls-key and --callers-file, listen on 127.0.0.1, or allow it with --insecure",
 		strings.Join(reachable, ", "))
 }
 

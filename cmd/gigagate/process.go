@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -66,6 +68,14 @@ func (p *gatewayProcess) credentials() credentials.TransportCredentials {
 		return nil
 	}
 	return afterTLS{}
+}
+
+// trusted says which certificates of clients are trusted now. It is nil without TLS.
+func (p *gatewayProcess) trusted() func(tls.ConnectionState) *x509.Certificate {
+	if p.tls == nil {
+		return nil
+	}
+	return p.tls.Verified
 }
 
 // watchTLS reads the files of TLS again when they change, and at SIGHUP.

@@ -108,7 +108,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	if open.err != nil {
 		return open.err
 	}
-	if c.TLSCert == "" && !c.Insecure {
+	if (c.TLSCert == "" || c.CallersFile == "") && !c.Insecure {
 		if err := open.onlyLoopback(); err != nil {
 			return err
 		}
@@ -151,6 +151,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	defer engine.Close()
 	process.gateway, err = server.New(server.Config{
 		Access:         callers,
+		Trusted:        process.trusted(),
 		Vendor:         vendor,
 		Engine:         engine,
 		MetatagMax:     c.MetatagMax,

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/internal/access"
 )
 
 // tlsGateway is a gateway that speaks TLS.
@@ -355,6 +357,8 @@ func TestSilentTLSConnectionDelaysNoDrain(t *testing.T) {
 func TestServeWithoutTLSStaysOnLoopback(t *testing.T) {
 	t.Parallel()
 	folder := newTLSFolder(t, newAuthority(t, "servers"), newAuthority(t, "callers"))
+	_, id, sum := access.NewKey()
+	callers := "--callers-file=" + writeFile(t, fmt.Sprintf("callers:\n- name: shop\n  identities:\n  - key: {id: %s, sha256: %s}\n", id, sum))
 	for _, test := range []struct {
 		flags []string
 		names string // in the error; empty if it starts
@@ -364,7 +368,9 @@ func TestServeWithoutTLSStaysOnLoopback(t *testing.T) {
 		{[]string{"--admin-listen=[::]:0", "--sandbox-listen=0.0.0.0:0"}, "--admin-listen, --sandbox-listen: "},
 		{[]string{"--grpc-listen=localhost:0", "--http-listen=127.0.0.2:0"}, ""},
 		{[]string{"--grpc-listen=0.0.0.0:0", "--insecure"}, ""},
-		{append(folder.flags(), "--grpc-listen=0.0.0.0:0", "--admin-listen=0.0.0.0:0"), ""},
+		{append(folder.flags(), "--grpc-listen=0.0.0.0:0", "--admin-listen=0.0.0.0:0"), "--grpc-listen, --admin-listen: "},
+		{[]string{"--grpc-listen=0.0.0.0:0", callers}, "--grpc-listen: "},
+		{append(folder.flags(), "--grpc-listen=0.0.0.0:0", callers), ""},
 	} {
 		t.Run(strings.Join(test.flags, " "), func(t *testing.T) {
 			t.Parallel()
