@@ -1,25 +1,17 @@
 package simulation
 
 import (
-	"flag"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"gigagate.internal/gigastore"
 	"gigagate.internal/gigastore/sandbox"
 	"gigagate.internal/purchase"
-)
-
-var (
-	allPairs  = flag.Bool("all", false, "play every pair of faults instead of a sample")
-	pairs     = flag.Int("pairs", 300, "how many pairs of faults, without -all")
-	pairsSeed = flag.Uint64("pairs-seed", 0, "seed of the sample of pairs; 0: a new one each time")
 )
 
 // Answers of the vendor that make a purchase reach a later step.
@@ -109,7 +101,7 @@ func TestEveryFaultAlone(t *testing.T) {
 			}
 		}
 	}
-	played := playAll(t, openMemory, len(plans), func(i int) plan { return plans[i] })
+	played := playAll(t, openMemory, plans)
 	for _, step := range allSteps() {
 		for _, f := range faultsAt(step) {
 			if played[f.what()] == 0 {
@@ -117,7 +109,6 @@ func TestEveryFaultAlone(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d histories", len(plans))
 }
 
 // TestEverySetting plays every setting of the sandbox. Each is played with a purchase that goes well, one
@@ -136,7 +127,7 @@ func TestEverySetting(t *testing.T) {
 			}
 		}
 	}
-	playAll(t, openMemory, len(plans), func(i int) plan { return plans[i] })
+	playAll(t, openMemory, plans)
 }
 
 // circumstances are neither faults at a step nor settings of the vendor.
@@ -191,62 +182,60 @@ func TestCircumstances(t *testing.T) {
 			plans = append(plans, p)
 		}
 	}
-	playAll(t, openMemory, len(plans), func(i int) plan { return plans[i] })
+	playAll(t, openMemory, plans)
 }
 
-// TestPairsOfFaults plays two faults in one history: a sample of the pairs, or all pairs with -all.
+// TestPairsOfFaults plays two faults in one history: a sample of the pairs, or all pairs with -all. Then -seed is the
+// number of the first pair.
 func TestPairsOfFaults(t *testing.T) {
 	t.Parallel()
-	var all []fault
+	var faults []fault
 	for _, step := range allSteps() {
-		all = append(all, faultsAt(step)...)
+		faults = append(faults, faultsAt(step)...)
 	}
-	sample := *pairs
-	if testing.Short() {
-		sample = min(sample, 200)
-	}
-	seed := *pairsSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("%d faults, -pairs-seed %d", len(all), seed)
-	pair := func(i int) plan {
-		first, second := all[i/len(all)], all[i%len(all)]
+	all := len(faults) * len(faults)
+	pair := func(number uint64) []string {
+		i := int(number)
+		first, second := faults[i/len(faults)], faults[i%len(faults)]
 		first.nth, second.nth = 1, 1+i%2
 		if first.step == second.step {
 			second.nth = 2
 		}
-		return scene(kinds[i%len(kinds)], modes[i/len(kinds)%len(modes)], first, second)
+		_, wrong := play(t, scene(kinds[i%len(kinds)], modes[i/len(kinds)%len(modes)], first, second), openMemory)
+		return again(t, number, wrong)
 	}
-	if *allPairs {
-		playAll(t, openMemory, len(all)*len(all), pair)
+	t.Logf("%d faults, %d pairs", len(faults), all)
+	if *playsAll {
+		n := max(0, all-int(*firstSeed))
+		if *histories > 0 {
+			n = min(n, *histories)
+		}
+		sideBySide(t, inBubbles(), *firstSeed, n, pair)
 		return
 	}
-	r := rand.New(rand.NewPCG(seed, 0))
-	chosen := make([]int, sample)
-	for i := range chosen {
-		chosen[i] = r.IntN(len(all) * len(all))
+	sample := 300
+	if testing.Short() {
+		sample = 200
 	}
-	playAll(t, openMemory, sample, func(i int) plan { return pair(chosen[i]) })
+	seed, n := drawn(t, sample)
+	sideBySide(t, inBubbles(), seed, n, func(seed uint64) []string {
+		return pair(rand.New(rand.NewPCG(seed, 0)).Uint64N(uint64(all)))
+	})
 }
 
 // playAll plays plans in parallel, and returns how often each fault was played.
-func playAll(t *testing.T, open func(*testing.T, func() time.Time) store, n int, planOf func(int) plan) map[string]int {
+func playAll(t *testing.T, open func(*testing.T, func() time.Time) store, plans []plan) map[string]int {
 	t.Helper()
 	var mu sync.Mutex
 	played := map[string]int{}
-	sideBySide(t, n, func(i int) {
-		synctest.Test(t, func(t *testing.T) {
-			w, wrong := run(t, planOf(i), open)
-			if len(wrong) > 0 {
-				t.Errorf("%s\n%s", strings.Join(wrong, "\n"), w.story())
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			for what, n := range w.played {
-				played[what] += n
-			}
-		})
+	sideBySide(t, inBubbles(), 0, len(plans), func(i uint64) []string {
+		w, wrong := play(t, plans[i], open)
+		mu.Lock()
+		defer mu.Unlock()
+		for what, n := range w.played {
+			played[what] += n
+		}
+		return wrong
 	})
 	return played
 }

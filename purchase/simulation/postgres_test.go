@@ -2,11 +2,8 @@ package simulation
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,8 +12,6 @@ import (
 	"gigagate.internal/purchase/postgres"
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
-
-var inPostgres = flag.Int("postgres-histories", 20, "how many random histories on PostgreSQL, in virtual time and again in real time")
 
 // inServer is a journal in a PostgreSQL server. Each process has its own connections, which break when
 // the process dies; see [links].
@@ -59,8 +54,8 @@ func (s *inServer) open() (way, error) {
 }
 
 // TestFaultsAloneOnPostgres plays faults of connections and leases at every step of the journal: lost
-// statements, lost answers, and processes that die or are stopped. With -postgres-histories of 200 or more
-// it plays all of them. Otherwise each step has one lost answer and one death.
+// statements, lost answers, and processes that die or are stopped. With -all it plays all of them. Otherwise each
+// step has one lost answer and one death.
 func TestFaultsAloneOnPostgres(t *testing.T) {
 	t.Parallel()
 	var plans []plan
@@ -69,27 +64,21 @@ func TestFaultsAloneOnPostgres(t *testing.T) {
 			for j, f := range faultsAt(step) {
 				dos := []string{doLoseBefore, doLoseAfter, doCommitLate, doKillBefore, doKillAfter, doStopBefore, doStopAfter}
 				typical := f.do == doLoseAfter || f.do == doKillBefore && f.d > time.Minute
-				if typical || *inPostgres >= 200 && slices.Contains(dos, f.do) {
+				if typical || *playsAll && slices.Contains(dos, f.do) {
 					f.nth = 1
 					plans = append(plans, scene(kinds[(i+j)%len(kinds)], modes[j%len(modes)], append(slices.Clone(way), f)...))
 				}
 			}
 		}
 	}
-	playAll(t, postgresStores(t), len(plans), func(i int) plan { return plans[i] })
-	t.Logf("%d histories", len(plans))
+	playAll(t, postgresStores(t), plans)
 }
 
 // TestHistoriesOnPostgresInBubbles plays the same histories as on the memory journal, in virtual
 // time, which stands still while PostgreSQL works.
 func TestHistoriesOnPostgresInBubbles(t *testing.T) {
 	t.Parallel()
-	open := postgresStores(t)
-	if *firstSeed != 0 {
-		play(t, draw(*firstSeed), open)
-		return
-	}
-	playMany(t, *inPostgres, draw, open)
+	playMany(t, 20, draw, postgresStores(t))
 }
 
 // TestHistoriesOnPostgres plays histories in real time, with settings of milliseconds. The real clock
@@ -97,27 +86,11 @@ func TestHistoriesOnPostgresInBubbles(t *testing.T) {
 func TestHistoriesOnPostgres(t *testing.T) {
 	t.Parallel()
 	open := postgresStores(t)
-	seed, n := *firstSeed, 1
-	if seed == 0 {
-		seed, n = uint64(time.Now().UnixNano()), *inPostgres
-	}
-	t.Logf("seeds from %d", seed)
-	const atATime = 24 // they mostly wait
-	var next atomic.Uint64
-	var workers sync.WaitGroup
-	for range min(n, atATime) {
-		workers.Go(func() {
-			for i := next.Add(1) - 1; i < uint64(n) && !t.Failed(); i = next.Add(1) - 1 {
-				p := draw(seed + i).faster(realPace)
-				w, wrong := run(t, p, open)
-				if len(wrong) > 0 {
-					t.Errorf("%s\n%s\nreplay: go test ./purchase/simulation -run ^TestHistoriesOnPostgres$ -seed %d",
-						strings.Join(wrong, "\n"), w.story(), p.seed)
-				} else if *verbose {
-					t.Log(w.story())
-				}
-			}
-		})
-	}
-	workers.Wait()
+	first, n := drawn(t, 20)
+	const atOnce = 24 // they mostly wait
+	sideBySide(t, atOnce, first, n, func(seed uint64) []string {
+		w, wrong := run(t, draw(seed).faster(realPace), open)
+		report(t, w, wrong)
+		return again(t, seed, wrong)
+	})
 }

@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,74 +20,80 @@ func TestMain(m *testing.M) {
 }
 
 var (
-	histories = flag.Int("histories", 300, "how many random histories")
-	inSQLite  = flag.Int("sqlite-histories", 20, "how many of them on SQLite")
-	firstSeed = flag.Uint64("seed", 0, "play this one history and print it; 0: many")
+	histories = flag.Int("histories", 0, "how many random histories each test plays; 0: a number that suits the journal")
+	firstSeed = flag.Uint64("seed", 0, "the seed of the first history; the next one has the next seed; 0: a new one each time")
+	playsAll  = flag.Bool("all", false, "play every pair of faults, and every fault on PostgreSQL, instead of a sample")
 	verbose   = flag.Bool("story", false, "print the histories")
 )
 
+// drawn returns the seeds that a test plays.
+func drawn(t *testing.T, usual int) (first uint64, n int) {
+	t.Helper()
+	if first, n = *firstSeed, *histories; first == 0 {
+		first = uint64(time.Now().UnixNano())
+	}
+	if n == 0 {
+		n = usual
+	}
+	t.Logf("from -seed %d", first)
+	return first, n
+}
+
 // play runs one history in its own bubble. It fails the test if anything is wrong.
-func play(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) {
+func play(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) (w *world, wrong []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w, wrong := run(t, p, open)
-		if len(wrong) > 0 {
-			t.Errorf("%s\n%s\nreplay: go test ./purchase/simulation -run %q -seed %d",
-				strings.Join(wrong, "\n"), w.story(), "^"+strings.SplitN(t.Name(), "/", 2)[0]+"$", p.seed)
-		} else if *verbose {
-			t.Log(w.story())
-		}
+		w, wrong = run(t, p, open)
+		report(t, w, wrong)
 	})
+	return w, wrong
+}
+
+// report fails the test if anything is wrong with a history.
+func report(t *testing.T, w *world, wrong []string) {
+	t.Helper()
+	if len(wrong) > 0 {
+		t.Errorf("%s\n%s", strings.Join(wrong, "\n"), w.story())
+	} else if *verbose {
+		t.Log(w.story())
+	}
+}
+
+// again says how to play a history again if something is wrong with it.
+func again(t *testing.T, seed uint64, wrong []string) []string {
+	t.Helper()
+	if len(wrong) > 0 {
+		t.Logf("once more: go test ./purchase/simulation -run '^%s$' -all -histories 1 -seed %d", t.Name(), seed)
+	}
+	return wrong
 }
 
 // TestHistories plays random histories on the memory journal.
 func TestHistories(t *testing.T) {
 	t.Parallel()
-	if *firstSeed != 0 {
-		play(t, draw(*firstSeed), openMemory)
-		return
-	}
-	playMany(t, *histories, draw, openMemory)
+	playMany(t, 300, draw, openMemory)
 }
 
 // TestHistoriesOnSQLite plays the same histories with one replica, because SQLite allows only one.
 func TestHistoriesOnSQLite(t *testing.T) {
 	t.Parallel()
-	alone := func(seed uint64) plan {
+	playMany(t, 20, func(seed uint64) plan {
 		p := draw(seed)
 		p.replicas = 1
 		return p
-	}
-	if *firstSeed != 0 {
-		play(t, alone(*firstSeed), openSQLite)
-		return
-	}
-	playMany(t, *inSQLite, alone, openSQLite)
+	}, openSQLite)
 }
 
-// playMany plays n histories in parallel, until one is wrong.
-func playMany(t *testing.T, n int, planOf func(seed uint64) plan, open func(*testing.T, func() time.Time) store) {
+// playMany plays histories in parallel, until one is wrong. usual is their number without -histories.
+func playMany(t *testing.T, usual int, planOf func(seed uint64) plan, open func(*testing.T, func() time.Time) store) {
 	t.Helper()
-	began := uint64(time.Now().UnixNano())
-	t.Logf("seeds from %d", began)
-	sideBySide(t, n, func(i int) { play(t, planOf(began+uint64(i)), open) })
+	first, n := drawn(t, usual)
+	sideBySide(t, inBubbles(), first, n, func(seed uint64) []string {
+		_, wrong := play(t, planOf(seed), open)
+		return again(t, seed, wrong)
+	})
 }
 
-// perProcessor is how many histories run at once for each processor. There are several because most
-// goroutines of a history wait for another goroutine.
-const perProcessor = 2
-
-// sideBySide calls play with 0 to n-1, some in parallel. It stops when the test has failed.
-func sideBySide(t *testing.T, n int, play func(i int)) {
-	t.Helper()
-	var next atomic.Int64
-	var players sync.WaitGroup
-	for range min(n, perProcessor*runtime.GOMAXPROCS(0)) {
-		players.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && !t.Failed(); i = int(next.Add(1)) - 1 {
-				play(i)
-			}
-		})
-	}
-	players.Wait()
-}
+// inBubbles is how many histories in virtual time run at once: two for each processor, because most goroutines of a
+// history wait for another goroutine.
+func inBubbles() int { return 2 * runtime.GOMAXPROCS(0) }

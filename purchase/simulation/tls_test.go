@@ -105,7 +105,7 @@ func TestTLSFailures(t *testing.T) {
 			plans = append(plans, p)
 		}
 	}
-	played := playAll(t, openMemory, len(plans), func(i int) plan { return plans[i] })
+	played := playAll(t, openMemory, plans)
 	for _, do := range tlsFaults {
 		if f := (fault{step: stepDial, do: do}); played[f.what()] == 0 {
 			t.Errorf("%s was never played", f.what())

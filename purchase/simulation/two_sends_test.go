@@ -52,6 +52,5 @@ func TestTwoSendsOfOneID(t *testing.T) {
 			}
 		}
 	}
-	playAll(t, openMemory, len(plans), func(i int) plan { return plans[i] })
-	t.Logf("%d histories", len(plans))
+	playAll(t, openMemory, plans)
 }
