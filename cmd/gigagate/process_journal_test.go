@@ -15,6 +15,7 @@ import (
 	"time"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/tally"
 )
 
 // heldAnswer makes the sandbox sell at once and answer later, so that the journal can fail in between.
@@ -87,11 +88,15 @@ func check(t *testing.T, s *shop, r *replica, intents ...*intent) {
 		t.Fatal(newCallError(err))
 	}
 	is := newTruth(s.ledger(t), page.GetPurchases())
+	var found tally.Tally
 	for _, in := range intents {
-		for _, text := range is.violations(in) {
-			t.Errorf("violation: %s", text)
+		violations := is.violations(in)
+		found.Add(violations)
+		for _, text := range violations {
+			t.Error(text)
 		}
 	}
+	t.Log(&found)
 }
 
 // startHeld starts a purchase that waits for the vendor's answer. It returns the purchase, and a function

@@ -8,29 +8,21 @@ import (
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
-// restarts returns how often a kill test kills a gateway.
-func restarts() int {
-	if testing.Short() {
-		return min(3, *processRestarts)
-	}
-	return *processRestarts
-}
-
 // TestKilledOnSQLite kills a gateway at random moments under load, and starts it again on the same file.
 func TestKilledOnSQLite(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
 	s := newShop(t)
 	r := newReplica(t, s, "sqlite:"+filepath.Join(t.TempDir(), "journal.db")).start(t)
-	load := newTrial(t, s, r)
-	for range restarts() {
+	load, kills := newTrial(t, s, r), times(8)
+	for range kills {
 		load.trouble()
 		load.more(perRound)
 		pause(t.Context(), time.Duration(load.random.IntN(400))*time.Millisecond)
 		r.kill()
 		r.start(t)
 	}
-	t.Logf("%d kills in %.1f s", restarts(), time.Since(began).Seconds())
+	t.Logf("%d kills in %.1f s", kills, time.Since(began).Seconds())
 	load.settle()
 	load.judge()
 }
@@ -43,8 +35,8 @@ func TestKilledOnPostgreSQL(t *testing.T) {
 	s := newShop(t)
 	a := newReplica(t, s, server.URL).start(t)
 	b := newReplica(t, s, server.URL).start(t)
-	load := newTrial(t, s, a, b)
-	for killed := 0; killed < restarts(); {
+	load, kills := newTrial(t, s, a, b), times(8)
+	for killed := 0; killed < kills; {
 		load.trouble()
 		load.more(perRound)
 		pause(t.Context(), time.Duration(load.random.IntN(400))*time.Millisecond)
@@ -57,7 +49,7 @@ func TestKilledOnPostgreSQL(t *testing.T) {
 			killed++
 		}
 	}
-	t.Logf("%d kills in %.1f s", restarts(), time.Since(began).Seconds())
+	t.Logf("%d kills in %.1f s", kills, time.Since(began).Seconds())
 	// The purchases of dead processes stay theirs for a lease of 45 s. No owner is alive now, so the test can
 	// end the leases at once. TestStoppedPastItsLease covers a living owner.
 	a.kill()

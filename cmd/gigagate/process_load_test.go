@@ -32,7 +32,7 @@ type trial struct {
 const (
 	// perRound is how many new intents there are for each kill.
 	perRound = 40
-	// mostRounds bounds the number of rounds, unless -process.restarts sets it.
+	// mostRounds bounds the number of rounds, unless -process.times needs more.
 	mostRounds = 40
 	callers    = 16
 )
@@ -45,7 +45,7 @@ func newTrial(t *testing.T, s *shop, replicas ...*replica) *trial {
 	}
 	t.Logf("-process.seed=%d", seed)
 	load := &trial{t: t, random: rand.New(rand.NewPCG(seed, 0)), seed: seed, shop: s, replicas: replicas}
-	load.free = make(chan *intent, 64+perRound*max(*processRestarts, mostRounds)) // room for all, so that callers do not wait for each other
+	load.free = make(chan *intent, 64+perRound*max(*processTimes, mostRounds)) // room for all, so that callers do not wait for each other
 	load.open()
 	ctx, cancel := context.WithCancel(t.Context())
 	load.stop = cancel

@@ -24,9 +24,20 @@ import (
 // a real PostgreSQL server. They compare the results with the ledger of a sandbox in a separate process.
 
 var (
-	processRestarts = flag.Int("process.restarts", 8, "how often each kill test kills a gateway")
-	processSeed     = flag.Uint64("process.seed", 0, "seed of the kill tests' random choices; 0: a new one each time")
+	processTimes = flag.Int("process.times", 0, "how often a test under load kills, promotes, upgrades or breaks something; 0: a few times")
+	processSeed  = flag.Uint64("process.seed", 0, "seed of the random choices of the tests under load; 0: a new one each time")
 )
+
+// times returns how often a test under load repeats what it is about.
+func times(usual int) int {
+	switch {
+	case *processTimes > 0:
+		return *processTimes
+	case testing.Short():
+		return min(3, usual)
+	}
+	return usual
+}
 
 // soon bounds every wait for an expected event.
 const soon = 90 * time.Second

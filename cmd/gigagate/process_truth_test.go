@@ -11,6 +11,7 @@ import (
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/internal/tally"
 )
 
 // truth is what the ledger and the journal say about all intents.
@@ -37,39 +38,37 @@ func newTruth(ledger sandbox.Ledger, purchases []*gigagatev1.Purchase) truth {
 // violations lists how an intent's answers and its purchase contradict the truth.
 func (t truth) violations(in *intent) []string {
 	var found []string
-	wrong := func(format string, args ...any) {
-		found = append(found, in.requestID+": "+fmt.Sprintf(format, args...))
+	wrong := func(kind, format string, args ...any) {
+		found = append(found, tally.Finding(kind, in.requestID+": "+format, args...))
 	}
 	orders := t.orders[in.requestID]
 	if len(orders) > 1 {
-		wrong("sold %d times", len(orders))
+		wrong(tally.Double, "sold %d times", len(orders))
 	}
 	if in.isAbandoned() && len(orders) > 0 {
-		wrong("sold, though every call was told that nothing was started")
+		wrong(tally.Untrue, "sold, though every call was told that nothing was started")
 	}
 	p := t.purchases[in.requestID]
 	if p == nil {
 		if len(orders) > 0 {
-			wrong("sold, but the journal has no purchase")
+			wrong(tally.Lost, "sold, but the journal has no purchase")
 		}
 		p = &gigagatev1.Purchase{}
 	} else {
-		for _, text := range t.wrongState(p) {
-			wrong("%s", text)
-		}
+		found = append(found, t.wrongState(p)...)
 	}
 	var first *told
 	for _, a := range in.answers() {
 		sales := t.sales[a.purchase]
 		switch {
 		case a.purchase != "" && a.purchase != p.GetId():
-			wrong("the answer names purchase %s, the journal has %s", a.purchase, p.GetId())
+			wrong(tally.Untrue, "the answer names purchase %s, the journal has %s", a.purchase, p.GetId())
 		case a.sold != nil && (len(sales) != 1 || sales[0].ItemUID != a.item):
-			wrong("was told %q, the ledger has %v", a, sales)
+			wrong(tally.Untrue, "was told %q, the ledger has %v", a, sales)
 		case a.outcome.GetEffect() == gigagatev1.Effect_EFFECT_NOT_APPLIED && len(orders) > 0:
-			wrong("was told %q, but it is sold", a)
+			wrong(tally.Untrue, "was told %q, but it is sold", a)
 		case a.outcome.GetEffect() == gigagatev1.Effect_EFFECT_NOT_APPLIED && p.GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_FAILED:
-			wrong("was told %q, but it is %s", a, p.GetState())
+			wrong(tally.Untrue, "was told %q, but it is %s", a, p.GetState())
 		}
 		if !a.final() {
 			continue
@@ -78,7 +77,7 @@ func (t truth) violations(in *intent) []string {
 			first = &a
 		}
 		if !proto.Equal(first.sold, a.sold) || !proto.Equal(first.outcome, a.outcome) {
-			wrong("was told %q first and %q later", first, a)
+			wrong(tally.Untrue, "was told %q first and %q later", first, a)
 		}
 	}
 	return found
@@ -90,21 +89,21 @@ func (t truth) wrongState(p *gigagatev1.Purchase) []string {
 	switch state := strings.TrimPrefix(p.GetState().String(), "PURCHASE_STATE_"); state {
 	case "SUCCEEDED":
 		if len(sales) != 1 || sales[0].ItemUID != p.GetActivatedItemUid() {
-			return []string{fmt.Sprintf("SUCCEEDED with %s, the ledger has %v", p.GetActivatedItemUid(), sales)}
+			return []string{tally.Finding(tally.Untrue, "%s: SUCCEEDED with %s, the ledger has %v", p.GetRequestId(), p.GetActivatedItemUid(), sales)}
 		}
 	case "FAILED":
 		if len(sales) > 0 {
-			return []string{fmt.Sprintf("FAILED (%s), the ledger has %v", p.GetReason(), sales)}
+			return []string{tally.Finding(tally.Untrue, "%s: FAILED (%s), the ledger has %v", p.GetRequestId(), p.GetReason(), sales)}
 		}
 		if p.GetReason() == 0 {
-			return []string{"FAILED without a reason"}
+			return []string{tally.Finding(tally.Broken, "%s: FAILED without a reason", p.GetRequestId())}
 		}
 	case "NEEDS_OPERATOR":
 		if p.GetOperatorReason() == 0 {
-			return []string{"NEEDS_OPERATOR without a reason"}
+			return []string{tally.Finding(tally.Broken, "%s: NEEDS_OPERATOR without a reason", p.GetRequestId())}
 		}
 	default:
-		return []string{"still " + state}
+		return []string{tally.Finding(tally.Lost, "%s: still %s", p.GetRequestId(), state)}
 	}
 	return nil
 }
@@ -139,11 +138,12 @@ func (l *trial) judge() {
 	purchases := l.list(gigagatev1.PurchaseState_PURCHASE_STATE_UNSPECIFIED)
 	ledger := l.shop.ledger(l.t)
 	is := newTruth(ledger, purchases)
-	found := 0
+	var found tally.Tally
 	for _, in := range l.intents {
-		for _, text := range is.violations(in) {
-			found++
-			l.t.Errorf("violation: %s\nhistory: %v", text, l.history(is.purchases[in.requestID]))
+		violations := is.violations(in)
+		found.Add(violations)
+		for _, text := range violations {
+			l.t.Errorf("%s\nhistory: %v", text, l.history(is.purchases[in.requestID]))
 		}
 		delete(is.orders, in.requestID)
 		delete(is.purchases, in.requestID)
@@ -151,7 +151,8 @@ func (l *trial) judge() {
 	if len(is.orders) > 0 || len(is.purchases) > 0 {
 		l.t.Errorf("sold or journaled without an intent: %v, %v", is.orders, is.purchases)
 	}
-	l.report(purchases, len(ledger.Sales), found)
+	l.report(purchases, len(ledger.Sales))
+	l.t.Log(&found)
 }
 
 func (l *trial) history(p *gigagatev1.Purchase) []*gigagatev1.PurchaseEvent {
@@ -165,7 +166,7 @@ func (l *trial) history(p *gigagatev1.Purchase) []*gigagatev1.PurchaseEvent {
 	return got.GetHistory()
 }
 
-func (l *trial) report(purchases []*gigagatev1.Purchase, sales, violations int) {
+func (l *trial) report(purchases []*gigagatev1.Purchase, sales int) {
 	states, events, answers := map[string]int{}, map[string]int{}, map[string]int{}
 	anomalies := 0
 	for _, p := range purchases {
@@ -183,7 +184,7 @@ func (l *trial) report(purchases []*gigagatev1.Purchase, sales, violations int) 
 			answers[codeOf(a)]++
 		}
 	}
-	l.t.Logf("%d violations; %d intents, %d sales, %d with anomalies", violations, len(l.intents), sales, anomalies)
+	l.t.Logf("%d intents, %d sales, %d with anomalies", len(l.intents), sales, anomalies)
 	l.t.Logf("purchases:%s", counts(states))
 	l.t.Logf("events:%s", counts(events))
 	l.t.Logf("answers:%s", counts(answers))

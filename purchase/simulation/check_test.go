@@ -5,12 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/internal/tally"
 	"gigagate.internal/purchase"
 )
 
@@ -24,9 +24,8 @@ type verdict struct {
 	byKey map[string]purchase.Purchase
 }
 
-// add adds one thing that is wrong, of one of the kinds that a [tally] counts.
 func (v *verdict) add(kind, format string, args ...any) {
-	v.wrong = append(v.wrong, kind+": "+fmt.Sprintf(format, args...))
+	v.wrong = append(v.wrong, tally.Finding(kind, format, args...))
 }
 
 // check compares a finished history with the ledger, and lists what is wrong.
@@ -44,13 +43,13 @@ func (w *world) check() []string {
 	}
 	for mark := range v.sales {
 		if _, known := v.byID[strings.TrimPrefix(mark, "gg")]; !known {
-			v.add(lost, "a sale for %s, which is not in the journal", mark)
+			v.add(tally.Lost, "a sale for %s, which is not in the journal", mark)
 		}
 	}
 	w.mu.Lock()
 	answers := slices.Clone(w.answers)
 	if w.reused > 0 {
-		v.add(broken, "%d paid requests went over a connection that had carried another", w.reused)
+		v.add(tally.Broken, "%d paid requests went over a connection that had carried another", w.reused)
 	}
 	w.mu.Unlock()
 	for _, a := range answers {
@@ -67,31 +66,31 @@ func (w *world) check() []string {
 func (v *verdict) purchase(p purchase.Purchase) {
 	sales := v.sales[p.Mark()]
 	if len(sales) > 1 {
-		v.add(double, "%d sales for %s", len(sales), p.ID)
+		v.add(tally.Double, "%d sales for %s", len(sales), p.ID)
 	}
 	v.world.mu.Lock()
 	sends := v.world.sends[keyOf(p)]
 	v.world.mu.Unlock()
 	if len(sends) > p.Attempt {
-		v.add(double, "%s was on the wire %d times under %d permits", p.ID, len(sends), p.Attempt)
+		v.add(tally.Double, "%s was on the wire %d times under %d permits", p.ID, len(sends), p.Attempt)
 	}
 	if n := len(sends); n > 0 && len(v.world.plan.jumps) == 0 && sends[n-1].After(p.SendNotAfter) {
-		v.add(broken, "%s was on the wire %s after its permit had run out", p.ID, sends[n-1].Sub(p.SendNotAfter))
+		v.add(tally.Broken, "%s was on the wire %s after its permit had run out", p.ID, sends[n-1].Sub(p.SendNotAfter))
 	}
 	switch p.State {
 	case purchase.Succeeded:
 		// If a sale is found and its customer cannot be read for a long time, the purchase is settled without the customer.
 		unread := p.CustomerUID == "" && p.SettledAt.Sub(p.PermittedAt) > v.world.span(quiet)
 		if len(sales) != 1 || sales[0].ItemUID != p.ItemUID || sales[0].CustomerUID != p.CustomerUID && !unread {
-			v.add(untrue, "%s is SUCCEEDED with item %s, the ledger has %v", p.ID, p.ItemUID, sales)
+			v.add(tally.Untrue, "%s is SUCCEEDED with item %s, the ledger has %v", p.ID, p.ItemUID, sales)
 		}
 	case purchase.Failed:
 		if len(sales) > 0 && (!v.world.plan.beyondQuiet || p.Anomalies == 0) {
-			v.add(untrue, "%s is FAILED (%s, %d anomalies), the ledger has a sale", p.ID, p.Reason, p.Anomalies)
+			v.add(tally.Untrue, "%s is FAILED (%s, %d anomalies), the ledger has a sale", p.ID, p.Reason, p.Anomalies)
 		}
 	case purchase.NeedsOperator:
 	default:
-		v.add(lost, "%s is %s for ever", p.ID, p.State)
+		v.add(tally.Lost, "%s is %s for ever", p.ID, p.State)
 	}
 	v.graph(p)
 }
@@ -110,18 +109,18 @@ func keyOf(p purchase.Purchase) string {
 func (v *verdict) graph(p purchase.Purchase) {
 	entries, err := v.world.store.journal().History(context.Background(), p.ID)
 	if err != nil || len(entries) == 0 {
-		v.add(broken, "%s has no history: %v", p.ID, err)
+		v.add(tally.Broken, "%s has no history: %v", p.ID, err)
 		return
 	}
 	if len(entries) > maxHistory {
-		v.add(broken, "the history of %s has %d entries", p.ID, len(entries))
+		v.add(tally.Broken, "the history of %s has %d entries", p.ID, len(entries))
 	}
 	if err := p.CheckHistory(entries); err != nil {
-		v.add(broken, "%s left the graph: %v", p.ID, err)
+		v.add(tally.Broken, "%s left the graph: %v", p.ID, err)
 	}
 	for _, entry := range entries {
 		if text := entry.Evidence.Message + entry.Evidence.Explanation + entry.Evidence.Note; leaks(text) {
-			v.add(broken, "the history of %s holds personal data: %s", p.ID, text)
+			v.add(tally.Broken, "the history of %s holds personal data: %s", p.ID, text)
 		}
 	}
 }
@@ -133,25 +132,25 @@ func (v *verdict) answer(a answer) {
 		p, sales := a.bought.Purchase, v.sales[a.bought.Purchase.Mark()]
 		switch {
 		case len(sales) != 1 || sales[0].ItemUID != p.ItemUID || a.bought.Sale.ActivatedItem.UID != p.ItemUID:
-			v.add(untrue, "%s was told OK with item %s, the ledger has %v", a.call.key, p.ItemUID, sales)
+			v.add(tally.Untrue, "%s was told OK with item %s, the ledger has %v", a.call.key, p.ItemUID, sales)
 		case sales[0].InventoryItemID != a.call.order.InventoryItemID || sales[0].RequestedMode != string(a.call.order.ActivationMode):
-			v.add(untrue, "%s ordered something else than %v", a.call.key, sales[0])
+			v.add(tally.Untrue, "%s ordered something else than %v", a.call.key, sales[0])
 		}
 	case toldFailed:
 		p := v.byID[a.failed.Purchase.ID]
 		if len(v.sales[p.Mark()]) > 0 && (!v.world.plan.beyondQuiet || p.Anomalies == 0) {
-			v.add(untrue, "%s was told failed (%s), the ledger has a sale", a.call.key, a.failed.Purchase.Reason)
+			v.add(tally.Untrue, "%s was told failed (%s), the ledger has a sale", a.call.key, a.failed.Purchase.Reason)
 		}
 		if p.State != purchase.Failed {
-			v.add(untrue, "%s was told failed, but is %s", a.call.key, p.State)
+			v.add(tally.Untrue, "%s was told failed, but is %s", a.call.key, p.State)
 		}
 	case mismatch:
 		if v.byKey[a.call.key].Order.InventoryItemID == a.call.order.InventoryItemID {
-			v.add(untrue, "%s was told that its order differs: %v", a.call.key, a.err)
+			v.add(tally.Untrue, "%s was told that its order differs: %v", a.call.key, a.err)
 		}
 	case unsettled, notStarted, noAnswer:
 	default:
-		v.add(broken, "%s got %s", a.call.key, a)
+		v.add(tally.Broken, "%s got %s", a.call.key, a)
 	}
 }
 
@@ -165,7 +164,7 @@ func (v *verdict) notStarted(answers []answer) {
 	}
 	for _, p := range v.byID {
 		if len(v.sales[p.Mark()]) > 0 && !started[p.Key.RequestID] {
-			v.add(untrue, "every caller of %s was told that nothing was started, the ledger has a sale", p.Key.RequestID)
+			v.add(tally.Untrue, "every caller of %s was told that nothing was started, the ledger has a sale", p.Key.RequestID)
 		}
 	}
 }
@@ -191,7 +190,7 @@ func (v *verdict) lastWord(answers []answer) {
 			continue
 		}
 		if p, ok := v.byKey[key]; ok && len(v.sales[p.Mark()]) > 0 {
-			v.add(untrue, "the last send for %s was told that nothing was started (%v), the ledger has a sale", key, a.err)
+			v.add(tally.Untrue, "the last send for %s was told that nothing was started (%v), the ledger has a sale", key, a.err)
 		}
 	}
 }
@@ -201,7 +200,7 @@ func (v *verdict) lastWord(answers []answer) {
 func (v *verdict) replays(answers []answer) {
 	live := v.world.live()
 	if len(live) == 0 {
-		v.add(broken, "no replica is left to ask")
+		v.add(tally.Broken, "no replica is left to ask")
 		return
 	}
 	r := live[0]
@@ -240,7 +239,7 @@ func (v *verdict) alike(p purchase.Purchase, a answer) {
 		same = a.outcome == unsettled
 	}
 	if !same {
-		v.add(untrue, "%s is %s %s %s, but the caller was told %s", p.Key.RequestID, p.State, p.Reason, p.ItemUID, a)
+		v.add(tally.Untrue, "%s is %s %s %s, but the caller was told %s", p.Key.RequestID, p.State, p.Reason, p.ItemUID, a)
 	}
 }
 
@@ -255,7 +254,7 @@ func (v *verdict) resolve(r *replica, p purchase.Purchase) purchase.Purchase {
 	}
 	resolved, err := r.engine.Resolve(context.Background(), purchase.Everyone, p.ID, resolution)
 	if err != nil || !resolved.State.Settled() || resolved.ItemUID != resolution.ItemUID {
-		v.add(lost, "an operator cannot resolve %s, %s: item %q, %v", p.ID, p.Reason, resolution.ItemUID, err)
+		v.add(tally.Lost, "an operator cannot resolve %s, %s: item %q, %v", p.ID, p.Reason, resolution.ItemUID, err)
 	}
 	v.byKey[p.Key.RequestID], v.byID[p.ID] = resolved, resolved
 	return resolved
@@ -268,6 +267,6 @@ func leaks(text string) bool {
 
 func (v *verdict) privacy() {
 	if logs := v.world.logs.String(); leaks(logs) {
-		v.add(broken, "the log holds personal data:\n%s", logs)
+		v.add(tally.Broken, "the log holds personal data:\n%s", logs)
 	}
 }

@@ -5,12 +5,15 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"gigagate.internal/internal/tally"
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
@@ -97,3 +100,25 @@ func playMany(t *testing.T, usual int, planOf func(seed uint64) plan, open func(
 // inBubbles is how many histories in virtual time run at once: two for each processor, because most goroutines of a
 // history wait for another goroutine.
 func inBubbles() int { return 2 * runtime.GOMAXPROCS(0) }
+
+// sideBySide calls play with n numbers from first on, atOnce at the same time. play returns what is wrong with a
+// history. sideBySide stops when the test has failed. Then it reports the tally.
+func sideBySide(t *testing.T, atOnce int, first uint64, n int, play func(number uint64) []string) {
+	t.Helper()
+	var found tally.Tally
+	long := n >= 1000 && (*histories > 0 || *playsAll)
+	var next atomic.Int64
+	var players sync.WaitGroup
+	for range min(n, atOnce) {
+		players.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && !t.Failed(); i = int(next.Add(1)) - 1 {
+				if long && i > 0 && i%(n/10) == 0 {
+					t.Logf("%s; to go on from here: -seed %d", &found, first+uint64(max(0, i-atOnce))) // the last ones may still run
+				}
+				found.Add(play(first + uint64(i)))
+			}
+		})
+	}
+	players.Wait()
+	t.Log(&found)
+}
