@@ -57,6 +57,9 @@ var journals = []sabotage{
 	{"an outcome leaves its open row, in PostgreSQL", []edit{{
 		"purchase/postgres/schema/0002_functions.sql", "result := 'WRITTEN'; ELSE", "result := 'WRITTEN'; END IF; IF true THEN",
 	}}, "./purchase/postgres", "Journal/Write$"},
+	{"a commit counts although the wait for its standby was cancelled, in PostgreSQL", []edit{{
+		"purchase/postgres.durably", "marks[onlyLocal] != nil", never,
+	}}, "./purchase/postgres", "WaitForStandbyCancelled"},
 	{"a package is bound to two purchases, in SQLite", []edit{{
 		"purchase/sqlite/schema.sql", "CREATE UNIQUE INDEX purchase_item", "CREATE INDEX purchase_item",
 	}}, "./purchase/sqlite", "Journal/ItemTaken$"},

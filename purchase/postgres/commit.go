@@ -189,7 +189,26 @@ func (j *Journal) commit(ctx context.Context, conn *pgx.Conn, group []*operation
 	batch := &pgx.Batch{}
 	j.enqueue(batch, j.sql.claim, claims)
 	j.enqueue(batch, j.sql.write, steps)
-	return conn.SendBatch(ctx, batch).Close()
+	return durably(conn, func() error { return conn.SendBatch(ctx, batch).Close() })
+}
+
+// onlyLocal marks a connection whose commit may not have reached a synchronous standby.
+const onlyLocal = "only local"
+
+var errOnlyLocal = errors.New("the commit was cancelled while it waited for a synchronous standby: it may be on this server only")
+
+// durably runs a write. It returns an error if the standby may lack the commit. The server reports a success with a
+// warning if an operator cancels a commit that waits for its standby.
+func durably(conn *pgx.Conn, write func() error) error {
+	marks := conn.PgConn().CustomData()
+	delete(marks, onlyLocal)
+	if err := write(); err != nil {
+		return err
+	}
+	if marks[onlyLocal] != nil {
+		return errOnlyLocal
+	}
+	return nil
 }
 
 // enqueue adds the call of an SQL function. Its arguments are the clock, and an array for each value of the changes.

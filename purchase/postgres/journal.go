@@ -175,10 +175,13 @@ func (j *Journal) configure(config *pgxpool.Config, url string) {
 	if !strings.Contains(url, "default_query_exec_mode") {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
-	// Some warnings come with a success, such as "The transaction has already committed locally, but might not
-	// have been replicated". So they are logged.
-	config.ConnConfig.OnNotice = func(_ *pgconn.PgConn, notice *pgconn.Notice) {
+	// Some warnings come with a success. The name of the server's source file is the only part of this warning that is
+	// neither translated nor shared with harmless warnings. See durably.
+	config.ConnConfig.OnNotice = func(conn *pgconn.PgConn, notice *pgconn.Notice) {
 		if notice.SeverityUnlocalized == "WARNING" {
+			if notice.File == "syncrep.c" {
+				conn.CustomData()[onlyLocal] = true
+			}
 			j.logger.Warn("journal: the PostgreSQL server warns", "code", notice.Code, "message", notice.Message)
 		}
 	}

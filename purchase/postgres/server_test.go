@@ -351,3 +351,34 @@ func TestReplicaGone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWaitForStandbyCancelled: an operator cancels what waits for a missing standby. Then the server reports a success,
+// with a warning that the commit may not have been replicated. The journal must not take that for a success.
+func TestWaitForStandbyCancelled(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.New(t)
+	journal := open(t, server.URL, postgres.Options{})
+	execute(t, server, `ALTER SYSTEM SET synchronous_standby_names = 'gone'`)
+	execute(t, server, `SELECT pg_reload_conf()`)
+	operator := connect(t, server)
+	claim := newClaim()
+	for what, write := range map[string]func() error{
+		"a claim": func() error { _, err := journal.Claim(t.Context(), claim); return err },
+		"ping":    func() error { return journal.Ping(t.Context()) },
+	} {
+		done := make(chan error, 1)
+		go func() { done <- write() }()
+		eventually(t, func(ctx context.Context) error {
+			var cancelled bool
+			err := operator.QueryRow(ctx, `SELECT coalesce(bool_or(pg_cancel_backend(pid)), false)
+				FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&cancelled)
+			if err == nil && !cancelled {
+				err = errors.New("nothing waits for the standby")
+			}
+			return err
+		})
+		if err := <-done; err == nil || errors.Is(err, purchase.ErrNotWritten) {
+			t.Errorf("%s: err = %v, want one that promises nothing", what, err)
+		}
+	}
+}

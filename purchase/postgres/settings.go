@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // settings reads the server settings that a durable journal depends on.
@@ -43,6 +45,10 @@ func (j *Journal) Ping(ctx context.Context) error {
 	if err := j.checkSettings(ctx); err != nil {
 		return err
 	}
-	_, err := j.pool.Exec(ctx, j.sql.ping)
-	return err
+	return j.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		return durably(conn.Conn(), func() error {
+			_, err := conn.Exec(ctx, j.sql.ping)
+			return err
+		})
+	})
 }
