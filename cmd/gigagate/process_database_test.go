@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,7 +32,9 @@ func connectTo(t *testing.T, server *postgrestest.Server) *pgx.Conn {
 // inDatabase runs one statement.
 func inDatabase(t *testing.T, server *postgrestest.Server, statement string) {
 	t.Helper()
-	if _, err := connectTo(t, server).Exec(t.Context(), statement); err != nil {
+	conn := connectTo(t, server)
+	_, err := conn.Exec(t.Context(), statement)
+	if err := errors.Join(err, conn.Close(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -82,7 +85,8 @@ func freeze(t *testing.T, server *postgrestest.Server) (thaw func()) {
 		t.Fatal("the test may stop only a private server")
 	}
 	var folder string
-	if err := connectTo(t, server).QueryRow(t.Context(), "SHOW data_directory").Scan(&folder); err != nil {
+	conn := connectTo(t, server)
+	if err := errors.Join(conn.QueryRow(t.Context(), "SHOW data_directory").Scan(&folder), conn.Close(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "postmaster.pid"))

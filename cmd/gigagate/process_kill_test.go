@@ -50,14 +50,21 @@ func TestKilledOnPostgreSQL(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills in %.1f s", kills, time.Since(began).Seconds())
-	// The purchases of dead processes stay theirs for a lease of 45 s. No owner is alive now, so the test can
-	// end the leases at once. TestStoppedPastItsLease covers a living owner.
-	a.kill()
-	b.kill()
-	waitForNobody(t, server)
-	endLeases(t, server)
-	a.start(t)
-	b.start(t)
+	load.endOwners(server)
 	load.settle()
 	load.judge()
+}
+
+// endOwners restarts all replicas. The purchases of dead processes stay theirs for a lease of 45 s. No owner is alive
+// in between, so the leases can end at once. TestStoppedPastItsLease covers a living owner.
+func (l *trial) endOwners(server *postgrestest.Server) {
+	l.t.Helper()
+	for _, r := range l.replicas {
+		r.kill()
+	}
+	waitForNobody(l.t, server)
+	endLeases(l.t, server)
+	for _, r := range l.replicas {
+		r.start(l.t)
+	}
 }

@@ -62,11 +62,13 @@ func Start(ctx context.Context, options ...string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{binaries: binaries, options: options}
-	if err := s.create(ctx); err != nil {
-		s.Stop()
-		return nil, err
+	// initdb need not sync the new files, because no test survives a power failure. The server still syncs its own
+	// writes.
+	err = s.create(ctx, "initdb", "--username", "gigagate", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+	if err == nil {
+		err = s.Restart(ctx)
 	}
-	if err := s.Restart(ctx); err != nil {
+	if err != nil {
 		s.Stop()
 		return nil, err
 	}
@@ -96,8 +98,8 @@ func version(initdb string) int {
 	return n
 }
 
-// create makes the cluster and starts its warden.
-func (s *Server) create(ctx context.Context) error {
+// create runs the program that makes the cluster's files, and starts the cluster's warden.
+func (s *Server) create(ctx context.Context, program string, args ...string) error {
 	var err error
 	if s.folder, err = os.MkdirTemp("", "gigagate-postgres-"); err != nil {
 		return err
@@ -111,14 +113,19 @@ func (s *Server) create(ctx context.Context) error {
 			return err
 		}
 	}
-	// initdb need not sync the new files, because no test survives a power failure. The server still syncs its own
-	// writes.
-	initdb := s.command(context.WithoutCancel(ctx), "initdb", "--pgdata", s.data(), "--username", "gigagate",
-		"--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
+	if err := s.run(ctx, program, args...); err != nil {
+		return err
 	}
 	return s.leashWarden(ctx)
+}
+
+// run runs a PostgreSQL program on the cluster's files.
+func (s *Server) run(ctx context.Context, program string, args ...string) error {
+	command := s.command(context.WithoutCancel(ctx), program, append(args, "--pgdata", s.data())...)
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, out)
+	}
+	return nil
 }
 
 // unprivileged returns a user that PostgreSQL agrees to run as.
@@ -253,10 +260,11 @@ func readLog(from io.ReadCloser, ready chan<- struct{}, ended chan<- string) {
 }
 
 // Kill ends the private server like a crash, without a checkpoint. Commits that it acknowledged are in its
-// write-ahead log.
+// write-ahead log. A server that was stopped with SIGSTOP ends, too.
 func (s *Server) Kill() {
 	if s.process != nil {
 		_ = s.process.Process.Signal(syscall.SIGQUIT)
+		_ = s.process.Process.Signal(syscall.SIGCONT)
 		<-s.exited
 		s.process = nil
 	}
