@@ -11,6 +11,11 @@ ROUNDS ?= 7
 PURCHASES ?= 1000000
 # An older gigagate binary that `make bench` compares with.
 BASELINE ?=
+# How much one part of `make proof` plays, from which seed on, and the binary of the release before this tree. If they are
+# empty, .ci/proof decides.
+HISTORIES ?=
+SEED ?=
+OLDER ?=
 # What `make breaking` compares the contract with.
 AGAINST ?= origin/main
 # The version that `gigagate version` prints. If empty, the Go toolchain decides.
@@ -20,7 +25,7 @@ BIN := $(CURDIR)/bin
 # The pinned linter, from PATH or Go's own bin folder. If it is in neither, it is installed in bin/.
 GOLANGCI_LINT = "$$(.ci/linter $(GOLANGCI_LINT_VERSION) $(BIN))"
 
-.PHONY: help generate check-generate lint fmt test race fuzz sabotage bench scenarios rest-docs vuln build run breaking ci
+.PHONY: help generate check-generate lint fmt test race fuzz sabotage proof bench scenarios rest-docs vuln build run breaking ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +62,12 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s)
 
 sabotage: ## Remove each safety rule in turn, and check that a test fails
 	go run ./internal/sabotage
+
+proof: ## Play what a release must survive, and count what was double, lost or untrue: see CONTRIBUTING.md
+	OLDER='$(OLDER)' .ci/proof
+
+proof-%: # One part of it: make proof-memory HISTORIES=100000 SEED=1
+	OLDER='$(OLDER)' .ci/proof $* '$(HISTORIES)' $(SEED)
 
 bench: ## Measure whole registers, and fail if a target is missed (ROUNDS, PURCHASES, BASELINE=older binary)
 	go test ./cmd/gigagate -run '^$$' -bench '^BenchmarkRegister$$' -timeout 6h \

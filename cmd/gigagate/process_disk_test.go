@@ -32,9 +32,9 @@ func TestFailingDisk(t *testing.T) {
 		r.start(t)
 	}
 	restart(faulty)
-	const enough = 4 // refusals of each kind
+	enough := times(4) // refusals of each kind
 	syncs, writes := 0, 0
-	for round := 0; (syncs < enough || writes < enough) && round < mostRounds; round++ {
+	for round := 0; (syncs < enough || writes < enough) && round < max(mostRounds, enough); round++ {
 		load.trouble()
 		load.more(perRound)
 		pause(t.Context(), 500*time.Millisecond)

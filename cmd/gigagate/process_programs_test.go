@@ -25,6 +25,7 @@ import (
 
 var (
 	processTimes = flag.Int("process.times", 0, "how often a test under load kills, promotes, upgrades or breaks something; 0: a few times")
+	processOlder = flag.String("process.older", "", "binary of the release before this tree, for the test of two releases")
 	processSeed  = flag.Uint64("process.seed", 0, "seed of the random choices of the tests under load; 0: a new one each time")
 )
 
