@@ -11,9 +11,10 @@ ROUNDS ?= 7
 PURCHASES ?= 1000000
 # An older gigagate binary that `make bench` compares with.
 BASELINE ?=
-# How much one part of `make proof` plays, from which seed on, and the binary of the release before this tree. If they are
-# empty, .ci/proof decides.
+# How many histories a part of `make proof` plays, or how many times it breaks something, from which seed on, and the
+# binary of the release before this tree. If they are empty, .ci/proof decides.
 HISTORIES ?=
+TIMES ?=
 SEED ?=
 OLDER ?=
 # What `make breaking` compares the contract with.
@@ -67,7 +68,7 @@ proof: ## Play what a release must survive, and count what was double, lost or u
 	OLDER='$(OLDER)' .ci/proof
 
 proof-%: # One part of it: make proof-memory HISTORIES=100000 SEED=1
-	OLDER='$(OLDER)' .ci/proof $* '$(HISTORIES)' $(SEED)
+	OLDER='$(OLDER)' .ci/proof $* '$(or $(HISTORIES),$(TIMES))' $(SEED)
 
 bench: ## Measure whole registers, and fail if a target is missed (ROUNDS, PURCHASES, BASELINE=older binary)
 	go test ./cmd/gigagate -run '^$$' -bench '^BenchmarkRegister$$' -timeout 6h \
