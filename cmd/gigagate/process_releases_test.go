@@ -49,7 +49,8 @@ func newLaterRelease(t *testing.T) release {
 		t.Fatal(err)
 	}
 	r := release{"v999.0.0", filepath.Join(folder, "gigagate")}
-	command := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-overlay", overlay, "-ldflags=-X main.stamped="+r.version, "-o", r.binary, ".") //nolint:gosec // the test's own words
+	command := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-overlay", overlay,
+		"-ldflags=-X main.stamped="+r.version, "-o", r.binary, ".")
 	if text, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, text)
 	}
