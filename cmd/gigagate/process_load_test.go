@@ -194,10 +194,13 @@ func (l *trial) trouble() {
 	}
 }
 
-// settle ends all faults and waits until every purchase is settled or needs an operator.
+// settle ends all faults and all callers, and waits until every purchase is settled or needs an operator. On a slow machine
+// the callers may have begun only a part of the intents.
 func (l *trial) settle() {
 	l.t.Helper()
 	l.shop.disarm(l.t)
+	l.stop()
+	l.workers.Wait()
 	began := time.Now()
 	open := []gigagatev1.PurchaseState{
 		gigagatev1.PurchaseState_PURCHASE_STATE_SENDING, gigagatev1.PurchaseState_PURCHASE_STATE_ACCEPTED,
@@ -223,7 +226,7 @@ func (l *trial) repeatAll() {
 		r := l.replicas[i%len(l.replicas)]
 		repeaters.Go(func() {
 			for in := range queue {
-				l.buy(l.t.Context(), r, in, 3*time.Second)
+				l.buy(l.t.Context(), r, in, soon)
 			}
 		})
 	}

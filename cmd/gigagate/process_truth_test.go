@@ -129,8 +129,6 @@ func (l *trial) list(state gigagatev1.PurchaseState) []*gigagatev1.Purchase {
 // judge compares all answers with the ledger, and reports the violations.
 func (l *trial) judge() {
 	l.t.Helper()
-	l.stop()
-	l.workers.Wait()
 	l.repeatAll() // buys what was never claimed
 	l.settle()
 	l.repeatAll()
