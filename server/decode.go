@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"unicode/utf8"
 
@@ -34,6 +35,9 @@ func newTolerantCodec() tolerantCodec { return tolerantCodec{encoding.GetCodecV2
 func (c tolerantCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	target, ok := v.(*decoding)
 	if !ok {
+		if data.Len() > maxOther {
+			return errors.New("the request is too large")
+		}
 		return c.CodecV2.Unmarshal(data, v)
 	}
 	if data.Len() > maxBody {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -24,31 +25,34 @@ import (
 
 // identifyGRPC returns the context of a call with its principal. Without one, nobody is identified.
 func (s *Server) identifyGRPC(ctx context.Context) context.Context {
-	var presented access.Credentials
+	var state *tls.ConnectionState
 	if p, ok := peer.FromContext(ctx); ok {
 		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
-			presented.Certificate = s.certificate(&info.State)
+			state = &info.State
 		}
 	}
-	presented.Authorization = metadata.ValueFromIncomingContext(ctx, "authorization")
-	return s.identify(ctx, presented)
+	return s.identify(ctx, state, metadata.ValueFromIncomingContext(ctx, "authorization"))
 }
 
 // identifyREST is identifyGRPC for REST. It reads the Authorization header and the certificate of the connection. No other
 // header can make a caller.
 func (s *Server) identifyREST(r *http.Request) *http.Request {
-	ctx := s.identify(r.Context(), access.Credentials{
-		Certificate: s.certificate(restCallOf(r.Context()).original.TLS), Authorization: r.Header.Values("Authorization"),
-	})
+	ctx := s.identify(r.Context(), restCallOf(r.Context()).original.TLS, r.Header.Values("Authorization"))
 	return r.WithContext(ctx)
 }
 
-func (s *Server) identify(ctx context.Context, presented access.Credentials) context.Context {
+// identify also recovers a panic. No other code would: over gRPC it runs before the interceptors.
+func (s *Server) identify(ctx context.Context, state *tls.ConnectionState, authorization []string) context.Context {
 	if s.access == nil {
 		return access.With(ctx, access.Open)
 	}
-	p, err := recoverAsError(func() (*access.Principal, error) { return s.access.Identify(ctx, presented) })
+	p, err := recoverAsError(func() (*access.Principal, error) {
+		return s.access.Identify(ctx, access.Credentials{Certificate: s.certificate(state), Authorization: authorization})
+	})
 	if err != nil {
+		if p, ok := errors.AsType[*panicked](err); ok {
+			s.logger.ErrorContext(ctx, "the check of a credential panicked", "cause", p.Error(), "stack", p.stack)
+		}
 		return ctx
 	}
 	return access.With(ctx, p)

@@ -190,6 +190,12 @@ func TestStreamsAreIdentified(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+	// A watch keeps its message, so it must be small.
+	if large, err := health.Watch(t.Context(), &healthpb.HealthCheckRequest{Service: strings.Repeat("s", 2<<10)}); err == nil {
+		if _, err = large.Recv(); status.Code(err) != codes.Internal {
+			t.Errorf("a large message: %v", err)
+		}
+	}
 	for name, code := range map[string]codes.Code{"": codes.Unauthenticated, "stranger": codes.Unauthenticated, "shop": codes.OK} {
 		ctx := t.Context()
 		if name != "" {

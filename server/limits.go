@@ -16,6 +16,9 @@ import (
 const (
 	// maxBody is the largest request, over REST and over gRPC. A purchase is under 10 KiB.
 	maxBody = 64 << 10
+	// maxOther is the largest message of a service that is not of the contract, such as a health check. Nobody has to be
+	// identified for a health check, and a watch keeps its message.
+	maxOther = 1 << 10
 	// maxMessage is the largest message that grpc-go reads, compressed or not. grpc-go refuses a larger message by
 	// itself, without the contract's details. It is above maxBody, so that most large messages are refused with details.
 	maxMessage = 4 * maxBody

@@ -63,6 +63,10 @@ func (f *failure) needsLookup() bool {
 // caller least counts. If the client has too many look-ups under way, the effect is indeterminate: look-ups use the journal,
 // which purchases need.
 func (s *Server) tellOf(ctx context.Context, client string, f *failure, named namedIDs) {
+	if access.Of(ctx) == nil { // whose ids they are is not known, and nobody else may learn about them
+		f.effect = gigagatev1.Effect_EFFECT_INDETERMINATE
+		return
+	}
 	valid := slices.DeleteFunc(slices.Clone(named.ids), func(id string) bool { return !validRequestID.MatchString(id) })
 	slices.Sort(valid)
 	valid = slices.Compact(valid)

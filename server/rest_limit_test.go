@@ -24,11 +24,14 @@ func TestRequestsOfRESTAreBounded(t *testing.T) {
 		tracerProvider: nooptrace.NewTracerProvider(), meterProvider: noop.NewMeterProvider(), propagator: propagation.TraceContext{},
 	}
 	rest := s.traced(s.guardREST(nil))
-	answer := func(body io.Reader) (int, string) {
+	post := func(path string, body io.Reader) (int, string) {
 		recorder := httptest.NewRecorder()
-		rest.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/nothing", body))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, body)
+		r.Header.Set(idempotencyKeyHeader, "order-1")
+		rest.ServeHTTP(recorder, r)
 		return recorder.Code, recorder.Body.String()
 	}
+	answer := func(body io.Reader) (int, string) { return post("/nothing", body) }
 	body := &stalled{begun: make(chan struct{}), end: make(chan struct{})}
 	first := make(chan int)
 	go func() {
@@ -37,6 +40,10 @@ func TestRequestsOfRESTAreBounded(t *testing.T) {
 	}()
 	<-body.begun
 	status, text := answer(http.NoBody)
+	// Nobody has been identified yet, so nothing is told about the id of an order.
+	if status, text := post("/v1/activations/register", http.NoBody); status != http.StatusTooManyRequests || !strings.Contains(text, "INDETERMINATE") {
+		t.Errorf("an order: %d %s", status, text)
+	}
 	close(body.end)
 	if <-first != http.StatusNotFound || status != http.StatusTooManyRequests || !strings.Contains(text, "OVERLOADED") {
 		t.Errorf("a second request: %d %s", status, text)

@@ -79,13 +79,34 @@ func (s *Server) mayUseItem(ctx context.Context, uid string) error {
 	p, err := s.engine.OfItem(ctx, uid)
 	elsewhere := errors.Is(err, purchase.ErrNotFound)
 	switch {
-	case err == nil && scopeOf(ctx).Sees(p), elsewhere && rights.SoldElsewhere:
+	case err == nil && scopeOf(ctx).Sees(p):
 		return nil
+	case elsewhere && rights.SoldElsewhere:
+		return s.wasSoldElsewhere(ctx, uid)
 	case err == nil, elsewhere:
 		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND}
 	default:
 		return journalFailure("", err)
 	}
+}
+
+// wasSoldElsewhere refuses a package with the mark of a purchase, although no purchase in the journal sold it. Its purchase is
+// not settled yet, or was settled as one that sold nothing.
+func (s *Server) wasSoldElsewhere(ctx context.Context, uid string) error {
+	record, err := s.vendor.ActivatedItem(ctx, uid)
+	if err != nil {
+		return readFailure(err)
+	}
+	if isMarked(record.ActivatedItem) {
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND}
+	}
+	return nil
+}
+
+// isMarked reports whether a gateway sold the package.
+func isMarked(item gigastore.ActivatedItem) bool {
+	id, _ := purchase.SplitMetatag(item.Metatag)
+	return id != ""
 }
 
 // mayUseCustomer refuses a customer that the caller bought nothing for, as if there were no such customer. If the caller has
@@ -154,7 +175,7 @@ func (s *Server) onlyAllowed(ctx context.Context, record *gigastore.CustomerReco
 	shown := *record
 	shown.ActivatedItems = slices.DeleteFunc(slices.Clone(record.ActivatedItems), func(item gigastore.ActivatedItem) bool {
 		own, known := allowed[item.UID]
-		return !own && (known || !rights.SoldElsewhere || !allOfThem)
+		return !own && (known || isMarked(item) || !rights.SoldElsewhere || !allOfThem)
 	})
 	if hidden || len(shown.ActivatedItems) < len(record.ActivatedItems) {
 		shown.TotalAvailableBalance, shown.RelatedESIMs = nil, nil

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oklog/ulid/v2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
@@ -384,6 +385,27 @@ func TestWhatWasSoldElsewhere(t *testing.T) {
 			if a.code != codes.NotFound || a.outcome.GetPurchaseId() != "" {
 				t.Errorf("%s: the customer of another caller: %s", d.name, a.text)
 			}
+		}
+	}
+}
+
+// A package with the mark of a purchase was not sold elsewhere, also while the purchase is not settled.
+func TestUnsettledSaleWasNotSoldElsewhere(t *testing.T) {
+	t.Parallel()
+	g := openFor(t, newCallers(caller("portal", func(r *access.Rights) { r.SoldElsewhere, r.Secrets = true, true })))
+	item := g.soldElsewhere(t, purchase.MarkPrefix+ulid.Make().String(), gigastore.ModeFirstUse)
+	record, err := g.vendor.ActivatedItem(t.Context(), item)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range g.transports() {
+		if a := d.call(t, t.Context(), ask(activate(item)).as("portal")); a.code != codes.NotFound {
+			t.Errorf("%s: started: %s", d.name, a.text)
+		}
+		a := d.call(t, t.Context(), ask(getCustomer(record.Customer.UID)).as("portal"))
+		a.ok(t)
+		if shown := a.reply.(*gigagatev1.GetCustomerResponse); len(shown.GetActivatedItems()) > 0 || len(shown.GetEsimProfiles()) > 0 {
+			t.Errorf("%s: shown: %v", d.name, shown)
 		}
 	}
 }

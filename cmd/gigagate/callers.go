@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -9,6 +10,7 @@ import (
 	"syscall"
 
 	"gigagate.internal/internal/access"
+	"gigagate.internal/purchase"
 	"gigagate.internal/server"
 )
 
@@ -42,6 +44,31 @@ func (s callersSettings) watchCallers(ctx context.Context, telemetry *telemetry)
 		signal.Stop(hangups)
 		live.Close()
 	}, nil
+}
+
+// checkKeys stops a start after which a repeated call would not find its purchase, and would buy again. This happens if
+// purchases were made under another key than the one that their caller has now.
+func checkKeys(ctx context.Context, journal purchase.Journal, callers server.Access) error {
+	var filter purchase.Filter
+	var problem string
+	switch {
+	case callers == nil: // the newest purchase shows whether there was a callers file
+		problem = "--callers-file is not given, but the journal has purchases of callers: their repeated calls would buy again"
+	case callers.Heir() == "":
+		filter.Caller = access.DefaultCaller
+		problem = "--callers-file: the journal has purchases that were made without a callers file, and no caller has inherits_default: repeated calls would buy again"
+	default:
+		filter.Caller = callers.Heir()
+		problem = "--callers-file: " + callers.Heir() + " has inherits_default, but has made purchases under its own name: repeated calls would buy again"
+	}
+	found, _, err := journal.List(ctx, filter, purchase.Page{Size: 1})
+	if err != nil {
+		return fmt.Errorf("--journal: %w", err)
+	}
+	if len(found) == 0 || callers == nil && found[0].Key.Caller == access.DefaultCaller {
+		return nil
+	}
+	return errors.New(problem)
 }
 
 // keysCommands make API keys.

@@ -144,6 +144,9 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 		return fmt.Errorf("--journal: %w", err)
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
+	if err := checkKeys(ctx, journal, callers); err != nil {
+		return err
+	}
 	engine, err := c.newEngine(journal, vendor, telemetry)
 	if err != nil {
 		return err

@@ -136,8 +136,8 @@ func TestCertificateThatEndsSoonIsReported(t *testing.T) {
 		servers := newAuthority(t, "servers")
 		folder := newTLSFolder(t, servers, servers)
 		folder.put(t, servers.issue(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(9 * 24 * time.Hour) }))
-		var log bytes.Buffer
-		files := folder.files(t, time.Now, &log)
+		log := newWatched()
+		files := folder.files(t, time.Now, log)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
@@ -172,9 +172,9 @@ func TestBrokenTLSFileIsReportedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		servers := newAuthority(t, "servers")
 		folder, reader := newTLSFolder(t, servers, servers), sdkmetric.NewManualReader()
-		var log bytes.Buffer
+		log := newWatched()
 		files, err := newTLSFiles(t.Context(), tlsSettings{TLSCert: folder.file("certificate.pem"), TLSKey: folder.file("key.pem")},
-			time.Now, slog.New(slog.NewJSONHandler(&log, nil)), sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
+			time.Now, slog.New(slog.NewJSONHandler(log, nil)), sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
 		if err != nil {
 			t.Fatal(err)
 		}

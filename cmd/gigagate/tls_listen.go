@@ -96,6 +96,12 @@ func (l *tlsListener) acceptAll() {
 func (l *tlsListener) handshake(raw net.Conn) {
 	ctx, cancel := context.WithTimeout(l.open, tlsHandshakeTime)
 	defer cancel()
+	defer func() {
+		if recover() != nil { // one client must not end the process
+			l.count(1, otherFault)
+			_ = raw.Close()
+		}
+	}()
 	conn := tls.Server(raw, l.config)
 	if err := l.shake(ctx, conn); err != nil {
 		if !errors.Is(err, io.EOF) && l.open.Err() == nil { // a client that only tests whether the port is open is no failure

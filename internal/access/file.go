@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+	"go.yaml.in/yaml/v3"
 )
 
 // largestFile is the size in bytes up to which a callers file and a JWKS file are read.
@@ -289,12 +290,16 @@ func validSAN(name string) bool {
 // set returns the names in a list. The list [all] is the set of all names. A missing list is empty.
 func (f field) set(one func(field) string) Set {
 	items := f.list()
-	if len(items) == 1 && items[0].given() && items[0].node.Value == "all" {
+	// The value of an alias is its name. So an alias named "all" is not the word.
+	isAll := func(item field) bool {
+		return item.given() && item.node.Kind == yaml.ScalarNode && item.node.Value == "all"
+	}
+	if len(items) == 1 && isAll(items[0]) {
 		return Everything
 	}
 	var s Set
 	for _, item := range items {
-		if item.node.Value == "all" {
+		if isAll(item) {
 			item.fail(`"all" must be alone in the list`)
 		}
 		name := one(item)

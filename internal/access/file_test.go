@@ -130,6 +130,7 @@ var badFiles = map[string]struct{ text, says string }{
 	"reserved name 2":       {"operators:\n- name: gateway\n", `line 2: operators[0].name: the name "gateway" is reserved`},
 	"duplicate name":        {"callers:\n- name: shop\n- name: shop\n", "line 3: callers[1].name: there is another caller or operator of this name"},
 	"an operator's name":    {"callers:\n- name: shop\noperators:\n- name: shop\n", "line 4: operators[0].name: there is another caller or operator of this name"},
+	"an alias named all":    {"callers:\n- {name: a, may: {countries: [&all GR]}}\n- {name: b, may: {countries: [*all]}}\n", "line 3: callers[1].may.countries[0]: aliases are not supported, write the value here again"},
 	"two heirs":             {"callers:\n- {name: a, inherits_default: true}\n- {name: b, inherits_default: true}\n", "line 3: callers[1].inherits_default: another caller has this already"},
 	"an heir by yes":        {"callers:\n- {name: a, inherits_default: yes}\n", "line 2: callers[0].inherits_default: it must be true or false"},
 	"an heir by text":       {"callers:\n- {name: a, inherits_default: 'true'}\n", "line 2: callers[0].inherits_default: it must be true or false"},

@@ -3,6 +3,7 @@ package access
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -101,11 +102,18 @@ func (l *Live) Reload(ctx context.Context) error {
 	return err
 }
 
+// errHeir: the caller that inherits DefaultCaller is not the same as before. Repeated calls would miss their purchases and buy
+// again.
+var errHeir = errors.New("inherits_default: it cannot be given to another caller, or taken away, while the gateway runs")
+
 // load reads the file and puts it in force. The lock is held.
 func (l *Live) load() error {
 	d, err := Load(l.config.File)
 	if err != nil {
 		return err
+	}
+	if before := l.current.Load(); before != nil && before.heir != d.heir {
+		return errHeir
 	}
 	remotes := map[string]*remoteKeys{}
 	for name, i := range d.issuers {

@@ -18,7 +18,7 @@ var allowing = []sabotage{
 		`append(r.Header.Values("Authorization"), r.Header.Values("Grpc-Metadata-Authorization")...)`,
 	}}, server, "TestHeadersMakeNoCaller"},
 	{"a second credential hides behind the first", []edit{{
-		"server.Server.identifyREST", `Authorization: r.Header.Values("Authorization")`, `Authorization: []string{r.Header.Get("Authorization")}`,
+		"server.Server.identifyREST", `r.Header.Values("Authorization")`, `[]string{r.Header.Get("Authorization")}`,
 	}}, server, "TestNobodyIsServed"},
 	{"a certificate counts although nobody says that it is trusted", []edit{{
 		"server.Server.certificate", "return s.trusted(*state)", "return state.PeerCertificates[0]",
@@ -96,6 +96,18 @@ var allowing = []sabotage{
 	{"a caller sees the purchases of all", []edit{{
 		"server.scopeOf", "return purchase.Scope{Caller: p.Key()}", "return purchase.Everyone",
 	}}, server, "TestAnothersPurchase"},
+	{"the package of an unsettled purchase was sold elsewhere", []edit{{
+		"server.isMarked", `id != ""`, `false && id != ""`,
+	}}, server, "TestUnsettledSaleWasNotSoldElsewhere"},
+	{"a running gateway takes another heir", []edit{{
+		"internal/access.Live.load", "before != nil && before.heir != d.heir", never,
+	}}, "./internal/access", "TestReload"},
+	{"a gateway starts although repeated calls would miss their purchases", []edit{{
+		"cmd/gigagate.checkKeys", "len(found) == 0", "true || len(found) == 0",
+	}}, program, "TestStartThatWouldBuyAgain"},
+	{"an unidentified order is looked up", []edit{{
+		"server.Server.tellOf", "access.Of(ctx) == nil", never,
+	}}, server, "TestRequestsOfRESTAreBounded"},
 	{"the purchase of another can be read", []edit{{
 		"purchase.Engine.seen", "err == nil && !scope.Sees(*p)", never,
 	}}, server, "TestAnothersPurchase"},
