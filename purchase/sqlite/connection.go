@@ -28,6 +28,8 @@ type connection struct {
 	conn *sqlite.Conn
 	// newest is the highest purchase id inserted so far.
 	newest string
+	// text is how many bytes of text the statements have taken since the writer's last checkpoint.
+	text int
 	// database and log identify the two files that are open, so that inPlace notices a swap.
 	database, log openFile
 	backup        *copying // the backup that is being made, or nil
@@ -218,7 +220,7 @@ func (c *connection) each(query string, args []any, row func(r *reader) error) e
 	}
 	defer func() { _ = stmt.Reset() }() // its error is that of the last Step
 	for i, arg := range args {
-		bind(stmt, i+1, arg)
+		c.text += bind(stmt, i+1, arg)
 	}
 	for {
 		switch found, err := stmt.Step(); {
@@ -233,14 +235,17 @@ func (c *connection) each(query string, args []any, row func(r *reader) error) e
 	}
 }
 
-func bind(stmt *sqlite.Stmt, param int, arg any) {
+// bind sets a parameter of a statement. It returns the length of a text.
+func bind(stmt *sqlite.Stmt, param int, arg any) (length int) {
 	switch arg := arg.(type) {
 	case nil:
 		stmt.BindNull(param)
 	case string:
 		stmt.BindText(param, arg)
+		return len(arg)
 	case []byte:
 		stmt.BindBytes(param, arg)
+		return len(arg)
 	case int:
 		stmt.BindInt64(param, int64(arg))
 	case int64:
@@ -250,6 +255,7 @@ func bind(stmt *sqlite.Stmt, param int, arg any) {
 	default:
 		panic(fmt.Sprintf("a value of type %T", arg))
 	}
+	return 0
 }
 
 // one reads the first row of a result, or returns ErrNotFound.

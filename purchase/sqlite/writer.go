@@ -15,11 +15,13 @@ const (
 	maxGroup = 512
 	// retryEvery is the pause between attempts to open an unusable file again.
 	retryEvery = 250 * time.Millisecond
-	// The writer copies the WAL into the database file when it has been idle for idleBeforeCheckpoint. After
-	// writesPerCheckpoint writes, it copies it between two groups. A write alone in its group changes about seven
-	// pages, so the WAL stays below about 45 MB. To ask SQLite for its size after each group costs too much CPU.
+	// The writer copies the WAL into the database file when it has been idle for idleBeforeCheckpoint. It also copies it
+	// between two groups, after writesPerCheckpoint writes or textPerCheckpoint bytes of text. A write alone in its group
+	// changes seven to nine pages, and a long answer of the vendor fills more. So the WAL stays below about 100 MB, and the
+	// long answers of the last group come on top. To ask SQLite for its size after each group costs too much CPU.
 	idleBeforeCheckpoint = 100 * time.Millisecond
 	writesPerCheckpoint  = 1500
+	textPerCheckpoint    = 16 << 20
 )
 
 // runWriter does all work on the file until the queue is closed and empty.
@@ -37,7 +39,7 @@ func (j *Journal) runWriter() {
 		group := j.queue.writes.Take(j.maxGroup)
 		if len(group) > 0 {
 			j.writeGroup(group)
-			if behind += len(group); behind >= writesPerCheckpoint {
+			if behind += len(group); behind >= writesPerCheckpoint || j.conn != nil && j.conn.text >= textPerCheckpoint {
 				behind = j.checkpoint()
 			}
 		}
@@ -221,6 +223,7 @@ func (j *Journal) checkpoint() int {
 	if j.conn == nil {
 		return 0
 	}
+	j.conn.text = 0
 	behind, err := j.conn.checkpoint("PASSIVE")
 	if err != nil {
 		j.fail(err)

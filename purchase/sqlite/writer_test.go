@@ -294,13 +294,13 @@ func TestLeasesEndWithTheirProcess(t *testing.T) {
 	}
 }
 
-// TestCheckpoint: a commit is not followed by a checkpoint at once. The writer copies the WAL after many writes, and when
-// it is idle.
+// TestCheckpoint: a commit is not followed by a checkpoint at once. The writer copies the WAL after many writes, after long
+// ones, and when it is idle.
 func TestCheckpoint(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
 	// behind returns how many pages the database file lacks after a group of writes.
-	behind := func(writes int) int {
+	behind := func(writes int, write func(c *connection) error) int {
 		pages := make(chan int, 1)
 		count := groups.New(work{run: func(c *connection) error {
 			behind, err := c.checkpoint("NOOP")
@@ -316,7 +316,7 @@ func TestCheckpoint(t *testing.T) {
 		j.maxGroup = writes
 		var group []*operation
 		for range writes {
-			group = append(group, enqueue(t, j, func(c *connection) error { return c.probe(j.began) }))
+			group = append(group, enqueue(t, j, write))
 		}
 		release()
 		for _, o := range append(group, count) {
@@ -326,10 +326,18 @@ func TestCheckpoint(t *testing.T) {
 		}
 		return <-pages
 	}
-	if behind(writesPerCheckpoint) > 0 {
+	short := func(c *connection) error { return c.probe(j.began) }
+	if behind(writesPerCheckpoint, short) > 0 {
 		t.Error("a busy writer makes no checkpoint")
 	}
-	if behind(1) == 0 {
+	long := []byte(strings.Repeat("x", textPerCheckpoint))
+	if behind(1, func(c *connection) error {
+		_, err := c.change(insertSecret, "01", "{}", long)
+		return err
+	}) > 0 {
+		t.Error("a long write is followed by no checkpoint")
+	}
+	if behind(1, short) == 0 {
 		t.Error("a commit is followed by a checkpoint")
 	}
 	deadline := time.After(30 * time.Second)
