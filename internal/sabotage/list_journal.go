@@ -60,6 +60,12 @@ var journals = []sabotage{
 	{"a commit counts although the wait for its standby was cancelled, in PostgreSQL", []edit{{
 		"purchase/postgres.durably", "marks[onlyLocal] != nil", never,
 	}}, "./purchase/postgres", "WaitForStandbyCancelled"},
+	{"a step of an earlier try is taken for durable, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.finishCommitted", "o.Work.result == stale", never,
+	}}, "./purchase/postgres", "WaitForStandbyCancelled"},
+	{"a restored purchase is in doubt on the primary only, in PostgreSQL", []edit{{
+		"purchase/postgres.Reader.AllowStart", "return durably(conn.Conn(), $write)", "return $write()",
+	}}, "./purchase/postgres", "WaitForStandbyCancelled"},
 	{"a package is bound to two purchases, in SQLite", []edit{{
 		"purchase/sqlite/schema.sql", "CREATE UNIQUE INDEX purchase_item", "CREATE INDEX purchase_item",
 	}}, "./purchase/sqlite", "Journal/ItemTaken$"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"gigagate.internal/purchase"
 	"gigagate.internal/purchase/internal/invariants"
@@ -162,26 +163,33 @@ func (r *Reader) AllowStart(ctx context.Context, _ string) error {
 	if err != nil {
 		return err
 	}
-	return pgx.BeginTxFunc(ctx, r.journal.pool, pgx.TxOptions{AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
-		for _, p := range accepted {
-			if err := purchase.Doubt(p.Purchase, func(s purchase.Step) (purchase.Purchase, error) {
-				step, err := newStep(s)
-				if err != nil {
-					return purchase.Purchase{}, err
-				}
-				batch := &pgx.Batch{}
-				r.journal.enqueue(batch, r.journal.sql.write, []*change{step})
-				if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-					return purchase.Purchase{}, err
-				}
-				if step.result != written {
-					return purchase.Purchase{}, purchase.ErrStale
-				}
-				return s.At(step.at), nil
-			}); err != nil {
-				return fmt.Errorf("purchase %s: %w", p.ID, err)
-			}
-		}
-		return nil
+	return r.journal.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		return durably(conn.Conn(), func() error {
+			return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error { return r.doubt(ctx, tx, accepted) })
+		})
 	})
+}
+
+// doubt writes that purchases may have been sent since the backup.
+func (r *Reader) doubt(ctx context.Context, tx pgx.Tx, accepted []row) error {
+	for _, p := range accepted {
+		if err := purchase.Doubt(p.Purchase, func(s purchase.Step) (purchase.Purchase, error) {
+			step, err := newStep(s)
+			if err != nil {
+				return purchase.Purchase{}, err
+			}
+			batch := &pgx.Batch{}
+			r.journal.enqueue(batch, r.journal.sql.write, []*change{step})
+			if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+				return purchase.Purchase{}, err
+			}
+			if step.result != written {
+				return purchase.Purchase{}, purchase.ErrStale
+			}
+			return s.At(step.at), nil
+		}); err != nil {
+			return fmt.Errorf("purchase %s: %w", p.ID, err)
+		}
+	}
+	return nil
 }

@@ -142,7 +142,7 @@ func (j *Journal) writeGroup(conn *pgx.Conn, group []*operation) {
 	defer cancel()
 	switch err := j.commit(ctx, conn, group); {
 	case err == nil:
-		finish(group, nil)
+		j.finishCommitted(ctx, conn, group)
 	case !wroteNothing(err):
 		finish(group, fmt.Errorf("it is unknown whether the change was written: %w", err))
 	case len(group) == 1:
@@ -150,6 +150,30 @@ func (j *Journal) writeGroup(conn *pgx.Conn, group []*operation) {
 	default:
 		j.writeAlone(conn, group, notWritten(err))
 	}
+}
+
+// finishCommitted answers the callers of a group whose commit succeeded. Before it answers that a step is stale, it makes
+// one more write durable. An earlier try of the same step may have made the step stale, and the commit of that try may be
+// on this server only, because pgx cancels it after groupTimeout. The caller would find that try in the history and take
+// the step as recorded. A group that changed nothing has not waited for the standby. The new write waits for it, and then
+// the standby has the earlier try, too.
+func (j *Journal) finishCommitted(ctx context.Context, conn *pgx.Conn, group []*operation) {
+	var outdated []*operation
+	for _, o := range group {
+		if o.Work.result == stale {
+			outdated = append(outdated, o)
+		} else {
+			o.Finish(nil)
+		}
+	}
+	if len(outdated) == 0 {
+		return
+	}
+	err := j.probe(ctx, conn)
+	if err != nil {
+		err = fmt.Errorf("it is unknown whether an earlier try is durable: %w", err)
+	}
+	finish(outdated, err)
 }
 
 // writeAlone gives each change its own transaction. When the time is over, the rest is refused.
@@ -209,6 +233,14 @@ func durably(conn *pgx.Conn, write func() error) error {
 		return errOnlyLocal
 	}
 	return nil
+}
+
+// probe writes a row that nothing reads, and waits until it is durable.
+func (j *Journal) probe(ctx context.Context, conn *pgx.Conn) error {
+	return durably(conn, func() error {
+		_, err := conn.Exec(ctx, j.sql.ping)
+		return err
+	})
 }
 
 // enqueue adds the call of an SQL function. Its arguments are the clock, and an array for each value of the changes.

@@ -353,32 +353,54 @@ func TestReplicaGone(t *testing.T) {
 }
 
 // TestWaitForStandbyCancelled: an operator cancels what waits for a missing standby. Then the server reports a success,
-// with a warning that the commit may not have been replicated. The journal must not take that for a success.
+// with a warning that the commit may not have been replicated. The journal must not take that for a success. A second try
+// that finds the change of the first one must not take it for a success either, until the standby is back.
 func TestWaitForStandbyCancelled(t *testing.T) {
 	t.Parallel()
 	server := postgrestest.New(t)
 	journal := open(t, server.URL, postgres.Options{})
+	sold, accepted, claim := claimNew(t, journal), claimNew(t, journal), newClaim()
+	noEffect := purchase.Transition{Event: purchase.AnsweredNoEffect, Attempt: 1, By: purchase.ByGateway}
+	if _, _, err := purchase.Record(t.Context(), journal, accepted, noEffect); err != nil {
+		t.Fatal(err)
+	}
+	reader := openReader(t, server.URL+"&default_transaction_read_only=on", "gigagate")
 	execute(t, server, `ALTER SYSTEM SET synchronous_standby_names = 'gone'`)
 	execute(t, server, `SELECT pg_reload_conf()`)
 	operator := connect(t, server)
-	claim := newClaim()
-	for what, write := range map[string]func() error{
-		"a claim": func() error { _, err := journal.Claim(t.Context(), claim); return err },
-		"ping":    func() error { return journal.Ping(t.Context()) },
+	settle := func() error {
+		_, _, err := purchase.Record(t.Context(), journal, sold, applied(sold.ID))
+		return err
+	}
+	for _, try := range []struct {
+		what  string
+		write func() error
+	}{
+		{"a claim", func() error { _, err := journal.Claim(t.Context(), claim); return err }},
+		{"ping", func() error { return journal.Ping(t.Context()) }},
+		{"an outcome", settle},
+		{"the same outcome again", settle},
+		{"the doubt about a restored purchase", func() error { return reader.AllowStart(t.Context(), "") }},
 	} {
 		done := make(chan error, 1)
-		go func() { done <- write() }()
+		go func() { done <- try.write() }()
 		eventually(t, func(ctx context.Context) error {
 			var cancelled bool
 			err := operator.QueryRow(ctx, `SELECT coalesce(bool_or(pg_cancel_backend(pid)), false)
 				FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&cancelled)
-			if err == nil && !cancelled {
+			if err == nil && !cancelled && len(done) == 0 {
 				err = errors.New("nothing waits for the standby")
 			}
 			return err
 		})
 		if err := <-done; err == nil || errors.Is(err, purchase.ErrNotWritten) {
-			t.Errorf("%s: err = %v, want one that promises nothing", what, err)
+			t.Errorf("%s: err = %v, want one that promises nothing", try.what, err)
 		}
 	}
+	if p, err := journal.Get(t.Context(), sold.ID); err != nil || p.State != purchase.Succeeded {
+		t.Errorf("the first try is not on the primary: %s, err = %v", p.State, err)
+	}
+	execute(t, server, `ALTER SYSTEM RESET synchronous_standby_names`)
+	execute(t, server, `SELECT pg_reload_conf()`)
+	eventually(t, func(context.Context) error { return settle() })
 }

@@ -45,10 +45,5 @@ func (j *Journal) Ping(ctx context.Context) error {
 	if err := j.checkSettings(ctx); err != nil {
 		return err
 	}
-	return j.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-		return durably(conn.Conn(), func() error {
-			_, err := conn.Exec(ctx, j.sql.ping)
-			return err
-		})
-	})
+	return j.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return j.probe(ctx, conn.Conn()) })
 }
