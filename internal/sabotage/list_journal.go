@@ -66,6 +66,9 @@ var journals = []sabotage{
 	{"a restored purchase is in doubt on the primary only, in PostgreSQL", []edit{{
 		"purchase/postgres.Reader.AllowStart", "return durably(conn.Conn(), $write)", "return $write()",
 	}}, "./purchase/postgres", "WaitForStandbyCancelled"},
+	{"a server may hide that a commit has not reached its standby, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.checkSettings", `messages == "error"`, never,
+	}}, "./purchase/postgres", "TestServerRefused"},
 	{"a package is bound to two purchases, in SQLite", []edit{{
 		"purchase/sqlite/schema.sql", "CREATE UNIQUE INDEX purchase_item", "CREATE INDEX purchase_item",
 	}}, "./purchase/sqlite", "Journal/ItemTaken$"},

@@ -254,6 +254,7 @@ func TestServerRefused(t *testing.T) {
 	for _, c := range []struct{ setting, want string }{
 		{"synchronous_commit=off", "synchronous_commit = off"},
 		{"synchronous_commit=local", "synchronous_commit = local"},
+		{"client_min_messages=error", "client_min_messages = error"},
 		{"default_transaction_isolation=serializable", "read committed"},
 		{"default_transaction_read_only=on", "read-only"},
 		{"default_query_exec_mode=exec", "has to be cache_describe or cache_statement"},
