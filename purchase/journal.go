@@ -58,11 +58,10 @@ type Journal interface {
 	History(ctx context.Context, id string) ([]HistoryEntry, error)
 	// Secrets returns what List and History never return.
 	Secrets(ctx context.Context, id string) (Secrets, error)
-	// List returns one page of purchases, those with the highest ids first. A filter by customer finds the
-	// purchases sold to that customer and those ordered for it. List examines at most [MaxExamined] purchases. It
-	// returns Page.After for the next page, or "" if there is none. A page can have fewer purchases than asked
-	// for, or none, although there is another page. For a filter by caller, but not by customer, it examines only
-	// purchases of that caller.
+	// List returns one page of purchases, those with the highest ids first. List examines at most [MaxExamined]
+	// purchases. It returns Page.After for the next page, or "" if there is none. A page can have fewer purchases
+	// than asked for, or none, although there is another page. For a filter by caller, but not by customer, it
+	// examines only purchases of that caller.
 	List(ctx context.Context, filter Filter, page Page) (list []Purchase, next string, err error)
 	// OfItem returns the purchase that sold the package with the given uid. Accounts are the names of the vendor
 	// account that has the package.
@@ -180,7 +179,8 @@ type Secrets struct {
 type Filter struct {
 	Caller    string
 	RequestID string
-	// CustomerUID is the customer that a sale went to. For a purchase that sold nothing, it is the one that the order names.
+	// CustomerUID is the customer that the package was sold to. If the purchase has sold nothing yet, or the vendor's answer
+	// names no customer, CustomerUID is the customer that the order names.
 	CustomerUID string
 	States      []State
 	// From and To bound the time in the purchase's id: at or after From, before To. It is the time at which the
