@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/access"
 	"gigagate.internal/internal/fairshare"
 )
 
@@ -16,7 +17,7 @@ func TestLookupsOfRefusedOrdersAreLimited(t *testing.T) {
 		t.Fatal("no place for the first look-up")
 	}
 	refused := &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD}
-	s.tellOf(t.Context(), "busy", refused, namedIDs{ids: []string{"order-1"}})
+	s.tellOf(access.With(t.Context(), access.Open), "busy", refused, namedIDs{ids: []string{"order-1"}})
 	if got := refused.outcome().GetEffect(); got != gigagatev1.Effect_EFFECT_INDETERMINATE {
 		t.Errorf("beyond the limit: %s", got)
 	}

@@ -38,16 +38,16 @@ var reconciling = []sabotage{
 	}}, simulation, "TestTwoSendsOfOneID"},
 	{"too little time is told without a look-up", []edit{{
 		"purchase.Engine.buy", "if err := e.mayStart(ctx); err != nil { return e.refuse(ctx, request, $name, err) }",
-		"if err := e.mayStart(ctx); err != nil { return Bought{}, err }",
+		"if err := e.mayStart(ctx); err != nil { return nil, err }",
 	}}, simulation, "TestTwoSendsOfOneID"},
 	{"a guard refuses without a second look-up", []edit{{
 		"purchase.Engine.buy", "if err := e.guard(ctx, request.Order); err != nil { return e.refuse(ctx, request, $name, err) }",
-		"if err := e.guard(ctx, request.Order); err != nil { return Bought{}, err }",
+		"if err := e.guard(ctx, request.Order); err != nil { return nil, err }",
 	}}, simulation, "TestBoughtDuringTheGuard"},
 	{"too little time is told before the look-up", []edit{{
 		"purchase.Engine.buy",
 		"recorded, err := e.lookup(ctx, request.Key)",
-		"if err := e.mayStart(ctx); err != nil { return Bought{}, err }; $rule",
+		"if err := e.mayStart(ctx); err != nil { return nil, err }; $rule",
 	}}, simulation, "TestRefusedCallsAreLookedUp"},
 	{"an id that cannot be looked up has nothing", []edit{{
 		"purchase.Engine.refuse", "&JournalError{Err: err}", "&JournalError{LookedUp: true, Err: err}",
