@@ -17,7 +17,7 @@ import (
 type callers struct {
 	mu    sync.Mutex
 	known map[string]*access.Principal
-	// nobody is who makes a call without a credential, by default nobody.
+	// nobody is the principal of a call without a credential. By default there is none.
 	nobody *access.Principal
 }
 
