@@ -22,6 +22,25 @@ func (heir) Identify(context.Context, access.Credentials) (*access.Principal, er
 
 func (h heir) Heir() string { return string(h) }
 
+// laterJournal has only orders of a later version.
+type laterJournal struct{ purchase.Journal }
+
+func (laterJournal) List(context.Context, purchase.Filter, purchase.Page) ([]purchase.Purchase, string, error) {
+	return nil, "", purchase.ErrUnreadableOrder
+}
+
+// TestStartAfterALaterVersion: orders of a later version do not stop a gateway without callers. With callers, they are
+// purchases under the key that was asked for.
+func TestStartAfterALaterVersion(t *testing.T) {
+	t.Parallel()
+	if err := checkKeys(t.Context(), laterJournal{}, nil); err != nil {
+		t.Error(err)
+	}
+	if err := checkKeys(t.Context(), laterJournal{}, heir("")); err == nil {
+		t.Error("it starts without an heir")
+	}
+}
+
 // TestStartThatWouldBuyAgain: a gateway does not start if repeated calls would miss the purchases in its journal.
 func TestStartThatWouldBuyAgain(t *testing.T) {
 	t.Parallel()
