@@ -3,15 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
@@ -116,17 +117,36 @@ func forget(ctx context.Context, file string) bool {
 	return exec.CommandContext(ctx, "dd", "if="+file, "of=/dev/null", "iflag=nocache", "count=0", "status=none").Run() == nil
 }
 
-// remember reads a file, so that the system has it in memory.
+// remember reads a file, so that the system has it in memory. It reads single pages, as SQLite does. If Linux reads ahead, it
+// keeps the file in large parts, and every checkpoint costs more.
 func remember(b *testing.B, name string) {
 	b.Helper()
+	const page, readers = 4096, 32
 	file, err := os.Open(name)
-	if err == nil {
-		_, err = io.Copy(io.Discard, file)
-		_ = file.Close()
-	}
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_RANDOM); err != nil {
+		b.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for reader := range int64(readers) {
+		group.Go(func() {
+			buffer := make([]byte, page)
+			for at := reader * page; at < info.Size(); at += readers * page {
+				if _, err := file.ReadAt(buffer, at); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 // median returns the middle value, or the mean of the two middle values.

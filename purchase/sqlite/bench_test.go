@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -93,8 +95,7 @@ func newClaim() purchase.Claim {
 	}
 	id := ulid.Make().String()
 	return purchase.Claim{
-		// Real keys arrive in no particular order.
-		ID: id, Key: purchase.Key{Caller: "default", RequestID: id[16:] + id[:16]}, Account: "c0ffee", Order: order,
+		ID: id, Key: purchase.Key{Caller: "default", RequestID: randomLike("request", id)}, Account: "c0ffee", Order: order,
 		Personal:   purchase.Personal{CustomerEmail: "someone@example.invalid", UserIP: "203.0.113.7"},
 		PermitLife: 10 * time.Second, Lease: 2 * time.Minute,
 	}
@@ -103,11 +104,18 @@ func newClaim() purchase.Claim {
 var sale = slices.Repeat([]byte(`{"sale":1}`), 150)
 
 func sold(p purchase.Purchase) purchase.Transition {
-	uid := "item-" + p.ID[16:] + p.ID
+	uid := randomLike("item", p.ID)
 	return purchase.Transition{
-		Event: purchase.AnsweredApplied, Attempt: p.Attempt, By: "gateway", ItemUID: uid, CustomerUID: "customer-" + uid,
+		Event: purchase.AnsweredApplied, Attempt: p.Attempt, By: "gateway", ItemUID: uid, CustomerUID: randomLike("customer", p.ID),
 		Evidence: purchase.Evidence{BytesWritten: 700, HTTPStatus: 200, ItemUID: uid}, Sale: sale,
 	}
+}
+
+// randomLike returns a name that looks like a UUID. Real names arrive in no particular order, so each one changes another
+// page of its index.
+func randomLike(of, id string) string {
+	digest := sha256.Sum256([]byte(of + id))
+	return hex.EncodeToString(digest[:16])
 }
 
 // cpu returns the CPU time of this process in nanoseconds.

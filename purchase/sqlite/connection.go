@@ -88,6 +88,7 @@ func connect(path string) (_ *connection, err error) {
 	if err := c.settleLog(); err != nil {
 		return nil, err
 	}
+	readAtRandom(c.database.info)
 	place, err := filepath.EvalSymlinks(path) // SQLite puts the WAL beside the target of a link
 	if err != nil {
 		return nil, err
