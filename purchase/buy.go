@@ -247,7 +247,7 @@ func isOver(ctx context.Context) bool {
 func (e *Engine) claim(ctx context.Context, id string, request *Request) (*Purchase, bool, error) {
 	claim := Claim{
 		ID: id, Key: request.Key, Account: e.vendor.Account(),
-		Order: request.Order, Personal: request.Personal, PermitLife: permitLife, Lease: e.lease,
+		Order: request.Order, Personal: request.Personal.Encode(), PermitLife: permitLife, Lease: e.lease,
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimBudget)
 	defer cancel()
@@ -287,15 +287,15 @@ func (e *Engine) abandon(p *Purchase, why string) {
 // attach answers for a purchase that exists. It compares the orders, and then replays the outcome or waits for
 // it.
 func (e *Engine) attach(ctx context.Context, recorded *Purchase, request *Request) (*Bought, error) {
-	secrets, err := e.secrets(context.WithoutCancel(ctx), recorded.ID)
+	known, err := e.details(context.WithoutCancel(ctx), recorded.ID)
 	if err != nil {
 		return nil, &JournalError{Err: err}
 	}
-	if fields := Differences(recorded.Order, request.Order, secrets.Personal, request.Personal, secrets.Purged); len(fields) > 0 {
+	if fields := Differences(recorded.Order, request.Order, known.personal, request.Personal, known.purged); len(fields) > 0 {
 		return nil, &MismatchError{Purchase: *recorded, Fields: fields}
 	}
 	if recorded.State.Settled() {
-		return e.reply(recorded, secrets.Sale, true)
+		return e.reply(recorded, known.sale, true)
 	}
 	e.reconciler.nudge()
 	settlement := e.watchers.join(recorded.ID)
@@ -314,11 +314,11 @@ func (e *Engine) answer(ctx context.Context, id string, p *Purchase, sale *gigas
 	case sale != nil:
 		return &Bought{Purchase: *p, Sale: sale, Replayed: replayed}, nil
 	}
-	secrets, err := e.secrets(context.WithoutCancel(ctx), id)
+	known, err := e.details(context.WithoutCancel(ctx), id)
 	if err != nil {
 		return nil, &UnsettledError{ID: id}
 	}
-	return e.reply(p, secrets.Sale, replayed)
+	return e.reply(p, known.sale, replayed)
 }
 
 // reply turns a settled purchase into an answer. text is the stored sale.

@@ -42,7 +42,8 @@ type Journal interface {
 	// another revision, or there is no such purchase, Write returns ErrStale and changes nothing.
 	//
 	// A step that moves the purchase to Succeeded stores the sale. No later step replaces it. Write returns
-	// ErrItemTaken and changes nothing if the package of such a step is bound to another purchase.
+	// ErrItemTaken and changes nothing if the package of such a step is bound to another purchase. A step with the
+	// event Erased deletes the secrets.
 	//
 	// The engine writes with [Record].
 	Write(ctx context.Context, step Step) (Purchase, error)
@@ -58,6 +59,12 @@ type Journal interface {
 	History(ctx context.Context, id string) ([]HistoryEntry, error)
 	// Secrets returns what List and History never return.
 	Secrets(ctx context.Context, id string) (Secrets, error)
+	// RewriteSecrets passes up to limit rows of secrets to rewrite, and stores the rows that it returns. The rows are
+	// those of one kind with ids above after, the lowest first. It returns the id of the last one, or "" if there was
+	// none. Nobody else changes the rows meanwhile. If the transaction is repeated, rewrite is called again.
+	RewriteSecrets(ctx context.Context, kind SecretsKind, after string, limit int, rewrite func([]SecretsRow) []SecretsRow) (last string, err error)
+	// Scrub makes sure that nothing which was deleted or replaced is left in the files that the journal itself writes.
+	Scrub(ctx context.Context) error
 	// List returns one page of purchases, those with the highest ids first. List examines at most [MaxExamined]
 	// purchases. It returns Page.After for the next page, or "" if there is none. A page can have fewer purchases
 	// than asked for, or none, although there is another page. For a filter by caller, but not by customer, it
@@ -132,7 +139,7 @@ type Claim struct {
 	Key      Key
 	Account  string
 	Order    Order
-	Personal Personal
+	Personal []byte // from Personal.Encode; sealed, if the operator gave a key
 	// PermitLife is how long after the start of the transaction the first byte may leave.
 	PermitLife time.Duration
 	// Lease is how long after the start of the transaction the owner counts as alive.
@@ -168,12 +175,28 @@ type Transition struct {
 	Lease      time.Duration
 }
 
-// Secrets is what a journal stores apart from the purchase.
+// Secrets is what a journal stores apart from the purchase. A journal does not look into the texts.
 type Secrets struct {
-	Personal Personal
+	Personal []byte // as in the claim
 	Sale     []byte // nil until there is a sale
 	Purged   bool
 }
+
+// SecretsRow is a stored row of secrets.
+type SecretsRow struct {
+	ID       string // of the purchase
+	Personal []byte
+	Sale     []byte // nil if there is none
+}
+
+// SecretsKind says which rows of secrets [Journal.RewriteSecrets] reads. A row can move from open to settled, and never back.
+type SecretsKind bool
+
+// The kinds of rows.
+const (
+	OpenSecrets    SecretsKind = false // of purchases that are not settled
+	SettledSecrets SecretsKind = true
+)
 
 // Filter narrows List. A zero field does not.
 type Filter struct {

@@ -246,11 +246,11 @@ func (e *Engine) goOn(p Purchase) {
 		e.giveUp(&p, nil)
 		return
 	}
-	secrets, err := e.secrets(e.life, p.ID)
+	known, err := e.details(e.life, p.ID)
 	// Every send of a purchase uses the same client id. So p.Account names the account that sold it, even if an
 	// operator was wrong about former client ids.
-	if err != nil || secrets.Purged || p.Account != e.vendor.Account() {
+	if err != nil || known.purged || p.Account != e.vendor.Account() {
 		return // when the lease expires again, the send window is over
 	}
-	e.own(e.life, &p, &secrets.Personal, time.Now().Add(-gone))
+	e.own(e.life, &p, &known.personal, time.Now().Add(-gone))
 }

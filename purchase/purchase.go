@@ -135,6 +135,12 @@ type Personal struct {
 	UserIP        string `json:"user_ip,omitempty"`
 }
 
+// Encode returns the JSON text of the data, as journals store it.
+func (p Personal) Encode() []byte {
+	text, _ := json.Marshal(p) // text fields can always be encoded
+	return text
+}
+
 // EncodeOrder returns the JSON text of an order, as journals store it.
 func EncodeOrder(order Order) ([]byte, error) { return json.Marshal(order) }
 

@@ -2,7 +2,9 @@ package purchase
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -118,9 +120,24 @@ func (e *Engine) get(ctx context.Context, id string) (*Purchase, error) {
 	})
 }
 
-// secrets calls journal.Secrets with a timeout.
-func (e *Engine) secrets(ctx context.Context, id string) (Secrets, error) {
-	return bounded(ctx, journalBudget, func(ctx context.Context) (Secrets, error) { return e.journal.Secrets(ctx, id) })
+// details are the secrets of a purchase, decoded as far as the engine needs them.
+type details struct {
+	personal Personal
+	sale     []byte // nil until there is a sale
+	purged   bool
+}
+
+// details calls journal.Secrets with a timeout.
+func (e *Engine) details(ctx context.Context, id string) (details, error) {
+	secrets, err := bounded(ctx, journalBudget, func(ctx context.Context) (Secrets, error) { return e.journal.Secrets(ctx, id) })
+	if err != nil || secrets.Purged {
+		return details{purged: secrets.Purged}, err
+	}
+	d := details{sale: secrets.Sale}
+	if json.Unmarshal(secrets.Personal, &d.personal) != nil { // its error may quote the text
+		return details{}, fmt.Errorf("the personal data of %s cannot be decoded", id)
+	}
+	return d, nil
 }
 
 // bounded reads the journal with a timeout, so that a hung journal cannot block callers.

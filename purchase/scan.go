@@ -114,13 +114,14 @@ func (r *reconciler) readAround(ctx context.Context, near []Purchase) *scan {
 			}
 			continue
 		}
-		secrets, err := r.engine.secrets(ctx, p.ID)
-		if err != nil || secrets.Personal.CustomerEmail == "" || read[secrets.Personal.CustomerEmail] {
+		known, err := r.engine.details(ctx, p.ID)
+		email := known.personal.CustomerEmail
+		if err != nil || email == "" || read[email] {
 			continue
 		}
-		read[secrets.Personal.CustomerEmail] = true
+		read[email] = true
 		customers, err := r.engine.vendor.SearchCustomers(ctx, gigastore.SearchCustomersQuery{
-			Key: gigastore.SearchEmail, Query: secrets.Personal.CustomerEmail, Mode: gigastore.SearchExact, PageSize: 50,
+			Key: gigastore.SearchEmail, Query: email, Mode: gigastore.SearchExact, PageSize: 50,
 		})
 		if err != nil {
 			continue

@@ -62,6 +62,7 @@ const (
 	ResolvedApplied  Event = "RESOLVED_APPLIED"
 	ResolvedAbsent   Event = "RESOLVED_ABSENT"
 	Abandoned        Event = "ABANDONED"
+	Erased           Event = "ERASED"
 )
 
 // EventMeaning explains an event, for the documentation.
@@ -87,6 +88,7 @@ func EventMeanings() []EventMeaning {
 		{ResolvedApplied, "An operator named the package that was sold."},
 		{ResolvedAbsent, "An operator said that nothing was sold."},
 		{Abandoned, "The claim was not known to be durable while its caller waited. Nothing was sent, and nothing ever will be."},
+		{Erased, "An operator erased the end user's data and the vendor's answer. What was bought is still known."},
 	}
 }
 
@@ -213,6 +215,7 @@ var transitionTable = map[State]map[Event]outcome{
 		AnsweredUnknown:  stays,
 		Found:            stays,
 		Abandoned:        contradicts,
+		Erased:           stays,
 	},
 	Failed: {
 		AnsweredApplied:  contradicts, // the caller was told that nothing was sold, and may have bought again
@@ -221,6 +224,7 @@ var transitionTable = map[State]map[Event]outcome{
 		AnsweredUnknown:  stays,
 		Found:            contradicts,
 		Abandoned:        stays,
+		Erased:           stays,
 	},
 }
 

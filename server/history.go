@@ -36,6 +36,7 @@ var eventTypes = map[purchase.Event]gigagatev1.PurchaseEventType{
 	purchase.ResolvedApplied:  gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_APPLIED,
 	purchase.ResolvedAbsent:   gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_ABSENT,
 	purchase.Abandoned:        gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ABANDONED,
+	purchase.Erased:           gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ERASED,
 }
 
 func actorToProto(by purchase.Actor) *gigagatev1.Actor {

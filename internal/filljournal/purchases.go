@@ -110,7 +110,7 @@ func (f *filling) claim(n int64) purchase.Claim {
 			UserCountry: "GR", ActivationMode: gigastore.ModeNow,
 			ExpectedPrice: &purchase.Price{Amount: f.price, Currency: "USD"},
 		},
-		Personal:   purchase.Personal{CustomerEmail: fmt.Sprintf("traveller%d@example.com", n), UserIP: "203.0.113.24"},
+		Personal:   purchase.Personal{CustomerEmail: fmt.Sprintf("traveller%d@example.com", n), UserIP: "203.0.113.24"}.Encode(),
 		PermitLife: time.Minute, Lease: time.Minute,
 	}
 }

@@ -24,7 +24,7 @@ func testSecretsApart(t *testing.T, s *subject) {
 		t.Fatal(err)
 	}
 	equal(t, "the secrets", secrets, purchase.Secrets{
-		Personal: purchase.Personal{CustomerEmail: email, UserIP: userIP}, Sale: transition.Sale,
+		Personal: newPersonal(), Sale: transition.Sale,
 	})
 
 	list, _, err := s.Journal.List(t.Context(), purchase.Filter{}, purchase.Page{Size: 10})

@@ -45,12 +45,14 @@ func newClaim() purchase.Claim {
 		Key:      purchase.Key{Caller: "shop", RequestID: "order-" + id},
 		Account:  account,
 		Order:    newOrder(),
-		Personal: purchase.Personal{CustomerEmail: email, UserIP: userIP},
+		Personal: newPersonal(),
 
 		PermitLife: permitLife,
 		Lease:      lease,
 	}
 }
+
+func newPersonal() []byte { return purchase.Personal{CustomerEmail: email, UserIP: userIP}.Encode() }
 
 func newOrder() purchase.Order {
 	dedicated := true

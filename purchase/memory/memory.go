@@ -87,7 +87,7 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 		return purchase.Purchase{}, fmt.Errorf("%w: the purchase id %s belongs to another key", purchase.ErrNotWritten, claim.ID)
 	}
 	now := j.time()
-	r := &row{purchase: purchase.New(claim, now), secrets: purchase.Secrets{Personal: claim.Personal}}
+	r := &row{purchase: purchase.New(claim, now), secrets: purchase.Secrets{Personal: bytes.Clone(claim.Personal)}}
 	r.history = []purchase.HistoryEntry{{
 		Sequence: 1, At: now, Attempt: 1, Verdict: purchase.Moves, State: purchase.Sending, By: purchase.ByGateway,
 	}}
@@ -138,9 +138,36 @@ func (j *Journal) Write(ctx context.Context, step purchase.Step) (purchase.Purch
 		}
 		j.settle(r, after)
 	}
+	if step.Transition.Event == purchase.Erased {
+		r.secrets = purchase.Secrets{Purged: true}
+	}
 	r.purchase, r.history = after, append(r.history, step.Entry(now))
 	return after, nil
 }
+
+// RewriteSecrets implements [purchase.Journal].
+func (j *Journal) RewriteSecrets(
+	ctx context.Context, kind purchase.SecretsKind, after string, limit int, rewrite func([]purchase.SecretsRow) []purchase.SecretsRow,
+) (last string, err error) {
+	if err := j.enter(ctx); err != nil {
+		return "", err
+	}
+	defer j.mu.Unlock()
+	var rows []purchase.SecretsRow
+	for _, r := range j.sorted {
+		if id := r.purchase.ID; id > after && len(rows) < limit && !r.secrets.Purged && r.purchase.State.Settled() == bool(kind) {
+			rows = append(rows, purchase.SecretsRow{ID: id, Personal: bytes.Clone(r.secrets.Personal), Sale: bytes.Clone(r.secrets.Sale)})
+			last = id
+		}
+	}
+	for _, row := range rewrite(rows) {
+		j.byID[row.ID].secrets = purchase.Secrets{Personal: row.Personal, Sale: row.Sale}
+	}
+	return last, nil
+}
+
+// Scrub implements [purchase.Journal]. There are no files.
+func (j *Journal) Scrub(ctx context.Context) error { return ctx.Err() }
 
 // settle moves a row that is settled as after from the open ones to the index for its outcome.
 func (j *Journal) settle(r *row, after purchase.Purchase) {

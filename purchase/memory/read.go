@@ -47,7 +47,7 @@ func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, err
 		return purchase.Secrets{}, purchase.ErrNotFound
 	}
 	secrets := r.secrets
-	secrets.Sale = bytes.Clone(secrets.Sale)
+	secrets.Personal, secrets.Sale = bytes.Clone(secrets.Personal), bytes.Clone(secrets.Sale)
 	return secrets, nil
 }
 

@@ -25,6 +25,9 @@ const (
 	maxWaiting = 16_384
 	// groupTimeout is how long a group waits for a connection, and then for the answer to its transaction.
 	groupTimeout = 5 * time.Second
+	// lockTime is how long rows may be locked while their secrets are rewritten. It is shorter than the lock_timeout of
+	// the functions that write.
+	lockTime = time.Second
 )
 
 // change is a claim or a step to write. The SQL function claim or write takes its values, and returns its result.

@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -58,15 +57,11 @@ func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, err
 	}
 	return one(ctx, j, func(from pgx.CollectableRow) (purchase.Secrets, error) {
 		var secrets purchase.Secrets
-		var personal []byte
-		if err := from.Scan(&personal, &secrets.Sale); err != nil {
+		if err := from.Scan(&secrets.Personal, &secrets.Sale); err != nil {
 			return purchase.Secrets{}, err
 		}
-		if personal == nil {
+		if secrets.Personal == nil {
 			return purchase.Secrets{Purged: true}, nil
-		}
-		if json.Unmarshal(personal, &secrets.Personal) != nil {
-			return purchase.Secrets{}, fmt.Errorf("the personal data of %s cannot be decoded", id)
 		}
 		return secrets, nil
 	}, j.sql.secrets, id)

@@ -28,6 +28,8 @@ const (
 type statements struct {
 	ping, claim, write, confirm             string
 	lookup, get, ofItem, history, secrets   string
+	openSecrets, rewriteOpen                string
+	settledSecrets, rewriteSettled          string
 	lapsed, watched, absent, older, younger string
 }
 
@@ -46,6 +48,13 @@ func newStatements(schema string) statements {
 		history: q(`SELECT ` + entryColumns + ` FROM gigagate.purchase_history WHERE id = $1 ORDER BY sequence`),
 		secrets: q(`SELECT coalesce(o.personal, s.personal), s.sale FROM gigagate.purchase p
 			LEFT JOIN gigagate.purchase_open o ON o.id = p.id LEFT JOIN gigagate.purchase_secret s ON s.id = p.id WHERE p.id = $1`),
+
+		openSecrets: q(`SELECT id, personal, NULL::bytea FROM gigagate.purchase_open WHERE id > $1 ORDER BY id LIMIT $2 FOR UPDATE`),
+		rewriteOpen: q(`UPDATE gigagate.purchase_open o SET personal = n.personal
+			FROM unnest($1::text[], $2::bytea[], $3::bytea[]) AS n (id, personal, sale) WHERE o.id = n.id`),
+		settledSecrets: q(`SELECT id, personal, sale FROM gigagate.purchase_secret WHERE id > $1 ORDER BY id LIMIT $2 FOR UPDATE`),
+		rewriteSettled: q(`UPDATE gigagate.purchase_secret o SET personal = n.personal, sale = n.sale
+			FROM unnest($1::text[], $2::bytea[], $3::bytea[]) AS n (id, personal, sale) WHERE o.id = n.id`),
 
 		lapsed: q(`SELECT ` + columns + ` FROM (SELECT id, lease_until AS at FROM gigagate.purchase_open
 			WHERE lease_until <= coalesce($1::timestamptz, now()) AND ($2::timestamptz IS NULL OR (lease_until, id) > ($2, $3))

@@ -25,19 +25,13 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 	if err != nil {
 		return purchase.Purchase{}, notWritten(fmt.Errorf("encode the order: %w", err))
 	}
-	personal, err := json.Marshal(c.Personal)
-	if err != nil {
-		return purchase.Purchase{}, notWritten(fmt.Errorf("encode personal data: %w", err))
-	}
-	for _, text := range []string{
-		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, c.Order.CustomerUID, c.Personal.CustomerEmail, c.Personal.UserIP,
-	} {
+	for _, text := range []string{c.ID, c.Key.Caller, c.Key.RequestID, c.Account, c.Order.CustomerUID} {
 		if !storable(text) {
 			return purchase.Purchase{}, notWritten(errNotStorable)
 		}
 	}
 	claim := &change{key: c.Key.RequestID + "\x00" + c.Key.Caller, values: []any{
-		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, orNull(c.Order.CustomerUID), string(order), c.PermitLife, c.Lease, string(personal),
+		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, orNull(c.Order.CustomerUID), string(order), c.PermitLife, c.Lease, c.Personal,
 	}}
 	err = j.write(ctx, claim)
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == lockNotAvailable {

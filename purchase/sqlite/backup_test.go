@@ -272,7 +272,7 @@ func TestCheckFinds(t *testing.T) {
 		{"DROP TRIGGER purchase_is_kept; DELETE FROM purchase WHERE id = 'open'", "open: it is open, but has no claim"},
 		{"DROP TRIGGER purchase_is_kept; DELETE FROM purchase WHERE id = 'done'", "done: it is settled, but has no claim"},
 		{"INSERT INTO purchase_event VALUES ('none', 2, 1, 'LOST', 1, 'MOVES', 'UNCERTAIN', 0, 0, NULL, '{}', 'gateway')", "none: it has an event, but no claim"},
-		{"INSERT INTO purchase_secret VALUES ('open', '{}', NULL)", "open: only a settled purchase has secrets"},
+		{"INSERT INTO purchase_secret VALUES ('open', x'7b7d', NULL)", "open: only a settled purchase has secrets"},
 		{"UPDATE purchase_secret SET sale = NULL", "done: only a settled purchase has secrets"},
 		{"UPDATE purchase SET account = 'other' WHERE id = 'done'", "done: its claim and its outcome name different accounts"},
 		{"UPDATE purchase SET order_json = '{\"later\":1}' WHERE id = 'open'", "open: the stored order was written by a later version"},

@@ -96,7 +96,7 @@ func newClaim() purchase.Claim {
 	id := ulid.Make().String()
 	return purchase.Claim{
 		ID: id, Key: purchase.Key{Caller: "default", RequestID: randomLike("request", id)}, Account: "c0ffee", Order: order,
-		Personal:   purchase.Personal{CustomerEmail: "someone@example.invalid", UserIP: "203.0.113.7"},
+		Personal:   purchase.Personal{CustomerEmail: "someone@example.invalid", UserIP: "203.0.113.7"}.Encode(),
 		PermitLife: 10 * time.Second, Lease: 2 * time.Minute,
 	}
 }

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -125,11 +124,7 @@ func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, err
 	case personal == nil:
 		return purchase.Secrets{Purged: true}, nil
 	}
-	secrets := purchase.Secrets{Sale: sale}
-	if err := json.Unmarshal(personal, &secrets.Personal); err != nil {
-		return purchase.Secrets{}, fmt.Errorf("the personal data of %s cannot be decoded", id)
-	}
-	return secrets, nil
+	return purchase.Secrets{Personal: personal, Sale: sale}, nil
 }
 
 // List implements [purchase.Journal].

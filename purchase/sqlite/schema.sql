@@ -60,7 +60,7 @@ CREATE TABLE purchase_open (
     success_seen   INTEGER NOT NULL, -- if 1, it is never presumed absent
     anomalies      INTEGER NOT NULL,
     updated_at     INTEGER NOT NULL,
-    personal       TEXT    NOT NULL  -- JSON: the end user's data that a send needs
+    personal       BLOB    NOT NULL  -- the end user's data that a send needs: JSON, or sealed (see package sealed)
 ) STRICT, WITHOUT ROWID;
 
 -- How a purchase ended, with the entry of the history that settled it.
@@ -108,8 +108,8 @@ BEGIN SELECT raise(ABORT, 'the outcome of a purchase is final'); END;
 -- secrets. A missing row means that they were purged.
 CREATE TABLE purchase_secret (
     id       TEXT NOT NULL PRIMARY KEY,
-    personal TEXT NOT NULL, -- JSON
-    sale     BLOB           -- the vendor's answer to a sale, byte for byte
+    personal BLOB NOT NULL, -- as in purchase_open
+    sale     BLOB           -- the vendor's answer to a sale: byte for byte, or sealed
 ) STRICT;
 
 -- The entries of the history that the claim and the outcome do not hold. See purchase.HistoryEntry.

@@ -98,6 +98,8 @@ func TestQueryPlans(t *testing.T) {
 		fmt.Sprintf(selectByItem, "?, ?"):    "purchase_item (item_uid=? AND account=?)",
 		selectHistory:                        "SEARCH purchase_event USING PRIMARY KEY (id=?)",
 		selectSecrets:                        "SEARCH s USING INDEX sqlite_autoindex_purchase_secret_1 (id=?)",
+		selectOpenSecrets:                    "SEARCH purchase_open USING PRIMARY KEY (id>?)",
+		selectSettledSecrets:                 "SEARCH purchase_secret USING INDEX sqlite_autoindex_purchase_secret_1 (id>?)",
 		insertLate:                           "SEARCH p USING COVERING INDEX sqlite_autoindex_purchase_1 (id=?)",
 		selectWatched:                        "SEARCH purchase_open USING PRIMARY KEY (id>?)",
 		selectLapsed:                         "SCAN purchase_open", // a small table
@@ -131,7 +133,7 @@ func TestDocumentedQueries(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	j := open(t, path, Options{Now: func() time.Time { return day }})
 	old := newClaim()
-	old.Personal.CustomerEmail = "purged@example.invalid"
+	old.Personal = purchase.Personal{CustomerEmail: "purged@example.invalid"}.Encode()
 	p, err := j.Claim(t.Context(), old)
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +179,7 @@ func TestDocumentedQueries(t *testing.T) {
 			t.Error(err)
 		}
 		text, err := os.ReadFile(path)
-		for _, purged := range [][]byte{sale, []byte(old.Personal.CustomerEmail)} {
+		for _, purged := range [][]byte{sale, []byte("purged@example.invalid")} {
 			if err != nil || bytes.Contains(text, purged) {
 				t.Errorf("the file still contains %.30q, err = %v", purged, err)
 			}

@@ -31,6 +31,7 @@ const (
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertSecret = "INSERT INTO purchase_secret (id, personal, sale) VALUES (?, ?, ?)"
 	deleteOpen   = "DELETE FROM purchase_open WHERE id = ?"
+	deleteSecret = "DELETE FROM purchase_secret WHERE id = ?"
 
 	selectOpen = "SELECT revision, personal FROM purchase_open WHERE id = ?"
 	selectItem = "SELECT EXISTS (SELECT 1 FROM purchase_outcome WHERE item_uid = ? AND account = ?)"
@@ -42,16 +43,12 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 	if err != nil {
 		return purchase.Purchase{}, fmt.Errorf("%w: encode the order: %w", purchase.ErrNotWritten, err)
 	}
-	personal, err := json.Marshal(claim.Personal)
-	if err != nil {
-		return purchase.Purchase{}, fmt.Errorf("%w: encode personal data: %w", purchase.ErrNotWritten, err)
-	}
 	if err := j.queue.admit(claim.ID); err != nil {
 		return purchase.Purchase{}, err
 	}
 	var kept row
 	err = j.write(ctx, func(c *connection) (err error) {
-		kept, err = c.claim(claim, order, personal, j.began)
+		kept, err = c.claim(claim, order, j.began)
 		return err
 	}, func(written bool) {
 		if !written || kept.ID != claim.ID || kept.State != purchase.Sending {
@@ -65,7 +62,7 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 }
 
 // claim inserts a purchase. If the key is taken, it returns the purchase that has the key.
-func (c *connection) claim(claim purchase.Claim, order, personal []byte, now time.Time) (row, error) {
+func (c *connection) claim(claim purchase.Claim, order []byte, now time.Time) (row, error) {
 	p := purchase.New(claim, now)
 	inserted, err := c.change(insertPurchase, p.ID, p.Key.Caller, p.Key.RequestID, p.Account, text(p.Order.CustomerUID),
 		micros(p.ClaimedAt), string(order))
@@ -81,7 +78,7 @@ func (c *connection) claim(claim purchase.Claim, order, personal []byte, now tim
 	}
 	c.newest = max(c.newest, p.ID)
 	_, err = c.change(insertOpen, p.ID, string(p.State), p.Attempt, p.Revision, micros(p.PermittedAt), micros(p.SendNotAfter),
-		micros(p.LeaseUntil), p.SuccessSeen, p.Anomalies, micros(p.UpdatedAt), string(personal))
+		micros(p.LeaseUntil), p.SuccessSeen, p.Anomalies, micros(p.UpdatedAt), claim.Personal)
 	return row{Purchase: p}, err
 }
 
@@ -113,7 +110,11 @@ func (c *connection) step(s purchase.Step, evidence string, now time.Time) error
 	case s.Settles():
 		return c.settle(s, evidence, now)
 	case s.Before.State.Settled():
-		return isCurrent(c.change(insertLate, append(event(s, evidence, now), s.Before.ID, s.Before.Revision)...))
+		err := isCurrent(c.change(insertLate, append(event(s, evidence, now), s.Before.ID, s.Before.Revision)...))
+		if err == nil && s.Transition.Event == purchase.Erased {
+			_, err = c.change(deleteSecret, s.Before.ID)
+		}
+		return err
 	}
 	p := s.At(now)
 	err := isCurrent(c.change(updateOpen, string(p.State), text(p.Reason), p.Attempt, p.Revision, micros(p.PermittedAt),
@@ -137,8 +138,8 @@ func event(s purchase.Step, evidence string, now time.Time) []any {
 // the first statement, but cost more: SQLite keeps copies of the pages that it changes, to undo half of it.
 func (c *connection) settle(s purchase.Step, evidence string, now time.Time) error {
 	var revision int
-	var personal string
-	err := c.one(selectOpen, []any{s.Before.ID}, func(r *reader) { revision, personal = r.int(), r.text() })
+	var personal []byte
+	err := c.one(selectOpen, []any{s.Before.ID}, func(r *reader) { revision, personal = r.int(), r.bytes() })
 	if errors.Is(err, purchase.ErrNotFound) || err == nil && revision != s.Before.Revision {
 		return purchase.ErrStale
 	}

@@ -41,7 +41,7 @@ func enqueue(t *testing.T, j *Journal, run func(c *connection) error) *operation
 
 func claiming(claim purchase.Claim, j *Journal) func(c *connection) error {
 	return func(c *connection) error {
-		_, err := c.claim(claim, []byte(`{"kind":"register","inventory_item_id":"i","metatag":"m"}`), []byte(`{}`), j.began)
+		_, err := c.claim(claim, []byte(`{"kind":"register","inventory_item_id":"i","metatag":"m"}`), j.began)
 		return err
 	}
 }
@@ -332,7 +332,7 @@ func TestCheckpoint(t *testing.T) {
 	}
 	long := []byte(strings.Repeat("x", textPerCheckpoint))
 	if behind(1, func(c *connection) error {
-		_, err := c.change(insertSecret, "01", "{}", long)
+		_, err := c.change(insertSecret, "01", []byte("{}"), long)
 		return err
 	}) > 0 {
 		t.Error("a long write is followed by no checkpoint")

@@ -8,7 +8,7 @@
 --
 -- Times are by this database's clock, with microseconds. Ids are ULIDs, so they sort by the time they were made.
 -- Text is compared byte for byte. The gateway's role needs USAGE on the schema, SELECT, INSERT and UPDATE on its
--- tables, and DELETE on purchase_open.
+-- tables, and DELETE on purchase_open and purchase_secret.
 --
 -- Unsettled purchases, oldest first:
 --   SELECT p.id, p.caller, p.request_id, o.state, o.reason, now() - p.claimed_at AS age
@@ -61,7 +61,7 @@ CREATE TABLE gigagate.purchase_open (
     success_seen   boolean     NOT NULL, -- if true, it is never presumed absent
     anomalies      integer     NOT NULL,
     updated_at     timestamptz NOT NULL,
-    personal       json        NOT NULL  -- the end user's data that a send needs
+    personal       bytea       NOT NULL  -- the end user's data that a send needs: JSON, or sealed (see package sealed)
 );
 
 -- How a purchase ended, with the entry of the history that settled it.
@@ -109,8 +109,8 @@ EXECUTE FUNCTION gigagate.refuse('the outcome of a purchase is final');
 -- secrets. A missing row means that they were purged.
 CREATE TABLE gigagate.purchase_secret (
     id       text COLLATE "C" NOT NULL PRIMARY KEY,
-    personal json NOT NULL,
-    sale     bytea -- the vendor's answer to a sale, byte for byte
+    personal bytea NOT NULL, -- as in purchase_open
+    sale     bytea           -- the vendor's answer to a sale: byte for byte, or sealed
 );
 
 -- The entries of the history that the claim and the outcome do not hold. See purchase.HistoryEntry.

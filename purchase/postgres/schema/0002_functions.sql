@@ -11,7 +11,7 @@
 -- the claim. clock is the time to use instead of this database's, for tests.
 CREATE FUNCTION gigagate.claim(
     clock timestamptz, ids text[], callers text[], request_ids text[], accounts text[], ordered_customer_uids text[],
-    orders text[], permit_lives interval[], leases interval[], personals text[]
+    orders text[], permit_lives interval[], leases interval[], personals bytea[]
 ) RETURNS TABLE (result text, began timestamptz)
 LANGUAGE plpgsql SET enable_seqscan = off SET lock_timeout = '2s' AS $$
 DECLARE
@@ -29,7 +29,7 @@ BEGIN
             result := 'WRITTEN';
             INSERT INTO gigagate.purchase_open (id, state, attempt, revision, permitted_at, send_not_after, lease_until,
                 success_seen, anomalies, updated_at, personal)
-            VALUES (c.id, 'SENDING', 1, 1, began, began + c.permit_life, began + c.lease, false, 0, began, c.personal::json);
+            VALUES (c.id, 'SENDING', 1, 1, began, began + c.permit_life, began + c.lease, false, 0, began, c.personal);
         END IF;
         RETURN NEXT;
     END LOOP;
@@ -101,6 +101,9 @@ BEGIN
                 ON CONFLICT DO NOTHING;
                 IF FOUND THEN
                     result := 'WRITTEN';
+                    IF s.event = 'ERASED' THEN
+                        DELETE FROM gigagate.purchase_secret WHERE id = s.id;
+                    END IF;
                 END IF;
             END IF;
         END IF;

@@ -1,0 +1,191 @@
+package sealed
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+const (
+	// maxKeyFile is the largest key file that is read, in bytes.
+	maxKeyFile = 64 << 10
+	// rereadEvery is how often a missing key makes the key file be read again.
+	rereadEvery = time.Second
+)
+
+// idPattern is what the id of a key looks like. It is short, because every sealed text holds it.
+var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+
+// key is one key of a key file.
+type key struct {
+	id     string
+	cipher cipher.AEAD
+}
+
+// MissingKeyError means that a text is sealed with a key that the gateway does not have.
+type MissingKeyError struct {
+	ID   string // of the key
+	File string // the key file, or "" if there is none
+	err  error  // why the key file could not be read again, or nil
+}
+
+func (e *MissingKeyError) Error() string {
+	switch {
+	case e.File == "":
+		return fmt.Sprintf("it is sealed with the key %q, and no key file is given", e.ID)
+	case e.err != nil:
+		return fmt.Sprintf("it is sealed with the key %q, and the key file cannot be read again: %v", e.ID, e.err)
+	}
+	return fmt.Sprintf("it is sealed with the key %q, which is not in %s", e.ID, e.File)
+}
+
+func (e *MissingKeyError) Unwrap() error { return e.err }
+
+// Keyring holds the keys of a key file. The zero value has none: then texts are stored in plain.
+type Keyring struct {
+	path string
+	keys atomic.Pointer[[]key]
+
+	mu     sync.Mutex
+	reread time.Time // the last time that a missing key made it read the file
+}
+
+// ReadKeys reads a key file. Each line is ID: KEY, where KEY is 32 bytes in base64. The first key seals, and all of
+// them open. Empty lines and lines that begin with # are left out. Errors contain no key.
+func ReadKeys(path string) (*Keyring, error) {
+	k := &Keyring{path: path}
+	return k, k.Reread()
+}
+
+// Reread reads the file again. After an error the keys are those of before.
+func (k *Keyring) Reread() error {
+	if k.path == "" {
+		return errors.New("no key file is given")
+	}
+	keys, err := readKeys(k.path)
+	if err != nil {
+		return err
+	}
+	k.keys.Store(&keys)
+	return nil
+}
+
+// Wide reports whether others than its owner may read or change the key file.
+func (k *Keyring) Wide() bool {
+	info, err := os.Stat(k.path)
+	return err == nil && info.Mode().Perm()&0o077 != 0
+}
+
+func readKeys(path string) ([]key, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, err
+	}
+	if len(text) > maxKeyFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxKeyFile)
+	}
+	keys, err := parseKeys(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return keys, nil
+}
+
+func parseKeys(text []byte) (keys []key, err error) {
+	var ids, known []string
+	number := 0
+	for line := range bytes.Lines(text) {
+		number++
+		line := strings.TrimSpace(string(line))
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		id, encoded, _ := strings.Cut(line, ":")
+		secret, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(encoded))
+		switch {
+		case !idPattern.MatchString(id):
+			return nil, fmt.Errorf("line %d does not begin with the id of a key and a colon: an id has up to 32 of a-z, 0-9 and -", number)
+		case err != nil || len(secret) != chacha20poly1305.KeySize:
+			return nil, fmt.Errorf("line %d: the key %s has to be %d bytes in base64", number, id, chacha20poly1305.KeySize)
+		case slices.Contains(ids, id):
+			return nil, fmt.Errorf("line %d: there are two keys with the id %s", number, id)
+		case slices.Contains(known, string(secret)):
+			return nil, fmt.Errorf("line %d: the key %s is also there under another id", number, id)
+		}
+		aead, err := chacha20poly1305.NewX(secret)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
+		}
+		keys, ids, known = append(keys, key{id, aead}), append(ids, id), append(known, string(secret))
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("there is no key in it: gigagate journal keys new prints one")
+	}
+	return keys, nil
+}
+
+// NewKey returns a line for a key file, with a new random key. Its id begins with the date.
+func NewKey(now time.Time) string {
+	var random [chacha20poly1305.KeySize + 3]byte
+	_, _ = rand.Read(random[:]) // never fails, says its documentation
+	secret, name := random[:chacha20poly1305.KeySize], random[chacha20poly1305.KeySize:]
+	return fmt.Sprintf("%s-%s: %s", now.UTC().Format("20060102"), hex.EncodeToString(name), base64.StdEncoding.EncodeToString(secret))
+}
+
+// newest returns the key that seals. ok is false if there is none.
+func (k *Keyring) newest() (newest key, ok bool) {
+	keys := k.keys.Load()
+	if keys == nil {
+		return key{}, false
+	}
+	return (*keys)[0], true
+}
+
+// find returns the key with an id. If it is missing, the file may have changed since it was read.
+func (k *Keyring) find(id string) (key, error) {
+	found, ok := k.lookup(id)
+	if ok {
+		return found, nil
+	}
+	var err error
+	if k.path != "" {
+		k.mu.Lock()
+		if now := time.Now(); now.Sub(k.reread) >= rereadEvery {
+			k.reread, err = now, k.Reread()
+		}
+		k.mu.Unlock()
+		if found, ok = k.lookup(id); ok {
+			return found, nil
+		}
+	}
+	return key{}, &MissingKeyError{ID: id, File: k.path, err: err}
+}
+
+func (k *Keyring) lookup(id string) (key, bool) {
+	if keys := k.keys.Load(); keys != nil {
+		for _, known := range *keys {
+			if known.id == id {
+				return known, true
+			}
+		}
+	}
+	return key{}, false
+}
