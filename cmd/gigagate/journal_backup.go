@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"gigagate.internal/purchase"
@@ -20,6 +18,7 @@ import (
 type journalCommands struct {
 	Backup backupJournalCommand `cmd:"" help:"Copy the SQLite journal of a running gateway into a new file on the gateway's machine."`
 	Check  checkJournalCommand  `cmd:"" help:"Check a journal, such as a restored backup. With the vendor's credentials, look for packages that were sold and that it does not know."`
+	Keys   journalKeysCommands  `cmd:"" help:"Make and change the keys that encrypt personal data and activation codes in the journal."`
 }
 
 // backupJournalCommand makes a backup.
@@ -62,16 +61,11 @@ func (c *backupJournalCommand) Run(ctx context.Context, to console) error {
 
 // ask asks the running gateway for a backup.
 func (c *backupJournalCommand) ask(ctx context.Context, file string) (made backupMade, err error) {
-	answer, status, err := callNearby(ctx, http.MethodPost, "http://"+string(c.AdminAddress)+backupPath, map[string]string{"file": file})
-	switch told := errorIn(answer); {
-	case err != nil:
-		return made, fmt.Errorf("no gateway answers at %s: %w. For the journal of a stopped gateway, give --journal", c.AdminAddress, err)
-	case told != "":
-		return made, errors.New(told)
-	case status != "200 OK":
-		return made, fmt.Errorf("the server at %s makes no backups: %s", c.AdminAddress, status)
+	err = askNearby(ctx, c.AdminAddress, backupPath, map[string]string{"file": file}, &made)
+	if _, ok := errors.AsType[*noAnswerError](err); ok {
+		err = fmt.Errorf("%w. For the journal of a stopped gateway, give --journal", err)
 	}
-	return made, json.Unmarshal(answer, &made)
+	return made, err
 }
 
 // backUpFile copies a journal that no gateway uses.
@@ -104,46 +98,24 @@ func makeBackup(ctx context.Context, from backupMaker, file string) (backupMade,
 	return made, nil
 }
 
-// backupPath is where the admin port makes backups.
-const backupPath = "/journal/backup"
-
-// newBackups serves backups on the admin port. A backup holds activation codes, so it is never sent over the network:
-// the gateway writes it into a file of its own machine. Only programs on this machine may ask, because the admin port
-// may be open to the network for metrics, and the file may fill a disk. A web page may not ask. Backups end with ctx.
+// newBackups serves backups. A backup holds activation codes, so it is never sent over the network: the gateway writes it
+// into a file of its own machine.
 func newBackups(ctx context.Context, journal purchase.Journal) http.Handler {
-	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, 8<<10)
-		requested, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		defer context.AfterFunc(ctx, cancel)()
-		made, status, err := backUpAsked(requested, journal, r)
-		var answer any = made
-		if err != nil {
-			answer = map[string]string{"error": err.Error()}
+	return nearby(ctx, func(ctx context.Context, body *json.Decoder) (any, int, error) {
+		from, ok := journal.(backupMaker)
+		if !ok {
+			return nil, http.StatusNotImplemented, errors.New("the gateway has a PostgreSQL journal: use the tools of PostgreSQL")
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(answer)
-	}))
-}
-
-func backUpAsked(ctx context.Context, journal purchase.Journal, r *http.Request) (made backupMade, status int, err error) {
-	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !peer.Addr().Unmap().IsLoopback() {
-		return made, http.StatusForbidden, errors.New("a backup can be asked for only on the gateway's machine, at a loopback address")
-	}
-	from, ok := journal.(backupMaker)
-	if !ok {
-		return made, http.StatusNotImplemented, errors.New("the gateway has a PostgreSQL journal: use the tools of PostgreSQL")
-	}
-	var asked struct {
-		File string `json:"file"`
-	}
-	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") || json.NewDecoder(r.Body).Decode(&asked) != nil || !filepath.IsAbs(asked.File) {
-		return made, http.StatusBadRequest, errors.New(`the body has to be JSON with an absolute path: {"file": "/FOLDER/FILE"}`)
-	}
-	made, err = makeBackup(ctx, from, filepath.Clean(asked.File))
-	if err != nil {
-		return made, http.StatusConflict, err
-	}
-	return made, http.StatusOK, nil
+		var asked struct {
+			File string `json:"file"`
+		}
+		if body.Decode(&asked) != nil || !filepath.IsAbs(asked.File) {
+			return nil, http.StatusBadRequest, errors.New(`the body has to be JSON with an absolute path: {"file": "/FOLDER/FILE"}`)
+		}
+		made, err := makeBackup(ctx, from, filepath.Clean(asked.File))
+		if err != nil {
+			return nil, http.StatusConflict, err
+		}
+		return made, http.StatusOK, nil
+	})
 }

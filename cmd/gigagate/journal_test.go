@@ -140,7 +140,7 @@ func TestBackupRefusals(t *testing.T) {
 		"backup.db exists, and a backup never replaces a file": g.backUp(t, file),
 		"no such file or directory":                            g.backUp(t, filepath.Join(folder, "none", "backup.db")),
 		"no gateway answers at 127.0.0.1:1: ":                  gigagate(t, "journal", "backup", file, "--admin-address=127.0.0.1:1"),
-		"makes no backups: 404 Not Found":                      gigagate(t, "journal", "backup", file, "--admin-address="+g.rest),
+		"does not know /journal/backup: 404 Not Found":         gigagate(t, "journal", "backup", file, "--admin-address="+g.rest),
 		"--journal: must be sqlite:FILE":                       gigagate(t, "journal", "backup", file, "--journal=postgres://127.0.0.1/gigagate"),
 		"the journal is in use by another process":             gigagate(t, "journal", "backup", file, "--journal=sqlite:"+g.journal),
 		"none.db: no such file or directory":                   gigagate(t, "journal", "check", "--journal=sqlite:"+filepath.Join(folder, "none.db")),

@@ -99,12 +99,14 @@ const adminPages = `This is the admin port of Gigagate.
 /metrics       metrics for Prometheus
 /debug/pprof/  profiles of the running process
 POST ` + backupPath + ` makes a backup: gigagate journal backup FILE
+POST ` + rotateKeysPath + ` seals the journal with the newest key: gigagate journal keys rotate
+POST ` + erasePath + ` erases an end user's data: gigagate erase
 `
 
 // newAdmin serves the admin port, for operators and orchestrators.
-func newAdmin(ready func(context.Context) error, vendorProblems func() []string, metrics, backups http.Handler) http.Handler {
+func newAdmin(ready func(context.Context) error, vendorProblems func() []string, metrics, journal http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST "+backupPath, backups)
+	mux.Handle("POST /journal/", journal)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(adminPages))
 	})

@@ -37,7 +37,8 @@ type commandLine struct {
 	Purchases  purchasesCommand  `cmd:"" help:"Read and settle purchases."`
 	Keys       keysCommands      `cmd:"" help:"Make API keys for callers."`
 	Config     configCommands    `cmd:"" help:"Check the callers file."`
-	Journal    journalCommands   `cmd:"" help:"Back up and check the file in which purchases are kept."`
+	Journal    journalCommands   `cmd:"" help:"Back up, check and encrypt what purchases are kept in."`
+	Erase      eraseCommand      `cmd:"" help:"Erase an end user's data from the journal of a running gateway. What was bought stays known, and is never bought again."`
 	Bench      benchCommand      `cmd:"" help:"Put load on a running gateway: buy packages, and report throughput, latency and outcomes."`
 	Health     healthCommand     `cmd:"" help:"Ask a running gateway whether it is serving. The exit status is 0 if it is."`
 	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in a shell."`

@@ -28,6 +28,8 @@ type serveCommand struct {
 
 	Journal string `default:"sqlite:gigagate.db" placeholder:"WHERE" help:"Where purchases are kept: sqlite:FILE or postgres://… (default ${default})."`
 
+	JournalKeyFile string `name:"journal-key-file" placeholder:"FILE" help:"Encrypt personal data and activation codes in the journal with the first key in FILE. Each line is ID: KEY, as gigagate journal keys new prints it."`
+
 	tlsSettings
 	callersSettings
 	vendorSettings
@@ -147,7 +149,11 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	if err := checkKeys(ctx, journal, callers); err != nil {
 		return err
 	}
-	engine, err := c.newEngine(journal, vendor, telemetry)
+	secrets, err := c.sealJournal(ctx, journal, telemetry.logger)
+	if err != nil {
+		return err
+	}
+	engine, err := c.newEngine(secrets, vendor, telemetry)
 	if err != nil {
 		return err
 	}
@@ -173,7 +179,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	process.rest = newHTTPServer(process.gateway.REST(), process.gateway.AnswerWithin())
 	process.rest.ConnContext = server.WithConnection
 	process.restOn = server.Framed(process.restOn)
-	process.admin = newHTTPServer(knownHosts(c.AllowedHosts, c.AdminListen).only(newAdmin(process.ready(journal), vendor.Problems, telemetry.metrics, newBackups(ctx, journal))), 0)
+	process.admin = newHTTPServer(knownHosts(c.AllowedHosts, c.AdminListen).only(newAdmin(process.ready(journal), vendor.Problems, telemetry.metrics, newJournalCalls(ctx, journal, secrets, engine))), 0)
 	engine.Start()
 	// The listeners are open, so early callers wait in their queues.
 	process.setServing()
