@@ -29,7 +29,7 @@ var requests = map[string]proto.Message{
 // withoutRequest are the commands whose flags do not fill a request of the contract.
 var withoutRequest = map[string]bool{
 	"serve": true, "sandbox serve": true, "sandbox fault": true, "sandbox clock": true, "sandbox ledger": true, "sandbox reset": true,
-	"journal backup": true, "journal check": true, "keys new": true, "config check": true, "bench": true, "health": true, "completion": true, "version": true,
+	"journal backup": true, "journal check": true, "journal keys new": true, "journal keys rotate": true, "erase": true, "keys new": true, "config check": true, "bench": true, "health": true, "completion": true, "version": true,
 }
 
 // ofNoField are the flags that fill no field. They say where to send, how long to wait and how to print.

@@ -93,7 +93,7 @@ func (c *serveCommand) sealJournal(ctx context.Context, journal purchase.Journal
 	case !c.Sandbox:
 		logger.WarnContext(ctx, "the journal holds personal data and activation codes in plain text: --journal-key-file encrypts them")
 	}
-	secrets, err := sealed.New(ctx, journal, keys)
+	secrets, err := sealed.New(ctx, journal, keys, logger)
 	if err != nil {
 		return nil, fmt.Errorf("--journal-key-file: %w", err)
 	}

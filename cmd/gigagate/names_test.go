@@ -43,7 +43,7 @@ func settings(t *testing.T) (flags, variables map[string]bool) {
 	flags, variables = map[string]bool{}, map[string]bool{secretVariable: true, apiKeyVariable: true}
 	for _, command := range []string{
 		"serve", "sandbox serve", "sandbox fault", "sandbox clock", "sandbox ledger", "sandbox reset", "completion", "register", "top-up", "activate", "inventory", "purchases get", "purchases list",
-		"purchases wait", "purchases resolve", "journal backup", "journal check", "keys new", "config check", "bench", "health",
+		"purchases wait", "purchases resolve", "journal backup", "journal check", "journal keys new", "journal keys rotate", "erase", "keys new", "config check", "bench", "health",
 	} {
 		help := gigagate(t, append(strings.Fields(command), "--help")...)
 		for _, match := range regexp.MustCompile(`(?m)^ +(?:-h, )?--(?:\[no-\])?([a-z-]+)`).FindAllStringSubmatch(help.out, -1) {
@@ -206,7 +206,7 @@ func inSources(t *testing.T, pattern string) []string {
 	t.Helper()
 	var found []string
 	expression := regexp.MustCompile(pattern)
-	for _, folder := range []string{"cmd/gigagate", "server", "purchase", "purchase/sqlite", "purchase/postgres", "gigastore", "internal/access"} {
+	for _, folder := range []string{"cmd/gigagate", "server", "purchase", "purchase/sqlite", "purchase/postgres", "purchase/sealed", "gigastore", "internal/access"} {
 		files, err := fs.Glob(os.DirFS(repository), folder+"/*.go")
 		if err != nil {
 			t.Fatal(err)

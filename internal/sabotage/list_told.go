@@ -73,12 +73,12 @@ var telling = []sabotage{
 	{"a sale without a mark is not counted after a restore of PostgreSQL", []edit{{
 		"cmd/gigagate/journal_check.go", "return journal, c.RestoredTo, nil", "return journal, backup, nil",
 	}}, program, "TestRestoreOfPostgreSQL"},
-	{"a web page may ask for a backup", []edit{{
-		"cmd/gigagate/journal_backup.go", "	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(", "	return http.Handler(http.HandlerFunc(func(",
-	}}, program, "TestWhoMayAskForABackup"},
-	{"another machine may ask for a backup", []edit{{
-		"cmd/gigagate/journal_backup.go", "!peer.Addr().Unmap().IsLoopback()", "!peer.IsValid()",
-	}}, program, "TestWhoMayAskForABackup"},
+	{"a web page may ask for a backup or an erasure", []edit{{
+		"cmd/gigagate/journal_calls.go", "	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(", "	return http.Handler(http.HandlerFunc(func(",
+	}}, program, "TestWhoMayAskForA"},
+	{"another machine may ask for a backup or an erasure", []edit{{
+		"cmd/gigagate/journal_calls.go", "!peer.Addr().Unmap().IsLoopback()", "!peer.IsValid()",
+	}}, program, "TestWhoMayAskForA"},
 
 	// What is told of secrets.
 	{"a host that is the end of a password is told", []edit{{

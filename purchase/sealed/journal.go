@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -26,13 +27,14 @@ const batch = 64
 // Journal is a [purchase.Journal] that seals what it gives to another one, and opens what it gets back.
 type Journal struct {
 	purchase.Journal
-	keys *Keyring
+	keys   *Keyring
+	logger *slog.Logger
 }
 
 // New returns a journal on top of another one. If the keyring has no key, new texts are stored in plain. It returns a
 // MissingKeyError if the keyring lacks a key that an open purchase needs, because its send needs the end user's data.
-func New(ctx context.Context, journal purchase.Journal, keys *Keyring) (*Journal, error) {
-	j := &Journal{journal, keys}
+func New(ctx context.Context, journal purchase.Journal, keys *Keyring, logger *slog.Logger) (*Journal, error) {
+	j := &Journal{journal, keys, logger}
 	missing := map[string]error{}
 	for after := ""; ; {
 		last, err := journal.RewriteSecrets(ctx, purchase.OpenSecrets, after, batch, func(rows []purchase.SecretsRow) []purchase.SecretsRow {
@@ -83,6 +85,7 @@ func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, err
 	}
 	row := purchase.SecretsRow{ID: id, Personal: secrets.Personal, Sale: secrets.Sale}
 	if row, err = j.opened(row); err != nil {
+		j.logger.ErrorContext(ctx, "the data of a purchase cannot be read", "purchase_id", id, "error", err.Error())
 		return purchase.Secrets{}, err
 	}
 	return purchase.Secrets{Personal: row.Personal, Sale: row.Sale}, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -34,7 +35,7 @@ func TestJournal(t *testing.T) {
 
 func over(t testing.TB, journal purchase.Journal, keys *Keyring) *Journal {
 	t.Helper()
-	j, err := New(context.Background(), journal, keys)
+	j, err := New(context.Background(), journal, keys, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +152,42 @@ func TestRotate(t *testing.T) {
 	}
 }
 
+// settling is a journal in which something happens when a rotation has read all rows of a kind.
+type settling struct {
+	purchase.Journal
+	then func()
+}
+
+func (s *settling) RewriteSecrets(
+	ctx context.Context, kind purchase.SecretsKind, after string, limit int, rewrite func([]purchase.SecretsRow) []purchase.SecretsRow,
+) (string, error) {
+	last, err := s.Journal.RewriteSecrets(ctx, kind, after, limit, rewrite)
+	if last == "" {
+		s.then()
+		s.then = func() {}
+	}
+	return last, err
+}
+
+// TestSettledDuringARotation: a rotation does not miss a row that moves from the open ones to the settled ones.
+func TestSettledDuringARotation(t *testing.T) {
+	t.Parallel()
+	file := openFile(t)
+	a, b := named("a"), named("b")
+	path := keyFile(t, a)
+	before := over(t, file, read(t, path))
+	p := claim(t, before)
+	between := &settling{file, func() {}}
+	j := over(t, between, read(t, path))
+	between.then = func() { settle(t, before, p) }
+	write(t, path, b, a)
+	if _, err := j.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, b)
+	readable(t, over(t, file, read(t, path)), p.ID, true)
+}
+
 // TestRotateWhileSelling: purchases go on during a rotation, and lose nothing.
 func TestRotateWhileSelling(t *testing.T) {
 	t.Parallel()
@@ -241,7 +278,7 @@ func TestMissingKey(t *testing.T) {
 	j := over(t, file, read(t, path))
 	p := claim(t, j)
 	for what, keys := range map[string]*Keyring{"no file": {}, "another key": read(t, keyFile(t, named("b")))} {
-		_, err := New(t.Context(), file, keys)
+		_, err := New(t.Context(), file, keys, slog.New(slog.DiscardHandler))
 		if missing, ok := errors.AsType[*MissingKeyError](err); !ok || missing.ID != "a" {
 			t.Errorf("%s: %v", what, err)
 		}

@@ -25,10 +25,8 @@ const (
 // place is where a sealed text belongs. It cannot be opened at another place.
 type place struct{ id, column string }
 
-// bound is the additional data of the cipher: the header of the sealed text, and its place.
-func (p place) bound(header []byte) []byte {
-	return append(append([]byte(nil), header...), p.column+"\x00"+p.id...)
-}
+// bound is the additional data of the cipher.
+func (p place) bound() []byte { return []byte(p.column + " " + p.id) }
 
 func (p place) String() string { return fmt.Sprintf("the %s column of purchase %s", p.column, p.id) }
 
@@ -41,7 +39,7 @@ func seal(k key, at place, text []byte) []byte {
 	copy(sealed, header)
 	nonce := sealed[len(header):]
 	_, _ = rand.Read(nonce) // never fails, says its documentation
-	return k.cipher.Seal(sealed, nonce, text, at.bound(header))
+	return k.cipher.Seal(sealed, nonce, text, at.bound())
 }
 
 // keyID returns the id of the key that a text is sealed with, or "" if the text is in plain.
@@ -79,9 +77,9 @@ func openWith(find func(id string) (key, error), id string, at place, sealed []b
 	if err != nil {
 		return nil, err
 	}
-	header, rest := sealed[:2+len(id)], sealed[2+len(id):]
+	rest := sealed[2+len(id):]
 	nonce, secret := rest[:chacha20poly1305.NonceSizeX], rest[chacha20poly1305.NonceSizeX:]
-	text, err := k.cipher.Open([]byte{}, nonce, secret, at.bound(header)) // not nil: an empty text is not NULL
+	text, err := k.cipher.Open([]byte{}, nonce, secret, at.bound()) // not nil: an empty text is not NULL
 	if err != nil {
 		return nil, errNotSealedHere
 	}
