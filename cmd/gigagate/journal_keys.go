@@ -60,7 +60,7 @@ func (c *rotateJournalKeysCommand) Run(ctx context.Context, to console) error {
 	return nil
 }
 
-// newRotations serves rotations of the journal's keys, one at a time.
+// newRotations serves rotations of the journal's keys.
 func newRotations(ctx context.Context, journal *sealed.Journal) http.Handler {
 	return nearby(ctx, func(ctx context.Context, body *json.Decoder) (any, int, error) {
 		if body.Decode(&struct{}{}) != nil {

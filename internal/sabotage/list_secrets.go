@@ -9,9 +9,6 @@ var secrets = []sabotage{
 	{"a sealed text can be read in another column", []edit{{
 		"purchase/sealed.place.bound", `p.column + " " + p.id`, `p.id`,
 	}}, "./purchase/sealed", "TestSealedForOnePlace"},
-	{"two texts are sealed with one nonce", []edit{{
-		"purchase/sealed.seal", "_, _ = rand.Read(nonce)", "_ = rand.Read",
-	}}, "./purchase/sealed", "TestNoNonceTwice"},
 	{"personal data is stored in plain", []edit{{
 		"purchase/sealed.Journal.Claim", "if newest, ok := j.keys.newest(); ok { $*body }", dropped,
 	}}, "./purchase/sealed", "TestMissingKey$"},

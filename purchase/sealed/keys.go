@@ -2,6 +2,7 @@ package sealed
 
 import (
 	"bytes"
+	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
@@ -16,11 +17,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/crypto/chacha20poly1305"
 )
 
 const (
+	keySize = 32 // bytes: AES-256
 	// maxKeyFile is the largest key file that is read, in bytes.
 	maxKeyFile = 64 << 10
 	// rereadEvery is how often a missing key makes the key file be read again.
@@ -123,14 +123,14 @@ func parseKeys(text []byte) (keys []key, err error) {
 		switch {
 		case !idPattern.MatchString(id):
 			return nil, fmt.Errorf("line %d does not begin with the id of a key and a colon: an id has up to 32 of a-z, 0-9 and -", number)
-		case err != nil || len(secret) != chacha20poly1305.KeySize:
-			return nil, fmt.Errorf("line %d: the key %s has to be %d bytes in base64", number, id, chacha20poly1305.KeySize)
+		case err != nil || len(secret) != keySize:
+			return nil, fmt.Errorf("line %d: the key %s has to be %d bytes in base64", number, id, keySize)
 		case slices.Contains(ids, id):
 			return nil, fmt.Errorf("line %d: there are two keys with the id %s", number, id)
 		case slices.Contains(known, string(secret)):
 			return nil, fmt.Errorf("line %d: the key %s is also there under another id", number, id)
 		}
-		aead, err := chacha20poly1305.NewX(secret)
+		aead, err := newCipher(secret)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
@@ -142,11 +142,20 @@ func parseKeys(text []byte) (keys []key, err error) {
 	return keys, nil
 }
 
+// newCipher returns a cipher that puts a random nonce before each text that it seals.
+func newCipher(secret []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(secret)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
 // NewKey returns a line for a key file, with a new random key. Its id begins with the date.
 func NewKey(now time.Time) string {
-	var random [chacha20poly1305.KeySize + 3]byte
+	var random [keySize + 3]byte
 	_, _ = rand.Read(random[:]) // never fails, says its documentation
-	secret, name := random[:chacha20poly1305.KeySize], random[chacha20poly1305.KeySize:]
+	secret, name := random[:keySize], random[keySize:]
 	return fmt.Sprintf("%s-%s: %s", now.UTC().Format("20060102"), hex.EncodeToString(name), base64.StdEncoding.EncodeToString(secret))
 }
 

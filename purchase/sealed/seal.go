@@ -1,20 +1,20 @@
 package sealed
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
-
-	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // version1 is the first byte of a sealed text. Then come the length of the key's id, the id, the nonce, and what
-// XChaCha20-Poly1305 makes of the text. JSON cannot begin with this byte, so a text in plain is recognized. Nonces have
-// 192 random bits, so a key never needs to be counted.
+// AES-256-GCM makes of the text. JSON cannot begin with this byte, so a text in plain is recognized. Each text gets a
+// new random nonce of 96 bits, so one key is safe for 2^32 texts. A purchase has two.
 const version1 = 0x01
 
 // lastVersion is the last of the first bytes that later versions may use. JSON begins with none of them.
 const lastVersion = 0x08
+
+// overhead is how many bytes the nonce and the tag have.
+const overhead = 12 + 16
 
 // The columns that a text can be sealed for.
 const (
@@ -35,11 +35,8 @@ var errNotSealedHere = errors.New("it was changed, or it was sealed for another 
 // seal returns text sealed with the key, with a new nonce.
 func seal(k key, at place, text []byte) []byte {
 	header := append([]byte{version1, byte(len(k.id))}, k.id...) //nolint:gosec // an id has up to 32 bytes
-	sealed := make([]byte, len(header)+chacha20poly1305.NonceSizeX, len(header)+chacha20poly1305.NonceSizeX+len(text)+chacha20poly1305.Overhead)
-	copy(sealed, header)
-	nonce := sealed[len(header):]
-	_, _ = rand.Read(nonce) // never fails, says its documentation
-	return k.cipher.Seal(sealed, nonce, text, at.bound())
+	sealed := append(make([]byte, 0, len(header)+k.cipher.Overhead()+len(text)), header...)
+	return k.cipher.Seal(sealed, nil, text, at.bound())
 }
 
 // keyID returns the id of the key that a text is sealed with, or "" if the text is in plain.
@@ -49,7 +46,7 @@ func keyID(sealed []byte) (string, error) {
 		return "", nil
 	case sealed[0] != version1:
 		return "", fmt.Errorf("it was sealed by a later version (%d)", sealed[0])
-	case len(sealed) < 2 || sealed[1] == 0 || len(sealed) < 2+int(sealed[1])+chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead:
+	case len(sealed) < 2 || sealed[1] == 0 || len(sealed) < 2+int(sealed[1])+overhead:
 		return "", errors.New("it is too short for a sealed text")
 	}
 	return string(sealed[2 : 2+int(sealed[1])]), nil
@@ -77,9 +74,7 @@ func openWith(find func(id string) (key, error), id string, at place, sealed []b
 	if err != nil {
 		return nil, err
 	}
-	rest := sealed[2+len(id):]
-	nonce, secret := rest[:chacha20poly1305.NonceSizeX], rest[chacha20poly1305.NonceSizeX:]
-	text, err := k.cipher.Open([]byte{}, nonce, secret, at.bound()) // not nil: an empty text is not NULL
+	text, err := k.cipher.Open([]byte{}, nil, sealed[2+len(id):], at.bound()) // not nil: an empty text is not NULL
 	if err != nil {
 		return nil, errNotSealedHere
 	}
