@@ -19,6 +19,10 @@ var secrets = []sabotage{
 		"purchase/sealed.New", "len(missing) > 0", never,
 	}}, "./purchase/sealed", "TestMissingKey$"},
 
+	{"a gateway does not look for a key that another replica uses", []edit{{
+		"purchase/sealed.Keyring.find", "err = k.rereadIfChanged()", dropped,
+	}}, "./purchase/sealed", "TestMissingKeyIsLookedForInTheFile"},
+
 	// Rotating.
 	{"a rotation misses a purchase that settles meanwhile", []edit{{
 		"purchase/sealed.Journal.Rotate", "purchase.OpenSecrets, purchase.SettledSecrets", "purchase.SettledSecrets, purchase.OpenSecrets",

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
 	"slices"
@@ -23,7 +24,7 @@ const (
 	keySize = 32 // bytes: AES-256
 	// maxKeyFile is the largest key file that is read, in bytes.
 	maxKeyFile = 64 << 10
-	// rereadEvery is how often a missing key makes the key file be read again.
+	// rereadEvery is how often a missing key makes a key file that looks unchanged be read again.
 	rereadEvery = time.Second
 )
 
@@ -60,8 +61,11 @@ type Keyring struct {
 	path string
 	keys atomic.Pointer[[]key]
 
-	mu     sync.Mutex
-	reread time.Time // the last time that a missing key made it read the file
+	// The last reading of the file. After an error the keys are those of before.
+	mu   sync.Mutex
+	at   time.Time
+	info fs.FileInfo // nil if the file could not be opened
+	err  error
 }
 
 // ReadKeys reads a key file. Each line is ID: KEY, where KEY is 32 bytes in base64. The first key seals, and all of
@@ -76,12 +80,32 @@ func (k *Keyring) Reread() error {
 	if k.path == "" {
 		return errors.New("no key file is given")
 	}
-	keys, err := readKeys(k.path)
-	if err != nil {
-		return err
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.reread()
+}
+
+// reread is Reread for a caller that holds mu.
+func (k *Keyring) reread() error {
+	var keys []key
+	keys, k.info, k.err = readKeys(k.path)
+	k.at = time.Now()
+	if k.err == nil {
+		k.keys.Store(&keys)
 	}
-	k.keys.Store(&keys)
-	return nil
+	return k.err
+}
+
+// rereadIfChanged reads the file again if it looks different, and otherwise once a second.
+func (k *Keyring) rereadIfChanged() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now, err := os.Stat(k.path)
+	same := err == nil && k.info != nil && os.SameFile(now, k.info) && now.ModTime().Equal(k.info.ModTime()) && now.Size() == k.info.Size()
+	if same && time.Since(k.at) < rereadEvery {
+		return k.err
+	}
+	return k.reread()
 }
 
 // Wide reports whether others than its owner may read or change the key file.
@@ -90,23 +114,27 @@ func (k *Keyring) Wide() bool {
 	return err == nil && info.Mode().Perm()&0o077 != 0
 }
 
-func readKeys(path string) ([]key, error) {
+func readKeys(path string) ([]key, fs.FileInfo, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
+	info, err := file.Stat() // before it is read, so that a later change is noticed
+	var text []byte
+	if err == nil {
+		text, err = io.ReadAll(io.LimitReader(file, maxKeyFile+1))
+	}
 	if err := errors.Join(err, file.Close()); err != nil {
-		return nil, err
+		return nil, info, err
 	}
 	if len(text) > maxKeyFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxKeyFile)
+		return nil, info, fmt.Errorf("%s is larger than %d bytes", path, maxKeyFile)
 	}
 	keys, err := parseKeys(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, info, fmt.Errorf("%s: %w", path, err)
 	}
-	return keys, nil
+	return keys, info, nil
 }
 
 func parseKeys(text []byte) (keys []key, err error) {
@@ -176,11 +204,7 @@ func (k *Keyring) find(id string) (key, error) {
 	}
 	var err error
 	if k.path != "" {
-		k.mu.Lock()
-		if now := time.Now(); now.Sub(k.reread) >= rereadEvery {
-			k.reread, err = now, k.Reread()
-		}
-		k.mu.Unlock()
+		err = k.rereadIfChanged()
 		if found, ok = k.lookup(id); ok {
 			return found, nil
 		}

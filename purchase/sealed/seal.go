@@ -36,7 +36,7 @@ var errNotSealedHere = errors.New("it was changed, or it was sealed for another 
 func seal(k key, at place, text []byte) []byte {
 	header := append([]byte{version1, byte(len(k.id))}, k.id...) //nolint:gosec // an id has up to 32 bytes
 	sealed := append(make([]byte, 0, len(header)+k.cipher.Overhead()+len(text)), header...)
-	return k.cipher.Seal(sealed, nil, text, at.bound())
+	return k.cipher.Seal(sealed, nil, text, at.bound()) //nolint:gosec // the cipher makes the nonce
 }
 
 // keyID returns the id of the key that a text is sealed with, or "" if the text is in plain.

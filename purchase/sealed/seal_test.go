@@ -149,7 +149,8 @@ func TestKeyFiles(t *testing.T) {
 	}
 }
 
-// TestMissingKeyIsLookedForInTheFile: a key that was added to the file is found, and a broken file changes nothing.
+// TestMissingKeyIsLookedForInTheFile: a key that was added to the file is found at once, and a broken file changes nothing. A
+// file that looks the same is read once a second at most.
 func TestMissingKeyIsLookedForInTheFile(t *testing.T) {
 	t.Parallel()
 	b := named("b")
@@ -163,13 +164,18 @@ func TestMissingKeyIsLookedForInTheFile(t *testing.T) {
 	if _, err := keys.find("a"); err != nil {
 		t.Errorf("a broken file took the known key away: %v", err)
 	}
-	write(t, path, b)
-	if _, err := keys.find("b"); err == nil {
-		t.Error("the file was read twice within a second")
+	before := keys.at
+	if _, err := keys.find("b"); err == nil || !strings.Contains(err.Error(), "line 1 does not begin") || !keys.at.Equal(before) {
+		t.Errorf("the same broken file, within a second: %v", err)
 	}
-	keys.reread = time.Now().Add(-rereadEvery)
+	write(t, path, b)
 	if found, err := keys.find("b"); err != nil || found.id != "b" {
 		t.Error(err)
+	}
+	before = keys.at.Add(-rereadEvery)
+	keys.at = before
+	if _, err := keys.find("c"); err == nil || !strings.Contains(err.Error(), `the key "c", which is not in `) || keys.at.Equal(before) {
+		t.Errorf("a file that looks the same, a second later: %v", err)
 	}
 }
 
