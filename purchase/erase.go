@@ -27,7 +27,7 @@ type ErasureResult struct {
 func (e *Engine) Erase(ctx context.Context, erasure Erasure) (erased ErasureResult, err error) {
 	defer func() { // also if the caller is gone: what was deleted must not stay in the files
 		err = errors.Join(err, e.journal.Scrub(context.WithoutCancel(ctx)))
-		e.logger.InfoContext(ctx, "data of end users erased", "purchases", erased.Purchases, "open", len(erased.Open))
+		e.logger.InfoContext(ctx, "data of end users erased", "purchases", erased.Purchases, "open", len(erased.Open), "complete", err == nil && len(erased.Open) == 0)
 	}()
 	if erasure.PurchaseID != "" {
 		p, err := e.get(ctx, erasure.PurchaseID)

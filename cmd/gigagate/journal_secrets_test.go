@@ -244,6 +244,11 @@ func TestKeysCommands(t *testing.T) {
 	if again.status == 0 || next.status != 0 || !strings.Contains(g.log.String(), "it is sealed with the key") {
 		t.Errorf("%+v, %+v: %s", again, next, g.log)
 	}
+	bought := decode(t, sold, &gigagatev1.RegisterResponse{})
+	binding := decode(t, g.purchases(t, "get", bought.GetPurchaseId()), &gigagatev1.GetPurchaseResponse{}).GetPurchase()
+	if binding.GetActivatedItemUid() != bought.GetActivatedItem().GetUid() || len(g.ledger(t).Sales) != 3 {
+		t.Errorf("without the key, what was bought is %v", binding)
+	}
 }
 
 // TestStartWithoutANeededKey: a gateway does not start if it cannot read the data of an open purchase.
