@@ -47,5 +47,6 @@ func (j *Journal) RewriteSecrets(
 	return last, nil
 }
 
-// Scrub implements [purchase.Journal]. The files belong to the server, which keeps a deleted row until VACUUM has run.
+// Scrub implements [purchase.Journal]. The files belong to the server. Only VACUUM FULL removes every byte of
+// a deleted row from the tables, and nothing can be written meanwhile.
 func (j *Journal) Scrub(ctx context.Context) error { return ctx.Err() }
