@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 
 	"gigagate.internal/purchase"
 	"gigagate.internal/purchase/postgres"
+	"gigagate.internal/purchase/sealed"
 )
 
 // checkJournalCommand checks a journal. No gateway may use it, unless it is in PostgreSQL.
@@ -17,6 +19,7 @@ type checkJournalCommand struct {
 	RestoredTo         time.Time     `name:"restored-to" placeholder:"TIME" help:"PostgreSQL only: the journal was restored from a backup, and has everything until this time, such as 2026-11-30T12:00:00Z. An earlier time does no harm."`
 	AllowStart         bool          `name:"allow-start" help:"If the check finds nothing wrong, allow a gateway to start on this backup. Stop every other gateway of the account first."`
 	AcceptUnknownSales bool          `name:"accept-unknown-sales" help:"Allow a gateway to start on this backup, whatever the vendor's records show. A repeated call for a package that was sold after the backup buys it again."`
+	JournalKeyFile     string        `name:"journal-key-file" placeholder:"FILE" help:"Also test that the keys in FILE can read everything that the journal has encrypted."`
 	SettleDelay        time.Duration `name:"reconcile-settle-delay" default:"120s" help:"With --allow-start: how long the vendor has to list the last sales before its records count (default ${default})."`
 	vendorSettings
 	outputSettings
@@ -24,11 +27,19 @@ type checkJournalCommand struct {
 
 // journalReport is what a check found.
 type journalReport struct {
-	BackupTime   *time.Time   `json:"backupTime"` // null unless it is a backup on which no gateway may start
-	Purchases    int          `json:"purchases"`
-	Problems     []string     `json:"problems"`
-	Vendor       vendorReport `json:"vendor"`
-	StartAllowed bool         `json:"startAllowed"` // by this check
+	BackupTime   *time.Time     `json:"backupTime"` // null unless it is a backup on which no gateway may start
+	Purchases    int            `json:"purchases"`
+	Problems     []string       `json:"problems"`
+	Secrets      *secretsReport `json:"secrets"` // null without a key file
+	Vendor       vendorReport   `json:"vendor"`
+	StartAllowed bool           `json:"startAllowed"` // by this check
+}
+
+// secretsReport says what the keys can read.
+type secretsReport struct {
+	Rows       int    `json:"rows"`
+	Unreadable int    `json:"unreadable"`
+	Problem    string `json:"problem,omitempty"` // of the first one that cannot be read
 }
 
 // vendorReport is what the comparison with the vendor's records found.
@@ -78,6 +89,7 @@ func (c *checkJournalCommand) compares() bool { return c.GigastoreClientID != ""
 type checkedJournal interface {
 	purchase.Known
 	Check(ctx context.Context) (purchases int, problems []string, err error)
+	EachSecret(ctx context.Context, each func(purchase.SecretsRow)) error
 	AllowStart(ctx context.Context, finding string) error
 	Close() error
 }
@@ -118,6 +130,11 @@ func (c *checkJournalCommand) Run(ctx context.Context, to console) (err error) {
 		return err
 	}
 	report.Purchases, report.Problems = purchases, append(report.Problems, problems...)
+	if c.JournalKeyFile != "" && len(problems) == 0 {
+		if report.Secrets, err = c.readSecrets(ctx, journal); err != nil {
+			return err
+		}
+	}
 	if c.compares() {
 		if wait := time.Until(began.Add(c.SettleDelay)); c.AllowStart && report.BackupTime != nil && wait > 0 {
 			fmt.Fprintf(to.err, "waiting %v, so that the vendor can list the last sales\n", wait.Round(time.Second))
@@ -131,7 +148,8 @@ func (c *checkJournalCommand) Run(ctx context.Context, to console) (err error) {
 			return err
 		}
 	}
-	if report.BackupTime != nil && len(problems) == 0 && (c.AllowStart && report.Vendor.provesAll() || c.AcceptUnknownSales) {
+	sound := len(problems) == 0 && (report.Secrets == nil || report.Secrets.Unreadable == 0)
+	if report.BackupTime != nil && sound && (c.AllowStart && report.Vendor.provesAll() || c.AcceptUnknownSales) {
 		finding, err := json.Marshal(report)
 		if err == nil {
 			err = journal.AllowStart(ctx, string(finding))
@@ -148,6 +166,23 @@ func (c *checkJournalCommand) Run(ctx context.Context, to console) (err error) {
 		return err
 	}
 	return c.verdict(report)
+}
+
+// readSecrets tries to read all secrets with the keys.
+func (c *checkJournalCommand) readSecrets(ctx context.Context, journal checkedJournal) (*secretsReport, error) {
+	keys, err := sealed.ReadKeys(c.JournalKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--journal-key-file: %w", err)
+	}
+	var report secretsReport
+	err = journal.EachSecret(ctx, func(row purchase.SecretsRow) {
+		report.Rows++
+		if _, err := keys.Open(row); err != nil {
+			report.Unreadable++
+			report.Problem = cmp.Or(report.Problem, err.Error())
+		}
+	})
+	return &report, err
 }
 
 // compare compares the journal with the vendor's records. A list that cannot be read is a part of the report.
@@ -179,6 +214,8 @@ func (c *checkJournalCommand) verdict(r journalReport) error {
 	switch {
 	case len(r.Problems) > 0:
 		return errors.New("the journal is damaged: use another backup")
+	case r.Secrets != nil && r.Secrets.Unreadable > 0:
+		return fmt.Errorf("the data of %d purchases cannot be read with the keys in %s. The first: %s", r.Secrets.Unreadable, c.JournalKeyFile, r.Secrets.Problem)
 	case r.StartAllowed || !c.compares():
 		return nil
 	case !r.Vendor.Compared:
@@ -200,6 +237,9 @@ func (r journalReport) table() [][]string {
 	}
 	for _, problem := range r.Problems {
 		lines = append(lines, []string{"problem", printable(problem)})
+	}
+	if r.Secrets != nil {
+		lines = append(lines, []string{"rows of data", fmt.Sprint(r.Secrets.Rows)}, []string{"unreadable", fmt.Sprint(r.Secrets.Unreadable)})
 	}
 	if r.Vendor.Compared {
 		lines = append(lines, []string{"recognized", fmt.Sprint(r.Vendor.Recognized)}, []string{"unknown sales", fmt.Sprint(len(r.Vendor.UnknownSales))})

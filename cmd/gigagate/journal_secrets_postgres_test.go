@@ -100,6 +100,11 @@ func TestSealedPostgreSQLTellsNothing(t *testing.T) {
 		if got := b.sell(t, "order-1", "--email="+email, "--ip=198.51.100.79"); got.out != sold.out { // it learns the key by itself
 			t.Errorf("%+v", got)
 		}
+		if isSealed {
+			if got, report := v.check(t, server.URL, "--journal-key-file="+path); got.status != 0 || *report.Secrets != (secretsReport{Rows: 2}) {
+				t.Errorf("%+v", got)
+			}
+		}
 		stored := inTables(t, server)
 		for _, canary := range append(canariesOf(t, sold.out), email, "198.51.100.79") {
 			if got := strings.Contains(stored, canary); got == isSealed {

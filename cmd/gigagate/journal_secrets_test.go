@@ -251,6 +251,44 @@ func TestKeysCommands(t *testing.T) {
 	}
 }
 
+// TestRestoreOfASealedJournal: a check with a key file says whether the keys can read a backup, and allows no start if they
+// cannot. With the keys, a gateway on the backup repeats its answers.
+func TestRestoreOfASealedJournal(t *testing.T) {
+	t.Parallel()
+	v := startVendor(t)
+	path, another := filepath.Join(t.TempDir(), "keys"), filepath.Join(t.TempDir(), "another")
+	line := newKeyFile(t, path)
+	newKeyFile(t, another)
+	g := v.startGateway(t, "--journal-key-file="+path)
+	sold := g.sell(t, "order-1")
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if got := g.backUp(t, backup); got.status != 0 {
+		t.Fatalf("%+v", got)
+	}
+	g.exit()
+	where := "sqlite:" + backup
+	if got, report := v.check(t, where); got.status != 0 || report.Secrets != nil {
+		t.Errorf("without keys: %+v", got)
+	}
+	id, _, _ := strings.Cut(line, ":")
+	got, report := v.check(t, where, "--allow-start", "--journal-key-file="+another)
+	if got.status != exitFailed || report.StartAllowed || report.Secrets == nil || report.Secrets.Unreadable != 1 || len(report.Problems) > 0 ||
+		!strings.Contains(got.err, `the data of 1 purchases cannot be read with the keys in `+another) || !strings.Contains(got.err, `the key "`+id+`"`) {
+		t.Errorf("with another key: %+v", got)
+	}
+	if got, _ := v.check(t, where, "--journal-key-file="+another+".none"); got.status != exitFailed || !strings.Contains(got.err, "--journal-key-file: ") {
+		t.Errorf("without a file: %+v", got)
+	}
+	got, report = v.check(t, where, "--allow-start", "--journal-key-file="+path)
+	if got.status != 0 || !report.StartAllowed || report.Secrets == nil || *report.Secrets != (secretsReport{Rows: 1}) {
+		t.Errorf("with the key: %+v", got)
+	}
+	g = v.startGateway(t, "--journal="+where, "--journal-key-file="+path)
+	if again := g.sell(t, "order-1"); again.out != sold.out || len(g.ledger(t).Sales) != 1 {
+		t.Errorf("on the backup: %+v", again)
+	}
+}
+
 // TestStartWithoutANeededKey: a gateway does not start if it cannot read the data of an open purchase.
 func TestStartWithoutANeededKey(t *testing.T) {
 	t.Parallel()

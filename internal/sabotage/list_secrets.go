@@ -23,6 +23,10 @@ var secrets = []sabotage{
 		"purchase/sealed.Keyring.find", "err = k.rereadIfChanged()", dropped,
 	}}, "./purchase/sealed", "TestMissingKeyIsLookedForInTheFile"},
 
+	{"a gateway may start on a backup that the given keys cannot read", []edit{{
+		"cmd/gigagate.checkJournalCommand.Run", "report.Secrets.Unreadable == 0", always,
+	}}, program, "TestRestoreOfASealedJournal"},
+
 	// Rotating.
 	{"a rotation misses a purchase that settles meanwhile", []edit{{
 		"purchase/sealed.Journal.Rotate", "purchase.OpenSecrets, purchase.SettledSecrets", "purchase.SettledSecrets, purchase.OpenSecrets",

@@ -53,6 +53,17 @@ func (r *Reader) HasItem(ctx context.Context, itemUID string) (bool, error) {
 	return one(ctx, r.journal, pgx.RowTo[bool], inSchema(r.journal.schema, `SELECT EXISTS (SELECT FROM gigagate.purchase_outcome WHERE item_uid = $1)`), itemUID)
 }
 
+// EachSecret calls each with every stored row of secrets.
+func (r *Reader) EachSecret(ctx context.Context, each func(purchase.SecretsRow)) error {
+	rows, _ := r.journal.pool.Query(ctx, inSchema(r.journal.schema, `SELECT id, personal, NULL::bytea FROM gigagate.purchase_open
+		UNION ALL SELECT id, personal, sale FROM gigagate.purchase_secret`)) // ForEachRow returns its error
+	var row purchase.SecretsRow
+	if _, err := pgx.ForEachRow(rows, []any{&row.ID, &row.Personal, &row.Sale}, func() error { each(row); return nil }); err != nil {
+		return fmt.Errorf("read the secrets: %w", err)
+	}
+	return nil
+}
+
 // perPage is how many purchases Check has in memory.
 const perPage = 1000
 

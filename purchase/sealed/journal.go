@@ -39,7 +39,7 @@ func New(ctx context.Context, journal purchase.Journal, keys *Keyring, logger *s
 	for after := ""; ; {
 		last, err := journal.RewriteSecrets(ctx, purchase.OpenSecrets, after, batch, func(rows []purchase.SecretsRow) []purchase.SecretsRow {
 			for _, row := range rows {
-				_, err := j.opened(row)
+				_, err := j.keys.Open(row)
 				if absent, ok := errors.AsType[*MissingKeyError](err); ok {
 					missing[absent.ID] = err
 				}
@@ -84,23 +84,11 @@ func (j *Journal) Secrets(ctx context.Context, id string) (purchase.Secrets, err
 		return secrets, err
 	}
 	row := purchase.SecretsRow{ID: id, Personal: secrets.Personal, Sale: secrets.Sale}
-	if row, err = j.opened(row); err != nil {
+	if row, err = j.keys.Open(row); err != nil {
 		j.logger.ErrorContext(ctx, "the data of a purchase cannot be read", "purchase_id", id, "error", err.Error())
 		return purchase.Secrets{}, err
 	}
 	return purchase.Secrets{Personal: row.Personal, Sale: row.Sale}, nil
-}
-
-// opened returns a row with its texts in plain.
-func (j *Journal) opened(row purchase.SecretsRow) (purchase.SecretsRow, error) {
-	var err error
-	if row.Personal, err = open(j.keys.find, place{row.ID, columnPersonal}, row.Personal); err != nil {
-		return row, err
-	}
-	if row.Sale != nil {
-		row.Sale, err = open(j.keys.find, place{row.ID, columnSale}, row.Sale)
-	}
-	return row, err
 }
 
 // Rotation is what [Journal.Rotate] did.
@@ -161,7 +149,7 @@ func (j *Journal) rotate(ctx context.Context, kind purchase.SecretsKind, newest 
 func (j *Journal) sealAgain(rows []purchase.SecretsRow, newest key) (changed []purchase.SecretsRow, part Rotation) {
 	part.Rows = len(rows)
 	for _, row := range rows {
-		text, err := j.opened(row) // also of a row that stays as it is: this finds what was changed
+		text, err := j.keys.Open(row) // also of a row that stays as it is: this finds what was changed
 		switch {
 		case err != nil:
 			part.add(Rotation{Unreadable: 1, First: err})

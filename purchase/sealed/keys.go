@@ -18,6 +18,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gigagate.internal/purchase"
 )
 
 const (
@@ -185,6 +187,18 @@ func NewKey(now time.Time) string {
 	_, _ = rand.Read(random[:]) // never fails, says its documentation
 	secret, name := random[:keySize], random[keySize:]
 	return fmt.Sprintf("%s-%s: %s", now.UTC().Format("20060102"), hex.EncodeToString(name), base64.StdEncoding.EncodeToString(secret))
+}
+
+// Open returns a stored row with its texts in plain.
+func (k *Keyring) Open(row purchase.SecretsRow) (purchase.SecretsRow, error) {
+	var err error
+	if row.Personal, err = open(k.find, place{row.ID, columnPersonal}, row.Personal); err != nil {
+		return row, err
+	}
+	if row.Sale != nil {
+		row.Sale, err = open(k.find, place{row.ID, columnSale}, row.Sale)
+	}
+	return row, err
 }
 
 // newest returns the key that seals. ok is false if there is none.

@@ -71,6 +71,14 @@ func (f *File) HasItem(_ context.Context, itemUID string) (has bool, err error) 
 	return has, err
 }
 
+// EachSecret calls each with every stored row of secrets.
+func (f *File) EachSecret(_ context.Context, each func(purchase.SecretsRow)) error {
+	return f.conn.each("SELECT id, personal, NULL FROM purchase_open UNION ALL SELECT id, personal, sale FROM purchase_secret", nil, func(r *reader) error {
+		each(purchase.SecretsRow{ID: r.text(), Personal: r.bytes(), Sale: r.bytes()})
+		return nil
+	})
+}
+
 // Check tests the file, the conditions between its tables, and every purchase with its history. It returns the
 // number of purchases and what is wrong. It reports a limited number of problems. Its memory does not grow with the file. A
 // package is bound to one purchase at most because its index is unique, and the test of the file covers the indexes.
