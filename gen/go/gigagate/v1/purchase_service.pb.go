@@ -268,6 +268,8 @@ const (
 	PurchaseEventType_PURCHASE_EVENT_TYPE_ABANDONED PurchaseEventType = 14
 	// The process that had the purchase is gone, but was not sending. Another process continues the purchase.
 	PurchaseEventType_PURCHASE_EVENT_TYPE_TAKEN_OVER PurchaseEventType = 15
+	// An operator erased the end user's data and the vendor's answer. A repeated call gets an answer without codes.
+	PurchaseEventType_PURCHASE_EVENT_TYPE_ERASED PurchaseEventType = 16
 )
 
 // Enum value maps for PurchaseEventType.
@@ -289,6 +291,7 @@ var (
 		13: "PURCHASE_EVENT_TYPE_RESOLVED_ABSENT",
 		14: "PURCHASE_EVENT_TYPE_ABANDONED",
 		15: "PURCHASE_EVENT_TYPE_TAKEN_OVER",
+		16: "PURCHASE_EVENT_TYPE_ERASED",
 	}
 	PurchaseEventType_value = map[string]int32{
 		"PURCHASE_EVENT_TYPE_UNSPECIFIED":        0,
@@ -307,6 +310,7 @@ var (
 		"PURCHASE_EVENT_TYPE_RESOLVED_ABSENT":    13,
 		"PURCHASE_EVENT_TYPE_ABANDONED":          14,
 		"PURCHASE_EVENT_TYPE_TAKEN_OVER":         15,
+		"PURCHASE_EVENT_TYPE_ERASED":             16,
 	}
 )
 
@@ -1572,7 +1576,7 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	" OPERATOR_REASON_NO_OLDER_WITNESS\x10\x05\x12-\n" +
 	")OPERATOR_REASON_UNEXPLAINED_PACKAGE_FOUND\x10\x06\x12&\n" +
 	"\"OPERATOR_REASON_RECORDS_UNREADABLE\x10\a\x12!\n" +
-	"\x1dOPERATOR_REASON_OTHER_ACCOUNT\x10\b*\xf4\x04\n" +
+	"\x1dOPERATOR_REASON_OTHER_ACCOUNT\x10\b*\x94\x05\n" +
 	"\x11PurchaseEventType\x12#\n" +
 	"\x1fPURCHASE_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bPURCHASE_EVENT_TYPE_CLAIMED\x10\x01\x12!\n" +
@@ -1590,7 +1594,8 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"$PURCHASE_EVENT_TYPE_RESOLVED_APPLIED\x10\f\x12'\n" +
 	"#PURCHASE_EVENT_TYPE_RESOLVED_ABSENT\x10\r\x12!\n" +
 	"\x1dPURCHASE_EVENT_TYPE_ABANDONED\x10\x0e\x12\"\n" +
-	"\x1ePURCHASE_EVENT_TYPE_TAKEN_OVER\x10\x0f*s\n" +
+	"\x1ePURCHASE_EVENT_TYPE_TAKEN_OVER\x10\x0f\x12\x1e\n" +
+	"\x1aPURCHASE_EVENT_TYPE_ERASED\x10\x10*s\n" +
 	"\tActorType\x12\x1a\n" +
 	"\x16ACTOR_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ACTOR_TYPE_GATEWAY\x10\x01\x12\x19\n" +

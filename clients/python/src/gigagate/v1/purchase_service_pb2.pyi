@@ -191,6 +191,8 @@ class _PurchaseEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pur
     """
     PURCHASE_EVENT_TYPE_TAKEN_OVER: _PurchaseEventType.ValueType  # 15
     """The process that had the purchase is gone, but was not sending. Another process continues the purchase."""
+    PURCHASE_EVENT_TYPE_ERASED: _PurchaseEventType.ValueType  # 16
+    """An operator erased the end user's data and the vendor's answer. A repeated call gets an answer without codes."""
 
 class PurchaseEventType(_PurchaseEventType, metaclass=_PurchaseEventTypeEnumTypeWrapper):
     """PurchaseEventType says what happened to a purchase. Later versions add values."""
@@ -229,6 +231,8 @@ had it, or the caller was gone. Nothing will ever be sent.
 """
 PURCHASE_EVENT_TYPE_TAKEN_OVER: PurchaseEventType.ValueType  # 15
 """The process that had the purchase is gone, but was not sending. Another process continues the purchase."""
+PURCHASE_EVENT_TYPE_ERASED: PurchaseEventType.ValueType  # 16
+"""An operator erased the end user's data and the vendor's answer. A repeated call gets an answer without codes."""
 Global___PurchaseEventType: _TypeAlias = PurchaseEventType  # noqa: Y015
 
 class _ActorType:

@@ -934,6 +934,13 @@ export enum PurchaseEventType {
    * @generated from enum value: PURCHASE_EVENT_TYPE_TAKEN_OVER = 15;
    */
   TAKEN_OVER = 15,
+
+  /**
+   * An operator erased the end user's data and the vendor's answer. A repeated call gets an answer without codes.
+   *
+   * @generated from enum value: PURCHASE_EVENT_TYPE_ERASED = 16;
+   */
+  ERASED = 16,
 }
 
 /**
