@@ -92,6 +92,12 @@ func (b *buyer) afterError(ctx context.Context, sendErr error) error {
 	case outcome.GetReason() == gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED,
 		effect == gigagatev1.Effect_EFFECT_NOT_APPLIED:
 		return refused(outcome, sendErr)
+	case needsOtherCredential(outcome):
+		// An earlier send may have bought, and the gateway does not say.
+		if b.inDoubt.Load() || b.purchaseID != "" {
+			return b.notKnownYet(sendErr)
+		}
+		return refused(outcome, sendErr)
 	case effect == gigagatev1.Effect_EFFECT_APPLIED:
 		// The package is sold. The delay says that the gateway can show the sale later.
 		if outcome.GetRetryDelay() != nil && b.pause(ctx, outcome) {
@@ -118,6 +124,18 @@ func (b *buyer) afterError(ctx context.Context, sendErr error) error {
 		return nil
 	}
 	return b.notKnownYet(sendErr)
+}
+
+// needsOtherCredential reports whether the gateway refused the caller and not the order. The next send would be refused, too.
+func needsOtherCredential(outcome *gigagatev1.Outcome) bool {
+	switch outcome.GetReason() {
+	case gigagatev1.ErrorReason_ERROR_REASON_UNAUTHENTICATED:
+		return true
+	case gigagatev1.ErrorReason_ERROR_REASON_PERMISSION_DENIED:
+		return outcome.GetEffect() == gigagatev1.Effect_EFFECT_NOT_STARTED
+	default:
+		return false
+	}
 }
 
 // mayPass reports whether an error without an Outcome can be gone at the next send. A proxy sends the others. Canceled

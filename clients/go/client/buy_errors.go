@@ -16,7 +16,7 @@ type Refused struct { //nolint:errname // the name is the same in every language
 	// OutcomeOf finds the enums in the error.
 	//
 	// If Reason is REQUEST_ID_REUSED, the request id stands for another order. Effect and PurchaseID are those of that
-	// order then.
+	// order then. If it is UNAUTHENTICATED, this purchase did nothing, but an earlier one with the request id may have.
 	Reason, Effect string
 	// Message is a sentence for people.
 	Message string

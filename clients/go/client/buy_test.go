@@ -40,6 +40,8 @@ func TestEveryPurchaseEndsInOneOfThreeWays(t *testing.T) {
 		unknown1 = "not known " + purchaseID
 		second   = time.Second
 		reused   = gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED
+		unauth   = gigagatev1.ErrorReason_ERROR_REASON_UNAUTHENTICATED
+		denied   = gigagatev1.ErrorReason_ERROR_REASON_PERMISSION_DENIED
 	)
 	for name, c := range map[string]struct {
 		script []answer
@@ -58,6 +60,26 @@ func TestEveryPurchaseEndsInOneOfThreeWays(t *testing.T) {
 
 		"reused, open":   {[]answer{told(reused, indeterminate, purchaseID, second)}, "buy", "refused INDETERMINATE", 0},
 		"reused, absent": {[]answer{told(reused, notStarted, purchaseID, second)}, "buy", "refused NOT_STARTED", 0},
+
+		// A credential that is wrong, or may not buy this.
+		"unauthenticated": {[]answer{told(unauth, indeterminate, "", 0)}, "buy", "refused INDETERMINATE", 0},
+		"in doubt, then unauthenticated": {
+			[]answer{broken(codes.Internal), told(unauth, indeterminate, "", 0)},
+			"buy buy", unknown, second,
+		},
+		"open, then unauthenticated": {
+			[]answer{told(0, indeterminate, purchaseID, 0), waited(settled, 0), told(unauth, indeterminate, "", 0)},
+			"buy wait buy", unknown1, 0,
+		},
+		"denied": {[]answer{told(denied, notStarted, "", 0)}, "buy", "refused NOT_STARTED", 0},
+		"in doubt, then denied": {
+			[]answer{broken(codes.Internal), told(denied, notStarted, "", 0)},
+			"buy buy", unknown, second,
+		},
+		"denied, open": {
+			[]answer{told(denied, indeterminate, purchaseID, 0), waited(settled, second), told(denied, applied, purchaseID, 0)},
+			"buy wait buy", "refused APPLIED", second,
+		},
 
 		// NOT_STARTED.
 		"not started": {[]answer{withEffect(notStarted)}, "buy", "refused NOT_STARTED", 0},

@@ -67,6 +67,8 @@ def what_now(refused: gigagate.Refused) -> str:
     """Says what to do after a refusal."""
     if refused.reason == "REQUEST_ID_REUSED":
         return "the request id stands for another order: this one was not bought"
+    if refused.reason == "UNAUTHENTICATED":
+        return "the credential is wrong: correct it, and ask again with the same request id"
     if refused.effect == "NOT_APPLIED":
         return "nothing was bought: a new request id buys anew"
     if refused.effect == "NOT_STARTED":

@@ -105,5 +105,7 @@ def test_a_task_in_asyncio_buys(gateway: Gateway) -> None:
 def test_every_effect_has_its_advice(effect: str, words: str) -> None:
     outcome = gigagate.Outcome(effect=gigagate.Effect.Value(effect), purchase_id="01JD")
     assert words in buy.what_now(gigagate.Refused("sentence", outcome))
+    outcome.reason = gigagate.ErrorReason.ERROR_REASON_UNAUTHENTICATED
+    assert "the credential is wrong" in buy.what_now(gigagate.Refused("sentence", outcome))
     outcome.reason = gigagate.ErrorReason.ERROR_REASON_REQUEST_ID_REUSED
     assert "this one was not bought" in buy.what_now(gigagate.Refused("sentence", outcome))

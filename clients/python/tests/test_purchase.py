@@ -24,7 +24,9 @@ from gigagate.v1.outcome_pb2 import (
     EFFECT_INDETERMINATE,
     EFFECT_NOT_APPLIED,
     EFFECT_NOT_STARTED,
+    ERROR_REASON_PERMISSION_DENIED,
     ERROR_REASON_REQUEST_ID_REUSED,
+    ERROR_REASON_UNAUTHENTICATED,
     Effect,
     ErrorReason,
     FieldViolation,
@@ -126,6 +128,8 @@ def waited(state: PurchaseState.ValueType, seconds: float) -> Answer:
 
 UNSETTLED = told(EFFECT_INDETERMINATE, PURCHASE)
 SETTLED = waited(PURCHASE_STATE_SUCCEEDED, 0)
+NOBODY = told(EFFECT_INDETERMINATE, reason=ERROR_REASON_UNAUTHENTICATED)
+FORBIDDEN = told(EFFECT_NOT_STARTED, reason=ERROR_REASON_PERMISSION_DENIED)
 
 
 def end_of(buy: Buy, address: str) -> str:
@@ -166,6 +170,27 @@ CASES: dict[str, tuple[list[Answer], str, str, float]] = {
         [told(EFFECT_NOT_STARTED, PURCHASE, 1, REUSED)],
         "buy",
         "refused NOT_STARTED",
+        0,
+    ),
+    # A credential that is wrong, or may not buy this.
+    "unauthenticated": ([NOBODY], "buy", "refused INDETERMINATE", 0),
+    "in doubt, then unauthenticated": ([refused(INTERNAL), NOBODY], "buy buy", "not known", 1),
+    "open, then unauthenticated": (
+        [UNSETTLED, SETTLED, NOBODY],
+        "buy wait buy",
+        f"not known {PURCHASE}",
+        0,
+    ),
+    "denied": ([FORBIDDEN], "buy", "refused NOT_STARTED", 0),
+    "in doubt, then denied": ([refused(INTERNAL), FORBIDDEN], "buy buy", "not known", 1),
+    "denied, open": (
+        [
+            told(EFFECT_INDETERMINATE, PURCHASE, reason=ERROR_REASON_PERMISSION_DENIED),
+            SETTLED,
+            told(EFFECT_APPLIED, PURCHASE, reason=ERROR_REASON_PERMISSION_DENIED),
+        ],
+        "buy wait buy",
+        "refused APPLIED",
         0,
     ),
     # NOT_STARTED.

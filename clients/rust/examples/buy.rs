@@ -75,6 +75,9 @@ fn what_now(refused: &Refused) -> String {
         ("REQUEST_ID_REUSED", _) => {
             "the request id stands for another order: this one was not bought".into()
         }
+        ("UNAUTHENTICATED", _) => {
+            "the credential is wrong: correct it, and ask again with the same request id".into()
+        }
         (_, "NOT_APPLIED") => "nothing was bought: a new request id buys anew".into(),
         (_, "NOT_STARTED") => {
             "nothing was started: correct the order or repeat it, with the same request id".into()

@@ -71,7 +71,8 @@ pub enum PurchaseError {
 /// The gateway's answer to a request that it refused.
 ///
 /// For the reason `REQUEST_ID_REUSED` the effect and the purchase id are those of the other order.
-/// The order of this call was not bought.
+/// The order of this call was not bought. For `UNAUTHENTICATED` this purchase did nothing, but an
+/// earlier one with the request id may have.
 #[derive(Debug)]
 pub struct Refused {
     /// The contract's name of the reason without its prefix, such as `INSUFFICIENT_CREDIT`.
@@ -217,6 +218,14 @@ impl<T: Transport> Purchase<T> {
         if !outcome.purchase_id.is_empty() {
             self.id.clone_from(&outcome.purchase_id);
         }
+        if needs_other_credential(&outcome) {
+            // An earlier send may have bought, and the gateway does not say.
+            return Err(if self.in_doubt || !self.id.is_empty() {
+                self.not_known_yet(error)
+            } else {
+                refused(error, outcome)
+            });
+        }
         match outcome.effect() {
             Effect::NotApplied => return Err(refused(error, outcome)),
             // The package is sold. The delay says that the gateway can show the sale later.
@@ -284,15 +293,28 @@ impl<T: Transport> Purchase<T> {
         match outcome.effect() {
             Effect::Applied => refused(error, outcome),
             Effect::NotStarted if !self.in_doubt => refused(error, outcome),
-            _ => PurchaseError::NotKnownYet {
-                purchase_id: self.id.clone(),
-                cause: error,
-            },
+            _ => self.not_known_yet(error),
+        }
+    }
+
+    fn not_known_yet(&self, cause: Status) -> PurchaseError {
+        PurchaseError::NotKnownYet {
+            purchase_id: self.id.clone(),
+            cause,
         }
     }
 
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Whether the gateway refused the caller and not the order, so the next send cannot succeed.
+fn needs_other_credential(outcome: &Outcome) -> bool {
+    match outcome.reason() {
+        ErrorReason::Unauthenticated => true,
+        ErrorReason::PermissionDenied => outcome.effect() == Effect::NotStarted,
+        _ => false,
     }
 }
 

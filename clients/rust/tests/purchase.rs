@@ -323,6 +323,53 @@ async fn refuses_a_reused_request_id_whatever_the_effect() {
     }
 }
 
+fn unauthenticated() -> Outcome {
+    Outcome {
+        reason: ErrorReason::Unauthenticated.into(),
+        ..effect(Effect::Indeterminate)
+    }
+}
+
+fn denied() -> Outcome {
+    Outcome {
+        reason: ErrorReason::PermissionDenied.into(),
+        ..effect(Effect::NotStarted)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_a_wrong_credential_or_a_missing_right_at_once() {
+    for (outcome, reason, name) in [
+        (unauthenticated(), "UNAUTHENTICATED", "INDETERMINATE"),
+        (denied(), "PERMISSION_DENIED", "NOT_STARTED"),
+    ] {
+        let gateway = gateway([told(outcome)]);
+        let refused = gateway.refuses().await;
+        assert_eq!(
+            (refused.reason.as_str(), refused.effect.as_str()),
+            (reason, name)
+        );
+        assert_eq!(gateway.sends(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn does_not_know_if_the_credential_is_refused_after_a_send_in_doubt() {
+    for outcome in [unauthenticated(), denied()] {
+        let gateway = gateway([Line::Answer(Status::internal("no Outcome")), told(outcome)]);
+        assert_eq!(gateway.does_not_know().await.0, "");
+        gateway.paused(&[1]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn does_not_know_if_the_credential_is_refused_after_an_open_purchase() {
+    let gateway =
+        gateway([told(unknown()), told(unauthenticated())]).with_states([PurchaseState::Succeeded]);
+    assert_eq!(gateway.does_not_know().await.0, PURCHASE);
+    assert_eq!(gateway.sends(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn sends_again_after_the_delay_that_the_gateway_asks_for() {
     let gateway = gateway([told(after(7, effect(Effect::NotStarted)))]);

@@ -26,7 +26,8 @@ export interface Refused {
     readonly reason: keyof typeof ErrorReason | `${number}`;
     /**
      * The name of the Effect. After NOT_APPLIED a new request id buys anew; in every other case keep
-     * the same id. For REQUEST_ID_REUSED it is the effect of the other order.
+     * the same id. For REQUEST_ID_REUSED it is the effect of the other order. After UNAUTHENTICATED it
+     * is INDETERMINATE: this purchase did nothing, but an earlier one with the request id may have.
      */
     readonly effect: keyof typeof Effect;
     readonly message: string;

@@ -89,6 +89,12 @@ class PurchaseLoop {
             }
             this.#inDoubt ||= !outcome || hasEarlierSendInDoubt(error);
             this.#purchaseId = outcome?.purchaseId || this.#purchaseId;
+            if (outcome && needsOtherCredential(outcome)) {
+                // An earlier send may have bought, and the gateway does not say.
+                return this.#inDoubt || this.#purchaseId !== ""
+                    ? { kind: "notKnownYet", purchaseId: this.#purchaseId, cause: error }
+                    : refused(error, outcome);
+            }
             if (!(await this.#mayAskAgain(error, outcome))) {
                 const isKnown = outcome?.effect === Effect.APPLIED ||
                     (outcome?.effect === Effect.NOT_STARTED && !this.#inDoubt);
@@ -171,6 +177,11 @@ function isFinal({ reason, effect, retryDelay }) {
         effect === Effect.NOT_APPLIED ||
         // The package is sold. A delay says that the gateway can show the sale later.
         (effect === Effect.APPLIED && !retryDelay));
+}
+/** Tells whether the gateway refused the caller and not the order, so the next send cannot succeed. */
+function needsOtherCredential({ reason, effect }) {
+    return (reason === ErrorReason.UNAUTHENTICATED ||
+        (reason === ErrorReason.PERMISSION_DENIED && effect === Effect.NOT_STARTED));
 }
 function refused(cause, outcome) {
     return {

@@ -85,6 +85,9 @@ function whatNow({ reason, effect, purchaseId }) {
   if (reason === "REQUEST_ID_REUSED") {
     return "the request id stands for another order: this one was not bought";
   }
+  if (reason === "UNAUTHENTICATED") {
+    return "the credential is wrong: correct it, and ask again with the same request id";
+  }
   switch (effect) {
     case "NOT_APPLIED":
       return "nothing was bought: a new request id buys anew";

@@ -53,7 +53,8 @@ export interface Refused {
   readonly reason: keyof typeof ErrorReason | `${number}`;
   /**
    * The name of the Effect. After NOT_APPLIED a new request id buys anew; in every other case keep
-   * the same id. For REQUEST_ID_REUSED it is the effect of the other order.
+   * the same id. For REQUEST_ID_REUSED it is the effect of the other order. After UNAUTHENTICATED it
+   * is INDETERMINATE: this purchase did nothing, but an earlier one with the request id may have.
    */
   readonly effect: keyof typeof Effect;
   readonly message: string;
@@ -180,6 +181,12 @@ class PurchaseLoop {
       }
       this.#inDoubt ||= !outcome || hasEarlierSendInDoubt(error);
       this.#purchaseId = outcome?.purchaseId || this.#purchaseId;
+      if (outcome && needsOtherCredential(outcome)) {
+        // An earlier send may have bought, and the gateway does not say.
+        return this.#inDoubt || this.#purchaseId !== ""
+          ? { kind: "notKnownYet", purchaseId: this.#purchaseId, cause: error }
+          : refused(error, outcome);
+      }
       if (!(await this.#mayAskAgain(error, outcome))) {
         const isKnown =
           outcome?.effect === Effect.APPLIED ||
@@ -274,6 +281,14 @@ function isFinal({ reason, effect, retryDelay }: Outcome): boolean {
     effect === Effect.NOT_APPLIED ||
     // The package is sold. A delay says that the gateway can show the sale later.
     (effect === Effect.APPLIED && !retryDelay)
+  );
+}
+
+/** Tells whether the gateway refused the caller and not the order, so the next send cannot succeed. */
+function needsOtherCredential({ reason, effect }: Outcome): boolean {
+  return (
+    reason === ErrorReason.UNAUTHENTICATED ||
+    (reason === ErrorReason.PERMISSION_DENIED && effect === Effect.NOT_STARTED)
   );
 }
 

@@ -119,6 +119,38 @@ suite("register and topUp", { concurrency: true }, () => {
     });
   }
 
+  const nobody = answer(ErrorReason.UNAUTHENTICATED, INDETERMINATE);
+  const forbidden = answer(ErrorReason.PERMISSION_DENIED, NOT_STARTED);
+
+  for (const [name, refusal] of /** @type {[string, ConnectError][]} */ ([
+    ["a wrong credential", nobody],
+    ["a missing right", forbidden],
+  ])) {
+    test(`${name} is a refusal at once`, async (t) => {
+      const gateway = await serveScript(t, [refusal]);
+      const result = await register(createGigagate(gateway), request);
+      assertKind(result, "refused");
+      assert.equal(result.effect, Effect[outcomeOf(refusal)?.effect ?? 0]);
+      assert.equal(gateway.attempts.length, 1);
+    });
+
+    test(`after a send without an Outcome, ${name} is not known yet, at once`, async (t) => {
+      const gateway = await serveScript(t, [broken, refusal]);
+      const result = await register(createGigagate(gateway), request);
+      assertKind(result, "notKnownYet");
+      assert.equal(outcomeOf(result.cause)?.reason, outcomeOf(refusal)?.reason);
+      assert.equal(gateway.attempts.length, 2);
+    });
+  }
+
+  test("after an open purchase, a wrong credential is not known yet, at once", async (t) => {
+    const gateway = await serveScript(t, [unknown, nobody], [PurchaseState.SUCCEEDED]);
+    const result = await register(createGigagate(gateway), request);
+    assertKind(result, "notKnownYet");
+    assert.equal(result.purchaseId, "the-purchase");
+    assert.equal(gateway.attempts.length, 2);
+  });
+
   test("APPLIED with a retry_delay is sent again until the sale is shown", async (t) => {
     const gateway = await serveScript(t, [
       answer(ErrorReason.OVERLOADED, APPLIED, { purchaseId: "the-purchase", retryMs: 10 }),

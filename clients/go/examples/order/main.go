@@ -75,6 +75,8 @@ func whatNow(refused *client.Refused) string {
 	switch {
 	case refused.Reason == "REQUEST_ID_REUSED":
 		return "the request id stands for another order: this one was not bought"
+	case refused.Reason == "UNAUTHENTICATED":
+		return "the credential is wrong: correct it, and ask again with the same request id"
 	case refused.Effect == "NOT_APPLIED":
 		return "nothing was bought: a new request id buys anew"
 	case refused.Effect == "NOT_STARTED":

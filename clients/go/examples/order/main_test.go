@@ -23,4 +23,7 @@ func TestWhatNow(t *testing.T) {
 			t.Errorf("REQUEST_ID_REUSED, %s: %q", effect, got)
 		}
 	}
+	if got := whatNow(&client.Refused{Effect: "INDETERMINATE", Reason: "UNAUTHENTICATED"}); !strings.Contains(got, "the credential is wrong") {
+		t.Errorf("UNAUTHENTICATED: %q", got)
+	}
 }

@@ -33,7 +33,8 @@ class Refused(Exception):  # noqa: N818 - the name is the same in every language
     After NOT_APPLIED a new request id buys anew. With any other effect, keep the request id.
 
     If the reason is REQUEST_ID_REUSED, the request id stands for another order. The effect and the
-    purchase id are those of that order then.
+    purchase id are those of that order then. If it is UNAUTHENTICATED, this purchase did nothing,
+    but an earlier one with the request id may have.
 
     Attributes:
         message: A sentence for people.

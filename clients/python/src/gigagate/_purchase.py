@@ -15,7 +15,9 @@ from gigagate.v1.outcome_pb2 import (
     EFFECT_APPLIED,
     EFFECT_NOT_APPLIED,
     EFFECT_NOT_STARTED,
+    ERROR_REASON_PERMISSION_DENIED,
     ERROR_REASON_REQUEST_ID_REUSED,
+    ERROR_REASON_UNAUTHENTICATED,
     Outcome,
 )
 from gigagate.v1.purchase_service_pb2 import (
@@ -110,6 +112,11 @@ class _Purchase(Generic[RequestT, ResponseT]):
             _raise_refused(outcome, error)
         if outcome.effect == EFFECT_NOT_APPLIED:
             _raise_refused(outcome, error)
+        if _needs_other_credential(outcome):
+            # An earlier send may have bought, and the gateway does not say.
+            if self._in_doubt or self._purchase_id:
+                self.raise_not_known_yet(error)
+            _raise_refused(outcome, error)
         if outcome.effect == EFFECT_APPLIED:
             # The package is sold. The delay says that the gateway can show the sale later.
             if outcome.HasField("retry_delay") and await self._pause(outcome):
@@ -161,6 +168,13 @@ class _Purchase(Generic[RequestT, ResponseT]):
 
     def raise_not_known_yet(self, error: Exception) -> NoReturn:
         raise NotKnownYet(self._purchase_id) from error
+
+
+def _needs_other_credential(outcome: Outcome) -> bool:
+    """Whether the gateway refused the caller and not the order, so the next send cannot succeed."""
+    return outcome.reason == ERROR_REASON_UNAUTHENTICATED or (
+        outcome.reason == ERROR_REASON_PERMISSION_DENIED and outcome.effect == EFFECT_NOT_STARTED
+    )
 
 
 def _raise_refused(outcome: Outcome, error: grpc.RpcError) -> NoReturn:

@@ -109,6 +109,13 @@ final class PurchaseLoop {
     if (!outcome.getPurchaseId().isEmpty()) {
       purchaseId = outcome.getPurchaseId();
     }
+    if (needsOtherCredential(outcome)) {
+      // An earlier send may have bought, and the gateway does not say.
+      if (inDoubt || !purchaseId.isEmpty()) {
+        throw new NotKnownYet(purchaseId, error);
+      }
+      throw new Refused(error, outcome);
+    }
     switch (outcome.getEffect()) {
       case EFFECT_NOT_APPLIED -> throw new Refused(error, outcome);
       case EFFECT_APPLIED -> {
@@ -133,6 +140,15 @@ final class PurchaseLoop {
         }
       }
     }
+  }
+
+  /** Whether the gateway refused the caller and not the order, so the next send cannot succeed. */
+  private static boolean needsOtherCredential(Outcome outcome) {
+    return switch (outcome.getReason()) {
+      case ERROR_REASON_UNAUTHENTICATED -> true;
+      case ERROR_REASON_PERMISSION_DENIED -> outcome.getEffect() == Effect.EFFECT_NOT_STARTED;
+      default -> false;
+    };
   }
 
   /** Waits for the purchase. Returns false if it is not known to be settled afterwards. */

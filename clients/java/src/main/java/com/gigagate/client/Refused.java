@@ -10,7 +10,8 @@ import java.util.List;
  * NOT_APPLIED} a new request id buys anew. After any other effect keep the same request id.
  *
  * <p>For the reason {@code REQUEST_ID_REUSED} the effect and the purchase id are those of the other
- * order. The order of this call was not bought.
+ * order. The order of this call was not bought. For {@code UNAUTHENTICATED} this purchase did
+ * nothing, but an earlier one with the request id may have.
  */
 public final class Refused extends Exception {
   private static final long serialVersionUID = 1L;

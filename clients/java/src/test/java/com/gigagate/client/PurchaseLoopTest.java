@@ -133,6 +133,55 @@ class PurchaseLoopTest {
     assertEquals(0, gateway.waits.size());
   }
 
+  private static Outcome.Builder unauthenticated() {
+    return told(Effect.EFFECT_INDETERMINATE)
+        .setReason(ErrorReason.ERROR_REASON_UNAUTHENTICATED);
+  }
+
+  private static Outcome.Builder denied() {
+    return told(Effect.EFFECT_NOT_STARTED).setReason(ErrorReason.ERROR_REASON_PERMISSION_DENIED);
+  }
+
+  @Test
+  void refusesAWrongCredentialAtOnce() {
+    gateway.errors.add(error(unauthenticated()));
+
+    Refused refused = assertThrows(Refused.class, this::buy);
+    assertEquals("UNAUTHENTICATED", refused.getReason());
+    assertEquals("INDETERMINATE", refused.getEffect());
+    assertEquals(1, gateway.requests.size());
+  }
+
+  @Test
+  void refusesAMissingRightAtOnce() {
+    gateway.errors.add(error(denied()));
+
+    assertEquals("NOT_STARTED", assertThrows(Refused.class, this::buy).getEffect());
+    assertEquals(1, gateway.requests.size());
+  }
+
+  @Test
+  void doesNotKnowIfTheCredentialIsRefusedAfterASendInDoubt() {
+    for (Outcome.Builder refusal : List.of(unauthenticated(), denied())) {
+      gateway.requests.clear();
+      gateway.errors.add(error(Code.INTERNAL));
+      gateway.errors.add(error(refusal));
+
+      assertEquals("", assertThrows(NotKnownYet.class, this::buy).getPurchaseId());
+      assertEquals(2, gateway.requests.size());
+    }
+  }
+
+  @Test
+  void doesNotKnowIfTheCredentialIsRefusedAfterAnOpenPurchase() {
+    gateway.states.add(PurchaseState.PURCHASE_STATE_SUCCEEDED);
+    gateway.errors.add(error(told(Effect.EFFECT_INDETERMINATE).setPurchaseId(PURCHASE)));
+    gateway.errors.add(error(unauthenticated()));
+
+    assertEquals(PURCHASE, assertThrows(NotKnownYet.class, this::buy).getPurchaseId());
+    assertEquals(2, gateway.requests.size());
+  }
+
   @Test
   void sendsAgainAfterTheDelayThatTheGatewayAsksFor() throws Exception {
     gateway.errors.add(error(told(Effect.EFFECT_NOT_STARTED).setRetryDelay(seconds(7))));

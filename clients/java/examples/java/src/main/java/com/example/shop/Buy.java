@@ -83,6 +83,9 @@ public final class Buy {
     if (refused.getReason().equals("REQUEST_ID_REUSED")) {
       return "the request id stands for another order: this one was not bought";
     }
+    if (refused.getReason().equals("UNAUTHENTICATED")) {
+      return "the credential is wrong: correct it, and ask again with the same request id";
+    }
     return switch (refused.getEffect()) {
       case "NOT_APPLIED" -> "nothing was bought: a new request id buys anew";
       case "NOT_STARTED" ->

@@ -72,6 +72,8 @@ private fun buy(channel: Channel, request: RegisterRequest, patience: Duration):
 private fun whatNow(refused: Refused) =
     when {
         refused.reason == "REQUEST_ID_REUSED" -> "the request id stands for another order: this one was not bought"
+        refused.reason == "UNAUTHENTICATED" ->
+            "the credential is wrong: correct it, and ask again with the same request id"
         refused.effect == "NOT_APPLIED" -> "nothing was bought: a new request id buys anew"
         refused.effect == "NOT_STARTED" ->
             "nothing was started: correct the order or repeat it, with the same request id"
