@@ -30,6 +30,9 @@ var telling = []sabotage{
 	{"the helper refuses what NOT_STARTED leaves in doubt", []edit{{
 		"clients/go/client.buyer.afterError", "case b.inDoubt.Load(): $*_", dropped,
 	}}, goClient, "TestEveryPurchaseEndsInOneOfThreeWays"},
+	{"the helper forgets an earlier send when the credential is refused", []edit{{
+		"clients/go/client.buyer.afterError", `b.inDoubt.Load() || b.purchaseID != ""`, never,
+	}}, goClient, "TestEveryPurchaseEndsInOneOfThreeWays"},
 	{"the helper takes the effect of another order for its own", []edit{{
 		"clients/go/client.buyer.afterError",
 		"outcome.GetReason() == gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED",

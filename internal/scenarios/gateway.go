@@ -35,12 +35,15 @@ const (
 
 // startGateway starts the binary with a journal in folder. Its times are short: an absence is believed about 15 s after
 // the attempt. 10 s of these are the life of a permit to send.
-func startGateway(ctx context.Context, binary, folder string) (*gateway, error) {
+func startGateway(ctx context.Context, binary, folder string, flags ...string) (*gateway, error) {
 	g := &gateway{log: &bytes.Buffer{}, read: make(chan struct{}), http: &http.Client{Timeout: time.Minute}}
-	g.command = exec.CommandContext(ctx, binary, "serve", "--sandbox", //nolint:gosec // what was just built
+	flags = append([]string{
+		"serve", "--sandbox",
 		"--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--sandbox-listen=127.0.0.1:0",
-		"--journal=sqlite:"+filepath.Join(folder, "gigagate.db"), "--log-level=warn",
-		"--gigastore-timeout=3s", "--send-window=4s", "--reconcile-settle-delay=500ms", "--reconcile-witness-timeout=500ms")
+		"--journal=sqlite:" + filepath.Join(folder, "gigagate.db"), "--log-level=warn",
+		"--gigastore-timeout=3s", "--send-window=4s", "--reconcile-settle-delay=500ms", "--reconcile-witness-timeout=500ms",
+	}, flags...)
+	g.command = exec.CommandContext(ctx, binary, flags...) //nolint:gosec // what was just built
 	g.command.Cancel = func() error { return g.command.Process.Signal(syscall.SIGTERM) }
 	g.command.WaitDelay = stopWithin
 	g.command.Stderr = g.log
@@ -70,7 +73,7 @@ func startGateway(ctx context.Context, binary, folder string) (*gateway, error) 
 	return g, nil
 }
 
-var greeting = regexp.MustCompile(`^  (gRPC|REST|sandbox) +(?:http://)?([0-9.:]+)`)
+var greeting = regexp.MustCompile(`^  (gRPC|REST|sandbox) +((?:https?://)?[0-9.:]+)`)
 
 func (g *gateway) readGreeting(out io.Reader) error {
 	lines := bufio.NewScanner(out)
@@ -83,9 +86,9 @@ func (g *gateway) readGreeting(out io.Reader) error {
 		case "gRPC":
 			g.grpc = match[2]
 		case "REST":
-			g.rest = "http://" + match[2]
+			g.rest = match[2]
 		case "sandbox": // the last address
-			g.sandbox = "http://" + match[2]
+			g.sandbox = match[2]
 			return nil
 		}
 	}

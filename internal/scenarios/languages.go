@@ -91,13 +91,13 @@ func (l language) build(ctx context.Context, root, work string) error {
 	return nil
 }
 
-// start starts the client program.
-func (l language) start(ctx context.Context, root, work string, g *gateway) (*program, error) {
+// start starts the client program with an environment.
+func (l language) start(ctx context.Context, s stage, g *gateway, environment []string) (*program, error) {
 	address := g.grpc
 	if l.rest {
 		address = g.rest
 	}
-	return startProgram(ctx, filepath.Join(root, l.folder), in(work, l.program), address)
+	return startProgram(ctx, filepath.Join(s.root, l.folder), in(s.work, l.program), address, environment)
 }
 
 // in replaces {work} in a command by the folder work.

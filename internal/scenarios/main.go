@@ -75,16 +75,20 @@ func run(ctx context.Context, c config, out io.Writer) error {
 	if err := execute(ctx, c.root, []string{"go", "build", "-o", gigagate, "./cmd/gigagate"}); err != nil {
 		return err
 	}
+	s := stage{root: c.root, work: work, gigagate: gigagate, secrets: filepath.Join(work, "secrets")}
+	if err := writeSecrets(s.secrets); err != nil {
+		return err
+	}
 	columns := make([]*column, len(chosen))
 	for i, language := range chosen {
-		columns[i] = &column{language: language, err: language.build(ctx, c.root, work)}
+		columns[i] = &column{language: language, stage: s, err: language.build(ctx, c.root, work)}
 	}
 	// The languages play at the same time, because a scenario mostly waits. Everything is built before, because a build
 	// at the same time would delay answers past their deadlines.
 	var playing sync.WaitGroup
 	for _, column := range columns {
 		if column.err == nil {
-			playing.Go(func() { column.play(ctx, c.root, work, gigagate, scenarios) })
+			playing.Go(func() { column.play(ctx, scenarios) })
 		}
 	}
 	playing.Wait()
@@ -123,45 +127,76 @@ func (c config) choose(out io.Writer) ([]language, error) {
 	return chosen, nil
 }
 
+// stage is what all languages use to play.
+type stage struct {
+	root     string // of the repository
+	work     string // a temporary folder
+	gigagate string // the gateway's program
+	secrets  string // the folder with the credentials
+}
+
 // column is one language with the results of its scenarios.
 type column struct {
 	language language
+	stage    stage
 	results  []result
 	heard    []told
 	err      error // why the scenarios could not all be played
 }
 
-// play plays every scenario and checks the ledger.
-func (c *column) play(ctx context.Context, root, work, gigagate string, scenarios []scenario) {
-	folder := filepath.Join(work, "journal-"+c.language.name)
-	if c.err = os.Mkdir(folder, 0o700); c.err != nil {
-		return
-	}
-	gateway, err := startGateway(ctx, gigagate, folder)
+// play plays every scenario and checks the ledgers. Scenarios with a credential are played on a gateway of their own, which
+// speaks TLS and knows its callers.
+func (c *column) play(ctx context.Context, scenarios []scenario) {
+	open, err := c.gateway(ctx, "open")
 	if err != nil {
 		c.err = err
 		return
 	}
-	defer func() { c.err = errors.Join(c.err, gateway.stop()) }()
-	program, err := c.language.start(ctx, root, work, gateway)
+	defer func() { c.err = errors.Join(c.err, open.stop()) }()
+	secured, err := c.gateway(ctx, "secured", securedFlags(c.stage.secrets)...)
+	if err != nil {
+		c.err = err
+		return
+	}
+	defer func() { c.err = errors.Join(c.err, secured.stop()) }()
+	program, err := c.language.start(ctx, c.stage, open, os.Environ())
 	if err != nil {
 		c.err = err
 		return
 	}
 	defer func() { c.err = errors.Join(c.err, program.stop()) }()
-	p := &play{gateway: gateway, program: program}
+	p, withCredentials := &play{gateway: open, program: program}, &play{gateway: secured}
 	for _, scenario := range scenarios {
-		if c.language.rest && scenario.helper() {
+		switch {
+		case c.language.rest && scenario.helper():
 			c.results = append(c.results, result{scenario: scenario.name, skipped: true})
-			continue
+		case scenario.Credential != "":
+			c.took(scenario.name, func() ([]string, error) { return c.secured(ctx, scenario, withCredentials) })
+		default:
+			c.took(scenario.name, func() ([]string, error) { return p.scenario(ctx, scenario) })
 		}
-		c.took(scenario.name, func() ([]string, error) { return p.scenario(ctx, scenario) })
 		if c.err != nil {
 			return
 		}
 	}
-	c.heard = p.heard
-	c.took(ledgerRow, func() ([]string, error) { return p.checkLedger(ctx) })
+	c.heard = slices.Concat(p.heard, withCredentials.heard)
+	c.took(ledgerRow, func() ([]string, error) {
+		problems, err := p.checkLedger(ctx)
+		if err != nil || len(withCredentials.heard) == 0 {
+			return problems, err
+		}
+		more, err := withCredentials.checkLedger(ctx)
+		return append(problems, more...), err
+	})
+}
+
+// gateway starts a gateway for the language.
+func (c *column) gateway(ctx context.Context, name string, flags ...string) (*gateway, error) {
+	folder := filepath.Join(c.stage.work, name+"-"+c.language.name)
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return nil, err
+	}
+	return startGateway(ctx, c.stage.gigagate, folder, flags...)
 }
 
 // took runs one row of the table and keeps its result and its time.

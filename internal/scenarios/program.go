@@ -26,10 +26,10 @@ type program struct {
 const answerWithin = 2 * time.Minute
 
 // startProgram starts a client program in folder. Its last argument is the gateway's address.
-func startProgram(ctx context.Context, folder string, line []string, address string) (*program, error) {
+func startProgram(ctx context.Context, folder string, line []string, address string, environment []string) (*program, error) {
 	p := &program{lines: make(chan string), log: &bytes.Buffer{}}
 	p.command = exec.CommandContext(ctx, line[0], append(line[1:len(line):len(line)], address)...) //nolint:gosec // the table of languages
-	p.command.Dir = folder
+	p.command.Dir, p.command.Env = folder, environment
 	p.command.Stderr = p.log
 	p.command.WaitDelay = stopWithin
 	var err error

@@ -16,7 +16,9 @@ import (
 type scenario struct {
 	name  string // the file's name without .json
 	About string `json:"about"`
-	Steps []step `json:"steps"`
+	// Credential is a word of credentials. Without one, the scenario is played on a gateway without TLS and callers.
+	Credential string `json:"credential"`
+	Steps      []step `json:"steps"`
 }
 
 // step is a call of the contract, or of the sandbox's control API.
@@ -72,6 +74,9 @@ func readScenarios(folder string) ([]scenario, error) {
 func (s scenario) check() error {
 	if s.About == "" || len(s.Steps) == 0 {
 		return errors.New("a scenario needs \"about\" and steps")
+	}
+	if _, known := credentials[s.Credential]; s.Credential != "" && !known {
+		return fmt.Errorf("there is no credential %q", s.Credential)
 	}
 	for i, step := range s.Steps {
 		switch {

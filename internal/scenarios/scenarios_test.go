@@ -204,6 +204,7 @@ func TestScenariosWithoutAnEffectAreRefused(t *testing.T) {
 	folder := t.TempDir()
 	for _, text := range []string{
 		`{"about": "x", "steps": []}`,
+		`{"about": "x", "credential": "password", "steps": [{"sandbox": "GET /_sandbox/clock"}]}`,
 		`{"steps": [{"sandbox": "GET /_sandbox/clock"}]}`,
 		`{"about": "x", "steps": [{"call": "A/B", "request": {}}]}`,
 		`{"about": "x", "steps": [{"call": "A/B", "request": {}, "expect": {"response": {}, "error": {}}}]}`,
@@ -239,7 +240,7 @@ func TestClientProgramsThatBreakTheProtocol(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := startProgram(t.Context(), t.TempDir(), []string{"sh", "-c", c.script}, "127.0.0.1:1")
+			p, err := startProgram(t.Context(), t.TempDir(), []string{"sh", "-c", c.script}, "127.0.0.1:1", os.Environ())
 			if err != nil {
 				t.Fatal(err)
 			}

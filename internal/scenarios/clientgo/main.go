@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -27,15 +26,18 @@ func main() {
 }
 
 func run() error {
-	plaintext := grpc.WithTransportCredentials(insecure.NewCredentials())
+	options, err := security()
+	if err != nil {
+		return err
+	}
 	// The calls do not use the call policy of package client, because the scenarios must see each answer.
-	conn, err := grpc.NewClient(os.Args[1], plaintext)
+	conn, err := grpc.NewClient(os.Args[1], options...)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
 	// The purchase helper works over the connection that callers use.
-	helperConn, err := client.New(os.Args[1], plaintext)
+	helperConn, err := client.New(os.Args[1], options...)
 	if err != nil {
 		return err
 	}

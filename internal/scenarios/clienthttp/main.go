@@ -27,7 +27,12 @@ import (
 )
 
 func main() {
-	gateway := gateway{base: os.Args[1], http: &http.Client{}}
+	client, err := newClient()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	gateway := gateway{base: os.Args[1], http: client}
 	if err := protocol.Serve(os.Stdin, os.Stdout, gateway.call); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
