@@ -96,7 +96,7 @@ func newAuthority() (authority, error) {
 	if err != nil {
 		return authority{}, err
 	}
-	a := authority{certificate: forADay(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}), key: key}
+	a := authority{certificate: forADay("authority", &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}), key: key}
 	der, err := x509.CreateCertificate(rand.Reader, a.certificate, a.certificate, key.Public(), key)
 	if err != nil {
 		return authority{}, err
@@ -105,9 +105,9 @@ func newAuthority() (authority, error) {
 	return a, err
 }
 
-func forADay(template *x509.Certificate) *x509.Certificate {
+func forADay(name string, template *x509.Certificate) *x509.Certificate {
 	template.SerialNumber = big.NewInt(time.Now().UnixNano())
-	template.Subject.Organization = []string{"scenarios"}
+	template.Subject.CommonName = name // it must differ from that of the authority, or the certificate looks self-signed
 	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
 	return template
 }
@@ -118,7 +118,7 @@ func (a authority) issue(folder, name string, template *x509.Certificate) error 
 	if err != nil {
 		return err
 	}
-	der, err := x509.CreateCertificate(rand.Reader, forADay(template), a.certificate, key.Public(), a.key)
+	der, err := x509.CreateCertificate(rand.Reader, forADay(name, template), a.certificate, key.Public(), a.key)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,9 @@ Usage: scenario_client.py ADDRESS
 """
 
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -99,13 +101,38 @@ def buy(channel: grpc.Channel, name: str, request: dict[str, Any], options: Any)
     return {"response": json_format.MessageToDict(response)}
 
 
+def security() -> grpc.ChannelCredentials | None:
+    """TLS and the credential that the environment names."""
+
+    def content(variable: str) -> bytes | None:
+        return Path(os.environ[variable]).read_bytes() if variable in os.environ else None
+
+    authorities = content("GIGAGATE_TLS_CA")
+    if authorities is None:
+        return None
+    key, certificate = content("GIGAGATE_CLIENT_TLS_KEY"), content("GIGAGATE_CLIENT_TLS_CERT")
+    credentials = grpc.ssl_channel_credentials(authorities, key, certificate)
+    if file := os.environ.get("GIGAGATE_API_KEY_FILE"):
+        return grpc.composite_channel_credentials(credentials, gigagate.key_file(file))
+    return credentials
+
+
+def connect_without_policy(
+    address: str, credentials: grpc.ChannelCredentials | None
+) -> grpc.Channel:
+    """Unlike gigagate.connect, it repeats nothing: the scenarios count on seeing each answer."""
+    options = [("grpc.enable_retries", 0)]
+    if credentials is None:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, credentials, options=options)
+
+
 def main() -> None:
     """Answers each line of stdin with one on stdout."""
-    address = sys.argv[1]
+    address, credentials = sys.argv[1], security()
     with (
-        # Not gigagate.connect: the scenarios count on seeing each answer.
-        grpc.insecure_channel(address, options=[("grpc.enable_retries", 0)]) as channel,
-        gigagate.connect(address) as helper_channel,
+        connect_without_policy(address, credentials) as channel,
+        gigagate.connect(address, credentials) as helper_channel,
     ):
         methods = Methods(channel)
         for line in sys.stdin:

@@ -22,15 +22,21 @@ from gigagate.v1.purchase_service_pb2_grpc import PurchaseServiceStub
 T = TypeVar("T")
 
 
-def connect(address: str) -> grpc.Channel:
-    """Makes a plaintext channel to the gateway at address, "host:port".
+def connect(address: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.Channel:
+    """Makes a channel to the gateway at address, "host:port".
+
+    Without credentials, it is in plain text. For TLS, pass grpc.ssl_channel_credentials(). Add an
+    API key with grpc.composite_channel_credentials() and key_file().
 
     It connects when first used. A call that ends UNAVAILABLE is sent up to four times more, with
     the pauses that the gateway asks for: the request, and so its request id, stays the same, so
     nothing is bought twice. A call has 100 s, which all its sends share, or its own timeout where
     that is shorter.
     """
-    channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+    if credentials is None:
+        channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+    else:
+        channel = grpc.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
     return grpc.intercept_channel(channel, _Deadline())
 
 

@@ -4,7 +4,7 @@ from asyncio import sleep
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from grpc import aio
+from grpc import ChannelCredentials, aio
 
 from gigagate._call_policy import CHANNEL_OPTIONS, bounded
 from gigagate._purchase import DEFAULT_TIMEOUT, Calls, RequestT, ResponseT, buy
@@ -21,9 +21,14 @@ from gigagate.v1.purchase_service_pb2_grpc import PurchaseServiceStub
 __all__ = ["connect", "register", "top_up"]
 
 
-def connect(address: str) -> aio.Channel:
+def connect(address: str, credentials: ChannelCredentials | None = None) -> aio.Channel:
     """As gigagate.connect, for asyncio. Make it inside the event loop that uses it."""
-    return aio.insecure_channel(address, options=CHANNEL_OPTIONS, interceptors=[_Deadline()])
+    interceptors = [_Deadline()]
+    if credentials is None:
+        return aio.insecure_channel(address, options=CHANNEL_OPTIONS, interceptors=interceptors)
+    return aio.secure_channel(
+        address, credentials, options=CHANNEL_OPTIONS, interceptors=interceptors
+    )
 
 
 async def register(
