@@ -13,9 +13,13 @@ export * from "../stubs/gigagate/v1/money_pb.js";
 export * from "../stubs/gigagate/v1/outcome_pb.js";
 export * from "../stubs/gigagate/v1/purchase_service_pb.js";
 export { register, topUp, } from "./buy.js";
+export { apiKey, apiKeyFile } from "./key.js";
 export { outcomeOf } from "./outcome.js";
 /**
  * Makes the clients of a gateway, such as `createGigagate({ baseUrl: "http://127.0.0.1:9090" })`.
+ * For TLS, start baseUrl with https:, and put a private authority or a client certificate into
+ * `nodeOptions: { ca, cert, key }`. For an API key, use the interceptor apiKeyFile or apiKey.
+ *
  * To buy, pass them to register or topUp. The connection is made at the first call. An idle
  * connection does not keep the process alive.
  *

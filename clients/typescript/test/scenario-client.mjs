@@ -3,11 +3,13 @@
 // a call with `helper` goes through the purchase helper and the package's own connection.
 // The only argument is the gateway's gRPC address.
 
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fromJson, toJson } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import {
+  apiKeyFile,
   ActivationService,
   CustomerService,
   createGigagate,
@@ -22,15 +24,36 @@ import {
   topUp,
 } from "@gigagate/client";
 
-const baseUrl = `http://${process.argv[2]}`;
-const transport = createGrpcTransport({ baseUrl });
-const gigagate = createGigagate({ baseUrl });
+const transport = createGrpcTransport(options());
+const gigagate = createGigagate(options());
 const services = [ActivationService, CustomerService, InventoryService, PurchaseService];
 
 for await (const line of createInterface({ input: process.stdin })) {
   const asked = JSON.parse(line);
   const told = await (asked.helper ? helpersAnswer(asked) : answer(asked));
   process.stdout.write(`${JSON.stringify(told)}\n`);
+}
+
+/** The address, TLS and the credential that the environment names. */
+function options() {
+  const {
+    GIGAGATE_TLS_CA: ca,
+    GIGAGATE_CLIENT_TLS_CERT: cert,
+    GIGAGATE_CLIENT_TLS_KEY: key,
+    GIGAGATE_API_KEY_FILE: keyFile,
+  } = process.env;
+  const address = process.argv[2];
+  if (!ca) {
+    return { baseUrl: `http://${address}` };
+  }
+  return {
+    baseUrl: `https://${address}`,
+    nodeOptions: {
+      ca: readFileSync(ca),
+      ...(cert && key ? { cert: readFileSync(cert), key: readFileSync(key) } : {}),
+    },
+    interceptors: keyFile ? [apiKeyFile(keyFile)] : [],
+  };
 }
 
 /**
