@@ -1,5 +1,6 @@
 package com.gigagate.scenario;
 
+import com.gigagate.client.ApiKey;
 import com.gigagate.client.Gigagate;
 import com.gigagate.client.NotKnownYet;
 import com.gigagate.client.Refused;
@@ -31,19 +32,24 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.Message;
 import com.google.protobuf.util.JsonFormat;
 import io.grpc.Channel;
+import io.grpc.ChannelCredentials;
 import io.grpc.ClientInterceptors;
+import io.grpc.CompositeChannelCredentials;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
 import io.grpc.StatusRuntimeException;
+import io.grpc.TlsChannelCredentials;
 import io.grpc.stub.AbstractStub;
 import io.grpc.stub.MetadataUtils;
 import java.io.BufferedReader;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
@@ -81,11 +87,8 @@ public final class ScenarioClient {
   public static void main(String[] args) throws IOException {
     // A scenario counts on seeing every answer, so this channel repeats nothing.
     ManagedChannel channel =
-        Grpc.newChannelBuilder(args[0], InsecureChannelCredentials.create())
-            .disableRetry()
-            .build();
-    ManagedChannel packages =
-        Gigagate.channel(args[0], InsecureChannelCredentials.create()).build();
+        Grpc.newChannelBuilder(args[0], credentials()).disableRetry().build();
+    ManagedChannel packages = Gigagate.channel(args[0], credentials()).build();
     ScenarioClient client = new ScenarioClient(channel, packages);
     BufferedReader lines =
         new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
@@ -95,6 +98,24 @@ public final class ScenarioClient {
     }
     channel.shutdownNow();
     packages.shutdownNow();
+  }
+
+  /** TLS and the credential that the environment names. */
+  private static ChannelCredentials credentials() throws IOException {
+    String authorities = System.getenv("GIGAGATE_TLS_CA");
+    if (authorities == null) {
+      return InsecureChannelCredentials.create();
+    }
+    TlsChannelCredentials.Builder tls =
+        TlsChannelCredentials.newBuilder().trustManager(new File(authorities));
+    String certificate = System.getenv("GIGAGATE_CLIENT_TLS_CERT");
+    if (certificate != null) {
+      tls.keyManager(new File(certificate), new File(System.getenv("GIGAGATE_CLIENT_TLS_KEY")));
+    }
+    String key = System.getenv("GIGAGATE_API_KEY_FILE");
+    return key == null
+        ? tls.build()
+        : CompositeChannelCredentials.create(tls.build(), ApiKey.inFile(Path.of(key)));
   }
 
   private JsonObject answer(JsonObject asked) throws InvalidProtocolBufferException {
