@@ -1,7 +1,9 @@
 //! Makes the calls that `internal/scenarios` asks for, one JSON object a line, as
 //! `proto/scenarios/README.md` describes.
 
+use std::env::var;
 use std::error::Error;
+use std::fs;
 use std::io::{BufRead, Write, stdin, stdout};
 use std::time::Duration;
 
@@ -9,11 +11,13 @@ use gigagate_client::v1::activation_service_client::ActivationServiceClient;
 use gigagate_client::v1::customer_service_client::CustomerServiceClient;
 use gigagate_client::v1::inventory_service_client::InventoryServiceClient;
 use gigagate_client::v1::purchase_service_client::PurchaseServiceClient;
-use gigagate_client::{PurchaseError, outcome_of, register, top_up};
+use gigagate_client::{
+    PurchaseError, Transport, connect_with_key_file, outcome_of, register, top_up,
+};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Response, Status};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -37,7 +41,32 @@ impl Asked {
 #[tokio::main]
 async fn main() -> Result<()> {
     let address = std::env::args().nth(1).ok_or("no address given")?;
-    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_lazy();
+    let (endpoint, key_file) = security(&address)?;
+    match key_file {
+        Some(path) => serve(connect_with_key_file(endpoint, path)?).await,
+        None => serve(endpoint.connect_lazy()).await,
+    }
+}
+
+/// TLS and the file with the API key that the environment names.
+fn security(address: &str) -> Result<(Endpoint, Option<String>)> {
+    let Ok(authorities) = var("GIGAGATE_TLS_CA") else {
+        return Ok((Endpoint::from_shared(format!("http://{address}"))?, None));
+    };
+    let mut tls =
+        ClientTlsConfig::new().ca_certificate(Certificate::from_pem(fs::read(authorities)?));
+    if let (Ok(certificate), Ok(key)) = (
+        var("GIGAGATE_CLIENT_TLS_CERT"),
+        var("GIGAGATE_CLIENT_TLS_KEY"),
+    ) {
+        tls = tls.identity(Identity::from_pem(fs::read(certificate)?, fs::read(key)?));
+    }
+    let endpoint = Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?;
+    Ok((endpoint, var("GIGAGATE_API_KEY_FILE").ok()))
+}
+
+/// Answers each line of the input.
+async fn serve<T: Transport>(channel: T) -> Result<()> {
     let contract =
         DescriptorPool::decode(tonic::include_file_descriptor_set!("gigagate").as_ref())?;
     for line in stdin().lock().lines() {
@@ -49,7 +78,11 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn answer(contract: &DescriptorPool, channel: &Channel, asked: Asked) -> Result<Value> {
+async fn answer<T: Transport>(
+    contract: &DescriptorPool,
+    channel: &T,
+    asked: Asked,
+) -> Result<Value> {
     let method = contract
         .services()
         .flat_map(|service| service.methods().collect::<Vec<_>>())

@@ -1,6 +1,7 @@
 //! Client stubs of Gigagate, generated from its contract, and what the stubs do not provide:
 //! [`register`] and [`top_up`], which buy and wait until the purchase is settled, [`outcome_of`],
-//! which finds the [`v1::Outcome`] in an error, and [`is_connection_loss`].
+//! which finds the [`v1::Outcome`] in an error, [`is_connection_loss`], and [`connect_with_key_file`],
+//! which sends an API key.
 //!
 //! `examples/buy.rs` buys a package.
 
@@ -9,8 +10,10 @@ use std::iter::successors;
 
 use prost::Message;
 
+mod key;
 mod purchase;
 
+pub use key::{KeyNeedsTls, KeyedChannel, SendKey, connect_with_key, connect_with_key_file};
 pub use purchase::{PurchaseError, Refused, Transport, register, top_up};
 
 /// The transport that the stubs are made for, so that callers need not match its version.
