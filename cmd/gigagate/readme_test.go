@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,32 +18,40 @@ func TestReadmeWorksAsPasted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds programs")
 	}
-	needTools(t, "sh", "curl", "go")
-	g := startGateway(t)
+	needTools(t, "sh", "curl", "go", "openssl")
+	g, loopback := startGateway(t), ownLoopback(t, 100) // a number that no page of docs/ has
 	session{
 		folder:      repository,
 		environment: append(os.Environ(), "GIGAGATE_ADDRESS="+g.grpc, "GIGAGATE_SANDBOX_ADDRESS="+g.sandbox, "TMPDIR="+t.TempDir()),
 		// The ports are the only thing that differs from what is pasted.
-		instead: strings.NewReplacer("127.0.0.1:8080", g.rest, "127.0.0.1:8089", g.sandbox),
+		instead: strings.NewReplacer("127.0.0.1:8080", g.rest, "127.0.0.1:8089", g.sandbox, "IP:127.0.0.1", "IP:"+loopback,
+			"127.0.0.1:9190", loopback+":9190", "127.0.0.1:8180", loopback+":8180", "127.0.0.1:9564", loopback+":9564",
+			"127.0.0.1:8189", loopback+":8189"),
 	}.paste(t, readme)
 }
 
-// TestReadmeQuotesWhatIsThere compares quoted source with its file.
+// TestReadmeQuotesWhatIsThere compares quoted source with its file, in the README and in those of the clients.
 func TestReadmeQuotesWhatIsThere(t *testing.T) {
 	t.Parallel()
-	for _, b := range readBlocks(t, readme) {
-		if b.language == "go" && b.from == "" {
-			t.Errorf("%s:%d: Go code that is not compiled", readme, b.line)
-		}
-		if b.from == "" {
-			continue
-		}
-		source, err := os.ReadFile(filepath.Join(repository, b.from))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(source), b.text) {
-			t.Errorf("%s:%d differs from %s", readme, b.line, b.from)
+	pages, err := fs.Glob(os.DirFS(repository), "clients/*/README.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	for _, page := range append(pages, readme) {
+		for _, b := range readBlocks(t, page) {
+			if b.language == "go" && b.from == "" {
+				t.Errorf("%s:%d: Go code that is not compiled", page, b.line)
+			}
+			if b.from == "" {
+				continue
+			}
+			source, err := os.ReadFile(filepath.Join(repository, b.from))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(source), b.text) {
+				t.Errorf("%s:%d differs from %s", page, b.line, b.from)
+			}
 		}
 	}
 }

@@ -4,6 +4,9 @@ import argparse
 import os
 import sys
 import uuid
+from pathlib import Path
+
+import grpc
 
 import gigagate
 
@@ -43,7 +46,8 @@ def main() -> int:
         expected_price=gigagate.Money(currency_code="USD", amount=arguments.price),
         activation_mode=gigagate.ActivationMode.ACTIVATION_MODE_FIRST_USE,
     )
-    with gigagate.connect(os.environ.get("GIGAGATE_ADDRESS", "127.0.0.1:9090")) as channel:
+    address = os.environ.get("GIGAGATE_ADDRESS", "127.0.0.1:9090")
+    with gigagate.connect(address, security()) as channel:
         try:
             sold = gigagate.register(channel, request, timeout=arguments.patience)
         except gigagate.Refused as refused:
@@ -61,6 +65,16 @@ def main() -> int:
         deadline = item.balance.activation_deadline.ToJsonString()
         print("not started; starts by itself at", deadline)
     return 0
+
+
+def security() -> grpc.ChannelCredentials | None:
+    """TLS with an API key. A gateway on this machine may do without both."""
+    if "GIGAGATE_TLS_CA" not in os.environ:
+        return None
+    return grpc.composite_channel_credentials(
+        grpc.ssl_channel_credentials(Path(os.environ["GIGAGATE_TLS_CA"]).read_bytes()),
+        gigagate.key_file(os.environ["GIGAGATE_API_KEY_FILE"]),
+    )
 
 
 def what_now(refused: gigagate.Refused) -> str:

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
+use std::{env, fs};
 
-use gigagate_client::tonic::transport::{Channel, Endpoint};
+use gigagate_client::tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use gigagate_client::v1::{ActivationMode, Money, RegisterRequest, RegisterResponse};
-use gigagate_client::{PurchaseError, Refused, register};
+use gigagate_client::{PurchaseError, Refused, Transport, connect_with_key_file, register};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -21,14 +22,14 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         // How many seconds the customer waits.
         ("--patience", "90".into()),
     ]);
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = env::args().skip(1);
     while let Some(name) = arguments.next() {
         match (options.get_mut(name.as_str()), arguments.next()) {
             (Some(option), Some(value)) => *option = value,
             _ => return Err(format!("not an option with a value: {name}").into()),
         }
     }
-    let address = std::env::var("GIGAGATE_ADDRESS").unwrap_or("127.0.0.1:9090".into());
+    let address = env::var("GIGAGATE_ADDRESS").unwrap_or("127.0.0.1:9090".into());
 
     let request_id = &options["--request-id"];
     println!("request id {request_id}");
@@ -47,11 +48,18 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     };
     let patience = Duration::from_secs(options["--patience"].parse()?);
 
-    let channel = Endpoint::from_shared(format!("http://{address}"))?.connect_lazy();
+    // TLS with an API key. A gateway on this machine may do without both.
+    let Ok(authority) = env::var("GIGAGATE_TLS_CA") else {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        return Ok(buy(endpoint.connect_lazy(), request, patience).await);
+    };
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(fs::read(authority)?));
+    let endpoint = Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?;
+    let channel = connect_with_key_file(endpoint, env::var("GIGAGATE_API_KEY_FILE")?)?;
     Ok(buy(channel, request, patience).await)
 }
 
-async fn buy(channel: Channel, request: RegisterRequest, patience: Duration) -> ExitCode {
+async fn buy<T: Transport>(channel: T, request: RegisterRequest, patience: Duration) -> ExitCode {
     let request_id = request.request_id.clone();
     match register(channel, request, Some(patience)).await {
         Ok(sale) => {

@@ -1,11 +1,18 @@
 // Buys a package as a service would: one order, one request id, and one of three ends.
 
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { toJsonString } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import { ActivationMode, createGigagate, RegisterResponseSchema, register } from "@gigagate/client";
+import {
+  ActivationMode,
+  apiKeyFile,
+  createGigagate,
+  RegisterResponseSchema,
+  register,
+} from "@gigagate/client";
 
 const { values: options } = parseArgs({
   options: {
@@ -20,9 +27,19 @@ const { values: options } = parseArgs({
   },
 });
 
-const gigagate = createGigagate({
-  baseUrl: `http://${process.env.GIGAGATE_ADDRESS ?? "127.0.0.1:9090"}`,
-});
+const {
+  GIGAGATE_ADDRESS: address = "127.0.0.1:9090",
+  GIGAGATE_TLS_CA: authority,
+  GIGAGATE_API_KEY_FILE: keyFile = "",
+} = process.env;
+// TLS with an API key. A gateway on this machine may do without both.
+const gigagate = authority
+  ? createGigagate({
+      baseUrl: `https://${address}`,
+      nodeOptions: { ca: readFileSync(authority) },
+      interceptors: [apiKeyFile(keyFile)],
+    })
+  : createGigagate({ baseUrl: `http://${address}` });
 
 // A real service makes the request id once and stores it with the order before it buys. So it uses
 // the same id again after a crash.

@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -21,14 +21,17 @@ export async function temporaryFolder(t) {
 }
 
 /**
- * Builds this checkout's gateway and serves it with a sandbox until the test ends.
+ * Builds this checkout's gateway and serves it with a sandbox until the test ends. With a folder, it
+ * speaks TLS and knows one caller, and the folder gets ca.pem and shop.key.
  * @param {import("node:test").TestContext} t
+ * @param {string} [secrets]
  * @returns {Promise<{ address: string, sandbox: string }>} where gRPC and the sandbox listen
  */
-export async function serveGateway(t) {
+export async function serveGateway(t, secrets) {
   const folder = await mkdtemp(join(tmpdir(), "gigagate-typescript-"));
   const binary = join(folder, "gigagate");
   await promisify(execFile)("go", ["build", "-o", binary, "./cmd/gigagate"], { cwd: checkout });
+  const security = secrets ? await makeSecrets(binary, secrets) : [];
   const gateway = spawn(
     binary,
     [
@@ -39,6 +42,7 @@ export async function serveGateway(t) {
       "--admin-listen=127.0.0.1:0",
       "--sandbox-listen=127.0.0.1:0",
       `--journal=sqlite:${join(folder, "gigagate.db")}`,
+      ...security,
     ],
     { stdio: ["ignore", "pipe", "ignore"] },
   );
@@ -61,4 +65,34 @@ export async function serveGateway(t) {
       })
       .on("close", () => reject(new Error("the gateway ended before it served")));
   });
+}
+
+/**
+ * Makes certificates, a key and a callers file, and returns the gateway's flags.
+ * @param {string} binary
+ * @param {string} folder
+ */
+async function makeSecrets(binary, folder) {
+  const run = promisify(execFile);
+  const certificate = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
+  const name = "-subj /CN=gateway -addext subjectAltName=IP:127.0.0.1 -extensions usr_cert";
+  for (const how of [
+    "-subj /CN=ca -keyout ca-key.pem -out ca.pem",
+    `${name} -CA ca.pem -CAkey ca-key.pem -keyout tls-key.pem -out tls.pem`,
+  ]) {
+    await run("openssl", `${certificate} ${how}`.split(" "), { cwd: folder });
+  }
+  const { stdout: key, stderr: lines } = await run(binary, ["keys", "new", "--caller=shop"]);
+  await writeFile(join(folder, "shop.key"), key);
+  const callers = `callers:
+  - name: shop
+    identities: [{key: ${/- key: (.+)/.exec(lines)?.[1]}}]
+    may: {methods: [all], activation_modes: [all], inventory_items: [all], country_sets: [all], countries: [all]}
+`;
+  await writeFile(join(folder, "callers.yaml"), callers);
+  return [
+    `--tls-cert=${join(folder, "tls.pem")}`,
+    `--tls-key=${join(folder, "tls-key.pem")}`,
+    `--callers-file=${join(folder, "callers.yaml")}`,
+  ];
 }

@@ -11,8 +11,8 @@ const ownFolder = fileURLToPath(new URL("..", import.meta.url));
 test("the README's commands, from an empty folder", async (t) => {
   const [gateway, folder] = await Promise.all([serveGateway(t), temporaryFolder(t)]);
   const environment = callersEnvironment(gateway.address);
-  const [purchase, lostAnswer] = await shellBlocks();
-  assert.ok(purchase && lostAnswer);
+  const [purchase, lostAnswer, secured] = await shellBlocks();
+  assert.ok(purchase && lostAnswer && secured);
   const [first, ...commands] = purchase.trim().split("\n");
   assert.match(first ?? "", /^gigagate=/);
   assert.ok(commands.length <= 5);
@@ -54,6 +54,14 @@ test("the README's commands, from an empty folder", async (t) => {
     assert.equal(status, 0);
     assert.match(stdout, /^ask again later with --request-id order-lost$/m);
     assert.match(stdout, /^request id order-lost\nsold [0-9a-f-]+ to customer [0-9a-f-]+$/m);
+  });
+
+  await t.test("buy over TLS with a key", async (t) => {
+    const { address } = await serveGateway(t, folder);
+    const script = secured.replaceAll("127.0.0.1:9190", address);
+    const { status, stdout } = await run("sh", ["-ec", script], folder, environment);
+    assert.equal(status, 0);
+    assert.match(stdout, /^sold [0-9a-f-]+ to customer [0-9a-f-]+$/m);
   });
 });
 

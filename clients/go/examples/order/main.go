@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"gigagate.internal/clients/go/client"
@@ -28,7 +29,12 @@ func main() {
 	flag.Parse()
 
 	address := cmp.Or(os.Getenv("GIGAGATE_ADDRESS"), "127.0.0.1:9090")
-	conn, err := client.New(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	options, err := security()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	conn, err := client.New(address, options...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -44,6 +50,22 @@ func main() {
 	})
 	_ = conn.Close()
 	os.Exit(exit)
+}
+
+// security is TLS with an API key. A gateway on this machine may do without both.
+func security() ([]grpc.DialOption, error) {
+	authority, keyFile := os.Getenv("GIGAGATE_TLS_CA"), os.Getenv("GIGAGATE_API_KEY_FILE")
+	if authority == "" {
+		return []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, nil
+	}
+	encrypted, err := credentials.NewClientTLSFromFile(authority, "")
+	if err != nil {
+		return nil, err
+	}
+	return []grpc.DialOption{
+		grpc.WithTransportCredentials(encrypted),
+		grpc.WithPerRPCCredentials(client.KeyFile(keyFile)),
+	}, nil
 }
 
 // order returns the exit status.

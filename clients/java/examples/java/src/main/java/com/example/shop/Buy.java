@@ -1,5 +1,6 @@
 package com.example.shop;
 
+import com.gigagate.client.ApiKey;
 import com.gigagate.client.Gigagate;
 import com.gigagate.client.NotKnownYet;
 import com.gigagate.client.Refused;
@@ -10,8 +11,14 @@ import com.gigagate.v1.RegisterRequest;
 import com.gigagate.v1.RegisterResponse;
 import com.google.protobuf.Timestamp;
 import io.grpc.Channel;
+import io.grpc.ChannelCredentials;
+import io.grpc.CompositeChannelCredentials;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
+import io.grpc.TlsChannelCredentials;
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
@@ -22,7 +29,7 @@ import java.util.UUID;
 public final class Buy {
   private Buy() {}
 
-  public static void main(String[] args) {
+  public static void main(String[] args) throws IOException {
     Map<String, String> options =
         new HashMap<>(
             Map.of(
@@ -57,11 +64,21 @@ public final class Buy {
             .build();
     Duration patience = Duration.ofSeconds(Long.parseLong(options.get("--patience")));
 
-    ManagedChannel channel =
-        Gigagate.channel(address, InsecureChannelCredentials.create()).build();
+    ManagedChannel channel = Gigagate.channel(address, security()).build();
     boolean sold = buy(channel, request, patience);
     channel.shutdownNow();
     System.exit(sold ? 0 : 1);
+  }
+
+  /** TLS with an API key. A gateway on this machine may do without both. */
+  private static ChannelCredentials security() throws IOException {
+    String authority = System.getenv("GIGAGATE_TLS_CA");
+    if (authority == null) {
+      return InsecureChannelCredentials.create();
+    }
+    return CompositeChannelCredentials.create(
+        TlsChannelCredentials.newBuilder().trustManager(new File(authority)).build(),
+        ApiKey.inFile(Path.of(System.getenv("GIGAGATE_API_KEY_FILE"))));
   }
 
   private static boolean buy(Channel channel, RegisterRequest request, Duration patience) {
