@@ -33,6 +33,9 @@ var telling = []sabotage{
 	{"the helper forgets an earlier send when the credential is refused", []edit{{
 		"clients/go/client.buyer.afterError", `b.inDoubt.Load() || b.purchaseID != ""`, never,
 	}}, goClient, "TestEveryPurchaseEndsInOneOfThreeWays"},
+	{"the client for Go sends its key without TLS", []edit{{
+		"clients/go/client.apiKey.RequireTransportSecurity", "return true", "return false",
+	}}, goClient, "TestKeyNeedsTLS"},
 	{"the helper takes the effect of another order for its own", []edit{{
 		"clients/go/client.buyer.afterError",
 		"outcome.GetReason() == gigagatev1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED",
