@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 
 	"gigagate.internal/purchase"
 	"gigagate.internal/purchase/memory"
+	"gigagate.internal/purchase/sealed"
 	"gigagate.internal/purchase/sqlite"
 )
 
@@ -53,18 +56,25 @@ func (s inMemory) open() (way, error)        { return way{Journal: s.Journal}, n
 func (s inMemory) journal() purchase.Journal { return s.Journal }
 func (s inMemory) close()                    { _ = s.Close() }
 
-// inFile is a journal in a file. One process at a time has it open.
+// inFile is a sealed journal in a file. One process at a time has it open.
 type inFile struct {
 	path string
+	keys *sealed.Keyring
 	now  func() time.Time
 
 	mu   sync.Mutex
-	file *sqlite.Journal
+	file *sealed.Journal
 }
 
 func openSQLite(t *testing.T, now func() time.Time) store {
 	t.Helper()
-	return &inFile{path: filepath.Join(t.TempDir(), "journal.db"), now: now}
+	keyFile := filepath.Join(t.TempDir(), "keys")
+	err := os.WriteFile(keyFile, []byte(sealed.NewKey(now())), 0o600)
+	keys, errKeys := sealed.ReadKeys(keyFile)
+	if err := errors.Join(err, errKeys); err != nil {
+		t.Fatal(err)
+	}
+	return &inFile{path: filepath.Join(t.TempDir(), "journal.db"), keys: keys, now: now}
 }
 
 func (s *inFile) journal() purchase.Journal {
@@ -76,10 +86,17 @@ func (s *inFile) journal() purchase.Journal {
 func (s *inFile) open() (way, error) {
 	s.close()
 	file, err := sqlite.Open(context.Background(), s.path, sqlite.Options{Now: s.now})
+	if err != nil {
+		return way{}, err
+	}
+	journal, err := sealed.New(context.Background(), file, s.keys, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return way{}, errors.Join(err, file.Close())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.file = file
-	return way{Journal: file}, err
+	s.file = journal
+	return way{Journal: journal}, nil
 }
 
 func (s *inFile) close() {
