@@ -2,6 +2,7 @@
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.8.0
+CYCLONEDX_VERSION     := v1.10.0
 
 # How long `make fuzz` runs each fuzz target.
 FUZZTIME ?= 10s
@@ -21,12 +22,17 @@ OLDER ?=
 AGAINST ?= origin/main
 # The version that `gigagate version` prints. If empty, the Go toolchain decides.
 VERSION ?=
+# The commit that `make release` builds, if it is not the tag VERSION.
+COMMIT ?=
 
 BIN := $(CURDIR)/bin
 # The pinned linter, from PATH or Go's own bin folder. If it is in neither, it is installed in bin/.
 GOLANGCI_LINT = "$$(.ci/linter $(GOLANGCI_LINT_VERSION) $(BIN))"
 
-.PHONY: help generate check-generate lint fmt test race fuzz sabotage proof bench scenarios rest-docs vuln build run breaking ci
+UV ?= uv
+PIN = $(UV) pip compile -q --universal --generate-hashes --no-annotate --custom-compile-command 'make pin'
+
+.PHONY: help generate check-generate pin lint fmt test race fuzz sabotage proof bench scenarios rest-docs vuln build run breaking release ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +46,10 @@ generate: ## Write the generated files in gen/, clients/ and docs/ (needs Python
 check-generate: generate ## Fail if the generated files differ from their sources
 	git diff --exit-code -- gen clients docs
 	@test -z "$$(git ls-files --others --exclude-standard -- gen clients docs)" || { echo "gen/, clients/ or docs/ has files that are not in git" >&2; exit 1; }
+
+pin: ## Pin what each requirements.in needs, by version and hash (needs uv)
+	cd clients/python && $(PIN) --python-version 3.10 requirements.in -o requirements.txt
+	cd .ci/restdocs && $(PIN) --python-version 3.11 requirements.in -o requirements.txt
 
 lint: ## Check formatting, lint rules, import directions and the contract's style
 	go vet ./...
@@ -91,6 +101,9 @@ run: ## Serve with a sandbox
 
 breaking: ## Check proto/ for breaking changes against AGAINST (origin/main)
 	go run ./internal/protodeps -against $(AGAINST)
+
+release: ## Write a release of a tag to dist/: make release VERSION=v1.2.3
+	.ci/release '$(VERSION)' $(COMMIT)
 
 ci: ## Run everything, as CI does
 	.ci/run
