@@ -63,6 +63,7 @@ type Client struct {
 	classifier  classifier
 	now         func() time.Time
 	problems    *problems
+	breaker     *breaker
 	credentials *credentials
 	tokens      *tokenSource
 	telemetry   *telemetry
@@ -134,6 +135,7 @@ func newClient(cfg Config, roots *x509.CertPool) (*Client, error) {
 		classifier:  classifier{rules: cfg.Refusals, throttledHasNoEffect: cfg.ThrottledHasNoEffect},
 		now:         cfg.Now,
 		problems:    problems,
+		breaker:     newBreaker(problems),
 		credentials: &credentials{id: cfg.ClientID, secret: cfg.ClientSecret, read: cfg.ReadSecret, problems: problems},
 		telemetry:   telemetry,
 		transport:   newTransport(base, cfg.Dial, roots),

@@ -40,10 +40,14 @@ type answer struct {
 
 // exchange sends a call once and reads the answer.
 func (c *Client) exchange(ctx context.Context, k *call) answer {
+	before := c.breaker.begin()
 	resp, sending, err := c.open(ctx, k)
 	a := answer{operation: k.operation, err: err}
 	if resp != nil {
 		a = answerHead(k.operation, resp)
+	}
+	c.breaker.end(ctx, k.operation, before, a.status, err)
+	if resp != nil {
 		if resp.StatusCode >= http.StatusOK { // a 101 has a stream for a body
 			a.body, a.whole, a.err = readBody(resp, k.limit)
 		}

@@ -13,15 +13,16 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// Problems that last until a person changes something. The words are values of the metric's attribute.
+// Problems that last. All but the outage last until a person changes something. The words are values of the metric's attribute.
 const (
 	problemCredentials = "credentials" // the vendor refuses the client id or its secret
 	problemToken       = "token"       // the vendor issues tokens, and refuses calls that carry them
 	problemCertificate = "certificate" // the vendor's TLS certificate is not accepted
 	problemSecret      = "secret"      // the client secret cannot be read again; the previous one is used
+	problemOutage      = "outage"      // the vendor does not answer; see breaker
 )
 
-var problemNames = []string{problemCredentials, problemToken, problemCertificate, problemSecret}
+var problemNames = []string{problemCredentials, problemToken, problemCertificate, problemSecret, problemOutage}
 
 // repeatProblem is how often a lasting problem is logged, and how often Watch checks whether it is over.
 const repeatProblem = time.Minute

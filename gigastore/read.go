@@ -91,7 +91,7 @@ func (c *Client) tryRead(ctx context.Context, send func() answer) (answer, error
 	case err == nil:
 		return a, nil
 	case ctx.Err() != nil && !errors.Is(last, ctx.Err()):
-		last.Err = &wireError{ctx.Err().Error(), ctx.Err()} // ctx ended between two tries
+		last.Err = &wireError{phrase: ctx.Err().Error(), cause: ctx.Err()} // ctx ended between two tries
 	}
 	return answer{}, last
 }

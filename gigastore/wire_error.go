@@ -13,8 +13,9 @@ import (
 // wireError is a failure to exchange bytes. Its text is a constant, because net/http's own errors repeat what the
 // vendor sent, for example in "malformed HTTP response".
 type wireError struct {
-	phrase string
-	cause  error // nil, or an error whose text is a constant too
+	phrase     string
+	cause      error // nil, or an error whose text is a constant too
+	connecting bool  // there was no connection yet
 }
 
 func (e *wireError) Error() string { return e.phrase }
@@ -33,15 +34,15 @@ func connectFailure(err error) error {
 	var timeout net.Error
 	switch {
 	case errors.As(err, &number):
-		return &wireError{"could not connect", number}
+		return &wireError{"could not connect", number, true}
 	case errors.As(err, &dns):
-		return &wireError{"could not connect: host name not resolved", nil}
+		return &wireError{"could not connect: host name not resolved", nil, true}
 	case errors.As(err, &certificate):
 		return certificateFailure(certificate.Err)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return &wireError{"could not connect in time", nil}
+		return &wireError{"could not connect in time", nil, true}
 	default:
-		return &wireError{"could not connect", nil}
+		return &wireError{"could not connect", nil, true}
 	}
 }
 
@@ -72,16 +73,16 @@ func wireFailure(ctx context.Context, err error) error {
 	case errors.As(err, &ours):
 		return ours
 	case ctx.Err() != nil:
-		return &wireError{ctx.Err().Error(), ctx.Err()}
+		return &wireError{phrase: ctx.Err().Error(), cause: ctx.Err()}
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &number):
-		return &wireError{"connection broken", number}
+		return &wireError{phrase: "connection broken", cause: number}
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return &wireError{"connection closed within the answer", io.ErrUnexpectedEOF}
+		return &wireError{phrase: "connection closed within the answer", cause: io.ErrUnexpectedEOF}
 	case errors.Is(err, io.EOF):
-		return &wireError{"connection closed before the answer", io.EOF}
+		return &wireError{phrase: "connection closed before the answer", cause: io.EOF}
 	default:
-		return &wireError{"no readable HTTP answer", nil}
+		return &wireError{phrase: "no readable HTTP answer"}
 	}
 }

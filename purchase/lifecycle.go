@@ -77,11 +77,12 @@ func NewEngine(config Config) *Engine {
 	return e
 }
 
-// Start takes over the purchases that an earlier process left. It also settles uncertain purchases, until
-// Close.
+// Start takes over the purchases that an earlier process left. Until Close, it also settles uncertain purchases, and finds out
+// when a vendor that is down answers again.
 func (e *Engine) Start() {
 	e.loops.Go(e.takeUpLapsed)
 	e.loops.Go(e.reconciler.run)
+	e.loops.Go(func() { e.vendor.WatchOutages(e.life) })
 }
 
 // outliving returns a context with the values of ctx, and with the end of the engine's life in place of ctx's end.

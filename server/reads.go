@@ -30,7 +30,7 @@ func (s inventoryService) ListInventoryItems(ctx context.Context, req *gigagatev
 	if err != nil {
 		return nil, err
 	}
-	read, err := s.vendor.InventoryWithin(ctx, gigastore.InventoryAge)
+	read, err := s.inventory(ctx)
 	if err != nil {
 		return nil, readFailure(err)
 	}
@@ -50,6 +50,24 @@ func (s inventoryService) ListInventoryItems(ctx context.Context, req *gigagatev
 	return resp, nil
 }
 
+// inventory reads the inventory for a caller. While the vendor is down, only the cache answers.
+func (s *Server) inventory(ctx context.Context) (gigastore.InventoryRead, error) {
+	if s.vendor.IsDown() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 0)
+		defer cancel()
+	}
+	return s.vendor.InventoryWithin(ctx, gigastore.InventoryAge)
+}
+
+// vendorAnswers fails if the vendor is down, so that no caller waits a minute for a read.
+func (s *Server) vendorAnswers() error {
+	if s.vendor.IsDown() {
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE}
+	}
+	return nil
+}
+
 // customerService reads the vendor's customers.
 type customerService struct {
 	gigagatev1.UnimplementedCustomerServiceServer
@@ -61,6 +79,9 @@ func (s customerService) GetCustomer(ctx context.Context, req *gigagatev1.GetCus
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
 	if err := s.mayUseCustomer(ctx, req.GetUid()); err != nil {
+		return nil, err
+	}
+	if err := s.vendorAnswers(); err != nil {
 		return nil, err
 	}
 	record, err := s.vendor.Customer(ctx, req.GetUid())

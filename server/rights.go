@@ -56,7 +56,7 @@ func (s *Server) countrySetOf(ctx context.Context, item string) (string, error) 
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, countrySetTime)
 	defer cancel()
-	inventory, err := s.vendor.InventoryWithin(ctx, gigastore.InventoryAge)
+	inventory, err := s.inventory(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -195,7 +195,7 @@ func (r *replica) onDial() network.DialFault {
 	r.stand()
 	f, planned := r.world.visit(r.name, stepDial)
 	if !planned {
-		return network.Connects
+		return network.DialFault(r.world.dials.Load())
 	}
 	switch f.do {
 	case doDialRefused:

@@ -52,7 +52,8 @@ func classify(bought *purchase.Bought, err error) answer {
 		a.outcome = unsettled
 	case errors.As(err, &differs):
 		a.outcome = mismatch
-	case errors.As(err, &guarded), errors.As(err, &journal), errors.Is(err, purchase.ErrDraining), errors.Is(err, purchase.ErrDeadlineTooShort):
+	case errors.As(err, &guarded), errors.As(err, &journal), errors.Is(err, purchase.ErrDraining), errors.Is(err, purchase.ErrDeadlineTooShort),
+		errors.Is(err, purchase.ErrVendorDown):
 		a.outcome = notStarted
 	default:
 		a.outcome = "an error of no known kind"

@@ -58,6 +58,8 @@ type world struct {
 
 	// intercept, if set, may answer a request instead of the vendor.
 	intercept atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
+	// dials is how every dial ends for which no fault is planned, a [network.DialFault].
+	dials atomic.Uint32
 
 	mu       sync.Mutex
 	faulty   bool           // whether planned faults play
