@@ -28,6 +28,8 @@ type Request struct {
 	// Client is the client that makes the call. Clients share the places for purchases under way, and one
 	// client gets at most half of them.
 	Client string
+	// AtOnce is how many purchases the client may have under way. 0 means as many as its share.
+	AtOnce int
 }
 
 // Bought is a purchase that succeeded.
@@ -46,6 +48,10 @@ var (
 	ErrDraining = errors.New("the gateway is shutting down")
 	// ErrOverloaded: this process owns as many purchases as it can.
 	ErrOverloaded = errors.New("too many purchases are under way")
+	// ErrTooManyAtOnce: the client has as many purchases under way as it may.
+	ErrTooManyAtOnce = errors.New("the client has too many purchases under way")
+	// ErrVendorDown: the vendor does not answer. Nothing new is started until it does.
+	ErrVendorDown = errors.New("the vendor does not answer")
 	// ErrDeadlineTooShort: too little of the caller's time is left to start a purchase.
 	ErrDeadlineTooShort = errors.New("too little time is left to start a purchase")
 )
@@ -151,13 +157,16 @@ func (e *Engine) lookup(ctx context.Context, key Key) (*Purchase, error) {
 	})
 }
 
-// mayStart refuses a new purchase while the engine drains, or if its caller has too little time left.
+// mayStart refuses a new purchase while the engine drains or the vendor is down, or if its caller has too little time left.
 func (e *Engine) mayStart(ctx context.Context) error {
 	e.mu.Lock()
 	draining := e.draining
 	e.mu.Unlock()
-	if draining {
+	switch {
+	case draining:
 		return ErrDraining
+	case e.vendor.IsDown():
+		return ErrVendorDown
 	}
 	// A caller that is gone may ask again at another replica before the claim can be seen there. That replica
 	// would say that nothing was started.
@@ -197,7 +206,10 @@ type claimed struct {
 // start claims the key. If the claim is ours, an owner continues the purchase on the engine's own time. start
 // returns once the claim is known to be durable, or when the answer must leave.
 func (e *Engine) start(ctx context.Context, id string, request *Request) (claimed, error) {
-	if err := e.addOwner(ctx, request.Client); err != nil {
+	if !e.vendor.MaySell() { // before the claim, which gives the first permit
+		return claimed{}, ErrVendorDown
+	}
+	if err := e.addOwner(ctx, request.Client, request.AtOnce); err != nil {
 		return claimed{}, err
 	}
 	type result struct {

@@ -1,6 +1,7 @@
 package purchase
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,19 +30,24 @@ const (
 )
 
 // addOwner takes a place for one more owner. ownerDone gives it back. If the client has no place left, addOwner waits
-// ownerPatience for one. Then it fails with ErrOverloaded. It fails with ErrDraining if the engine drains.
+// ownerPatience for one. Then it fails with ErrOverloaded, or with ErrTooManyAtOnce if the client has most places. most is 0
+// if the client has no limit of its own. addOwner fails with ErrDraining if the engine drains.
 //
 // The wait slows down a client that asks again after each refusal. Without it, such a client would use up the
 // processor with refusals, and the purchases of other clients would wait for the processor.
-func (e *Engine) addOwner(ctx context.Context, client string) error {
-	if !e.places.Take(client) {
+func (e *Engine) addOwner(ctx context.Context, client string, most int) error {
+	upTo := cmp.Or(most, maxOwners)
+	if !e.places.TakeUpTo(client, upTo) {
 		patience := ownerPatience
 		if deadline, ok := ctx.Deadline(); ok {
 			patience = min(patience, time.Until(deadline)-LeastTime)
 		}
 		waiting, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		if e.places.Wait(waiting, client) != nil {
+		if e.places.WaitUpTo(waiting, client, upTo) != nil {
+			if e.places.Of(client) >= upTo {
+				return ErrTooManyAtOnce
+			}
 			return ErrOverloaded
 		}
 	}
@@ -103,8 +109,8 @@ func (e *Engine) own(ctx context.Context, p *Purchase, personal *Personal, began
 			e.giveUp(p, refused)
 			return
 		}
-		if refused != nil {
-			continue // try again until the price can be read
+		if refused != nil || !e.vendor.MaySell() {
+			continue // try again until the price can be read and the vendor answers
 		}
 		began = time.Now()
 		var ok bool
@@ -230,7 +236,7 @@ func (e *Engine) takeUp(p Purchase) bool {
 		e.logger.WarnContext(e.life, "the owner of a send is gone: its outcome is uncertain", "purchase_id", p.ID)
 		return true
 	}
-	if e.addOwner(e.life, "") == nil {
+	if e.addOwner(e.life, "", 0) == nil {
 		go e.goOn(p)
 	} // else a process takes it over when the lease expires again
 	return true

@@ -55,6 +55,9 @@ func (s activationService) TopUp(ctx context.Context, req *gigagatev1.TopUpReque
 
 // Activate starts the clock of a package that was bought earlier.
 func (s activationService) Activate(ctx context.Context, req *gigagatev1.ActivateRequest) (*gigagatev1.ActivateResponse, error) {
+	if err := s.vendorAnswers(); err != nil {
+		return nil, err
+	}
 	if err := s.mayUseItem(ctx, req.GetUid()); err != nil {
 		return nil, err
 	}
@@ -74,8 +77,10 @@ func (s activationService) buy(ctx context.Context, requestID string, order purc
 	if err := s.checkMetatag(order.Metatag); err != nil {
 		return "", nil, err
 	}
+	caller := access.Of(ctx)
 	bought, err := s.engine.Buy(ctx, &purchase.Request{
-		Key: purchase.Key{Caller: access.Of(ctx).Key(), RequestID: requestID}, Order: order, Personal: personal, Client: clientOf(ctx),
+		Key: purchase.Key{Caller: caller.Key(), RequestID: requestID}, Order: order, Personal: personal,
+		Client: clientOf(ctx), AtOnce: caller.Limits.Settings().AtOnce,
 	})
 	if err != nil {
 		f, replayed := purchaseFailure(err)

@@ -66,8 +66,11 @@ func beginningOf(data mem.BufferSlice, n int) []byte {
 
 type undecodableKey struct{}
 
+// excessKey is the key of the failure of a call that is beyond the limits of its caller.
+type excessKey struct{}
+
 // adaptGRPC returns desc with handlers that identify the caller first and that work with tolerantCodec. The message of a
-// caller that is not identified is not even received. A request that could not be decoded also goes through the
+// caller that is not identified, or that makes too many calls, is not even received. A request that could not be decoded also goes through the
 // interceptors. They find its fault in the context.
 func (s *Server) adaptGRPC(desc grpc.ServiceDesc) *grpc.ServiceDesc {
 	methods := make([]grpc.MethodDesc, len(desc.Methods))
@@ -75,10 +78,16 @@ func (s *Server) adaptGRPC(desc grpc.ServiceDesc) *grpc.ServiceDesc {
 		handler := method.Handler
 		method.Handler = func(srv any, ctx context.Context, decode func(any) error, chain grpc.UnaryServerInterceptor) (any, error) {
 			ctx = s.identifyGRPC(ctx)
+			excess, end := beginCall(ctx, isOrder("/"+desc.ServiceName+"/"+method.MethodName))
+			defer end()
+			if excess != nil {
+				ctx = context.WithValue(ctx, excessKey{}, excess)
+			}
+			refused := excess != nil || access.Of(ctx) == nil
 			var fault *failure
 			tolerant := func(message any) error {
-				if access.Of(ctx) == nil {
-					return nil // the interceptor authorize refuses the call
+				if refused {
+					return nil // the interceptor authorize does it
 				}
 				target := &decoding{message: message.(proto.Message)}
 				err := decode(target)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -79,12 +80,45 @@ func (s *Server) identifyStream(srv any, stream grpc.ServerStream, info *grpc.St
 	return next(srv, stream)
 }
 
+// beginCall counts a call of its caller, and the result end ends it. Nothing of the call's body has been read, and nothing of
+// the journal. After a failure, which is not nil, the call must be refused. Health checks are not counted.
+func beginCall(ctx context.Context, isOrder bool) (f *failure, end func()) {
+	p := access.Of(ctx)
+	if p == nil {
+		return nil, func() {}
+	}
+	excess, wait := p.Limits.Begin(time.Now())
+	if excess == access.NoExcess {
+		return nil, p.Limits.End
+	}
+	f = &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_RATE_LIMITED, retryDelay: max(wait, leastRetryDelay)}
+	if excess == access.TooManyAtOnce {
+		f.sentence, f.retryDelay = tooManyAtOnce, 0
+	}
+	if isOrder {
+		f.effect = gigagatev1.Effect_EFFECT_INDETERMINATE // its request id is not looked up
+	}
+	return f, func() {}
+}
+
+// leastRetryDelay is the shortest time after which a caller beyond its rate is asked to try again.
+const leastRetryDelay = 100 * time.Millisecond
+
+// What a caller is told that has too many calls or purchases under way. A purchase can outlive its call.
+const (
+	tooManyAtOnce    = "this caller has as many calls under way as it may, so this call did nothing"
+	tooManyPurchases = "this caller has as many purchases under way as it may, so nothing was started"
+)
+
 // isIdentified reports whether a credential has named the principal. Otherwise it is nobody, or everybody.
 func isIdentified(p *access.Principal) bool { return p != nil && p != access.Open }
 
-// authorize is an interceptor. It refuses a call of the contract that nobody may make, or not this caller.
+// authorize is an interceptor. It refuses a call of the contract that nobody may make, or not this caller, or not now.
 func authorize(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	if strings.HasPrefix(info.FullMethod, contractPrefix) {
+		if f, ok := ctx.Value(excessKey{}).(*failure); ok {
+			return nil, f
+		}
 		if f := mayCall(ctx, info.FullMethod); f != nil {
 			if fault, ok := ctx.Value(undecodableKey{}).(*failure); ok {
 				f.effect = fault.effect // an order whose request id could not be read may be one that was bought

@@ -102,6 +102,10 @@ func purchaseFailure(err error) (f *failure, replayed bool) {
 	switch {
 	case errors.Is(err, purchase.ErrDraining):
 		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_DRAINING, effect: notStarted}, false
+	case errors.Is(err, purchase.ErrVendorDown):
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE, effect: notStarted, cause: err}, false
+	case errors.Is(err, purchase.ErrTooManyAtOnce):
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_RATE_LIMITED, effect: notStarted, sentence: tooManyPurchases}, false
 	case errors.Is(err, purchase.ErrOverloaded):
 		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED, effect: notStarted}, false
 	case errors.Is(err, purchase.ErrDeadlineTooShort):

@@ -158,7 +158,7 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 		defer s.requests.Release(client)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		call := restCallOf(r.Context())
-		f := takePretty(r)
+		wrongPretty := takePretty(r)
 		if s.knownHost != nil && !s.knownHost(r.Host) {
 			unknown := &failure{
 				reason: gigagatev1.ErrorReason_ERROR_REASON_MALFORMED_REQUEST, httpStatus: http.StatusMisdirectedRequest,
@@ -177,14 +177,20 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 			s.refuseUnidentified(w, r)
 			return
 		}
+		f, end := beginCall(r.Context(), call.isOrder())
+		defer end()
+		if f != nil {
+			s.refuseUnread(w, r, f)
+			return
+		}
 		if f := checkFraming(w, r); f != nil {
 			s.refuse(w, r, f)
 			return
 		}
 		call.body = &restBody{ReadCloser: r.Body, call: call}
 		r.Body = call.body
-		if f != nil {
-			s.refuse(w, r, f)
+		if wrongPretty != nil {
+			s.refuse(w, r, wrongPretty)
 			return
 		}
 		if s.isDocs(r) {

@@ -61,14 +61,19 @@ func (s *Server) refuseMethod(w http.ResponseWriter, r *http.Request, allowed []
 	s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED})
 }
 
-// refuseUnidentified refuses a caller that is not known. Its body stays unread, so the connection of HTTP/1 cannot be used
-// again. Otherwise net/http would wait for the rest of the body before it answers.
+// refuseUnidentified refuses a caller that is not known.
 func (s *Server) refuseUnidentified(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("WWW-Authenticate", "Bearer")
+	s.refuseUnread(w, r, unauthenticated())
+}
+
+// refuseUnread refuses a call whose body stays unread, so the connection of HTTP/1 cannot be used again. Otherwise net/http
+// would wait for the rest of the body before it answers.
+func (s *Server) refuseUnread(w http.ResponseWriter, r *http.Request, f *failure) {
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
 		w.Header().Set("Connection", "close")
 	}
-	s.refuse(w, r, unauthenticated())
+	s.refuse(w, r, f)
 }
 
 // refuse answers with a failure that REST itself found. It does what the interceptors do for other failures, because such a

@@ -9,6 +9,7 @@
 //	file.go         the fields of the callers file
 //	yaml.go         strict YAML: an error names its line and field
 //	rights.go       what the words of the callers file allow
+//	limits.go       how many calls a caller may make
 //	key.go          API keys
 //	token.go        JWTs
 //	issuer_keys.go  the keys with which issuers sign JWTs
@@ -26,6 +27,8 @@ type Principal struct {
 	// Name is the entry's stable name. It does not change when credentials do.
 	Name   string
 	Rights Rights
+	// Limits bound its calls. nil allows any number.
+	Limits *Limits
 }
 
 // Key is the name under which the journal keeps the principal's purchases. The principal that inherits DefaultCaller keeps

@@ -3,6 +3,7 @@ package access
 import (
 	"crypto/sha256"
 	"slices"
+	"time"
 )
 
 // Directory is a callers file that was read. It does not change, except that it remembers tokens.
@@ -33,6 +34,20 @@ func newDirectory() *Directory {
 		names: map[string]bool{}, keys: map[string]storedKey{}, certificates: map[string]*Principal{},
 		subjects: map[subject]*Principal{}, issuers: map[string]*issuer{},
 		verified: verifiedTokens{tokens: map[[sha256.Size]byte]verifiedToken{}},
+	}
+}
+
+// countOn makes the callers of this file, which replaces another one, go on with the counts of their calls.
+func (d *Directory) countOn(before *Directory, now time.Time) {
+	counted := map[string]*Limits{}
+	for _, e := range before.entries {
+		counted[e.Name] = e.Limits
+	}
+	for _, e := range d.entries {
+		if limits := counted[e.Name]; limits != nil && e.Limits != nil {
+			limits.set(e.Limits.Settings(), now)
+			e.Limits = limits
+		}
 	}
 }
 

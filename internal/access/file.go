@@ -26,6 +26,8 @@ var (
 	validDNSName    = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	validItem       = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	validCountry    = regexp.MustCompile(`^[A-Z]{2}$`)
+	validRate       = regexp.MustCompile(`^(0|[1-9][0-9]{0,6})(\.[0-9]{1,3})?$`)
+	validCount      = regexp.MustCompile(`^[1-9][0-9]{0,6}$`)
 	validCountrySet = regexp.MustCompile(`^\S(.*\S)?$`)
 )
 
@@ -164,9 +166,10 @@ func isSecureURL(text string) bool {
 }
 
 func (d *Directory) addCaller(item field) {
-	fields := item.mapping("name", "inherits_default", "identities", "may")
+	fields := item.mapping("name", "inherits_default", "identities", "may", "rate", "at_once")
 	p := d.add(fields["name"], "caller")
 	d.addIdentities(p, fields["identities"])
+	p.Limits = limitsOf(fields["rate"], fields["at_once"])
 	if p.Rights.InheritsDefault = fields["inherits_default"].truth(); p.Rights.InheritsDefault {
 		if d.heir != "" {
 			fields["inherits_default"].fail("another caller has this already")
@@ -189,6 +192,20 @@ func (d *Directory) addCaller(item field) {
 	})
 	p.Rights.Secrets = may["secrets"].truth()
 	p.Rights.SoldElsewhere = may["sold_elsewhere"].truth()
+}
+
+// limitsOf reads the limits of a caller's calls. A missing one allows any number.
+func limitsOf(frequency, atOnce field) *Limits {
+	var s LimitSettings
+	if frequency.given() {
+		fields := frequency.mapping("per_second", "burst")
+		s.PerSecond = fields["per_second"].number(validRate, "a number from 0.001 to 1000000, such as 50 or 0.5")
+		s.Burst = int(fields["burst"].number(validCount, "a whole number from 1 to 1000000"))
+	}
+	if atOnce.given() {
+		s.AtOnce = int(atOnce.number(validCount, "a whole number from 1 to 1000000"))
+	}
+	return NewLimits(s)
 }
 
 func (d *Directory) addOperator(item field) {

@@ -31,6 +31,8 @@ callers:
       countries: [GR, NO]
       secrets: true
       sold_elsewhere: false
+    rate: {per_second: 50, burst: 100}
+    at_once: 200
   - name: billing
     may:
       methods: [ListPurchases]
@@ -112,9 +114,9 @@ var badFiles = map[string]struct{ text, says string }{
 	"a zero byte":           {"callers:\n- name: sh\x00op", "line 2: it has a byte that is not text"},
 	"no UTF-8":              {"callers:\n- name: sh\xffop", "line 2: it has a byte that is not text"},
 	"two documents":         {"callers:\n- name: shop\n---\ncallers: []\n", "line 3: the file has more than one document"},
-	"unknown field":         {"callers:\n- name: shop\n  budget: 5\n", `line 3: callers[0]: "budget" is not a field here, the fields are name, inherits_default, identities, may`},
+	"unknown field":         {"callers:\n- name: shop\n  budget: 5\n", `line 3: callers[0]: "budget" is not a field here, the fields are name, inherits_default, identities, may, rate, at_once`},
 	"unknown root field":    {"callers:\n- name: shop\nlimits: 5\n", `line 3: the file: "limits" is not a field here, the fields are issuers, callers, operators`},
-	"merged":                {"callers:\n- <<: {}\n", "line 2: callers[0]: this value is not a field here, the fields are name, inherits_default, identities, may"},
+	"merged":                {"callers:\n- <<: {}\n", "line 2: callers[0]: this value is not a field here, the fields are name, inherits_default, identities, may, rate, at_once"},
 	"a field twice":         {"callers:\n- name: shop\n  name: shop\n", "line 3: callers[0]: the field name is there twice"},
 	"an alias":              {"callers:\n- &a\n  name: shop\n- *a\n", "line 4: callers[1]: aliases are not supported, write the value here again"},
 	"an alias to itself":    {"callers: &a\n- *a\n", "line 2: callers[0]: aliases are not supported, write the value here again"},

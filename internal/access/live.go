@@ -128,6 +128,9 @@ func (l *Live) load() error {
 		remotes[name] = i.remote
 	}
 	l.remotes = remotes
+	if before := l.current.Load(); before != nil {
+		d.countOn(before, time.Now())
+	}
 	l.current.Store(d)
 	return nil
 }

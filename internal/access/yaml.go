@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -135,6 +136,7 @@ func (f field) list() []field {
 const (
 	longestText = 512 // bytes
 	longestList = 10_000
+	mostNumber  = 1_000_000
 )
 
 // text returns a text. It takes every scalar as it is written, because a name such as 123456 or NO is no number and no truth.
@@ -169,6 +171,15 @@ func (f field) matching(pattern *regexp.Regexp, words string) string {
 		f.fail("it must be %s", words)
 	}
 	return text
+}
+
+// number returns a number above zero, up to mostNumber, that is written as a pattern says.
+func (f field) number(pattern *regexp.Regexp, words string) float64 {
+	number, err := strconv.ParseFloat(f.matching(pattern, words), 64)
+	if f.doc.err == nil && (err != nil || number <= 0 || number > mostNumber || f.node.ShortTag() == "!!str") {
+		f.fail("it must be %s", words)
+	}
+	return number
 }
 
 // oneOf returns a text that is one of some names.

@@ -44,6 +44,7 @@ func ClientOf(address string) string {
 // waiter is a call that waits for a place.
 type waiter struct {
 	client string
+	most   int
 	given  chan struct{} // closed once it has the place
 }
 
@@ -56,19 +57,29 @@ func New(most int) *Limit {
 func (l *Limit) Most() int { return l.most }
 
 // Take takes a place for the client. It returns false if there is none for this client. Release gives the place back.
-func (l *Limit) Take(client string) bool {
+func (l *Limit) Take(client string) bool { return l.TakeUpTo(client, l.each) }
+
+// TakeUpTo is Take for a client that gets at most a number of places, if that is less than half of them.
+func (l *Limit) TakeUpTo(client string, most int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.take(client)
+	return l.take(client, most)
 }
 
-func (l *Limit) take(client string) bool {
-	if l.taken >= l.most || client != "" && l.by[client] >= l.each {
+func (l *Limit) take(client string, most int) bool {
+	if l.taken >= l.most || client != "" && l.by[client] >= min(most, l.each) {
 		return false
 	}
 	l.taken++
 	l.by[client]++
 	return true
+}
+
+// Of returns how many places the client has.
+func (l *Limit) Of(client string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.by[client]
 }
 
 // Hold takes a place even if there is none, for work that cannot be refused. Release gives the place back.
@@ -81,12 +92,17 @@ func (l *Limit) Hold(client string) {
 
 // Wait is like Take, but waits for a place. It returns the error of ctx if ctx ends first.
 func (l *Limit) Wait(ctx context.Context, client string) error {
+	return l.WaitUpTo(ctx, client, l.each)
+}
+
+// WaitUpTo is like TakeUpTo, but waits for a place. It returns the error of ctx if ctx ends first.
+func (l *Limit) WaitUpTo(ctx context.Context, client string, most int) error {
 	l.mu.Lock()
-	if l.take(client) {
+	if l.take(client, most) {
 		l.mu.Unlock()
 		return nil
 	}
-	w := &waiter{client: client, given: make(chan struct{})}
+	w := &waiter{client: client, most: most, given: make(chan struct{})}
 	place := l.waiting.PushBack(w)
 	l.mu.Unlock()
 	select {
@@ -115,7 +131,7 @@ func (l *Limit) Release(client string) {
 		delete(l.by, client)
 	}
 	for place := l.waiting.Front(); place != nil; place = place.Next() {
-		if w, ok := place.Value.(*waiter); ok && l.take(w.client) {
+		if w, ok := place.Value.(*waiter); ok && l.take(w.client, w.most) {
 			l.waiting.Remove(place)
 			close(w.given)
 			return
