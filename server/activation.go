@@ -77,10 +77,9 @@ func (s activationService) buy(ctx context.Context, requestID string, order purc
 	if err := s.checkMetatag(order.Metatag); err != nil {
 		return "", nil, err
 	}
-	caller := access.Of(ctx)
 	bought, err := s.engine.Buy(ctx, &purchase.Request{
-		Key: purchase.Key{Caller: caller.Key(), RequestID: requestID}, Order: order, Personal: personal,
-		Client: clientOf(ctx), AtOnce: caller.Limits.Settings().AtOnce,
+		Key: purchase.Key{Caller: access.Of(ctx).Key(), RequestID: requestID}, Order: order, Personal: personal,
+		Client: clientOf(ctx), AtOnce: access.Of(ctx).Limits.Settings().AtOnce,
 	})
 	if err != nil {
 		f, replayed := purchaseFailure(err)

@@ -30,7 +30,7 @@ var allowing = []sabotage{
 		"server.Server.adaptGRPC", "access.Of(ctx) == nil", never,
 	}}, server, "TestBodyIsNotReadBeforeTheCallerIsKnown"},
 	{"REST waits for the body of a caller that is not known", []edit{{
-		"server.Server.refuseUnidentified", "r.ProtoMajor == 1 && r.ContentLength != 0", never,
+		"server.Server.refuseUnread", "r.ProtoMajor == 1 && r.ContentLength != 0", never,
 	}}, server, "TestBodyIsNotReadBeforeTheCallerIsKnown"},
 	{"streams need no caller", []edit{{
 		"server.Server.identifyStream", "info.FullMethod != $_ && access.Of(s.identifyGRPC(stream.Context())) == nil", never,
@@ -150,4 +150,29 @@ var allowing = []sabotage{
 	{"secrets are shown to everybody", []edit{{
 		"server.Server.interceptors", "withholdSecrets", dropped,
 	}}, server, "TestSecretsAreWithheld"},
+	// How many calls a caller may make.
+	{"a caller has any rate", []edit{{
+		"internal/access.Limits.Begin", "wait > 0", never,
+	}}, server, "TestRateOfACaller"},
+	{"a caller has any number of calls at once", []edit{{
+		"internal/access.Limits.Begin", "l.settings.AtOnce > 0 && l.running >= l.settings.AtOnce", never,
+	}}, server, "TestCallsAtOnceOfACaller"},
+	{"a caller abandons as many purchases as it likes", []edit{{
+		"server.activationService.buy", "AtOnce: access.Of(ctx).Limits.Settings().AtOnce", dropped,
+	}}, server, "TestPurchasesAtOnceOfACaller"},
+	{"a call of gRPC keeps its place", []edit{{
+		"server.Server.adaptGRPC", "defer end()", dropped,
+	}}, server, "TestCallsAtOnceOfACaller"},
+	{"a call beyond the rate looks its request id up", []edit{{
+		"server.beginCall", "f.effect = gigagatev1.Effect_EFFECT_INDETERMINATE", dropped,
+	}}, server, "TestRateOfACaller"},
+	{"the message of a call beyond the rate is read", []edit{{
+		"server.Server.adaptGRPC", "excess != nil || access.Of(ctx) == nil", "access.Of(ctx) == nil",
+	}}, server, "TestRateOfACaller"},
+	{"a call of REST is not counted", []edit{{
+		"server.Server.guardREST", "if f != nil { s.refuseUnread(w, r, f); return }", dropped,
+	}}, server, "TestRateOfACaller"},
+	{"a reload of the callers file forgets the calls", []edit{{
+		"internal/access.Live.load", "d.countOn(before, time.Now())", "_ = time.Now()",
+	}}, "./internal/access", "TestLimitsSurviveAReload"},
 }

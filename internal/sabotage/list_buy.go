@@ -31,6 +31,38 @@ var buying = []sabotage{
 		"purchase.Purchase.judge", "transition.ItemUID != p.ItemUID", never,
 	}}, states, "TestAfterRefinesNext"},
 
+	// Whether the vendor is dead.
+	{"a purchase is started although only one at a time may try", []edit{{
+		"purchase.Engine.start", "!e.vendor.MaySell()", never,
+	}}, simulation, "TestSalesAreDead"},
+	{"a dead vendor is asked for prices", []edit{{
+		"purchase.Engine.mayStart", "e.vendor.IsDown()", never,
+	}}, simulation, "TestVendorIsDead"},
+	{"the breaker is asked after the claim", []edit{
+		{"purchase.Engine.mayStart", "case e.vendor.IsDown(): return ErrVendorDown", dropped},
+		{"purchase.Engine.start", "if !e.vendor.MaySell() { return claimed{}, ErrVendorDown }", dropped},
+		{"purchase.Engine.start", "if err == nil && ours { e.own(work, p, &request.Personal, began) }",
+			"if err == nil && ours && e.vendor.MaySell() { e.own(work, p, &request.Personal, began) }"},
+	}, simulation, "TestVendorIsDead|TestSalesAreDead"},
+	{"a purchase under way asks for permits of a dead vendor", []edit{{
+		"purchase.Engine.own", "refused != nil || !e.vendor.MaySell()", "refused != nil",
+	}}, simulation, "TestPurchaseSurvivesAShortOutage"},
+	{"a refusal is an outage", []edit{{
+		"gigastore.breaker.end", "case isOutage(status, err): $*body", "case status >= 400 || isOutage(status, err): $*body",
+	}}, simulation, "TestRefusalsAreNoOutage"},
+	{"calls that hung in an outage begin a new one", []edit{{
+		"gigastore.breaker.end", "answersBefore == b.answers", always,
+	}}, simulation, "TestCallsThatHung"},
+	{"a dead vendor is never asked again", []edit{{
+		"purchase.Engine.Start", "e.loops.Go(func() { e.vendor.WatchOutages(e.life) })", dropped,
+	}}, simulation, "TestVendorIsDead"},
+	{"an outage never ends for purchases", []edit{{
+		"gigastore.breaker.end", "b.close(ctx, 0)", dropped,
+	}}, "./gigastore", "TestBreaker"},
+	{"after an outage all purchases try at once", []edit{{
+		"gigastore.Client.MaySell", "b.trial = false", dropped,
+	}}, simulation, "TestSalesAreDead"},
+
 	// Looking up and claiming.
 	{"purchase ids can be foretold", []edit{{
 		"purchase.newID", "ulid.New(ulid.Now(), entropy)", "ulid.New(ulid.Now(), ulid.DefaultEntropy())",
