@@ -47,7 +47,7 @@ func newProblems(logger *slog.Logger, meters metric.MeterProvider) (*problems, e
 		meters = otel.GetMeterProvider()
 	}
 	gauge, err := meters.Meter("gigagate.internal/gigastore").Int64Gauge("gigagate.vendor.problem",
-		metric.WithDescription("1 while the credentials or the certificate are of no use, by problem."), metric.WithUnit("{problem}"))
+		metric.WithDescription("1 while the credentials or the certificate are of no use, or the vendor is down, by problem."), metric.WithUnit("{problem}"))
 	if err != nil {
 		return nil, fmt.Errorf("gigastore: metrics: %w", err)
 	}

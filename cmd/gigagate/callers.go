@@ -138,6 +138,10 @@ type principalReport struct {
 	Countries       []string `json:"countries"`
 	Secrets         bool     `json:"secrets"`
 	SoldElsewhere   bool     `json:"soldElsewhere"`
+	// A limit of 0 means any number.
+	PerSecond float64 `json:"perSecond"`
+	Burst     int     `json:"burst"`
+	AtOnce    int     `json:"atOnce"`
 }
 
 // Run checks the file.
@@ -148,12 +152,14 @@ func (c *checkConfigCommand) Run(to console) error {
 	}
 	var report callersReport
 	for _, e := range directory.Entries() {
+		limits := e.Limits.Settings()
 		report.Principals = append(report.Principals, principalReport{
 			Name: e.Name, Kind: e.Kind, InheritsDefault: e.Rights.InheritsDefault,
 			Certificates: e.Certificates, Keys: e.Keys, JWTs: e.Subjects,
 			Methods: e.Rights.Methods.Names(), ActivationModes: e.Rights.Modes.Names(), InventoryItems: e.Rights.Items.Names(),
 			CountrySets: e.Rights.CountrySets.Names(), Countries: e.Rights.Countries.Names(),
 			Secrets: e.Rights.Secrets, SoldElsewhere: e.Rights.SoldElsewhere,
+			PerSecond: limits.PerSecond, Burst: limits.Burst, AtOnce: limits.AtOnce,
 		})
 	}
 	return c.printReport(to, report, report.table())

@@ -34,7 +34,7 @@ func TestNewKeyFitsTheFile(t *testing.T) {
 	if secret := strings.TrimSpace(made.out); strings.Contains(made.err, secret[len(secret)-20:]) {
 		t.Error("the key is on the standard error, too")
 	}
-	file := writeFile(t, "callers:\n  - name: shop\n"+lines+"    may:\n      methods: [Register]\n      activation_modes: [all]\n")
+	file := writeFile(t, "callers:\n  - name: shop\n"+lines+"    may:\n      methods: [Register]\n      activation_modes: [all]\n    rate: {per_second: 0.5, burst: 10}\n")
 	if got := gigagate(t, "config", "check", "--callers-file="+file, "--output=json"); got.status != 0 || got.out != `{
   "principals": [
     {
@@ -54,7 +54,10 @@ func TestNewKeyFitsTheFile(t *testing.T) {
       "countrySets": [],
       "countries": [],
       "secrets": false,
-      "soldElsewhere": false
+      "soldElsewhere": false,
+      "perSecond": 0.5,
+      "burst": 10,
+      "atOnce": 0
     }
   ]
 }
