@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -100,13 +101,17 @@ func TestCallsAtOnceOfACaller(t *testing.T) {
 	j := &hungLists{newJournal(), make(chan struct{}, 10), make(chan struct{})}
 	g := openFor(t, newCallers(shop, caller("app")), func(s *setup) { s.journal = j })
 	list := ask(&gigagatev1.ListPurchasesRequest{})
+	letGo := sync.OnceFunc(func() { close(j.letGo) })
+	defer letGo()
 	answers := make(chan answer, 2)
 	for _, transport := range g.transports() {
 		go func() { answers <- transport.call(t, t.Context(), list.as("shop")) }()
 		<-j.entered
 	}
 	for _, transport := range g.transports() {
+		soon := time.AfterFunc(10*time.Second, letGo) // a list that is not refused hangs
 		a := transport.call(t, t.Context(), list.as("shop"))
+		soon.Stop()
 		a.check(t, tooMany)
 		if delay := a.outcome.GetRetryDelay().AsDuration(); delay != time.Second {
 			t.Errorf("%s: retry after %s", transport.name, delay)
@@ -114,7 +119,7 @@ func TestCallsAtOnceOfACaller(t *testing.T) {
 		transport.call(t, t.Context(), ask(register()).as("shop")).check(t, tooManyOrders)
 		transport.call(t, t.Context(), ask(register()).as("app")).ok(t)
 	}
-	close(j.letGo)
+	letGo()
 	for range 2 {
 		(<-answers).ok(t)
 	}
