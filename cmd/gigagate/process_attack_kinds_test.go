@@ -129,8 +129,10 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 	},
 	// Waits for a purchase that is never settled.
 	"waits": func(ctx context.Context, t *testing.T, g *siege) {
-		g.shop.inject(t, registerPath, "hang", 1, map[string]any{"duration": "1m"})
-		go g.buy(ctx, g.attacker(t), "hanging")
+		g.fill(t, 1)
+		order := &gigagatev1.TopUpRequest{RequestId: "hanging", InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "attack", CustomerUid: g.customerOf(t, "filling-0")}
+		g.shop.inject(t, "/gigastore/activations/top-up", "hang", 1, map[string]any{"duration": "1m"})
+		go func() { _, _ = gigagatev1.NewActivationServiceClient(g.attacker(t)).TopUp(ctx, order) }()
 		id := g.idOf(t, "hanging")
 		ask, _ := proto.Marshal(&gigagatev1.WaitPurchaseRequest{Id: id})
 		g.streams(ctx, t, 20, 1000, func(r *raw) error {
