@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	compress "compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -56,13 +57,13 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 		var conns sync.WaitGroup
 		for range fromOneHost {
 			conns.Go(func() {
-				conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", g.rest)
+				conn, err := g.dial(ctx, g.rest, http11)
 				if err != nil {
 					g.refused.Add(1)
 					return
 				}
 				defer func() { _ = conn.Close() }()
-				_, err = fmt.Fprintf(conn, "POST /v1/activations/register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", 64<<10, body)
+				_, err = fmt.Fprintf(conn, "POST /v1/activations/register HTTP/1.1\r\nHost: localhost\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", g.authorization(), 64<<10, body)
 				if err != nil {
 					g.refused.Add(1)
 					return
@@ -227,10 +228,29 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 			return r.whole(ask)
 		})
 	},
+	// Compressed requests over REST that expand to 16 MiB.
+	"unpacking over REST": func(ctx context.Context, t *testing.T, g *siege) {
+		var bomb bytes.Buffer
+		packed := compress.NewWriter(&bomb)
+		_, _ = packed.Write(bytes.Repeat([]byte(" "), 16<<20))
+		_ = packed.Close()
+		var conns sync.WaitGroup
+		for range 8 {
+			conns.Go(func() {
+				for ctx.Err() == nil {
+					g.ask(ctx, fmt.Sprintf("POST /v1/activations/register HTTP/1.1\r\nHost: localhost\r\n%sContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s",
+						g.authorization(), bomb.Len(), bomb.Bytes()))
+				}
+			})
+		}
+		conns.Wait()
+	},
+	"endless headers":        func(ctx context.Context, t *testing.T, g *siege) { endlessHeaders(ctx, g, g.grpc) },
+	"frames without meaning": func(ctx context.Context, t *testing.T, g *siege) { framesWithoutMeaning(ctx, g, g.grpc) },
 	// REST requests with the longest headers that are allowed, which never end.
 	"headers over REST": func(ctx context.Context, t *testing.T, g *siege) {
 		for range fromOneHost {
-			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", g.rest)
+			conn, err := g.dial(ctx, g.rest, http11)
 			if err != nil {
 				g.refused.Add(1)
 				continue
@@ -247,22 +267,38 @@ var attacks = map[string]func(ctx context.Context, t *testing.T, g *siege){
 
 func TestAttacks(t *testing.T) {
 	t.Parallel()
-	for name, attack := range attacks {
+	play := func(name string, attack func(context.Context, *testing.T, *siege), secure bool) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := newSiege(t)
+			var security *siegeSecurity
+			if secure {
+				security = newSiegeSecurity(t)
+			}
+			g := newSiege(t, security)
 			g.attack(t, func(ctx context.Context) { attack(ctx, t, g) })
 		})
+	}
+	for name, attack := range attacks {
+		play(name, attack, false)
+		play("TLS/"+name, attack, true)
+	}
+	for name, attack := range attacksOnTLS {
+		play("TLS/"+name, attack, true)
 	}
 }
 
 // streams opens connections, and on each of them the given number of streams. It stops when ctx ends.
 func (g *siege) streams(ctx context.Context, t *testing.T, conns, each int, begin func(*raw) error, settings ...http2.Setting) {
 	t.Helper()
+	g.streamsTo(ctx, conns, each, func() *raw { return g.raw(ctx, t, settings...) }, begin)
+}
+
+// streamsTo is streams on the connections that connect opens.
+func (g *siege) streamsTo(ctx context.Context, conns, each int, connect func() *raw, begin func(*raw) error) {
 	var work sync.WaitGroup
 	for range conns {
 		work.Go(func() {
-			r := g.raw(ctx, t, settings...)
+			r := connect()
 			for n := 0; r != nil && n < each && ctx.Err() == nil; n++ {
 				if begin(r) != nil {
 					return

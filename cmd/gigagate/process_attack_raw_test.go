@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -19,27 +20,30 @@ type raw struct {
 	block   bytes.Buffer
 	encoder *hpack.Encoder
 	next    uint32
+	// fields are those of every call. token is its credential; without one it has none.
+	fields []hpack.HeaderField
+	token  string
 }
 
-// raw opens a connection. Until ctx ends, it reads everything that the gateway sends and counts refused streams. Then it
-// closes the connection. The result is nil if the gateway refuses the connection.
+// raw opens a connection for gRPC. See rawTo.
 func (g *siege) raw(ctx context.Context, t *testing.T, settings ...http2.Setting) *raw {
 	t.Helper()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", g.grpc)
-	if err != nil {
-		g.refused.Add(1)
+	r := g.rawTo(ctx, t, g.grpc, settings...)
+	if r != nil {
+		r.fields = append(r.fields, hpack.HeaderField{Name: "content-type", Value: "application/grpc"}, hpack.HeaderField{Name: "te", Value: "trailers"})
+	}
+	return r
+}
+
+// rawTo opens a connection. Until ctx ends, it reads everything that the gateway sends and counts refused streams. Then it
+// closes the connection. The result is nil if the gateway refuses the connection.
+func (g *siege) rawTo(ctx context.Context, t *testing.T, address string, settings ...http2.Setting) *raw {
+	t.Helper()
+	r := g.silentRaw(ctx, address, settings...)
+	if r == nil {
 		return nil
 	}
-	r := &raw{Conn: conn, framer: http2.NewFramer(conn, conn), next: 1}
-	r.encoder = hpack.NewEncoder(&r.block)
-	context.AfterFunc(ctx, func() { _ = conn.Close() })
-	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
-		return nil
-	}
-	if r.framer.WriteSettings(settings...) != nil {
-		g.refused.Add(1)
-		return nil
-	}
+	conn := r.Conn
 	go func() {
 		reads := http2.NewFramer(io.Discard, conn)
 		reads.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -69,17 +73,35 @@ func (g *siege) raw(ctx context.Context, t *testing.T, settings ...http2.Setting
 	return r
 }
 
+// silentRaw opens a connection whose answers nobody reads.
+func (g *siege) silentRaw(ctx context.Context, address string, settings ...http2.Setting) *raw {
+	conn, err := g.dial(ctx, address, http2Protocol)
+	if err != nil {
+		g.refused.Add(1)
+		return nil
+	}
+	r := &raw{Conn: conn, framer: http2.NewFramer(conn, conn), next: 1, token: g.key(attacker)}
+	r.encoder = hpack.NewEncoder(&r.block)
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil || r.framer.WriteSettings(settings...) != nil {
+		g.refused.Add(1)
+		return nil
+	}
+	return r
+}
+
 // headers begins a call. more is sent unchanged after the fields that every call has, in frames of the largest size.
-func (r *raw) headers(method string, more []byte, fields ...hpack.HeaderField) error {
+func (r *raw) headers(path string, more []byte, fields ...hpack.HeaderField) error {
 	r.block.Reset()
-	for _, field := range append([]hpack.HeaderField{
+	if r.token != "" {
+		fields = append(fields, hpack.HeaderField{Name: "authorization", Value: "Bearer " + r.token, Sensitive: true})
+	}
+	for _, field := range slices.Concat([]hpack.HeaderField{
 		{Name: ":method", Value: "POST"},
 		{Name: ":scheme", Value: "http"},
-		{Name: ":path", Value: method},
-		{Name: ":authority", Value: "gigagate"},
-		{Name: "content-type", Value: "application/grpc"},
-		{Name: "te", Value: "trailers"},
-	}, fields...) {
+		{Name: ":path", Value: path},
+		{Name: ":authority", Value: "localhost"},
+	}, r.fields, fields) {
 		if err := r.encoder.WriteField(field); err != nil {
 			return err
 		}

@@ -17,8 +17,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
@@ -32,12 +30,13 @@ import (
 var (
 	attackFor    = flag.Duration("attack.for", 2*time.Second, "how long each attack lasts")
 	attackWithin = flag.Duration("attack.within", 20*time.Second, "how long a purchase of another client may take under attack")
+	attackSettle = flag.Duration("attack.settle", time.Minute, "how long after an attack the gateway may use more memory than before")
 )
 
 const (
 	// mostMemory is how much memory the gateway may use under attack, in MiB.
 	mostMemory = 256
-	// leftOver is how much more memory than before it may use ten seconds after the attack, in MiB.
+	// leftOver is how much more memory than before it may use some time after the attack, in MiB. See attackSettle.
 	leftOver = 48
 	// normalWithin is how long after the attack a purchase may still be slow. usual is how long it takes otherwise, at most.
 	normalWithin = 10 * time.Second
@@ -48,26 +47,30 @@ const (
 type siege struct {
 	*program
 	shop       *shop
+	security   *siegeSecurity // nil: everybody may call, without TLS
 	grpc, rest string
 	refused    atomic.Int64 // calls and connections of the attack that were refused
 	bought     atomic.Int64 // purchases of the other client
-	key        string       // the API key of the other client, if the gateway needs one
 }
 
-func newSiege(t *testing.T, flags ...string) *siege {
+func newSiege(t *testing.T, security *siegeSecurity) *siege {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("memory is read from /proc")
 	}
 	s := newShop(t)
-	g := &siege{shop: s}
+	g := &siege{shop: s, security: security}
+	var flags []string
+	if security != nil {
+		flags = security.flags
+	}
 	g.program = launch(t, nil, append([]string{
 		"serve", "--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0",
 		"--journal=sqlite:" + filepath.Join(t.TempDir(), "gigagate.db"), "--gigastore-url=" + s.url,
 		"--gigastore-client-id=reseller", "--log-level=warn",
 	}, flags...)...)
 	g.grpc = g.out.waitForOrLog(t, g.program, `gRPC +(\S+)`)
-	g.rest = g.out.waitForOrLog(t, g.program, `REST +http://(\S+)`)
+	g.rest = g.out.waitForOrLog(t, g.program, `REST +https?://(\S+)`)
 	return g
 }
 
@@ -103,22 +106,13 @@ var otherHost = net.IPv4(127, 0, 0, 2)
 
 // customer buys from another address until ctx ends, one purchase at a time. It records the slowest purchase.
 func (g *siege) customer(ctx context.Context, t *testing.T, slowest *time.Duration) {
-	conn, err := grpc.NewClient(g.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	shop := gigagatev1.NewActivationServiceClient(g.connect(t, g.key(customer),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: otherHost}}).DialContext(ctx, "tcp", address)
-		}))
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer func() { _ = conn.Close() }()
-	shop := gigagatev1.NewActivationServiceClient(conn)
+		})))
 	for ctx.Err() == nil {
 		n, began := g.bought.Add(1), time.Now()
 		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), soon)
-		if g.key != "" {
-			call = metadata.AppendToOutgoingContext(call, "authorization", "Bearer "+g.key)
-		}
 		_, err := shop.Register(call, &gigagatev1.RegisterRequest{
 			RequestId: fmt.Sprintf("customer-%d", n), InventoryItemId: sandbox.ItemWorldwide1GB, Metatag: "customer",
 			UserIp: "203.0.113.24", UserCountry: "GR", ActivationMode: gigagatev1.ActivationMode_ACTIVATION_MODE_NOW,
@@ -164,7 +158,7 @@ func (g *siege) attack(t *testing.T, attack func(ctx context.Context)) {
 	_, peak := g.memory(t)
 	settled := time.Now()
 	after, _ := g.memory(t)
-	for after > before+leftOver && time.Since(settled) < 10*time.Second {
+	for after > before+leftOver && time.Since(settled) < *attackSettle {
 		pause(t.Context(), 100*time.Millisecond)
 		after, _ = g.memory(t)
 	}
@@ -191,7 +185,14 @@ func (g *siege) count(err error) {
 // attacker opens a connection for the attack with the usual client library.
 func (g *siege) attacker(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient(g.grpc, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	return g.connect(t, g.key(attacker), options...)
+}
+
+// connect opens a connection whose calls have an API key, if there is one.
+func (g *siege) connect(t *testing.T, key string, options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	options = append(append(options, sendKey(key)...), grpc.WithTransportCredentials(g.security.transport()))
+	conn, err := grpc.NewClient(g.grpc, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

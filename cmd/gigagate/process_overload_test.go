@@ -33,18 +33,19 @@ func TestOverload(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var file strings.Builder
-			keys := map[string]string{}
-			for _, caller := range []string{"shop", "flood"} {
+			file.WriteString("callers:\n")
+			security := &siegeSecurity{keys: map[string]string{}}
+			for _, caller := range []string{customer, attacker} {
 				key, id, sum := access.NewKey()
-				keys[caller] = key
-				fmt.Fprintf(&file, "%s  - name: %s\n    identities: [{key: {id: %s, sha256: %s}}]\n", map[string]string{"shop": "callers:\n"}[caller], caller, id, sum)
+				security.keys[caller] = key
+				fmt.Fprintf(&file, "  - name: %s\n    identities: [{key: {id: %s, sha256: %s}}]\n", caller, id, sum)
 				file.WriteString("    may: {methods: [all], activation_modes: [all], inventory_items: [all], country_sets: [all], countries: [all]}\n")
 			}
-			file.WriteString("    " + limits + "\n")
-			g := newSiege(t, "--callers-file="+writeFile(t, file.String()))
-			g.key = keys["shop"]
+			file.WriteString("    " + limits + "\n") // of the attacker
+			security.flags = []string{"--callers-file=" + writeFile(t, file.String())}
+			g := newSiege(t, security)
 			began := time.Now()
-			g.attack(t, func(ctx context.Context) { g.flood(ctx, t, "Bearer "+keys["flood"]) })
+			g.attack(t, func(ctx context.Context) { g.flood(ctx, t, "Bearer "+g.key(attacker)) })
 			flooded := 0
 			for _, sale := range g.shop.ledger(t).Sales {
 				if !strings.HasSuffix(sale.Metatag, " customer") {

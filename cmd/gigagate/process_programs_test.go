@@ -126,8 +126,8 @@ type program struct {
 	ended    chan struct{}
 }
 
-// unwritten matches what no log may contain: the secrets of eSIMs, and personal data of these tests.
-var unwritten = regexp.MustCompile(`LPA:1|https://sandbox\.invalid|203\.0\.113\.|traveller\+?[0-9]*@|a-client-secret`)
+// unwritten matches what no log may contain: the secrets of eSIMs, personal data of these tests, API keys and JWTs.
+var unwritten = regexp.MustCompile(`LPA:1|https://sandbox\.invalid|203\.0\.113\.|traveller\+?[0-9]*@|a-client-secret|gg_[a-z0-9]{6,}_|eyJ[A-Za-z0-9_-]{8}`)
 
 // launch starts gigagate with args, after the words of wrapper if there are any. At the end of the test it
 // kills the process and searches its log for secrets.
