@@ -5,7 +5,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -44,6 +47,7 @@ type gateway struct {
 	conn     *grpc.ClientConn
 	restURL  string
 	restAddr string
+	restTLS  *tls.Config // of a client; nil if REST does not speak TLS
 	client   *http.Client
 
 	spans *spanStore
@@ -70,6 +74,8 @@ type setup struct {
 	access server.Access
 	// knownHost is [server.Config.KnownHost].
 	knownHost func(host string) bool
+	// restTLS makes REST speak TLS, with HTTP/1.1. Only connections that a test makes by itself reach it.
+	restTLS bool
 	// wrap is a middleware in front of the sandbox.
 	wrap func(http.Handler) http.Handler
 }
@@ -133,6 +139,9 @@ func open(t *testing.T, s setup) *gateway {
 	g.server.SetServing()
 	grpcAddr := g.serveGRPC(t)
 	rest := httptest.NewUnstartedServer(g.server.REST())
+	if s.restTLS {
+		rest.Listener, g.restTLS = overTLS(rest.Listener)
+	}
 	rest.Listener, rest.Config.ConnContext = server.Framed(rest.Listener), server.WithConnection
 	if s.restWriteTimeout != nil {
 		rest.Config.WriteTimeout = s.restWriteTimeout(g.server)
@@ -166,6 +175,29 @@ func open(t *testing.T, s setup) *gateway {
 	return g
 }
 
+// overTLS makes a listener speak TLS, and returns the configuration of a client.
+func overTLS(listener net.Listener) (net.Listener, *tls.Config) {
+	certificates := httptest.NewUnstartedServer(nil)
+	certificates.StartTLS()
+	defer certificates.Close()
+	trusted := x509.NewCertPool()
+	trusted.AddCert(certificates.Certificate())
+	return handshakes{tls.NewListener(listener, &tls.Config{Certificates: certificates.TLS.Certificates, MinVersion: tls.VersionTLS13})},
+		&tls.Config{RootCAs: trusted, ServerName: "example.com", MinVersion: tls.VersionTLS13}
+}
+
+// handshakes is a listener whose connections have made their handshake.
+type handshakes struct{ net.Listener }
+
+// Accept implements [net.Listener].
+func (l handshakes) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if secured, ok := conn.(*tls.Conn); ok {
+		_ = secured.Handshake() // after a failure, the first read fails
+	}
+	return conn, err
+}
+
 func (g *gateway) serveGRPC(t *testing.T) (addr string) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -176,7 +208,7 @@ func (g *gateway) serveGRPC(t *testing.T) (addr string) {
 	go func() { served <- g.server.GRPC().Serve(listener) }()
 	t.Cleanup(func() {
 		g.server.GRPC().Stop()
-		if err := <-served; err != nil {
+		if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) { // the test may end before Serve begins
 			t.Error(err)
 		}
 	})
