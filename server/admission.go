@@ -22,6 +22,7 @@ import (
 // the call has a goroutine. So it also bounds calls whose message never comes and calls whose answer is never read.
 type admission struct {
 	calls   *fairshare.Limit
+	streams *fairshare.Limit // those of the calls that may last as long as their connection
 	refused *fairshare.Limit
 	// lives is how long a call may take in all, by the full name of its method. A method without an entry, such as a
 	// health watch, may take as long as its connection lasts.
@@ -31,7 +32,7 @@ type admission struct {
 }
 
 func newAdmission() *admission {
-	return &admission{calls: fairshare.New(maxCalls), refused: fairshare.New(maxRefused)}
+	return &admission{calls: fairshare.New(maxCalls), streams: fairshare.New(maxWatches), refused: fairshare.New(maxRefused)}
 }
 
 // admitted is what admission decided about a call.
@@ -57,16 +58,17 @@ func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context,
 	client := clientOf(ctx)
 	call := &admitted{life: a.lives[info.FullMethodName], release: func() {}}
 	ctx = context.WithValue(ctx, admittedKey{}, call)
-	limit, patience := a.calls, messageTime
-	if !limit.Take(client) {
+	release, patience := a.take(info.FullMethodName, client), messageTime
+	if release == nil {
 		call.refused = true
-		limit, patience = a.refused, refusalTime
-		if !limit.Take(client) {
+		patience = refusalTime
+		if !a.refused.Take(client) {
 			<-time.After(floodPause) // in the goroutine that reads this connection
 			return &endedContext{Context: ctx}, nil
 		}
+		release = func() { a.refused.Release(client) }
 	}
-	call.release = sync.OnceFunc(func() { limit.Release(client) })
+	call.release = sync.OnceFunc(release)
 	call.parts.Store(2)
 	if name, ok := strings.CutPrefix(info.FullMethodName, "/"); !ok || !strings.Contains(name, "/") {
 		call.parts.Store(1) // the name is no method: grpc-go ends the call without a handler and without telling admissionStats
@@ -84,6 +86,27 @@ func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context,
 		call.partEnded()
 	})
 	return ctx, nil
+}
+
+// take takes the places of a call. It returns the function that gives them back, or nil if there are none.
+func (a *admission) take(method, client string) (release func()) {
+	isStream := a.known[method] && a.lives[method] == 0
+	if isStream && !a.streams.Take(client) {
+		return nil
+	}
+	taken := a.calls.Take(client)
+	if isStream && !taken {
+		a.streams.Release(client)
+	}
+	if !taken {
+		return nil
+	}
+	return func() {
+		a.calls.Release(client)
+		if isStream {
+			a.streams.Release(client)
+		}
+	}
 }
 
 // partEnded is called at the end of the stream and at the end of the handler. The second call releases the place.

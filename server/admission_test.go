@@ -3,12 +3,14 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/tap"
@@ -100,6 +102,31 @@ func TestAdmission(t *testing.T) {
 			leave()
 		}
 	})
+}
+
+// Health watches of strangers leave half of the places for calls, however many addresses the strangers have.
+func TestWatchesLeavePlaces(t *testing.T) {
+	t.Parallel()
+	a := newAdmission()
+	watch := &tap.Info{FullMethodName: healthpb.Health_Watch_FullMethodName}
+	a.known = map[string]bool{watch.FullMethodName: true, register.FullMethodName: true}
+	a.lives = map[string]time.Duration{register.FullMethodName: time.Minute}
+	places := func(info *tap.Info) (taken int) {
+		for host := range 4 {
+			for range maxCalls / 4 {
+				if a.take(info.FullMethodName, fmt.Sprint("10.0.0.", host)) != nil {
+					taken++
+				}
+			}
+		}
+		return taken
+	}
+	if taken := places(watch); taken != maxWatches {
+		t.Errorf("%d watches", taken)
+	}
+	if taken := places(register); taken != maxCalls-maxWatches {
+		t.Errorf("%d calls beside the watches", taken)
+	}
 }
 
 // A call whose message does not arrive is ended. A call's own time begins when its message has arrived.

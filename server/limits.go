@@ -30,6 +30,9 @@ const (
 	// whose message never ends holds up to 64 KiB of memory. Over REST, only HTTP/2 can reach the bound, because a
 	// connection of HTTP/1.1 has one call at a time.
 	maxCalls = 2000
+	// maxWatches is how many of the calls can be health watches or reflection. Nobody has to be identified for a health
+	// watch, and it lasts as long as its connection. So watches must leave places for calls.
+	maxWatches = maxCalls / 2
 	// messageTime is how long a call has to deliver its message.
 	messageTime = 10 * time.Second
 	// maxRefused is how many calls beyond maxCalls are refused with an Outcome. Each has refusalTime to deliver its

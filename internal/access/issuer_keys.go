@@ -34,6 +34,9 @@ const (
 )
 
 const (
+	// mostWaiting is how many calls wait at once for a key that an issuer may have added. Anybody can invent a key id, so
+	// while an issuer is slow, such calls must not hold the places of the gateway.
+	mostWaiting     = 64
 	mostSigningKeys = 100
 	leastRSABits    = 2048
 )
@@ -114,6 +117,7 @@ type remoteKeys struct {
 	fetched time.Time     // when keys came
 	began   time.Time     // when the last fetch began
 	done    chan struct{} // closed when the present fetch ends, nil without one
+	waiting int           // calls that wait for the present fetch
 	failing bool          // the last fetch has failed
 	warned  time.Time     // when the log last said so
 }
@@ -133,23 +137,27 @@ func newIssuerClient(transport http.RoundTripper) *http.Client {
 }
 
 // find returns the keys of the issuer. If none has the id, the issuer may have a new key: find fetches the keys, or waits for
-// the fetch that is under way. It gives up if the last fetch was a moment ago.
+// the fetch that is under way. It gives up if the last fetch was a moment ago, or if too many calls wait.
 func (r *remoteKeys) find(ctx context.Context, id string) *keySet {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	set := r.usable()
-	var done <-chan struct{}
-	if len(set.withID(id)) == 0 {
-		done = r.fetchUnlessRecent()
-	}
-	r.mu.Unlock()
-	if done == nil {
+	if len(set.withID(id)) > 0 {
 		return set
 	}
+	done := r.fetchUnlessRecent()
+	if done == nil || set != nil && r.waiting >= mostWaiting {
+		return set
+	}
+	r.waiting++
+	r.mu.Unlock()
 	select {
 	case <-done:
 	case <-ctx.Done():
 	}
-	return r.current()
+	r.mu.Lock()
+	r.waiting--
+	return r.usable()
 }
 
 // current returns the keys, if they are not too old.

@@ -132,6 +132,49 @@ func TestRotatedKeyWorks(t *testing.T) {
 	})
 }
 
+// While an issuer is slow, few calls with invented key ids wait for it. At the start, all calls wait for its first keys.
+func TestFewWaitForASlowIssuer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		known, invented := newSigner(t, jose.ES256, "1"), newSigner(t, jose.ES256, "2")
+		issuer := &fakeIssuer{keys: jwks(t, known.public), inFlight: time.Second}
+		l := watchFile(t, Config{Transport: issuer}, discoveryFile)
+		ask := func(s signer, calls int) (accepted, waited int) {
+			token := s.sign(t, claims(time.Now(), nil))
+			var mu sync.Mutex
+			var all sync.WaitGroup
+			for range calls {
+				all.Go(func() {
+					began := time.Now()
+					ok := acceptsToken(t, l, token)
+					mu.Lock()
+					defer mu.Unlock()
+					if ok {
+						accepted++
+					}
+					if time.Since(began) > 0 {
+						waited++
+					}
+				})
+			}
+			all.Wait()
+			return accepted, waited
+		}
+		if accepted, waited := ask(known, 5*mostWaiting); accepted != 5*mostWaiting || waited != accepted {
+			t.Errorf("at the start, %d calls are accepted and %d waited", accepted, waited)
+		}
+		for range 2 { // the places come back
+			wait(betweenFetches)
+			if accepted, waited := ask(invented, 5*mostWaiting); accepted != 0 || waited != mostWaiting {
+				t.Errorf("%d calls with an invented key id are accepted, %d waited", accepted, waited)
+			}
+		}
+		if accepted, waited := ask(known, 1); accepted != 1 || waited != 0 {
+			t.Errorf("a known key: accepted %d, waited %d", accepted, waited)
+		}
+	})
+}
+
 // A key that the issuer has withdrawn ends within minutes, although no token has a new key id.
 func TestWithdrawnKeyEnds(t *testing.T) {
 	t.Parallel()

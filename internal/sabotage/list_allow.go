@@ -35,6 +35,9 @@ var allowing = []sabotage{
 	{"streams need no caller", []edit{{
 		"server.Server.identifyStream", "info.FullMethod != $_ && access.Of(s.identifyGRPC(stream.Context())) == nil", never,
 	}}, server, "TestStreamsAreIdentified"},
+	{"health watches of strangers use up the places of calls", []edit{{
+		"server.admission.take", "isStream && !a.streams.Take($_)", never,
+	}}, server, "TestWatchesLeavePlaces"},
 	{"a caller has one fair share for each address", []edit{{
 		"server.clientOf", "isIdentified(p)", never,
 	}}, server, "TestFairShareOfACaller"},

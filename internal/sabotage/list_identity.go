@@ -40,8 +40,11 @@ var identifying = []sabotage{
 		"internal/access.remoteKeys.fetchUnlessRecent", "time.Since(r.began) < betweenFetches", never,
 	}}, identity, "TestInventedKeyIDsCauseFewFetches"},
 	{"a new key of an issuer is not fetched", []edit{{
-		"internal/access.remoteKeys.find", "done = r.fetchUnlessRecent()", dropped,
+		"internal/access.remoteKeys.find", "len(set.withID($_)) > 0", always,
 	}}, identity, "TestRotatedKeyWorks"},
+	{"every invented key id waits for a slow issuer", []edit{{
+		"internal/access.remoteKeys.find", "set != nil && r.waiting >= mostWaiting", never,
+	}}, identity, "TestFewWaitForASlowIssuer"},
 	{"a withdrawn key of an issuer stays", []edit{{
 		"internal/access.Live.refreshKeys", "remote.refreshIfOld()", dropped,
 	}}, identity, "TestWithdrawnKeyEnds"},
