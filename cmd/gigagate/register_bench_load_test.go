@@ -50,7 +50,7 @@ func newBenchLoad(b *testing.B, server, world *benchProcess) *benchLoad {
 	case server.REST:
 		l.throughHTTP("http://"+server.address+"/v1/activations/register", http.Header{"Content-Type": {"application/json"}}, restRequest)
 	default:
-		l.throughGRPC(b, server.address, benchCallers, nil)
+		l.throughGRPC(b, server, benchCallers, nil)
 	}
 	return l
 }
@@ -79,11 +79,11 @@ func vendorRequest(id string) string {
 }
 
 // throughGRPC adds callers that buy from a gateway. They come from the given address of this machine; nil is any.
-func (l *benchLoad) throughGRPC(b *testing.B, address string, callers int, from net.IP) {
+func (l *benchLoad) throughGRPC(b *testing.B, server *benchProcess, callers int, from net.IP) {
 	b.Helper()
 	var clients []gigagatev1.ActivationServiceClient
 	for range benchConnections {
-		conn, err := dial(address, from)
+		conn, err := dial(server.address, from, server.Security.client...)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -99,12 +99,14 @@ func (l *benchLoad) throughGRPC(b *testing.B, address string, callers int, from 
 }
 
 // dial connects to a gateway from the given address of this machine; nil is any.
-func dial(address string, from net.IP) (*grpc.ClientConn, error) {
+func dial(address string, from net.IP, options ...grpc.DialOption) (*grpc.ClientConn, error) {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}
-	return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	return grpc.NewClient(address, append([]grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "tcp", address)
-		}))
+		}),
+	}, options...)...)
 }
 
 // throughHTTP adds callers that send a body made from the request id.

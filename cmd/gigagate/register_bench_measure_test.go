@@ -35,6 +35,9 @@ func (s *benchSuite) start(b *testing.B, v benchVariant, run string) (server, wo
 		config = s.full[v.server.Kind]
 	}
 	config.Database, config.Vendor, config.run = s.database, "http://"+world.address, run
+	if config.Identity != "" {
+		config.Security = newBenchSecurity(b, config.Identity)
+	}
 	switch config.Kind {
 	case "vendor":
 		return world, world, func() { world.stop(b) }
@@ -108,7 +111,7 @@ func (s *benchSuite) measureInFlight(b *testing.B, v benchVariant, run string) b
 	l := &benchLoad{}
 	defer l.close()
 	for _, host := range []string{"127.0.0.1", "127.0.0.2"} {
-		l.throughGRPC(b, server.address, benchInFlight/2, net.ParseIP(host))
+		l.throughGRPC(b, server, benchInFlight/2, net.ParseIP(host))
 	}
 	before := server.resident()
 	ctx, cancel := context.WithCancel(b.Context()) // each caller buys once, because ctx ends before the first answer

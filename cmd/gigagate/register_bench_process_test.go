@@ -28,6 +28,8 @@ type benchServer struct {
 	REST     bool                 `json:",omitempty"` // the gateway serves REST in place of gRPC
 	Reuses   bool                 `json:",omitempty"` // the proxy keeps its connections to the vendor
 	Latency  time.Duration        `json:",omitempty"` // of the sandbox
+	Identity string               `json:",omitempty"` // how callers identify themselves; empty: everybody may call
+	Security benchSecurity        // its files
 	Database *postgrestest.Server `json:"-"`
 	run      string               // the name of the run
 }

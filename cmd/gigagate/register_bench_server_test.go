@@ -135,11 +135,15 @@ func (s benchServer) serveGateway(ctx context.Context, listener net.Listener, re
 		return err
 	}
 	defer engine.Close()
-	gateway, err := server.New(server.Config{
+	config := server.Config{
 		Vendor: vendor, Engine: engine, MetatagMax: command.MetatagMax,
 		Logger: telemetry.logger, TracerProvider: telemetry.tracerProvider, MeterProvider: telemetry.meterProvider,
 		Propagator: telemetry.propagator, Now: time.Now,
-	})
+	}
+	if listener, err = s.Security.secure(ctx, telemetry, &config, listener); err != nil {
+		return err
+	}
+	gateway, err := server.New(config)
 	if err != nil {
 		return err
 	}

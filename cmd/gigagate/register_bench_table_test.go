@@ -36,6 +36,7 @@ type benchControl struct {
 }
 
 var (
+	memoryCPU     = benchControl{"memory", serverCPU}
 	sqliteCalls   = benchControl{"sqlite", perSecond}
 	sqliteCPU     = benchControl{"sqlite", serverCPU}
 	postgresCalls = benchControl{"postgres", perSecond}
@@ -65,6 +66,10 @@ var benchRows = []benchRow{
 	{"SQLite ÷ ReverseProxy that keeps its connections, CPU", "sqlite", "proxy", ratio(serverCPU), "%.2f", false, 2.5, sqliteCPU},
 	{"SQLite ÷ memory, CPU", "sqlite", "memory", ratio(serverCPU), "%.2f", false, 1.4, sqliteCPU},
 	{"REST ÷ gRPC on SQLite, CPU", "sqlite-rest", "sqlite", ratio(serverCPU), "%.2f", false, 1.25, sqliteCPU},
+	// What identity, rights and budgets add to a call. All that a caller uses of them may add 10 µs together.
+	{"an API key, CPU added per call, µs", "memory-key", "memory", more(serverCPU), "%.1f", false, 10, memoryCPU},
+	{"a JWT, CPU added per call, µs", "memory-jwt", "memory", more(serverCPU), "%.1f", false, 10, memoryCPU},
+	{"a certificate, CPU added per call with TLS, µs", "memory-certificate", "memory-tls", more(serverCPU), "%.1f", false, 10, memoryCPU},
 	{"PostgreSQL ÷ older build, calls/s", "postgres", "postgres-baseline", ratio(perSecond), "%.2f", true, 2.3, postgresCalls},
 	{"PostgreSQL ÷ River, calls/s by jobs/s", "postgres", "river", ratio(perSecond), "%.2f", true, 0.9, postgresCalls},
 	{"PostgreSQL's own CPU per purchase, ms", "postgres", "", func(r, _ benchRun) float64 { return r.get(databaseCPU) / 1000 }, "%.2f", false, 0.25, postgresCPU},
@@ -154,7 +159,7 @@ func (s *benchSuite) report(w io.Writer, variants []benchVariant) (broken int) {
 		}
 	}
 	fmt.Fprint(table, "\n\ncontrols\tmedian (min–max)\tbound\n")
-	for _, c := range []benchControl{sqliteCalls, sqliteCPU, postgresCalls, postgresCPU} {
+	for _, c := range []benchControl{memoryCPU, sqliteCalls, sqliteCPU, postgresCalls, postgresCPU} {
 		fmt.Fprintf(table, "%s twice, %s\t%s\t%.2f to %.2f\n", c.variant, c.measure, spread("%.2f", c.inRounds(s.runs)), 1-mostNoise, 1+mostNoise)
 	}
 	fmt.Fprint(table, "\ntargets\tmedian (min–max)\tbound\tverdict\n")

@@ -44,6 +44,11 @@ type benchVariant struct {
 // benchVariants are all variants. Those that end in "-again" are the A/A controls: they show the noise.
 var benchVariants = []benchVariant{
 	{name: "memory", server: benchServer{Kind: "memory"}},
+	{name: "memory-again", server: benchServer{Kind: "memory"}},
+	{name: "memory-key", server: benchServer{Kind: "memory", Identity: benchKey}},
+	{name: "memory-jwt", server: benchServer{Kind: "memory", Identity: benchJWT}},
+	{name: "memory-tls", server: benchServer{Kind: "memory", Identity: benchTLS}},
+	{name: "memory-certificate", server: benchServer{Kind: "memory", Identity: benchCertificate}},
 	{name: "sqlite", server: benchServer{Kind: "sqlite"}},
 	{name: "sqlite-again", server: benchServer{Kind: "sqlite"}},
 	{name: "sqlite-rest", server: benchServer{Kind: "sqlite", REST: true}},

@@ -22,7 +22,7 @@ type authority struct {
 	key         *ecdsa.PrivateKey
 }
 
-func newAuthority(t *testing.T, name string) *authority {
+func newAuthority(t testing.TB, name string) *authority {
 	t.Helper()
 	a := &authority{key: newKey(t)}
 	a.renew(t, name)
@@ -30,7 +30,7 @@ func newAuthority(t *testing.T, name string) *authority {
 }
 
 // renew makes another certificate for the authority's key.
-func (a *authority) renew(t *testing.T, name string) {
+func (a *authority) renew(t testing.TB, name string) {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: serial(t), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(1000 * time.Hour),
@@ -45,7 +45,7 @@ func (a *authority) renew(t *testing.T, name string) {
 	}
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -54,7 +54,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-func serial(t *testing.T) *big.Int {
+func serial(t testing.TB) *big.Int {
 	t.Helper()
 	n, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	if err != nil {
@@ -70,7 +70,7 @@ type issued struct {
 }
 
 // issue makes a certificate for a server on loopback and for a client. change may be nil.
-func (a *authority) issue(t *testing.T, change func(*x509.Certificate)) issued {
+func (a *authority) issue(t testing.TB, change func(*x509.Certificate)) issued {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: serial(t), DNSNames: []string{"localhost", "gigagate.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
@@ -119,7 +119,7 @@ func (a *authority) client(certificates ...issued) *tls.Config {
 type tlsFolder string
 
 // newTLSFolder makes a folder with a certificate of the server's authority, and with the callers' authority.
-func newTLSFolder(t *testing.T, servers, callers *authority) tlsFolder {
+func newTLSFolder(t testing.TB, servers, callers *authority) tlsFolder {
 	t.Helper()
 	f := tlsFolder(t.TempDir())
 	f.put(t, servers.issue(t, nil))
@@ -127,14 +127,14 @@ func newTLSFolder(t *testing.T, servers, callers *authority) tlsFolder {
 	return f
 }
 
-func (f tlsFolder) put(t *testing.T, server issued) {
+func (f tlsFolder) put(t testing.TB, server issued) {
 	t.Helper()
 	f.write(t, "key.pem", server.keyPEM)
 	f.write(t, "certificate.pem", server.certificatePEM)
 }
 
 // write replaces a file in one step.
-func (f tlsFolder) write(t *testing.T, name string, text []byte) string {
+func (f tlsFolder) write(t testing.TB, name string, text []byte) string {
 	t.Helper()
 	file := f.file(name)
 	if err := os.WriteFile(file+".new", text, 0o600); err != nil {
