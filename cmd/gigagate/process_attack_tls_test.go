@@ -14,8 +14,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc/credentials"
@@ -33,9 +35,11 @@ const (
 
 // siegeSecurity is a callers file, and TLS.
 type siegeSecurity struct {
-	flags   []string
-	servers *authority        // nil: no TLS
-	keys    map[string]string // API keys, by caller
+	flags            []string
+	folder           tlsFolder
+	servers, callers *authority        // nil: no TLS
+	keys             map[string]string // API keys, by caller
+	token            string            // a JWT of the attacker
 }
 
 const (
@@ -45,8 +49,8 @@ const (
 
 func newSiegeSecurity(t *testing.T) *siegeSecurity {
 	t.Helper()
-	s := &siegeSecurity{servers: newAuthority(t, "servers"), keys: map[string]string{}}
-	folder := newTLSFolder(t, s.servers, newAuthority(t, "callers"))
+	s := &siegeSecurity{servers: newAuthority(t, "servers"), callers: newAuthority(t, "callers"), keys: map[string]string{}}
+	s.folder = newTLSFolder(t, s.servers, s.callers)
 	signing, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +59,7 @@ func newSiegeSecurity(t *testing.T) *siegeSecurity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := fmt.Sprintf("issuers:\n- {issuer: %q, audience: gigagate, jwks_file: %s}\ncallers:\n", siegeIssuer, folder.write(t, "keys.json", set))
+	file := fmt.Sprintf("issuers:\n- {issuer: %q, audience: gigagate, jwks_file: %s}\ncallers:\n", siegeIssuer, s.folder.write(t, "keys.json", set))
 	for _, name := range []string{customer, attacker} {
 		key, id, sum := access.NewKey()
 		s.keys[name] = key
@@ -63,7 +67,17 @@ func newSiegeSecurity(t *testing.T) *siegeSecurity {
 			"  may: {methods: [all], activation_modes: [all], inventory_items: [all], country_sets: [all], countries: [all], secrets: true, sold_elsewhere: true}\n",
 			name, id, sum, siegeIssuer)
 	}
-	s.flags = append(folder.flags(), "--callers-file="+folder.write(t, "callers.yaml", []byte(file)))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: signing, KeyID: siegeKeyID}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.token, err = jwt.Signed(signer).Claims(jwt.Claims{
+		Issuer: siegeIssuer, Subject: attacker, Audience: jwt.Audience{"gigagate"}, Expiry: jwt.NewNumericDate(time.Now().Add(time.Hour)),
+	}).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.flags = append(s.folder.flags(), "--callers-file="+s.folder.write(t, "callers.yaml", []byte(file)))
 	return s
 }
 

@@ -4,8 +4,11 @@ import (
 	"go/ast"
 	"go/token"
 	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -28,6 +31,46 @@ func TestTheListFitsTheCode(t *testing.T) {
 	}
 	if len(sabotages) < 25 {
 		t.Errorf("only %d sabotages", len(sabotages))
+	}
+}
+
+// TestSecurityPageNamesGuards: every threat in SECURITY.md names a test that fails when a defence is removed, unless the page
+// says that no single rule can be removed. The page has no other threats without a test.
+func TestSecurityPageNamesGuards(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "SECURITY.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tables, _ := strings.Cut(string(page), "\n## Threats and defences\n")
+	tables, _, _ = strings.Cut(tables, "\n## ")
+	guards := map[string]bool{}
+	for _, s := range sabotages {
+		for test := range strings.SplitSeq(s.test, "|") {
+			test, _, _ = strings.Cut(strings.Trim(test, "^$"), "/")
+			guards[test] = true
+		}
+	}
+	threats := 0
+	for _, row := range regexp.MustCompile(`(?m)^\| (.+) \| .+ \| (.+) \|$`).FindAllStringSubmatch(tables, -1) {
+		threat, tests := row[1], regexp.MustCompile("`((?:Test|Fuzz)\\w+|\\.ci/\\w+)`(¹?)").FindAllStringSubmatch(row[2], -1)
+		if threat == "threat" {
+			continue
+		}
+		threats++
+		if len(tests) == 0 {
+			t.Errorf("no test stands against: %s", threat)
+		}
+		for _, test := range tests {
+			name, noSingleGuard := test[1], test[2] != "" || strings.HasPrefix(test[1], ".ci/")
+			guarded := guards[name]
+			if guarded == noSingleGuard {
+				t.Errorf("%s: %s is the test of a sabotage: %t, the page says: %t", threat, name, guarded, !noSingleGuard)
+			}
+		}
+	}
+	if threats < 40 {
+		t.Errorf("only %d threats", threats)
 	}
 }
 
