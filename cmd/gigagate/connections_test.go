@@ -105,6 +105,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second)) // a connection that is not refused would wait for ever
 		return conn
 	}
 	dial()
