@@ -173,7 +173,10 @@ func TestCommandsTellNoKey(t *testing.T) {
 		t.Setenv(apiKeyVariable, "")
 	}
 	for _, line := range [][]string{
-		{"inventory", "--api-key-file=" + key}, {"inventory", "--api-key=" + key}, {"inventory", key}, {"keys", "new", "--caller=" + key},
+		{"inventory", "--api-key-file=" + key},
+		{"inventory", "--api-key=" + key},
+		{"inventory", key},
+		{"keys", "new", "--caller=" + key},
 		{"inventory", "--tls-key=" + key, ca},
 	} {
 		check(append(line, "--address="+g.grpc)...)
