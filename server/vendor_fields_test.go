@@ -40,6 +40,9 @@ var untoldMethods = map[string]string{
 	"Timeout":         "it is about the client itself",
 	"Problems":        "it is for operators: in the log, the metrics and /readyz",
 	"Watch":           "it returns nothing",
+	"WatchOutages":    "it returns nothing",
+	"IsDown":          "it decides whether a call may read from the vendor",
+	"MaySell":         "it decides whether a purchase may be started",
 }
 
 // untoldFields are the fields that callers do not get, with the reasons. Members that no decoder knows

@@ -41,8 +41,10 @@ var buying = []sabotage{
 	{"the breaker is asked after the claim", []edit{
 		{"purchase.Engine.mayStart", "case e.vendor.IsDown(): return ErrVendorDown", dropped},
 		{"purchase.Engine.start", "if !e.vendor.MaySell() { return claimed{}, ErrVendorDown }", dropped},
-		{"purchase.Engine.start", "if err == nil && ours { e.own(work, p, &request.Personal, began) }",
-			"if err == nil && ours && e.vendor.MaySell() { e.own(work, p, &request.Personal, began) }"},
+		{
+			"purchase.Engine.start", "if err == nil && ours { e.own(work, p, &request.Personal, began) }",
+			"if err == nil && ours && e.vendor.MaySell() { e.own(work, p, &request.Personal, began) }",
+		},
 	}, simulation, "TestVendorIsDead|TestSalesAreDead"},
 	{"a purchase under way asks for permits of a dead vendor", []edit{{
 		"purchase.Engine.own", "refused != nil || !e.vendor.MaySell()", "refused != nil",
