@@ -85,7 +85,7 @@ func TestEffectsOfPaidFaults(t *testing.T) {
 					t.Run(fmt.Sprintf("%s/%s %v", d.name, c.fault, c.params), func(t *testing.T) {
 						message := paidRequests(customer)[path]
 						answers := g.meet(t, path, c, d, message)
-						g.sold(t) // otherwise the vendor counts as dead after five faults
+						g.sold(t)    // otherwise the vendor counts as dead after five faults
 						t.Parallel() // so that the cases wait at the same time
 						a := <-answers
 						g.checkEffect(t, a, c, message)
