@@ -156,8 +156,9 @@ const (
 	ErrorReason_ERROR_REASON_RESOLVED_BY_OPERATOR ErrorReason = 44
 	// The request may have reached the vendor, and the vendor gave no clear answer.
 	ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN ErrorReason = 41
-	// The gateway could not read from the vendor. It tried nothing else. Register and TopUp fail with it only
-	// for a caller that may buy only for some country sets.
+	// The gateway could not read from the vendor, and tried nothing else. Register and TopUp fail with it while
+	// the vendor does not answer at all. They also do for a caller that may buy only for some country sets, if the
+	// inventory cannot be read.
 	ErrorReason_ERROR_REASON_VENDOR_UNAVAILABLE ErrorReason = 42
 	// The gateway is shutting down and starts nothing new.
 	ErrorReason_ERROR_REASON_DRAINING ErrorReason = 50
@@ -165,6 +166,11 @@ const (
 	ErrorReason_ERROR_REASON_DEADLINE_TOO_SHORT ErrorReason = 51
 	// The gateway has reached its limit of concurrent calls.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 52
+	// The caller makes more calls, per second or at once, than the gateway allows this caller. Other callers are
+	// served. The call did nothing. The gateway does not look the request id of a sale up before it refuses the
+	// call, so even a known purchase is not replayed. It does look the id up if only the number of purchases
+	// under way is too high.
+	ErrorReason_ERROR_REASON_RATE_LIMITED ErrorReason = 54
 	// The gateway cannot use its journal, so this call sent nothing. If the journal could not be read, it is
 	// not known what an earlier call with the same request id did.
 	ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE ErrorReason = 53
@@ -206,6 +212,7 @@ var (
 		50: "ERROR_REASON_DRAINING",
 		51: "ERROR_REASON_DEADLINE_TOO_SHORT",
 		52: "ERROR_REASON_OVERLOADED",
+		54: "ERROR_REASON_RATE_LIMITED",
 		53: "ERROR_REASON_JOURNAL_UNAVAILABLE",
 		60: "ERROR_REASON_INTERNAL",
 	}
@@ -241,6 +248,7 @@ var (
 		"ERROR_REASON_DRAINING":                    50,
 		"ERROR_REASON_DEADLINE_TOO_SHORT":          51,
 		"ERROR_REASON_OVERLOADED":                  52,
+		"ERROR_REASON_RATE_LIMITED":                54,
 		"ERROR_REASON_JOURNAL_UNAVAILABLE":         53,
 		"ERROR_REASON_INTERNAL":                    60,
 	}
@@ -580,7 +588,7 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x12EFFECT_NOT_STARTED\x10\x01\x12\x16\n" +
 	"\x12EFFECT_NOT_APPLIED\x10\x02\x12\x12\n" +
 	"\x0eEFFECT_APPLIED\x10\x03\x12\x18\n" +
-	"\x14EFFECT_INDETERMINATE\x10\x04*\x9e%\n" +
+	"\x14EFFECT_INDETERMINATE\x10\x04*\xd9&\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12}\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x1a]\x8a\xb5\x18Y\b\x03\x10\x90\x03\x18\x01\"(for a sale, the effect of its request id2#a field of the request is not valid:\x01*\x12\xaa\x01\n" +
@@ -616,7 +624,8 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x1fERROR_REASON_VENDOR_UNAVAILABLE\x10*\x1a\xb3\x01\x8a\xb5\x18\xae\x01\b\x0e\x10\xf7\x03\x18\x01\"(for a sale, the effect of its request id*\x02\b\x012*the gateway could not read from the vendor:\bRegister:\x05TopUp:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12p\n" +
 	"\x15ERROR_REASON_DRAINING\x102\x1aU\x8a\xb5\x18Q\b\x0e\x10\xf7\x03\x18\x01*\x02\b\x0123the gateway is shutting down and starts nothing new:\bRegister:\x05TopUp\x12j\n" +
 	"\x1fERROR_REASON_DEADLINE_TOO_SHORT\x103\x1aE\x8a\xb5\x18A\b\x0e\x10\xf7\x03\x18\x0128too little time is left until the deadline to start this\x12\xad\x01\n" +
-	"\x17ERROR_REASON_OVERLOADED\x104\x1a\x8f\x01\x8a\xb5\x18\x8a\x01\b\b\x10\xad\x03\x18\x01\"(for a sale, the effect of its request id*\x02\b\x012Bthe gateway has reached its limit of concurrent calls of this kind:\bRegister:\x05TopUp\x12\x88\x02\n" +
+	"\x17ERROR_REASON_OVERLOADED\x104\x1a\x8f\x01\x8a\xb5\x18\x8a\x01\b\b\x10\xad\x03\x18\x01\"(for a sale, the effect of its request id*\x02\b\x012Bthe gateway has reached its limit of concurrent calls of this kind:\bRegister:\x05TopUp\x12\xb8\x01\n" +
+	"\x19ERROR_REASON_RATE_LIMITED\x106\x1a\x98\x01\x8a\xb5\x18\x93\x01\b\b\x10\xad\x03\x18\x01\"?for a sale, `INDETERMINATE` if its request id was not looked up*\x02\b\x012Bthis caller makes more calls than it may, so this call did nothing:\x01*\x12\x88\x02\n" +
 	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x1a\xe1\x01\x8a\xb5\x18\xdc\x01\b\x0e\x10\xf7\x03\x18\x01\"8`INDETERMINATE` if the request id could not be looked up*\x02\b\x0122the journal cannot be used, so nothing was started:\bRegister:\x05TopUp:\bActivate:\vGetCustomer:\vGetPurchase:\rListPurchases:\fWaitPurchase:\x0fResolvePurchase\x12u\n" +
 	"\x15ERROR_REASON_INTERNAL\x10<\x1aZ\x8a\xb5\x18V\b\r\x10\xf4\x03\x18\x042Ja fault of the gateway; its log has more under the trace id of this answer:\x01*:Z\n" +
 	"\n" +

@@ -137,8 +137,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 41
     """The request may have reached the vendor, and the vendor gave no clear answer."""
     ERROR_REASON_VENDOR_UNAVAILABLE: _ErrorReason.ValueType  # 42
-    """The gateway could not read from the vendor. It tried nothing else. Register and TopUp fail with it only
-    for a caller that may buy only for some country sets.
+    """The gateway could not read from the vendor, and tried nothing else. Register and TopUp fail with it while
+    the vendor does not answer at all. They also do for a caller that may buy only for some country sets, if the
+    inventory cannot be read.
     """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 50
     """The gateway is shutting down and starts nothing new."""
@@ -146,6 +147,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Too little time is left until the caller's deadline to start this."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 52
     """The gateway has reached its limit of concurrent calls."""
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 54
+    """The caller makes more calls, per second or at once, than the gateway allows this caller. Other callers are
+    served. The call did nothing. The gateway does not look the request id of a sale up before it refuses the
+    call, so even a known purchase is not replayed. It does look the id up if only the number of purchases
+    under way is too high.
+    """
     ERROR_REASON_JOURNAL_UNAVAILABLE: _ErrorReason.ValueType  # 53
     """The gateway cannot use its journal, so this call sent nothing. If the journal could not be read, it is
     not known what an earlier call with the same request id did.
@@ -231,8 +238,9 @@ ERROR_REASON_RESOLVED_BY_OPERATOR: ErrorReason.ValueType  # 44
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 41
 """The request may have reached the vendor, and the vendor gave no clear answer."""
 ERROR_REASON_VENDOR_UNAVAILABLE: ErrorReason.ValueType  # 42
-"""The gateway could not read from the vendor. It tried nothing else. Register and TopUp fail with it only
-for a caller that may buy only for some country sets.
+"""The gateway could not read from the vendor, and tried nothing else. Register and TopUp fail with it while
+the vendor does not answer at all. They also do for a caller that may buy only for some country sets, if the
+inventory cannot be read.
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 50
 """The gateway is shutting down and starts nothing new."""
@@ -240,6 +248,12 @@ ERROR_REASON_DEADLINE_TOO_SHORT: ErrorReason.ValueType  # 51
 """Too little time is left until the caller's deadline to start this."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 52
 """The gateway has reached its limit of concurrent calls."""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 54
+"""The caller makes more calls, per second or at once, than the gateway allows this caller. Other callers are
+served. The call did nothing. The gateway does not look the request id of a sale up before it refuses the
+call, so even a known purchase is not replayed. It does look the id up if only the number of purchases
+under way is too high.
+"""
 ERROR_REASON_JOURNAL_UNAVAILABLE: ErrorReason.ValueType  # 53
 """The gateway cannot use its journal, so this call sent nothing. If the journal could not be read, it is
 not known what an earlier call with the same request id did.

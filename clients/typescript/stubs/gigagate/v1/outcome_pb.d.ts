@@ -361,8 +361,9 @@ export enum ErrorReason {
   OUTCOME_UNKNOWN = 41,
 
   /**
-   * The gateway could not read from the vendor. It tried nothing else. Register and TopUp fail with it only
-   * for a caller that may buy only for some country sets.
+   * The gateway could not read from the vendor, and tried nothing else. Register and TopUp fail with it while
+   * the vendor does not answer at all. They also do for a caller that may buy only for some country sets, if the
+   * inventory cannot be read.
    *
    * @generated from enum value: ERROR_REASON_VENDOR_UNAVAILABLE = 42;
    */
@@ -388,6 +389,16 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_OVERLOADED = 52;
    */
   OVERLOADED = 52,
+
+  /**
+   * The caller makes more calls, per second or at once, than the gateway allows this caller. Other callers are
+   * served. The call did nothing. The gateway does not look the request id of a sale up before it refuses the
+   * call, so even a known purchase is not replayed. It does look the id up if only the number of purchases
+   * under way is too high.
+   *
+   * @generated from enum value: ERROR_REASON_RATE_LIMITED = 54;
+   */
+  RATE_LIMITED = 54,
 
   /**
    * The gateway cannot use its journal, so this call sent nothing. If the journal could not be read, it is
