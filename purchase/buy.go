@@ -274,10 +274,18 @@ func (e *Engine) claim(ctx context.Context, id string, request *Request) (*Purch
 		// An earlier try may have written the claim although its answer was lost. The id tells.
 		return p, p.ID == claim.ID, nil
 	case !unknown:
+		if isFrozen(err) {
+			return nil, false, err
+		}
 		return nil, false, &JournalError{LookedUp: true, Err: err}
 	}
 	e.abandon(&Purchase{ID: claim.ID}, "the claim was not known to be durable; nothing was sent")
 	return nil, false, &JournalError{Err: err}
+}
+
+func isFrozen(err error) bool {
+	_, ok := errors.AsType[*FrozenError](err)
+	return ok
 }
 
 // abandon ends a claim that must not be sent. The claim may have been written although its caller was told

@@ -29,6 +29,8 @@ type Journal interface {
 	// id. Then this call wrote it, or an earlier call with the same id did. The state of the purchase says what
 	// may still be done.
 	//
+	// If the key is free and one of [Claim.Targets] is frozen, Claim returns a FrozenError and writes nothing.
+	//
 	// If claims race, one wins. After an error without ErrNotWritten, claiming again with the same purchase id
 	// shows whether the claim was written.
 	Claim(ctx context.Context, claim Claim) (Purchase, error)
@@ -83,6 +85,22 @@ type Journal interface {
 	// permit was given inside the span. Those nearest to the span's inner end come first. Orders of a later
 	// version are handled as in Watched.
 	Witnesses(ctx context.Context, like Likeness, span Span, limit int) ([]Purchase, error)
+
+	// Freeze makes Claim refuse new purchases of the target, and writes the record in the same transaction. Once it has
+	// returned, no claim of the target commits, also not through another replica. If the target is frozen already,
+	// Freeze changes nothing and returns the freeze that is there. The returned freeze is the call's own if it has the
+	// record's id.
+	Freeze(ctx context.Context, target FreezeTarget, record AuditRecord) (Freeze, error)
+	// Thaw ends a freeze, and writes the record in the same transaction. It returns ErrNotFrozen, which is also an
+	// ErrNotWritten, if the target is not frozen. It returns the record with its time.
+	Thaw(ctx context.Context, target FreezeTarget, record AuditRecord) (AuditRecord, error)
+	// Freezes returns what is frozen, in the order of scope and name.
+	Freezes(ctx context.Context) ([]Freeze, error)
+	// Audit writes a record. It returns the record with its time.
+	Audit(ctx context.Context, record AuditRecord) (AuditRecord, error)
+	// AuditRecords returns up to page.Size records with ids below page.After, those with the highest ids first. It
+	// returns Page.After for the next page, or "" if there is none.
+	AuditRecords(ctx context.Context, filter AuditFilter, page Page) (list []AuditRecord, next string, err error)
 
 	// Ping reports whether the journal can write.
 	Ping(ctx context.Context) error

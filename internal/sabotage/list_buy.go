@@ -150,6 +150,11 @@ var buying = []sabotage{
 		"case err == nil: return p, p.ID == claim.ID, nil; case !unknown: $*body",
 		"case err == nil: return p, p.ID == claim.ID && !unknown, nil; case !unknown: $*body",
 	}}, simulation, "TestClaimUnknown"},
+	{"a claim that was refused by a freeze was never written", []edit{{
+		"purchase.Engine.claim",
+		"case !unknown: if isFrozen(err) { return nil, false, err }; $*rest",
+		"case isFrozen(err): return nil, false, err; case !unknown: $*rest",
+	}}, simulation, "TestFreezeBetweenTwoTriesOfAClaim"},
 	{"not written now is never written", []edit{{
 		"purchase.Engine.claim",
 		"func(error) bool { return !unknown }",

@@ -166,4 +166,67 @@ var journals = []sabotage{
 	{"the leases of a dead process go on, in SQLite", []edit{{
 		"purchase/sqlite.connection.endLeases", `"lease_until > ?1"`, `"lease_until > 9 * ?1"`,
 	}}, "./purchase/sqlite", "TestLeasesEndWithTheirProcess"},
+
+	// Freezes.
+	{"a freeze does not stop the next claim, in memory", []edit{{
+		"purchase/memory.Journal.Claim", "if _, ok := j.freezes[target]; ok { $*_ }", never,
+	}}, "./purchase/simulation", "TestFreezeStopsOtherReplicas"},
+	{"a freeze does not stop the next claim, in SQLite", []edit{{
+		"purchase/sqlite.connection.frozen", "indexOf(c.freezes, target) >= 0", never,
+	}}, "./purchase/sqlite", "Journal/Freeze$"},
+	{"a freeze does not stop the next claim, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql", "frozen := EXISTS (SELECT FROM gigagate.purchase_freeze);", "frozen := false;",
+	}}, "./purchase/postgres", "Journal/Freeze$"},
+	{"a freeze is remembered from before, in SQLite", []edit{{
+		"purchase/sqlite.Journal.freeze", "c.freezesKnown = false", dropped,
+	}}, "./purchase/sqlite", "Journal/Freeze$"},
+	{"a thaw that was rolled back is remembered, in SQLite", []edit{{
+		"purchase/sqlite.Journal.transact", "j.conn.newest, j.conn.freezesKnown = j.newest, false", "j.conn.newest = j.newest",
+	}}, "./purchase/sqlite", "TestFreezeOutlivesARollback"},
+	{"a freeze hides a known purchase, in memory", []edit{{
+		"purchase/memory.Journal.Claim",
+		"if r, ok := j.byKey[claim.Key]; ok { return r.purchase, nil }",
+		"if r, ok := j.byKey[claim.Key]; ok && len(j.freezes) == 0 { return r.purchase, nil }",
+	}}, "./purchase/memory", "Journal/Freeze$"},
+	{"a freeze hides a known purchase, in SQLite", []edit{{
+		"purchase/sqlite.connection.claim",
+		"if errors.Is(err, purchase.ErrNotFound) { err = &purchase.FrozenError{FreezeTarget: target} }",
+		"err = &purchase.FrozenError{FreezeTarget: target}",
+	}}, "./purchase/sqlite", "Journal/Freeze$"},
+	{"a freeze hides a known purchase, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql",
+		"IF FOUND AND NOT EXISTS (SELECT FROM gigagate.purchase p WHERE p.request_id = c.request_id AND p.caller = c.caller) THEN",
+		"IF FOUND THEN",
+	}}, "./purchase/postgres", "Journal/Freeze$"},
+	{"a freeze does not wait for the claims under way, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql", "LOCK TABLE gigagate.purchase_freeze IN ROW SHARE MODE;", dropped,
+	}}, "./purchase/postgres", "TestFreezeWaitsForClaims"},
+	{"a freeze takes no lock, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql",
+		"LOCK TABLE gigagate.purchase_freeze IN EXCLUSIVE MODE; IF NOT EXISTS",
+		"IF NOT EXISTS",
+	}}, "./purchase/postgres", "TestFreezeWaitsForClaims"},
+	{"the second freeze replaces the first, in memory", []edit{{
+		"purchase/memory.Journal.Freeze", "if freeze, ok := j.freezes[target]; ok { $*_ }", dropped,
+	}}, "./purchase/memory", "Journal/FreezeOnce"},
+	{"a thaw has no audit record, in SQLite", []edit{{
+		"purchase/sqlite.Journal.thaw", "return c.keep(record)", "return nil",
+	}}, "./purchase/sqlite", "Journal/FreezeOnce"},
+	{"a thaw has no audit record, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0002_functions.sql", "RETURN gigagate.audit(clock, record);", "RETURN now();",
+	}}, "./purchase/postgres", "Journal/FreezeOnce"},
+	{"an audit record can be changed, in SQLite", []edit{{
+		"purchase/sqlite/schema.sql", "audit_is_final BEFORE UPDATE ON", "audit_is_final BEFORE DELETE ON",
+	}}, "./purchase/sqlite", "TestImpossibleRows"},
+	{"an audit record can be deleted, in SQLite", []edit{{
+		"purchase/sqlite/schema.sql", "audit_is_kept BEFORE DELETE ON", "audit_is_kept BEFORE UPDATE ON",
+	}}, "./purchase/sqlite", "TestImpossibleRows"},
+	{"an audit record can be changed, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0001_purchases.sql", "audit_is_final BEFORE UPDATE ON", "audit_is_final BEFORE TRUNCATE ON",
+	}}, "./purchase/postgres", "TestImpossibleRows"},
+	{"an audit record can be deleted, in PostgreSQL", []edit{{
+		"purchase/postgres/schema/0001_purchases.sql",
+		"audit_is_kept BEFORE DELETE OR TRUNCATE ON gigagate.audit_record",
+		"audit_is_kept BEFORE TRUNCATE ON gigagate.audit_record",
+	}}, "./purchase/postgres", "TestImpossibleRows"},
 }

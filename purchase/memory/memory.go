@@ -34,6 +34,9 @@ type Journal struct {
 	absent    map[*row]struct{}            // failed for want of evidence or by an operator's decision
 	witnesses map[purchase.Likeness][]*row // sorted by PermittedAt
 	sales     map[string][]*row            // by the customer sold to, each sorted by id
+
+	freezes map[purchase.FreezeTarget]purchase.Freeze
+	records []purchase.AuditRecord // sorted by id
 }
 
 type row struct {
@@ -58,6 +61,7 @@ func Open(now func() time.Time) *Journal {
 		callers: map[string][]*row{},
 		open:    map[*row]struct{}{}, absent: map[*row]struct{}{},
 		witnesses: map[purchase.Likeness][]*row{}, sales: map[string][]*row{},
+		freezes: map[purchase.FreezeTarget]purchase.Freeze{},
 	}
 }
 
@@ -82,6 +86,11 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 	defer j.mu.Unlock()
 	if r, ok := j.byKey[claim.Key]; ok {
 		return r.purchase, nil
+	}
+	for _, target := range claim.Targets() {
+		if _, ok := j.freezes[target]; ok {
+			return purchase.Purchase{}, &purchase.FrozenError{FreezeTarget: target}
+		}
 	}
 	if _, ok := j.byID[claim.ID]; ok {
 		return purchase.Purchase{}, fmt.Errorf("%w: the purchase id %s belongs to another key", purchase.ErrNotWritten, claim.ID)

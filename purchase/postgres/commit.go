@@ -45,6 +45,7 @@ const (
 	taken     = "TAKEN"
 	stale     = "STALE"
 	itemTaken = "ITEM_TAKEN"
+	frozen    = "FROZEN " // before the scope of the freeze
 )
 
 type operation = groups.Operation[*change]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -420,5 +421,45 @@ func TestClaimOfAnEarlierTry(t *testing.T) {
 	defer cancel()
 	if _, err := journal.Claim(ctx, claim); err == nil || errors.Is(err, purchase.ErrNotWritten) {
 		t.Errorf("a try that cannot write: err = %v, want one that promises nothing", err)
+	}
+}
+
+// TestFreezeWaitsForClaims: another session has claimed and has not committed. The freeze must wait for it, because the
+// purchase would otherwise be sold after the freeze was reported as done. Reading the table holds nobody up.
+func TestFreezeWaitsForClaims(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Shared(t)
+	schema := server.Schema(t)
+	journal := open(t, server.URL, postgres.Options{Schema: schema})
+	reader, claimer := connect(t, server), connect(t, server)
+	if _, err := reader.Exec(t.Context(), `BEGIN; SELECT * FROM `+schema+`.purchase_freeze`); err != nil {
+		t.Fatal(err)
+	}
+	const none = `ARRAY[]::text[]`
+	if _, err := claimer.Exec(t.Context(), `BEGIN; SELECT * FROM `+schema+`.claim(NULL, `+strings.Repeat(none+`, `, 6)+
+		`ARRAY[]::interval[], ARRAY[]::interval[], `+none+`)`); err != nil {
+		t.Fatal(err)
+	}
+	frozen := make(chan error, 1)
+	go func() {
+		_, err := journal.Freeze(context.WithoutCancel(t.Context()), purchase.FreezeTarget{Scope: purchase.FreezeAll}, purchase.AuditRecord{ID: "1"})
+		frozen <- err
+	}()
+	for waits := false; !waits; { // until the server says that the freeze waits for its lock
+		if err := connect(t, server).QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks
+			WHERE relation = '`+schema+`.purchase_freeze'::regclass AND mode = 'ExclusiveLock' AND NOT granted)`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-frozen:
+			t.Fatalf("the freeze did not wait for the claim: %v", err)
+		default:
+		}
+	}
+	if _, err := claimer.Exec(t.Context(), `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-frozen; err != nil {
+		t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -184,6 +185,8 @@ func (p *pooler) relay(client net.Conn, sessions [2]net.Conn) {
 	}
 }
 
+var functionsThatWrite = regexp.MustCompile(`\.(claim|write|freeze|thaw|audit)\(`)
+
 // readBatch reads the client's messages up to the point where it waits for an answer. It reports whether they
 // execute a writing statement. writing remembers which named statements write.
 func readBatch(from io.Reader, writing map[string]bool) (batch []byte, writes bool, err error) {
@@ -197,7 +200,7 @@ func readBatch(from io.Reader, writing map[string]bool) (batch []byte, writes bo
 		switch f.kind {
 		case 'P': // parse: name, text
 			name, text, _ := bytes.Cut(f.text[4:], []byte{0})
-			writing[string(name)] = bytes.Contains(text, []byte(".claim(")) || bytes.Contains(text, []byte(".write("))
+			writing[string(name)] = functionsThatWrite.Match(text)
 		case 'B': // bind: portal, statement's name, values
 			_, rest, _ := bytes.Cut(f.text[4:], []byte{0})
 			name, _, _ := bytes.Cut(rest, []byte{0})

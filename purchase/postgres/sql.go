@@ -31,6 +31,7 @@ type statements struct {
 	openSecrets, rewriteOpen                string
 	settledSecrets, rewriteSettled          string
 	lapsed, watched, absent, older, younger string
+	freeze, thaw, freezes, audit, records   string
 }
 
 func newStatements(schema string) statements {
@@ -69,6 +70,12 @@ func newStatements(schema string) statements {
 			AND (settled_at, id) > (coalesce($3::timestamptz, coalesce($1::timestamptz, now()) - $2::interval), $4)
 			ORDER BY settled_at, id LIMIT $5) found
 			` + purchaseOf + ` ORDER BY found.at, found.id`),
+		freeze:  q(`SELECT ` + recordColumns + ` FROM gigagate.freeze($1, $2, $3, $4)`),
+		thaw:    q(`SELECT gigagate.thaw($1, $2, $3, $4)`),
+		audit:   q(`SELECT gigagate.audit($1, $2)`),
+		freezes: q(`SELECT scope, name, ` + recordColumns + ` FROM gigagate.purchase_freeze JOIN gigagate.audit_record ON id = audit_id ORDER BY scope, name`),
+		records: q(`SELECT ` + recordColumns + ` FROM gigagate.audit_record WHERE id < $1 AND id >= $2 ORDER BY id DESC LIMIT $3`),
+
 		older:   q(strings.ReplaceAll(witnesses, "NEAREST", "DESC")),
 		younger: q(strings.ReplaceAll(witnesses, "NEAREST", "ASC")),
 	}

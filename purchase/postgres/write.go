@@ -35,14 +35,17 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 	}}
 	err = j.write(ctx, claim)
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == lockNotAvailable {
-		// Somebody else is writing the key, so the answer must not be that there is nothing under it.
-		return purchase.Purchase{}, fmt.Errorf("claim: another claim of the key is not committed yet: %s", refused.Message)
+		// Somebody else may be writing the key, so the answer must not be that there is nothing under it.
+		return purchase.Purchase{}, fmt.Errorf("claim: another claim of the key, or a freeze, is not committed yet: %s", refused.Message)
 	}
 	if err != nil {
 		return purchase.Purchase{}, fmt.Errorf("claim: %w", err)
 	}
 	if claim.result == written {
 		return purchase.New(c, claim.at), nil
+	}
+	if scope, ok := strings.CutPrefix(claim.result, frozen); ok {
+		return purchase.Purchase{}, frozenBy(c, purchase.FreezeScope(scope))
 	}
 	// If this read fails, the error is not ErrNotWritten, because an earlier claim of the same id may have been written.
 	p, err := j.Lookup(ctx, c.Key)

@@ -55,6 +55,7 @@ func (w *world) check() []string {
 	for _, a := range answers {
 		v.answer(a)
 	}
+	v.claimedWhileFrozen()
 	v.notStarted(answers)
 	v.lastWord(answers)
 	v.replays(answers)

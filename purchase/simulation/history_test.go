@@ -52,8 +52,8 @@ func classify(bought *purchase.Bought, err error) answer {
 		a.outcome = unsettled
 	case errors.As(err, &differs):
 		a.outcome = mismatch
-	case errors.As(err, &guarded), errors.As(err, &journal), errors.Is(err, purchase.ErrDraining), errors.Is(err, purchase.ErrDeadlineTooShort),
-		errors.Is(err, purchase.ErrVendorDown):
+	case errors.As(err, &guarded), errors.As(err, &journal), isFrozen(err), errors.Is(err, purchase.ErrDraining),
+		errors.Is(err, purchase.ErrDeadlineTooShort), errors.Is(err, purchase.ErrVendorDown):
 		a.outcome = notStarted
 	default:
 		a.outcome = "an error of no known kind"
@@ -140,6 +140,9 @@ func run(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) (*
 	}
 	for _, o := range w.plan.operators {
 		w.callers.Go(func() { w.lookIntoPortal(o) })
+	}
+	for _, f := range w.plan.freezers {
+		w.callers.Go(func() { w.freezeAndThaw(f) })
 	}
 	pause(w.span(95 * time.Second)) // later than the start of the last call
 	for i, o := range p.younger {

@@ -138,7 +138,7 @@ func (j *journal) do(ctx context.Context, step string, call func(context.Context
 	if planned && f.do == doReadOnly {
 		r.readOnly = time.Now().Add(f.d)
 	}
-	writes := step == "claim" || strings.HasPrefix(step, "record ")
+	writes := step == "claim" || step == "freeze" || step == "thaw" || strings.HasPrefix(step, "record ")
 	out, readOnly := time.Now().Before(r.outage), writes && time.Now().Before(r.readOnly)
 	r.mu.Unlock()
 	switch {
@@ -242,7 +242,11 @@ func (j *journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 	claim.Lease -= j.replica.world.leaseCut()
 	done := make(chan result, 1) // buffered, because nobody receives the result of a late commit
 	if spoiled := j.do(ctx, "claim", func(ctx context.Context) {
+		j.replica.world.claimBegins(claim)
 		p, err := j.Journal.Claim(ctx, claim)
+		if err == nil && p.ID == claim.ID {
+			j.replica.world.claimWritten(claim.ID)
+		}
 		j.replica.world.note(j.replica.name, "claim %s %s: won %t, %s, error %v", claim.Key.RequestID, claim.ID, p.ID == claim.ID, p.State, err)
 		done <- result{p, err}
 	}); spoiled != nil {
@@ -273,6 +277,22 @@ func (j *journal) Write(ctx context.Context, step purchase.Step) (purchase.Purch
 	}
 	r := <-done
 	return r.p, r.err
+}
+
+// Freeze implements [purchase.Journal].
+func (j *journal) Freeze(ctx context.Context, target purchase.FreezeTarget, record purchase.AuditRecord) (f purchase.Freeze, err error) {
+	if spoiled := j.do(ctx, "freeze", func(ctx context.Context) { f, err = j.Journal.Freeze(ctx, target, record) }); spoiled != nil {
+		return purchase.Freeze{}, spoiled
+	}
+	return f, err
+}
+
+// Thaw implements [purchase.Journal].
+func (j *journal) Thaw(ctx context.Context, target purchase.FreezeTarget, record purchase.AuditRecord) (r purchase.AuditRecord, err error) {
+	if spoiled := j.do(ctx, "thaw", func(ctx context.Context) { r, err = j.Journal.Thaw(ctx, target, record) }); spoiled != nil {
+		return purchase.AuditRecord{}, spoiled
+	}
+	return r, err
 }
 
 // Lapsed implements [purchase.Journal].

@@ -36,6 +36,7 @@ type plan struct {
 	// inTurn: one caller makes the calls one after the other, each once. Their times are the pauses before them.
 	inTurn    bool
 	operators []operator
+	freezers  []freezer
 	faults    []fault
 	jumps     []jump
 	// healAfter is when all faults end.
@@ -80,6 +81,9 @@ func (p plan) String() string {
 	}
 	for _, o := range p.operators {
 		fmt.Fprintf(&text, "  at %s on replica %d: an operator looks for %s\n", o.at, o.replica+1, o.key)
+	}
+	for _, f := range p.freezers {
+		fmt.Fprintf(&text, "  at %s on replica %d: an operator freezes %+v for %s\n", f.at, f.replica+1, f.target, f.lasts)
 	}
 	for _, f := range p.faults {
 		fmt.Fprintf(&text, "  %s\n", f)
@@ -252,6 +256,14 @@ func draw(seed uint64) plan {
 			key: fmt.Sprintf("order-%d", r.IntN(keys)), replica: r.IntN(3),
 			at: pick(r, time.Second, 3*time.Second, 12*time.Second, 45*time.Second, 100*time.Second, 3*time.Minute, 5*time.Minute, 9*time.Minute),
 		})
+	}
+	for _, target := range freezeTargets {
+		if r.IntN(4) == 0 {
+			p.freezers = append(p.freezers, freezer{
+				target: target, replica: r.IntN(3), at: pick(r, 0, 10*time.Millisecond, time.Second, 3*time.Second, 19*time.Second),
+				lasts: pick(r, 0, 10*time.Millisecond, time.Second, 5*time.Second, 30*time.Second),
+			})
+		}
 	}
 	return p
 }

@@ -69,6 +69,9 @@ type world struct {
 	sends    map[string][]time.Time // when paid requests were put on the wire, by idempotency key
 	reused   int                    // paid requests on a connection that had carried another
 	answers  []answer
+	moments  moment
+	claims   map[string]claimSpan // by purchase id
+	frozen   []frozenSpan
 	trace    []traced
 }
 
@@ -87,7 +90,7 @@ func newWorld(t *testing.T, p plan, open func(*testing.T, func() time.Time) stor
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{began: time.Now(), plan: p, box: box, net: network.New(), over: make(chan struct{}), visits: map[string]int{}, played: map[string]int{}, sends: map[string][]time.Time{}}
+	w := &world{began: time.Now(), plan: p, box: box, net: network.New(), over: make(chan struct{}), visits: map[string]int{}, played: map[string]int{}, claims: map[string]claimSpan{}, sends: map[string][]time.Time{}}
 	if w.apart = box; p.accountsApart {
 		if w.apart, err = sandbox.New(sandbox.Config{Seed: p.seed + 1, Settings: p.settings}); err != nil {
 			t.Fatal(err)

@@ -33,6 +33,9 @@ type connection struct {
 	// database and log identify the two files that are open, so that inPlace notices a swap.
 	database, log openFile
 	backup        *copying // the backup that is being made, or nil
+	// freezes is the table of that name, if freezesKnown.
+	freezes      []purchase.Freeze
+	freezesKnown bool
 }
 
 // openFile is an open file and the path it has to stay at. If the file is deleted or moved away, everything

@@ -129,6 +129,37 @@ CREATE TABLE purchase_event (
     PRIMARY KEY (id, sequence)
 ) STRICT, WITHOUT ROWID;
 
+-- Who did what, when and with what outcome. Purchases are not here: who ordered one is in its claim, and who resolved it is
+-- in its history. See purchase.AuditRecord.
+CREATE TABLE audit_record (
+    id                 TEXT    NOT NULL PRIMARY KEY,
+    at                 INTEGER NOT NULL,
+    actor              TEXT    NOT NULL,
+    actor_kind         TEXT    NOT NULL, -- CALLER or OPERATOR
+    action             TEXT    NOT NULL, -- FREEZE, THAW, READ_SECRETS, ACTIVATE, ...
+    outcome            TEXT    NOT NULL, -- BEGUN, DONE, or the effect of an activation
+    caller             TEXT,
+    purchase_id        TEXT,
+    customer_uid       TEXT,
+    inventory_item_id  TEXT,
+    activated_item_uid TEXT,
+    reason             TEXT              -- the operator's words
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit_record
+BEGIN SELECT raise(ABORT, 'an audit record is kept for ever'); END;
+CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit_record
+BEGIN SELECT raise(ABORT, 'an audit record is final'); END;
+
+-- What is frozen now. The claim of a new purchase reads it in its own transaction. The audit record says who froze it,
+-- when and why.
+CREATE TABLE purchase_freeze (
+    scope    TEXT NOT NULL, -- ALL, CALLER or ITEM
+    name     TEXT NOT NULL, -- the caller, or the inventory item; empty for ALL
+    audit_id TEXT NOT NULL,
+    PRIMARY KEY (scope, name)
+) STRICT, WITHOUT ROWID;
+
 -- Ping rewrites this one row, because only a write shows whether the disk still accepts writes.
 CREATE TABLE journal_probe (
     one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),

@@ -18,6 +18,9 @@ import (
 func TestImpossibleRows(t *testing.T) {
 	t.Parallel()
 	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
+	if _, err := j.Audit(t.Context(), purchase.AuditRecord{ID: "1"}); err != nil {
+		t.Fatal(err)
+	}
 	var ids []string
 	for range 2 {
 		p, err := j.Claim(t.Context(), newClaim())
@@ -39,7 +42,9 @@ func TestImpossibleRows(t *testing.T) {
 		"UPDATE purchase SET claimed_at = 'now' WHERE id = 'done'":                "cannot store TEXT value in INTEGER column",
 		"UPDATE purchase SET id = 'second' WHERE id = 'done'":                     "UNIQUE",
 		"UPDATE purchase SET request_id = (SELECT max(request_id) FROM purchase)": "UNIQUE",
-		outcome: "UNIQUE",
+		outcome:                                                            "UNIQUE",
+		"DELETE FROM audit_record":                                         "kept for ever",
+		"UPDATE audit_record SET actor = 'eve'":                            "is final",
 		strings.ReplaceAll(outcome, "item_uid", "NULL"):                    "item_iff_succeeded",
 		strings.ReplaceAll(outcome, "reason,", "'REASON',"):                "reason_iff_failed",
 		strings.ReplaceAll(outcome, "'other', state", "'other', 'FAILED'"): "item_iff_succeeded",
@@ -78,7 +83,7 @@ func TestHistoryOfALaterVersion(t *testing.T) {
 }
 
 // scans matches a plan that reads a whole table. purchase_open is small, and the others are parts of the query itself.
-var scans = regexp.MustCompile(`SCAN (p|o|s|late|purchase|purchase_(now|outcome|event|secret))\b`)
+var scans = regexp.MustCompile(`SCAN (p|o|s|late|purchase|purchase_(now|outcome|event|secret)|audit_record)\b`)
 
 // TestQueryPlans: no query that runs between two transactions reads a whole table.
 func TestQueryPlans(t *testing.T) {
@@ -101,6 +106,8 @@ func TestQueryPlans(t *testing.T) {
 		selectOpenSecrets:                    "SEARCH purchase_open USING PRIMARY KEY (id>?)",
 		selectSettledSecrets:                 "SEARCH purchase_secret USING INDEX sqlite_autoindex_purchase_secret_1 (id>?)",
 		insertLate:                           "SEARCH p USING COVERING INDEX sqlite_autoindex_purchase_1 (id=?)",
+		selectRecords:                        "SEARCH audit_record USING PRIMARY KEY (id>? AND id<?)",
+		selectFreezes:                        "SEARCH audit_record USING PRIMARY KEY (id=?)",
 		selectWatched:                        "SEARCH purchase_open USING PRIMARY KEY (id>?)",
 		selectLapsed:                         "SCAN purchase_open", // a small table
 		list(purchase.Filter{}):              "SEARCH purchase USING COVERING INDEX sqlite_autoindex_purchase_1 (id>? AND id<?)",

@@ -63,6 +63,15 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 
 // claim inserts a purchase. If the key is taken, it returns the purchase that has the key.
 func (c *connection) claim(claim purchase.Claim, order []byte, now time.Time) (row, error) {
+	if target, frozen, err := c.frozen(claim); err != nil {
+		return row{}, err
+	} else if frozen {
+		kept, err := c.row(selectByKey, claim.Key.RequestID, claim.Key.Caller)
+		if errors.Is(err, purchase.ErrNotFound) {
+			err = &purchase.FrozenError{FreezeTarget: target}
+		}
+		return kept, err
+	}
 	p := purchase.New(claim, now)
 	inserted, err := c.change(insertPurchase, p.ID, p.Key.Caller, p.Key.RequestID, p.Account, text(p.Order.CustomerUID),
 		micros(p.ClaimedAt), string(order))

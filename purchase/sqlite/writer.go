@@ -131,7 +131,7 @@ func (j *Journal) transact(group []*operation) bool {
 			refuse(notWritten(err))
 			return true
 		}
-		j.conn.newest = j.newest
+		j.conn.newest, j.conn.freezesKnown = j.newest, false
 		if len(group) == 1 {
 			refuse(notWritten(err))
 		}

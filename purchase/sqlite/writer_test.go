@@ -131,6 +131,33 @@ func TestOneBadOperation(t *testing.T) {
 	}
 }
 
+// TestFreezeOutlivesARollback: a group with a thaw is rolled back, and its operations are tried one by one. The claim before
+// the thaw is refused again, although the connection has seen the thaw.
+func TestFreezeOutlivesARollback(t *testing.T) {
+	t.Parallel()
+	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{})
+	everything := purchase.FreezeTarget{Scope: purchase.FreezeAll}
+	if _, err := j.Freeze(t.Context(), everything, purchase.AuditRecord{ID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	release := held(t, j)
+	before, after := newClaim(), newClaim()
+	frozen := enqueue(t, j, claiming(before, j))
+	thaw := enqueue(t, j, func(c *connection) error { return j.thaw(c, everything, purchase.AuditRecord{ID: "2"}) })
+	good := enqueue(t, j, claiming(after, j))
+	broken := enqueue(t, j, func(c *connection) error { return c.exec("UPDATE purchase SET caller = NULL") })
+	release()
+	if _, ok := errors.AsType[*purchase.FrozenError](answer(t, frozen)); !ok || exists(t, j, before.ID) {
+		t.Errorf("the claim before the thaw is written: %t", exists(t, j, before.ID))
+	}
+	if err := errors.Join(answer(t, thaw), answer(t, good)); err != nil {
+		t.Errorf("the thaw, and the claim after it: %v", err)
+	}
+	if err := answer(t, broken); err == nil {
+		t.Error("the bad operation succeeded")
+	}
+}
+
 // TestFailedCommit: after a failed commit, the error of every operation in the group leaves its outcome open.
 // The writer opens the file again before it does anything else.
 func TestFailedCommit(t *testing.T) {

@@ -22,6 +22,7 @@ var BetweenTables = []struct{ Problem, Query string }{
 		LEFT JOIN purchase_outcome s ON s.id = x.id WHERE s.id IS NULL OR (x.sale IS NULL) = (s.state = 'SUCCEEDED')`},
 	{"its claim and its outcome name different accounts", `SELECT p.id FROM purchase p JOIN purchase_outcome s ON s.id = p.id
 		WHERE s.account <> p.account`},
+	{"a freeze has this audit record, but it is missing", "SELECT audit_id AS id FROM purchase_freeze f WHERE NOT EXISTS (SELECT 1 FROM audit_record WHERE id = f.audit_id)"},
 }
 
 // OfPurchase checks one purchase with its order, as the journal stores it, and its whole history.

@@ -8,7 +8,7 @@
 --
 -- Times are by this database's clock, with microseconds. Ids are ULIDs, so they sort by the time they were made.
 -- Text is compared byte for byte. The gateway's role needs USAGE on the schema, SELECT, INSERT and UPDATE on its
--- tables, and DELETE on purchase_open and purchase_secret.
+-- tables, and DELETE on purchase_open, purchase_secret and purchase_freeze.
 --
 -- Unsettled purchases, oldest first:
 --   SELECT p.id, p.caller, p.request_id, o.state, o.reason, now() - p.claimed_at AS age
@@ -128,6 +128,37 @@ CREATE TABLE gigagate.purchase_event (
     evidence     json        NOT NULL, -- without secrets
     actor        text        NOT NULL,
     PRIMARY KEY (id, sequence)
+);
+
+-- Who did what, when and with what outcome. Purchases are not here: who ordered one is in its claim, and who resolved it is
+-- in its history. See purchase.AuditRecord.
+CREATE TABLE gigagate.audit_record (
+    id                 text COLLATE "C" NOT NULL PRIMARY KEY,
+    at                 timestamptz NOT NULL,
+    actor              text NOT NULL,
+    actor_kind         text NOT NULL, -- CALLER or OPERATOR
+    action             text NOT NULL, -- FREEZE, THAW, READ_SECRETS, ACTIVATE, ...
+    outcome            text NOT NULL, -- BEGUN, DONE, or the effect of an activation
+    caller             text,
+    purchase_id        text,
+    customer_uid       text,
+    inventory_item_id  text,
+    activated_item_uid text,
+    reason             text           -- the operator's words
+);
+
+CREATE TRIGGER audit_is_kept BEFORE DELETE OR TRUNCATE ON gigagate.audit_record
+EXECUTE FUNCTION gigagate.refuse('an audit record is kept for ever');
+CREATE TRIGGER audit_is_final BEFORE UPDATE ON gigagate.audit_record
+EXECUTE FUNCTION gigagate.refuse('an audit record is final');
+
+-- What is frozen now. The claim of a new purchase reads it in its own transaction. The audit record says who froze it,
+-- when and why.
+CREATE TABLE gigagate.purchase_freeze (
+    scope    text COLLATE "C" NOT NULL, -- ALL, CALLER or ITEM
+    name     text COLLATE "C" NOT NULL, -- the caller, or the inventory item; empty for ALL
+    audit_id text COLLATE "C" NOT NULL,
+    PRIMARY KEY (scope, name)
 );
 
 -- Ping rewrites this one row, because only a write shows whether the server still accepts and commits writes.

@@ -7,8 +7,8 @@
 --
 -- A function that a released gateway calls is never replaced. A later step adds another one with another name.
 
--- claim inserts purchases. Its result is for each one WRITTEN, or TAKEN if its key or its id is taken, and the time of
--- the claim. clock is the time to use instead of this database's, for tests.
+-- claim inserts purchases. Its result is for each one WRITTEN, TAKEN if its key or its id is taken, or FROZEN with the scope
+-- of the freeze, and the time of the claim. A known key is TAKEN whatever is frozen. clock is the time to use instead of this database's, for tests.
 CREATE FUNCTION gigagate.claim(
     clock timestamptz, ids text[], callers text[], request_ids text[], accounts text[], ordered_customer_uids text[],
     orders text[], permit_lives interval[], leases interval[], personals bytea[]
@@ -16,11 +16,26 @@ CREATE FUNCTION gigagate.claim(
 LANGUAGE plpgsql SET enable_seqscan = off SET lock_timeout = '2s' AS $$
 DECLARE
     c record;
+    frozen boolean;
+    scope_of_freeze text;
 BEGIN
     began := coalesce(clock, now());
+    -- Nobody freezes or thaws until this transaction ends. So no claim commits after a freeze was reported as done.
+    LOCK TABLE gigagate.purchase_freeze IN ROW SHARE MODE;
+    frozen := EXISTS (SELECT FROM gigagate.purchase_freeze);
     FOR c IN SELECT * FROM unnest(ids, callers, request_ids, accounts, ordered_customer_uids, orders, permit_lives, leases, personals)
         AS c (id, caller, request_id, account, ordered_customer_uid, order_json, permit_life, lease, personal)
     LOOP
+        IF frozen THEN
+            SELECT f.scope INTO scope_of_freeze FROM gigagate.purchase_freeze f
+            WHERE (f.scope, f.name) IN (('ALL', ''), ('CALLER', c.caller), ('ITEM', c.order_json::json->>'inventory_item_id'))
+            ORDER BY f.scope LIMIT 1;
+            IF FOUND AND NOT EXISTS (SELECT FROM gigagate.purchase p WHERE p.request_id = c.request_id AND p.caller = c.caller) THEN
+                result := 'FROZEN ' || scope_of_freeze;
+                RETURN NEXT;
+                CONTINUE;
+            END IF;
+        END IF;
         INSERT INTO gigagate.purchase (id, caller, request_id, account, ordered_customer_uid, claimed_at, order_json)
         VALUES (c.id, c.caller, c.request_id, c.account, c.ordered_customer_uid, began, c.order_json::json)
         ON CONFLICT DO NOTHING;
@@ -122,4 +137,44 @@ BEGIN
             WHERE id = c.id AND attempt = c.attempt AND state = 'SENDING' AND send_not_after >= coalesce(clock, now()));
         RETURN NEXT;
     END LOOP;
+END $$;
+
+-- The next three are for operators and for audits. A record is a JSON object with the columns of audit_record, except for
+-- its time. They are rare, and each is a transaction of its own.
+
+-- audit writes an audit record. It returns the record's time.
+CREATE FUNCTION gigagate.audit(clock timestamptz, record json) RETURNS timestamptz LANGUAGE plpgsql AS $$
+DECLARE
+    r gigagate.audit_record := json_populate_record(NULL::gigagate.audit_record, record);
+BEGIN
+    r.at := coalesce(clock, now());
+    INSERT INTO gigagate.audit_record VALUES (r.*);
+    RETURN r.at;
+END $$;
+
+-- freeze freezes a target and writes the record, unless it is frozen already. It returns the record of the freeze that
+-- stands. The lock waits for the claims under way, and makes others wait. It does not wait for a backup or a list, which
+-- only read the table.
+CREATE FUNCTION gigagate.freeze(clock timestamptz, target_scope text, target_name text, record json) RETURNS SETOF gigagate.audit_record
+LANGUAGE plpgsql SET lock_timeout = '3s' AS $$
+BEGIN
+    LOCK TABLE gigagate.purchase_freeze IN EXCLUSIVE MODE;
+    IF NOT EXISTS (SELECT FROM gigagate.purchase_freeze WHERE scope = target_scope AND name = target_name) THEN
+        PERFORM gigagate.audit(clock, record);
+        INSERT INTO gigagate.purchase_freeze (scope, name, audit_id) VALUES (target_scope, target_name, record->>'id');
+    END IF;
+    RETURN QUERY SELECT a.* FROM gigagate.purchase_freeze f JOIN gigagate.audit_record a ON a.id = f.audit_id
+        WHERE f.scope = target_scope AND f.name = target_name;
+END $$;
+
+-- thaw ends a freeze and writes the record. It returns the record's time, or NULL if the target is not frozen.
+CREATE FUNCTION gigagate.thaw(clock timestamptz, target_scope text, target_name text, record json) RETURNS timestamptz
+LANGUAGE plpgsql SET lock_timeout = '3s' AS $$
+BEGIN
+    LOCK TABLE gigagate.purchase_freeze IN EXCLUSIVE MODE;
+    DELETE FROM gigagate.purchase_freeze WHERE scope = target_scope AND name = target_name;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN gigagate.audit(clock, record);
 END $$;
