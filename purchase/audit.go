@@ -72,7 +72,8 @@ func (e *Engine) Audit(ctx context.Context, record AuditRecord) error {
 		return e.journal.Audit(ctx, record)
 	})
 	if err != nil {
-		e.logAudit(ctx, record, slog.String("error", "the journal may lack this record"))
+		e.logger.ErrorContext(ctx, "the journal may lack an audit record", "audit_id", record.ID, "action", string(record.Action), "actor", record.Actor)
+		e.logAudit(ctx, record)
 		return err
 	}
 	e.logAudit(ctx, written)
@@ -86,9 +87,8 @@ func (e *Engine) AuditRecords(ctx context.Context, filter AuditFilter, page Page
 	return e.journal.AuditRecords(ctx, filter, page)
 }
 
-// logAudit writes the line "audit". It leaves out the reason, because that is free text. With an error, the line has the
-// level ERROR.
-func (e *Engine) logAudit(ctx context.Context, r AuditRecord, failed ...slog.Attr) {
+// logAudit writes the line "audit". It leaves out the reason, because that is free text.
+func (e *Engine) logAudit(ctx context.Context, r AuditRecord) {
 	attrs := []slog.Attr{
 		slog.String("audit_id", r.ID), slog.String("action", string(r.Action)), slog.String("outcome", string(r.Outcome)),
 		slog.String("actor", r.Actor), slog.String("actor_kind", string(r.ActorKind)),
@@ -101,9 +101,5 @@ func (e *Engine) logAudit(ctx context.Context, r AuditRecord, failed ...slog.Att
 			attrs = append(attrs, about)
 		}
 	}
-	level := slog.LevelInfo
-	if len(failed) > 0 {
-		level = slog.LevelError
-	}
-	e.logger.LogAttrs(ctx, level, "audit", append(attrs, failed...)...)
+	e.logger.LogAttrs(ctx, slog.LevelInfo, "audit", attrs...)
 }

@@ -147,7 +147,8 @@ func TestEffectsOfActivateFaults(t *testing.T) {
 					return
 				}
 				a.check(t, c.want)
-				g.logs.line(t, "activate sent", item, `"effect":"`)
+				g.logs.line(t, `"msg":"audit"`, `"action":"ACTIVATE"`, item, `"outcome":"BEGUN"`)
+				g.logs.line(t, `"msg":"audit"`, `"action":"ACTIVATE"`, item, `"outcome":"`+c.want.effect+`"`)
 			})
 		}
 	}

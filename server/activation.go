@@ -93,6 +93,9 @@ func (s activationService) buy(ctx context.Context, requestID string, order purc
 
 func markReplayed(ctx context.Context, replayed bool) {
 	if replayed {
+		if mark, ok := ctx.Value(replayedMark{}).(*bool); ok {
+			*mark = true
+		}
 		// Setting the header fails only after it has been sent, and that is too early here.
 		_ = grpc.SetHeader(ctx, metadata.Pairs(replayedKey, "true"))
 	}

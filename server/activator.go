@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -19,7 +18,8 @@ import (
 // does not call again.
 type activator struct {
 	vendor *gigastore.Client
-	logger *slog.Logger
+	// audit writes an audit record, see [purchase.Engine.Audit].
+	audit func(context.Context, purchase.AuditRecord) error
 	// budget is the longest one activation can take: two reads around the call.
 	budget time.Duration
 
@@ -34,8 +34,8 @@ type activator struct {
 	flight singleflight.Group
 }
 
-func newActivator(vendor *gigastore.Client, logger *slog.Logger) *activator {
-	return &activator{vendor: vendor, logger: logger, budget: 3 * vendor.Timeout()}
+func newActivator(vendor *gigastore.Client, audit func(context.Context, purchase.AuditRecord) error) *activator {
+	return &activator{vendor: vendor, audit: audit, budget: 3 * vendor.Timeout()}
 }
 
 // started is a package whose clock runs.
@@ -116,12 +116,24 @@ func (a *activator) run(ctx context.Context, uid string) (started, error) {
 	if hasStarted(before.ActivatedItem.Balance) {
 		return started{item: before.ActivatedItem, already: true}, nil
 	}
-	item, callErr := a.vendor.Activate(ctx, uid)
-	a.audit(ctx, uid, callErr)
-	if callErr == nil && item != nil && hasStarted(item.Balance) {
-		return started{item: *item}, nil
+	// A start cannot be undone, so it is recorded first, and without the record there is none.
+	record := actorOf(ctx)
+	record.Action, record.Outcome, record.ActivatedItemUID = purchase.AuditActivate, purchase.AuditBegun, uid
+	if err := a.audit(ctx, record); err != nil {
+		return started{}, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, cause: err}
 	}
-	return a.settle(ctx, uid, callErr)
+	item, callErr := a.vendor.Activate(ctx, uid)
+	done := started{}
+	if callErr == nil && item != nil && hasStarted(item.Balance) {
+		done.item = *item
+	} else {
+		done, err = a.settle(ctx, uid, callErr)
+	}
+	record.Outcome = purchase.AuditOutcome(effectText(effectOfActivation(done, err)))
+	after, cancel := briefly(ctx)
+	defer cancel()
+	_ = a.audit(after, record) // it logs the error, and the answer must not be lost because of it
+	return done, err
 }
 
 // settle reads the package to find out what the call left in doubt. After a refusal, another replica may have
@@ -147,21 +159,16 @@ func (a *activator) settle(ctx context.Context, uid string, callErr error) (star
 	return started{}, unknownActivation(errors.Join(callErr, err))
 }
 
-// audit logs the activation, whether it succeeded or not, because it cannot be undone.
-func (a *activator) audit(ctx context.Context, uid string, err error) {
-	a.logger.InfoContext(ctx, "activate sent", "activated_item_uid", uid, "effect", effectText(effectOfSend(err)))
-}
-
-// effectOfSend is what the contract calls the effect of one request to the vendor.
-func effectOfSend(err error) gigagatev1.Effect {
-	vendor, ok := errors.AsType[*gigastore.Error](err)
+// effectOfActivation is the effect of the call to the vendor, as the caller is told.
+func effectOfActivation(done started, err error) gigagatev1.Effect {
+	f, ok := errors.AsType[*failure](err)
 	switch {
+	case err == nil && done.already: // by another call
+		return gigagatev1.Effect_EFFECT_NOT_APPLIED
 	case err == nil:
 		return gigagatev1.Effect_EFFECT_APPLIED
-	case ok && vendor.Effect == gigastore.EffectNone:
-		return gigagatev1.Effect_EFFECT_NOT_STARTED
-	case ok && vendor.Effect == gigastore.EffectRefused:
-		return gigagatev1.Effect_EFFECT_NOT_APPLIED
+	case ok:
+		return f.outcome().GetEffect()
 	default:
 		return gigagatev1.Effect_EFFECT_INDETERMINATE
 	}

@@ -135,9 +135,9 @@ func mayCall(ctx context.Context, method string) *failure {
 	if p == nil {
 		return unauthenticated()
 	}
-	// Nobody but an operator settles a purchase, whatever else a caller may do.
-	onlyOperators := method == gigagatev1.PurchaseService_ResolvePurchase_FullMethodName
-	if !p.Rights.Methods.Has(method[strings.LastIndexByte(method, '/')+1:]) || onlyOperators && !p.Rights.All {
+	name := method[strings.LastIndexByte(method, '/')+1:]
+	onlyOperators := access.IsForOperators(name)
+	if !p.Rights.Methods.Has(name) || onlyOperators && !p.Rights.All {
 		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_PERMISSION_DENIED}
 	}
 	return nil
@@ -155,6 +155,24 @@ func scopeOf(ctx context.Context) purchase.Scope {
 	}
 }
 
+// actorOf says who makes the call, for an audit record.
+func actorOf(ctx context.Context) purchase.AuditRecord {
+	p := access.Of(ctx)
+	record := purchase.AuditRecord{Actor: p.Name, ActorKind: purchase.ActorCaller}
+	if isIdentified(p) && p.Rights.All {
+		record.ActorKind = purchase.ActorOperator
+	}
+	return record
+}
+
+// checkOperator refuses a call whose operator field names somebody else than the operator who makes the call.
+func checkOperator(ctx context.Context, operator string) error {
+	if p := access.Of(ctx); isIdentified(p) && operator != p.Name {
+		return invalidField("operator", "must be the name of the operator who makes the call")
+	}
+	return nil
+}
+
 // callerName is the name of the caller in a key, as callers see it. The heir of the purchases that were made before there
 // were callers is shown by its own name.
 func (s *Server) callerName(key purchase.Key) string {
@@ -162,4 +180,12 @@ func (s *Server) callerName(key purchase.Key) string {
 		return cmp.Or(s.access.Heir(), key.Caller)
 	}
 	return key.Caller
+}
+
+// journalName is the opposite of callerName: the name under which the journal keeps a caller.
+func (s *Server) journalName(caller string) string {
+	if s.access != nil && caller == s.access.Heir() {
+		return access.DefaultCaller
+	}
+	return caller
 }

@@ -33,6 +33,7 @@ func everyCall() []proto.Message {
 		&gigagatev1.ListInventoryItemsRequest{}, &gigagatev1.GetPurchaseRequest{Id: id}, &gigagatev1.ListPurchasesRequest{},
 		&gigagatev1.WaitPurchaseRequest{Id: id},
 		&gigagatev1.ResolvePurchaseRequest{Id: id, Operator: "anna", Note: "portal", Resolution: &gigagatev1.ResolvePurchaseRequest_NothingSold{NothingSold: true}},
+		freeze(ofCaller("nobody")), thaw(ofCaller("nobody")), &gigagatev1.ListFreezesRequest{}, &gigagatev1.ListAuditRecordsRequest{},
 	}
 }
 

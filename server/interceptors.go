@@ -29,6 +29,7 @@ const traceIDKey = "x-trace-id"
 //   - observe writes one log line and the answer's trace id, whatever happens inside.
 //   - mapErrors recovers from a panic in everything below it, and gives every error its details.
 //   - The transport's own interceptors add what only the transport knows, such as the client's address.
+//   - auditSecrets records that an answer shows secrets.
 //   - withholdSecrets takes the secrets out of the answer if the caller may not read them.
 //   - tellOfRequestID gives a refused order the effect that the journal has under its request id.
 //   - authorize refuses a caller that is not known, and a call that the caller may not make.
@@ -36,7 +37,7 @@ const traceIDKey = "x-trace-id"
 //   - limit comes last, because a refused request needs no place.
 func (s *Server) interceptors(transport string, own ...grpc.UnaryServerInterceptor) []grpc.UnaryServerInterceptor {
 	chain := []grpc.UnaryServerInterceptor{s.observe(transport), mapErrors}
-	return append(append(chain, own...), withholdSecrets, s.tellOfRequestID(), authorize, s.validate(), s.limiter.limit)
+	return append(append(chain, own...), s.auditSecrets, withholdSecrets, s.tellOfRequestID(), authorize, s.validate(), s.limiter.limit)
 }
 
 // observe writes one log line per call and sets the trace id of the answer.

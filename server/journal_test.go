@@ -26,7 +26,7 @@ var errJournal = errors.New("CANARY of the journal")
 type faultyJournal struct {
 	purchase.Journal
 	// A method whose error is set does nothing and returns it.
-	lookup, secrets, record, reads atomic.Pointer[error]
+	lookup, secrets, record, reads, audit atomic.Pointer[error]
 	// claim, if set, replaces Claim.
 	claim atomic.Pointer[claimFunc]
 }
@@ -61,6 +61,20 @@ func (j *faultyJournal) Write(ctx context.Context, step purchase.Step) (purchase
 		return purchase.Purchase{}, err
 	}
 	return j.Journal.Write(ctx, step)
+}
+
+func (j *faultyJournal) Audit(ctx context.Context, record purchase.AuditRecord) (purchase.AuditRecord, error) {
+	if err := failing(&j.audit); err != nil {
+		return purchase.AuditRecord{}, err
+	}
+	return j.Journal.Audit(ctx, record)
+}
+
+func (j *faultyJournal) Freeze(ctx context.Context, target purchase.FreezeTarget, record purchase.AuditRecord) (purchase.Freeze, error) {
+	if err := failing(&j.audit); err != nil {
+		return purchase.Freeze{}, err
+	}
+	return j.Journal.Freeze(ctx, target, record)
 }
 
 func (j *faultyJournal) OfItem(ctx context.Context, uid string, accounts []string) (purchase.Purchase, error) {

@@ -169,7 +169,7 @@ func TestHealthAndReflection(t *testing.T) {
 	t.Parallel()
 	g := open(t, setup{})
 	client := healthpb.NewHealthClient(g.conn)
-	for _, service := range []string{"", "gigagate.v1.ActivationService", "gigagate.v1.CustomerService", "gigagate.v1.InventoryService", "gigagate.v1.PurchaseService"} {
+	for _, service := range []string{"", "gigagate.v1.ActivationService", "gigagate.v1.CustomerService", "gigagate.v1.InventoryService", "gigagate.v1.PurchaseService", "gigagate.v1.FreezeService", "gigagate.v1.AuditService"} {
 		r, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
 		if err != nil || r.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 			t.Errorf("%q: %v %v", service, r, err)

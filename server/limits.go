@@ -70,6 +70,10 @@ var places = map[string]int{
 	gigagatev1.PurchaseService_GetPurchase_FullMethodName:         64,
 	gigagatev1.PurchaseService_WaitPurchase_FullMethodName:        1000,
 	gigagatev1.PurchaseService_ResolvePurchase_FullMethodName:     8,
+	gigagatev1.FreezeService_Freeze_FullMethodName:                8,
+	gigagatev1.FreezeService_Thaw_FullMethodName:                  8,
+	gigagatev1.FreezeService_ListFreezes_FullMethodName:           8,
+	gigagatev1.AuditService_ListAuditRecords_FullMethodName:       8,
 	gigagatev1.CustomerService_GetCustomer_FullMethodName:         64,
 	gigagatev1.InventoryService_ListInventoryItems_FullMethodName: 64,
 }

@@ -87,6 +87,9 @@ func purchaseFailure(err error) (f *failure, replayed bool) {
 	if guard, ok := errors.AsType[*purchase.GuardError](err); ok {
 		return &failure{reason: reasonOf(guard.Reason), effect: notStarted}, false
 	}
+	if _, ok := errors.AsType[*purchase.FrozenError](err); ok {
+		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_FROZEN, effect: notStarted}, false
+	}
 	if journal, ok := errors.AsType[*purchase.JournalError](err); ok {
 		f := &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, effect: notStarted, cause: err}
 		if !journal.LookedUp {

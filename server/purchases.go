@@ -10,7 +10,6 @@ import (
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
-	"gigagate.internal/internal/access"
 	"gigagate.internal/purchase"
 )
 
@@ -104,8 +103,8 @@ func (s purchaseService) WaitPurchase(ctx context.Context, req *gigagatev1.WaitP
 func (s purchaseService) ResolvePurchase(ctx context.Context, req *gigagatev1.ResolvePurchaseRequest) (*gigagatev1.ResolvePurchaseResponse, error) {
 	ctx, cancel := withMargin(ctx)
 	defer cancel()
-	if p := access.Of(ctx); isIdentified(p) && req.GetOperator() != p.Name {
-		return nil, invalidField("operator", "must be the name of the operator who makes the call")
+	if err := checkOperator(ctx, req.GetOperator()); err != nil {
+		return nil, err
 	}
 	p, err := s.engine.Resolve(ctx, scopeOf(ctx), req.GetId(), purchase.Resolution{
 		ItemUID: req.GetActivatedItemUid(), By: req.GetOperator(), Note: req.GetNote(), Force: req.GetForce(),

@@ -58,6 +58,12 @@ func (s *Server) newREST(conn grpc.ClientConnInterface) (http.Handler, error) {
 		func() error {
 			return gigagatev1.RegisterPurchaseServiceHandlerClient(ctx, mux, gigagatev1.NewPurchaseServiceClient(conn))
 		},
+		func() error {
+			return gigagatev1.RegisterFreezeServiceHandlerClient(ctx, mux, gigagatev1.NewFreezeServiceClient(conn))
+		},
+		func() error {
+			return gigagatev1.RegisterAuditServiceHandlerClient(ctx, mux, gigagatev1.NewAuditServiceClient(conn))
+		},
 	} {
 		if err := register(); err != nil {
 			return nil, err

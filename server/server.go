@@ -8,6 +8,7 @@
 //
 //	server.go, interceptors.go            the server, and the chain that every call goes through
 //	activation.go, reads.go, purchases.go the handlers of the contract's services
+//	freezes.go, audit.go                  the same for operators, and the audit records of what others read
 //	orders.go, convert.go, history.go     conversions between the contract and the packages below
 //	errors.go, validate.go                what a caller gets for an error, and the rules of requests
 //	identity.go, rights.go, secrets.go    who makes a call, what it may do, and what its answer shows
@@ -152,7 +153,7 @@ func New(config Config) (*Server, error) {
 		lookups:        fairshare.New(maxLookups),
 		requests:       fairshare.New(maxCalls),
 		validator:      validator,
-		activator:      newActivator(config.Vendor, config.Logger),
+		activator:      newActivator(config.Vendor, config.Engine.Audit),
 		health:         health.NewServer(),
 	}
 	if config.Docs {
@@ -233,6 +234,8 @@ func (s *Server) register(registrar grpc.ServiceRegistrar, adapt func(grpc.Servi
 	registrar.RegisterService(adapt(gigagatev1.InventoryService_ServiceDesc), inventoryService{Server: s})
 	registrar.RegisterService(adapt(gigagatev1.CustomerService_ServiceDesc), customerService{Server: s})
 	registrar.RegisterService(adapt(gigagatev1.PurchaseService_ServiceDesc), purchaseService{Server: s})
+	registrar.RegisterService(adapt(gigagatev1.FreezeService_ServiceDesc), freezeService{Server: s})
+	registrar.RegisterService(adapt(gigagatev1.AuditService_ServiceDesc), auditService{Server: s})
 }
 
 // chain joins interceptors into one, the first outermost. grpc-go does the same, but only for its own server.

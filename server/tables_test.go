@@ -208,20 +208,23 @@ type databaseError struct{}
 func (databaseError) Error() string    { return "CANARY" }
 func (databaseError) SQLState() string { return "53100" }
 
-// The effect of one request to the vendor has the contract's names in the log.
-func TestEffectOfSend(t *testing.T) {
+// The audit record of an activation has the effect that its caller is told.
+func TestEffectOfActivation(t *testing.T) {
 	t.Parallel()
-	for want, err := range map[string]error{
-		"APPLIED":       nil,
-		"NOT_STARTED":   &gigastore.Error{Effect: gigastore.EffectNone},
-		"NOT_APPLIED":   fmt.Errorf("wrapped: %w", &gigastore.Error{Effect: gigastore.EffectRefused}),
-		"INDETERMINATE": errors.Join(&gigastore.Error{Effect: gigastore.EffectUnknown}, errors.New("another")),
+	for want, c := range map[string]struct {
+		done started
+		err  error
+	}{
+		"APPLIED":       {},
+		"NOT_APPLIED":   {done: started{already: true}},
+		"NOT_STARTED":   {err: fmt.Errorf("wrapped: %w", readFailure(&gigastore.Error{Effect: gigastore.EffectNone}))},
+		"INDETERMINATE": {err: errors.New("a panic")},
 	} {
-		if got := effectText(effectOfSend(err)); got != want {
-			t.Errorf("%v: %s, want %s", err, got, want)
+		if got := effectText(effectOfActivation(c.done, c.err)); got != want {
+			t.Errorf("%+v: %s, want %s", c, got, want)
 		}
 	}
-	if got := effectText(effectOfSend(errors.New("not the vendor's"))); got != "INDETERMINATE" {
-		t.Errorf("an unknown error: %s", got)
+	if got := effectText(effectOfActivation(started{}, unknownActivation(nil))); got != "INDETERMINATE" {
+		t.Errorf("an unknown outcome: %s", got)
 	}
 }

@@ -55,6 +55,14 @@ func rpcOf(req proto.Message) rpc {
 		return rpc{gigagatev1.PurchaseService_WaitPurchase_FullMethodName, "GET", "/v1/purchases/{id}:wait", &gigagatev1.WaitPurchaseResponse{}}
 	case *gigagatev1.ResolvePurchaseRequest:
 		return rpc{gigagatev1.PurchaseService_ResolvePurchase_FullMethodName, "POST", "/v1/purchases/{id}:resolve", &gigagatev1.ResolvePurchaseResponse{}}
+	case *gigagatev1.FreezeRequest:
+		return rpc{gigagatev1.FreezeService_Freeze_FullMethodName, "POST", "/v1/freezes:freeze", &gigagatev1.FreezeResponse{}}
+	case *gigagatev1.ThawRequest:
+		return rpc{gigagatev1.FreezeService_Thaw_FullMethodName, "POST", "/v1/freezes:thaw", &gigagatev1.ThawResponse{}}
+	case *gigagatev1.ListFreezesRequest:
+		return rpc{gigagatev1.FreezeService_ListFreezes_FullMethodName, "GET", "/v1/freezes", &gigagatev1.ListFreezesResponse{}}
+	case *gigagatev1.ListAuditRecordsRequest:
+		return rpc{gigagatev1.AuditService_ListAuditRecords_FullMethodName, "GET", "/v1/auditRecords", &gigagatev1.ListAuditRecordsResponse{}}
 	}
 	panic("no such request")
 }

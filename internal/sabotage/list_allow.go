@@ -50,8 +50,20 @@ var allowing = []sabotage{
 		"server.mayCall", "onlyOperators && !p.Rights.All", never,
 	}}, server, "TestEveryMethodIsARight"},
 	{"an operator uses another name", []edit{{
-		"server.purchaseService.ResolvePurchase", "isIdentified(p) && req.GetOperator() != p.Name", never,
+		"server.checkOperator", "isIdentified(p) && operator != p.Name", never,
 	}}, server, "TestOperatorsUseTheirOwnNames"},
+	{"an operator freezes in another's name", []edit{{
+		"server.freezeService.Freeze", "if err := checkOperator(ctx, req.GetOperator()); err != nil { $*_ }", dropped,
+	}}, server, "TestFreezeInAnothersName"},
+	{"an operator thaws in another's name", []edit{{
+		"server.freezeService.Thaw", "if err := checkOperator(ctx, req.GetOperator()); err != nil { $*_ }", dropped,
+	}}, server, "TestFreezeInAnothersName"},
+	{"the heir of the older purchases cannot be frozen", []edit{{
+		"server.Server.journalName", "s.access != nil && caller == s.access.Heir()", never,
+	}}, server, "TestFreeze$"},
+	{"a freeze that may have been written is told as not written", []edit{{
+		"server.freezeFailure", "!errors.Is(err, purchase.ErrNotWritten)", never,
+	}}, server, "TestFreezeWithoutTheJournal"},
 	{"a caller registers what it may not buy", []edit{{
 		"server.activationService.Register", "if err := s.mayBuy(ctx, order); err != nil { $*_ }", dropped,
 	}}, server, "TestWhatACallerMayBuy"},
@@ -178,4 +190,27 @@ var allowing = []sabotage{
 	{"a reload of the callers file forgets the calls", []edit{{
 		"internal/access.Live.load", "d.countOn(before, time.Now())", "_ = time.Now()",
 	}}, "./internal/access", "TestLimitsSurviveAReload"},
+
+	// Audit records.
+	{"codes are shown without a record", []edit{{
+		"server.Server.interceptors", "s.auditSecrets", dropped,
+	}}, server, "TestSecretsAreAudited"},
+	{"an operator sees codes although there is no record", []edit{{
+		"server.Server.auditSecrets", "if err := s.engine.Audit(ctx, record); err != nil { $*_ }", "_ = s.engine.Audit(ctx, record)",
+	}}, server, "TestSecretsAreAudited"},
+	{"a caller loses its codes because there is no record", []edit{{
+		"server.Server.auditSecrets", "record.ActorKind != purchase.ActorOperator", never,
+	}}, server, "TestSecretsAreAudited"},
+	{"a replay shows codes without a record", []edit{{
+		"server.markReplayed", "*mark = true", "_ = mark",
+	}}, server, "TestSecretsAreAudited"},
+	{"a first answer has a record", []edit{{
+		"server.Server.auditSecrets", "isOrder(info.FullMethod) && !replayed", "false && isOrder(info.FullMethod) && replayed",
+	}}, server, "TestSecretsAreAudited"},
+	{"a package is started without a record", []edit{{
+		"server.activator.run", "if err := a.audit(ctx, record); err != nil { $*_ }", "_ = a.audit(ctx, record)",
+	}}, server, "TestActivationsAreAudited"},
+	{"the outcome of an activation is not recorded", []edit{{
+		"server.activator.run", "_ = a.audit(after, record)", "_ = after",
+	}}, server, "TestActivationsAreAudited"},
 }

@@ -95,7 +95,7 @@ func TestLeastPrivileges(t *testing.T) {
 CREATE ROLE writer LOGIN;
 GRANT USAGE ON SCHEMA s TO writer;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA s TO writer;
-GRANT DELETE ON s.purchase_open, s.purchase_secret TO writer`))
+GRANT DELETE ON s.purchase_open, s.purchase_secret, s.purchase_freeze TO writer`))
 	asWriter, err := url.Parse(server.URL)
 	if err != nil {
 		t.Fatal(err)
