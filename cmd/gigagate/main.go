@@ -35,6 +35,10 @@ type commandLine struct {
 	Activate   activateCommand   `cmd:"" help:"Start a package that was bought. It is free and cannot be undone."`
 	Inventory  inventoryCommand  `cmd:"" help:"List what can be sold."`
 	Purchases  purchasesCommand  `cmd:"" help:"Read and settle purchases."`
+	Freeze     freezeCommand     `cmd:"" help:"Stop new purchases: all, those of a caller, or those of an inventory item."`
+	Thaw       thawCommand       `cmd:"" help:"Let new purchases go on."`
+	Freezes    freezesCommand    `cmd:"" help:"List what is frozen."`
+	Audit      auditCommand      `cmd:"" help:"List who froze, thawed, activated, or read secrets, the newest first."`
 	Keys       keysCommands      `cmd:"" help:"Make API keys for callers."`
 	Config     configCommands    `cmd:"" help:"Check the callers file."`
 	Journal    journalCommands   `cmd:"" help:"Back up, check and encrypt what purchases are kept in."`

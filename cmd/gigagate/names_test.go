@@ -43,7 +43,7 @@ func settings(t *testing.T) (flags, variables map[string]bool) {
 	flags, variables = map[string]bool{}, map[string]bool{secretVariable: true, apiKeyVariable: true}
 	for _, command := range []string{
 		"serve", "sandbox serve", "sandbox fault", "sandbox clock", "sandbox ledger", "sandbox reset", "completion", "register", "top-up", "activate", "inventory", "purchases get", "purchases list",
-		"purchases wait", "purchases resolve", "journal backup", "journal check", "journal keys new", "journal keys rotate", "erase", "keys new", "config check", "bench", "health",
+		"purchases wait", "purchases resolve", "freeze", "thaw", "freezes", "audit", "journal backup", "journal check", "journal keys new", "journal keys rotate", "erase", "keys new", "config check", "bench", "health",
 	} {
 		help := gigagate(t, append(strings.Fields(command), "--help")...)
 		for _, match := range regexp.MustCompile(`(?m)^ +(?:-h, )?--(?:\[no-\])?([a-z-]+)`).FindAllStringSubmatch(help.out, -1) {

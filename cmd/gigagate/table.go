@@ -34,6 +34,12 @@ func printTable(w io.Writer, answer proto.Message) error {
 		if a.GetReconciliation() != nil {
 			text.WriteString("\n" + reconciliationText(a.GetReconciliation()))
 		}
+	case *gigagatev1.ListFreezesResponse:
+		freezesTable(&text, a.GetFreezes())
+		nextPage(&text, a.GetNextPageToken())
+	case *gigagatev1.ListAuditRecordsResponse:
+		auditTable(&text, a.GetRecords())
+		nextPage(&text, a.GetNextPageToken())
 	default:
 		fieldBlock(&text, answer)
 	}
@@ -98,6 +104,40 @@ func historyTable(text *strings.Builder, history []*gigagatev1.PurchaseEvent) {
 		})
 		lines = append(lines, []string{
 			cell(e.GetTime()), enumText(e.GetEvent()), fmt.Sprint(e.GetAttempt()), enumText(e.GetState()), actorText(e.GetActor()), strings.Join(evidence, ", "),
+		})
+	}
+	rows(text, lines...)
+}
+
+func freezesTable(text *strings.Builder, freezes []*gigagatev1.Freeze) {
+	lines := [][]string{{"FROZEN", "NAME", "SINCE", "BY", "REASON"}}
+	for _, f := range freezes {
+		what := "all"
+		switch f.GetTarget().GetTarget().(type) {
+		case *gigagatev1.FreezeTarget_Caller:
+			what = "caller"
+		case *gigagatev1.FreezeTarget_InventoryItemId:
+			what = "item"
+		}
+		name := cmp.Or(f.GetTarget().GetCaller(), f.GetTarget().GetInventoryItemId())
+		lines = append(lines, []string{what, name, cell(f.GetCreateTime()), f.GetOperator(), printable(f.GetReason())})
+	}
+	rows(text, lines...)
+}
+
+func auditTable(text *strings.Builder, records []*gigagatev1.AuditRecord) {
+	lines := [][]string{{"TIME", "WHO", "ACTION", "OUTCOME", "ABOUT"}}
+	for _, r := range records {
+		// What it is about is all the fields that do not have their own column.
+		rest, _ := proto.Clone(r).(*gigagatev1.AuditRecord)
+		rest.Id, rest.CreateTime, rest.ActorType, rest.Actor, rest.Action, rest.Outcome = "", nil, 0, "", 0, 0
+		var about []string
+		eachSet(rest, func(name string, field protoreflect.FieldDescriptor, value protoreflect.Value) {
+			about = append(about, name+" "+valueText(field, value))
+		})
+		lines = append(lines, []string{
+			cell(r.GetCreateTime()), strings.ToLower(enumText(r.GetActorType())) + " " + r.GetActor(), enumText(r.GetAction()),
+			enumText(r.GetOutcome()), strings.Join(about, ", "),
 		})
 	}
 	rows(text, lines...)

@@ -8,7 +8,9 @@ use std::io::{BufRead, Write, stdin, stdout};
 use std::time::Duration;
 
 use gigagate_client::v1::activation_service_client::ActivationServiceClient;
+use gigagate_client::v1::audit_service_client::AuditServiceClient;
 use gigagate_client::v1::customer_service_client::CustomerServiceClient;
+use gigagate_client::v1::freeze_service_client::FreezeServiceClient;
 use gigagate_client::v1::inventory_service_client::InventoryServiceClient;
 use gigagate_client::v1::purchase_service_client::PurchaseServiceClient;
 use gigagate_client::{
@@ -122,6 +124,12 @@ async fn answer<T: Transport>(
         "gigagate.v1.PurchaseService.WaitPurchase" => call!(PurchaseServiceClient, wait_purchase),
         "gigagate.v1.PurchaseService.ResolvePurchase" => {
             call!(PurchaseServiceClient, resolve_purchase)
+        }
+        "gigagate.v1.FreezeService.Freeze" => call!(FreezeServiceClient, freeze),
+        "gigagate.v1.FreezeService.Thaw" => call!(FreezeServiceClient, thaw),
+        "gigagate.v1.FreezeService.ListFreezes" => call!(FreezeServiceClient, list_freezes),
+        "gigagate.v1.AuditService.ListAuditRecords" => {
+            call!(AuditServiceClient, list_audit_records)
         }
         other => Err(format!("this program cannot call {other}").into()),
     }

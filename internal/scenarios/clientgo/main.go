@@ -62,6 +62,8 @@ func callsOver(conn grpc.ClientConnInterface) map[string]call {
 	inventory := gigagatev1.NewInventoryServiceClient(conn)
 	customers := gigagatev1.NewCustomerServiceClient(conn)
 	purchases := gigagatev1.NewPurchaseServiceClient(conn)
+	freezes := gigagatev1.NewFreezeServiceClient(conn)
+	audit := gigagatev1.NewAuditServiceClient(conn)
 	return map[string]call{
 		"gigagate.v1.ActivationService/Register":          typed(activations.Register),
 		"gigagate.v1.ActivationService/TopUp":             typed(activations.TopUp),
@@ -72,6 +74,10 @@ func callsOver(conn grpc.ClientConnInterface) map[string]call {
 		"gigagate.v1.PurchaseService/ListPurchases":       typed(purchases.ListPurchases),
 		"gigagate.v1.PurchaseService/WaitPurchase":        typed(purchases.WaitPurchase),
 		"gigagate.v1.PurchaseService/ResolvePurchase":     typed(purchases.ResolvePurchase),
+		"gigagate.v1.FreezeService/Freeze":                typed(freezes.Freeze),
+		"gigagate.v1.FreezeService/Thaw":                  typed(freezes.Thaw),
+		"gigagate.v1.FreezeService/ListFreezes":           typed(freezes.ListFreezes),
+		"gigagate.v1.AuditService/ListAuditRecords":       typed(audit.ListAuditRecords),
 	}
 }
 

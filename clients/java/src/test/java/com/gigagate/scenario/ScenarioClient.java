@@ -7,13 +7,20 @@ import com.gigagate.client.Refused;
 import com.gigagate.v1.ActivateRequest;
 import com.gigagate.v1.ActivationServiceGrpc;
 import com.gigagate.v1.ActivationServiceGrpc.ActivationServiceBlockingStub;
+import com.gigagate.v1.AuditServiceGrpc;
+import com.gigagate.v1.AuditServiceGrpc.AuditServiceBlockingStub;
 import com.gigagate.v1.CustomerServiceGrpc;
 import com.gigagate.v1.CustomerServiceGrpc.CustomerServiceBlockingStub;
 import com.gigagate.v1.FieldViolation;
+import com.gigagate.v1.FreezeRequest;
+import com.gigagate.v1.FreezeServiceGrpc;
+import com.gigagate.v1.FreezeServiceGrpc.FreezeServiceBlockingStub;
 import com.gigagate.v1.GetCustomerRequest;
 import com.gigagate.v1.GetPurchaseRequest;
 import com.gigagate.v1.InventoryServiceGrpc;
 import com.gigagate.v1.InventoryServiceGrpc.InventoryServiceBlockingStub;
+import com.gigagate.v1.ListAuditRecordsRequest;
+import com.gigagate.v1.ListFreezesRequest;
 import com.gigagate.v1.ListInventoryItemsRequest;
 import com.gigagate.v1.ListPurchasesRequest;
 import com.gigagate.v1.Outcome;
@@ -21,6 +28,7 @@ import com.gigagate.v1.PurchaseServiceGrpc;
 import com.gigagate.v1.PurchaseServiceGrpc.PurchaseServiceBlockingStub;
 import com.gigagate.v1.RegisterRequest;
 import com.gigagate.v1.ResolvePurchaseRequest;
+import com.gigagate.v1.ThawRequest;
 import com.gigagate.v1.TopUpRequest;
 import com.gigagate.v1.WaitPurchaseRequest;
 import com.google.gson.JsonArray;
@@ -66,7 +74,9 @@ public final class ScenarioClient {
 
   private final AtomicReference<Metadata> headers = new AtomicReference<>();
   private final ActivationServiceBlockingStub activations;
+  private final AuditServiceBlockingStub audit;
   private final CustomerServiceBlockingStub customers;
+  private final FreezeServiceBlockingStub freezes;
   private final InventoryServiceBlockingStub inventory;
   private final PurchaseServiceBlockingStub purchases;
 
@@ -79,7 +89,9 @@ public final class ScenarioClient {
             plain,
             MetadataUtils.newCaptureMetadataInterceptor(headers, new AtomicReference<>()));
     activations = ActivationServiceGrpc.newBlockingStub(channel);
+    audit = AuditServiceGrpc.newBlockingStub(channel);
     customers = CustomerServiceGrpc.newBlockingStub(channel);
+    freezes = FreezeServiceGrpc.newBlockingStub(channel);
     inventory = InventoryServiceGrpc.newBlockingStub(channel);
     purchases = PurchaseServiceGrpc.newBlockingStub(channel);
   }
@@ -191,6 +203,15 @@ public final class ScenarioClient {
       case "gigagate.v1.PurchaseService/ResolvePurchase" ->
           timed(purchases, asked)
               .resolvePurchase(read(asked, ResolvePurchaseRequest.newBuilder()).build());
+      case "gigagate.v1.FreezeService/Freeze" ->
+          timed(freezes, asked).freeze(read(asked, FreezeRequest.newBuilder()).build());
+      case "gigagate.v1.FreezeService/Thaw" ->
+          timed(freezes, asked).thaw(read(asked, ThawRequest.newBuilder()).build());
+      case "gigagate.v1.FreezeService/ListFreezes" ->
+          timed(freezes, asked).listFreezes(read(asked, ListFreezesRequest.newBuilder()).build());
+      case "gigagate.v1.AuditService/ListAuditRecords" ->
+          timed(audit, asked)
+              .listAuditRecords(read(asked, ListAuditRecordsRequest.newBuilder()).build());
       default -> throw new IllegalArgumentException("no such method: " + method);
     };
   }
