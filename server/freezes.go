@@ -69,11 +69,14 @@ func (s freezeService) ListFreezes(ctx context.Context, req *gigagatev1.ListFree
 // cursorOf sorts as the journal sorts freezes.
 func cursorOf(f purchase.Freeze) string { return string(f.Scope) + " " + f.Name }
 
-// operatorSays is who freezes or thaws, and why.
-func operatorSays(req interface {
+// operatorsRequest is a request that says who makes it, and why.
+type operatorsRequest interface {
 	GetOperator() string
 	GetReason() string
-}) purchase.AuditRecord {
+}
+
+// operatorSays is who freezes or thaws, and why.
+func operatorSays(req operatorsRequest) purchase.AuditRecord {
 	return purchase.AuditRecord{Actor: req.GetOperator(), ActorKind: purchase.ActorOperator, Reason: req.GetReason()}
 }
 

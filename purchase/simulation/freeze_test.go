@@ -134,8 +134,19 @@ func (v *verdict) claimedWhileFrozen() {
 // says that nothing was started. Replays, and purchases under way, go on.
 func TestFreezeStopsOtherReplicas(t *testing.T) {
 	t.Parallel()
+	freezeStopsOtherReplicas(t, openMemory)
+}
+
+// TestFreezeStopsOtherReplicasOnPostgres is the same on PostgreSQL.
+func TestFreezeStopsOtherReplicasOnPostgres(t *testing.T) {
+	t.Parallel()
+	freezeStopsOtherReplicas(t, postgresStores(t))
+}
+
+func freezeStopsOtherReplicas(t *testing.T, open func(*testing.T, func() time.Time) store) {
+	t.Helper()
 	for _, target := range freezeTargets {
-		stage(t, plan{replicas: 2}, func(t *testing.T, w *world) {
+		stageOn(t, open, plan{replicas: 2}, func(t *testing.T, w *world) {
 			wants(t, w.buy(w.replica(0), register("sold", "")), told)
 			w.inject(t, registerPath, "commit_late", 1, m{"delay": "20s", "answer": true})
 			underWay := make(chan answer, 1)
