@@ -43,6 +43,9 @@ func fill(message protoreflect.Message) (secrets int) {
 	fields := message.Descriptor().Fields()
 	for i := range fields.Len() {
 		field := fields.Get(i)
+		if choice := field.ContainingOneof(); choice != nil && message.WhichOneof(choice) != nil {
+			continue // only one of the fields can be set
+		}
 		switch {
 		case field.Message() != nil && field.IsList():
 			for range 2 {
