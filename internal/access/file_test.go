@@ -145,7 +145,7 @@ var badFiles = map[string]struct{ text, says string }{
 	"misspelt mode":         {"callers:\n- name: shop\n  may:\n    activation_modes: [ACTIVATION_MODE_NOW]\n", `line 4: callers[0].may.activation_modes[0]: "ACTIVATION_MODE_NOW" is not NOW, FIRST_USE or ON_DEMAND`},
 	"methods by a text":     {"callers:\n- name: shop\n  may:\n    methods: all\n", "line 4: callers[0].may.methods: it must be a list"},
 	"misspelt right":        {"operators:\n- name: anna\n  may: [reed]\n", `line 3: operators[0].may[0]: "reed" is not audit, freeze, read, resolve or secrets`},
-	"a right of later":      {"operators:\n- name: anna\n  may: [freeze]\n", `line 3: operators[0].may[0]: "freeze" is not audit, freeze, read, resolve or secrets`},
+	"a right of later":      {"operators:\n- name: anna\n  may: [erase]\n", `line 3: operators[0].may[0]: "erase" is not audit, freeze, read, resolve or secrets`},
 	"all of an operator":    {"operators:\n- name: anna\n  may: [all]\n", `line 3: operators[0].may: operators have no right "all": name each right, audit, freeze, read, resolve or secrets`},
 	"an identity of two":    {"callers:\n- name: shop\n  identities:\n  - certificate: a\n    key: {}\n", "line 4: callers[0].identities[0]: it must have one of certificate, key and jwt"},
 	"an identity of none":   {"callers:\n- name: shop\n  identities:\n  - {}\n", "line 4: callers[0].identities[0]: it must have one of certificate, key and jwt"},
@@ -251,4 +251,26 @@ func FuzzCallersFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// No right of an operator implies another.
+func TestRightsOfOperators(t *testing.T) {
+	t.Parallel()
+	for right, want := range map[string][]string{
+		"read":    {"GetPurchase", "ListPurchases", "WaitPurchase", "GetCustomer", "ListInventoryItems", "ListFreezes"},
+		"resolve": {"ResolvePurchase"},
+		"freeze":  {"Freeze", "Thaw", "ListFreezes"},
+		"audit":   {"ListAuditRecords"},
+		"secrets": nil,
+	} {
+		p := directory(t, "operators:\n- name: anna\n  may: ["+right+"]\n").Entries()[0]
+		for _, method := range Methods() {
+			if may := p.Rights.Methods.Has(method); may != slices.Contains(want, method) {
+				t.Errorf("%s allows %s: %t", right, method, may)
+			}
+		}
+		if p.Rights.Secrets != (right == "secrets") {
+			t.Errorf("%s shows secrets: %t", right, p.Rights.Secrets)
+		}
+	}
 }
