@@ -147,6 +147,10 @@ const (
 	// The vendor's records do not show yet that nothing was sold. retry_delay says when they may. If it is
 	// unset, waiting does not help.
 	ErrorReason_ERROR_REASON_ABSENCE_NOT_SHOWN ErrorReason = 30
+	// An operator has frozen new purchases: all of them, those of this caller, or those of this inventory item.
+	ErrorReason_ERROR_REASON_FROZEN ErrorReason = 31
+	// There is no such freeze.
+	ErrorReason_ERROR_REASON_NOT_FROZEN ErrorReason = 32
 	// The request is known to have had no effect: it never reached the vendor, or the vendor did not accept
 	// it.
 	ErrorReason_ERROR_REASON_NEVER_SENT ErrorReason = 40
@@ -172,7 +176,8 @@ const (
 	// under way is too high.
 	ErrorReason_ERROR_REASON_RATE_LIMITED ErrorReason = 54
 	// The gateway cannot use its journal, so this call sent nothing. If the journal could not be read, it is
-	// not known what an earlier call with the same request id did.
+	// not known what an earlier call with the same request id did. An operator's GetCustomer, and Activate,
+	// fail with it if the journal cannot take the audit record.
 	ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE ErrorReason = 53
 	// A fault of the gateway itself. The gateway's log has more under the trace id of the answer.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 60
@@ -204,6 +209,8 @@ var (
 		28: "ERROR_REASON_FOREIGN_ACTIVATED_ITEM",
 		29: "ERROR_REASON_VENDOR_REFUSED",
 		30: "ERROR_REASON_ABSENCE_NOT_SHOWN",
+		31: "ERROR_REASON_FROZEN",
+		32: "ERROR_REASON_NOT_FROZEN",
 		40: "ERROR_REASON_NEVER_SENT",
 		43: "ERROR_REASON_PRESUMED_ABSENT",
 		44: "ERROR_REASON_RESOLVED_BY_OPERATOR",
@@ -240,6 +247,8 @@ var (
 		"ERROR_REASON_FOREIGN_ACTIVATED_ITEM":      28,
 		"ERROR_REASON_VENDOR_REFUSED":              29,
 		"ERROR_REASON_ABSENCE_NOT_SHOWN":           30,
+		"ERROR_REASON_FROZEN":                      31,
+		"ERROR_REASON_NOT_FROZEN":                  32,
 		"ERROR_REASON_NEVER_SENT":                  40,
 		"ERROR_REASON_PRESUMED_ABSENT":             43,
 		"ERROR_REASON_RESOLVED_BY_OPERATOR":        44,
@@ -588,7 +597,7 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x12EFFECT_NOT_STARTED\x10\x01\x12\x16\n" +
 	"\x12EFFECT_NOT_APPLIED\x10\x02\x12\x12\n" +
 	"\x0eEFFECT_APPLIED\x10\x03\x12\x18\n" +
-	"\x14EFFECT_INDETERMINATE\x10\x04*\xd9&\n" +
+	"\x14EFFECT_INDETERMINATE\x10\x04*\xdf(\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12}\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x1a]\x8a\xb5\x18Y\b\x03\x10\x90\x03\x18\x01\"(for a sale, the effect of its request id2#a field of the request is not valid:\x01*\x12\xaa\x01\n" +
@@ -613,7 +622,9 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x1bERROR_REASON_NOT_RESOLVABLE\x10\x1b\x1al\x8a\xb5\x18h\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase22the purchase is already settled or still under way:\x0fResolvePurchase\x12\x9c\x01\n" +
 	"#ERROR_REASON_FOREIGN_ACTIVATED_ITEM\x10\x1c\x1as\x8a\xb5\x18o\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase29the named activated item does not belong to this purchase:\x0fResolvePurchase\x12\xbe\x01\n" +
 	"\x1bERROR_REASON_VENDOR_REFUSED\x10\x1d\x1a\x9c\x01\x8a\xb5\x18\x97\x01\b\t\x10\x90\x03\x18\x022Athe vendor refused for a reason that this gateway has no name for:\bRegister:\x05TopUp:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12\x94\x01\n" +
-	"\x1eERROR_REASON_ABSENCE_NOT_SHOWN\x10\x1e\x1ap\x8a\xb5\x18l\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase26the vendor's records do not show that nothing was sold:\x0fResolvePurchase\x12|\n" +
+	"\x1eERROR_REASON_ABSENCE_NOT_SHOWN\x10\x1e\x1ap\x8a\xb5\x18l\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase26the vendor's records do not show that nothing was sold:\x0fResolvePurchase\x12h\n" +
+	"\x13ERROR_REASON_FROZEN\x10\x1f\x1aO\x8a\xb5\x18K\b\t\x10\x90\x03\x18\x0121an operator has frozen new purchases of this kind:\bRegister:\x05TopUp\x12G\n" +
+	"\x17ERROR_REASON_NOT_FROZEN\x10 \x1a*\x8a\xb5\x18&\b\t\x10\x90\x03\x18\x012\x17there is no such freeze:\x04Thaw\x12|\n" +
 	"\x17ERROR_REASON_NEVER_SENT\x10(\x1a_\x8a\xb5\x18[\b\n" +
 	"\x10\x99\x03\x18\x02*\x02\b\x0123the request had no effect: the vendor never took it:\bRegister:\x05TopUp:\bActivate\x12m\n" +
 	"\x1cERROR_REASON_PRESUMED_ABSENT\x10+\x1aK\x8a\xb5\x18G\b\n" +
@@ -625,8 +636,8 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x15ERROR_REASON_DRAINING\x102\x1aU\x8a\xb5\x18Q\b\x0e\x10\xf7\x03\x18\x01*\x02\b\x0123the gateway is shutting down and starts nothing new:\bRegister:\x05TopUp\x12j\n" +
 	"\x1fERROR_REASON_DEADLINE_TOO_SHORT\x103\x1aE\x8a\xb5\x18A\b\x0e\x10\xf7\x03\x18\x0128too little time is left until the deadline to start this\x12\xad\x01\n" +
 	"\x17ERROR_REASON_OVERLOADED\x104\x1a\x8f\x01\x8a\xb5\x18\x8a\x01\b\b\x10\xad\x03\x18\x01\"(for a sale, the effect of its request id*\x02\b\x012Bthe gateway has reached its limit of concurrent calls of this kind:\bRegister:\x05TopUp\x12\xb8\x01\n" +
-	"\x19ERROR_REASON_RATE_LIMITED\x106\x1a\x98\x01\x8a\xb5\x18\x93\x01\b\b\x10\xad\x03\x18\x01\"?for a sale, `INDETERMINATE` if its request id was not looked up*\x02\b\x012Bthis caller makes more calls than it may, so this call did nothing:\x01*\x12\x88\x02\n" +
-	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x1a\xe1\x01\x8a\xb5\x18\xdc\x01\b\x0e\x10\xf7\x03\x18\x01\"8`INDETERMINATE` if the request id could not be looked up*\x02\b\x0122the journal cannot be used, so nothing was started:\bRegister:\x05TopUp:\bActivate:\vGetCustomer:\vGetPurchase:\rListPurchases:\fWaitPurchase:\x0fResolvePurchase\x12u\n" +
+	"\x19ERROR_REASON_RATE_LIMITED\x106\x1a\x98\x01\x8a\xb5\x18\x93\x01\b\b\x10\xad\x03\x18\x01\"?for a sale, `INDETERMINATE` if its request id was not looked up*\x02\b\x012Bthis caller makes more calls than it may, so this call did nothing:\x01*\x12\xdb\x02\n" +
+	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x1a\xb4\x02\x8a\xb5\x18\xaf\x02\b\x0e\x10\xf7\x03\x18\x01\"^`INDETERMINATE` if the request id could not be looked up, or if a freeze may have been written*\x02\b\x0122the journal cannot be used, so nothing was started:\bRegister:\x05TopUp:\bActivate:\vGetCustomer:\vGetPurchase:\rListPurchases:\fWaitPurchase:\x0fResolvePurchase:\x06Freeze:\x04Thaw:\vListFreezes:\x10ListAuditRecords\x12u\n" +
 	"\x15ERROR_REASON_INTERNAL\x10<\x1aZ\x8a\xb5\x18V\b\r\x10\xf4\x03\x18\x042Ja fault of the gateway; its log has more under the trace id of this answer:\x01*:Z\n" +
 	"\n" +
 	"error_spec\x12!.google.protobuf.EnumValueOptions\x18ц\x03 \x01(\v2\x16.gigagate.v1.ErrorSpecR\terrorSpecB`\n" +

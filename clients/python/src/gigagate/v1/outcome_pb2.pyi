@@ -126,6 +126,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The vendor's records do not show yet that nothing was sold. retry_delay says when they may. If it is
     unset, waiting does not help.
     """
+    ERROR_REASON_FROZEN: _ErrorReason.ValueType  # 31
+    """An operator has frozen new purchases: all of them, those of this caller, or those of this inventory item."""
+    ERROR_REASON_NOT_FROZEN: _ErrorReason.ValueType  # 32
+    """There is no such freeze."""
     ERROR_REASON_NEVER_SENT: _ErrorReason.ValueType  # 40
     """The request is known to have had no effect: it never reached the vendor, or the vendor did not accept
     it.
@@ -155,7 +159,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_JOURNAL_UNAVAILABLE: _ErrorReason.ValueType  # 53
     """The gateway cannot use its journal, so this call sent nothing. If the journal could not be read, it is
-    not known what an earlier call with the same request id did.
+    not known what an earlier call with the same request id did. An operator's GetCustomer, and Activate,
+    fail with it if the journal cannot take the audit record.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 60
     """A fault of the gateway itself. The gateway's log has more under the trace id of the answer."""
@@ -227,6 +232,10 @@ ERROR_REASON_ABSENCE_NOT_SHOWN: ErrorReason.ValueType  # 30
 """The vendor's records do not show yet that nothing was sold. retry_delay says when they may. If it is
 unset, waiting does not help.
 """
+ERROR_REASON_FROZEN: ErrorReason.ValueType  # 31
+"""An operator has frozen new purchases: all of them, those of this caller, or those of this inventory item."""
+ERROR_REASON_NOT_FROZEN: ErrorReason.ValueType  # 32
+"""There is no such freeze."""
 ERROR_REASON_NEVER_SENT: ErrorReason.ValueType  # 40
 """The request is known to have had no effect: it never reached the vendor, or the vendor did not accept
 it.
@@ -256,7 +265,8 @@ under way is too high.
 """
 ERROR_REASON_JOURNAL_UNAVAILABLE: ErrorReason.ValueType  # 53
 """The gateway cannot use its journal, so this call sent nothing. If the journal could not be read, it is
-not known what an earlier call with the same request id did.
+not known what an earlier call with the same request id did. An operator's GetCustomer, and Activate,
+fail with it if the journal cannot take the audit record.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 60
 """A fault of the gateway itself. The gateway's log has more under the trace id of the answer."""

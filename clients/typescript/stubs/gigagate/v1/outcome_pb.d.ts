@@ -332,6 +332,20 @@ export enum ErrorReason {
   ABSENCE_NOT_SHOWN = 30,
 
   /**
+   * An operator has frozen new purchases: all of them, those of this caller, or those of this inventory item.
+   *
+   * @generated from enum value: ERROR_REASON_FROZEN = 31;
+   */
+  FROZEN = 31,
+
+  /**
+   * There is no such freeze.
+   *
+   * @generated from enum value: ERROR_REASON_NOT_FROZEN = 32;
+   */
+  NOT_FROZEN = 32,
+
+  /**
    * The request is known to have had no effect: it never reached the vendor, or the vendor did not accept
    * it.
    *
@@ -402,7 +416,8 @@ export enum ErrorReason {
 
   /**
    * The gateway cannot use its journal, so this call sent nothing. If the journal could not be read, it is
-   * not known what an earlier call with the same request id did.
+   * not known what an earlier call with the same request id did. An operator's GetCustomer, and Activate,
+   * fail with it if the journal cannot take the audit record.
    *
    * @generated from enum value: ERROR_REASON_JOURNAL_UNAVAILABLE = 53;
    */
