@@ -25,6 +25,8 @@ type Request struct {
 	Key      Key
 	Order    Order
 	Personal Personal
+	// Budget is the caller's budget. nil means that the caller has none.
+	Budget *Budget
 	// Client is the client that makes the call. Clients share the places for purchases under way, and one
 	// client gets at most half of them.
 	Client string
@@ -106,7 +108,8 @@ func (e *Engine) Buy(ctx context.Context, request *Request) (*Bought, error) {
 func (e *Engine) buy(ctx context.Context, request *Request) (*Bought, error) {
 	ctx, cancel := answerContext(ctx, e.AnswerWithin())
 	defer cancel()
-	if e.isGuarded(request.Order) {
+	var amount Micros
+	if e.isGuarded(request.Order, request.Budget) {
 		recorded, err := e.lookup(ctx, request.Key)
 		switch {
 		case err == nil:
@@ -117,14 +120,14 @@ func (e *Engine) buy(ctx context.Context, request *Request) (*Bought, error) {
 		if err := e.mayStart(ctx); err != nil {
 			return nil, err
 		}
-		if err := e.guard(ctx, request.Order); err != nil {
+		if amount, err = e.guard(ctx, request.Order, e.priceLimits(request.Order, nil), request.Budget); err != nil {
 			return e.refuse(ctx, request, "", err) // another call may have bought during the guard's reads
 		}
 	}
 	if err := e.mayStart(ctx); err != nil {
 		return e.refuse(ctx, request, "", err)
 	}
-	return e.buyNew(ctx, request) // the claim tells whether the key is taken
+	return e.buyNew(ctx, request, amount) // the claim tells whether the key is taken
 }
 
 // refuse returns a refusal, unless the key has a purchase. Then it answers for that one. own is the id that this call
@@ -177,12 +180,12 @@ func (e *Engine) mayStart(ctx context.Context) error {
 }
 
 // buyNew makes a purchase that the journal does not hold. If another call makes it first, buyNew answers for
-// that one.
-func (e *Engine) buyNew(ctx context.Context, request *Request) (*Bought, error) {
+// that one. amount is what the purchase reserves in the request's budget.
+func (e *Engine) buyNew(ctx context.Context, request *Request, amount Micros) (*Bought, error) {
 	id := newID(e.entropy)
 	settlement := e.watchers.join(id)
 	defer e.watchers.leave(id, settlement)
-	claimed, err := e.start(ctx, id, request)
+	claimed, err := e.start(ctx, id, request, amount)
 	if _, inDoubt := errors.AsType[*UnsettledError](err); inDoubt {
 		return nil, err
 	}
@@ -205,7 +208,7 @@ type claimed struct {
 
 // start claims the key. If the claim is ours, an owner continues the purchase on the engine's own time. start
 // returns once the claim is known to be durable, or when the answer must leave.
-func (e *Engine) start(ctx context.Context, id string, request *Request) (claimed, error) {
+func (e *Engine) start(ctx context.Context, id string, request *Request, amount Micros) (claimed, error) {
 	if !e.vendor.MaySell() { // before the claim, which gives the first permit
 		return claimed{}, ErrVendorDown
 	}
@@ -225,7 +228,7 @@ func (e *Engine) start(ctx context.Context, id string, request *Request) (claime
 		defer e.recoverOwner(work, id)
 		// The journal counts the permit's life from a later moment, so the engine's permit ends first.
 		began := time.Now()
-		p, ours, err := e.claim(work, id, request)
+		p, ours, err := e.claim(work, id, request, amount)
 		e.inFlight.leave(request.Key)
 		if err == nil && ours && isOver(ctx) {
 			// The caller may have asked again at another replica. That replica could not see the claim yet, and
@@ -256,10 +259,11 @@ func isOver(ctx context.Context) bool {
 }
 
 // claim retries the claim until its outcome is known. If the outcome stays unknown, nothing is sent.
-func (e *Engine) claim(ctx context.Context, id string, request *Request) (*Purchase, bool, error) {
+func (e *Engine) claim(ctx context.Context, id string, request *Request, amount Micros) (*Purchase, bool, error) {
 	claim := Claim{
 		ID: id, Key: request.Key, Account: e.vendor.Account(),
-		Order: request.Order, Personal: request.Personal.Encode(), PermitLife: permitLife, Lease: e.lease,
+		Order: request.Order, Personal: request.Personal.Encode(), Budget: request.Budget, Amount: amount,
+		PermitLife: permitLife, Lease: e.lease,
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimBudget)
 	defer cancel()
@@ -268,24 +272,29 @@ func (e *Engine) claim(ctx context.Context, id string, request *Request) (*Purch
 		p, err := e.journal.Claim(ctx, claim)
 		unknown = unknown || err != nil && !errors.Is(err, ErrNotWritten)
 		return &p, err
-	}, func(error) bool { return !unknown })
+	}, func(err error) bool { return !unknown || refusalOf(err) != nil })
 	switch {
 	case err == nil:
 		// An earlier try may have written the claim although its answer was lost. The id tells.
 		return p, p.ID == claim.ID, nil
+	case !unknown && refusalOf(err) != nil:
+		return nil, false, refusalOf(err)
 	case !unknown:
-		if isFrozen(err) {
-			return nil, false, err
-		}
 		return nil, false, &JournalError{LookedUp: true, Err: err}
 	}
 	e.abandon(&Purchase{ID: claim.ID}, "the claim was not known to be durable; nothing was sent")
 	return nil, false, &JournalError{Err: err}
 }
 
-func isFrozen(err error) bool {
-	_, ok := errors.AsType[*FrozenError](err)
-	return ok
+// refusalOf returns the error of a budget or a freeze that refused a claim, or nil. Another try would be refused, too.
+func refusalOf(err error) error {
+	if over, ok := errors.AsType[*BudgetError](err); ok {
+		return over
+	}
+	if frozen, ok := errors.AsType[*FrozenError](err); ok {
+		return frozen
+	}
+	return nil
 }
 
 // abandon ends a claim that must not be sent. The claim may have been written although its caller was told

@@ -48,7 +48,7 @@ func applied(transition Transition, limits []Price, sale *gigastore.Sale) (Trans
 	}
 	transition.Event = AnsweredApplied
 	transition.ItemUID, transition.CustomerUID, transition.Sale = sale.ActivatedItem.UID, sale.Customer.UID, text
-	transition.sold = sale
+	transition.sold, transition.Paid = sale, sale.ActivatedItem.PurchasePrice
 	transition.SuccessSeen = true
 	transition.Evidence = Evidence{
 		BytesWritten: sale.Evidence.BytesWritten, HTTPStatus: sale.Evidence.HTTPStatus, ItemUID: sale.ActivatedItem.UID,
@@ -59,7 +59,7 @@ func applied(transition Transition, limits []Price, sale *gigastore.Sale) (Trans
 	return transition, nil
 }
 
-// priceAnomaly compares what the reseller paid with the limits of the caller and the operator. It returns an
+// priceAnomaly compares what the reseller paid with the limits on the price and with what was reserved. It returns an
 // empty note if the price is within them. The sale stands in either case.
 func priceAnomaly(limits []Price, item gigastore.ActivatedItem) string {
 	paid := item.PurchasePrice
@@ -68,9 +68,9 @@ func priceAnomaly(limits []Price, item gigastore.ActivatedItem) string {
 		case paid == nil:
 			return "the vendor did not say what the reseller paid"
 		case paid.Currency != limit.Currency:
-			return "the reseller paid in another currency than max_purchase_price"
+			return "the reseller paid in another currency than the limit on the price, or than the budget"
 		case paid.Value.Cmp(limit.Amount) > 0:
-			return "the reseller paid more than max_purchase_price"
+			return "the reseller paid more than the limit on the price, or than was reserved in the budget"
 		}
 	}
 	return ""

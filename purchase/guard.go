@@ -37,19 +37,15 @@ const notOneCountry = "EU"
 const guardBudget = 5 * time.Second
 
 // isGuarded reports whether there is anything to check before an order is claimed.
-func (e *Engine) isGuarded(order Order) bool {
-	return order.Kind != Register || order.ActivationMode == gigastore.ModeOnDemand || len(e.priceLimits(order)) > 0
+func (e *Engine) isGuarded(order Order, budget *Budget) bool {
+	return budget != nil || order.Kind != Register || order.ActivationMode == gigastore.ModeOnDemand || len(e.priceLimits(order, nil)) > 0
 }
 
-// guard refuses an order that the inventory shows to be a mistake. With a price limit, it bypasses the cache
-// and fails closed, because the caller or the operator asked for the limit. The other guards only save a
-// refusal that the vendor would give anyway, so they fail open.
-func (e *Engine) guard(ctx context.Context, order Order) error {
-	if !e.isGuarded(order) {
-		return nil
-	}
-	limits := e.priceLimits(order)
-	limited := len(limits) > 0
+// guard refuses an order that the inventory shows to be a mistake. With a price limit or a budget, it bypasses the
+// cache and fails closed, because the caller or the operator asked for the limit. The other guards only save a
+// refusal that the vendor would give anyway, so they fail open. guard returns what the purchase reserves in the budget.
+func (e *Engine) guard(ctx context.Context, order Order, limits []Price, budget *Budget) (Micros, error) {
+	limited := len(limits) > 0 || budget != nil
 	age := gigastore.InventoryAge
 	if limited {
 		age = 0
@@ -59,30 +55,35 @@ func (e *Engine) guard(ctx context.Context, order Order) error {
 	inventory, err := e.vendor.InventoryWithin(ctx, age)
 	if err != nil {
 		if limited {
-			return &GuardError{Reason: PriceUnreadable}
+			return 0, &GuardError{Reason: PriceUnreadable}
 		}
-		return nil
+		return 0, nil
 	}
 	item, ok := itemIn(inventory.Items, order.InventoryItemID)
 	if !ok {
 		if limited {
-			return &GuardError{Reason: Reason(gigastore.ReasonInventoryItemNotFound)}
+			return 0, &GuardError{Reason: Reason(gigastore.ReasonInventoryItemNotFound)}
 		}
-		return nil
+		return 0, nil
 	}
 	if err := guardItem(order, limits, item); err != nil {
-		return err
+		return 0, err
 	}
-	return e.guardCountrySet(ctx, order, item, inventory.Items)
+	if err := e.guardCountrySet(ctx, order, item, inventory.Items); err != nil || budget == nil {
+		return 0, err
+	}
+	return budget.reserve(item)
 }
 
 // guardAgain applies the price limits before the next send of a purchase. The price may have risen since the
-// last send, or this process may have a lower limit.
-func (e *Engine) guardAgain(ctx context.Context, order Order) *GuardError {
-	if len(e.priceLimits(order)) == 0 {
+// last send, or this process may have a lower limit. The amount that the purchase reserved is such a limit.
+func (e *Engine) guardAgain(ctx context.Context, p *Purchase) *GuardError {
+	limits := e.priceLimits(p.Order, p.Reservation)
+	if len(limits) == 0 {
 		return nil
 	}
-	refused, _ := errors.AsType[*GuardError](e.guard(ctx, order))
+	_, err := e.guard(ctx, p.Order, limits, nil)
+	refused, _ := errors.AsType[*GuardError](err)
 	return refused
 }
 
@@ -124,14 +125,17 @@ func itemIn(items []gigastore.InventoryItem, id string) (gigastore.InventoryItem
 	return gigastore.InventoryItem{}, false
 }
 
-// priceLimits returns the limits on what an order may cost the reseller: the caller's and the gateway's. Both
-// hold, so the lower one decides.
-func (e *Engine) priceLimits(order Order) []Price {
+// priceLimits returns the limits on what an order may cost the reseller: the caller's, the gateway's, and what is
+// reserved in a budget. All hold, so the lowest one decides.
+func (e *Engine) priceLimits(order Order, reserved *Reservation) []Price {
 	var limits []Price
 	for _, limit := range []*Price{order.MaxPurchasePrice, e.maxPrice} {
 		if limit != nil {
 			limits = append(limits, *limit)
 		}
+	}
+	if reserved != nil {
+		limits = append(limits, reserved.limit())
 	}
 	return limits
 }

@@ -30,6 +30,9 @@ type Journal interface {
 	// may still be done.
 	//
 	// If the key is free and one of [Claim.Targets] is frozen, Claim returns a FrozenError and writes nothing.
+	// If the claim has a budget, Claim reserves the amount in the same transaction, see [Claim.Check]. A claim that
+	// exceeds its budget changes nothing. Its error has a [BudgetError] in its chain. A key that is taken reserves
+	// nothing, and needs no budget.
 	//
 	// If claims race, one wins. After an error without ErrNotWritten, claiming again with the same purchase id
 	// shows whether the claim was written.
@@ -42,6 +45,8 @@ type Journal interface {
 	// Write writes a step, if the purchase still has the revision of Step.Before. It returns the purchase after
 	// the step, see [Step.At], and adds [Step.Entry] to its history in the same transaction. If the purchase has
 	// another revision, or there is no such purchase, Write returns ErrStale and changes nothing.
+	//
+	// Write changes the totals of the caller's budget by [Step.Posting] in the same transaction. No limit refuses that.
 	//
 	// A step that moves the purchase to Succeeded stores the sale. No later step replaces it. Write returns
 	// ErrItemTaken and changes nothing if the package of such a step is bound to another purchase. A step with the
@@ -101,6 +106,10 @@ type Journal interface {
 	// AuditRecords returns up to page.Size records with ids below page.After, those with the highest ids first. It
 	// returns Page.After for the next page, or "" if there is none.
 	AuditRecords(ctx context.Context, filter AuditFilter, page Page) (list []AuditRecord, next string, err error)
+	// BudgetTotals returns the totals of a caller, or of all callers if caller is empty. It returns those of the periods
+	// that [CurrentPeriods] names at the time of the journal's clock. They are ordered by caller, currency and period,
+	// and at most [MaxBudgetTotals].
+	BudgetTotals(ctx context.Context, caller string) ([]BudgetTotal, error)
 
 	// Ping reports whether the journal can write.
 	Ping(ctx context.Context) error
@@ -158,6 +167,9 @@ type Claim struct {
 	Account  string
 	Order    Order
 	Personal []byte // from Personal.Encode; sealed, if the operator gave a key
+	// Budget is the caller's budget, or nil. Amount is what the purchase reserves in it.
+	Budget *Budget
+	Amount Micros
 	// PermitLife is how long after the start of the transaction the first byte may leave.
 	PermitLife time.Duration
 	// Lease is how long after the start of the transaction the owner counts as alive.
@@ -183,6 +195,8 @@ type Transition struct {
 	ItemUID     string
 	CustomerUID string
 	Sale        []byte
+	// Paid is what the sale cost the reseller. It is nil if the vendor did not say.
+	Paid *gigastore.Price
 	// Aliases are other names of the account that has ItemUID. A purchase does not move to Succeeded if its
 	// package is bound under one of them: see ErrItemTaken.
 	Aliases []string

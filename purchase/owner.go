@@ -102,7 +102,7 @@ func (e *Engine) own(ctx context.Context, p *Purchase, personal *Personal, began
 			return
 		}
 		pause := retries.NextBackOff()
-		refused := e.guardAgain(ctx, p.Order)
+		refused := e.guardAgain(ctx, p)
 		// Stop early if waiting will not help: after two 401s, refused credentials, a rejected certificate, or
 		// a price that is too high.
 		if gigastore.IsOver(windowEnd, time.Now().Add(pause)) || unauthorized > 1 || lasting || refused.lasts() || !sleep(ctx, pause) {

@@ -243,6 +243,11 @@ type Purchase struct {
 	// Anomalies is the number of anomalies in the history.
 	Anomalies int
 
+	// Reservation is what the claim reserved in its caller's budget. It never changes. It is nil without a budget.
+	Reservation *Reservation
+	// Charge is what the sale took from the budget. It is nil until a sale is seen. It never changes then.
+	Charge *Micros
+
 	// ItemUID and CustomerUID name what was sold. They are set only in Succeeded.
 	ItemUID     string
 	CustomerUID string

@@ -12,7 +12,7 @@ import (
 // recordAnswer records the outcome of one send. If the item of a sale is already bound, the reconciler gets the
 // purchase.
 func (e *Engine) recordAnswer(ctx context.Context, p *Purchase, sale *gigastore.Sale, sendErr error) (*Purchase, bool) {
-	transition, err := answered(p, e.priceLimits(p.Order), sale, sendErr)
+	transition, err := answered(p, e.priceLimits(p.Order, p.Reservation), sale, sendErr)
 	if err != nil {
 		transition = Transition{Event: AnsweredUnknown, Attempt: p.Attempt, By: ByGateway, SuccessSeen: true, Evidence: Evidence{Explanation: "the answer could not be stored"}}
 	}

@@ -258,10 +258,10 @@ func (e *Engine) found(p Purchase, record gigastore.ActivatedItemRecord) (Transi
 	}
 	transition := Transition{
 		Event: Found, Attempt: p.Attempt, By: ByReconciler,
-		ItemUID: sale.ActivatedItem.UID, CustomerUID: sale.Customer.UID, Sale: text, Aliases: e.aliases(&p),
+		ItemUID: sale.ActivatedItem.UID, CustomerUID: sale.Customer.UID, Sale: text, Paid: sale.ActivatedItem.PurchasePrice, Aliases: e.aliases(&p),
 		Evidence: Evidence{ItemUID: sale.ActivatedItem.UID, Explanation: note},
 	}
-	if excess := priceAnomaly(e.priceLimits(p.Order), sale.ActivatedItem); excess != "" {
+	if excess := priceAnomaly(e.priceLimits(p.Order, p.Reservation), sale.ActivatedItem); excess != "" {
 		transition.Anomaly, transition.Evidence.Explanation = true, excess
 	}
 	return transition, nil

@@ -35,6 +35,10 @@ func (p Purchase) After(transition Transition, now time.Time) (Purchase, Verdict
 	if transition.isAnomaly(verdict) {
 		p.Anomalies++
 	}
+	// A package that is found after the purchase failed was sold, so it is charged, too.
+	if transition.Event.positive() && p.Reservation != nil && p.Charge == nil {
+		p.Charge = p.Reservation.charge(transition.Paid)
+	}
 	if verdict != Moves {
 		return p, verdict
 	}
@@ -95,7 +99,7 @@ func New(claim Claim, now time.Time) Purchase {
 		ID: claim.ID, Key: claim.Key, Account: claim.Account, Order: claim.Order,
 		State: Sending, Attempt: 1, Revision: 1,
 		ClaimedAt: now, PermittedAt: now, SendNotAfter: now.Add(claim.PermitLife), LeaseUntil: now.Add(claim.Lease),
-		UpdatedAt: now,
+		UpdatedAt: now, Reservation: claim.Reservation(now),
 	}
 }
 

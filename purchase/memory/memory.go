@@ -37,6 +37,7 @@ type Journal struct {
 
 	freezes map[purchase.FreezeTarget]purchase.Freeze
 	records []purchase.AuditRecord // sorted by id
+	totals  map[period]purchase.BudgetTotal
 }
 
 type row struct {
@@ -47,6 +48,9 @@ type row struct {
 
 // item identifies a package: its uid within the vendor account that bought it.
 type item struct{ account, uid string }
+
+// period identifies the totals of one caller, currency and period.
+type period struct{ caller, currency, name string }
 
 // Open returns an empty journal. now is its clock; nil means time.Now.
 func Open(now func() time.Time) *Journal {
@@ -62,6 +66,7 @@ func Open(now func() time.Time) *Journal {
 		open:    map[*row]struct{}{}, absent: map[*row]struct{}{},
 		witnesses: map[purchase.Likeness][]*row{}, sales: map[string][]*row{},
 		freezes: map[purchase.FreezeTarget]purchase.Freeze{},
+		totals:  map[period]purchase.BudgetTotal{},
 	}
 }
 
@@ -96,6 +101,9 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 		return purchase.Purchase{}, fmt.Errorf("%w: the purchase id %s belongs to another key", purchase.ErrNotWritten, claim.ID)
 	}
 	now := j.time()
+	if err := j.reserve(claim, now); err != nil {
+		return purchase.Purchase{}, err
+	}
 	r := &row{purchase: purchase.New(claim, now), secrets: purchase.Secrets{Personal: bytes.Clone(claim.Personal)}}
 	r.history = []purchase.HistoryEntry{{
 		Sequence: 1, At: now, Attempt: 1, Verdict: purchase.Moves, State: purchase.Sending, By: purchase.ByGateway,
@@ -149,6 +157,9 @@ func (j *Journal) Write(ctx context.Context, step purchase.Step) (purchase.Purch
 	}
 	if step.Transition.Event == purchase.Erased {
 		r.secrets = purchase.Secrets{Purged: true}
+	}
+	if posting, ok := step.Posting(); ok {
+		j.post(after.Key.Caller, after.Reservation, -posting.Released, posting.Charged)
 	}
 	r.purchase, r.history = after, append(r.history, step.Entry(now))
 	return after, nil

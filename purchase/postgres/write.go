@@ -21,6 +21,9 @@ const lockNotAvailable = "55P03"
 
 // Claim implements [purchase.Journal].
 func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchase, error) {
+	if c.Budget != nil {
+		return purchase.Purchase{}, notWritten(errors.ErrUnsupported)
+	}
 	order, err := purchase.EncodeOrder(c.Order)
 	if err != nil {
 		return purchase.Purchase{}, notWritten(fmt.Errorf("encode the order: %w", err))

@@ -39,6 +39,9 @@ const (
 
 // Claim implements [purchase.Journal].
 func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, error) {
+	if claim.Budget != nil {
+		return purchase.Purchase{}, fmt.Errorf("%w: %w", purchase.ErrNotWritten, errors.ErrUnsupported)
+	}
 	order, err := purchase.EncodeOrder(claim.Order)
 	if err != nil {
 		return purchase.Purchase{}, fmt.Errorf("%w: encode the order: %w", purchase.ErrNotWritten, err)
