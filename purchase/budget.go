@@ -106,29 +106,34 @@ func (b *Budget) zone() *time.Location {
 // maxTotal limits the sums of a period without a limit, so that no sum ever overflows.
 const maxTotal Micros = 1 << 62
 
+// Limits returns the limits of the periods of [Reservation.Periods]. A period without a limit has one that nothing
+// reaches.
+func (b *Budget) Limits() (limits [3]Micros) {
+	for i, limit := range [3]*Micros{b.Total, b.Month, b.Day} {
+		limits[i] = maxTotal
+		if limit != nil {
+			limits[i] = min(*limit, maxTotal)
+		}
+	}
+	return limits
+}
+
 // Check returns an error with a [BudgetError] and ErrNotWritten in its chain if the claim exceeds its budget. used is
 // what is reserved and spent in each of the periods of [Reservation.Periods] at the time now. If several limits are
 // exceeded, the error is about the one that lasts longest.
 func (c *Claim) Check(used [3]Micros, now time.Time) error {
 	local := now.In(c.Budget.zone())
 	year, month, day := local.Date()
-	for i, limited := range []struct {
-		period BudgetPeriod
-		limit  *Micros
-		until  time.Time
-	}{
-		{InTotal, c.Budget.Total, time.Time{}},
-		{PerMonth, c.Budget.Month, time.Date(year, month+1, 1, 0, 0, 0, 0, local.Location())},
-		{PerDay, c.Budget.Day, time.Date(year, month, day+1, 0, 0, 0, 0, local.Location())},
-	} {
-		limit := maxTotal
-		if limited.limit != nil {
-			limit = min(*limited.limit, maxTotal)
-		}
+	ends := [3]time.Time{
+		{}, // the total has no end
+		time.Date(year, month+1, 1, 0, 0, 0, 0, local.Location()),
+		time.Date(year, month, day+1, 0, 0, 0, 0, local.Location()),
+	}
+	for i, limit := range c.Budget.Limits() {
 		if c.Amount > limit-used[i] {
 			return fmt.Errorf("%w: %w", ErrNotWritten, &BudgetError{
-				Period: limited.period, Currency: c.Budget.Currency, Limit: limit, Left: max(limit-used[i], 0), Asked: c.Amount,
-				Until: limited.until,
+				Period: [3]BudgetPeriod{InTotal, PerMonth, PerDay}[i], Currency: c.Budget.Currency,
+				Limit: limit, Left: max(limit-used[i], 0), Asked: c.Amount, Until: ends[i],
 			})
 		}
 	}

@@ -47,7 +47,7 @@ func (j *Journal) BudgetTotals(ctx context.Context, caller string) ([]purchase.B
 	current := purchase.CurrentPeriods(j.time())
 	var list []purchase.BudgetTotal
 	for key, total := range j.totals {
-		if (caller == "" || caller == key.caller) && slices.Contains(current, key.name) {
+		if (caller == "" || caller == key.caller) && slices.Contains(current, key.name) && (total.Reserved != 0 || total.Spent != 0) {
 			total.Caller, total.Currency, total.Period = key.caller, key.currency, key.name
 			list = append(list, total)
 		}

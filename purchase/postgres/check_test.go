@@ -39,21 +39,27 @@ func TestCheckFinds(t *testing.T) {
 		{"INSERT INTO gigagate.purchase_open SELECT 'done', state, reason, attempt, revision, permitted_at, send_not_after, lease_until, success_seen, anomalies, updated_at, personal FROM gigagate.purchase_open LIMIT 1", "done: it has to be either open or settled"},
 		{"ALTER TABLE gigagate.purchase DISABLE TRIGGER USER; DELETE FROM gigagate.purchase WHERE id = 'open'", "open: it is open, but has no claim"},
 		{"ALTER TABLE gigagate.purchase DISABLE TRIGGER USER; DELETE FROM gigagate.purchase WHERE id = 'done'", "done: it is settled, but has no claim"},
-		{"INSERT INTO gigagate.purchase_event VALUES ('none', 2, now(), 'LOST', 1, 'MOVES', 'UNCERTAIN', false, 0, NULL, '{}', 'gateway')", "none: it has an event, but no claim"},
+		{"INSERT INTO gigagate.purchase_event VALUES ('none', 2, now(), 'LOST', 1, 'MOVES', 'UNCERTAIN', false, 0, NULL, NULL, '{}', 'gateway')", "none: it has an event, but no claim"},
 		{"INSERT INTO gigagate.purchase_secret VALUES ('open', '{}', NULL)", "open: only a settled purchase has secrets"},
 		{"UPDATE gigagate.purchase_secret SET sale = NULL", "done: only a settled purchase has secrets"},
 		{"UPDATE gigagate.purchase SET account = 'other' WHERE id = 'done'", "done: its claim and its outcome name different accounts"},
 		{"UPDATE gigagate.purchase SET order_json = '{\"later\":1}' WHERE id = 'open'", "open: the stored order was written by a later version"},
 		{"UPDATE gigagate.purchase_open SET revision = 2", "at revision 2, but its history leads to SENDING"},
 		{"UPDATE gigagate.purchase_open SET state = 'UNCERTAIN'", "it is UNCERTAIN"},
-		{"INSERT INTO gigagate.purchase_event VALUES ('open', 3, now(), 'LOST', 1, 'MOVES', 'UNCERTAIN', false, 0, NULL, '{}', 'gateway')", "entry 2 of the history is missing"},
+		{"INSERT INTO gigagate.purchase_event VALUES ('open', 3, now(), 'LOST', 1, 'MOVES', 'UNCERTAIN', false, 0, NULL, NULL, '{}', 'gateway')", "entry 2 of the history is missing"},
 		{"ALTER TABLE gigagate.purchase_outcome DISABLE TRIGGER USER; UPDATE gigagate.purchase_outcome SET item_uid = 'other'", "or to another package"},
+		{"ALTER TABLE gigagate.purchase_outcome DISABLE TRIGGER USER; UPDATE gigagate.purchase_outcome SET charge = NULL", "done: it was sold on a budget, but not charged"},
+		{"UPDATE gigagate.budget_total SET spent = spent + 1 WHERE period = 'total'", " EUR total: the total of the budget"},
+		{"UPDATE gigagate.budget_total SET reserved = reserved - 1 WHERE length(period) = 7", " EUR 20"},
+		{"DELETE FROM gigagate.budget_total WHERE length(period) = 10", " EUR 20"},
 	} {
 		schema := server.Schema(t)
 		j := open(t, server.URL, postgres.Options{Schema: schema})
 		var ids []string
 		for range 2 {
-			p, err := j.Claim(t.Context(), newClaim())
+			claim := newClaim()
+			claim.Budget, claim.Amount = &purchase.Budget{Currency: "EUR"}, 4_200_000
+			p, err := j.Claim(t.Context(), claim)
 			if err != nil {
 				t.Fatal(err)
 			}

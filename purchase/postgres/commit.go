@@ -35,17 +35,21 @@ type change struct {
 	values []any
 	key    string // of the purchase
 	isStep bool
+	totals *totals // that it changes, or nil
 	result string
 	at     time.Time // when the transaction began
+	day    *string   // on which a claim with a budget counts
+	used   []int64   // in the periods of that day, before a claim with a budget
 }
 
 // The results of the SQL functions.
 const (
-	written   = "WRITTEN"
-	taken     = "TAKEN"
-	stale     = "STALE"
-	itemTaken = "ITEM_TAKEN"
-	frozen    = "FROZEN " // before the scope of the freeze
+	written    = "WRITTEN"
+	taken      = "TAKEN"
+	overBudget = "OVER_BUDGET"
+	stale      = "STALE"
+	itemTaken  = "ITEM_TAKEN"
+	frozen     = "FROZEN " // before the scope of the freeze
 )
 
 type operation = groups.Operation[*change]
@@ -215,6 +219,7 @@ func (j *Journal) commit(ctx context.Context, conn *pgx.Conn, group []*operation
 		}
 	}
 	batch := &pgx.Batch{}
+	j.lockTotals(batch, group)
 	j.enqueue(batch, j.sql.claim, claims)
 	j.enqueue(batch, j.sql.write, steps)
 	return durably(conn, func() error { return conn.SendBatch(ctx, batch).Close() })
@@ -247,7 +252,8 @@ func (j *Journal) probe(ctx context.Context, conn *pgx.Conn) error {
 	})
 }
 
-// enqueue adds the call of an SQL function. Its arguments are the clock, and an array for each value of the changes.
+// enqueue adds the call of an SQL function. Its arguments are the clock, and an array for each value of the changes. An
+// array without a value is NULL.
 func (j *Journal) enqueue(batch *pgx.Batch, function string, changes []*change) {
 	if len(changes) == 0 {
 		return
@@ -256,9 +262,14 @@ func (j *Journal) enqueue(batch *pgx.Batch, function string, changes []*change) 
 	slices.SortStableFunc(changes, func(a, b *change) int { return strings.Compare(a.key, b.key) })
 	args := []any{j.clock()}
 	for i := range changes[0].values {
-		array := make([]any, len(changes))
+		var array []any
 		for k, c := range changes {
-			array[k] = c.values[i]
+			if array == nil && c.values[i] != nil {
+				array = make([]any, len(changes))
+			}
+			if array != nil {
+				array[k] = c.values[i]
+			}
 		}
 		args = append(args, array)
 	}
@@ -269,7 +280,11 @@ func (j *Journal) enqueue(batch *pgx.Batch, function string, changes []*change) 
 func readResults(rows pgx.Rows, changes []*change) error {
 	n := 0
 	for ; rows.Next() && n < len(changes); n++ {
-		if err := rows.Scan(&changes[n].result, &changes[n].at); err != nil {
+		columns := []any{&changes[n].result, &changes[n].at}
+		if !changes[n].isStep {
+			columns = append(columns, &changes[n].day, &changes[n].used)
+		}
+		if err := rows.Scan(columns...); err != nil {
 			return err
 		}
 		changes[n].at = changes[n].at.UTC()

@@ -191,7 +191,7 @@ func TestHistoryOfALaterVersion(t *testing.T) {
 	if _, _, err := purchase.Record(t.Context(), journal, purchase.Purchase{ID: claim.ID}, applied(claim.ID)); err != nil {
 		t.Fatal(err)
 	}
-	later := `INSERT INTO ` + schema + `.purchase_event SELECT id, 3, now(), 'SHREDDED', 1, 'STAYS', 'SUCCEEDED', false, 0, NULL, '{}', 'console' FROM ` + schema + `.purchase`
+	later := `INSERT INTO ` + schema + `.purchase_event SELECT id, 3, now(), 'SHREDDED', 1, 'STAYS', 'SUCCEEDED', false, 0, NULL, NULL, '{}', 'console' FROM ` + schema + `.purchase`
 	if _, err := connect(t, server).Exec(t.Context(), later); err != nil {
 		t.Fatal(err)
 	}

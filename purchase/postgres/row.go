@@ -32,11 +32,13 @@ func scanRow(from pgx.CollectableRow) (row, error) {
 		state                  string
 		reason, item, customer *string
 		leaseUntil, settled    *time.Time
+		currency, day          *string
+		reserved               *purchase.Micros
 	)
 	p := &r.Purchase
 	err := from.Scan(&p.ID, &p.Key.Caller, &p.Key.RequestID, &p.Account, &state, &reason, &p.Attempt, &p.Revision,
 		&p.ClaimedAt, &p.PermittedAt, &p.SendNotAfter, &leaseUntil, &p.SuccessSeen, &p.Anomalies, &p.UpdatedAt, &settled,
-		&item, &customer, &r.order)
+		&item, &customer, &r.order, &currency, &reserved, &day, &p.Charge)
 	if err != nil {
 		return row{}, err
 	}
@@ -44,6 +46,9 @@ func scanRow(from pgx.CollectableRow) (row, error) {
 		return row{}, fmt.Errorf("purchase %s: %w", p.ID, err)
 	}
 	p.Reason, p.ItemUID, p.CustomerUID = purchase.Reason(orZero(reason)), orZero(item), orZero(customer)
+	if currency != nil {
+		p.Reservation = &purchase.Reservation{Currency: *currency, Amount: orZero(reserved), Day: orZero(day)}
+	}
 	p.LeaseUntil, p.SettledAt = orZero(leaseUntil), orZero(settled)
 	for _, t := range []*time.Time{&p.ClaimedAt, &p.PermittedAt, &p.SendNotAfter, &p.LeaseUntil, &p.UpdatedAt, &p.SettledAt} {
 		*t = t.UTC()

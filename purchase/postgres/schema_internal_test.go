@@ -39,8 +39,8 @@ INSERT INTO gigagate.purchase_open SELECT id, CASE WHEN id::integer % 5000 = 0 T
     claimed_at, CASE WHEN id::integer % 5000 = 1 THEN claimed_at END, false, 0, claimed_at, '{}'
     FROM gigagate.purchase WHERE id::integer % 5000 < 2;
 INSERT INTO gigagate.purchase_outcome SELECT id, 'SUCCEEDED', NULL, 1, 2, claimed_at, claimed_at, false, 0, claimed_at, 'item-' || id,
-    'customer-' || id, account, 'register', 'NOW', 'ANSWERED_APPLIED', 1, '{}', 'gateway' FROM gigagate.purchase WHERE id::integer % 5000 > 1;
-INSERT INTO gigagate.purchase_event SELECT id, 3, settled_at, 'ANSWERED_UNKNOWN', 1, 'STAYS', state, false, 0, NULL, '{}', 'gateway'
+    'customer-' || id, NULL, account, 'register', 'NOW', 'ANSWERED_APPLIED', 1, '{}', 'gateway' FROM gigagate.purchase WHERE id::integer % 5000 > 1;
+INSERT INTO gigagate.purchase_event SELECT id, 3, settled_at, 'ANSWERED_UNKNOWN', 1, 'STAYS', state, false, 0, NULL, NULL, '{}', 'gateway'
     FROM gigagate.purchase_outcome;
 INSERT INTO gigagate.purchase_secret SELECT id, '{}', '{}' FROM gigagate.purchase_outcome;
 INSERT INTO gigagate.audit_record SELECT id, claimed_at, 'shop', 'CALLER', 'ACTIVATE', 'DONE' FROM gigagate.purchase;
@@ -61,7 +61,7 @@ func TestImpossibleRows(t *testing.T) {
 	t.Parallel()
 	conn, schema := filled(t, 3)
 	const outcome = `INSERT INTO gigagate.purchase_outcome SELECT 'other', state, reason, attempt, revision, permitted_at, send_not_after,
-success_seen, anomalies, settled_at, item_uid, customer_uid, account, kind, mode, event, event_attempt, evidence, actor
+success_seen, anomalies, settled_at, item_uid, customer_uid, charge, account, kind, mode, event, event_attempt, evidence, actor
 FROM gigagate.purchase_outcome WHERE id = '00000002'`
 	for query, want := range map[string]string{
 		`DELETE FROM gigagate.purchase`:                                             "kept for ever",

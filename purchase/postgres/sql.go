@@ -7,7 +7,8 @@ import (
 
 // columns are the columns of purchase_now, in the order that scanRow expects.
 const columns = `n.id, n.caller, n.request_id, n.account, n.state, n.reason, n.attempt, n.revision, n.claimed_at, n.permitted_at,
-	n.send_not_after, n.lease_until, n.success_seen, n.anomalies, n.updated_at, n.settled_at, n.item_uid, n.customer_uid, n.order_json`
+	n.send_not_after, n.lease_until, n.success_seen, n.anomalies, n.updated_at, n.settled_at, n.item_uid, n.customer_uid, n.order_json,
+	n.reserved_currency, n.reserved_amount, n.reserved_day, n.charge`
 
 // entryColumns are the columns of purchase_history, in the order that scanEntry expects.
 const entryColumns = `sequence, at, event, attempt, verdict, state, reason, evidence, actor`
@@ -19,31 +20,34 @@ const purchaseOf = "CROSS JOIN LATERAL (SELECT * FROM gigagate.purchase_now WHER
 // The number of arrays that the functions that write take, and so of the values of a change. See
 // schema/0002_functions.sql.
 const (
-	valuesOfClaim = 9
-	valuesOfStep  = 24
+	valuesOfClaim = 15
+	valuesOfStep  = 30
 )
 
 // statements is the SQL for one schema. Where a statement takes the time of the injected clock and it is NULL, the
 // statement uses now(), the time at which the transaction began.
 type statements struct {
-	ping, claim, write, confirm             string
+	ping, lockTotals, claim, write, confirm string
 	lookup, get, ofItem, history, secrets   string
 	openSecrets, rewriteOpen                string
 	settledSecrets, rewriteSettled          string
 	lapsed, watched, absent, older, younger string
 	freeze, thaw, freezes, audit, records   string
+	now, inZone, totals                     string
 }
 
 func newStatements(schema string) statements {
 	q := func(sql string) string { return inSchema(schema, sql) }
 	return statements{
 		// It updates a table of its own, so it never waits for a lock on a purchase.
-		ping:    q(`UPDATE gigagate.journal_probe SET at = now()`),
-		claim:   q(`SELECT * FROM gigagate.claim(` + parameters(valuesOfClaim+1) + `)`),
-		write:   q(`SELECT * FROM gigagate.write(` + parameters(valuesOfStep+1) + `)`),
-		confirm: q(`SELECT * FROM gigagate.confirm($1, $2, $3)`),
-		lookup:  q(`SELECT ` + columns + ` FROM gigagate.purchase_now n WHERE n.request_id = $1 AND n.caller = $2`),
-		get:     q(`SELECT ` + columns + ` FROM gigagate.purchase_now n WHERE n.id = $1`),
+		ping: q(`UPDATE gigagate.journal_probe SET at = now()`),
+		// It comes first in a transaction that changes totals.
+		lockTotals: q(`SELECT gigagate.lock_totals($1, $2, $3, $4, $5)`),
+		claim:      q(`SELECT * FROM gigagate.claim(` + parameters(valuesOfClaim+1) + `)`),
+		write:      q(`SELECT * FROM gigagate.write(` + parameters(valuesOfStep+1) + `)`),
+		confirm:    q(`SELECT * FROM gigagate.confirm($1, $2, $3)`),
+		lookup:     q(`SELECT ` + columns + ` FROM gigagate.purchase_now n WHERE n.request_id = $1 AND n.caller = $2`),
+		get:        q(`SELECT ` + columns + ` FROM gigagate.purchase_now n WHERE n.id = $1`),
 		ofItem: q(`SELECT ` + columns + ` FROM (SELECT id FROM gigagate.purchase_outcome
 			WHERE item_uid = $1 AND account = ANY ($2::text[]) LIMIT 1) found ` + purchaseOf),
 		history: q(`SELECT ` + entryColumns + ` FROM gigagate.purchase_history WHERE id = $1 ORDER BY sequence`),
@@ -76,6 +80,11 @@ func newStatements(schema string) statements {
 		freezes: q(`SELECT scope, name, ` + recordColumns + ` FROM gigagate.purchase_freeze JOIN gigagate.audit_record ON id = audit_id ORDER BY scope, name`),
 		records: q(`SELECT ` + recordColumns + ` FROM gigagate.audit_record WHERE id < $1 AND id >= $2 ORDER BY id DESC LIMIT $3`),
 
+		now:    `SELECT now()`,
+		inZone: `SELECT now() AT TIME ZONE $1::text`,
+		totals: q(`SELECT caller, currency, period, reserved, spent FROM gigagate.budget_total
+			WHERE period = ANY ($1::text[]) AND ($2 = '' OR caller = $2) AND (reserved <> 0 OR spent <> 0)
+			ORDER BY caller, currency, period LIMIT $3`),
 		older:   q(strings.ReplaceAll(witnesses, "NEAREST", "DESC")),
 		younger: q(strings.ReplaceAll(witnesses, "NEAREST", "ASC")),
 	}

@@ -21,9 +21,6 @@ const lockNotAvailable = "55P03"
 
 // Claim implements [purchase.Journal].
 func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchase, error) {
-	if c.Budget != nil {
-		return purchase.Purchase{}, notWritten(errors.ErrUnsupported)
-	}
 	order, err := purchase.EncodeOrder(c.Order)
 	if err != nil {
 		return purchase.Purchase{}, notWritten(fmt.Errorf("encode the order: %w", err))
@@ -33,19 +30,30 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 			return purchase.Purchase{}, notWritten(errNotStorable)
 		}
 	}
-	claim := &change{key: c.Key.RequestID + "\x00" + c.Key.Caller, values: []any{
+	if err := j.checkZone(ctx, c.Budget); err != nil {
+		return purchase.Purchase{}, notWritten(err)
+	}
+	claim := &change{totals: totalsOfClaim(c), key: c.Key.RequestID + "\x00" + c.Key.Caller, values: []any{
 		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, orNull(c.Order.CustomerUID), string(order), c.PermitLife, c.Lease, c.Personal,
 	}}
+	claim.values = append(claim.values, budgetValues(c)...)
 	err = j.write(ctx, claim)
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == lockNotAvailable {
 		// Somebody else may be writing the key, so the answer must not be that there is nothing under it.
-		return purchase.Purchase{}, fmt.Errorf("claim: another claim of the key, or a freeze, is not committed yet: %s", refused.Message)
+		return purchase.Purchase{}, fmt.Errorf("claim: another write of the key or of the budget, or a freeze, is not committed yet: %s", refused.Message)
 	}
 	if err != nil {
 		return purchase.Purchase{}, fmt.Errorf("claim: %w", err)
 	}
-	if claim.result == written {
-		return purchase.New(c, claim.at), nil
+	switch claim.result {
+	case written:
+		p := purchase.New(c, claim.at)
+		if p.Reservation != nil {
+			p.Reservation.Day = *claim.day // by the database's time zones
+		}
+		return p, nil
+	case overBudget:
+		return purchase.Purchase{}, claim.refusal(c)
 	}
 	if scope, ok := strings.CutPrefix(claim.result, frozen); ok {
 		return purchase.Purchase{}, frozenBy(c, purchase.FreezeScope(scope))
@@ -109,12 +117,14 @@ func newStep(s purchase.Step) (*change, error) {
 	if p.State == purchase.Sending && p.Attempt > s.Before.Attempt {
 		permitLife = p.SendNotAfter.Sub(epoch)
 	}
-	return &change{key: p.ID, isStep: true, values: []any{
+	step := &change{key: p.ID, isStep: true, values: []any{
 		p.ID, s.Before.Revision, s.Settles(), s.Before.State.Settled(), string(p.State), orNull(string(p.Reason)), p.Attempt,
 		p.SuccessSeen, p.Anomalies, permitLife, lease, orNull(p.ItemUID), orNull(p.CustomerUID), aliases, p.Account,
 		string(p.Order.Kind), string(p.Order.EffectiveMode()), string(t.Event), t.Attempt, string(s.Verdict), orNull(string(t.Reason)),
 		string(evidence), string(t.By), t.Sale,
-	}}, nil
+	}}
+	step.addPosting(s)
+	return step, nil
 }
 
 // epoch stands for the time of a step that is not written yet.

@@ -256,7 +256,9 @@ func TestCheckFinds(t *testing.T) {
 	var done, waiting purchase.Purchase
 	for range 3 {
 		var err error
-		if waiting, err = j.Claim(t.Context(), newClaim()); err != nil {
+		claim := newClaim()
+		claim.Budget, claim.Amount = &purchase.Budget{Currency: "EUR"}, 4_200_000
+		if waiting, err = j.Claim(t.Context(), claim); err != nil {
 			t.Fatal(err)
 		}
 		if done.ID == "" {
@@ -271,16 +273,20 @@ func TestCheckFinds(t *testing.T) {
 		{"INSERT INTO purchase_open SELECT 'done', state, reason, attempt, revision, permitted_at, send_not_after, lease_until, success_seen, anomalies, updated_at, personal FROM purchase_open LIMIT 1", "done: it has to be either open or settled"},
 		{"DROP TRIGGER purchase_is_kept; DELETE FROM purchase WHERE id = 'open'", "open: it is open, but has no claim"},
 		{"DROP TRIGGER purchase_is_kept; DELETE FROM purchase WHERE id = 'done'", "done: it is settled, but has no claim"},
-		{"INSERT INTO purchase_event VALUES ('none', 2, 1, 'LOST', 1, 'MOVES', 'UNCERTAIN', 0, 0, NULL, '{}', 'gateway')", "none: it has an event, but no claim"},
+		{"INSERT INTO purchase_event VALUES ('none', 2, 1, 'LOST', 1, 'MOVES', 'UNCERTAIN', 0, 0, NULL, NULL, '{}', 'gateway')", "none: it has an event, but no claim"},
 		{"INSERT INTO purchase_secret VALUES ('open', x'7b7d', NULL)", "open: only a settled purchase has secrets"},
 		{"UPDATE purchase_secret SET sale = NULL", "done: only a settled purchase has secrets"},
 		{"UPDATE purchase SET account = 'other' WHERE id = 'done'", "done: its claim and its outcome name different accounts"},
 		{"UPDATE purchase SET order_json = '{\"later\":1}' WHERE id = 'open'", "open: the stored order was written by a later version"},
 		{"UPDATE purchase_open SET revision = 2", "at revision 2, but its history leads to SENDING"},
 		{"UPDATE purchase_open SET state = 'UNCERTAIN'", "it is UNCERTAIN"},
-		{"INSERT INTO purchase_event VALUES ('open', 3, 1, 'LOST', 1, 'MOVES', 'UNCERTAIN', 0, 0, NULL, '{}', 'gateway')", "entry 2 of the history is missing"},
-		{"INSERT INTO purchase_event VALUES ('open', 2, 1, 'PRESUMED_ABSENT', 1, 'MOVES', 'FAILED', 0, 0, 'PRESUMED_ABSENT', '{}', 'gateway')", "PRESUMED_ABSENT in SENDING is ILLEGAL"},
+		{"INSERT INTO purchase_event VALUES ('open', 3, 1, 'LOST', 1, 'MOVES', 'UNCERTAIN', 0, 0, NULL, NULL, '{}', 'gateway')", "entry 2 of the history is missing"},
+		{"INSERT INTO purchase_event VALUES ('open', 2, 1, 'PRESUMED_ABSENT', 1, 'MOVES', 'FAILED', 0, 0, NULL, 'PRESUMED_ABSENT', '{}', 'gateway')", "PRESUMED_ABSENT in SENDING is ILLEGAL"},
 		{"DROP TRIGGER outcome_is_final; UPDATE purchase_outcome SET item_uid = 'other'", "or to another package"},
+		{"DROP TRIGGER outcome_is_final; UPDATE purchase_outcome SET charge = NULL", "done: it was sold on a budget, but not charged"},
+		{"UPDATE budget_total SET spent = spent + 1 WHERE period = 'total'", "default EUR total: the total of the budget"},
+		{"UPDATE budget_total SET reserved = reserved - 1 WHERE length(period) = 7", "default EUR 20"},
+		{"DELETE FROM budget_total WHERE length(period) = 10", "default EUR 20"},
 		{"PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, '''FAILED''', '''SUCCEEDED''') WHERE name = 'purchase_failed'", "missing from index purchase_failed"},
 	} {
 		broken := filepath.Join(t.TempDir(), "broken.db")

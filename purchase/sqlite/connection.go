@@ -298,6 +298,17 @@ func (r *reader) text() string { return r.stmt.ColumnText(r.next()) }
 
 func (r *reader) int() int { return r.stmt.ColumnInt(r.next()) }
 
+func (r *reader) micros() purchase.Micros { return purchase.Micros(r.stmt.ColumnInt64(r.next())) }
+
+// charge returns nil for NULL.
+func (r *reader) charge() *purchase.Micros {
+	if r.stmt.ColumnIsNull(r.column) {
+		return nil
+	}
+	charge := r.micros()
+	return &charge
+}
+
 func (r *reader) bool() bool { return r.stmt.ColumnBool(r.next()) }
 
 // time returns the zero time for NULL.

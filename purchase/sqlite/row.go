@@ -10,7 +10,8 @@ import (
 
 // columns are the columns of purchase_now, in the order that scan expects.
 const columns = `n.id, n.caller, n.request_id, n.account, n.state, n.reason, n.attempt, n.revision, n.claimed_at, n.permitted_at,
-	n.send_not_after, n.lease_until, n.success_seen, n.anomalies, n.updated_at, n.settled_at, n.item_uid, n.customer_uid, n.order_json`
+	n.send_not_after, n.lease_until, n.success_seen, n.anomalies, n.updated_at, n.settled_at, n.item_uid, n.customer_uid, n.order_json,
+	n.reserved_currency, n.reserved_amount, n.reserved_day, n.charge`
 
 // row is a purchase as the tables store it. The goroutine of the caller decodes the order, because all callers
 // wait for the one writer goroutine.
@@ -31,6 +32,9 @@ func scan(r *reader) (row, error) {
 	p.SuccessSeen, p.Anomalies = r.bool(), r.int()
 	p.UpdatedAt, p.SettledAt = r.time(), r.time()
 	p.ItemUID, p.CustomerUID, p.order = r.text(), r.text(), r.bytes()
+	if currency := r.text(); currency != "" {
+		p.Reservation, p.Charge = &purchase.Reservation{Currency: currency, Amount: r.micros(), Day: r.text()}, r.charge()
+	}
 	return p, nil
 }
 

@@ -2,7 +2,9 @@
 -- An operator asks the gateway, or reads a copy: gigagate journal backup FILE.
 --
 -- Facts never change: purchase (the claim), purchase_outcome (how it ended) and purchase_event (what else
--- happened). Only purchase_open changes. It has one row for each purchase that is not settled, so it stays small.
+-- happened). Only purchase_open and budget_total change. purchase_open has one row for each purchase that is not
+-- settled, so it stays small. The totals of budgets can be computed anew from the facts: gigagate journal check
+-- compares them.
 -- The two views at the end put the tables together.
 --
 -- Times are microseconds since 1970 in UTC. datetime(claimed_at / 1000000, 'unixepoch') shows one.
@@ -35,7 +37,11 @@ CREATE TABLE purchase (
     account              TEXT    NOT NULL, -- the vendor account that pays
     ordered_customer_uid TEXT,             -- a copy from the order, for the index
     claimed_at           INTEGER NOT NULL,
-    order_json           TEXT    NOT NULL  -- see purchase.EncodeOrder
+    order_json           TEXT    NOT NULL, -- see purchase.EncodeOrder
+    -- What the claim reserved in its caller's budget. NULL for a caller without one.
+    reserved_currency    TEXT,
+    reserved_amount      INTEGER,          -- millionths of the currency's unit, like all amounts
+    reserved_day         TEXT              -- YYYY-MM-DD, in the budget's time zone
 ) STRICT;
 
 -- The request id comes first because people search by it.
@@ -77,6 +83,7 @@ CREATE TABLE purchase_outcome (
     settled_at     INTEGER NOT NULL,
     item_uid       TEXT,             -- the package sold, in SUCCEEDED
     customer_uid   TEXT,             -- the customer it was sold to
+    charge         INTEGER,          -- what the sale took from the budget
     -- Copies from the claim, for the indexes.
     account        TEXT    NOT NULL,
     kind           TEXT    NOT NULL,
@@ -123,6 +130,7 @@ CREATE TABLE purchase_event (
     state        TEXT    NOT NULL, -- after the event, like the next two
     success_seen INTEGER NOT NULL,
     anomalies    INTEGER NOT NULL,
+    charge       INTEGER, -- what a sale took from the budget, if it was seen after the purchase failed
     reason       TEXT,
     evidence     TEXT    NOT NULL, -- JSON, without secrets
     actor        TEXT    NOT NULL,
@@ -160,6 +168,16 @@ CREATE TABLE purchase_freeze (
     PRIMARY KEY (scope, name)
 ) STRICT, WITHOUT ROWID;
 
+-- What the purchases of a caller hold and have taken in each period of its budget.
+CREATE TABLE budget_total (
+    period   TEXT    NOT NULL, -- total, YYYY-MM or YYYY-MM-DD
+    caller   TEXT    NOT NULL,
+    currency TEXT    NOT NULL,
+    reserved INTEGER NOT NULL, -- for purchases that are not settled
+    spent    INTEGER NOT NULL, -- for sales
+    PRIMARY KEY (period, caller, currency)
+) STRICT, WITHOUT ROWID;
+
 -- Ping rewrites this one row, because only a write shows whether the disk still accepts writes.
 CREATE TABLE journal_probe (
     one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
@@ -184,7 +202,8 @@ SELECT p.id, p.caller, p.request_id, p.account,
     o.lease_until, coalesce(o.success_seen, late.success_seen, s.success_seen) AS success_seen,
     coalesce(o.anomalies, late.anomalies, s.anomalies) AS anomalies,
     coalesce(o.updated_at, late.at, s.settled_at) AS updated_at, s.settled_at, s.item_uid, s.customer_uid,
-    p.ordered_customer_uid, p.order_json
+    p.ordered_customer_uid, p.order_json, p.reserved_currency, p.reserved_amount, p.reserved_day,
+    coalesce(late.charge, s.charge) AS charge
 FROM purchase p LEFT JOIN purchase_open o ON o.id = p.id LEFT JOIN purchase_outcome s ON s.id = p.id
     LEFT JOIN purchase_event late ON late.id = s.id AND late.sequence =
         (SELECT max(sequence) FROM purchase_event WHERE id = s.id AND sequence > s.revision);

@@ -33,7 +33,7 @@ func TestImpossibleRows(t *testing.T) {
 		ids = append(ids, p.ID)
 	}
 	const outcome = `INSERT INTO purchase_outcome SELECT 'other', state, reason, attempt, revision, permitted_at, send_not_after, success_seen,
-		anomalies, settled_at, item_uid, customer_uid, account, kind, mode, event, event_attempt, evidence, actor FROM purchase_outcome WHERE id = 'done'`
+		anomalies, settled_at, item_uid, customer_uid, charge, account, kind, mode, event, event_attempt, evidence, actor FROM purchase_outcome WHERE id = 'done'`
 	for query, want := range map[string]string{
 		"DELETE FROM purchase WHERE id = 'done'":                                  "kept for ever",
 		"DELETE FROM purchase_outcome WHERE id = 'done'":                          "kept for ever",
@@ -72,7 +72,7 @@ func TestHistoryOfALaterVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := j.write(t.Context(), func(c *connection) error {
-		return c.exec("INSERT INTO purchase_event VALUES (?,2,1,'SHREDDED',1,'STAYS','SENDING',0,0,NULL,'{}','console')", claim.ID)
+		return c.exec("INSERT INTO purchase_event VALUES (?,2,1,'SHREDDED',1,'STAYS','SENDING',0,0,NULL,NULL,'{}','console')", claim.ID)
 	}, nil); err != nil {
 		t.Fatal(err)
 	}

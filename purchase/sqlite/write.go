@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	insertPurchase = `INSERT INTO purchase (id, caller, request_id, account, ordered_customer_uid, claimed_at, order_json)
-		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	insertPurchase = `INSERT INTO purchase (id, caller, request_id, account, ordered_customer_uid, claimed_at, order_json,
+		reserved_currency, reserved_amount, reserved_day) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 
 	insertOpen = `INSERT INTO purchase_open (id, state, attempt, revision, permitted_at, send_not_after, lease_until,
 		success_seen, anomalies, updated_at, personal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
@@ -20,15 +20,15 @@ const (
 	updateOpen = `UPDATE purchase_open SET state = ?, reason = ?, attempt = ?, revision = ?, permitted_at = ?,
 		send_not_after = ?, lease_until = ?, success_seen = ?, anomalies = ?, updated_at = ? WHERE id = ? AND revision = ?`
 
-	eventColumns = "purchase_event (id, sequence, at, event, attempt, verdict, state, success_seen, anomalies, reason, evidence, actor)"
-	insertEvent  = "INSERT INTO " + eventColumns + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	eventColumns = "purchase_event (id, sequence, at, event, attempt, verdict, state, success_seen, anomalies, charge, reason, evidence, actor)"
+	insertEvent  = "INSERT INTO " + eventColumns + " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	// insertLate is for events after the settlement.
-	insertLate = "INSERT INTO " + eventColumns + ` SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+	insertLate = "INSERT INTO " + eventColumns + ` SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 		FROM purchase_now n WHERE n.id = ? AND n.revision = ? AND n.settled_at IS NOT NULL`
 
 	insertOutcome = `INSERT INTO purchase_outcome (id, state, reason, attempt, revision, permitted_at, send_not_after, success_seen,
-		anomalies, settled_at, item_uid, customer_uid, account, kind, mode, event, event_attempt, evidence, actor)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		anomalies, settled_at, item_uid, customer_uid, charge, account, kind, mode, event, event_attempt, evidence, actor)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertSecret = "INSERT INTO purchase_secret (id, personal, sale) VALUES (?, ?, ?)"
 	deleteOpen   = "DELETE FROM purchase_open WHERE id = ?"
 	deleteSecret = "DELETE FROM purchase_secret WHERE id = ?"
@@ -39,9 +39,6 @@ const (
 
 // Claim implements [purchase.Journal].
 func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Purchase, error) {
-	if claim.Budget != nil {
-		return purchase.Purchase{}, fmt.Errorf("%w: %w", purchase.ErrNotWritten, errors.ErrUnsupported)
-	}
 	order, err := purchase.EncodeOrder(claim.Order)
 	if err != nil {
 		return purchase.Purchase{}, fmt.Errorf("%w: encode the order: %w", purchase.ErrNotWritten, err)
@@ -64,7 +61,8 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 	return kept.decoded()
 }
 
-// claim inserts a purchase. If the key is taken, it returns the purchase that has the key.
+// claim inserts a purchase and reserves its amount. If the key is taken, it returns the purchase that has the key. The
+// budget refuses only a claim of a new key, and before anything is written.
 func (c *connection) claim(claim purchase.Claim, order []byte, now time.Time) (row, error) {
 	if target, frozen, err := c.frozen(claim); err != nil {
 		return row{}, err
@@ -76,22 +74,34 @@ func (c *connection) claim(claim purchase.Claim, order []byte, now time.Time) (r
 		return kept, err
 	}
 	p := purchase.New(claim, now)
+	if over := c.checkBudget(claim, p.Reservation, now); over != nil {
+		return c.taken(p.Key, over)
+	}
+	currency, amount, day := reservation(p.Reservation)
 	inserted, err := c.change(insertPurchase, p.ID, p.Key.Caller, p.Key.RequestID, p.Account, text(p.Order.CustomerUID),
-		micros(p.ClaimedAt), string(order))
+		micros(p.ClaimedAt), string(order), currency, amount, day)
 	if err != nil {
 		return row{}, err
 	}
 	if !inserted {
-		kept, err := c.row(selectByKey, p.Key.RequestID, p.Key.Caller)
-		if errors.Is(err, purchase.ErrNotFound) {
-			err = fmt.Errorf("%w: the purchase id %s belongs to another key", purchase.ErrNotWritten, p.ID)
-		}
-		return kept, err
+		return c.taken(p.Key, fmt.Errorf("%w: the purchase id %s belongs to another key", purchase.ErrNotWritten, p.ID))
 	}
 	c.newest = max(c.newest, p.ID)
 	_, err = c.change(insertOpen, p.ID, string(p.State), p.Attempt, p.Revision, micros(p.PermittedAt), micros(p.SendNotAfter),
 		micros(p.LeaseUntil), p.SuccessSeen, p.Anomalies, micros(p.UpdatedAt), claim.Personal)
+	if err == nil {
+		err = c.post(&p, claim.Amount, 0)
+	}
 	return row{Purchase: p}, err
+}
+
+// taken returns the purchase that has the key. If there is none, it returns the error refused.
+func (c *connection) taken(key purchase.Key, refused error) (row, error) {
+	kept, err := c.row(selectByKey, key.RequestID, key.Caller)
+	if errors.Is(err, purchase.ErrNotFound) {
+		err = refused
+	}
+	return kept, err
 }
 
 // Write implements [purchase.Journal].
@@ -118,16 +128,26 @@ func (j *Journal) Write(ctx context.Context, step purchase.Step) (purchase.Purch
 // step writes a step. Each case compares the revision in the statement that comes first, so a stale step has
 // written nothing.
 func (c *connection) step(s purchase.Step, evidence string, now time.Time) error {
+	var err error
 	switch {
 	case s.Settles():
-		return c.settle(s, evidence, now)
+		err = c.settle(s, evidence, now)
 	case s.Before.State.Settled():
-		err := isCurrent(c.change(insertLate, append(event(s, evidence, now), s.Before.ID, s.Before.Revision)...))
+		err = isCurrent(c.change(insertLate, append(event(s, evidence, now), s.Before.ID, s.Before.Revision)...))
 		if err == nil && s.Transition.Event == purchase.Erased {
 			_, err = c.change(deleteSecret, s.Before.ID)
 		}
-		return err
+	default:
+		err = c.update(s, evidence, now)
 	}
+	if posting, ok := s.Posting(); ok && err == nil {
+		err = c.post(&s.Before, -posting.Released, posting.Charged)
+	}
+	return err
+}
+
+// update writes a step of a purchase that stays open.
+func (c *connection) update(s purchase.Step, evidence string, now time.Time) error {
 	p := s.At(now)
 	err := isCurrent(c.change(updateOpen, string(p.State), text(p.Reason), p.Attempt, p.Revision, micros(p.PermittedAt),
 		micros(p.SendNotAfter), micros(p.LeaseUntil), p.SuccessSeen, p.Anomalies, micros(p.UpdatedAt), p.ID, s.Before.Revision))
@@ -142,7 +162,7 @@ func event(s purchase.Step, evidence string, now time.Time) []any {
 	p, e := s.At(now), s.Entry(now)
 	return []any{
 		p.ID, e.Sequence, micros(now), string(e.Event), e.Attempt, string(e.Verdict), string(e.State), p.SuccessSeen, p.Anomalies,
-		text(e.Reason), evidence, string(e.By),
+		charge(p.Charge), text(e.Reason), evidence, string(e.By),
 	}
 }
 
@@ -169,7 +189,7 @@ func (c *connection) settle(s purchase.Step, evidence string, now time.Time) err
 		return err
 	}
 	_, err = c.change(insertOutcome, p.ID, string(p.State), text(p.Reason), p.Attempt, p.Revision, micros(p.PermittedAt),
-		micros(p.SendNotAfter), p.SuccessSeen, p.Anomalies, micros(p.SettledAt), text(p.ItemUID), text(p.CustomerUID),
+		micros(p.SendNotAfter), p.SuccessSeen, p.Anomalies, micros(p.SettledAt), text(p.ItemUID), text(p.CustomerUID), charge(p.Charge),
 		p.Account, string(p.Order.Kind), string(p.Order.EffectiveMode()), string(e.Event), e.Attempt, evidence, string(e.By))
 	if isTaken(err) {
 		return purchase.ErrItemTaken // the statement had no effect, so the transaction can go on

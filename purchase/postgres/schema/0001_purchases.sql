@@ -3,7 +3,9 @@
 -- because a pooler in transaction mode does not keep search_path.
 --
 -- Facts never change: purchase (the claim), purchase_outcome (how it ended) and purchase_event (what else
--- happened). Only purchase_open changes. It has one row for each purchase that is not settled, so it stays small.
+-- happened). Only purchase_open and budget_total change. purchase_open has one row for each purchase that is not
+-- settled, so it stays small. The totals of budgets can be computed anew from the facts: gigagate journal check
+-- compares them.
 -- Two views put the tables together. The next step has the functions that write.
 --
 -- Times are by this database's clock, with microseconds. Ids are ULIDs, so they sort by the time they were made.
@@ -33,7 +35,11 @@ CREATE TABLE gigagate.purchase (
     account              text COLLATE "C" NOT NULL, -- the vendor account that pays
     ordered_customer_uid text COLLATE "C",          -- a copy from the order, for the index
     claimed_at           timestamptz NOT NULL,
-    order_json           json NOT NULL              -- see purchase.EncodeOrder
+    order_json           json NOT NULL,             -- see purchase.EncodeOrder
+    -- What the claim reserved in its caller's budget. NULL for a caller without one.
+    reserved_currency    text COLLATE "C",
+    reserved_amount      bigint,                    -- millionths of the currency's unit, like all amounts
+    reserved_day         text COLLATE "C"           -- YYYY-MM-DD, in the budget's time zone
 );
 
 -- The request id comes first because people search by it.
@@ -78,6 +84,7 @@ CREATE TABLE gigagate.purchase_outcome (
     settled_at     timestamptz NOT NULL,
     item_uid       text COLLATE "C",     -- the package sold, in SUCCEEDED
     customer_uid   text COLLATE "C",     -- the customer it was sold to
+    charge         bigint,               -- what the sale took from the budget
     -- Copies from the claim, for the indexes.
     account        text COLLATE "C" NOT NULL,
     kind           text COLLATE "C" NOT NULL,
@@ -124,6 +131,7 @@ CREATE TABLE gigagate.purchase_event (
     state        text        NOT NULL, -- after the event, like the next two
     success_seen boolean     NOT NULL,
     anomalies    integer     NOT NULL,
+    charge       bigint, -- what a sale took from the budget, if it was seen after the purchase failed
     reason       text,
     evidence     json        NOT NULL, -- without secrets
     actor        text        NOT NULL,
@@ -161,6 +169,17 @@ CREATE TABLE gigagate.purchase_freeze (
     PRIMARY KEY (scope, name)
 );
 
+-- What the purchases of a caller hold and have taken in each period of its budget. Half of each page stays free, so that
+-- a row that changes often finds room for its new versions.
+CREATE TABLE gigagate.budget_total (
+    period   text COLLATE "C" NOT NULL, -- total, YYYY-MM or YYYY-MM-DD
+    caller   text COLLATE "C" NOT NULL,
+    currency text COLLATE "C" NOT NULL,
+    reserved bigint NOT NULL, -- for purchases that are not settled
+    spent    bigint NOT NULL, -- for sales
+    PRIMARY KEY (period, caller, currency)
+) WITH (fillfactor = 50);
+
 -- Ping rewrites this one row, because only a write shows whether the server still accepts and commits writes.
 CREATE TABLE gigagate.journal_probe (
     one integer     NOT NULL PRIMARY KEY CHECK (one = 1),
@@ -177,7 +196,8 @@ SELECT p.id, p.caller, p.request_id, p.account,
     o.lease_until, coalesce(o.success_seen, late.success_seen, s.success_seen) AS success_seen,
     coalesce(o.anomalies, late.anomalies, s.anomalies) AS anomalies,
     coalesce(o.updated_at, late.at, s.settled_at) AS updated_at, s.settled_at, s.item_uid, s.customer_uid,
-    p.ordered_customer_uid, p.order_json
+    p.ordered_customer_uid, p.order_json, p.reserved_currency, p.reserved_amount, p.reserved_day,
+    coalesce(late.charge, s.charge) AS charge
 FROM gigagate.purchase p LEFT JOIN gigagate.purchase_open o ON o.id = p.id LEFT JOIN gigagate.purchase_outcome s ON s.id = p.id
     LEFT JOIN LATERAL (SELECT * FROM gigagate.purchase_event WHERE id = s.id AND sequence > s.revision
         ORDER BY sequence DESC LIMIT 1) late ON true;
