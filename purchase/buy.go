@@ -272,7 +272,7 @@ func (e *Engine) claim(ctx context.Context, id string, request *Request, amount 
 		p, err := e.journal.Claim(ctx, claim)
 		unknown = unknown || err != nil && !errors.Is(err, ErrNotWritten)
 		return &p, err
-	}, func(err error) bool { return !unknown || refusalOf(err) != nil })
+	}, func(error) bool { return !unknown })
 	switch {
 	case err == nil:
 		// An earlier try may have written the claim although its answer was lost. The id tells.

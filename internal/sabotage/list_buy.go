@@ -169,7 +169,7 @@ var buying = []sabotage{
 		"purchase.Engine.abandon", "Event: Abandoned", "Event: AnsweredNoEffect",
 	}}, simulation, "TestClaimUnknown"},
 	{"a price limit is open when nothing can be read", []edit{{
-		"purchase.Engine.guard", "if limited { return &GuardError{Reason: PriceUnreadable} }", never,
+		"purchase.Engine.guard", "if limited { return 0, &GuardError{Reason: PriceUnreadable} }", never,
 	}}, simulation, "TestGuards$"},
 	{"the gateway's own price limit does not hold", []edit{{
 		"purchase.Engine.priceLimits", "e.maxPrice", dropped,
@@ -178,7 +178,7 @@ var buying = []sabotage{
 		"purchase.Engine.priceLimits", "limits = append(limits, *limit)", "return []Price{*limit}",
 	}}, simulation, "TestGatewaysPriceLimit"},
 	{"a price limit holds for the first send alone", []edit{{
-		"purchase.Engine.own", "refused := e.guardAgain(ctx, p.Order)", "var refused *GuardError",
+		"purchase.Engine.own", "refused := e.guardAgain(ctx, p)", "var refused *GuardError",
 	}}, simulation, "TestPriceLimitHoldsForEverySend"},
 	{"a negative price is below every limit", []edit{{
 		"purchase.guardItem", "price.Cmp(gigastore.Decimal{}) < 0", never,

@@ -130,8 +130,8 @@ var journals = []sabotage{
 	}}, "./purchase/postgres", "TestGroupInDoubt"},
 	{"a locked row holds up its group, in PostgreSQL", []edit{{
 		"purchase/postgres/schema/0002_functions.sql",
-		"sales bytea[] ) RETURNS TABLE (result text, began timestamptz) LANGUAGE plpgsql SET enable_seqscan = off SET lock_timeout = '2s'",
-		"sales bytea[] ) RETURNS TABLE (result text, began timestamptz) LANGUAGE plpgsql SET enable_seqscan = off",
+		"charged bigint[] ) RETURNS TABLE (result text, began timestamptz) LANGUAGE plpgsql SET enable_seqscan = off SET lock_timeout = '2s'",
+		"charged bigint[] ) RETURNS TABLE (result text, began timestamptz) LANGUAGE plpgsql SET enable_seqscan = off",
 	}}, "./purchase/postgres", "TestLockedRow"},
 	{"a key that another replica is claiming is free, in PostgreSQL", []edit{{
 		"purchase/postgres.Journal.Claim", "refused.Code == lockNotAvailable", never,

@@ -41,8 +41,8 @@ var reconciling = []sabotage{
 		"if err := e.mayStart(ctx); err != nil { return nil, err }",
 	}}, simulation, "TestTwoSendsOfOneID"},
 	{"a guard refuses without a second look-up", []edit{{
-		"purchase.Engine.buy", "if err := e.guard(ctx, request.Order); err != nil { return e.refuse(ctx, request, $name, err) }",
-		"if err := e.guard(ctx, request.Order); err != nil { return nil, err }",
+		"purchase.Engine.buy", "if amount, err = e.guard($*args); err != nil { return e.refuse(ctx, request, $name, err) }",
+		"if amount, err = e.guard($*args); err != nil { return nil, err }",
 	}}, simulation, "TestBoughtDuringTheGuard"},
 	{"too little time is told before the look-up", []edit{{
 		"purchase.Engine.buy",

@@ -299,8 +299,13 @@ func TestGroupsOfTheSamePurchases(t *testing.T) {
 			t.Errorf("steps of one revision: err = %v and %v, want one ErrStale", a, b)
 		}
 	}
+	hasNoDeadlocks(t, server, replicas)
+}
 
-	for _, journal := range replicas {
+// hasNoDeadlocks closes the journals and checks that the server has seen no deadlock.
+func hasNoDeadlocks(t *testing.T, server *postgrestest.Server, journals []*postgres.Journal) {
+	t.Helper()
+	for _, journal := range journals {
 		_ = journal.Close() // the server's processes report their deadlocks at their end
 	}
 	conn := connect(t, server)

@@ -58,7 +58,9 @@ func (w *world) check() []string {
 	v.claimedWhileFrozen()
 	v.notStarted(answers)
 	v.lastWord(answers)
+	v.budgets()
 	v.replays(answers)
+	v.budgets()
 	v.privacy()
 	return v.wrong
 }

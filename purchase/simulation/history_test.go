@@ -42,6 +42,7 @@ func classify(bought *purchase.Bought, err error) answer {
 	var differs *purchase.MismatchError
 	var open *purchase.UnsettledError
 	var guarded *purchase.GuardError
+	var over *purchase.BudgetError
 	var journal *purchase.JournalError
 	switch {
 	case err == nil:
@@ -52,7 +53,7 @@ func classify(bought *purchase.Bought, err error) answer {
 		a.outcome = unsettled
 	case errors.As(err, &differs):
 		a.outcome = mismatch
-	case errors.As(err, &guarded), errors.As(err, &journal), isFrozen(err), errors.Is(err, purchase.ErrDraining),
+	case errors.As(err, &guarded), errors.As(err, &over), errors.As(err, &journal), isFrozen(err), errors.Is(err, purchase.ErrDraining),
 		errors.Is(err, purchase.ErrDeadlineTooShort), errors.Is(err, purchase.ErrVendorDown):
 		a.outcome = notStarted
 	default:
@@ -92,7 +93,7 @@ func (w *world) buy(r *replica, c call) answer {
 	defer stop()
 	w.running.Go(func() {
 		bought, err := r.engine.Buy(ctx, &purchase.Request{
-			Key: purchase.Key{Caller: "default", RequestID: c.key}, Order: c.order, Personal: c.personal,
+			Key: purchase.Key{Caller: "default", RequestID: c.key}, Order: c.order, Personal: c.personal, Budget: c.budget,
 		})
 		r.stand()
 		done <- classify(bought, err)
@@ -134,7 +135,7 @@ func run(t *testing.T, p plan, open func(*testing.T, func() time.Time) store) (*
 		w.callers.Go(w.callInTurn)
 	} else {
 		for _, c := range w.plan.calls {
-			c.order = w.forCustomer(c.order)
+			c.order, c.budget = w.forCustomer(c.order), w.plan.budget
 			w.callers.Go(func() { w.callRepeatedly(c) })
 		}
 	}
@@ -196,7 +197,7 @@ func (w *world) callRepeatedly(c call) {
 func (w *world) callInTurn() {
 	for _, c := range w.plan.calls {
 		pause(c.at)
-		c.order = w.forCustomer(c.order)
+		c.order, c.budget = w.forCustomer(c.order), w.plan.budget
 		if r := w.replica(c.replica); !r.isDead() {
 			w.buy(r, c)
 		}

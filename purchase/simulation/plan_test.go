@@ -22,7 +22,8 @@ type plan struct {
 
 	tls                      bool // with TLS, faults inside requests do not play
 	throttledHasNoEffect     bool
-	maxPurchasePrice         *purchase.Price // the gateway's own limit
+	maxPurchasePrice         *purchase.Price  // the gateway's own limit
+	budget                   *purchase.Budget // of the caller, for the calls; nil: none
 	otherAccountAfterRestart bool
 	otherAccountBeside       bool // the second replica uses it from the start
 	// accountsApart gives the other account its own records. Without it, both client ids are of one account.
@@ -52,6 +53,7 @@ type plan struct {
 type call struct {
 	key      string
 	order    purchase.Order
+	budget   *purchase.Budget
 	personal purchase.Personal
 	at       time.Duration
 	replica  int
@@ -75,6 +77,9 @@ func (p plan) String() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "seed %d, %d replicas, settings %v, 429 has no effect: %t, other account after a restart: %t, beside: %t, clock jumps %v\n",
 		p.seed, p.replicas, p.setting, p.throttledHasNoEffect, p.otherAccountAfterRestart, p.otherAccountBeside, p.jumps)
+	if p.budget != nil {
+		fmt.Fprintf(&text, "  on a budget of %s %s\n", p.budget.Total, p.budget.Currency)
+	}
 	for _, c := range p.calls {
 		fmt.Fprintf(&text, "  at %s on replica %d: %s %s %s, deadline %s, gone after %s, %d tries\n",
 			c.at, c.replica+1, c.key, c.order.Kind, c.order.ActivationMode, c.deadline, c.gone, c.tries)
@@ -264,6 +269,10 @@ func draw(seed uint64) plan {
 				lasts: pick(r, 0, 10*time.Millisecond, time.Second, 5*time.Second, 30*time.Second),
 			})
 		}
+	}
+	// Nothing, one package, two of them, or more than enough.
+	if total := pick[purchase.Micros](r, 0, 0, 1_490_000, 3_000_000, 1_000_000_000); total > 0 {
+		p.budget = budgetOf(total)
 	}
 	return p
 }

@@ -31,7 +31,7 @@ func postgresStores(t *testing.T) func(*testing.T, func() time.Time) store {
 	return func(t *testing.T, now func() time.Time) store {
 		t.Helper()
 		s := &inServer{schema: server.Schema(t), links: links, now: now}
-		reader, err := postgres.Open(context.Background(), server.URL+"&pool_max_conns=1", postgres.Options{Schema: s.schema})
+		reader, err := postgres.Open(context.Background(), server.URL+"&pool_max_conns=1", postgres.Options{Schema: s.schema, Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}
