@@ -142,18 +142,18 @@ var buying = []sabotage{
 	}}, simulation, "TestGuards$"},
 	{"send before the claim is known durable", []edit{{
 		"purchase.Engine.claim",
-		"case err == nil: return p, p.ID == claim.ID, nil; case !unknown: $*failed",
-		"case err == nil: return p, p.ID == claim.ID, nil; case !unknown: $*failed; default: p := New(claim, time.Now()); return &p, true, nil",
+		"case err == nil: return p, p.ID == claim.ID, nil; case !unknown && refusalOf(err) != nil: $*refused; case !unknown: $*failed",
+		"case err == nil: return p, p.ID == claim.ID, nil; case !unknown && refusalOf(err) != nil: $*refused; case !unknown: $*failed; default: p := New(claim, time.Now()); return &p, true, nil",
 	}}, simulation, "TestClaimUnknown"},
 	{"a claim whose answer was lost is somebody else's", []edit{{
 		"purchase.Engine.claim",
-		"case err == nil: return p, p.ID == claim.ID, nil; case !unknown: $*body",
-		"case err == nil: return p, p.ID == claim.ID && !unknown, nil; case !unknown: $*body",
+		"case err == nil: return p, p.ID == claim.ID, nil; case !unknown && refusalOf(err) != nil: $*refused; case !unknown: $*body",
+		"case err == nil: return p, p.ID == claim.ID && !unknown, nil; case !unknown && refusalOf(err) != nil: $*refused; case !unknown: $*body",
 	}}, simulation, "TestClaimUnknown"},
 	{"a claim that was refused by a freeze was never written", []edit{{
 		"purchase.Engine.claim",
-		"case !unknown: if isFrozen(err) { return nil, false, err }; $*rest",
-		"case isFrozen(err): return nil, false, err; case !unknown: $*rest",
+		"case !unknown && refusalOf(err) != nil: $*rest; case !unknown: $*failed",
+		"case refusalOf(err) != nil: $*rest; case !unknown: $*failed",
 	}}, simulation, "TestFreezeBetweenTwoTriesOfAClaim"},
 	{"not written now is never written", []edit{{
 		"purchase.Engine.claim",
