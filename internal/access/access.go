@@ -10,6 +10,7 @@
 //	yaml.go         strict YAML: an error names its line and field
 //	rights.go       what the words of the callers file allow
 //	limits.go       how many calls a caller may make
+//	budget.go       what a caller may spend
 //	key.go          API keys
 //	token.go        JWTs
 //	issuer_keys.go  the keys with which issuers sign JWTs
@@ -29,6 +30,8 @@ type Principal struct {
 	Rights Rights
 	// Limits bound its calls. nil allows any number.
 	Limits *Limits
+	// Budget limits what the principal may spend. Without it, nothing does.
+	Budget *Budget
 }
 
 // Key is the name under which the journal keeps the principal's purchases. The principal that inherits DefaultCaller keeps

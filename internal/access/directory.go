@@ -10,7 +10,8 @@ import (
 type Directory struct {
 	entries      []*Entry
 	names        map[string]bool
-	heir         string // the name of the caller with InheritsDefault
+	budgeted     []*Principal // that have a budget, sorted by name
+	heir         string       // the name of the caller with InheritsDefault
 	keys         map[string]storedKey
 	certificates map[string]*Principal // by URI or DNS name
 	subjects     map[subject]*Principal

@@ -115,6 +115,12 @@ func decode(text []byte, folder string) (*Directory, error) {
 	if root.doc.err != nil {
 		return nil, root.doc.err
 	}
+	for _, e := range d.entries {
+		if e.Budget != nil {
+			d.budgeted = append(d.budgeted, e.Principal)
+		}
+	}
+	slices.SortFunc(d.budgeted, func(a, b *Principal) int { return strings.Compare(a.Name, b.Name) })
 	return d, nil
 }
 
@@ -166,7 +172,7 @@ func isSecureURL(text string) bool {
 }
 
 func (d *Directory) addCaller(item field) {
-	fields := item.mapping("name", "inherits_default", "identities", "may", "rate", "at_once")
+	fields := item.mapping("name", "inherits_default", "identities", "may", "rate", "at_once", "budget")
 	p := d.add(fields["name"], "caller")
 	d.addIdentities(p, fields["identities"])
 	p.Limits = limitsOf(fields["rate"], fields["at_once"])
@@ -176,6 +182,7 @@ func (d *Directory) addCaller(item field) {
 		}
 		d.heir = p.Name
 	}
+	p.Budget = fields["budget"].budget()
 	if !fields["may"].given() {
 		return // then it may do nothing
 	}

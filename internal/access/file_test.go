@@ -1,12 +1,14 @@
 package access
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // goodFile has every field.
@@ -33,6 +35,13 @@ callers:
       sold_elsewhere: false
     rate: {per_second: 50, burst: 100}
     at_once: 200
+    budget:
+      currency: USD
+      per_purchase: 20
+      per_day: 250.5
+      per_month: '4000.00'
+      total: 999999999.999999
+      time_zone: Europe/Berlin
   - name: billing
     may:
       methods: [ListPurchases]
@@ -103,6 +112,36 @@ func TestFileSaysWhatEachMayDo(t *testing.T) {
 	}
 }
 
+func TestBudgetsAreExact(t *testing.T) {
+	t.Parallel()
+	d := directory(t, goodFile)
+	shop := d.entries[0].Budget
+	if shop.Zone.String() != "Europe/Berlin" {
+		t.Errorf("the zone is %v", shop.Zone)
+	}
+	if got := *shop; got != (Budget{
+		Currency: "USD", PerPurchase: 20_000_000, PerDay: 250_500_000, PerMonth: 4_000_000_000, Total: 999_999_999_999_999, Zone: got.Zone,
+	}) {
+		t.Errorf("%+v", got)
+	}
+	if d.entries[1].Budget != nil || len(d.budgeted) != 1 || d.budgeted[0].Name != "shop" {
+		t.Errorf("the principals with a budget: %+v", d.budgeted)
+	}
+	small := directory(t, shopWithBudget("{currency: EUR, per_day: 0.000001}")).entries[0].Budget
+	if *small != (Budget{Currency: "EUR", PerDay: 1, Zone: time.UTC}) {
+		t.Errorf("%+v", small)
+	}
+}
+
+// A small container may have no time zones.
+func TestNoTimeZonesOnThisMachine(t *testing.T) {
+	t.Parallel()
+	none := func(name string) (*time.Location, error) { return nil, errors.New("unknown time zone " + name) }
+	if _, err := zoneNamed("Europe/Berlin", none); err == nil || !strings.HasPrefix(err.Error(), "this machine has no time zones: install tzdata") {
+		t.Error(err)
+	}
+}
+
 // badFiles are callers files with one mistake each, and the whole error.
 var badFiles = map[string]struct{ text, says string }{
 	"empty":                 {"", "line 1: the file is empty"},
@@ -114,9 +153,9 @@ var badFiles = map[string]struct{ text, says string }{
 	"a zero byte":           {"callers:\n- name: sh\x00op", "line 2: it has a byte that is not text"},
 	"no UTF-8":              {"callers:\n- name: sh\xffop", "line 2: it has a byte that is not text"},
 	"two documents":         {"callers:\n- name: shop\n---\ncallers: []\n", "line 3: the file has more than one document"},
-	"unknown field":         {"callers:\n- name: shop\n  budget: 5\n", `line 3: callers[0]: "budget" is not a field here, the fields are name, inherits_default, identities, may, rate, at_once`},
+	"unknown field":         {"callers:\n- name: shop\n  limits: 5\n", `line 3: callers[0]: "limits" is not a field here, the fields are name, inherits_default, identities, may, rate, at_once, budget`},
 	"unknown root field":    {"callers:\n- name: shop\nlimits: 5\n", `line 3: the file: "limits" is not a field here, the fields are issuers, callers, operators`},
-	"merged":                {"callers:\n- <<: {}\n", "line 2: callers[0]: this value is not a field here, the fields are name, inherits_default, identities, may, rate, at_once"},
+	"merged":                {"callers:\n- <<: {}\n", "line 2: callers[0]: this value is not a field here, the fields are name, inherits_default, identities, may, rate, at_once, budget"},
 	"a field twice":         {"callers:\n- name: shop\n  name: shop\n", "line 3: callers[0]: the field name is there twice"},
 	"an alias":              {"callers:\n- &a\n  name: shop\n- *a\n", "line 4: callers[1]: aliases are not supported, write the value here again"},
 	"an alias to itself":    {"callers: &a\n- *a\n", "line 2: callers[0]: aliases are not supported, write the value here again"},
@@ -136,8 +175,8 @@ var badFiles = map[string]struct{ text, says string }{
 	"two heirs":             {"callers:\n- {name: a, inherits_default: true}\n- {name: b, inherits_default: true}\n", "line 3: callers[1].inherits_default: another caller has this already"},
 	"an heir by yes":        {"callers:\n- {name: a, inherits_default: yes}\n", "line 2: callers[0].inherits_default: it must be true or false"},
 	"an heir by text":       {"callers:\n- {name: a, inherits_default: 'true'}\n", "line 2: callers[0].inherits_default: it must be true or false"},
-	"misspelt method":       {"callers:\n- name: shop\n  may:\n    methods: [Register, Regsiter]\n", `line 4: callers[0].may.methods[1]: "Regsiter" is not Register, TopUp, Activate, GetPurchase, ListPurchases, WaitPurchase, GetCustomer or ListInventoryItems`},
-	"an operator's method":  {"callers:\n- name: shop\n  may:\n    methods: [ResolvePurchase]\n", `line 4: callers[0].may.methods[0]: "ResolvePurchase" is not Register, TopUp, Activate, GetPurchase, ListPurchases, WaitPurchase, GetCustomer or ListInventoryItems`},
+	"misspelt method":       {"callers:\n- name: shop\n  may:\n    methods: [Register, Regsiter]\n", `line 4: callers[0].may.methods[1]: "Regsiter" is not Register, TopUp, Activate, GetPurchase, ListPurchases, WaitPurchase, GetCustomer, ListInventoryItems, GetBudget or ListBudgets`},
+	"an operator's method":  {"callers:\n- name: shop\n  may:\n    methods: [ResolvePurchase]\n", `line 4: callers[0].may.methods[0]: "ResolvePurchase" is not Register, TopUp, Activate, GetPurchase, ListPurchases, WaitPurchase, GetCustomer, ListInventoryItems, GetBudget or ListBudgets`},
 	"all and one":           {"callers:\n- name: shop\n  may:\n    countries: [GR, all]\n", `line 4: callers[0].may.countries[1]: "all" must be alone in the list`},
 	"a country twice":       {"callers:\n- name: shop\n  may:\n    countries: [GR, GR]\n", "line 4: callers[0].may.countries[1]: it is there twice"},
 	"a country by name":     {"callers:\n- name: shop\n  may:\n    countries: [Greece]\n", "line 4: callers[0].may.countries[0]: it must be two capital letters of ISO 3166-1, such as GR for Greece"},
@@ -162,7 +201,33 @@ var badFiles = map[string]struct{ text, says string }{
 	"a password in a URL":   {"issuers:\n- {issuer: 'https://me:word@a.b', audience: a}\n", "line 2: issuers[0].issuer: without jwks_file it must be an https URL, or an http URL of this machine"},
 	"algorithm none":        {"issuers:\n- {issuer: https://a.b, audience: a, algorithms: [none]}\n", `line 2: issuers[0].algorithms[0]: "none" is not RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA`},
 	"HMAC":                  {"issuers:\n- {issuer: https://a.b, audience: a, algorithms: [HS256]}\n", `line 2: issuers[0].algorithms[0]: "HS256" is not RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA`},
+	"an empty budget":       {shopWithBudget("{}"), "line 3: callers[0].budget.currency: it is missing"},
+	"a budget by a number":  {shopWithBudget("5"), "line 3: callers[0].budget: it must be a mapping with currency, per_purchase, per_day, per_month, total, time_zone"},
+	"no limit":              {shopWithBudget("{currency: USD}"), "line 3: callers[0].budget: it has no limit: give at least one of per_purchase, per_day, per_month and total"},
+	"a misspelt limit":      {shopWithBudget("{currency: USD, daily: 5}"), `line 3: callers[0].budget: "daily" is not a field here, the fields are currency, per_purchase, per_day, per_month, total, time_zone`},
+	"a negative limit":      {shopWithBudget("{currency: USD, per_day: -5}"), "line 3: callers[0].budget.per_day: " + anAmount},
+	"a limit of zero":       {shopWithBudget("{currency: USD, per_month: 0.00}"), "line 3: callers[0].budget.per_month: it must be more than zero: for no limit, leave the field out"},
+	"an empty limit":        {shopWithBudget("{currency: USD, total: }"), "line 3: callers[0].budget.total: it must be a text"},
+	"seven decimals":        {shopWithBudget("{currency: USD, total: 1.0000000}"), "line 3: callers[0].budget.total: " + anAmount},
+	"ten digits":            {shopWithBudget("{currency: USD, total: 1000000000}"), "line 3: callers[0].budget.total: " + anAmount},
+	"a leading zero":        {shopWithBudget("{currency: USD, total: 0100}"), "line 3: callers[0].budget.total: " + anAmount},
+	"an exponent":           {shopWithBudget("{currency: USD, total: 1e3}"), "line 3: callers[0].budget.total: " + anAmount},
+	"an infinite limit":     {shopWithBudget("{currency: USD, total: .inf}"), "line 3: callers[0].budget.total: " + anAmount},
+	"an amount with a unit": {shopWithBudget("{currency: USD, per_purchase: 5 USD}"), "line 3: callers[0].budget.per_purchase: " + anAmount},
+	"a small currency":      {shopWithBudget("{currency: usd, total: 5}"), "line 3: callers[0].budget.currency: it must be three capital letters of ISO 4217, such as USD"},
+	"a currency's sign":     {shopWithBudget("{currency: $, total: 5}"), "line 3: callers[0].budget.currency: it must be three capital letters of ISO 4217, such as USD"},
+	"an unknown zone":       {shopWithBudget("{currency: USD, total: 5, time_zone: Europe/Berlni}"), "line 3: callers[0].budget.time_zone: this value is not a time zone, use a name such as Europe/Berlin"},
+	"the machine's zone":    {shopWithBudget("{currency: USD, total: 5, time_zone: Local}"), `line 3: callers[0].budget.time_zone: "Local" is not a time zone, use a name such as Europe/Berlin`},
+	"a zone by its offset":  {shopWithBudget("{currency: USD, total: 5, time_zone: '+01:00'}"), "line 3: callers[0].budget.time_zone: it must be a time zone such as Europe/Berlin"},
+	"a zone by a path":      {shopWithBudget("{currency: USD, total: 5, time_zone: ../Berlin}"), "line 3: callers[0].budget.time_zone: it must be a time zone such as Europe/Berlin"},
+	"an operator's budget":  {"operators:\n- name: anna\n  budget: {}\n", `line 3: operators[0]: "budget" is not a field here, the fields are name, identities, may`},
 	"no algorithms":         {"issuers:\n- {issuer: https://a.b, audience: a, algorithms: []}\n", "line 2: issuers[0].algorithms: it is empty: leave it out for RS256, ES256 and EdDSA"},
+}
+
+const anAmount = "it must be an amount such as 250 or 99.50, with up to 9 digits before the point and up to 6 after it"
+
+func shopWithBudget(budget string) string {
+	return "callers:\n- name: shop\n  budget: " + budget + "\n"
 }
 
 func keyLine(id string) string {

@@ -74,6 +74,9 @@ func (l *Live) Close() {
 // Heir returns the name of the caller that inherits DefaultCaller, or "" if there is none.
 func (l *Live) Heir() string { return l.current.Load().heir }
 
+// Budgeted returns the principals that have a budget, sorted by name.
+func (l *Live) Budgeted() []*Principal { return l.current.Load().budgeted }
+
 // Identify returns who makes the call. Its only error is ErrUnauthenticated. A JWT with a key that is not known yet waits until
 // the issuer has answered, for a few seconds at most.
 func (l *Live) Identify(ctx context.Context, c Credentials) (*Principal, error) {
