@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -42,6 +43,8 @@ func identities() *callers {
 		caller("mode", func(r *access.Rights) { r.Modes = access.SetOf("FIRST_USE") }),
 		caller("country", func(r *access.Rights) { r.Countries = access.SetOf("AT") }),
 		caller("elsewhere", func(r *access.Rights) { r.SoldElsewhere = true }),
+		onBudget("budget", access.Budget{Total: units(60), Zone: time.UTC}),
+		onBudget("euros", access.Budget{Currency: "EUR", Total: units(60), Zone: time.UTC}),
 		caller("nothing", func(r *access.Rights) { r.Methods = access.Set{} }),
 		operator("anna"),
 	)
@@ -85,7 +88,7 @@ func setting(name string, value any) func(proto.Message) {
 
 func randomStep(random *rand.Rand, n int, names []string) step {
 	s := step{
-		caller: names[random.IntN(len(names))], kind: random.IntN(12), pick: random.IntN(1 + n/8),
+		caller: names[random.IntN(len(names))], kind: random.IntN(14), pick: random.IntN(1 + n/8),
 		request: fmt.Sprintf("request-%d", n), edit: edits[random.IntN(len(edits))],
 	}
 	if random.IntN(3) == 0 {
@@ -123,6 +126,10 @@ func (s *side) message(step step) proto.Message {
 		message = waitPurchase(id, 0)
 	case 10:
 		message = &gigagatev1.ListPurchasesRequest{CustomerUid: pick([]string{"", customer}, step.pick%2, "")}
+	case 11:
+		message = getBudget(step.caller)
+	case 12:
+		message = &gigagatev1.ListBudgetsRequest{}
 	default:
 		message = &gigagatev1.ResolvePurchaseRequest{
 			Id: id, Operator: "anna", Note: "portal", Resolution: &gigagatev1.ResolvePurchaseRequest_ActivatedItemUid{ActivatedItemUid: item},
@@ -239,7 +246,7 @@ func TestBothTransportsAllowTheSame(t *testing.T) {
 	}
 	for _, expected := range []string{
 		"UNAUTHENTICATED", "PERMISSION_DENIED", "PURCHASE_NOT_FOUND", "CUSTOMER_NOT_FOUND", "ACTIVATED_ITEM_NOT_FOUND",
-		"REQUEST_ID_REUSED", "INVALID_FIELD", "NOT_RESOLVABLE", "",
+		"REQUEST_ID_REUSED", "INVALID_FIELD", "NOT_RESOLVABLE", "BUDGET_EXCEEDED", "BUDGET_NOT_FOUND", "PURCHASE_PRICE_UNREADABLE", "",
 	} {
 		if reasons[expected] == 0 {
 			t.Errorf("no call ended with %q: %v", expected, reasons)

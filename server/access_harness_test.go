@@ -3,7 +3,9 @@ package server_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 
@@ -76,6 +78,19 @@ func (c *callers) Heir() string {
 		}
 	}
 	return ""
+}
+
+// Budgeted implements server.Access.
+func (c *callers) Budgeted() []*access.Principal {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []*access.Principal
+	for _, name := range slices.Sorted(maps.Keys(c.known)) {
+		if c.known[name].Budget != nil {
+			list = append(list, c.known[name])
+		}
+	}
+	return list
 }
 
 // caller is a principal that may do everything that a caller can do, except to use what it did not buy.

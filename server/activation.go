@@ -77,12 +77,13 @@ func (s activationService) buy(ctx context.Context, requestID string, order purc
 	if err := s.checkMetatag(order.Metatag); err != nil {
 		return "", nil, err
 	}
+	caller := access.Of(ctx)
 	bought, err := s.engine.Buy(ctx, &purchase.Request{
-		Key: purchase.Key{Caller: access.Of(ctx).Key(), RequestID: requestID}, Order: order, Personal: personal,
-		Client: clientOf(ctx), AtOnce: access.Of(ctx).Limits.Settings().AtOnce,
+		Key: purchase.Key{Caller: caller.Key(), RequestID: requestID}, Order: order, Personal: personal,
+		Budget: budgetOf(caller), Client: clientOf(ctx), AtOnce: caller.Limits.Settings().AtOnce,
 	})
 	if err != nil {
-		f, replayed := purchaseFailure(err)
+		f, replayed := purchaseFailure(caller.Name, err)
 		markReplayed(ctx, replayed)
 		return "", nil, f
 	}

@@ -39,6 +39,8 @@ type failure struct {
 	// httpStatus 0 means that of the spec.
 	httpStatus int
 	sentence   string // empty: the spec's sentence
+	// quota says which limit of a budget is in the way. It is nil for other failures.
+	quota *errdetails.QuotaFailure_Violation
 	// unknownMethod makes the code UNIMPLEMENTED, which gRPC has for an unknown method.
 	unknownMethod bool
 	// retryDelay 0 means the spec's delay.
@@ -126,6 +128,9 @@ func (f *failure) GRPCStatus() *status.Status {
 			})
 		}
 		details = append(details, bad)
+	}
+	if f.quota != nil {
+		details = append(details, &errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{f.quota}})
 	}
 	if delay := outcome.GetRetryDelay(); delay != nil {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: delay})

@@ -27,6 +27,8 @@ func (p *presented) Identify(_ context.Context, credentials access.Credentials) 
 
 func (*presented) Heir() string { return "" }
 
+func (*presented) Budgeted() []*access.Principal { return nil }
+
 // A certificate counts only if it is trusted now. All values of the Authorization header are passed on, so that a second one
 // cannot hide.
 func TestWhatIsPresented(t *testing.T) {

@@ -31,7 +31,7 @@ func everyCall() []proto.Message {
 	return []proto.Message{
 		register(), topUp("customer"), activate("item"), getCustomer("customer"),
 		&gigagatev1.ListInventoryItemsRequest{}, &gigagatev1.GetPurchaseRequest{Id: id}, &gigagatev1.ListPurchasesRequest{},
-		&gigagatev1.WaitPurchaseRequest{Id: id},
+		&gigagatev1.WaitPurchaseRequest{Id: id}, &gigagatev1.GetBudgetRequest{Caller: "shop"}, &gigagatev1.ListBudgetsRequest{},
 		&gigagatev1.ResolvePurchaseRequest{Id: id, Operator: "anna", Note: "portal", Resolution: &gigagatev1.ResolvePurchaseRequest_NothingSold{NothingSold: true}},
 		freeze(ofCaller("nobody")), thaw(ofCaller("nobody")), &gigagatev1.ListFreezesRequest{}, &gigagatev1.ListAuditRecordsRequest{},
 	}

@@ -98,6 +98,13 @@ func (j *faultyJournal) Get(ctx context.Context, id string) (purchase.Purchase, 
 	return j.Journal.Get(ctx, id)
 }
 
+func (j *faultyJournal) BudgetTotals(ctx context.Context, caller string) ([]purchase.BudgetTotal, error) {
+	if err := failing(&j.reads); err != nil {
+		return nil, err
+	}
+	return j.Journal.BudgetTotals(ctx, caller)
+}
+
 func (j *faultyJournal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) ([]purchase.Purchase, string, error) {
 	if err := failing(&j.reads); err != nil {
 		return nil, "", err

@@ -74,6 +74,8 @@ var places = map[string]int{
 	gigagatev1.FreezeService_Thaw_FullMethodName:                  8,
 	gigagatev1.FreezeService_ListFreezes_FullMethodName:           8,
 	gigagatev1.AuditService_ListAuditRecords_FullMethodName:       8,
+	gigagatev1.BudgetService_GetBudget_FullMethodName:             64,
+	gigagatev1.BudgetService_ListBudgets_FullMethodName:           8,
 	gigagatev1.CustomerService_GetCustomer_FullMethodName:         64,
 	gigagatev1.InventoryService_ListInventoryItems_FullMethodName: 64,
 }

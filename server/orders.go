@@ -71,7 +71,7 @@ func priceToOrder(field string, money *gigagatev1.Money) (*purchase.Price, error
 
 // purchaseFailure turns an error of the purchase engine into the caller's failure. It also reports whether
 // that failure was recorded by an earlier call. The engine looked the request id up first, so the effect is set.
-func purchaseFailure(err error) (f *failure, replayed bool) {
+func purchaseFailure(caller string, err error) (f *failure, replayed bool) {
 	const notStarted = gigagatev1.Effect_EFFECT_NOT_STARTED
 	if failed, ok := errors.AsType[*purchase.FailedError](err); ok {
 		return &failure{
@@ -89,6 +89,9 @@ func purchaseFailure(err error) (f *failure, replayed bool) {
 	}
 	if _, ok := errors.AsType[*purchase.FrozenError](err); ok {
 		return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_FROZEN, effect: notStarted}, false
+	}
+	if over, ok := errors.AsType[*purchase.BudgetError](err); ok {
+		return budgetFailure(caller, over), false
 	}
 	if journal, ok := errors.AsType[*purchase.JournalError](err); ok {
 		f := &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE, effect: notStarted, cause: err}

@@ -64,6 +64,9 @@ func (s *Server) newREST(conn grpc.ClientConnInterface) (http.Handler, error) {
 		func() error {
 			return gigagatev1.RegisterAuditServiceHandlerClient(ctx, mux, gigagatev1.NewAuditServiceClient(conn))
 		},
+		func() error {
+			return gigagatev1.RegisterBudgetServiceHandlerClient(ctx, mux, gigagatev1.NewBudgetServiceClient(conn))
+		},
 	} {
 		if err := register(); err != nil {
 			return nil, err

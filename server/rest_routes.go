@@ -38,6 +38,7 @@ var routes = routesOf(
 	gigagatev1.File_gigagate_v1_purchase_service_proto,
 	gigagatev1.File_gigagate_v1_freeze_service_proto,
 	gigagatev1.File_gigagate_v1_audit_service_proto,
+	gigagatev1.File_gigagate_v1_budget_service_proto,
 )
 
 // routesOf reads the HTTP bindings of every service in files.

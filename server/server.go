@@ -9,6 +9,7 @@
 //	server.go, interceptors.go            the server, and the chain that every call goes through
 //	activation.go, reads.go, purchases.go the handlers of the contract's services
 //	freezes.go, audit.go                  the same for operators, and the audit records of what others read
+//	budgets.go                            the budgets of callers
 //	orders.go, convert.go, history.go     conversions between the contract and the packages below
 //	errors.go, validate.go                what a caller gets for an error, and the rules of requests
 //	identity.go, rights.go, secrets.go    who makes a call, what it may do, and what its answer shows
@@ -62,6 +63,8 @@ type Access interface {
 	Identify(ctx context.Context, credentials access.Credentials) (*access.Principal, error)
 	// Heir returns the name of the principal that inherits [access.DefaultCaller], or "" if there is none.
 	Heir() string
+	// Budgeted returns the principals that have a budget, sorted by name.
+	Budgeted() []*access.Principal
 }
 
 // Config is what a Server is made of. All fields are required, except Access, Trusted, Docs,
@@ -236,6 +239,7 @@ func (s *Server) register(registrar grpc.ServiceRegistrar, adapt func(grpc.Servi
 	registrar.RegisterService(adapt(gigagatev1.PurchaseService_ServiceDesc), purchaseService{Server: s})
 	registrar.RegisterService(adapt(gigagatev1.FreezeService_ServiceDesc), freezeService{Server: s})
 	registrar.RegisterService(adapt(gigagatev1.AuditService_ServiceDesc), auditService{Server: s})
+	registrar.RegisterService(adapt(gigagatev1.BudgetService_ServiceDesc), budgetService{Server: s})
 }
 
 // chain joins interceptors into one, the first outermost. grpc-go does the same, but only for its own server.

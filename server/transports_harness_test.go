@@ -31,7 +31,7 @@ import (
 type rpc struct {
 	method   string
 	httpVerb string
-	path     string // {uid} and {id} are replaced by the request's fields
+	path     string // {uid}, {id} and {caller} are replaced by the request's fields
 	reply    proto.Message
 }
 
@@ -53,6 +53,10 @@ func rpcOf(req proto.Message) rpc {
 		return rpc{gigagatev1.PurchaseService_ListPurchases_FullMethodName, "GET", "/v1/purchases", &gigagatev1.ListPurchasesResponse{}}
 	case *gigagatev1.WaitPurchaseRequest:
 		return rpc{gigagatev1.PurchaseService_WaitPurchase_FullMethodName, "GET", "/v1/purchases/{id}:wait", &gigagatev1.WaitPurchaseResponse{}}
+	case *gigagatev1.GetBudgetRequest:
+		return rpc{gigagatev1.BudgetService_GetBudget_FullMethodName, "GET", "/v1/budgets/{caller}", &gigagatev1.GetBudgetResponse{}}
+	case *gigagatev1.ListBudgetsRequest:
+		return rpc{gigagatev1.BudgetService_ListBudgets_FullMethodName, "GET", "/v1/budgets", &gigagatev1.ListBudgetsResponse{}}
 	case *gigagatev1.ResolvePurchaseRequest:
 		return rpc{gigagatev1.PurchaseService_ResolvePurchase_FullMethodName, "POST", "/v1/purchases/{id}:resolve", &gigagatev1.ResolvePurchaseResponse{}}
 	case *gigagatev1.FreezeRequest:
@@ -98,6 +102,7 @@ type answer struct {
 	outcome  *gigagatev1.Outcome
 	info     *errdetails.ErrorInfo
 	bad      *errdetails.BadRequest
+	quota    *errdetails.QuotaFailure
 }
 
 func (a *answer) setStatus(st *status.Status) {
@@ -110,6 +115,8 @@ func (a *answer) setStatus(st *status.Status) {
 			a.info = d
 		case *errdetails.BadRequest:
 			a.bad = d
+		case *errdetails.QuotaFailure:
+			a.quota = d
 		}
 	}
 }
@@ -195,7 +202,7 @@ func (g *gateway) overREST(t *testing.T, ctx context.Context, q question) answer
 	call := rpcOf(q.message)
 	message := proto.Clone(q.message)
 	path := call.path
-	for _, name := range []string{"uid", "id"} {
+	for _, name := range []string{"uid", "id", "caller"} {
 		if !strings.Contains(path, "{"+name+"}") {
 			continue
 		}

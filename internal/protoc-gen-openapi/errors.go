@@ -67,7 +67,7 @@ func (d *document) addStatusSchemas() {
 			{"message", object{{"type", "string"}, {"description", "For people. It contains no value of the request."}}},
 			{"details", typed("array").
 				with("items", object{{"oneOf", []object{
-					ref("schemas", "ErrorInfo"), ref("schemas", "BadRequest"), ref("schemas", "RetryInfo"), outcome,
+					ref("schemas", "ErrorInfo"), ref("schemas", "BadRequest"), ref("schemas", "RetryInfo"), ref("schemas", "QuotaFailure"), outcome,
 				}}}).
 				with("contains", outcome)},
 		}).
@@ -87,6 +87,16 @@ func (d *document) addStatusSchemas() {
 	d.schemas["BadRequest"] = detailSchema("google.rpc.BadRequest", "The same as fieldViolations of Outcome.", object{
 		{"fieldViolations", typed("array").with("items", violation)},
 	}, "fieldViolations")
+	quota := typed("object").
+		with("properties", object{
+			{"subject", object{{"type", "string"}, {"description", "`caller:` and the name of the caller."}}},
+			{"quotaId", object{{"enum", []string{"PURCHASE", "DAY", "MONTH", "TOTAL"}}, {"description", "The limit that is in the way."}}},
+			{"description", object{{"type", "string"}, {"description", "The price and what is left, for people."}}},
+		}).
+		with("required", []string{"subject", "quotaId", "description"})
+	d.schemas["QuotaFailure"] = detailSchema("google.rpc.QuotaFailure", "The limit of the budget, for `BUDGET_EXCEEDED`.", object{
+		{"violations", typed("array").with("items", quota)},
+	}, "violations")
 	d.schemas["RetryInfo"] = detailSchema("google.rpc.RetryInfo", "The same as retryDelay of Outcome.", object{
 		{"retryDelay", object{{"type", "string"}, {"pattern", `^[0-9]+(\.[0-9]{1,9})?s$`}}},
 	}, "retryDelay")

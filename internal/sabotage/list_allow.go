@@ -173,7 +173,7 @@ var allowing = []sabotage{
 		"internal/access.Limits.Begin", "l.settings.AtOnce > 0 && l.running >= l.settings.AtOnce", never,
 	}}, server, "TestCallsAtOnceOfACaller"},
 	{"a caller abandons as many purchases as it likes", []edit{{
-		"server.activationService.buy", "AtOnce: access.Of(ctx).Limits.Settings().AtOnce", dropped,
+		"server.activationService.buy", "AtOnce: caller.Limits.Settings().AtOnce", dropped,
 	}}, server, "TestPurchasesAtOnceOfACaller"},
 	{"a call of gRPC keeps its place", []edit{{
 		"server.Server.adaptGRPC", "defer end()", "_ = end",

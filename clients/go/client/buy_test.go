@@ -95,6 +95,16 @@ func TestEveryPurchaseEndsInOneOfThreeWays(t *testing.T) {
 			[]answer{told(0, notStarted, "", 1<<63-1)},
 			"buy", "refused NOT_STARTED", 0,
 		},
+		"over the budget until tomorrow": {[]answer{overBudget(9 * time.Hour)}, "buy", "refused NOT_STARTED", 0},
+		"over the budget for good":       {[]answer{overBudget(0)}, "buy", "refused NOT_STARTED", 0},
+		"over the budget for a second": {
+			[]answer{overBudget(second), sale},
+			"buy buy", sold, second,
+		},
+		"in doubt, then over the budget": {
+			[]answer{broken(codes.Internal), overBudget(9 * time.Hour)},
+			"buy buy", unknown, second,
+		},
 		"not started at once": {
 			[]answer{told(0, notStarted, "", time.Nanosecond), sale},
 			"buy buy", sold, 100 * time.Millisecond,

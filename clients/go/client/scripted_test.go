@@ -65,6 +65,15 @@ func toldWith(code codes.Code, outcome *gigagatev1.Outcome) answer {
 	}
 }
 
+// overBudget is the answer of a gateway if the caller's budget does not cover the purchase.
+func overBudget(retryDelay time.Duration) answer {
+	outcome := &gigagatev1.Outcome{Reason: gigagatev1.ErrorReason_ERROR_REASON_BUDGET_EXCEEDED, Effect: notStarted}
+	if retryDelay > 0 {
+		outcome.RetryDelay = durationpb.New(retryDelay)
+	}
+	return toldWith(codes.ResourceExhausted, outcome)
+}
+
 func withEffect(effect gigagatev1.Effect) answer { return told(0, effect, "", 0) }
 
 // waited answers WaitPurchase after some time.

@@ -17,6 +17,8 @@ import gigagate
 from gigagate.v1 import (
     activation_service_pb2,
     activation_service_pb2_grpc,
+    budget_service_pb2,
+    budget_service_pb2_grpc,
     customer_service_pb2,
     customer_service_pb2_grpc,
     inventory_service_pb2,
@@ -27,6 +29,7 @@ from gigagate.v1 import (
 
 SERVICES = (
     (activation_service_pb2, activation_service_pb2_grpc.ActivationServiceStub),
+    (budget_service_pb2, budget_service_pb2_grpc.BudgetServiceStub),
     (customer_service_pb2, customer_service_pb2_grpc.CustomerServiceStub),
     (inventory_service_pb2, inventory_service_pb2_grpc.InventoryServiceStub),
     (purchase_service_pb2, purchase_service_pb2_grpc.PurchaseServiceStub),

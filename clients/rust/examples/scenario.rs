@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use gigagate_client::v1::activation_service_client::ActivationServiceClient;
 use gigagate_client::v1::audit_service_client::AuditServiceClient;
+use gigagate_client::v1::budget_service_client::BudgetServiceClient;
 use gigagate_client::v1::customer_service_client::CustomerServiceClient;
 use gigagate_client::v1::freeze_service_client::FreezeServiceClient;
 use gigagate_client::v1::inventory_service_client::InventoryServiceClient;
@@ -115,6 +116,8 @@ async fn answer<T: Transport>(
         "gigagate.v1.ActivationService.Register" => call!(ActivationServiceClient, register),
         "gigagate.v1.ActivationService.TopUp" => call!(ActivationServiceClient, top_up),
         "gigagate.v1.ActivationService.Activate" => call!(ActivationServiceClient, activate),
+        "gigagate.v1.BudgetService.GetBudget" => call!(BudgetServiceClient, get_budget),
+        "gigagate.v1.BudgetService.ListBudgets" => call!(BudgetServiceClient, list_budgets),
         "gigagate.v1.CustomerService.GetCustomer" => call!(CustomerServiceClient, get_customer),
         "gigagate.v1.InventoryService.ListInventoryItems" => {
             call!(InventoryServiceClient, list_inventory_items)

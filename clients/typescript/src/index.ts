@@ -1,6 +1,7 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, type GrpcTransportOptions } from "@connectrpc/connect-node";
 import { ActivationService } from "../stubs/gigagate/v1/activation_service_pb.js";
+import { BudgetService } from "../stubs/gigagate/v1/budget_service_pb.js";
 import { CustomerService } from "../stubs/gigagate/v1/customer_service_pb.js";
 import { InventoryService } from "../stubs/gigagate/v1/inventory_service_pb.js";
 import { PurchaseService } from "../stubs/gigagate/v1/purchase_service_pb.js";
@@ -8,6 +9,7 @@ import { withCallPolicy } from "./call-policy.js";
 
 export * from "../stubs/gigagate/v1/activated_item_pb.js";
 export * from "../stubs/gigagate/v1/activation_service_pb.js";
+export * from "../stubs/gigagate/v1/budget_service_pb.js";
 export * from "../stubs/gigagate/v1/customer_service_pb.js";
 export * from "../stubs/gigagate/v1/inventory_service_pb.js";
 export * from "../stubs/gigagate/v1/money_pb.js";
@@ -29,6 +31,7 @@ export { outcomeOf } from "./outcome.js";
 /** A client of each service of the contract, over one connection. */
 export interface Gigagate {
   readonly activations: Client<typeof ActivationService>;
+  readonly budgets: Client<typeof BudgetService>;
   readonly customers: Client<typeof CustomerService>;
   readonly inventory: Client<typeof InventoryService>;
   readonly purchases: Client<typeof PurchaseService>;
@@ -51,6 +54,7 @@ export function createGigagate(options: Omit<GrpcTransportOptions, "defaultTimeo
   const transport = withCallPolicy(createGrpcTransport(options));
   return {
     activations: createClient(ActivationService, transport),
+    budgets: createClient(BudgetService, transport),
     customers: createClient(CustomerService, transport),
     inventory: createClient(InventoryService, transport),
     purchases: createClient(PurchaseService, transport),

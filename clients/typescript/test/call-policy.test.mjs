@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
   ActivationService,
+  BudgetService,
   CustomerService,
   createGigagate,
   Effect,
@@ -204,9 +205,13 @@ test("the call policy is the contract's service config", async () => {
   assert.deepEqual(JSON.parse(await readFile(contract, "utf8")), {
     methodConfig: [
       {
-        name: [ActivationService, CustomerService, InventoryService, PurchaseService].map(
-          ({ typeName }) => ({ service: typeName }),
-        ),
+        name: [
+          ActivationService,
+          BudgetService,
+          CustomerService,
+          InventoryService,
+          PurchaseService,
+        ].map(({ typeName }) => ({ service: typeName })),
         waitForReady: false,
         timeout: `${callPolicy.timeoutMs / 1000}s`,
         retryPolicy: {

@@ -11,6 +11,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import {
   apiKeyFile,
   ActivationService,
+  BudgetService,
   CustomerService,
   createGigagate,
   FieldViolationSchema,
@@ -26,7 +27,13 @@ import {
 
 const transport = createGrpcTransport(options());
 const gigagate = createGigagate(options());
-const services = [ActivationService, CustomerService, InventoryService, PurchaseService];
+const services = [
+  ActivationService,
+  BudgetService,
+  CustomerService,
+  InventoryService,
+  PurchaseService,
+];
 
 for await (const line of createInterface({ input: process.stdin })) {
   const asked = JSON.parse(line);

@@ -59,6 +59,7 @@ type call func(ctx context.Context, request []byte) (protocol.Answer, error)
 
 func callsOver(conn grpc.ClientConnInterface) map[string]call {
 	activations := gigagatev1.NewActivationServiceClient(conn)
+	budgets := gigagatev1.NewBudgetServiceClient(conn)
 	inventory := gigagatev1.NewInventoryServiceClient(conn)
 	customers := gigagatev1.NewCustomerServiceClient(conn)
 	purchases := gigagatev1.NewPurchaseServiceClient(conn)
@@ -68,6 +69,8 @@ func callsOver(conn grpc.ClientConnInterface) map[string]call {
 		"gigagate.v1.ActivationService/Register":          typed(activations.Register),
 		"gigagate.v1.ActivationService/TopUp":             typed(activations.TopUp),
 		"gigagate.v1.ActivationService/Activate":          typed(activations.Activate),
+		"gigagate.v1.BudgetService/GetBudget":             typed(budgets.GetBudget),
+		"gigagate.v1.BudgetService/ListBudgets":           typed(budgets.ListBudgets),
 		"gigagate.v1.InventoryService/ListInventoryItems": typed(inventory.ListInventoryItems),
 		"gigagate.v1.CustomerService/GetCustomer":         typed(customers.GetCustomer),
 		"gigagate.v1.PurchaseService/GetPurchase":         typed(purchases.GetPurchase),

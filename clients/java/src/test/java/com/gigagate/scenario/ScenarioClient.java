@@ -7,19 +7,23 @@ import com.gigagate.client.Refused;
 import com.gigagate.v1.ActivateRequest;
 import com.gigagate.v1.ActivationServiceGrpc;
 import com.gigagate.v1.ActivationServiceGrpc.ActivationServiceBlockingStub;
-import com.gigagate.v1.AuditServiceGrpc;
 import com.gigagate.v1.AuditServiceGrpc.AuditServiceBlockingStub;
-import com.gigagate.v1.CustomerServiceGrpc;
+import com.gigagate.v1.AuditServiceGrpc;
+import com.gigagate.v1.BudgetServiceGrpc.BudgetServiceBlockingStub;
+import com.gigagate.v1.BudgetServiceGrpc;
 import com.gigagate.v1.CustomerServiceGrpc.CustomerServiceBlockingStub;
+import com.gigagate.v1.CustomerServiceGrpc;
 import com.gigagate.v1.FieldViolation;
 import com.gigagate.v1.FreezeRequest;
-import com.gigagate.v1.FreezeServiceGrpc;
 import com.gigagate.v1.FreezeServiceGrpc.FreezeServiceBlockingStub;
+import com.gigagate.v1.FreezeServiceGrpc;
+import com.gigagate.v1.GetBudgetRequest;
 import com.gigagate.v1.GetCustomerRequest;
 import com.gigagate.v1.GetPurchaseRequest;
 import com.gigagate.v1.InventoryServiceGrpc;
 import com.gigagate.v1.InventoryServiceGrpc.InventoryServiceBlockingStub;
 import com.gigagate.v1.ListAuditRecordsRequest;
+import com.gigagate.v1.ListBudgetsRequest;
 import com.gigagate.v1.ListFreezesRequest;
 import com.gigagate.v1.ListInventoryItemsRequest;
 import com.gigagate.v1.ListPurchasesRequest;
@@ -75,6 +79,7 @@ public final class ScenarioClient {
   private final AtomicReference<Metadata> headers = new AtomicReference<>();
   private final ActivationServiceBlockingStub activations;
   private final AuditServiceBlockingStub audit;
+  private final BudgetServiceBlockingStub budgets;
   private final CustomerServiceBlockingStub customers;
   private final FreezeServiceBlockingStub freezes;
   private final InventoryServiceBlockingStub inventory;
@@ -90,6 +95,7 @@ public final class ScenarioClient {
             MetadataUtils.newCaptureMetadataInterceptor(headers, new AtomicReference<>()));
     activations = ActivationServiceGrpc.newBlockingStub(channel);
     audit = AuditServiceGrpc.newBlockingStub(channel);
+    budgets = BudgetServiceGrpc.newBlockingStub(channel);
     customers = CustomerServiceGrpc.newBlockingStub(channel);
     freezes = FreezeServiceGrpc.newBlockingStub(channel);
     inventory = InventoryServiceGrpc.newBlockingStub(channel);
@@ -187,6 +193,10 @@ public final class ScenarioClient {
           timed(activations, asked).topUp(read(asked, TopUpRequest.newBuilder()).build());
       case "gigagate.v1.ActivationService/Activate" ->
           timed(activations, asked).activate(read(asked, ActivateRequest.newBuilder()).build());
+      case "gigagate.v1.BudgetService/GetBudget" ->
+          timed(budgets, asked).getBudget(read(asked, GetBudgetRequest.newBuilder()).build());
+      case "gigagate.v1.BudgetService/ListBudgets" ->
+          timed(budgets, asked).listBudgets(read(asked, ListBudgetsRequest.newBuilder()).build());
       case "gigagate.v1.CustomerService/GetCustomer" ->
           timed(customers, asked).getCustomer(read(asked, GetCustomerRequest.newBuilder()).build());
       case "gigagate.v1.InventoryService/ListInventoryItems" ->
