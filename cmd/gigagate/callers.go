@@ -142,6 +142,46 @@ type principalReport struct {
 	PerSecond float64 `json:"perSecond"`
 	Burst     int     `json:"burst"`
 	AtOnce    int     `json:"atOnce"`
+
+	Budget *budgetReport `json:"budget,omitempty"`
+}
+
+// budgetReport is a budget in the callers file. A limit that is not there is empty.
+type budgetReport struct {
+	Currency    string `json:"currency"`
+	PerPurchase string `json:"perPurchase,omitempty"`
+	PerDay      string `json:"perDay,omitempty"`
+	PerMonth    string `json:"perMonth,omitempty"`
+	Total       string `json:"total,omitempty"`
+	TimeZone    string `json:"timeZone"`
+}
+
+// reportOf is nil without a budget.
+func reportOf(b *access.Budget) *budgetReport {
+	if b == nil {
+		return nil
+	}
+	limit := func(millionths int64) string {
+		if millionths == 0 {
+			return ""
+		}
+		return purchase.Micros(millionths).String()
+	}
+	return &budgetReport{b.Currency, limit(b.PerPurchase), limit(b.PerDay), limit(b.PerMonth), limit(b.Total), b.Zone.String()}
+}
+
+// String lists the limits for a person.
+func (b *budgetReport) String() string {
+	if b == nil {
+		return "none"
+	}
+	var limits []string
+	for _, limit := range [][2]string{{b.PerPurchase, " a purchase"}, {b.PerDay, " a day"}, {b.PerMonth, " a month"}, {b.Total, " in total"}} {
+		if limit[0] != "" {
+			limits = append(limits, limit[0]+limit[1])
+		}
+	}
+	return b.Currency + " " + strings.Join(limits, ", ")
 }
 
 // Run checks the file.
@@ -160,6 +200,7 @@ func (c *checkConfigCommand) Run(to console) error {
 			CountrySets: e.Rights.CountrySets.Names(), Countries: e.Rights.Countries.Names(),
 			Secrets: e.Rights.Secrets, SoldElsewhere: e.Rights.SoldElsewhere,
 			PerSecond: limits.PerSecond, Burst: limits.Burst, AtOnce: limits.AtOnce,
+			Budget: reportOf(e.Budget),
 		})
 	}
 	return c.printReport(to, report, report.table())
@@ -167,10 +208,10 @@ func (c *checkConfigCommand) Run(to console) error {
 
 // table is the report for a person.
 func (r callersReport) table() [][]string {
-	lines := [][]string{{"NAME", "KIND", "CERTIFICATES", "KEYS", "JWTS", "SECRETS", "METHODS"}}
+	lines := [][]string{{"NAME", "KIND", "CERTIFICATES", "KEYS", "JWTS", "SECRETS", "BUDGET", "METHODS"}}
 	for _, p := range r.Principals {
 		lines = append(lines, []string{
-			p.Name, p.Kind, fmt.Sprint(p.Certificates), fmt.Sprint(p.Keys), fmt.Sprint(p.JWTs), yesOrNo(p.Secrets), strings.Join(p.Methods, " "),
+			p.Name, p.Kind, fmt.Sprint(p.Certificates), fmt.Sprint(p.Keys), fmt.Sprint(p.JWTs), yesOrNo(p.Secrets), p.Budget.String(), strings.Join(p.Methods, " "),
 		})
 	}
 	return lines

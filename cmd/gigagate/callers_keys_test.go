@@ -22,6 +22,8 @@ func (heir) Identify(context.Context, access.Credentials) (*access.Principal, er
 
 func (h heir) Heir() string { return string(h) }
 
+func (heir) Budgeted() []*access.Principal { return nil }
+
 // laterJournal has only orders of a later version.
 type laterJournal struct{ purchase.Journal }
 

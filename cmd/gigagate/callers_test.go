@@ -64,9 +64,24 @@ func TestNewKeyFitsTheFile(t *testing.T) {
 ` {
 		t.Errorf("%+v", got)
 	}
-	table := "NAME  KIND    CERTIFICATES  KEYS  JWTS  SECRETS  METHODS\nshop  caller  0             1     0     no       Register\n"
+	table := "NAME  KIND    CERTIFICATES  KEYS  JWTS  SECRETS  BUDGET  METHODS\nshop  caller  0             1     0     no       none    Register\n"
 	if got := gigagate(t, "config", "check", "--callers-file="+file, "--output=table"); got != (command{0, table, ""}) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestConfigCheckShowsBudgets: the check shows each limit as the gateway has read it.
+func TestConfigCheckShowsBudgets(t *testing.T) {
+	t.Parallel()
+	file := writeFile(t, "callers:\n- name: shop\n  budget: {currency: USD, per_purchase: 9.990, per_day: 0.5, per_month: 100, total: 20000, time_zone: Asia/Tokyo}\n")
+	for output, want := range map[string]string{
+		"json":  `"budget": { "currency": "USD", "perPurchase": "9.99", "perDay": "0.5", "perMonth": "100", "total": "20000", "timeZone": "Asia/Tokyo" }`,
+		"table": "USD 9.99 a purchase, 0.5 a day, 100 a month, 20000 in total",
+	} {
+		got := gigagate(t, "config", "check", "--callers-file="+file, "--output="+output)
+		if words := strings.Join(strings.Fields(got.out), " "); got.status != 0 || !strings.Contains(words, want) {
+			t.Errorf("%+v", got)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ var requests = map[string]proto.Message{
 	"top-up":            &gigagatev1.TopUpRequest{},
 	"activate":          &gigagatev1.ActivateRequest{},
 	"inventory":         &gigagatev1.ListInventoryItemsRequest{},
+	"budgets":           &gigagatev1.ListBudgetsRequest{},
 	"purchases get":     &gigagatev1.GetPurchaseRequest{},
 	"purchases list":    &gigagatev1.ListPurchasesRequest{},
 	"purchases wait":    &gigagatev1.WaitPurchaseRequest{},
@@ -29,6 +30,9 @@ var requests = map[string]proto.Message{
 	"freezes":           &gigagatev1.ListFreezesRequest{},
 	"audit":             &gigagatev1.ListAuditRecordsRequest{},
 }
+
+// withArgument are the requests that a command sends instead if it gets an argument.
+var withArgument = map[string]proto.Message{"budgets": &gigagatev1.GetBudgetRequest{}}
 
 // withoutRequest are the commands whose flags do not fill a request of the contract.
 var withoutRequest = map[string]bool{
@@ -57,7 +61,11 @@ func TestEveryFieldHasAFlag(t *testing.T) {
 			continue
 		}
 		flags, typed := fieldFlags(leaf), map[string]bool{}
-		for _, field := range fields(request.ProtoReflect().Descriptor(), "") {
+		filled := fields(request.ProtoReflect().Descriptor(), "")
+		if other, ok := withArgument[name]; ok {
+			filled = append(filled, fields(other.ProtoReflect().Descriptor(), "")...)
+		}
+		for _, field := range filled {
 			flag, ok := flags[field]
 			if ok == withoutFlag[name+" "+field] {
 				t.Errorf("%s: %s is filled by %q", name, field, flag)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"bufio"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,33 @@ func TestImageIsBuiltFromAllItNeeds(t *testing.T) {
 	}
 	if len(needed) < 100 {
 		t.Errorf("only %d files of the program were found", len(needed))
+	}
+}
+
+// TestImageHasTimeZones: the image has no /usr/share/zoneinfo, and the callers file may name a time zone.
+func TestImageHasTimeZones(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(repository, "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := regexp.MustCompile(`(?m)^COPY --from=build /usr/local/go/(\S+) (\S+)$`).FindStringSubmatch(string(text))
+	if copied == nil || !strings.Contains(string(text), "ENV ZONEINFO="+copied[2]+" ") {
+		t.Fatal("the Dockerfile does not copy the time zones to where ZONEINFO says")
+	}
+	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	zones, err := zip.OpenReader(filepath.Join(strings.TrimSpace(string(root)), copied[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = zones.Close() }()
+	if file, err := zones.Open("Europe/Berlin"); err != nil {
+		t.Error(err)
+	} else {
+		_ = file.Close()
 	}
 }
 

@@ -39,6 +39,7 @@ type commandLine struct {
 	Thaw       thawCommand       `cmd:"" help:"Let new purchases go on."`
 	Freezes    freezesCommand    `cmd:"" help:"List what is frozen."`
 	Audit      auditCommand      `cmd:"" help:"List who froze, thawed, activated, or read secrets, the newest first."`
+	Budgets    budgetsCommand    `cmd:"" help:"Show what callers may spend, and what they have spent."`
 	Keys       keysCommands      `cmd:"" help:"Make API keys for callers."`
 	Config     configCommands    `cmd:"" help:"Check the callers file."`
 	Journal    journalCommands   `cmd:"" help:"Back up, check and encrypt what purchases are kept in."`

@@ -19,6 +19,7 @@ import (
 
 	"gigagate.internal/gen/openapi"
 	"gigagate.internal/gigastore/sandbox"
+	"gigagate.internal/internal/access"
 )
 
 // examplesFile holds the examples of the OpenAPI document.
@@ -31,6 +32,7 @@ type restExample struct {
 	Name      string                     `json:"name"`
 	Summary   string                     `json:"summary"`
 	Operation string                     `json:"operation"`
+	Caller    string                     `json:"caller,omitempty"` // makes the call, at a gateway that identifies its callers
 	Invalid   bool                       `json:"invalid,omitempty"`
 	Faults    []sandbox.Fault            `json:"faults,omitempty"` // armed for this call only
 	Take      map[string]string          `json:"take,omitempty"`   // fields whose value comes from an earlier answer
@@ -59,16 +61,39 @@ func TestDocumentedExamples(t *testing.T) {
 	g := startGateway(t, "--send-window=2s", "--gigastore-timeout=3s")
 	document := loadDocument(t)
 	answered := map[string]any{}
+	identifying, key := startWithBudget(t)
 	for _, example := range examples {
-		example.send(t, g, document, answered)
+		if example.Caller == "" {
+			example.send(t, g, "", document, answered)
+		} else {
+			example.send(t, identifying, key, document, answered)
+		}
 	}
 	if *updateExamples && !t.Failed() {
 		writeExamples(t, examples)
 	}
 }
 
+// startWithBudget starts a gateway that knows one caller. The caller has bought a package, and its budget of the day does
+// not cover another one.
+func startWithBudget(t *testing.T) (g *gateway, key string) {
+	t.Helper()
+	key, id, sum := access.NewKey()
+	g = startGateway(t, "--callers-file="+writeFile(t, fmt.Sprintf(`callers:
+- name: shop
+  identities: [key: {id: %s, sha256: %s}]
+  may: {methods: [all], activation_modes: [all], inventory_items: [all], country_sets: [all], countries: [all], secrets: true}
+  budget: {currency: USD, per_purchase: 9.99, per_day: 8, per_month: 100}
+`, id, sum)))
+	header := http.Header{"Authorization": {"Bearer " + key}, "Content-Type": {"application/json"}}
+	if got := do(t, http.MethodPost, "http://"+g.rest+"/v1/activations/register", registration("order-2000", ""), header); got.status != http.StatusOK {
+		t.Fatalf("%+v", got)
+	}
+	return g, key
+}
+
 // send sends one example and compares the answer with the document.
-func (e *restExample) send(t *testing.T, g *gateway, document *openapi3.T, answered map[string]any) {
+func (e *restExample) send(t *testing.T, g *gateway, key string, document *openapi3.T, answered map[string]any) {
 	t.Helper()
 	name := e.Operation + "/" + e.Name
 	for field, from := range e.Take {
@@ -83,6 +108,9 @@ func (e *restExample) send(t *testing.T, g *gateway, document *openapi3.T, answe
 	}
 	verb, template, operation := operationNamed(t, document, e.Operation)
 	header := http.Header{}
+	if key != "" {
+		header.Set("Authorization", "Bearer "+key)
+	}
 	if e.Request != nil {
 		header.Set("Content-Type", "application/json")
 	}

@@ -180,6 +180,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	process.rest.ConnContext = server.WithConnection
 	process.restOn = server.Framed(process.restOn)
 	process.admin = newHTTPServer(knownHosts(c.AllowedHosts, c.AdminListen).only(newAdmin(process.ready(journal), vendor.Problems, telemetry.metrics, newJournalCalls(ctx, journal, secrets, engine))), 0)
+	defer watchBudgets(ctx, callers, vendor, telemetry.logger)()
 	engine.Start()
 	// The listeners are open, so early callers wait in their queues.
 	process.setServing()

@@ -27,6 +27,11 @@ func printTable(w io.Writer, answer proto.Message) error {
 	case *gigagatev1.ListPurchasesResponse:
 		purchasesTable(&text, a.GetPurchases())
 		nextPage(&text, a.GetNextPageToken())
+	case *gigagatev1.ListBudgetsResponse:
+		budgetsTable(&text, a.GetBudgets())
+		nextPage(&text, a.GetNextPageToken())
+	case *gigagatev1.GetBudgetResponse:
+		budgetsTable(&text, []*gigagatev1.Budget{a.GetBudget()})
 	case *gigagatev1.GetPurchaseResponse:
 		fieldBlock(&text, a.GetPurchase())
 		text.WriteString("\n")
@@ -88,6 +93,22 @@ func purchasesTable(text *strings.Builder, purchases []*gigagatev1.Purchase) {
 			p.GetId(), cell(p.GetCreateTime()), p.GetRequestId(), enumText(p.GetKind()), enumText(p.GetState()),
 			cmp.Or(enumText(p.GetReason()), enumText(p.GetOperatorReason())), p.GetActivatedItemUid(),
 		})
+	}
+	rows(text, lines...)
+}
+
+// budgetsTable has a line for each limit of a budget. A cell is empty if there is nothing to say.
+func budgetsTable(text *strings.Builder, budgets []*gigagatev1.Budget) {
+	lines := [][]string{{"CALLER", "PERIOD", "LIMIT", "RESERVED", "SPENT", "LEFT", "ENDS"}}
+	for _, b := range budgets {
+		if b.GetPurchaseLimit() != nil {
+			lines = append(lines, []string{b.GetCaller(), "one purchase", cell(b.GetPurchaseLimit()), "", "", "", ""})
+		}
+		for _, p := range b.GetPeriods() {
+			lines = append(lines, []string{
+				b.GetCaller(), p.GetName(), cell(p.GetLimit()), cell(p.GetReserved()), cell(p.GetSpent()), cell(p.GetLeft()), cell(p.GetEndTime()),
+			})
+		}
 	}
 	rows(text, lines...)
 }
@@ -226,6 +247,9 @@ func cell(message proto.Message) string {
 			return m.AsTime().Format(time.RFC3339)
 		}
 	case *gigagatev1.Money:
+		if m == nil {
+			return ""
+		}
 		return m.GetAmount() + " " + printable(m.GetCurrencyCode())
 	case *gigagatev1.Size:
 		if m != nil {

@@ -96,6 +96,20 @@ TIME  EVENT  SEND  STATE  BY  EVIDENCE
 It is not settled. It waits for time.
 This gateway has not read the vendor's records for it yet.
 `},
+		{"budgets", &gigagatev1.ListBudgetsResponse{NextPageToken: "TOKEN", Budgets: []*gigagatev1.Budget{
+			{Caller: "shop", PurchaseLimit: &gigagatev1.Money{Amount: "9.99", CurrencyCode: "USD"}, Periods: []*gigagatev1.BudgetPeriod{{
+				Name: "2026-11-29", EndTime: at, Limit: &gigagatev1.Money{Amount: "50", CurrencyCode: "USD"}, Left: &gigagatev1.Money{Amount: "41.6", CurrencyCode: "USD"},
+				Reserved: &gigagatev1.Money{Amount: "4.2", CurrencyCode: "USD"}, Spent: &gigagatev1.Money{Amount: "4.2", CurrencyCode: "USD"},
+			}}},
+			{Caller: "web", Periods: []*gigagatev1.BudgetPeriod{{Name: "total", Spent: &gigagatev1.Money{Amount: "0", CurrencyCode: "EUR"}}}},
+		}}, `
+CALLER  PERIOD        LIMIT     RESERVED  SPENT    LEFT      ENDS
+shop    one purchase  9.99 USD
+shop    2026-11-29    50 USD    4.2 USD   4.2 USD  41.6 USD  2026-11-29T12:00:00Z
+web     total                             0 EUR
+
+There are more: --page-token=TOKEN
+`},
 		{"a sale", &gigagatev1.RegisterResponse{
 			PurchaseId: "P1",
 			ActivatedItem: &gigagatev1.ActivatedItem{Uid: "u", Balance: &gigagatev1.Balance{
