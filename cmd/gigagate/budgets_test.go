@@ -1,8 +1,11 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
+
+	"gigagate.internal/gigastore/sandbox"
 )
 
 // TestBudgetInACurrencyThatNothingIsSoldIn: the log says so once. Of a budget in a currency that is sold, it says nothing.
@@ -37,6 +40,32 @@ func TestBudgetsCommand(t *testing.T) {
 	} {
 		if got := gigagate(t, append([]string{"budgets", "--address=" + g.grpc}, c.args...)...); got != c.want {
 			t.Errorf("%v: %+v", c.args, got)
+		}
+	}
+}
+
+// TestBudgetOverTheCommandLine: a refused purchase ends at once, although the budget of the next day would cover it. The
+// limits of the callers file and what was spent are in the table.
+func TestBudgetOverTheCommandLine(t *testing.T) {
+	t.Parallel()
+	g, key := startWithBudget(t)
+	as := []string{"--address=" + g.grpc, "--api-key-file=" + writeFile(t, key)}
+	refused := gigagate(t, append([]string{
+		"register", "--request-id=order-2001", "--item=" + sandbox.ItemWorldwide1GB, "--metatag=text", "--ip=203.0.113.24", "--country=GR",
+	}, as...)...)
+	if want := "request id: order-2001\ngigagate: ResourceExhausted, reason BUDGET_EXCEEDED, effect NOT_STARTED: " +
+		"the budget of this caller does not cover the purchase: it costs 4.2 USD, and 3.8 USD of the 8 USD for this day are left\n"; refused != (command{exitFailed, "", want}) {
+		t.Errorf("%+v", refused)
+	}
+	for _, args := range [][]string{{"budgets", "shop", "--output=table"}, {"budgets", "--output=table"}} {
+		shown := gigagate(t, append(args, as...)...)
+		if !regexp.MustCompile(`^CALLER  PERIOD        LIMIT     RESERVED  SPENT    LEFT      ENDS
+shop    one purchase  9.99 USD
+shop    20[0-9-]{8}    8 USD     0 USD     4.2 USD  3.8 USD   20[0-9-]{8}T00:00:00Z
+shop    20[0-9-]{5}       100 USD   0 USD     4.2 USD  95.8 USD  20[0-9-]{5}-01T00:00:00Z
+shop    total                   0 USD     4.2 USD
+$`).MatchString(shown.out) {
+			t.Errorf("%v: %+v", args, shown)
 		}
 	}
 }
