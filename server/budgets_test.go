@@ -233,6 +233,16 @@ func checkTotal(t *testing.T, g *gateway, name, reserved, spent, left string) {
 	}
 }
 
+// What was spent in one currency is not shown in another.
+func TestSpendingOfAnotherCurrency(t *testing.T) {
+	t.Parallel()
+	known := newCallers(onBudget("shop", access.Budget{Total: units(5)}))
+	g := openWithBudgets(t, known)
+	g.overGRPC(t, t.Context(), ask(register()).as("shop")).ok(t)
+	known.set(onBudget("shop", access.Budget{Currency: "EUR", Total: units(5)}))
+	checkTotal(t, g, "shop", "0", "0", "5")
+}
+
 // The heir of the purchases of before spends its own budget. Its purchases are kept under another name.
 func TestBudgetOfTheHeir(t *testing.T) {
 	t.Parallel()

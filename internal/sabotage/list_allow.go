@@ -160,7 +160,7 @@ var allowing = []sabotage{
 		"server.authorize", "f.effect = fault.effect", "_ = fault",
 	}}, server, "TestUnreadableOrderOfACallerWithoutTheRight"},
 	{"the heir's retries buy again", []edit{{
-		"server.activationService.buy", "access.Of(ctx).Key()", "access.Of(ctx).Name",
+		"server.activationService.buy", "caller.Key()", "caller.Name",
 	}}, server, "TestHeirInTheMiddleOfRetries"},
 	{"secrets are shown to everybody", []edit{{
 		"server.Server.interceptors", "withholdSecrets", dropped,
@@ -213,4 +213,45 @@ var allowing = []sabotage{
 	{"the outcome of an activation is not recorded", []edit{{
 		"server.activator.run", "_ = a.audit(after, record)", "_ = after",
 	}}, server, "TestActivationsAreAudited"},
+
+	// What a caller may spend.
+	{"a purchase is made without the caller's budget", []edit{{
+		"server.activationService.buy", "Budget: budgetOf(caller)", dropped,
+	}}, server, "TestNoWayAroundABudget"},
+	{"one purchase has no limit", []edit{{
+		"server.budgetOf", "Purchase: limitOf($_)", dropped,
+	}}, server, "TestEachLimitOfABudget"},
+	{"a day has no limit", []edit{{
+		"server.budgetOf", "Day: limitOf($_)", dropped,
+	}}, server, "TestEachLimitOfABudget"},
+	{"a month has no limit", []edit{{
+		"server.budgetOf", "Month: limitOf($_)", dropped,
+	}}, server, "TestEachLimitOfABudget"},
+	{"a budget has no limit in total", []edit{{
+		"server.budgetOf", "Total: limitOf($_)", dropped,
+	}}, server, "TestEachLimitOfABudget"},
+	{"a purchase beyond the budget may be bought under a new id", []edit{{
+		"server.budgetFailure", "effect: gigagatev1.Effect_EFFECT_NOT_STARTED", "effect: gigagatev1.Effect_EFFECT_NOT_APPLIED",
+	}}, server, "TestEachLimitOfABudget"},
+	{"a caller waits for a day that will not help", []edit{{
+		"server.budgetFailure", "!over.Until.IsZero() && over.Asked <= over.Limit", "!over.Until.IsZero()",
+	}}, server, "TestEachLimitOfABudget"},
+	{"a caller sees the budgets of others", []edit{{
+		"server.Server.budgetsSeen", "p.Rights.All", always,
+	}}, server, "TestWhoSeesABudget"},
+	{"the heir is told of another's spending", []edit{{
+		"server.Server.budgetToProto", "p.Key()", "p.Name",
+	}}, server, "TestBudgetOfTheHeir"},
+	{"spending in another currency is shown as that of the budget", []edit{{
+		"server.Server.budgetToProto", "t.Currency == budget.Currency && t.Period == period.name", "t.Period == period.name",
+	}}, server, "TestSpendingOfAnotherCurrency"},
+	{"a limit of zero is no limit", []edit{{
+		"internal/access.field.millionths", "n == 0", never,
+	}}, identity, "TestBadFilesHaveOneClearError"},
+	{"a budget without limits is accepted", []edit{{
+		"internal/access.field.budget", "!limited", never,
+	}}, identity, "TestBadFilesHaveOneClearError"},
+	{"a budget of another machine's time zone is accepted", []edit{{
+		"internal/access.zoneNamed", `name != "Local"`, always,
+	}}, identity, "TestBadFilesHaveOneClearError"},
 }
