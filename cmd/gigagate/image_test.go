@@ -39,7 +39,7 @@ func TestImageHasTimeZones(t *testing.T) {
 		t.Fatal(err)
 	}
 	copied := regexp.MustCompile(`(?m)^COPY --from=build /usr/local/go/(\S+) (\S+)$`).FindStringSubmatch(string(text))
-	if copied == nil || !strings.Contains(string(text), "ENV ZONEINFO="+copied[2]+" ") {
+	if len(copied) != 3 || !strings.Contains(string(text), "ENV ZONEINFO="+copied[2]+" ") {
 		t.Fatal("the Dockerfile does not copy the time zones to where ZONEINFO says")
 	}
 	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
