@@ -24,7 +24,8 @@ const budgetDecimals = 6
 var (
 	validCurrency = regexp.MustCompile(`^[A-Z]{3}$`)
 	validAmount   = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?$`)
-	validZone     = regexp.MustCompile(`^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
+	// Short names such as CET are left out: PostgreSQL has other meanings for some of them.
+	validZone = regexp.MustCompile(`^(UTC|[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)+)$`)
 )
 
 // budget reads the budget of a caller. It is nil if the caller has none.
@@ -74,7 +75,7 @@ func (f field) zone() *time.Location {
 	if !f.given() {
 		return time.UTC
 	}
-	name := f.matching(validZone, "a time zone such as Europe/Berlin")
+	name := f.matching(validZone, "a time zone such as Europe/Berlin, or UTC")
 	if f.doc.err != nil {
 		return nil
 	}
@@ -85,15 +86,13 @@ func (f field) zone() *time.Location {
 	return zone
 }
 
-// zoneNamed loads a time zone. It refuses "Local", which would be another zone on another machine.
+// zoneNamed loads a time zone.
 func zoneNamed(name string, load func(string) (*time.Location, error)) (*time.Location, error) {
-	if name != "Local" {
-		if zone, err := load(name); err == nil {
-			return zone, nil
-		}
-		if _, err := load("Etc/UTC"); err != nil {
-			return nil, errors.New("this machine has no time zones: install tzdata, or set ZONEINFO to lib/time/zoneinfo.zip of a Go installation")
-		}
+	if zone, err := load(name); err == nil {
+		return zone, nil
+	}
+	if _, err := load("Etc/UTC"); err != nil {
+		return nil, errors.New("this machine has no time zones: install tzdata, or set ZONEINFO to lib/time/zoneinfo.zip of a Go installation")
 	}
 	return nil, fmt.Errorf("%s is not a time zone, use a name such as Europe/Berlin", shown(name))
 }

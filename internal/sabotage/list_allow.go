@@ -252,6 +252,6 @@ var allowing = []sabotage{
 		"internal/access.field.budget", "!limited", never,
 	}}, identity, "TestBadFilesHaveOneClearError"},
 	{"a budget of another machine's time zone is accepted", []edit{{
-		"internal/access.zoneNamed", `name != "Local"`, always,
+		"internal/access.field.zone", "f.matching(validZone, $_)", "f.text()",
 	}}, identity, "TestBadFilesHaveOneClearError"},
 }
