@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"flag"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -18,6 +19,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == stormArgument {
+		stormMain(os.Args[2], os.Args[3])
+	}
 	debug.SetGCPercent(800) // a history is short, and all its memory is garbage afterwards
 	goleak.VerifyTestMain(postgrestest.Tests{M: m})
 }
