@@ -108,7 +108,6 @@ var patternSentences = map[string]string{
 	`^[A-Za-z0-9._-]{1,64}$`:        "must be 1 to 64 letters, digits, ., _ and -",
 	`^[a-z0-9][a-z0-9-]{0,62}$`:     "must be the name of a caller: 1 to 63 small letters, digits and -, and no - at the start",
 	`^[A-Z]{2}$`:                    noCountry,
-	`^[a-z0-9][a-z0-9-]{0,62}$`:     "must be the name of a caller: 1 to 63 small letters, digits and -, and no - at the start",
 	`^[A-Z]{3}$`:                    "must be three capital letters, such as USD",
 	`^[0-9]{1,9}(\.[0-9]{1,9})?$`:   "must be an amount such as 9.99",
 	`^[^\p{Cc}\p{Z}\x{200B}\x{202D}\x{202E}\x{FEFF}]([^\p{Cc}\p{Zl}\p{Zp}\x{202D}\x{202E}]*[^\p{Cc}\p{Z}\x{200B}\x{202D}\x{202E}\x{FEFF}])?$`: "must be a text without control characters, line separators and direction overrides, and without a space at either end",

@@ -1,11 +1,13 @@
 import { type Client } from "@connectrpc/connect";
 import { type GrpcTransportOptions } from "@connectrpc/connect-node";
 import { ActivationService } from "../stubs/gigagate/v1/activation_service_pb.js";
+import { BudgetService } from "../stubs/gigagate/v1/budget_service_pb.js";
 import { CustomerService } from "../stubs/gigagate/v1/customer_service_pb.js";
 import { InventoryService } from "../stubs/gigagate/v1/inventory_service_pb.js";
 import { PurchaseService } from "../stubs/gigagate/v1/purchase_service_pb.js";
 export * from "../stubs/gigagate/v1/activated_item_pb.js";
 export * from "../stubs/gigagate/v1/activation_service_pb.js";
+export * from "../stubs/gigagate/v1/budget_service_pb.js";
 export * from "../stubs/gigagate/v1/customer_service_pb.js";
 export * from "../stubs/gigagate/v1/inventory_service_pb.js";
 export * from "../stubs/gigagate/v1/money_pb.js";
@@ -17,6 +19,7 @@ export { outcomeOf } from "./outcome.js";
 /** A client of each service of the contract, over one connection. */
 export interface Gigagate {
     readonly activations: Client<typeof ActivationService>;
+    readonly budgets: Client<typeof BudgetService>;
     readonly customers: Client<typeof CustomerService>;
     readonly inventory: Client<typeof InventoryService>;
     readonly purchases: Client<typeof PurchaseService>;

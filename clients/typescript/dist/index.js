@@ -1,12 +1,14 @@
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { ActivationService } from "../stubs/gigagate/v1/activation_service_pb.js";
+import { BudgetService } from "../stubs/gigagate/v1/budget_service_pb.js";
 import { CustomerService } from "../stubs/gigagate/v1/customer_service_pb.js";
 import { InventoryService } from "../stubs/gigagate/v1/inventory_service_pb.js";
 import { PurchaseService } from "../stubs/gigagate/v1/purchase_service_pb.js";
 import { withCallPolicy } from "./call-policy.js";
 export * from "../stubs/gigagate/v1/activated_item_pb.js";
 export * from "../stubs/gigagate/v1/activation_service_pb.js";
+export * from "../stubs/gigagate/v1/budget_service_pb.js";
 export * from "../stubs/gigagate/v1/customer_service_pb.js";
 export * from "../stubs/gigagate/v1/inventory_service_pb.js";
 export * from "../stubs/gigagate/v1/money_pb.js";
@@ -32,6 +34,7 @@ export function createGigagate(options) {
     const transport = withCallPolicy(createGrpcTransport(options));
     return {
         activations: createClient(ActivationService, transport),
+        budgets: createClient(BudgetService, transport),
         customers: createClient(CustomerService, transport),
         inventory: createClient(InventoryService, transport),
         purchases: createClient(PurchaseService, transport),

@@ -122,6 +122,8 @@ const (
 	ErrorReason_ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND ErrorReason = 12
 	// No purchase has this id, or none of this caller.
 	ErrorReason_ERROR_REASON_PURCHASE_NOT_FOUND ErrorReason = 13
+	// This caller has no budget, or it is that of another caller.
+	ErrorReason_ERROR_REASON_BUDGET_NOT_FOUND ErrorReason = 14
 	// expected_price is not the item's retail price.
 	ErrorReason_ERROR_REASON_PRICE_MISMATCH ErrorReason = 20
 	// The reseller's prepaid credit does not cover the purchase.
@@ -134,8 +136,8 @@ const (
 	ErrorReason_ERROR_REASON_ALREADY_ACTIVE ErrorReason = 24
 	// The item costs the reseller more than max_purchase_price or the gateway allows.
 	ErrorReason_ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED ErrorReason = 25
-	// max_purchase_price or the gateway limits what the item may cost the reseller, and the price could not
-	// be read.
+	// max_purchase_price, the gateway or the caller's budget limits what the item may cost the reseller, and
+	// the price could not be read. A budget needs a price in its own currency.
 	ErrorReason_ERROR_REASON_PURCHASE_PRICE_UNREADABLE ErrorReason = 26
 	// The purchase is already settled or still under way, so there is nothing to resolve.
 	ErrorReason_ERROR_REASON_NOT_RESOLVABLE ErrorReason = 27
@@ -179,6 +181,10 @@ const (
 	// not known what an earlier call with the same request id did. An operator's GetCustomer, and Activate,
 	// fail with it if the journal cannot take the audit record.
 	ErrorReason_ERROR_REASON_JOURNAL_UNAVAILABLE ErrorReason = 53
+	// The caller's budget does not cover the purchase. A google.rpc.QuotaFailure says which limit is in the
+	// way and what is left. retry_delay is set if the next day or month would cover it. The delay is often
+	// hours, so a call should not wait for it.
+	ErrorReason_ERROR_REASON_BUDGET_EXCEEDED ErrorReason = 55
 	// A fault of the gateway itself. The gateway's log has more under the trace id of the answer.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 60
 )
@@ -198,6 +204,7 @@ var (
 		11: "ERROR_REASON_CUSTOMER_NOT_FOUND",
 		12: "ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND",
 		13: "ERROR_REASON_PURCHASE_NOT_FOUND",
+		14: "ERROR_REASON_BUDGET_NOT_FOUND",
 		20: "ERROR_REASON_PRICE_MISMATCH",
 		21: "ERROR_REASON_INSUFFICIENT_CREDIT",
 		22: "ERROR_REASON_COUNTRY_SET_MISMATCH",
@@ -221,6 +228,7 @@ var (
 		52: "ERROR_REASON_OVERLOADED",
 		54: "ERROR_REASON_RATE_LIMITED",
 		53: "ERROR_REASON_JOURNAL_UNAVAILABLE",
+		55: "ERROR_REASON_BUDGET_EXCEEDED",
 		60: "ERROR_REASON_INTERNAL",
 	}
 	ErrorReason_value = map[string]int32{
@@ -236,6 +244,7 @@ var (
 		"ERROR_REASON_CUSTOMER_NOT_FOUND":          11,
 		"ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND":    12,
 		"ERROR_REASON_PURCHASE_NOT_FOUND":          13,
+		"ERROR_REASON_BUDGET_NOT_FOUND":            14,
 		"ERROR_REASON_PRICE_MISMATCH":              20,
 		"ERROR_REASON_INSUFFICIENT_CREDIT":         21,
 		"ERROR_REASON_COUNTRY_SET_MISMATCH":        22,
@@ -259,6 +268,7 @@ var (
 		"ERROR_REASON_OVERLOADED":                  52,
 		"ERROR_REASON_RATE_LIMITED":                54,
 		"ERROR_REASON_JOURNAL_UNAVAILABLE":         53,
+		"ERROR_REASON_BUDGET_EXCEEDED":             55,
 		"ERROR_REASON_INTERNAL":                    60,
 	}
 )
@@ -315,7 +325,7 @@ type Outcome struct {
 	// The id of the purchase, a ULID. Empty if there is no purchase, or if it is not known.
 	PurchaseId string `protobuf:"bytes,3,opt,name=purchase_id,json=purchaseId,proto3" json:"purchase_id,omitempty"`
 	// How long to wait before repeating the call. Unset if there is no need to wait, or if repeating
-	// does not help.
+	// does not help. It can be hours, so compare it with the time that you have.
 	RetryDelay *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
 	// The fields at fault, for ERROR_REASON_INVALID_FIELD and ERROR_REASON_MALFORMED_REQUEST. For
 	// ERROR_REASON_REQUEST_ID_REUSED, the fields that differ. For ERROR_REASON_PERMISSION_DENIED, the fields
@@ -597,7 +607,7 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x12EFFECT_NOT_STARTED\x10\x01\x12\x16\n" +
 	"\x12EFFECT_NOT_APPLIED\x10\x02\x12\x12\n" +
 	"\x0eEFFECT_APPLIED\x10\x03\x12\x18\n" +
-	"\x14EFFECT_INDETERMINATE\x10\x04*\xdf(\n" +
+	"\x14EFFECT_INDETERMINATE\x10\x04*\xe9*\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12}\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x1a]\x8a\xb5\x18Y\b\x03\x10\x90\x03\x18\x01\"(for a sale, the effect of its request id2#a field of the request is not valid:\x01*\x12\xaa\x01\n" +
@@ -611,14 +621,15 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x1a\x8e\x01\x8a\xb5\x18\x89\x01\b\x05\x10\x94\x03\x18\x02\">`NOT_STARTED` if the gateway found out before it sent anything2/the vendor knows no inventory item with this id:\bRegister:\x05TopUp\x12\xc6\x01\n" +
 	"\x1fERROR_REASON_CUSTOMER_NOT_FOUND\x10\v\x1a\xa0\x01\x8a\xb5\x18\x9b\x01\b\x05\x10\x94\x03\x18\x02\"Yfor a sale that the gateway refused before it sent anything, the effect of its request id2#no customer with this uid was found:\x05TopUp:\vGetCustomer\x12|\n" +
 	"%ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND\x10\f\x1aQ\x8a\xb5\x18M\b\x05\x10\x94\x03\x18\x022)no activated item with this uid was found:\bActivate:\x0fResolvePurchase\x12u\n" +
-	"\x1fERROR_REASON_PURCHASE_NOT_FOUND\x10\r\x1aP\x8a\xb5\x18L\b\x05\x10\x94\x03\x18\x022\x17no purchase has this id:\vGetPurchase:\fWaitPurchase:\x0fResolvePurchase\x12q\n" +
+	"\x1fERROR_REASON_PURCHASE_NOT_FOUND\x10\r\x1aP\x8a\xb5\x18L\b\x05\x10\x94\x03\x18\x022\x17no purchase has this id:\vGetPurchase:\fWaitPurchase:\x0fResolvePurchase\x12]\n" +
+	"\x1dERROR_REASON_BUDGET_NOT_FOUND\x10\x0e\x1a:\x8a\xb5\x186\b\x05\x10\x94\x03\x18\x022\"no budget of this caller was found:\tGetBudget\x12q\n" +
 	"\x1bERROR_REASON_PRICE_MISMATCH\x10\x14\x1aP\x8a\xb5\x18L\b\t\x10\x90\x03\x18\x0222expected_price is not the retail price of the item:\bRegister:\x05TopUp\x12}\n" +
 	" ERROR_REASON_INSUFFICIENT_CREDIT\x10\x15\x1aW\x8a\xb5\x18S\b\t\x10\x90\x03\x18\x0229the reseller's prepaid credit does not cover the purchase:\bRegister:\x05TopUp\x12\xb3\x01\n" +
 	"!ERROR_REASON_COUNTRY_SET_MISMATCH\x10\x16\x1a\x8b\x01\x8a\xb5\x18\x86\x01\b\t\x10\x90\x03\x18\x02\">`NOT_STARTED` if the gateway found out before it sent anything2,the item's country set is not the customer's:\bRegister:\x05TopUp\x12\xbd\x01\n" +
 	"(ERROR_REASON_ACTIVATION_MODE_NOT_OFFERED\x10\x17\x1a\x8e\x01\x8a\xb5\x18\x89\x01\b\t\x10\x90\x03\x18\x02\">`NOT_STARTED` if the gateway found out before it sent anything2/the item is not offered in this activation mode:\bRegister:\x05TopUp\x12\x8b\x01\n" +
 	"\x1bERROR_REASON_ALREADY_ACTIVE\x10\x18\x1aj\x8a\xb5\x18f\b\t\x10\x90\x03\x18\x022Sthe vendor says that the package is already active, but its record does not show it:\bActivate\x12\x9b\x01\n" +
-	"(ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED\x10\x19\x1am\x8a\xb5\x18i\b\t\x10\x90\x03\x18\x012Othe item costs the reseller more than max_purchase_price or this gateway allows:\bRegister:\x05TopUp\x12\xb7\x01\n" +
-	"&ERROR_REASON_PURCHASE_PRICE_UNREADABLE\x10\x1a\x1a\x8a\x01\x8a\xb5\x18\x85\x01\b\t\x10\x90\x03\x18\x012kmax_purchase_price or this gateway limits what the item may cost the reseller, and its price cannot be read:\bRegister:\x05TopUp\x12\x8d\x01\n" +
+	"(ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED\x10\x19\x1am\x8a\xb5\x18i\b\t\x10\x90\x03\x18\x012Othe item costs the reseller more than max_purchase_price or this gateway allows:\bRegister:\x05TopUp\x12\xd3\x01\n" +
+	"&ERROR_REASON_PURCHASE_PRICE_UNREADABLE\x10\x1a\x1a\xa6\x01\x8a\xb5\x18\xa1\x01\b\t\x10\x90\x03\x18\x012\x86\x01max_purchase_price, this gateway or the budget of this caller limits what the item may cost the reseller, and its price cannot be read:\bRegister:\x05TopUp\x12\x8d\x01\n" +
 	"\x1bERROR_REASON_NOT_RESOLVABLE\x10\x1b\x1al\x8a\xb5\x18h\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase22the purchase is already settled or still under way:\x0fResolvePurchase\x12\x9c\x01\n" +
 	"#ERROR_REASON_FOREIGN_ACTIVATED_ITEM\x10\x1c\x1as\x8a\xb5\x18o\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase29the named activated item does not belong to this purchase:\x0fResolvePurchase\x12\xbe\x01\n" +
 	"\x1bERROR_REASON_VENDOR_REFUSED\x10\x1d\x1a\x9c\x01\x8a\xb5\x18\x97\x01\b\t\x10\x90\x03\x18\x022Athe vendor refused for a reason that this gateway has no name for:\bRegister:\x05TopUp:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12\x94\x01\n" +
@@ -636,8 +647,9 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x15ERROR_REASON_DRAINING\x102\x1aU\x8a\xb5\x18Q\b\x0e\x10\xf7\x03\x18\x01*\x02\b\x0123the gateway is shutting down and starts nothing new:\bRegister:\x05TopUp\x12j\n" +
 	"\x1fERROR_REASON_DEADLINE_TOO_SHORT\x103\x1aE\x8a\xb5\x18A\b\x0e\x10\xf7\x03\x18\x0128too little time is left until the deadline to start this\x12\xad\x01\n" +
 	"\x17ERROR_REASON_OVERLOADED\x104\x1a\x8f\x01\x8a\xb5\x18\x8a\x01\b\b\x10\xad\x03\x18\x01\"(for a sale, the effect of its request id*\x02\b\x012Bthe gateway has reached its limit of concurrent calls of this kind:\bRegister:\x05TopUp\x12\xb8\x01\n" +
-	"\x19ERROR_REASON_RATE_LIMITED\x106\x1a\x98\x01\x8a\xb5\x18\x93\x01\b\b\x10\xad\x03\x18\x01\"?for a sale, `INDETERMINATE` if its request id was not looked up*\x02\b\x012Bthis caller makes more calls than it may, so this call did nothing:\x01*\x12\xdb\x02\n" +
-	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x1a\xb4\x02\x8a\xb5\x18\xaf\x02\b\x0e\x10\xf7\x03\x18\x01\"^`INDETERMINATE` if the request id could not be looked up, or if a freeze may have been written*\x02\b\x0122the journal cannot be used, so nothing was started:\bRegister:\x05TopUp:\bActivate:\vGetCustomer:\vGetPurchase:\rListPurchases:\fWaitPurchase:\x0fResolvePurchase:\x06Freeze:\x04Thaw:\vListFreezes:\x10ListAuditRecords\x12u\n" +
+	"\x19ERROR_REASON_RATE_LIMITED\x106\x1a\x98\x01\x8a\xb5\x18\x93\x01\b\b\x10\xad\x03\x18\x01\"?for a sale, `INDETERMINATE` if its request id was not looked up*\x02\b\x012Bthis caller makes more calls than it may, so this call did nothing:\x01*\x12\xf3\x02\n" +
+	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x1a\xcc\x02\x8a\xb5\x18\xc7\x02\b\x0e\x10\xf7\x03\x18\x01\"^`INDETERMINATE` if the request id could not be looked up, or if a freeze may have been written*\x02\b\x0122the journal cannot be used, so nothing was started:\bRegister:\x05TopUp:\bActivate:\vGetCustomer:\vGetPurchase:\rListPurchases:\fWaitPurchase:\x0fResolvePurchase:\x06Freeze:\x04Thaw:\vListFreezes:\x10ListAuditRecords:\tGetBudget:\vListBudgets\x12u\n" +
+	"\x1cERROR_REASON_BUDGET_EXCEEDED\x107\x1aS\x8a\xb5\x18O\b\b\x10\xad\x03\x18\x0125the budget of this caller does not cover the purchase:\bRegister:\x05TopUp\x12u\n" +
 	"\x15ERROR_REASON_INTERNAL\x10<\x1aZ\x8a\xb5\x18V\b\r\x10\xf4\x03\x18\x042Ja fault of the gateway; its log has more under the trace id of this answer:\x01*:Z\n" +
 	"\n" +
 	"error_spec\x12!.google.protobuf.EnumValueOptions\x18ц\x03 \x01(\v2\x16.gigagate.v1.ErrorSpecR\terrorSpecB`\n" +

@@ -98,6 +98,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No activated item has this uid, or none that this caller bought."""
     ERROR_REASON_PURCHASE_NOT_FOUND: _ErrorReason.ValueType  # 13
     """No purchase has this id, or none of this caller."""
+    ERROR_REASON_BUDGET_NOT_FOUND: _ErrorReason.ValueType  # 14
+    """This caller has no budget, or it is that of another caller."""
     ERROR_REASON_PRICE_MISMATCH: _ErrorReason.ValueType  # 20
     """expected_price is not the item's retail price."""
     ERROR_REASON_INSUFFICIENT_CREDIT: _ErrorReason.ValueType  # 21
@@ -111,8 +113,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED: _ErrorReason.ValueType  # 25
     """The item costs the reseller more than max_purchase_price or the gateway allows."""
     ERROR_REASON_PURCHASE_PRICE_UNREADABLE: _ErrorReason.ValueType  # 26
-    """max_purchase_price or the gateway limits what the item may cost the reseller, and the price could not
-    be read.
+    """max_purchase_price, the gateway or the caller's budget limits what the item may cost the reseller, and
+    the price could not be read. A budget needs a price in its own currency.
     """
     ERROR_REASON_NOT_RESOLVABLE: _ErrorReason.ValueType  # 27
     """The purchase is already settled or still under way, so there is nothing to resolve."""
@@ -162,6 +164,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     not known what an earlier call with the same request id did. An operator's GetCustomer, and Activate,
     fail with it if the journal cannot take the audit record.
     """
+    ERROR_REASON_BUDGET_EXCEEDED: _ErrorReason.ValueType  # 55
+    """The caller's budget does not cover the purchase. A google.rpc.QuotaFailure says which limit is in the
+    way and what is left. retry_delay is set if the next day or month would cover it. The delay is often
+    hours, so a call should not wait for it.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 60
     """A fault of the gateway itself. The gateway's log has more under the trace id of the answer."""
 
@@ -204,6 +211,8 @@ ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND: ErrorReason.ValueType  # 12
 """No activated item has this uid, or none that this caller bought."""
 ERROR_REASON_PURCHASE_NOT_FOUND: ErrorReason.ValueType  # 13
 """No purchase has this id, or none of this caller."""
+ERROR_REASON_BUDGET_NOT_FOUND: ErrorReason.ValueType  # 14
+"""This caller has no budget, or it is that of another caller."""
 ERROR_REASON_PRICE_MISMATCH: ErrorReason.ValueType  # 20
 """expected_price is not the item's retail price."""
 ERROR_REASON_INSUFFICIENT_CREDIT: ErrorReason.ValueType  # 21
@@ -217,8 +226,8 @@ ERROR_REASON_ALREADY_ACTIVE: ErrorReason.ValueType  # 24
 ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED: ErrorReason.ValueType  # 25
 """The item costs the reseller more than max_purchase_price or the gateway allows."""
 ERROR_REASON_PURCHASE_PRICE_UNREADABLE: ErrorReason.ValueType  # 26
-"""max_purchase_price or the gateway limits what the item may cost the reseller, and the price could not
-be read.
+"""max_purchase_price, the gateway or the caller's budget limits what the item may cost the reseller, and
+the price could not be read. A budget needs a price in its own currency.
 """
 ERROR_REASON_NOT_RESOLVABLE: ErrorReason.ValueType  # 27
 """The purchase is already settled or still under way, so there is nothing to resolve."""
@@ -268,6 +277,11 @@ ERROR_REASON_JOURNAL_UNAVAILABLE: ErrorReason.ValueType  # 53
 not known what an earlier call with the same request id did. An operator's GetCustomer, and Activate,
 fail with it if the journal cannot take the audit record.
 """
+ERROR_REASON_BUDGET_EXCEEDED: ErrorReason.ValueType  # 55
+"""The caller's budget does not cover the purchase. A google.rpc.QuotaFailure says which limit is in the
+way and what is left. retry_delay is set if the next day or month would cover it. The delay is often
+hours, so a call should not wait for it.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 60
 """A fault of the gateway itself. The gateway's log has more under the trace id of the answer."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
@@ -309,7 +323,7 @@ class Outcome(_message.Message):
     @_builtins.property
     def retry_delay(self) -> _duration_pb2.Duration:
         """How long to wait before repeating the call. Unset if there is no need to wait, or if repeating
-        does not help.
+        does not help. It can be hours, so compare it with the time that you have.
         """
 
     @_builtins.property

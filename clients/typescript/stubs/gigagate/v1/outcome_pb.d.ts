@@ -55,7 +55,7 @@ export declare type Outcome = Message<"gigagate.v1.Outcome"> & {
 
   /**
    * How long to wait before repeating the call. Unset if there is no need to wait, or if repeating
-   * does not help.
+   * does not help. It can be hours, so compare it with the time that you have.
    *
    * @generated from field: google.protobuf.Duration retry_delay = 4;
    */
@@ -252,6 +252,13 @@ export enum ErrorReason {
   PURCHASE_NOT_FOUND = 13,
 
   /**
+   * This caller has no budget, or it is that of another caller.
+   *
+   * @generated from enum value: ERROR_REASON_BUDGET_NOT_FOUND = 14;
+   */
+  BUDGET_NOT_FOUND = 14,
+
+  /**
    * expected_price is not the item's retail price.
    *
    * @generated from enum value: ERROR_REASON_PRICE_MISMATCH = 20;
@@ -294,8 +301,8 @@ export enum ErrorReason {
   MAX_PURCHASE_PRICE_EXCEEDED = 25,
 
   /**
-   * max_purchase_price or the gateway limits what the item may cost the reseller, and the price could not
-   * be read.
+   * max_purchase_price, the gateway or the caller's budget limits what the item may cost the reseller, and
+   * the price could not be read. A budget needs a price in its own currency.
    *
    * @generated from enum value: ERROR_REASON_PURCHASE_PRICE_UNREADABLE = 26;
    */
@@ -422,6 +429,15 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_JOURNAL_UNAVAILABLE = 53;
    */
   JOURNAL_UNAVAILABLE = 53,
+
+  /**
+   * The caller's budget does not cover the purchase. A google.rpc.QuotaFailure says which limit is in the
+   * way and what is left. retry_delay is set if the next day or month would cover it. The delay is often
+   * hours, so a call should not wait for it.
+   *
+   * @generated from enum value: ERROR_REASON_BUDGET_EXCEEDED = 55;
+   */
+  BUDGET_EXCEEDED = 55,
 
   /**
    * A fault of the gateway itself. The gateway's log has more under the trace id of the answer.
