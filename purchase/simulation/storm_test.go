@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"gigagate.internal/gigastore/sandbox"
 	"gigagate.internal/internal/tally"
 	"gigagate.internal/purchase"
@@ -274,7 +272,7 @@ func TestBudgetStormOnPostgres(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = journal.Close() }()
-		s.run(2, func() { endLeases(t, server, schema) })
+		s.run(2, func() { server.EndLeases(t, schema) })
 		return s.judge(journal, func() (int, []string, error) {
 			reader, err := postgres.OpenReader(t.Context(), server.URL, postgres.Options{Schema: schema})
 			if err != nil {
@@ -284,22 +282,4 @@ func TestBudgetStormOnPostgres(t *testing.T) {
 			return reader.Check(t.Context())
 		})
 	})
-}
-
-// endLeases ends the leases of dead processes. First it waits until the server has noticed their end.
-func endLeases(t *testing.T, server *postgrestest.Server, schema string) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
-	for connected := 1; connected > 0; {
-		if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", schema).Scan(&connected); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := conn.Exec(t.Context(), "UPDATE "+schema+".purchase_open SET lease_until = now() WHERE lease_until > now()"); err != nil {
-		t.Fatal(err)
-	}
 }

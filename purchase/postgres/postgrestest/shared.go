@@ -112,3 +112,22 @@ func (s *Server) exec(ctx context.Context, statements ...string) error {
 	}
 	return nil
 }
+
+// EndLeases ends the leases of gateways that were killed. Their connections have the name of the schema as their
+// application name. First it waits until the server has noticed that they are gone.
+func (s *Server) EndLeases(tb testing.TB, schema string) {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), s.URL)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(tb.Context())) }()
+	for connected := 1; connected > 0; {
+		if err := conn.QueryRow(tb.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", schema).Scan(&connected); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if _, err := conn.Exec(tb.Context(), "UPDATE "+schema+".purchase_open SET lease_until = now() WHERE lease_until > now()"); err != nil {
+		tb.Fatal(err)
+	}
+}
