@@ -17,7 +17,6 @@ const (
 	AuditReadSecrets AuditAction = "READ_SECRETS"
 	AuditActivate    AuditAction = "ACTIVATE"
 	AuditErase       AuditAction = "ERASE"
-	AuditRotateKeys  AuditAction = "ROTATE_KEYS"
 )
 
 // AuditOutcome is how an action ended. It is one of these, or the contract's effect of an activation.

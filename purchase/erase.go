@@ -23,11 +23,22 @@ type ErasureResult struct {
 
 // Erase deletes the end user's data and the vendor's answers of settled purchases. The purchases themselves stay, with an
 // entry in their history. So their request ids never buy again. When Erase returns without an error, no file of the
-// journal holds the data, see [Journal.Scrub]. After an error, another call does the rest.
+// journal holds the data, see [Journal.Scrub]. After an error, another call does the rest. Nothing is erased before an audit
+// record says who wants it.
 func (e *Engine) Erase(ctx context.Context, erasure Erasure) (erased ErasureResult, err error) {
+	record := AuditRecord{
+		Actor: erasure.By, ActorKind: ActorOperator, Action: AuditErase, Outcome: AuditBegun,
+		CustomerUID: erasure.CustomerUID, PurchaseID: erasure.PurchaseID,
+	}
+	if err := e.Audit(ctx, record); err != nil {
+		return erased, err
+	}
 	defer func() { // also if the caller is gone: what was deleted must not stay in the files
 		err = errors.Join(err, e.journal.Scrub(context.WithoutCancel(ctx)))
 		e.logger.InfoContext(ctx, "data of end users erased", "purchases", erased.Purchases, "open", len(erased.Open), "complete", err == nil && len(erased.Open) == 0)
+		if record.Outcome = AuditDone; err == nil {
+			err = e.Audit(context.WithoutCancel(ctx), record)
+		}
 	}()
 	if erasure.PurchaseID != "" {
 		p, err := e.get(ctx, erasure.PurchaseID)

@@ -174,6 +174,19 @@ func TestEraseCommand(t *testing.T) {
 	if got := erase("--customer=nobody"); got.status != 0 || !strings.Contains(got.out, `"purchases": 0`) {
 		t.Errorf("%+v", got)
 	}
+	audit := gigagate(t, "audit", "--address="+g.grpc, "--output=json").out
+	// The erasure of a purchase that does not exist has a record of its beginning only.
+	for outcome, want := range map[string]int{"AUDIT_OUTCOME_BEGUN": 5, "AUDIT_OUTCOME_DONE": 4} {
+		found := 0
+		for _, record := range strings.Split(audit, "}") {
+			if strings.Contains(record, "AUDIT_ACTION_ERASE") && strings.Contains(record, outcome) && strings.Contains(record, `"dana"`) {
+				found++
+			}
+		}
+		if found != want {
+			t.Errorf("%d records of erasures are %s, want %d: %s", found, outcome, want, audit)
+		}
+	}
 }
 
 // TestKeysCommands: a running gateway takes a new key, and afterwards the earlier one is not needed.

@@ -192,6 +192,9 @@ var allowing = []sabotage{
 	}}, "./internal/access", "TestLimitsSurviveAReload"},
 
 	// Audit records.
+	{"data is erased without a record", []edit{{
+		"purchase.Engine.Erase", "if err := e.Audit(ctx, record); err != nil { $*_ }", "_ = record",
+	}}, program, "TestEraseCommand"},
 	{"codes are shown without a record", []edit{{
 		"server.Server.interceptors", "s.auditSecrets", dropped,
 	}}, server, "TestSecretsAreAudited"},

@@ -39,10 +39,8 @@ const (
 	AuditAction_AUDIT_ACTION_READ_SECRETS AuditAction = 3
 	// A package was started.
 	AuditAction_AUDIT_ACTION_ACTIVATE AuditAction = 4
-	// The personal data of a customer were erased.
+	// The personal data and the activation codes of a customer or of a purchase were erased.
 	AuditAction_AUDIT_ACTION_ERASE AuditAction = 5
-	// The journal's encryption keys were changed.
-	AuditAction_AUDIT_ACTION_ROTATE_KEYS AuditAction = 6
 )
 
 // Enum value maps for AuditAction.
@@ -54,7 +52,6 @@ var (
 		3: "AUDIT_ACTION_READ_SECRETS",
 		4: "AUDIT_ACTION_ACTIVATE",
 		5: "AUDIT_ACTION_ERASE",
-		6: "AUDIT_ACTION_ROTATE_KEYS",
 	}
 	AuditAction_value = map[string]int32{
 		"AUDIT_ACTION_UNSPECIFIED":  0,
@@ -63,7 +60,6 @@ var (
 		"AUDIT_ACTION_READ_SECRETS": 3,
 		"AUDIT_ACTION_ACTIVATE":     4,
 		"AUDIT_ACTION_ERASE":        5,
-		"AUDIT_ACTION_ROTATE_KEYS":  6,
 	}
 )
 
@@ -522,15 +518,14 @@ const file_gigagate_v1_audit_service_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tB\x1a\xe0A\x01\xbaH\x14r\x122\x10^[A-Za-z0-9_-]*$R\tpageToken\"v\n" +
 	"\x18ListAuditRecordsResponse\x122\n" +
 	"\arecords\x18\x01 \x03(\v2\x18.gigagate.v1.AuditRecordR\arecords\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xcb\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\xad\x01\n" +
 	"\vAuditAction\x12\x1c\n" +
 	"\x18AUDIT_ACTION_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13AUDIT_ACTION_FREEZE\x10\x01\x12\x15\n" +
 	"\x11AUDIT_ACTION_THAW\x10\x02\x12\x1d\n" +
 	"\x19AUDIT_ACTION_READ_SECRETS\x10\x03\x12\x19\n" +
 	"\x15AUDIT_ACTION_ACTIVATE\x10\x04\x12\x16\n" +
-	"\x12AUDIT_ACTION_ERASE\x10\x05\x12\x1c\n" +
-	"\x18AUDIT_ACTION_ROTATE_KEYS\x10\x06*\xd8\x01\n" +
+	"\x12AUDIT_ACTION_ERASE\x10\x05*\xd8\x01\n" +
 	"\fAuditOutcome\x12\x1d\n" +
 	"\x19AUDIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13AUDIT_OUTCOME_BEGUN\x10\x01\x12\x16\n" +

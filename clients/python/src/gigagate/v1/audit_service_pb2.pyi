@@ -39,9 +39,7 @@ class _AuditActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditActi
     AUDIT_ACTION_ACTIVATE: _AuditAction.ValueType  # 4
     """A package was started."""
     AUDIT_ACTION_ERASE: _AuditAction.ValueType  # 5
-    """The personal data of a customer were erased."""
-    AUDIT_ACTION_ROTATE_KEYS: _AuditAction.ValueType  # 6
-    """The journal's encryption keys were changed."""
+    """The personal data and the activation codes of a customer or of a purchase were erased."""
 
 class AuditAction(_AuditAction, metaclass=_AuditActionEnumTypeWrapper):
     """AuditAction is what was done. Later versions add values."""
@@ -59,9 +57,7 @@ that already had a purchase. The first answer to a purchase has no record, becau
 AUDIT_ACTION_ACTIVATE: AuditAction.ValueType  # 4
 """A package was started."""
 AUDIT_ACTION_ERASE: AuditAction.ValueType  # 5
-"""The personal data of a customer were erased."""
-AUDIT_ACTION_ROTATE_KEYS: AuditAction.ValueType  # 6
-"""The journal's encryption keys were changed."""
+"""The personal data and the activation codes of a customer or of a purchase were erased."""
 Global___AuditAction: _TypeAlias = AuditAction  # noqa: Y015
 
 class _AuditOutcome:

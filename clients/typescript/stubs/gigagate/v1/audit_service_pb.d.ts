@@ -220,18 +220,11 @@ export enum AuditAction {
   ACTIVATE = 4,
 
   /**
-   * The personal data of a customer were erased.
+   * The personal data and the activation codes of a customer or of a purchase were erased.
    *
    * @generated from enum value: AUDIT_ACTION_ERASE = 5;
    */
   ERASE = 5,
-
-  /**
-   * The journal's encryption keys were changed.
-   *
-   * @generated from enum value: AUDIT_ACTION_ROTATE_KEYS = 6;
-   */
-  ROTATE_KEYS = 6,
 }
 
 /**
