@@ -178,7 +178,7 @@ func TestEraseCommand(t *testing.T) {
 	// The erasure of a purchase that does not exist has a record of its beginning only.
 	for outcome, want := range map[string]int{"AUDIT_OUTCOME_BEGUN": 5, "AUDIT_OUTCOME_DONE": 4} {
 		found := 0
-		for _, record := range strings.Split(audit, "}") {
+		for record := range strings.SplitSeq(audit, "}") {
 			if strings.Contains(record, "AUDIT_ACTION_ERASE") && strings.Contains(record, outcome) && strings.Contains(record, `"dana"`) {
 				found++
 			}
