@@ -35,7 +35,7 @@ func TestWhatAPurchaseStarts(t *testing.T) { //nolint:paralleltest // it counts 
 			next.ServeHTTP(w, r)
 		})
 	}})
-	_, before := startedNow(t)
+	inUseBefore, before := startedNow(t)
 	for range purchases {
 		calls.Go(func() {
 			if a := g.overGRPC(t, t.Context(), ask(register())); a.outcome.GetReason() != gigagatev1.ErrorReason_ERROR_REASON_UNSPECIFIED {
@@ -49,7 +49,7 @@ func TestWhatAPurchaseStarts(t *testing.T) { //nolint:paralleltest // it counts 
 	close(release)
 	calls.Wait()
 	_, after := startedNow(t)
-	inFlight, inAll := inUse.per(purchases), after.minus(before).per(purchases)
+	inFlight, inAll := inUse.minus(inUseBefore).per(purchases), after.minus(before).per(purchases)
 	if most := (2*purchases + 10); goroutines > most {
 		t.Errorf("%d goroutines for %d purchases, want at most %d", goroutines, purchases, most)
 	}

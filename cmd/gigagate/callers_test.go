@@ -92,7 +92,7 @@ func TestConfigCheckNamesTheMistake(t *testing.T) {
 		line string
 		want command
 	}{
-		{"config check --callers-file=" + file, command{exitFailed, "", `gigagate: --callers-file: line 3: operators[0].may[0]: "raed" is not read, resolve or secrets` + "\n"}},
+		{"config check --callers-file=" + file, command{exitFailed, "", `gigagate: --callers-file: line 3: operators[0].may[0]: "raed" is not audit, freeze, read, resolve or secrets` + "\n"}},
 		{"config check --callers-file=/nowhere", command{exitFailed, "", "gigagate: --callers-file: open /nowhere: no such file or directory\n"}},
 		{"config check", command{exitUsage, "", "gigagate: missing flags: --callers-file=FILE\n"}},
 		{"keys new", command{exitUsage, "", "gigagate: missing flags: --caller=NAME\n"}},

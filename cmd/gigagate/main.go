@@ -112,7 +112,7 @@ func takeVariablesFromOrders(k *kong.Kong) error {
 	for _, leaf := range k.Model.Leaves(false) {
 		for _, flag := range leaf.Flags {
 			// A check reads the same files and the same vendor as the gateway. What it allows is said in each call.
-			ofGateway := leaf.Name == "serve" || leaf.Name == "check" && (flag.Name == "journal" || flag.Name == "callers-file" || flag.Name == "reconcile-settle-delay" || strings.HasPrefix(flag.Name, "gigastore-"))
+			ofGateway := leaf.Name == "serve" || leaf.Name == "check" && (flag.Name == "journal" || flag.Name == "journal-key-file" || flag.Name == "callers-file" || flag.Name == "reconcile-settle-delay" || strings.HasPrefix(flag.Name, "gigastore-"))
 			if !ofGateway && !slices.Contains(flagsOfConnections, flag.Name) {
 				take(flag)
 			}

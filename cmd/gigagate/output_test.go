@@ -91,6 +91,9 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 	sold := decode(t, g.sell(t, "order-1", "--mode=on-demand"), &gigagatev1.RegisterResponse{})
 	sale := []string{"--address=" + g.grpc, "--item=" + sandbox.ItemWorldwide50MB, "--metatag=text"}
 	folder := t.TempDir()
+	keys := filepath.Join(folder, "keys")
+	newKeyFile(t, keys)
+	sealed := startGateway(t, "--journal-key-file="+keys)
 	file, stopped := filepath.Join(folder, "backup.db"), filepath.Join(folder, "stopped.db")
 	callers := writeFile(t, "callers:\n- name: shop\n")
 	if got := g.backUp(t, stopped); got.status != 0 {
@@ -100,26 +103,34 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 		args   []string
 		status int
 	}{
-		"register":          {append(sale, "--ip=203.0.113.24", "--country=GR"), exitIndeterminate},
-		"top-up":            {append(sale, "--customer="+sold.GetCustomer().GetUid()), exitIndeterminate},
-		"activate":          {[]string{sold.GetActivatedItem().GetUid(), "--address=" + g.grpc}, exitIndeterminate},
-		"bench":             {[]string{"--address=" + g.grpc, "--count=2", "--item=" + sandbox.ItemWorldwide50MB}, exitIndeterminate},
-		"inventory":         {[]string{"--address=" + g.grpc}, exitFailed},
-		"purchases get":     {[]string{sold.GetPurchaseId(), "--address=" + g.grpc}, exitFailed},
-		"purchases list":    {[]string{"--address=" + g.grpc}, exitFailed},
-		"purchases wait":    {[]string{sold.GetPurchaseId(), "--address=" + g.grpc}, exitIndeterminate},
-		"purchases resolve": {[]string{sold.GetPurchaseId(), "--nothing-sold", "--operator=maria", "--note=x", "--address=" + g.grpc}, exitIndeterminate},
-		"journal backup":    {[]string{file, "--admin-address=" + g.admin}, exitIndeterminate},
-		"journal check":     {[]string{"--journal=sqlite:" + stopped}, exitFailed},
-		"keys new":          {[]string{"--caller=shop"}, exitFailed},
-		"config check":      {[]string{"--callers-file=" + callers}, exitFailed},
-		"health":            {[]string{"--address=" + g.grpc}, exitFailed},
-		"version":           {nil, exitFailed},
-		"completion":        {[]string{"bash"}, exitFailed},
-		"sandbox fault":     {[]string{"throttle", "--sandbox-address=" + other.sandbox}, exitIndeterminate},
-		"sandbox clock":     {[]string{"--sandbox-address=" + g.sandbox}, exitFailed},
-		"sandbox ledger":    {[]string{"--sandbox-address=" + g.sandbox}, exitFailed},
-		"sandbox reset":     {[]string{"--sandbox-address=" + other.sandbox}, exitIndeterminate},
+		"register":            {append(sale, "--ip=203.0.113.24", "--country=GR"), exitIndeterminate},
+		"top-up":              {append(sale, "--customer="+sold.GetCustomer().GetUid()), exitIndeterminate},
+		"activate":            {[]string{sold.GetActivatedItem().GetUid(), "--address=" + g.grpc}, exitIndeterminate},
+		"bench":               {[]string{"--address=" + g.grpc, "--count=2", "--item=" + sandbox.ItemWorldwide50MB}, exitIndeterminate},
+		"inventory":           {[]string{"--address=" + g.grpc}, exitFailed},
+		"purchases get":       {[]string{sold.GetPurchaseId(), "--address=" + g.grpc}, exitFailed},
+		"purchases list":      {[]string{"--address=" + g.grpc}, exitFailed},
+		"purchases wait":      {[]string{sold.GetPurchaseId(), "--address=" + g.grpc}, exitIndeterminate},
+		"purchases resolve":   {[]string{sold.GetPurchaseId(), "--nothing-sold", "--operator=maria", "--note=x", "--address=" + g.grpc}, exitIndeterminate},
+		"freeze":              {[]string{"item", "frozen", "--operator=maria", "--reason=x", "--address=" + g.grpc}, exitIndeterminate},
+		"thaw":                {[]string{"item", "frozen", "--operator=maria", "--reason=x", "--address=" + g.grpc}, exitIndeterminate},
+		"freezes":             {[]string{"--address=" + g.grpc}, exitFailed},
+		"audit":               {[]string{"--address=" + g.grpc}, exitFailed},
+		"budgets":             {[]string{"--address=" + g.grpc}, exitFailed},
+		"erase":               {[]string{"--customer=nobody", "--operator=maria", "--admin-address=" + g.admin}, exitIndeterminate},
+		"journal keys new":    {nil, exitFailed},
+		"journal keys rotate": {[]string{"--admin-address=" + sealed.admin}, exitIndeterminate},
+		"journal backup":      {[]string{file, "--admin-address=" + g.admin}, exitIndeterminate},
+		"journal check":       {[]string{"--journal=sqlite:" + stopped}, exitFailed},
+		"keys new":            {[]string{"--caller=shop"}, exitFailed},
+		"config check":        {[]string{"--callers-file=" + callers}, exitFailed},
+		"health":              {[]string{"--address=" + g.grpc}, exitFailed},
+		"version":             {nil, exitFailed},
+		"completion":          {[]string{"bash"}, exitFailed},
+		"sandbox fault":       {[]string{"throttle", "--sandbox-address=" + other.sandbox}, exitIndeterminate},
+		"sandbox clock":       {[]string{"--sandbox-address=" + g.sandbox}, exitFailed},
+		"sandbox ledger":      {[]string{"--sandbox-address=" + g.sandbox}, exitFailed},
+		"sandbox reset":       {[]string{"--sandbox-address=" + other.sandbox}, exitIndeterminate},
 	}
 	for _, leaf := range model(t).Leaves(true) {
 		name := strings.Join(words(leaf), " ")
@@ -137,11 +148,17 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 				want = 0 // its exit status is the answer
 			}
 			args := append(strings.Fields(name), test.args...)
-			_ = os.Remove(file) // of an earlier backup
+			before := func() {
+				_ = os.Remove(file) // of an earlier backup
+				if name == "thaw" {
+					gigagate(t, append([]string{"freeze"}, test.args...)...)
+				}
+			}
+			before()
 			if status, errs := runUnread(t, gone, false, args...); status != want || !strings.Contains(errs, "gigagate: ") && want != 0 {
 				t.Errorf("%s, %s: exit status %d, want %d: %s", name, how, status, want, errs)
 			}
-			_ = os.Remove(file)
+			before()
 			if status, _ := runUnread(t, gone, true, args...); status != want {
 				t.Errorf("%s, %s, also for errors: exit status %d, want %d", name, how, status, want)
 			}
