@@ -45,7 +45,7 @@ func (e *Engine) addOwner(ctx context.Context, client string, most int) error {
 		waiting, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		if e.places.WaitUpTo(waiting, client, upTo) != nil {
-			if e.places.Of(client) >= upTo {
+			if most > 0 && e.places.Of(client) >= most {
 				return ErrTooManyAtOnce
 			}
 			return ErrOverloaded
