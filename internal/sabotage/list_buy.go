@@ -138,7 +138,7 @@ var buying = []sabotage{
 	{"look up after the guards", []edit{{
 		"purchase.Engine.buy",
 		"recorded, err := e.lookup(ctx, request.Key)",
-		"if err := e.guard(ctx, request.Order); err != nil { return nil, err }; $rule",
+		"if _, err := e.guard(ctx, request.Order, e.priceLimits(request.Order, nil), request.Budget); err != nil { return nil, err }; $rule",
 	}}, simulation, "TestGuards$"},
 	{"send before the claim is known durable", []edit{{
 		"purchase.Engine.claim",
