@@ -138,6 +138,18 @@ func spanMethod(method string) string {
 	return "_OTHER" // OpenTelemetry's word for it
 }
 
+// sendAnswer waits until the client has taken the answer of a call over HTTP/2, or until readTime is over. So the call keeps
+// its place meanwhile. Otherwise net/http would wait after the handler has returned, and a client that reads nothing could
+// keep any number of answers waiting. A connection of HTTP/1.1 has one call at a time.
+func sendAnswer(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor < 2 {
+		return
+	}
+	answer := http.NewResponseController(w)
+	_ = answer.SetWriteDeadline(time.Now().Add(readTime)) // an error would mean that the stream is gone
+	_ = answer.Flush()
+}
+
 // guardREST sets the headers of every answer, bounds the body, recovers panics, serves the documentation and
 // refuses every other path that is not a call of the contract.
 func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
@@ -149,7 +161,9 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		defer func() {
-			if value := recover(); value != nil {
+			if value := recover(); value == http.ErrAbortHandler { //nolint:errorlint // net/http compares it, too
+				panic(value)
+			} else if value != nil {
 				s.refuse(w, r, &failure{
 					reason: gigagatev1.ErrorReason_ERROR_REASON_INTERNAL, cause: newPanicked(value),
 				})
@@ -160,11 +174,19 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 		r.Header.Del("TE")
 		defer endOfRequest(r)
 		client := fairshare.ClientOf(r.RemoteAddr)
-		if !s.requests.Take(client) {
+		places := s.requests
+		overloaded := !places.Take(client)
+		if overloaded {
+			if places = s.refusedRequests; !places.Take(client) {
+				panic(http.ErrAbortHandler) // ends the stream or the connection, without an answer that nobody may read
+			}
+		}
+		defer places.Release(client)
+		defer sendAnswer(w, r)
+		if overloaded {
 			s.refuse(w, r, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_OVERLOADED})
 			return
 		}
-		defer s.requests.Release(client)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		call := restCallOf(r.Context())
 		wrongPretty := takePretty(r)

@@ -115,6 +115,8 @@ type Server struct {
 	limiter        limiter
 	lookups        *fairshare.Limit // of the request ids of refused orders
 	requests       *fairshare.Limit // of REST
+	// refusedRequests are those beyond requests that get an answer.
+	refusedRequests *fairshare.Limit
 
 	validator protovalidate.Validator
 	activator *activator
@@ -139,25 +141,26 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("compile the contract's rules: %w", err)
 	}
 	s := &Server{
-		access:         config.Access,
-		vendor:         config.Vendor,
-		engine:         config.Engine,
-		metatagMax:     config.MetatagMax,
-		logger:         config.Logger,
-		tracerProvider: config.TracerProvider,
-		meterProvider:  config.MeterProvider,
-		propagator:     config.Propagator,
-		now:            config.Now,
-		knownHost:      config.KnownHost,
-		trusted:        config.Trusted,
-		credentials:    config.Credentials,
-		admission:      newAdmission(),
-		limiter:        newLimiter(),
-		lookups:        fairshare.New(maxLookups),
-		requests:       fairshare.New(maxCalls),
-		validator:      validator,
-		activator:      newActivator(config.Vendor, config.Engine.Audit),
-		health:         health.NewServer(),
+		access:          config.Access,
+		vendor:          config.Vendor,
+		engine:          config.Engine,
+		metatagMax:      config.MetatagMax,
+		logger:          config.Logger,
+		tracerProvider:  config.TracerProvider,
+		meterProvider:   config.MeterProvider,
+		propagator:      config.Propagator,
+		now:             config.Now,
+		knownHost:       config.KnownHost,
+		trusted:         config.Trusted,
+		credentials:     config.Credentials,
+		admission:       newAdmission(),
+		limiter:         newLimiter(),
+		lookups:         fairshare.New(maxLookups),
+		requests:        fairshare.New(maxCalls),
+		refusedRequests: fairshare.New(maxRefused),
+		validator:       validator,
+		activator:       newActivator(config.Vendor, config.Engine.Audit),
+		health:          health.NewServer(),
 	}
 	if config.Docs {
 		if s.docs, err = docsFiles(); err != nil {

@@ -170,7 +170,11 @@ func (g *siege) attack(t *testing.T, attack func(ctx context.Context)) {
 	if after > before+leftOver {
 		t.Errorf("it still uses %d MiB", after)
 	}
-	if slowest > *attackWithin {
+	within := *attackWithin
+	if g.security != nil {
+		within *= 3 // the attackers encrypt on the same processors
+	}
+	if slowest > within {
 		t.Errorf("a purchase of another client took %s", slowest)
 	}
 }

@@ -4,6 +4,12 @@ package main
 // the threats.
 var guardingDoors = []sabotage{
 	// What a client can hold.
+	{"an answer over HTTP/2 that nobody reads has no place", []edit{{
+		"server.Server.guardREST", "defer sendAnswer(w, r)", "_ = 0",
+	}}, server, "TestRequestsOfRESTAreBounded"},
+	{"every request beyond the bound gets an answer", []edit{{
+		"server.Server.guardREST", "if places = s.refusedRequests; !places.Take(client) { $*_ }", "places = s.refusedRequests; places.Take(client)",
+	}}, server, "TestRequestsOfRESTAreBounded"},
 	{"a port has any number of connections", []edit{{
 		"cmd/gigagate.boundedListener.Accept", "l.add($c)", "l.add($c) || true",
 	}}, program, "TestConnectionsAreBounded"},
