@@ -17,10 +17,14 @@ import gigagate
 from gigagate.v1 import (
     activation_service_pb2,
     activation_service_pb2_grpc,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     budget_service_pb2,
     budget_service_pb2_grpc,
     customer_service_pb2,
     customer_service_pb2_grpc,
+    freeze_service_pb2,
+    freeze_service_pb2_grpc,
     inventory_service_pb2,
     inventory_service_pb2_grpc,
     purchase_service_pb2,
@@ -29,8 +33,10 @@ from gigagate.v1 import (
 
 SERVICES = (
     (activation_service_pb2, activation_service_pb2_grpc.ActivationServiceStub),
+    (audit_service_pb2, audit_service_pb2_grpc.AuditServiceStub),
     (budget_service_pb2, budget_service_pb2_grpc.BudgetServiceStub),
     (customer_service_pb2, customer_service_pb2_grpc.CustomerServiceStub),
+    (freeze_service_pb2, freeze_service_pb2_grpc.FreezeServiceStub),
     (inventory_service_pb2, inventory_service_pb2_grpc.InventoryServiceStub),
     (purchase_service_pb2, purchase_service_pb2_grpc.PurchaseServiceStub),
 )

@@ -1,14 +1,18 @@
 import { type Client } from "@connectrpc/connect";
 import { type GrpcTransportOptions } from "@connectrpc/connect-node";
 import { ActivationService } from "../stubs/gigagate/v1/activation_service_pb.js";
+import { AuditService } from "../stubs/gigagate/v1/audit_service_pb.js";
 import { BudgetService } from "../stubs/gigagate/v1/budget_service_pb.js";
 import { CustomerService } from "../stubs/gigagate/v1/customer_service_pb.js";
+import { FreezeService } from "../stubs/gigagate/v1/freeze_service_pb.js";
 import { InventoryService } from "../stubs/gigagate/v1/inventory_service_pb.js";
 import { PurchaseService } from "../stubs/gigagate/v1/purchase_service_pb.js";
 export * from "../stubs/gigagate/v1/activated_item_pb.js";
 export * from "../stubs/gigagate/v1/activation_service_pb.js";
+export * from "../stubs/gigagate/v1/audit_service_pb.js";
 export * from "../stubs/gigagate/v1/budget_service_pb.js";
 export * from "../stubs/gigagate/v1/customer_service_pb.js";
+export * from "../stubs/gigagate/v1/freeze_service_pb.js";
 export * from "../stubs/gigagate/v1/inventory_service_pb.js";
 export * from "../stubs/gigagate/v1/money_pb.js";
 export * from "../stubs/gigagate/v1/outcome_pb.js";
@@ -19,8 +23,10 @@ export { outcomeOf } from "./outcome.js";
 /** A client of each service of the contract, over one connection. */
 export interface Gigagate {
     readonly activations: Client<typeof ActivationService>;
+    readonly audit: Client<typeof AuditService>;
     readonly budgets: Client<typeof BudgetService>;
     readonly customers: Client<typeof CustomerService>;
+    readonly freezes: Client<typeof FreezeService>;
     readonly inventory: Client<typeof InventoryService>;
     readonly purchases: Client<typeof PurchaseService>;
 }

@@ -1,15 +1,19 @@
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { ActivationService } from "../stubs/gigagate/v1/activation_service_pb.js";
+import { AuditService } from "../stubs/gigagate/v1/audit_service_pb.js";
 import { BudgetService } from "../stubs/gigagate/v1/budget_service_pb.js";
 import { CustomerService } from "../stubs/gigagate/v1/customer_service_pb.js";
+import { FreezeService } from "../stubs/gigagate/v1/freeze_service_pb.js";
 import { InventoryService } from "../stubs/gigagate/v1/inventory_service_pb.js";
 import { PurchaseService } from "../stubs/gigagate/v1/purchase_service_pb.js";
 import { withCallPolicy } from "./call-policy.js";
 export * from "../stubs/gigagate/v1/activated_item_pb.js";
 export * from "../stubs/gigagate/v1/activation_service_pb.js";
+export * from "../stubs/gigagate/v1/audit_service_pb.js";
 export * from "../stubs/gigagate/v1/budget_service_pb.js";
 export * from "../stubs/gigagate/v1/customer_service_pb.js";
+export * from "../stubs/gigagate/v1/freeze_service_pb.js";
 export * from "../stubs/gigagate/v1/inventory_service_pb.js";
 export * from "../stubs/gigagate/v1/money_pb.js";
 export * from "../stubs/gigagate/v1/outcome_pb.js";
@@ -34,8 +38,10 @@ export function createGigagate(options) {
     const transport = withCallPolicy(createGrpcTransport(options));
     return {
         activations: createClient(ActivationService, transport),
+        audit: createClient(AuditService, transport),
         budgets: createClient(BudgetService, transport),
         customers: createClient(CustomerService, transport),
+        freezes: createClient(FreezeService, transport),
         inventory: createClient(InventoryService, transport),
         purchases: createClient(PurchaseService, transport),
     };

@@ -1,16 +1,20 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, type GrpcTransportOptions } from "@connectrpc/connect-node";
 import { ActivationService } from "../stubs/gigagate/v1/activation_service_pb.js";
+import { AuditService } from "../stubs/gigagate/v1/audit_service_pb.js";
 import { BudgetService } from "../stubs/gigagate/v1/budget_service_pb.js";
 import { CustomerService } from "../stubs/gigagate/v1/customer_service_pb.js";
+import { FreezeService } from "../stubs/gigagate/v1/freeze_service_pb.js";
 import { InventoryService } from "../stubs/gigagate/v1/inventory_service_pb.js";
 import { PurchaseService } from "../stubs/gigagate/v1/purchase_service_pb.js";
 import { withCallPolicy } from "./call-policy.js";
 
 export * from "../stubs/gigagate/v1/activated_item_pb.js";
 export * from "../stubs/gigagate/v1/activation_service_pb.js";
+export * from "../stubs/gigagate/v1/audit_service_pb.js";
 export * from "../stubs/gigagate/v1/budget_service_pb.js";
 export * from "../stubs/gigagate/v1/customer_service_pb.js";
+export * from "../stubs/gigagate/v1/freeze_service_pb.js";
 export * from "../stubs/gigagate/v1/inventory_service_pb.js";
 export * from "../stubs/gigagate/v1/money_pb.js";
 export * from "../stubs/gigagate/v1/outcome_pb.js";
@@ -31,8 +35,10 @@ export { outcomeOf } from "./outcome.js";
 /** A client of each service of the contract, over one connection. */
 export interface Gigagate {
   readonly activations: Client<typeof ActivationService>;
+  readonly audit: Client<typeof AuditService>;
   readonly budgets: Client<typeof BudgetService>;
   readonly customers: Client<typeof CustomerService>;
+  readonly freezes: Client<typeof FreezeService>;
   readonly inventory: Client<typeof InventoryService>;
   readonly purchases: Client<typeof PurchaseService>;
 }
@@ -54,8 +60,10 @@ export function createGigagate(options: Omit<GrpcTransportOptions, "defaultTimeo
   const transport = withCallPolicy(createGrpcTransport(options));
   return {
     activations: createClient(ActivationService, transport),
+    audit: createClient(AuditService, transport),
     budgets: createClient(BudgetService, transport),
     customers: createClient(CustomerService, transport),
+    freezes: createClient(FreezeService, transport),
     inventory: createClient(InventoryService, transport),
     purchases: createClient(PurchaseService, transport),
   };

@@ -4,10 +4,12 @@ import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
   ActivationService,
+  AuditService,
   BudgetService,
   CustomerService,
   createGigagate,
   Effect,
+  FreezeService,
   InventoryService,
   OutcomeSchema,
   outcomeOf,
@@ -211,6 +213,8 @@ test("the call policy is the contract's service config", async () => {
           CustomerService,
           InventoryService,
           PurchaseService,
+          FreezeService,
+          AuditService,
         ].map(({ typeName }) => ({ service: typeName })),
         waitForReady: false,
         timeout: `${callPolicy.timeoutMs / 1000}s`,

@@ -11,10 +11,12 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import {
   apiKeyFile,
   ActivationService,
+  AuditService,
   BudgetService,
   CustomerService,
   createGigagate,
   FieldViolationSchema,
+  FreezeService,
   InventoryService,
   OutcomeSchema,
   outcomeOf,
@@ -29,8 +31,10 @@ const transport = createGrpcTransport(options());
 const gigagate = createGigagate(options());
 const services = [
   ActivationService,
+  AuditService,
   BudgetService,
   CustomerService,
+  FreezeService,
   InventoryService,
   PurchaseService,
 ];
