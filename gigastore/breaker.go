@@ -14,6 +14,9 @@ const (
 	deadAfter = 5
 	// probeEvery is how often a dead vendor is asked whether it answers again.
 	probeEvery = 2 * time.Second
+	// aliveAfter is how many probes have to be answered, without a failure in between, before the vendor counts as alive
+	// although nobody has bought.
+	aliveAfter = 5
 )
 
 // breaker says whether a purchase may be started. While the vendor is dead, every purchase would wait for a minute and then
@@ -21,7 +24,8 @@ const (
 //
 // Paid calls and requests for tokens open it, because every purchase needs them. While it is open, [Client.WatchOutages] reads
 // from the vendor. Each answer lets one purchase try. The vendor's answer to a purchase closes the breaker. So does a second
-// answer to a read, if nobody has bought since the first.
+// answer to a read, if nobody has tried since the first, and the fifth in any case: those who tried may have sent nothing,
+// because their request ids had purchases already.
 type breaker struct {
 	problems *problems
 	opened   chan struct{} // has an element after the breaker opened
@@ -30,7 +34,7 @@ type breaker struct {
 	answers  int // of the vendor, to paid calls and probes
 	failures int // since the last answer
 	open     bool
-	reads    bool // while open: the vendor has answered a probe since the last failure
+	reads    int  // while open: how many probes the vendor has answered since the last failure
 	trial    bool // while open: one purchase may try
 }
 
@@ -66,7 +70,7 @@ func (b *breaker) end(ctx context.Context, operation string, answersBefore, stat
 
 func (b *breaker) failed(ctx context.Context, status int, err error) {
 	b.failures++
-	b.reads, b.trial = false, false
+	b.reads, b.trial = 0, false
 	if b.open || b.failures < deadAfter {
 		return
 	}
@@ -96,8 +100,8 @@ func (b *breaker) probed(ctx context.Context) {
 		return
 	}
 	b.answers++
-	b.reads = true
-	if b.trial { // nobody has tried since the last answer
+	b.reads++
+	if b.trial || b.reads >= aliveAfter {
 		b.close(ctx, deadAfter-1)
 		return
 	}
@@ -122,7 +126,7 @@ func isOutage(status int, err error) bool {
 func (c *Client) IsDown() bool {
 	c.breaker.mu.Lock()
 	defer c.breaker.mu.Unlock()
-	return c.breaker.open && !c.breaker.reads
+	return c.breaker.open && c.breaker.reads == 0
 }
 
 // MaySell reports whether a purchase may be started, or sent once more. Ask it once before each permit: after an outage it lets
