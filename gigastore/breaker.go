@@ -14,9 +14,6 @@ const (
 	deadAfter = 5
 	// probeEvery is how often a dead vendor is asked whether it answers again.
 	probeEvery = 2 * time.Second
-	// aliveAfter is how many probes have to be answered, without a failure in between, before the vendor counts as alive
-	// although nobody has bought.
-	aliveAfter = 5
 )
 
 // breaker says whether a purchase may be started. While the vendor is dead, every purchase would wait for a minute and then
@@ -24,8 +21,7 @@ const (
 //
 // Paid calls and requests for tokens open it, because every purchase needs them. While it is open, [Client.WatchOutages] reads
 // from the vendor. Each answer lets one purchase try. The vendor's answer to a purchase closes the breaker. So does a second
-// answer to a read, if nobody has tried since the first, and the fifth in any case: those who tried may have sent nothing,
-// because their request ids had purchases already.
+// answer to a read, if nobody has bought since the first.
 type breaker struct {
 	problems *problems
 	opened   chan struct{} // has an element after the breaker opened
@@ -34,7 +30,7 @@ type breaker struct {
 	answers  int // of the vendor, to paid calls and probes
 	failures int // since the last answer
 	open     bool
-	reads    int  // while open: how many probes the vendor has answered since the last failure
+	reads    bool // while open: the vendor has answered a probe since the last failure
 	trial    bool // while open: one purchase may try
 }
 
@@ -70,7 +66,7 @@ func (b *breaker) end(ctx context.Context, operation string, answersBefore, stat
 
 func (b *breaker) failed(ctx context.Context, status int, err error) {
 	b.failures++
-	b.reads, b.trial = 0, false
+	b.reads, b.trial = false, false
 	if b.open || b.failures < deadAfter {
 		return
 	}
@@ -100,8 +96,8 @@ func (b *breaker) probed(ctx context.Context) {
 		return
 	}
 	b.answers++
-	b.reads++
-	if b.trial || b.reads >= aliveAfter {
+	b.reads = true
+	if b.trial { // nobody has tried since the last answer
 		b.close(ctx, deadAfter-1)
 		return
 	}
@@ -126,7 +122,7 @@ func isOutage(status int, err error) bool {
 func (c *Client) IsDown() bool {
 	c.breaker.mu.Lock()
 	defer c.breaker.mu.Unlock()
-	return c.breaker.open && c.breaker.reads == 0
+	return c.breaker.open && !c.breaker.reads
 }
 
 // MaySell reports whether a purchase may be started, or sent once more. Ask it once before each permit: after an outage it lets

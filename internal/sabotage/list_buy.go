@@ -38,9 +38,6 @@ var buying = []sabotage{
 	{"a dead vendor is asked for prices", []edit{{
 		"purchase.Engine.mayStart", "e.vendor.IsDown()", never,
 	}}, simulation, "TestVendorIsDead"},
-	{"calls that send nothing keep the breaker open", []edit{{
-		"gigastore.breaker.probed", "b.trial || b.reads >= aliveAfter", "b.trial",
-	}}, vendor, "TestBreaker"},
 	{"the breaker is asked after the claim", []edit{
 		{"purchase.Engine.mayStart", "case e.vendor.IsDown(): return ErrVendorDown", dropped},
 		{"purchase.Engine.start", "if !e.vendor.MaySell() { return claimed{}, ErrVendorDown }", dropped},
