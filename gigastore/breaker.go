@@ -136,6 +136,15 @@ func (c *Client) MaySell() bool {
 	return may
 }
 
+// NotTried says that a purchase that MaySell allowed was not started. So another one may try. Without it, repeated calls whose
+// request ids have purchases already would use up every try, and the breaker would stay open.
+func (c *Client) NotTried() {
+	b := c.breaker
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trial = b.open && b.reads
+}
+
 // WatchOutages finds out when a dead vendor answers again. It returns when ctx ends.
 func (c *Client) WatchOutages(ctx context.Context) {
 	var probes sync.WaitGroup

@@ -56,22 +56,25 @@ func ended(t *testing.T, err error) context.Context {
 }
 
 // TestBreaker: every step of the breaker. Each letter is an event: f a failure of a purchase, t one of a request for a token,
-// l one that began before the latest answer, r a failed read, a an answer to a purchase, p an answer to a probe, and m a
-// purchase that may start.
+// l one that began before the latest answer, r a failed read, a an answer to a purchase, p an answer to a probe, m a
+// purchase that may start, - one that may not, and n says that a purchase was not started.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
 	for name, events := range map[string]string{
-		"closed at first":                 "m m m",
-		"opens after five failures":       "f f f f m f -",
-		"tokens count":                    "t f t f t -",
-		"reads do not count":              "r r r r r r m",
-		"an answer begins a new row":      "f f f f a f f f f m f -",
-		"an old failure does not count":   "f f f f a l l l l l l m",
-		"one purchase tries after a read": "f f f f f - p m - p m -",
-		"the answer to it closes":         "f f f f f - p m a m m f f f f m f -",
-		"its failure takes the trial":     "f f f f f p f - p m -",
-		"two reads without a purchase":    "f f f f f p p m m",
-		"one failure after two reads":     "f f f f f p p f - p m -",
+		"closed at first":                   "m m m",
+		"opens after five failures":         "f f f f m f -",
+		"tokens count":                      "t f t f t -",
+		"reads do not count":                "r r r r r r m",
+		"an answer begins a new row":        "f f f f a f f f f m f -",
+		"an old failure does not count":     "f f f f a l l l l l l m",
+		"one purchase tries after a read":   "f f f f f - p m - p m -",
+		"the answer to it closes":           "f f f f f - p m a m m f f f f m f -",
+		"its failure takes the trial":       "f f f f f p f - p m -",
+		"two reads without a purchase":      "f f f f f p p m m",
+		"one failure after two reads":       "f f f f f p p f - p m -",
+		"purchases that send nothing":       "f f f f f p m n m n p m m m",
+		"nothing was sent, but it is dead":  "f f f f f p m f n - p m -",
+		"nothing was sent, and it is alive": "m n m m",
 	} {
 		problems, err := newProblems(nil, noop.NewMeterProvider())
 		if err != nil {
@@ -93,6 +96,8 @@ func TestBreaker(t *testing.T) {
 				b.end(t.Context(), OpRegister, now, http.StatusBadRequest, nil)
 			case 'p':
 				b.probed(t.Context())
+			case 'n':
+				c.NotTried()
 			case 'm', '-':
 				if got := c.MaySell(); got != (event == 'm') {
 					t.Errorf("%s, after %q: may sell %t", name, events[:i], got)

@@ -213,6 +213,7 @@ func (e *Engine) start(ctx context.Context, id string, request *Request, amount 
 		return claimed{}, ErrVendorDown
 	}
 	if err := e.addOwner(ctx, request.Client, request.AtOnce); err != nil {
+		e.vendor.NotTried()
 		return claimed{}, err
 	}
 	type result struct {
@@ -235,6 +236,9 @@ func (e *Engine) start(ctx context.Context, id string, request *Request, amount 
 			// may have said that nothing was started.
 			e.abandon(p, "the caller was gone before the claim was durable; nothing was sent")
 			err = &UnsettledError{}
+		}
+		if err != nil || !ours {
+			e.vendor.NotTried()
 		}
 		done <- result{claimed{p, ours, ended}, err}
 		if err == nil && ours {

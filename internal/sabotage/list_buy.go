@@ -38,6 +38,9 @@ var buying = []sabotage{
 	{"a dead vendor is asked for prices", []edit{{
 		"purchase.Engine.mayStart", "e.vendor.IsDown()", never,
 	}}, simulation, "TestVendorIsDead"},
+	{"repeated calls keep the breaker open", []edit{{
+		"purchase.Engine.start", "if err != nil || !ours { e.vendor.NotTried() }", "_ = 0",
+	}}, simulation, "TestRepeatedCallsDuringAnOutage"},
 	{"the breaker is asked after the claim", []edit{
 		{"purchase.Engine.mayStart", "case e.vendor.IsDown(): return ErrVendorDown", dropped},
 		{"purchase.Engine.start", "if !e.vendor.MaySell() { return claimed{}, ErrVendorDown }", dropped},

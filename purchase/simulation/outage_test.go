@@ -174,6 +174,25 @@ func TestSalesAreDead(t *testing.T) {
 	})
 }
 
+// TestRepeatedCallsDuringAnOutage: calls whose request ids have purchases already send nothing. Many of them do not keep new
+// purchases from being tried once the vendor answers again.
+func TestRepeatedCallsDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		wants(t, w.buy(w.replica(0), register("sold", "")), told)
+		outages["status 503"](w)
+		for n := range 10 {
+			w.buy(w.replica(0), register(fmt.Sprintf("refused-%d", n), ""))
+		}
+		w.endOutage()
+		for range 100 {
+			pause(100 * time.Millisecond)
+			wants(t, w.buy(w.replica(0), register("sold", "")), told)
+		}
+		wants(t, w.buy(w.replica(0), register("after", "")), told)
+	})
+}
+
 // TestRefusalsAreNoOutage: a vendor that refuses every purchase is not dead.
 func TestRefusalsAreNoOutage(t *testing.T) {
 	t.Parallel()
