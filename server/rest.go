@@ -175,9 +175,10 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 		defer endOfRequest(r)
 		client := fairshare.ClientOf(r.RemoteAddr)
 		places := s.requests
-		overloaded := !places.Take(client)
+		overloaded := !s.requests.Take(client)
 		if overloaded {
-			if places = s.refusedRequests; !places.Take(client) {
+			places = s.refusedRequests
+			if !s.refusedRequests.Take(client) {
 				panic(http.ErrAbortHandler) // ends the stream or the connection, without an answer that nobody may read
 			}
 		}

@@ -8,7 +8,7 @@ var guardingDoors = []sabotage{
 		"server.Server.guardREST", "defer sendAnswer(w, r)", "_ = 0",
 	}}, server, "TestRequestsOfRESTAreBounded"},
 	{"every request beyond the bound gets an answer", []edit{{
-		"server.Server.guardREST", "if places = s.refusedRequests; !places.Take(client) { $*_ }", "places = s.refusedRequests; places.Take(client)",
+		"server.Server.guardREST", "if !s.refusedRequests.Take($c) { $*_ }", "_ = s.refusedRequests.Take($c)",
 	}}, server, "TestRequestsOfRESTAreBounded"},
 	{"a port has any number of connections", []edit{{
 		"cmd/gigagate.boundedListener.Accept", "l.add($c)", "l.add($c) || true",

@@ -35,6 +35,12 @@ func (j *Journal) Freeze(ctx context.Context, target purchase.FreezeTarget, reco
 	if err != nil {
 		return purchase.Freeze{}, fmt.Errorf("freeze: %w", err)
 	}
+	if standing.ID != record.ID {
+		// It was frozen before, and that commit may not have reached a synchronous standby yet. See Claim.
+		if err := j.Ping(ctx); err != nil {
+			return purchase.Freeze{}, fmt.Errorf("freeze: it is unknown whether the earlier freeze is durable: %w", err)
+		}
+	}
 	return purchase.Freeze{FreezeTarget: target, Record: standing}, nil
 }
 

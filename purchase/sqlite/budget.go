@@ -65,8 +65,9 @@ func charge(m *purchase.Micros) any {
 }
 
 // BudgetTotals implements [purchase.Journal].
-func (j *Journal) BudgetTotals(ctx context.Context, caller string) (totals []purchase.BudgetTotal, err error) {
-	err = j.read(ctx, func(c *connection) (err error) {
+func (j *Journal) BudgetTotals(ctx context.Context, caller string) ([]purchase.BudgetTotal, error) {
+	var totals []purchase.BudgetTotal // the writer may set it after this call has returned
+	err := j.read(ctx, func(c *connection) (err error) {
 		var args []any
 		for _, period := range purchase.CurrentPeriods(j.time()) {
 			args = append(args, period)
@@ -78,7 +79,10 @@ func (j *Journal) BudgetTotals(ctx context.Context, caller string) (totals []pur
 		totals, err = all(c, scanTotal, fmt.Sprintf(selectTotals, periods, ofCaller), append(args, purchase.MaxBudgetTotals)...)
 		return err
 	})
-	return totals, err
+	if err != nil {
+		return nil, err
+	}
+	return totals, nil
 }
 
 func scanTotal(r *reader) (purchase.BudgetTotal, error) {
