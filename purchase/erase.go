@@ -36,7 +36,7 @@ func (e *Engine) Erase(ctx context.Context, erasure Erasure) (erased ErasureResu
 	defer func() { // also if the caller is gone: what was deleted must not stay in the files
 		err = errors.Join(err, e.journal.Scrub(context.WithoutCancel(ctx)))
 		e.logger.InfoContext(ctx, "data of end users erased", "purchases", erased.Purchases, "open", len(erased.Open), "complete", err == nil && len(erased.Open) == 0)
-		if record.Outcome = AuditDone; err == nil {
+		if record.Outcome = AuditDone; err == nil && len(erased.Open) == 0 {
 			err = e.Audit(context.WithoutCancel(ctx), record)
 		}
 	}()

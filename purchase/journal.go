@@ -107,7 +107,7 @@ type Journal interface {
 	// returns Page.After for the next page, or "" if there is none.
 	AuditRecords(ctx context.Context, filter AuditFilter, page Page) (list []AuditRecord, next string, err error)
 	// BudgetTotals returns the totals of a caller, or of all callers if caller is empty. It returns those of the periods
-	// that [CurrentPeriods] names at the time of the journal's clock, but for those that are zero. They are ordered by
+	// that [CurrentPeriods] names at the time of the journal's clock, without those that are zero. They are ordered by
 	// caller, currency and period. There are at most [MaxBudgetTotals].
 	BudgetTotals(ctx context.Context, caller string) ([]BudgetTotal, error)
 

@@ -104,7 +104,7 @@ func beginCall(ctx context.Context, isOrder bool) (f *failure, end func()) {
 // leastRetryDelay is the shortest time after which a caller beyond its rate is asked to try again.
 const leastRetryDelay = 100 * time.Millisecond
 
-// What a caller is told that has too many calls or purchases under way. A purchase can outlive its call.
+// These sentences refuse a caller that has too many calls or purchases under way. A purchase can outlive its call.
 const (
 	tooManyAtOnce    = "this caller has as many calls under way as it may, so this call did nothing"
 	tooManyPurchases = "this caller has as many purchases under way as it may, so nothing was started"

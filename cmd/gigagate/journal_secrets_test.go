@@ -175,8 +175,8 @@ func TestEraseCommand(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	audit := gigagate(t, "audit", "--address="+g.grpc, "--output=json").out
-	// The erasure of a purchase that does not exist has a record of its beginning only.
-	for outcome, want := range map[string]int{"AUDIT_OUTCOME_BEGUN": 5, "AUDIT_OUTCOME_DONE": 4} {
+	// An erasure that left data, or that found no purchase, has a record of its beginning only.
+	for outcome, want := range map[string]int{"AUDIT_OUTCOME_BEGUN": 5, "AUDIT_OUTCOME_DONE": 2} {
 		found := 0
 		for record := range strings.SplitSeq(audit, "}") {
 			if strings.Contains(record, "AUDIT_ACTION_ERASE") && strings.Contains(record, outcome) && strings.Contains(record, `"dana"`) {

@@ -149,7 +149,7 @@ func freezesTable(text *strings.Builder, freezes []*gigagatev1.Freeze) {
 func auditTable(text *strings.Builder, records []*gigagatev1.AuditRecord) {
 	lines := [][]string{{"TIME", "WHO", "ACTION", "OUTCOME", "ABOUT"}}
 	for _, r := range records {
-		// What it is about is all the fields that do not have their own column.
+		// The last column has all fields that have no column of their own.
 		rest, _ := proto.Clone(r).(*gigagatev1.AuditRecord)
 		rest.Id, rest.CreateTime, rest.ActorType, rest.Actor, rest.Action, rest.Outcome = "", nil, 0, "", 0, 0
 		var about []string

@@ -80,6 +80,9 @@ var budgets = []sabotage{
 	{"totals are changed without a lock, in PostgreSQL", []edit{{
 		"purchase/postgres.Journal.commit", "j.lockTotals(batch, group)", dropped,
 	}}, "./purchase/postgres", "TestGroupsOfTheSameBudgets"},
+	{"an unknown zone makes its group fail, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.Claim", "if err := j.checkZone(ctx, c.Budget); err != nil { $*_ }", dropped,
+	}}, "./purchase/postgres", "TestBudgetZones"},
 	{"a sum that does not fit its purchases is fine", []edit{{
 		"purchase/internal/invariants.BetweenTables", `"HAVING sum(reserved) <> 0 OR sum(spent) <> 0"`, `"HAVING false"`,
 	}}, "./purchase/sqlite", "TestCheckFinds"},

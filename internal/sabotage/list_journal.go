@@ -63,6 +63,9 @@ var journals = []sabotage{
 	{"a step of an earlier try is taken for durable, in PostgreSQL", []edit{{
 		"purchase/postgres.Journal.finishCommitted", "o.Work.result == stale", never,
 	}}, "./purchase/postgres", "WaitForStandbyCancelled"},
+	{"an earlier freeze is taken for durable, in PostgreSQL", []edit{{
+		"purchase/postgres.Journal.Freeze", "standing.ID != record.ID", never,
+	}}, "./purchase/postgres", "WaitForStandbyCancelled"},
 	{"a restored purchase is in doubt on the primary only, in PostgreSQL", []edit{{
 		"purchase/postgres.Reader.AllowStart", "return durably(conn.Conn(), $write)", "return $write()",
 	}}, "./purchase/postgres", "WaitForStandbyCancelled"},

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -76,6 +77,23 @@ func (c *change) refusal(claim purchase.Claim) error {
 		return err
 	}
 	return notWritten(errors.New("the database says that the claim exceeds its budget"))
+}
+
+// checkZone returns an error if the database does not know the time zone of a budget. A claim with such a zone would make
+// a whole group fail. The answer of the database is remembered.
+func (j *Journal) checkZone(ctx context.Context, budget *purchase.Budget) error {
+	if budget == nil {
+		return nil
+	}
+	name := zoneOf(budget)
+	if _, known := j.zones.Load(name); known {
+		return nil
+	}
+	if _, err := one(ctx, j, pgx.RowTo[time.Time], j.sql.inZone, name); err != nil {
+		return fmt.Errorf("the database cannot tell the time in the budget's zone %q: %w", name, err)
+	}
+	j.zones.Store(name, true)
+	return nil
 }
 
 // BudgetTotals implements [purchase.Journal].

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,7 +34,8 @@ func TestBudgetZones(t *testing.T) {
 		claims.Go(func() {
 			p, err := journal.Claim(t.Context(), claim)
 			if i%3 == 0 {
-				if !errors.Is(err, purchase.ErrNotWritten) {
+				// The zone is refused before the claim joins a group. Otherwise the whole group would be repeated one by one.
+				if !errors.Is(err, purchase.ErrNotWritten) || !strings.Contains(err.Error(), `the time in the budget's zone "Nowhere"`) {
 					t.Errorf("an unknown zone: err = %v", err)
 				}
 				return

@@ -54,6 +54,8 @@ type Journal struct {
 	schema string
 	sql    statements
 
+	zones sync.Map // the names of time zones that the database knows
+
 	changes      *groups.Queue[*change]
 	permits      *groups.Queue[*permit]
 	running      sync.WaitGroup // the goroutines that serve the queues

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -373,6 +374,12 @@ func TestWaitForStandbyCancelled(t *testing.T) {
 		_, _, err := purchase.Record(t.Context(), journal, sold, applied(sold.ID))
 		return err
 	}
+	freezes := 0
+	freeze := func() error {
+		freezes++
+		_, err := journal.Freeze(t.Context(), purchase.FreezeTarget{Scope: purchase.FreezeItem, Name: "item"}, purchase.AuditRecord{ID: fmt.Sprint(freezes)})
+		return err
+	}
 	for _, try := range []struct {
 		what  string
 		write func() error
@@ -381,6 +388,8 @@ func TestWaitForStandbyCancelled(t *testing.T) {
 		{"ping", func() error { return journal.Ping(t.Context()) }},
 		{"an outcome", settle},
 		{"the same outcome again", settle},
+		{"a freeze", freeze},
+		{"the same freeze again", freeze},
 		{"the doubt about a restored purchase", func() error { return reader.AllowStart(t.Context(), "") }},
 	} {
 		done := make(chan error, 1)

@@ -33,7 +33,7 @@ type statements struct {
 	settledSecrets, rewriteSettled          string
 	lapsed, watched, absent, older, younger string
 	freeze, thaw, freezes, audit, records   string
-	now, totals                             string
+	now, inZone, totals                     string
 }
 
 func newStatements(schema string) statements {
@@ -80,7 +80,8 @@ func newStatements(schema string) statements {
 		freezes: q(`SELECT scope, name, ` + recordColumns + ` FROM gigagate.purchase_freeze JOIN gigagate.audit_record ON id = audit_id ORDER BY scope, name`),
 		records: q(`SELECT ` + recordColumns + ` FROM gigagate.audit_record WHERE id < $1 AND id >= $2 ORDER BY id DESC LIMIT $3`),
 
-		now: `SELECT now()`,
+		now:    `SELECT now()`,
+		inZone: `SELECT now() AT TIME ZONE $1::text`,
 		totals: q(`SELECT caller, currency, period, reserved, spent FROM gigagate.budget_total
 			WHERE period = ANY ($1::text[]) AND ($2 = '' OR caller = $2) AND (reserved <> 0 OR spent <> 0)
 			ORDER BY caller, currency, period LIMIT $3`),

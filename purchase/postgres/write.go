@@ -30,6 +30,9 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 			return purchase.Purchase{}, notWritten(errNotStorable)
 		}
 	}
+	if err := j.checkZone(ctx, c.Budget); err != nil {
+		return purchase.Purchase{}, notWritten(err)
+	}
 	claim := &change{totals: totalsOfClaim(c), key: c.Key.RequestID + "\x00" + c.Key.Caller, values: []any{
 		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, orNull(c.Order.CustomerUID), string(order), c.PermitLife, c.Lease, c.Personal,
 	}}

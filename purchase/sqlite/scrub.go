@@ -26,7 +26,7 @@ func (j *Journal) Scrub(ctx context.Context) error {
 				return err
 			}
 			if pages >= mostPages || vacuum != 0 { // then a page may be something else than it looks like
-				return notWritten(errors.New("the file has a layout that cannot be scrubbed"))
+				return notWritten(errors.New("the file is too large or has auto_vacuum on, so deleted data cannot be overwritten in it"))
 			}
 			return c.scrub(first, min(first+scrubbedAtOnce-1, pages))
 		}, nil); err != nil {
