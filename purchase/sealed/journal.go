@@ -71,7 +71,7 @@ func (j *Journal) Claim(ctx context.Context, claim purchase.Claim) (purchase.Pur
 
 // Write implements [purchase.Journal].
 func (j *Journal) Write(ctx context.Context, step purchase.Step) (purchase.Purchase, error) {
-	if newest, ok := j.keys.newest(); ok && step.Transition.Sale != nil && step.Settles() {
+	if newest, ok := j.keys.newest(); ok && step.Transition.Sale != nil {
 		step.Transition.Sale = seal(newest, place{step.Before.ID, columnSale}, step.Transition.Sale)
 	}
 	return j.Journal.Write(ctx, step)
