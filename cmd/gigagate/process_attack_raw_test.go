@@ -84,6 +84,7 @@ func (g *siege) silentRaw(ctx context.Context, address string, settings ...http2
 	r.encoder = hpack.NewEncoder(&r.block)
 	context.AfterFunc(ctx, func() { _ = conn.Close() })
 	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil || r.framer.WriteSettings(settings...) != nil {
+		_ = conn.Close()
 		g.refused.Add(1)
 		return nil
 	}

@@ -230,7 +230,17 @@ var attacksOnTLS = map[string]func(ctx context.Context, t *testing.T, g *siege){
 		var conns sync.WaitGroup
 		for n := range 40 {
 			conns.Go(func() {
-				for ctx.Err() == nil {
+				// The newest connections whose handshakes stop. All workers together have more than one client may have, but
+				// not more than this process may have files.
+				var stopped [2 * fromOneHost / 20]net.Conn
+				defer func() {
+					for _, conn := range stopped {
+						if conn != nil {
+							_ = conn.Close()
+						}
+					}
+				}()
+				for i := 0; ctx.Err() == nil; i = (i + 1) % len(stopped) {
 					address := []string{g.grpc, g.rest}[n/2%2]
 					if n%2 == 0 {
 						if conn, err := g.dial(ctx, address, http2Protocol); err == nil {
@@ -244,7 +254,10 @@ var attacksOnTLS = map[string]func(ctx context.Context, t *testing.T, g *siege){
 					}
 					// A record of a handshake that announces 16 KiB and has one byte.
 					_, _ = conn.Write([]byte{22, 3, 1, 0x40, 0, 1})
-					context.AfterFunc(ctx, func() { _ = conn.Close() })
+					if oldest := stopped[i]; oldest != nil {
+						_ = oldest.Close()
+					}
+					stopped[i] = conn
 				}
 			})
 		}
@@ -265,6 +278,7 @@ var attacksOnTLS = map[string]func(ctx context.Context, t *testing.T, g *siege){
 				for i := n; r != nil && ctx.Err() == nil; i++ {
 					r.token = tokens[i%len(tokens)]
 					if r.headers(gigagatev1.ActivationService_Register_FullMethodName, nil) != nil {
+						_ = r.Close()
 						r = g.raw(ctx, t)
 					}
 				}
