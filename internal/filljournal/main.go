@@ -6,9 +6,8 @@
 // The purchases look like those of a shop. The oldest 2 % failed and the others succeeded, and none of them was ever
 // sent anywhere. So it refuses a journal that already has purchases.
 //
-// With SQLite it writes through [purchase.Journal], with many purchases at once, so that the journal can write them in
-// groups. With PostgreSQL it copies them into the tables in one transaction, and builds the indexes at the end. On two busy
-// cores, a million purchases took 50 seconds with PostgreSQL, and 200,000 took 32 seconds with SQLite.
+// It writes into the tables, and builds the indexes at the end. So it is much faster than a gateway. A million purchases took
+// about 90 s of CPU with SQLite, and 50 s with PostgreSQL on two busy cores.
 package main
 
 import (
@@ -16,47 +15,57 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"iter"
 	"os"
 	"os/signal"
 	"strings"
 
+	"gigagate.internal/purchase/journaltest"
 	"gigagate.internal/purchase/postgres"
+	"gigagate.internal/purchase/postgres/postgrestest"
 	"gigagate.internal/purchase/sqlite"
+	"gigagate.internal/purchase/sqlite/sqlitetest"
 )
 
 func main() {
 	where := flag.String("journal", "", "sqlite:FILE or postgres://…")
 	schema := flag.String("schema", "gigagate", "the schema in PostgreSQL")
 	purchases := flag.Int("purchases", 1_000_000, "how many purchases to write")
-	parallel := flag.Int("parallel", 512, "how many purchases to write to SQLite at once")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *where, *schema, &filling{count: *purchases, parallel: *parallel}); err != nil {
+	if err := run(ctx, *where, *schema, &filling{count: *purchases}); err != nil {
 		fmt.Fprintln(os.Stderr, "fill:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop has been called
 	}
 }
 
-func run(ctx context.Context, where, schema string, f *filling) (err error) {
-	if f.count < 1 || f.parallel < 1 {
-		return errors.New("-purchases and -parallel must be at least 1")
+func run(ctx context.Context, where, schema string, f *filling) error {
+	if f.count < 1 {
+		return errors.New("-purchases must be at least 1")
 	}
 	if file, ok := strings.CutPrefix(where, "sqlite:"); ok {
-		journal, err := sqlite.Open(ctx, file, sqlite.Options{})
-		if err != nil {
+		if err := create(sqlite.Open(ctx, file, sqlite.Options{})); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, journal.Close()) }()
-		return f.fill(ctx, journal, os.Stderr)
+		return f.load(func(sales iter.Seq[journaltest.Sale], progress func(int)) error {
+			return sqlitetest.Load(ctx, file, sales, progress)
+		}, os.Stderr)
 	}
-	journal, err := postgres.Open(ctx, where, postgres.Options{Schema: schema}) // it creates the tables
+	if err := create(postgres.Open(ctx, where, postgres.Options{Schema: schema})); err != nil {
+		return err
+	}
+	return f.load(func(sales iter.Seq[journaltest.Sale], progress func(int)) error {
+		return postgrestest.Load(ctx, where, schema, sales, progress)
+	}, os.Stderr)
+}
+
+// create closes a journal that has been opened, and so created.
+func create[J io.Closer](journal J, err error) error {
 	if err != nil {
 		return err
 	}
-	if err := journal.Close(); err != nil {
-		return err
-	}
-	return f.load(ctx, where, schema, os.Stderr)
+	return journal.Close()
 }

@@ -1,21 +1,18 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
+	"iter"
 	"time"
 
 	"github.com/oklog/ulid/v2"
-	"golang.org/x/sync/errgroup"
 
 	"gigagate.internal/gigastore"
 	"gigagate.internal/purchase"
-	"gigagate.internal/purchase/postgres/postgrestest"
+	"gigagate.internal/purchase/journaltest"
 )
 
 // failedShare is the share of failed purchases: one of so many. They are the oldest ones, so a list of failures finds
@@ -24,61 +21,26 @@ const failedShare = 50
 
 // filling is one run of the command.
 type filling struct {
-	count, parallel int
+	count int
 
 	now   time.Time // the newest purchase was claimed one second earlier
 	price gigastore.Decimal
-	next  atomic.Int64 // the newest purchase that a goroutine has taken
 }
 
-var errNotEmpty = errors.New("the journal has purchases already: fill writes only into an empty journal")
-
-// fill writes the purchases, oldest first, and says on w how far it is.
-func (f *filling) fill(ctx context.Context, journal purchase.Journal, w io.Writer) error {
-	some, _, err := journal.List(ctx, purchase.Filter{}, purchase.Page{Size: 1})
-	if err != nil {
-		return fmt.Errorf("read the journal: %w", err)
-	}
-	if len(some) > 0 {
-		return errNotEmpty
-	}
+// load puts the purchases into a journal, oldest first, and says on w how far it is.
+func (f *filling) load(into func(iter.Seq[journaltest.Sale], func(n int)) error, w io.Writer) (err error) {
 	if f.price, err = gigastore.ParseDecimal("9.99"); err != nil {
 		return err
 	}
 	f.now = time.Now()
-	group, ctx := errgroup.WithContext(ctx)
-	for range f.parallel {
-		group.Go(func() error {
-			for ctx.Err() == nil {
-				n := f.next.Add(1)
-				if n > int64(f.count) {
-					return nil
-				}
-				if err := f.write(ctx, journal, n); err != nil {
-					return fmt.Errorf("purchase %d: %w", n, err)
-				}
-				f.report(w, n)
-			}
-			return context.Cause(ctx)
-		})
-	}
-	return group.Wait()
-}
-
-// load puts the purchases into a journal in PostgreSQL, and says on w how far it is.
-func (f *filling) load(ctx context.Context, url, schema string, w io.Writer) (err error) {
-	if f.price, err = gigastore.ParseDecimal("9.99"); err != nil {
-		return err
-	}
-	f.now = time.Now()
-	sales := func(yield func(postgrestest.Sale) bool) {
+	sales := func(yield func(journaltest.Sale) bool) {
 		for n := int64(1); n <= int64(f.count); n++ {
-			if !yield(postgrestest.Sale{Claim: f.claim(n), At: f.claimedAt(n), Settled: f.outcome(n)}) {
+			if !yield(journaltest.Sale{Claim: f.claim(n), At: f.claimedAt(n), Settled: f.outcome(n)}) {
 				return
 			}
 		}
 	}
-	err = postgrestest.Load(ctx, url, schema, sales, func(n int) { f.report(w, int64(n)) })
+	err = into(sales, func(n int) { f.report(w, n) })
 	if err == nil {
 		fmt.Fprintf(w, "loaded, with indexes, in %v\n", time.Since(f.now).Round(time.Second))
 	}
@@ -86,20 +48,10 @@ func (f *filling) load(ctx context.Context, url, schema string, w io.Writer) (er
 }
 
 // report says how far the command is, once every 100,000 purchases.
-func (f *filling) report(w io.Writer, n int64) {
+func (f *filling) report(w io.Writer, n int) {
 	if n%100_000 == 0 {
 		fmt.Fprintf(w, "%d purchases, %.0f/s\n", n, float64(n)/time.Since(f.now).Seconds())
 	}
-}
-
-// write writes the claim and the outcome of purchase n, counted from 1.
-func (f *filling) write(ctx context.Context, journal purchase.Journal, n int64) error {
-	p, err := journal.Claim(ctx, f.claim(n))
-	if err != nil {
-		return err
-	}
-	_, _, err = purchase.Record(ctx, journal, p, f.outcome(n))
-	return err
 }
 
 func (f *filling) claim(n int64) purchase.Claim {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/journaltest"
 	"gigagate.internal/purchase/postgres"
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
@@ -153,11 +154,11 @@ func TestLoad(t *testing.T) {
 	}
 	const n = 12_345
 	load := func() error {
-		return postgrestest.Load(t.Context(), server.URL, schema, func(yield func(postgrestest.Sale) bool) {
+		return postgrestest.Load(t.Context(), server.URL, schema, func(yield func(journaltest.Sale) bool) {
 			for i := range n {
 				c := newClaim()
 				c.ID = fmt.Sprintf("%026d", i)
-				if !yield(postgrestest.Sale{Claim: c, At: time.Now(), Settled: applied(c.ID)}) {
+				if !yield(journaltest.Sale{Claim: c, At: time.Now(), Settled: applied(c.ID)}) {
 					return
 				}
 			}
@@ -173,7 +174,7 @@ func TestLoad(t *testing.T) {
 	if got, problems, err := openReader(t, server.URL, schema).Check(t.Context()); got != n || err != nil || len(problems) > 0 {
 		t.Errorf("%d purchases, %q, %v", got, problems, err)
 	}
-	if err := load(); !errors.Is(err, postgrestest.ErrNotEmpty) {
+	if err := load(); !errors.Is(err, journaltest.ErrNotEmpty) {
 		t.Errorf("a journal with purchases: err = %v", err)
 	}
 }

@@ -2,47 +2,20 @@ package postgrestest
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"iter"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"gigagate.internal/purchase"
+	"gigagate.internal/purchase/journaltest"
 )
-
-// Sale is a purchase to load, with the event that settled it.
-type Sale struct {
-	Claim   purchase.Claim
-	At      time.Time // when it was claimed
-	Settled purchase.Transition
-}
-
-// ErrNotEmpty means that the journal has purchases already.
-var ErrNotEmpty = errors.New("the journal has purchases already: only an empty journal can be loaded")
 
 // perCopy is how many purchases are in memory at once.
 const perCopy = 10_000
 
-// loaded are the tables that Load writes, with their columns.
-var loaded = []struct {
-	table   string
-	columns []string
-}{
-	{"purchase", []string{"id", "caller", "request_id", "account", "ordered_customer_uid", "claimed_at", "order_json"}},
-	{"purchase_outcome", []string{
-		"id", "state", "reason", "attempt", "revision", "permitted_at", "send_not_after", "success_seen", "anomalies", "settled_at",
-		"item_uid", "customer_uid", "account", "kind", "mode", "event", "event_attempt", "evidence", "actor",
-	}},
-	{"purchase_secret", []string{"id", "personal", "sale"}},
-}
-
 // Load writes purchases into the tables of an empty journal, to measure how a full one works. It does not use the
 // journal, and builds the indexes at the end. So it is much faster than the journal. progress gets the number of
 // purchases after each step. Either all purchases are in the journal afterwards, or none.
-func Load(ctx context.Context, url, schema string, sales iter.Seq[Sale], progress func(n int)) error {
+func Load(ctx context.Context, url, schema string, sales iter.Seq[journaltest.Sale], progress func(n int)) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
@@ -54,16 +27,16 @@ func Load(ctx context.Context, url, schema string, sales iter.Seq[Sale], progres
 			return err
 		}
 		if full {
-			return ErrNotEmpty
+			return journaltest.ErrNotEmpty
 		}
 		indexes, err := dropIndexes(ctx, tx, schema)
 		if err != nil {
 			return err
 		}
-		rows, n := make([][][]any, len(loaded)), 0
+		rows, n := make([][][]any, len(journaltest.Loaded)), 0
 		write := func() error {
-			for i, to := range loaded {
-				if _, err := tx.CopyFrom(ctx, pgx.Identifier{schema, to.table}, to.columns, pgx.CopyFromRows(rows[i])); err != nil {
+			for i, to := range journaltest.Loaded {
+				if _, err := tx.CopyFrom(ctx, pgx.Identifier{schema, to.Table}, to.Columns, pgx.CopyFromRows(rows[i])); err != nil {
 					return err
 				}
 				rows[i] = rows[i][:0]
@@ -72,11 +45,11 @@ func Load(ctx context.Context, url, schema string, sales iter.Seq[Sale], progres
 			return nil
 		}
 		for sale := range sales {
-			row, err := sale.rows()
+			row, err := sale.Rows()
 			if err != nil {
 				return err
 			}
-			for i := range loaded {
+			for i := range journaltest.Loaded {
 				rows[i] = append(rows[i], row[i])
 			}
 			if n++; n%perCopy == 0 {
@@ -119,35 +92,4 @@ func dropIndexes(ctx context.Context, tx pgx.Tx, schema string) (create []string
 		}
 	}
 	return create, nil
-}
-
-// rows returns a row for each table. The engine's own rules say what is in them.
-func (s Sale) rows() ([][]any, error) {
-	order, err1 := purchase.EncodeOrder(s.Claim.Order)
-	personal, err2 := json.Marshal(s.Claim.Personal)
-	step, err3 := purchase.Decide(purchase.New(s.Claim, s.At), s.Settled)
-	evidence, err4 := json.Marshal(step.Transition.Evidence)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return nil, err
-	}
-	if !step.Settles() {
-		return nil, fmt.Errorf("%s does not settle the purchase", s.Settled.Event)
-	}
-	p, c := step.At(s.At), s.Claim
-	return [][]any{
-		{c.ID, c.Key.Caller, c.Key.RequestID, c.Account, orNull(c.Order.CustomerUID), s.At, order},
-		{
-			c.ID, p.State, orNull(string(p.Reason)), p.Attempt, p.Revision, p.PermittedAt, p.SendNotAfter, p.SuccessSeen, p.Anomalies, p.SettledAt,
-			orNull(p.ItemUID), orNull(p.CustomerUID), c.Account, c.Order.Kind, string(c.Order.EffectiveMode()), s.Settled.Event,
-			s.Settled.Attempt, evidence, s.Settled.By,
-		},
-		{c.ID, personal, s.Settled.Sale},
-	}, nil
-}
-
-func orNull(text string) any {
-	if text == "" {
-		return nil
-	}
-	return text
 }
