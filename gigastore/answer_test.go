@@ -116,13 +116,15 @@ func TestActivateAnswers(t *testing.T) {
 }
 
 func TestEndlessBodyEnds(t *testing.T) {
-	stopped := make(chan struct{})
+	const buffered = 16 << 20 // more than the system keeps between the two sides
+	stopped, sent := make(chan struct{}), 0
 	vendor := newRawVendor(t, func(c *rawConn, _ *http.Request) {
 		defer close(stopped)
 		c.raw("HTTP/1.1 400 No\r\nTransfer-Encoding: chunked\r\n\r\n")
 		block := "1000\r\n" + strings.Repeat(" ", 0x1000) + "\r\n"
-		for {
-			if _, err := io.WriteString(c.Conn, block); err != nil {
+		for sent <= 4*buffered {
+			n, err := io.WriteString(c.Conn, block)
+			if sent += n; err != nil {
 				return
 			}
 		}
@@ -134,6 +136,27 @@ func TestEndlessBodyEnds(t *testing.T) {
 		t.Errorf("got %v with %d bytes kept", err, len(e.Body))
 	}
 	<-stopped // wait until the client has closed the connection
+	if sent > maxPaidAnswer+buffered {
+		t.Errorf("the client read up to %d bytes", sent)
+	}
+}
+
+func TestListsAreCapped(t *testing.T) {
+	for name, l := range map[string]*limitedReader{
+		"in total":       {total: 10, element: 100},
+		"in one element": {total: 100, element: 10},
+	} {
+		l.r = strings.NewReader(strings.Repeat(" ", 50))
+		read, err := 0, error(nil)
+		for range 50 {
+			var n int
+			n, err = l.Read(make([]byte, 4))
+			read += n
+		}
+		if read != 10 || !errors.Is(err, errTooLong) {
+			t.Errorf("%s: %d bytes, %v", name, read, err)
+		}
+	}
 }
 
 // lockedBuffer is a bytes.Buffer that can be read while something still writes to it.

@@ -96,13 +96,14 @@ func (e *JournalError) Unwrap() error { return e.Err }
 //
 // The functions below pass purchases and requests as pointers. A caller waits in them for the vendor, and with copies
 // its goroutine would need a stack of 32 KB. None of them changes what a pointer points to.
-func (e *Engine) Buy(ctx context.Context, request *Request) (*Bought, error) {
+func (e *Engine) Buy(ctx context.Context, request *Request) (bought *Bought, err error) {
 	e.inFlight.enter(request.Key)
-	bought, err := e.buy(ctx, request)
-	if others := e.inFlight.leave(request.Key); others && err != nil && !tellsOfKey(err) {
-		return nil, &UnsettledError{}
-	}
-	return bought, err
+	defer func() { // also after a panic
+		if others := e.inFlight.leave(request.Key); others && err != nil && !tellsOfKey(err) {
+			bought, err = nil, &UnsettledError{}
+		}
+	}()
+	return e.buy(ctx, request)
 }
 
 func (e *Engine) buy(ctx context.Context, request *Request) (*Bought, error) {
@@ -209,11 +210,12 @@ type claimed struct {
 // start claims the key. If the claim is ours, an owner continues the purchase on the engine's own time. start
 // returns once the claim is known to be durable, or when the answer must leave.
 func (e *Engine) start(ctx context.Context, id string, request *Request, amount Micros) (claimed, error) {
-	if !e.vendor.MaySell() { // before the claim, which gives the first permit
+	trial, may := e.vendor.MaySell() // before the claim, which gives the first permit
+	if !may {
 		return claimed{}, ErrVendorDown
 	}
 	if err := e.addOwner(ctx, request.Client, request.AtOnce); err != nil {
-		e.vendor.NotTried()
+		trial.NotTried()
 		return claimed{}, err
 	}
 	type result struct {
@@ -230,7 +232,6 @@ func (e *Engine) start(ctx context.Context, id string, request *Request, amount 
 		// The journal counts the permit's life from a later moment, so the engine's permit ends first.
 		began := time.Now()
 		p, ours, err := e.claim(work, id, request, amount)
-		e.inFlight.leave(request.Key)
 		if err == nil && ours && isOver(ctx) {
 			// The caller may have asked again at another replica. That replica could not see the claim yet, and
 			// may have said that nothing was started.
@@ -238,11 +239,11 @@ func (e *Engine) start(ctx context.Context, id string, request *Request, amount 
 			err = &UnsettledError{}
 		}
 		if err != nil || !ours {
-			e.vendor.NotTried()
+			trial.NotTried()
 		}
 		done <- result{claimed{p, ours, ended}, err}
 		if err == nil && ours {
-			e.own(work, p, &request.Personal, began)
+			e.own(work, p, &request.Personal, began, trial)
 		}
 	}()
 	select {
@@ -262,8 +263,10 @@ func isOver(ctx context.Context) bool {
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
-// claim retries the claim until its outcome is known. If the outcome stays unknown, nothing is sent.
+// claim retries the claim until its outcome is known. If the outcome stays unknown, nothing is sent. inFlight knows the claim
+// until claim ends, also with a panic.
 func (e *Engine) claim(ctx context.Context, id string, request *Request, amount Micros) (*Purchase, bool, error) {
+	defer e.inFlight.leave(request.Key)
 	claim := Claim{
 		ID: id, Key: request.Key, Account: e.vendor.Account(),
 		Order: request.Order, Personal: request.Personal.Encode(), Budget: request.Budget, Amount: amount,

@@ -1,6 +1,16 @@
 package purchase
 
-import "testing"
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gigagate.internal/gigastore"
+)
 
 func TestCallsBesideACall(t *testing.T) {
 	t.Parallel()
@@ -23,4 +33,35 @@ func TestCallsBesideACall(t *testing.T) {
 	if others := f.leave(key); others {
 		t.Error("a call from before counts as one beside it")
 	}
+}
+
+// TestPanicLeavesNoKey: after a panic in a call or in its claim, nothing is in flight under its key. Otherwise every later
+// refusal of the same request id would be told as an unknown outcome.
+func TestPanicLeavesNoKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		vendor, err := gigastore.New(gigastore.Config{BaseURL: "http://127.0.0.1", ClientID: "test", ClientSecret: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		e := NewEngine(Config{Journal: absentJournal{}, Vendor: vendor, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		defer e.end()
+		for what, budget := range map[string]*Budget{"claim": nil, "call": {}} {
+			ctx, leave := context.WithTimeout(t.Context(), time.Minute)
+			panicked := func() (panicked bool) {
+				defer func() { panicked = recover() != nil }()
+				_, _ = e.Buy(ctx, &Request{Key: Key{Caller: "default", RequestID: what}, Order: Order{Kind: Register}, Budget: budget})
+				return false
+			}()
+			leave()
+			synctest.Wait()
+			if panicked != (what == "call") || len(e.inFlight.keys) > 0 {
+				t.Errorf("%s: it panicked: %t, and left %v", what, panicked, e.inFlight.keys)
+			}
+		}
+		if !strings.Contains(log.String(), "the owner of a purchase panicked") {
+			t.Errorf("the log has %s", log.String())
+		}
+	})
 }

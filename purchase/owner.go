@@ -81,14 +81,16 @@ func panicked(value any) slog.Attr {
 }
 
 // own brings a purchase from its permit to a recorded answer. It asks for another permit while every send is
-// known to have had no effect. began is when the newest permit was asked for, by this machine's clock.
-func (e *Engine) own(ctx context.Context, p *Purchase, personal *Personal, began time.Time) {
+// known to have had no effect. began is when the newest permit was asked for, by this machine's clock. trial is the one that
+// the permit was asked for with.
+func (e *Engine) own(ctx context.Context, p *Purchase, personal *Personal, began time.Time, trial *gigastore.Trial) {
 	windowEnd := began.Add(e.window)
 	unauthorized, lasting := 0, false
 	retries := pauses(firstPause, longestPause)
 	for {
 		if p.State == Sending {
 			sale, err := e.send(ctx, p, personal, began.Add(permitLife))
+			trial.Over()
 			if vendor, ok := errors.AsType[*gigastore.Error](err); ok && vendor.Status == http.StatusUnauthorized {
 				unauthorized++
 			}
@@ -109,12 +111,17 @@ func (e *Engine) own(ctx context.Context, p *Purchase, personal *Personal, began
 			e.giveUp(p, refused)
 			return
 		}
-		if refused != nil || !e.vendor.MaySell() {
-			continue // try again until the price can be read and the vendor answers
+		if refused != nil {
+			continue // try again until the price can be read
+		}
+		var may bool
+		if trial, may = e.vendor.MaySell(); !may {
+			continue // try again until the vendor answers
 		}
 		began = time.Now()
 		var ok bool
 		if p, ok = e.permit(ctx, p); !ok {
+			trial.NotTried()
 			return
 		}
 	}
@@ -258,5 +265,5 @@ func (e *Engine) goOn(p Purchase) {
 	if err != nil || known.purged || p.Account != e.vendor.Account() {
 		return // when the lease expires again, the send window is over
 	}
-	e.own(e.life, &p, &known.personal, time.Now().Add(-gone))
+	e.own(e.life, &p, &known.personal, time.Now().Add(-gone), nil)
 }

@@ -118,6 +118,9 @@ func TestWatchesLeavePlaces(t *testing.T) {
 					taken++
 				}
 			}
+			if info == watch && a.take(info.FullMethodName, fmt.Sprint("10.0.0.", host)) != nil {
+				t.Error("one address has more than half of the watches")
+			}
 		}
 		return taken
 	}

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
@@ -178,5 +179,35 @@ func TestShareGoesByCaller(t *testing.T) {
 	close(j.letGo)
 	for range 2 * half {
 		(<-answers).ok(t)
+	}
+}
+
+// A stream of reflection is a call of its caller: it counts against at_once and the rate, and gives its place back.
+func TestStreamsOfACaller(t *testing.T) {
+	t.Parallel()
+	shop := limited("shop", access.LimitSettings{AtOnce: 1})
+	g := openFor(t, newCallers(shop))
+	list := ask(&gigagatev1.ListPurchasesRequest{}).as("shop")
+	ctx, leave := context.WithCancel(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer shop"))
+	open := func() error {
+		stream, err := reflectionpb.NewServerReflectionClient(g.conn).ServerReflectionInfo(ctx)
+		if err == nil {
+			_ = stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}})
+			_, err = stream.Recv()
+		}
+		return err
+	}
+	if err := open(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a second stream: %v", err)
+	}
+	g.overREST(t, t.Context(), list).check(t, tooMany)
+	leave()
+	for deadline := time.Now().Add(10 * time.Second); g.overREST(t, t.Context(), list).code != codes.OK; {
+		if time.Now().After(deadline) {
+			t.Fatal("the stream's place does not come back")
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 	"unicode/utf8"
 
 	"google.golang.org/grpc"
@@ -77,7 +78,11 @@ func (s *Server) adaptGRPC(desc grpc.ServiceDesc) *grpc.ServiceDesc {
 	for i, method := range desc.Methods {
 		handler := method.Handler
 		method.Handler = func(srv any, ctx context.Context, decode func(any) error, chain grpc.UnaryServerInterceptor) (any, error) {
+			began := time.Now()
 			ctx = s.identifyGRPC(ctx)
+			if access.Of(ctx) == nil {
+				s.holdBack(ctx, began)
+			}
 			excess, end := beginCall(ctx, isOrder("/"+desc.ServiceName+"/"+method.MethodName))
 			defer end()
 			if excess != nil {

@@ -72,6 +72,8 @@ type setup struct {
 	restWriteTimeout func(*server.Server) time.Duration
 	// access finds out who makes a call, by default nobody does.
 	access server.Access
+	// refusalPause is [server.Config.RefusalPause], by default almost nothing.
+	refusalPause time.Duration
 	// knownHost is [server.Config.KnownHost].
 	knownHost func(host string) bool
 	// restTLS makes REST speak TLS, with HTTP/1.1. Only connections that a test makes by itself reach it.
@@ -131,7 +133,7 @@ func open(t *testing.T, s setup) *gateway {
 	if g.server, err = server.New(server.Config{
 		Vendor: g.vendor, Engine: g.engine, MetatagMax: 255, Logger: g.logs.logger(),
 		TracerProvider: tracer, MeterProvider: noop.NewMeterProvider(), Propagator: propagation.TraceContext{},
-		Now: s.now, Access: s.access, KnownHost: s.knownHost,
+		Now: s.now, Access: s.access, KnownHost: s.knownHost, RefusalPause: cmp.Or(s.refusalPause, time.Nanosecond),
 	}); err != nil {
 		t.Fatal(err)
 	}

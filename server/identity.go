@@ -71,11 +71,34 @@ func unauthenticated() *failure {
 	return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_UNAUTHENTICATED}
 }
 
-// identifyStream identifies the caller of a stream, for example of reflection. Everyone who can connect may watch the
-// health of the gateway, as in its unary form.
+// holdBack waits before a call is refused whose caller is not known. The refusal leaves refusalPause after the call began, so
+// its time does not tell how much of the credential was right. And a client that tries credentials one after another cannot
+// use up the processor. The call keeps its place among the running calls, which are bounded.
+func (s *Server) holdBack(ctx context.Context, began time.Time) {
+	pause := time.NewTimer(s.refusalPause - time.Since(began))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+	}
+}
+
+// identifyStream identifies the caller of a stream, for example of reflection. A stream is one call of its caller. Everyone
+// who can connect may watch the health of the gateway, as in its unary form.
 func (s *Server) identifyStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	if info.FullMethod != healthpb.Health_Watch_FullMethodName && access.Of(s.identifyGRPC(stream.Context())) == nil {
+	if info.FullMethod == healthpb.Health_Watch_FullMethodName {
+		return next(srv, stream)
+	}
+	began := time.Now()
+	ctx := s.identifyGRPC(stream.Context())
+	if access.Of(ctx) == nil {
+		s.holdBack(ctx, began)
 		return unauthenticated()
+	}
+	f, end := beginCall(ctx, false)
+	defer end()
+	if f != nil {
+		return f
 	}
 	return next(srv, stream)
 }

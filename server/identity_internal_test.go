@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
@@ -84,4 +86,27 @@ func TestFairShareOfACaller(t *testing.T) {
 	if got := clientOf(ctx); got != "10.0.0.1" {
 		t.Errorf("the client of nobody is %s", got)
 	}
+}
+
+// The refusal of a credential leaves at the same time, however long its check took, unless the caller has left.
+func TestRefusalsTakeTheSameTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{refusalPause: refusalPause}
+		for _, check := range []time.Duration{0, time.Millisecond, refusalPause - 1, refusalPause} {
+			began := time.Now()
+			time.Sleep(check)
+			s.holdBack(t.Context(), began)
+			if took := time.Since(began); took != refusalPause {
+				t.Errorf("a check of %s: refused after %s", check, took)
+			}
+		}
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		began := time.Now()
+		s.holdBack(gone, began)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("a caller that has left is kept for %s", took)
+		}
+	})
 }

@@ -75,6 +75,34 @@ func TestNobodyIsServed(t *testing.T) {
 	}
 }
 
+// The refusal of a call whose caller is not known is held back, over both transports and for streams. No one else waits.
+func TestWrongCredentialsAreHeldBack(t *testing.T) {
+	t.Parallel()
+	const pause = 150 * time.Millisecond
+	g := openFor(t, newCallers(caller("shop")), func(s *setup) { s.refusalPause = pause })
+	least := func(what string, call func()) {
+		began := time.Now()
+		call()
+		if took := time.Since(began); took < pause {
+			t.Errorf("%s: refused after %s", what, took)
+		}
+	}
+	for _, d := range g.transports() {
+		for _, credential := range []string{"", "stranger", "panics"} {
+			least(d.name+" "+credential, func() { d.call(t, t.Context(), ask(register()).as(credential)).check(t, unidentified) })
+		}
+	}
+	least("a stream", func() {
+		stream, err := reflectionpb.NewServerReflectionClient(g.conn).ServerReflectionInfo(t.Context())
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		if status.Code(err) != codes.Unauthenticated {
+			t.Error(err)
+		}
+	})
+}
+
 // claims are headers by which a caller could claim to be somebody else.
 func claims(name string) http.Header {
 	header := http.Header{}

@@ -39,7 +39,7 @@ const (
 	// message first.
 	maxRefused  = 200
 	refusalTime = time.Second
-	// refusalPause is how long such a refusal is held back.
+	// refusalPause is how long such a refusal is held back, and by default one of a call whose caller is not known.
 	refusalPause = 100 * time.Millisecond
 	// floodPause slows down a connection that sends more calls while maxRefused is reached.
 	floodPause = 5 * time.Millisecond

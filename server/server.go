@@ -18,6 +18,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -67,11 +68,14 @@ type Access interface {
 	Budgeted() []*access.Principal
 }
 
-// Config is what a Server is made of. All fields are required, except Access, Trusted, Docs,
+// Config is what a Server is made of. All fields are required, except Access, RefusalPause, Trusted, Docs,
 // KnownHost and Credentials.
 type Config struct {
 	// Access finds out who makes a call. If it is nil, every call is one of [access.Open] and may do everything.
 	Access Access
+	// RefusalPause is how long after its beginning a call is refused whose caller is not known. If it is 0, it is 0.1 s. A
+	// test that makes thousands of such calls sets less.
+	RefusalPause time.Duration
 	// Vendor is the vendor's API, for calls that do not spend.
 	Vendor *gigastore.Client
 	// Engine makes purchases.
@@ -100,6 +104,7 @@ type Config struct {
 // Server is the gateway without its listeners. The caller of this package serves GRPC and REST on its own listeners.
 type Server struct {
 	access         Access // nil if callers are not identified
+	refusalPause   time.Duration
 	vendor         *gigastore.Client
 	engine         *purchase.Engine
 	metatagMax     int
@@ -142,6 +147,7 @@ func New(config Config) (*Server, error) {
 	}
 	s := &Server{
 		access:          config.Access,
+		refusalPause:    cmp.Or(config.RefusalPause, refusalPause),
 		vendor:          config.Vendor,
 		engine:          config.Engine,
 		metatagMax:      config.MetatagMax,

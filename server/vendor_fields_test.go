@@ -43,7 +43,6 @@ var untoldMethods = map[string]string{
 	"WatchOutages":    "it returns nothing",
 	"IsDown":          "it decides whether a call may read from the vendor",
 	"MaySell":         "it decides whether a purchase may be started",
-	"NotTried":        "it decides whether a purchase may be started",
 }
 
 // untoldFields are the fields that callers do not get, with the reasons. Members that no decoder knows

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -178,9 +179,13 @@ func TestServeReadsTheCallersFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("Authorization", authorization)
+		began := time.Now()
 		answer, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if took := time.Since(began); httpStatus == http.StatusUnauthorized && took < 100*time.Millisecond {
+			t.Errorf("a wrong credential is refused after %s", took)
 		}
 		_ = answer.Body.Close()
 		if answer.StatusCode != httpStatus {

@@ -27,6 +27,7 @@ import (
 // everybody may call.
 const (
 	benchKey         = "key"
+	benchBudget      = "budget" // an API key, and a budget that is never used up
 	benchJWT         = "jwt"
 	benchCertificate = "certificate"
 	benchTLS         = "tls"
@@ -54,6 +55,10 @@ func newBenchSecurity(b *testing.B, identity string) (s benchSecurity) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	budget := ""
+	if identity == benchBudget {
+		budget = "  budget: {currency: USD, per_purchase: 100, per_day: 900000000, per_month: 900000000, total: 900000000, time_zone: Europe/Berlin}\n"
+	}
 	if identity != benchTLS {
 		s.CallersFile = folder.write(b, "callers.yaml", fmt.Appendf(nil, `
 issuers:
@@ -62,10 +67,10 @@ callers:
 - name: bench
   identities: [{key: {id: %s, sha256: %s}}, {jwt: {issuer: %[1]q, subject: bench}}, {certificate: %[5]q}]
   may: {methods: [all], activation_modes: [all], inventory_items: [all], country_sets: [all], countries: [all], secrets: true}
-`, issuer, folder.write(b, "keys.json", set), id, sum, name))
+%[6]s`, issuer, folder.write(b, "keys.json", set), id, sum, name, budget))
 	}
 	switch identity {
-	case benchKey:
+	case benchKey, benchBudget:
 		s.client = sendKey(key)
 	case benchJWT:
 		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: signing, KeyID: "1"}}, nil)

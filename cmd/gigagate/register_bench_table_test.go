@@ -68,6 +68,9 @@ var benchRows = []benchRow{
 	{"REST ÷ gRPC on SQLite, CPU", "sqlite-rest", "sqlite", ratio(serverCPU), "%.2f", false, 1.25, sqliteCPU},
 	// What identity, rights and budgets add to a call. All that a caller uses of them may add 10 µs together.
 	{"an API key, CPU added per call, µs", "memory-key", "memory", more(serverCPU), "%.1f", false, 10, memoryCPU},
+	{"an API key with a budget, CPU added per call, µs", "memory-budget", "memory", more(serverCPU), "%.1f", false, 10, memoryCPU},
+	// A budget and a ceiling both read the inventory before each purchase. This row leaves that read out.
+	{"an API key with a budget, CPU added to a ceiling per call, µs", "memory-budget", "memory-ceiling", more(serverCPU), "%.1f", false, 10, memoryCPU},
 	{"a JWT, CPU added per call, µs", "memory-jwt", "memory", more(serverCPU), "%.1f", false, 10, memoryCPU},
 	{"a certificate, CPU added per call with TLS, µs", "memory-certificate", "memory-tls", more(serverCPU), "%.1f", false, 10, memoryCPU},
 	{"PostgreSQL ÷ older build, calls/s", "postgres", "postgres-baseline", ratio(perSecond), "%.2f", true, 2.3, postgresCalls},

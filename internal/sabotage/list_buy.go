@@ -33,30 +33,30 @@ var buying = []sabotage{
 
 	// Whether the vendor is dead.
 	{"a purchase is started although only one at a time may try", []edit{{
-		"purchase.Engine.start", "!e.vendor.MaySell()", never,
+		"purchase.Engine.start", "if !may { return claimed{}, ErrVendorDown }", "_ = may",
 	}}, simulation, "TestSalesAreDead"},
 	{"a dead vendor is asked for prices", []edit{{
 		"purchase.Engine.mayStart", "e.vendor.IsDown()", never,
 	}}, simulation, "TestVendorIsDead"},
 	{"repeated calls keep the breaker open", []edit{{
-		"purchase.Engine.start", "if err != nil || !ours { e.vendor.NotTried() }", "_ = 0",
+		"purchase.Engine.start", "if err != nil || !ours { trial.NotTried() }", "_ = 0",
 	}}, simulation, "TestRepeatedCallsDuringAnOutage"},
 	{"the breaker is asked after the claim", []edit{
 		{"purchase.Engine.mayStart", "case e.vendor.IsDown(): return ErrVendorDown", dropped},
-		{"purchase.Engine.start", "if !e.vendor.MaySell() { return claimed{}, ErrVendorDown }", dropped},
+		{"purchase.Engine.start", "if !may { return claimed{}, ErrVendorDown }", "_ = may"},
 		{
-			"purchase.Engine.start", "if err == nil && ours { e.own(work, p, &request.Personal, began) }",
-			"if err == nil && ours && e.vendor.MaySell() { e.own(work, p, &request.Personal, began) }",
+			"purchase.Engine.start", "if err == nil && ours { e.own(work, p, &request.Personal, began, trial) }",
+			"if _, asked := e.vendor.MaySell(); asked && err == nil && ours { e.own(work, p, &request.Personal, began, trial) }",
 		},
 	}, simulation, "TestVendorIsDead|TestSalesAreDead"},
 	{"a purchase under way asks for permits of a dead vendor", []edit{{
-		"purchase.Engine.own", "refused != nil || !e.vendor.MaySell()", "refused != nil",
+		"purchase.Engine.own", "if trial, may = e.vendor.MaySell(); !may { continue }", "trial, may = e.vendor.MaySell(); _ = may",
 	}}, simulation, "TestPurchaseSurvivesAShortOutage"},
 	{"a refusal is an outage", []edit{{
 		"gigastore.breaker.end", "case isOutage(status, err): $*body", "case status >= 400 || isOutage(status, err): $*body",
 	}}, simulation, "TestRefusalsAreNoOutage"},
 	{"calls that hung in an outage begin a new one", []edit{{
-		"gigastore.breaker.end", "answersBefore == b.answers", always,
+		"gigastore.breaker.end", "before.answers == b.answers", always,
 	}}, simulation, "TestCallsThatHung"},
 	{"a dead vendor is never asked again", []edit{{
 		"purchase.Engine.Start", "e.loops.Go(func() { e.vendor.WatchOutages(e.life) })", dropped,
@@ -65,7 +65,7 @@ var buying = []sabotage{
 		"gigastore.breaker.end", "b.close(ctx, 0)", dropped,
 	}}, "./gigastore", "TestBreaker"},
 	{"after an outage all purchases try at once", []edit{{
-		"gigastore.Client.MaySell", "b.trial = false", dropped,
+		"gigastore.Client.MaySell", "b.mayTry = false", dropped,
 	}}, simulation, "TestSalesAreDead"},
 
 	// Looking up and claiming.

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,6 +171,82 @@ func TestSalesAreDead(t *testing.T) {
 		w.settle()
 		if wrong := w.check(); len(wrong) > 0 {
 			t.Error(strings.Join(wrong, "\n"))
+		}
+	})
+}
+
+// TestSalesHang: the vendor answers reads, and purchases hang until their time is over. Nobody comes between two groups of
+// callers, so reads seem to show that the outage is over. They are believed once. Then one purchase at a time tries. When the
+// vendor sells again, a purchase that still hangs keeps nobody waiting.
+func TestSalesHang(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		r := w.replica(0)
+		var paid atomic.Int64
+		w.interceptWith(func(rw http.ResponseWriter, r *http.Request) bool {
+			if !isPaid(r.URL.Path) {
+				return false
+			}
+			paid.Add(1)
+			return hang(rw, r)
+		})
+		burst := func(n int) {
+			for i := range 10 {
+				w.running.Go(func() { w.buy(r, register(fmt.Sprintf("order-%d-%d", n, i), "")) })
+			}
+			pause(9 * time.Second)
+		}
+		for n := range 15 { // reads have ended the outage once, and it has begun again
+			burst(n)
+		}
+		before := paid.Load()
+		for n := range 20 {
+			burst(15 + n)
+		}
+		if tried := paid.Load() - before; tried == 0 || tried > 20 {
+			t.Errorf("%d purchases tried in 20 groups of 10", tried)
+		}
+		w.running.Go(func() { w.buy(r, register("hangs", "")) })
+		pause(time.Second)
+		w.endOutage()
+		pause(9 * time.Second)
+		wants(t, w.buy(r, register("after", "")), told)
+		wants(t, w.buy(r, register("after-it", "")), told)
+		w.settle()
+		if wrong := w.check(); len(wrong) > 0 {
+			t.Error(strings.Join(wrong, "\n"))
+		}
+	})
+}
+
+// TestProbesThatHung: a read that was sent before an outage is answered in the middle of it. It shows nothing: no purchase tries.
+func TestProbesThatHung(t *testing.T) {
+	t.Parallel()
+	stage(t, plan{}, func(t *testing.T, w *world) {
+		const late = 20 * time.Second
+		r := w.replica(0)
+		w.interceptWith(func(http.ResponseWriter, *http.Request) bool {
+			pause(late)
+			return false
+		})
+		limited := register("limited", "")
+		limited.order.MaxPurchasePrice = usd(t, "100")
+		w.running.Go(func() { w.buy(r, limited) })
+		pause(time.Second)
+		w.interceptWith(func(rw http.ResponseWriter, r *http.Request) bool {
+			if isPaid(r.URL.Path) {
+				return unavailable(rw, r)
+			}
+			return hang(rw, r)
+		})
+		for n := range 5 {
+			c := register(fmt.Sprintf("unlucky-%d", n), "")
+			c.deadline = time.Second
+			w.buy(r, c)
+		}
+		pause(late)
+		if a := w.buy(r, register("during", "")); !errors.Is(a.err, purchase.ErrVendorDown) {
+			t.Errorf("after the late answer: %s", a)
 		}
 	})
 }
