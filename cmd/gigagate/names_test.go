@@ -82,7 +82,7 @@ func TestOperationsNamesTheMetrics(t *testing.T) {
 		there[match[1]] = true
 	}
 	listed := tableOf(t, "metric", "what it shows")
-	for _, instrument := range inSources(t, `Int64(?:Counter|Gauge)\("(gigagate\.[a-z.]+)"`) {
+	for _, instrument := range inSources(t, `Int64(?:Observable)?(?:Counter|Gauge)\("(gigagate\.[a-z.]+)"`) {
 		name := strings.ReplaceAll(instrument, ".", "_")
 		if !listed[name] && !listed[name+"_total"] {
 			t.Errorf("the page does not have %s", name)
@@ -100,8 +100,7 @@ func TestOperationsNamesTheMetrics(t *testing.T) {
 // of every alert exist when a process starts, and the first event makes no new one.
 func TestCountersOfAlertsStartAtZero(t *testing.T) {
 	t.Parallel()
-	_, alerts, _ := strings.Cut(readPage(t, operations), "\n| alert | how urgent |")
-	alerts, _, _ = strings.Cut(alerts, "\n\n")
+	alerts := readPage(t, rulesFile)
 	g := startGateway(t)
 	metrics := func() string { return get(t, "http://"+g.admin+"/metrics").body }
 	atStart := metrics()

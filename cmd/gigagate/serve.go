@@ -146,6 +146,11 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 		return fmt.Errorf("--journal: %w", err)
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
+	unmeasured, err := measureJournal(telemetry.meterProvider, journal)
+	if err != nil {
+		return err
+	}
+	defer unmeasured()
 	if err := checkKeys(ctx, journal, callers); err != nil {
 		return err
 	}
