@@ -103,7 +103,9 @@ func (e *Engine) Buy(ctx context.Context, request *Request) (bought *Bought, err
 			bought, err = nil, &UnsettledError{}
 		}
 	}()
-	return e.buy(ctx, request)
+	bought, err = e.buy(ctx, request)
+	e.instruments.replayed(ctx, request.Key.Caller, bought, err)
+	return bought, err
 }
 
 func (e *Engine) buy(ctx context.Context, request *Request) (*Bought, error) {
@@ -334,6 +336,7 @@ func (e *Engine) attach(ctx context.Context, recorded *Purchase, request *Reques
 		return e.reply(recorded, known.sale, true)
 	}
 	e.reconciler.nudge()
+	defer e.instruments.waits(ctx)()
 	settlement := e.watchers.join(recorded.ID)
 	defer e.watchers.leave(recorded.ID, settlement)
 	p, sale := e.await(ctx, settlement, recorded.ID)

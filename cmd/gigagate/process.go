@@ -92,13 +92,41 @@ func (p *gatewayProcess) ready(journal purchase.Journal) func(context.Context) e
 		if !p.serving.Load() {
 			return errors.New("draining or not started")
 		}
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		if err := journal.Ping(ctx); err != nil {
-			return errors.New("the journal cannot write: " + err.Error())
-		}
-		return nil
+		return checkWrites(ctx, journal)
 	}
+}
+
+// checkWrites returns an error that says why the journal cannot write, or nil if it can.
+func checkWrites(ctx context.Context, journal purchase.Journal) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := journal.Ping(ctx); err != nil {
+		return errors.New("the journal cannot write: " + err.Error())
+	}
+	return nil
+}
+
+// measureJournal checks the journal at each read of the metrics, until stop. After stop, nothing is reported: a journal that was
+// closed at the end of the process is no problem.
+func measureJournal(meters metric.MeterProvider, journal purchase.Journal) (stop func(), err error) {
+	meter := meters.Meter("gigagate.internal/cmd/gigagate")
+	problem, err := meter.Int64ObservableGauge("gigagate.journal.problem",
+		metric.WithDescription("1 while the journal cannot write, otherwise 0."))
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	measured, err := meter.RegisterCallback(func(ctx context.Context, observer metric.Observer) error {
+		var value int64
+		if checkWrites(ctx, journal) != nil {
+			value = 1
+		}
+		observer.ObserveInt64(problem, value)
+		return nil
+	}, problem)
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	return func() { _ = measured.Unregister() }, nil
 }
 
 // setServing makes the health checks say that the gateway accepts new calls.

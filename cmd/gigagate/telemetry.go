@@ -157,7 +157,8 @@ func (t *telemetry) setUpMetrics(ctx context.Context, res *resource.Resource) er
 		options = append(options, sdkmetric.WithReader(reader))
 	}
 	t.meterProvider = sdkmetric.NewMeterProvider(options...)
-	t.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	// The older text format has no exemplars. A scraper asks for OpenMetrics if it wants them.
+	t.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	return runtime.Start(runtime.WithMeterProvider(t.meterProvider))
 }
 
