@@ -161,12 +161,17 @@ async function settleAsNewUser(page, go, sandbox) {
   await says(page, "ABSENCE_NOT_SHOWN");
   await look(page, "settle-refused", folder);
 
-  // The portal, which is the sandbox's own page here, shows the package.
+  // The portal shows the package. Here, the page of the sandbox takes its place.
   const { sales } = await call(`${sandbox}/_sandbox/ledger`);
-  const package_ = sales.at(-1).itemUid;
   await go("needs");
-  await click(page.getByText("It was sold, and I know the package"));
-  await page.locator("form:has(input[value=sold]) input[name=item]").fill(package_);
+  const sold = page.locator("details", { hasText: "It was sold, and I know the package" });
+  const mark = await page.locator("dd", { hasText: /^gg[0-9A-Z]{26}$/ }).innerText();
+  await click(sold.locator("summary"));
+  await click(sold.getByRole("link", { name: "the page of the sandbox" }));
+  const uid = await page.getByRole("row", { name: mark }).locator("code").first().innerText();
+  await click(page.getByRole("link", { name: "Needs you" }).first());
+  await click(sold.locator("summary"));
+  await sold.locator("input[name=item]").fill(uid);
   clicks += await answer(page, "sold", "the portal shows it, at the time of the order");
   await isIn(page, "succeeded");
   await look(page, "purchase-settled", folder);

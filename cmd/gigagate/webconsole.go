@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"gigagate.internal/gigastore/sandbox"
 	webconsole "gigagate.internal/internal/console"
 	"gigagate.internal/purchase"
 	"gigagate.internal/server"
@@ -62,6 +63,7 @@ func (c *serveCommand) addConsole(process *gatewayProcess, callers server.Access
 		Ready:          process.ready(journal),
 		VendorProblems: process.vendor.Problems,
 		Sandbox:        world,
+		SandboxItem:    sandbox.ItemWorldwide1GB,
 		TraceURL:       c.ConsoleTraceURL,
 		Version:        version(),
 		Logger:         telemetry.logger,

@@ -85,6 +85,8 @@ type Config struct {
 	VendorProblems func() []string
 	// Sandbox is the sandbox in this process. It is nil if there is none.
 	Sandbox http.Handler
+	// SandboxItem is the inventory item that the page of the sandbox buys.
+	SandboxItem string
 	// TraceURL is the address of a trace in a program that shows traces. "{trace_id}" stands for its id. It may be empty.
 	TraceURL string
 	// Version is the gateway's version.
@@ -166,6 +168,7 @@ func (c *Console) addPages() {
 	c.page("purchases", "purchases", c.purchasesPage)
 	c.page("purchases/{id}", "purchase", c.purchasePage)
 	c.action("purchases/{id}/secrets", c.revealSecrets)
+	c.addOperatorPages()
 }
 
 // Run takes samples of the metrics until ctx ends.

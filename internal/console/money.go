@@ -37,8 +37,8 @@ type budget struct {
 
 // periodBar shows one period of a budget.
 type periodBar struct {
-	Name string
-	Ends *timestamppb.Timestamp // nil: never
+	Name                                   string
+	Ends                                   *timestamppb.Timestamp // nil: never
 	Spent, Reserved, Left, Limit, Currency string
 	// SpentShare and ReservedShare are parts of a hundred. There is no picture without a limit.
 	SpentShare, ReservedShare float64

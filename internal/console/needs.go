@@ -86,15 +86,15 @@ func (c *Console) oldest(r *http.Request, state gigagatev1.PurchaseState) (queue
 		if err != nil {
 			return queue{}, err
 		}
-		q.Oldest = append(q.Oldest, newWaiting(r, read))
+		q.Oldest = append(q.Oldest, c.newWaiting(r, read))
 	}
 	return q, nil
 }
 
-func newWaiting(r *http.Request, read *gigagatev1.GetPurchaseResponse) waiting {
+func (c *Console) newWaiting(r *http.Request, read *gigagatev1.GetPurchaseResponse) waiting {
 	return waiting{
 		Purchase: read.GetPurchase(), Reading: read.GetReconciliation(),
-		Evidence: evidenceOf(read.GetHistory()), Settle: newSettleForm(r, read),
+		Evidence: evidenceOf(read.GetHistory()), Settle: c.newSettleForm(r, read),
 	}
 }
 

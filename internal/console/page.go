@@ -56,7 +56,11 @@ type link struct{ Path, Name string }
 
 // navigation are the pages that every page links to.
 func (c *Console) navigation() []link {
-	return []link{{Root, "Now"}, {Root + "purchases", "Purchases"}}
+	links := []link{{Root, "Now"}, {Root + "purchases", "Purchases"}, {Root + "needs", "Needs you"}, {moneyPath, "Budgets and freeze"}}
+	if c.config.Sandbox != nil {
+		links = append(links, link{sandboxPath, "Sandbox"})
+	}
+	return links
 }
 
 // isAt reports whether a page is a part of what an entry of the navigation links to.

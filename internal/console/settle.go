@@ -17,6 +17,8 @@ type settleForm struct {
 	// Operator is the name that the answer is given under. If it is fixed, it cannot be typed.
 	Operator      string
 	OperatorFixed bool
+	// Sandbox: the sandbox's page takes the place of the vendor's portal.
+	Sandbox bool
 	// Refused says why the last answer was not accepted. Typed is what it was.
 	Refused *refusal
 	Typed   settleAnswer
@@ -35,13 +37,13 @@ type settleAnswer struct {
 }
 
 // newSettleForm returns the form of a purchase, or nil if nobody can settle it.
-func newSettleForm(r *http.Request, read *gigagatev1.GetPurchaseResponse) *settleForm {
+func (c *Console) newSettleForm(r *http.Request, read *gigagatev1.GetPurchaseResponse) *settleForm {
 	switch read.GetPurchase().GetState() {
 	case gigagatev1.PurchaseState_PURCHASE_STATE_UNCERTAIN, gigagatev1.PurchaseState_PURCHASE_STATE_NEEDS_OPERATOR:
 	default:
 		return nil
 	}
-	form := &settleForm{ID: read.GetPurchase().GetId()}
+	form := &settleForm{ID: read.GetPurchase().GetId(), Sandbox: c.config.Sandbox != nil}
 	form.Operator, form.OperatorFixed = operatorOf(r)
 	for _, event := range read.GetHistory() {
 		if uid := event.GetActivatedItemUid(); uid != "" && !slices.Contains(form.Candidates, uid) {
@@ -87,7 +89,7 @@ func (c *Console) settlePage(r *http.Request) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	w := newWaiting(r, read)
+	w := c.newWaiting(r, read)
 	if w.Settle == nil {
 		return page{Redirect: purchasePath(r.PathValue("id"))}, nil
 	}
@@ -110,7 +112,7 @@ func (c *Console) settle(w http.ResponseWriter, r *http.Request) (next string, e
 	if err != nil {
 		return "", err
 	}
-	shown := newWaiting(r, read)
+	shown := c.newWaiting(r, read)
 	if shown.Settle == nil { // it was settled in the meantime
 		return "", &problem{refused.Status, refused.Title, refused.Advice}
 	}
