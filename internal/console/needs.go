@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -15,6 +16,8 @@ const (
 	mostListed = 500
 	// shownWaiting is how many of them have their evidence on the page.
 	shownWaiting = 10
+	// needsPace is slow, because each look makes the reconciler read the vendor's list soon. It can be long.
+	needsPace = 30 * time.Second
 )
 
 // needs is what waits for an operator, and what the gateway may still settle by itself.
@@ -69,7 +72,7 @@ func (c *Console) needsPage(r *http.Request) (page, error) {
 		return page{}, err
 	}
 	shown.Uncertain, err = c.oldest(r, gigagatev1.PurchaseState_PURCHASE_STATE_UNCERTAIN)
-	return page{Title: "Needs you", Data: shown, Live: true}, err
+	return page{Title: "Needs you", Data: shown, Live: true, Pace: needsPace}, err
 }
 
 // oldest reads the oldest purchases in a state, with their evidence.
