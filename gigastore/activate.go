@@ -27,7 +27,7 @@ func (c *Client) Activate(ctx context.Context, itemUID string) (*ActivatedItem, 
 		operation: OpActivate, segment: itemUID, bearer: bearer, limit: maxPaidAnswer,
 	})
 	c.answered(ctx, bearer, a.status)
-	result := c.classifier.classify(a)
+	result := c.classify(ctx, a)
 	if !result.applied {
 		return nil, a.failure(result)
 	}

@@ -129,6 +129,7 @@ func (c *Client) openList(ctx context.Context, k call) (*http.Response, error) {
 	_, err := c.tryRead(ctx, func() answer {
 		return c.authorized(ctx, k.operation, &renewed, func(bearer Secret) answer {
 			k.bearer = bearer
+			began := time.Now()
 			opened, sending, err := c.open(ctx, &k)
 			a := answer{operation: k.operation, err: err}
 			if opened != nil {
@@ -141,6 +142,7 @@ func (c *Client) openList(ctx context.Context, k call) (*http.Response, error) {
 				}
 			}
 			a.evidence = sending.evidence(a.status)
+			a.took = since(began) // to the head of the list: the caller takes its time with the elements
 			return a
 		})
 	})

@@ -36,11 +36,12 @@ type answer struct {
 	whole       bool // the body was read to its proven end
 	evidence    Evidence
 	err         error // why the answer is not whole
+	took        time.Duration
 }
 
 // exchange sends a call once and reads the answer.
 func (c *Client) exchange(ctx context.Context, k *call) answer {
-	before := c.breaker.begin()
+	before, began := c.breaker.begin(), time.Now()
 	resp, sending, err := c.open(ctx, k)
 	a := answer{operation: k.operation, err: err}
 	if resp != nil {
@@ -54,6 +55,7 @@ func (c *Client) exchange(ctx context.Context, k *call) answer {
 		_ = resp.Body.Close()
 	}
 	a.evidence = sending.evidence(a.status)
+	a.took = since(began)
 	return a
 }
 

@@ -124,7 +124,7 @@ func (c *Client) sell(ctx context.Context, p Permit, operation, metatag string, 
 	})
 	a.mark = p.Mark
 	c.answered(ctx, bearer, a.status)
-	result := c.classifier.classify(a)
+	result := c.classify(ctx, a)
 	if !result.applied {
 		return nil, a.failure(result)
 	}

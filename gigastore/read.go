@@ -70,7 +70,7 @@ func (c *Client) tryRead(ctx context.Context, send func() answer) (answer, error
 	var last *Error
 	a, err := backoff.Retry(ctx, func() (answer, error) {
 		a := send()
-		result := c.classifier.classify(a)
+		result := c.classify(ctx, a)
 		if result.applied {
 			return a, nil
 		}

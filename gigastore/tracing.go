@@ -27,6 +27,8 @@ const (
 	attrProblem = attribute.Key("gigagate.problem")
 	// AttrOperation is on the span of the call. Its value is an Op constant.
 	AttrOperation = attribute.Key("gigagate.vendor.operation")
+	// attrClassification is what an answer says about its call: one of the classification constants.
+	attrClassification = attribute.Key("gigagate.vendor.classification")
 	// AttrStatusCode is on the span of the caller of the gateway. Its value is the status of the vendor's answer.
 	AttrStatusCode = attribute.Key("gigagate.vendor.response.status_code")
 )
@@ -37,6 +39,7 @@ type telemetry struct {
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
 	duration   httpconv.ClientRequestDuration
+	calls      callDuration
 	base       string
 	scheme     attribute.KeyValue
 	server     []attribute.KeyValue // the vendor's address
@@ -57,10 +60,15 @@ func newTelemetry(base *url.URL, cfg Config) (*telemetry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gigastore: metrics: %w", err)
 	}
+	calls, err := newCallDuration(cfg.MeterProvider.Meter(instrumentation))
+	if err != nil {
+		return nil, fmt.Errorf("gigastore: metrics: %w", err)
+	}
 	t := &telemetry{
 		tracer:     cfg.TracerProvider.Tracer(instrumentation),
 		propagator: cfg.Propagator,
 		duration:   duration,
+		calls:      calls,
 		base:       base.String(),
 		scheme:     semconv.URLScheme(base.Scheme),
 		server:     []attribute.KeyValue{semconv.ServerAddress(base.Hostname())},

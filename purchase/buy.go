@@ -102,6 +102,7 @@ func (e *Engine) Buy(ctx context.Context, request *Request) (*Bought, error) {
 	if others := e.inFlight.leave(request.Key); others && err != nil && !tellsOfKey(err) {
 		return nil, &UnsettledError{}
 	}
+	e.instruments.replayed(ctx, request.Key.Caller, bought, err)
 	return bought, err
 }
 
@@ -331,6 +332,7 @@ func (e *Engine) attach(ctx context.Context, recorded *Purchase, request *Reques
 		return e.reply(recorded, known.sale, true)
 	}
 	e.reconciler.nudge()
+	defer e.instruments.waits(ctx)()
 	settlement := e.watchers.join(recorded.ID)
 	defer e.watchers.leave(recorded.ID, settlement)
 	p, sale := e.await(ctx, settlement, recorded.ID)

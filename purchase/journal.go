@@ -111,6 +111,10 @@ type Journal interface {
 	// caller, currency and period. There are at most [MaxBudgetTotals].
 	BudgetTotals(ctx context.Context, caller string) ([]BudgetTotal, error)
 
+	// MayReport reports whether the replica is the one that reports figures about the whole journal. It is, if it was
+	// before, or if the lease of the one before is over. Its own lease begins anew then. Replicas are told apart by the
+	// name that each of them chooses. A journal that only one process can open always returns true.
+	MayReport(ctx context.Context, replica string, lease time.Duration) (bool, error)
 	// Ping reports whether the journal can write.
 	Ping(ctx context.Context) error
 	// Close ends the use of the journal. What was reported as done stays done.

@@ -27,6 +27,8 @@ type Config struct {
 	MaxPurchasePrice *Price
 	// Instruments may be nil.
 	Instruments *Instruments
+	// Budgets returns the callers' budgets as they are now, for the metrics. nil means that no caller has one.
+	Budgets func() []CallerBudget
 }
 
 // Engine buys each key at most once, whatever happens.
@@ -40,6 +42,8 @@ type Engine struct {
 	maxPrice    *Price // nil means no limit
 	reconciler  *reconciler
 	instruments *Instruments
+	budgets     func() []CallerBudget
+	figures     figures
 	entropy     ulid.MonotonicReader
 	watchers    watchers
 	inFlight    inFlight
@@ -68,7 +72,8 @@ func NewEngine(config Config) *Engine {
 		timeout: config.Vendor.Timeout(), window: config.SendWindow,
 		lease:       config.SendWindow + permitLife + config.Vendor.Timeout() + leaseSlack,
 		maxPrice:    config.MaxPurchasePrice,
-		instruments: config.Instruments, entropy: increasing(rand.Reader),
+		instruments: config.Instruments, budgets: config.Budgets, entropy: increasing(rand.Reader),
+		figures:  figures{nudged: make(chan struct{}, 1)},
 		watchers: watchers{waiting: map[string]*settlement{}},
 		places:   fairshare.New(maxOwners),
 		life:     life, end: end, waits: waits, endWaits: endWaits,
@@ -83,6 +88,10 @@ func (e *Engine) Start() {
 	e.loops.Go(e.takeUpLapsed)
 	e.loops.Go(e.reconciler.run)
 	e.loops.Go(func() { e.vendor.WatchOutages(e.life) })
+	if e.instruments != nil {
+		e.instruments.engine.Store(e)
+		e.loops.Go(e.reportFigures)
+	}
 }
 
 // outliving returns a context with the values of ctx, and with the end of the engine's life in place of ctx's end.

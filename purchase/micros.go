@@ -55,3 +55,6 @@ func (m Micros) Decimal() gigastore.Decimal {
 	d, _ := gigastore.ParseDecimal(m.String()) // it has at most 19 digits
 	return d
 }
+
+// units returns the amount as a number of units, for metrics. Nothing compares or adds money by it.
+func (m Micros) units() float64 { return float64(m) / unitMicros }

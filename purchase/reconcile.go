@@ -93,6 +93,7 @@ func (r *reconciler) nudge() {
 func (r *reconciler) run() {
 	ctx := r.engine.life
 	r.lastComplete = time.Now()
+	r.engine.instruments.scanned(ctx, r.lastComplete)
 	asked := false
 	passes := pauses(firstPass, min(longestPass, r.config.Quiet/4))
 	for sleep(ctx, min(firstPass, r.config.Quiet/4)) {
@@ -137,7 +138,6 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 		}
 	}
 	open, foreign := r.unsettled(watched)
-	r.engine.instruments.open(ctx, open)
 	r.trackOpen(slices.Concat(open, foreign))
 	if near := r.aroundDue(open); len(near) > 0 {
 		open = r.settleFound(ctx, open, r.readAround(ctx, near))

@@ -131,6 +131,9 @@ func (e *Engine) announce(ctx context.Context, p *Purchase, transition *Transiti
 		}
 		return
 	}
+	if p.State == Uncertain || p.State == NeedsOperator || p.State.Settled() && !transition.Event.answered() {
+		e.figures.nudge() // other purchases are open now
+	}
 	switch {
 	case p.State.Settled():
 		e.watchers.settled(p, transition.sold)

@@ -186,6 +186,7 @@ func (r *reconciler) readList(ctx context.Context, watched, open []Purchase) *sc
 	s.complete = true
 	r.failedScans = 0
 	r.lastComplete = s.began
+	r.engine.instruments.scanned(ctx, s.began)
 	return s
 }
 

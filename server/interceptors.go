@@ -26,7 +26,7 @@ const traceIDKey = "x-trace-id"
 
 // interceptors is the chain of one transport (gRPC or REST), outermost first:
 //
-//   - observe writes one log line and the answer's trace id, whatever happens inside.
+//   - observe measures the call, and writes one log line and the answer's trace id, whatever happens inside.
 //   - mapErrors recovers from a panic in everything below it, and gives every error its details.
 //   - The transport's own interceptors add what only the transport knows, such as the client's address.
 //   - auditSecrets records that an answer shows secrets.
@@ -40,12 +40,13 @@ func (s *Server) interceptors(transport string, own ...grpc.UnaryServerIntercept
 	return append(append(chain, own...), s.auditSecrets, withholdSecrets, s.tellOfRequestID(), authorize, s.validate(), s.limiter.limit)
 }
 
-// observe writes one log line per call and sets the trace id of the answer.
+// observe measures a call, writes its log line and sets the trace id of the answer.
 func (s *Server) observe(transport string) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		start := time.Now()
 		annotate(ctx, requestAttributes(req)...)
 		resp, err := next(ctx, req)
+		s.calls.record(ctx, info.FullMethod, time.Since(start), err)
 		setTraceID(ctx, err)
 		s.logCall(ctx, &logged{transport: transport, method: info.FullMethod, request: req, response: resp, start: start}, err)
 		return resp, err

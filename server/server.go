@@ -14,6 +14,7 @@
 //	errors.go, validate.go                what a caller gets for an error, and the rules of requests
 //	identity.go, rights.go, secrets.go    who makes a call, what it may do, and what its answer shows
 //	limits.go, admission.go, framing.go   what bounds a client
+//	metrics.go, tracing.go                what OpenTelemetry is told of a call
 //	rest*.go                              the REST gateway, and its documentation
 package server
 
@@ -121,6 +122,7 @@ type Server struct {
 
 	validator protovalidate.Validator
 	activator *activator
+	calls     callDuration
 
 	grpcServer *grpc.Server
 	rest       http.Handler
@@ -140,6 +142,10 @@ func New(config Config) (*Server, error) {
 	validator, err := newValidator()
 	if err != nil {
 		return nil, fmt.Errorf("compile the contract's rules: %w", err)
+	}
+	calls, err := newCallDuration(config.MeterProvider)
+	if err != nil {
+		return nil, err
 	}
 	s := &Server{
 		access:          config.Access,
@@ -161,6 +167,7 @@ func New(config Config) (*Server, error) {
 		refusedRequests: fairshare.New(maxRefused),
 		validator:       validator,
 		activator:       newActivator(config.Vendor, config.Engine.Audit),
+		calls:           calls,
 		health:          health.NewServer(),
 	}
 	if config.Docs {

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"gigagate.internal/purchase"
 	"gigagate.internal/purchase/postgres"
 	"gigagate.internal/purchase/sqlite"
@@ -44,13 +46,13 @@ func isPostgres(where string) bool {
 
 // openJournal opens the journal that where names. A PostgreSQL URL can hold a password, so errors must
 // not repeat the URL.
-func openJournal(ctx context.Context, where string, logger *slog.Logger) (purchase.Journal, error) {
+func openJournal(ctx context.Context, where string, logger *slog.Logger, meters metric.MeterProvider) (purchase.Journal, error) {
 	file, err := sqliteFile(where)
 	switch {
 	case err != nil:
 		return nil, err
 	case file != "":
-		journal, err := sqlite.Open(ctx, file, sqlite.Options{Logger: logger})
+		journal, err := sqlite.Open(ctx, file, sqlite.Options{Logger: logger, Meters: meters})
 		if _, ok := errors.AsType[*sqlite.BackupError](err); ok {
 			err = fmt.Errorf("%w. Compare it with the vendor's records: gigagate journal check --allow-start. Or accept that "+
 				"packages can be sold twice: gigagate journal check --accept-unknown-sales", err)
@@ -60,7 +62,7 @@ func openJournal(ctx context.Context, where string, logger *slog.Logger) (purcha
 		}
 		return journal, nil
 	case isPostgres(where):
-		return postgres.Open(ctx, where, postgres.Options{Logger: logger})
+		return postgres.Open(ctx, where, postgres.Options{Logger: logger, Meters: meters})
 	}
 	return nil, errors.New("must be sqlite:FILE or postgres://…")
 }

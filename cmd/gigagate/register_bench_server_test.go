@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
 
 	"gigagate.internal/gigastore/sandbox"
@@ -125,12 +126,12 @@ func (s benchServer) serveGateway(ctx context.Context, listener net.Listener, re
 	if err != nil {
 		return err
 	}
-	journal, err := s.openJournal(ctx)
+	journal, err := s.openJournal(ctx, telemetry.meterProvider)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	engine, err := command.newEngine(journal, vendor, telemetry)
+	engine, err := command.newEngine(journal, vendor, nil, telemetry)
 	if err != nil {
 		return err
 	}
@@ -158,12 +159,12 @@ func (s benchServer) serveGateway(ctx context.Context, listener net.Listener, re
 	return errors.Join(serveGRPCUntil(ctx, gateway.GRPC(), listener), gateway.Drain(background))
 }
 
-func (s benchServer) openJournal(ctx context.Context) (purchase.Journal, error) {
+func (s benchServer) openJournal(ctx context.Context, meters metric.MeterProvider) (purchase.Journal, error) {
 	switch s.Kind {
 	case "sqlite":
-		return sqlite.Open(ctx, s.Journal, sqlite.Options{})
+		return sqlite.Open(ctx, s.Journal, sqlite.Options{Meters: meters})
 	case "postgres":
-		return postgres.Open(ctx, s.Journal, postgres.Options{Schema: s.Schema})
+		return postgres.Open(ctx, s.Journal, postgres.Options{Schema: s.Schema, Meters: meters})
 	default:
 		return memory.Open(nil), nil
 	}

@@ -78,18 +78,25 @@ func TestDocumentedExamples(t *testing.T) {
 // not cover another one.
 func startWithBudget(t *testing.T) (g *gateway, key string) {
 	t.Helper()
-	key, id, sum := access.NewKey()
-	g = startGateway(t, "--callers-file="+writeFile(t, fmt.Sprintf(`callers:
-- name: shop
-  identities: [key: {id: %s, sha256: %s}]
-  may: {methods: [all], activation_modes: [all], inventory_items: [all], country_sets: [all], countries: [all], secrets: true}
-  budget: {currency: USD, per_purchase: 9.99, per_day: 8, per_month: 100}
-`, id, sum)))
+	key, file := keyWithBudget(t)
+	g = startGateway(t, "--callers-file="+file)
 	header := http.Header{"Authorization": {"Bearer " + key}, "Content-Type": {"application/json"}}
 	if got := do(t, http.MethodPost, "http://"+g.rest+"/v1/activations/register", registration("order-2000", ""), header); got.status != http.StatusOK {
 		t.Fatalf("%+v", got)
 	}
 	return g, key
+}
+
+// keyWithBudget returns a key, and a callers file with its caller, which has a budget.
+func keyWithBudget(t *testing.T) (key, file string) {
+	t.Helper()
+	key, id, sum := access.NewKey()
+	return key, writeFile(t, fmt.Sprintf(`callers:
+- name: shop
+  identities: [key: {id: %s, sha256: %s}]
+  may: {methods: [all], activation_modes: [all], inventory_items: [all], country_sets: [all], countries: [all], secrets: true}
+  budget: {currency: USD, per_purchase: 9.99, per_day: 8, per_month: 100}
+`, id, sum))
 }
 
 // send sends one example and compares the answer with the document.

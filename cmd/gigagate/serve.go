@@ -152,7 +152,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 		return err
 	}
 	process.vendor = vendor
-	journal, err := openJournal(ctx, c.Journal, telemetry.logger)
+	journal, err := openJournal(ctx, c.Journal, telemetry.logger, telemetry.meterProvider)
 	if err != nil {
 		return fmt.Errorf("--journal: %w", err)
 	}
@@ -164,7 +164,7 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	if err != nil {
 		return err
 	}
-	engine, err := c.newEngine(secrets, vendor, telemetry)
+	engine, err := c.newEngine(secrets, vendor, callers, telemetry)
 	if err != nil {
 		return err
 	}
@@ -237,7 +237,9 @@ func reachable(listener net.Addr) string {
 	return listener.String()
 }
 
-func (c *serveCommand) newEngine(journal purchase.Journal, vendor *gigastore.Client, telemetry *telemetry) (*purchase.Engine, error) {
+func (c *serveCommand) newEngine(
+	journal purchase.Journal, vendor *gigastore.Client, callers server.Access, telemetry *telemetry,
+) (*purchase.Engine, error) {
 	instruments, err := purchase.NewInstruments(telemetry.meterProvider.Meter("gigagate.internal/purchase"))
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
@@ -254,6 +256,7 @@ func (c *serveCommand) newEngine(journal purchase.Journal, vendor *gigastore.Cli
 		Reconcile:        purchase.ReconcileConfig{Quiet: c.ReconcileSettleDelay, Wait: c.ReconcileWitnessTimeout, GiveUp: c.ReconcileGiveUp},
 		MaxPurchasePrice: limit,
 		Instruments:      instruments,
+		Budgets:          server.CallerBudgets(callers),
 	}), nil
 }
 

@@ -159,7 +159,8 @@ func (t *telemetry) setUpMetrics(ctx context.Context, res *resource.Resource) er
 	}
 	t.meterProvider = sdkmetric.NewMeterProvider(options...)
 	t.reader = scrape
-	t.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	// The older text format has no exemplars. A scraper asks for OpenMetrics if it wants them.
+	t.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	return runtime.Start(runtime.WithMeterProvider(t.meterProvider))
 }
 

@@ -83,7 +83,7 @@ func latencyChart(list []minute) chart {
 		return chart{Empty: "No purchase was called for in the last hour."}
 	}
 	top := niceTop(most * 1000)
-	c := chart{Top: number(top) + " ms"}
+	c := chart{Top: milliseconds(top / 1000)}
 	step := float64(chartWidth) / float64(len(list))
 	for _, p := range parts {
 		var path strings.Builder
@@ -131,10 +131,10 @@ func number(v float64) string { return fmt.Sprintf("%g", v) }
 func milliseconds(seconds float64) string {
 	switch ms := seconds * 1000; {
 	case ms < 10:
-		return fmt.Sprintf("%.1f ms", ms)
-	case ms < 10_000:
+		return fmt.Sprintf("%.2g ms", ms)
+	case ms < 1000:
 		return fmt.Sprintf("%.0f ms", ms)
 	default:
-		return fmt.Sprintf("%.1f s", seconds)
+		return fmt.Sprintf("%.3g s", seconds)
 	}
 }

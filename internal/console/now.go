@@ -67,7 +67,7 @@ func (c *Console) nowPage(r *http.Request) (page, error) {
 }
 
 func (c *Console) gatewayTile(ctx context.Context) tile {
-	t := tile{Name: "Gateway", Value: "accepts calls", Detail: c.config.Version, Tone: "good"}
+	t := tile{Name: "Gateway", Value: "accepts calls", Detail: "version " + c.config.Version, Tone: "good"}
 	if err := c.config.Ready(ctx); err != nil {
 		t.Value, t.Detail, t.Tone = "not ready", visible(err.Error()), "bad"
 	}

@@ -14,6 +14,7 @@ type purchaseData struct {
 	Purchase *gigagatev1.Purchase
 	TraceID  string
 	Sentence string // what the state means for the caller
+	Stages   []stage
 	Strip    []segment
 	Steps    []step
 	Waits    *gigagatev1.Reconciliation // nil if the purchase waits for nothing
@@ -47,6 +48,7 @@ func (c *Console) purchaseData(read *gigagatev1.GetPurchaseResponse) purchaseDat
 		Purchase: p,
 		TraceID:  traceOf(p),
 		Sentence: meaning(p),
+		Stages:   stages(read),
 		Strip:    strip(read, c.config.Now()),
 		Steps:    steps(read.GetHistory()),
 		Waits:    read.GetReconciliation(),

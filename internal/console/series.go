@@ -69,8 +69,8 @@ func (c *Console) sample(ctx context.Context) {
 const (
 	metricSettled = "gigagate.purchase.settled"
 	metricEvents  = "gigagate.purchase.events"
-	metricCalls   = "rpc.server.call.duration"
-	metricVendor  = "http.client.request.duration"
+	metricCalls   = "gigagate.call.duration"
+	metricVendor  = "gigagate.vendor.call.duration"
 	metricCommits = "gigagate.journal.commit.duration"
 	metricSpent   = "gigagate.spent"
 )

@@ -54,10 +54,71 @@ func strip(read *gigagatev1.GetPurchaseResponse, now time.Time) []segment {
 	x := 0.0
 	for i := range list {
 		width := widths[i] / total * chartWidth
-		list[i].X, list[i].Width = coordinate(x), coordinate(max(width-2, 1))
+		gap := 2.0
+		if i == len(list)-1 {
+			gap = 0
+		}
+		list[i].X, list[i].Width = coordinate(x), coordinate(max(width-gap, 1))
 		x += width
 	}
 	return list
+}
+
+// stage is one station on the way of a purchase.
+type stage struct {
+	Name, Detail string
+	Tone         string // empty: it has not come so far
+}
+
+// stages are the stations of a purchase's newest send, and what came after it.
+func stages(read *gigagatev1.GetPurchaseResponse) []stage {
+	p := read.GetPurchase()
+	claimed, permitted := stage{Name: "Claimed"}, stage{Name: "Permitted"}
+	sent, answered, records, settled := stage{Name: "Sent"}, stage{Name: "Answered"}, stage{Name: "Records read"}, stage{Name: "Settled"}
+	for _, e := range read.GetHistory() {
+		switch e.GetEvent() {
+		case gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_CLAIMED:
+			claimed.Tone, claimed.Detail = "good", "in the journal"
+			permitted.Tone, permitted.Detail = "good", "send 1"
+		case gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_PERMITTED:
+			permitted.Detail = fmt.Sprintf("send %d", e.GetAttempt())
+			sent.Tone, sent.Detail, answered.Tone, answered.Detail = "", "", "", "" // of the send before
+		case gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_APPLIED, gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_REFUSED,
+			gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_NO_EFFECT, gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_UNKNOWN:
+			sent.Tone, sent.Detail = "good", fmt.Sprintf("up to %d bytes", e.GetBytesWritten())
+			if e.GetBytesWritten() == 0 {
+				sent.Tone, sent.Detail = "over", "no byte"
+			}
+			answered.Tone, answered.Detail = tone(e.GetState()), "no HTTP status"
+			if e.GetVendorStatus() != 0 {
+				answered.Detail = fmt.Sprintf("HTTP status %d", e.GetVendorStatus())
+			}
+		case gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_LOST:
+			answered.Tone, answered.Detail = "unsure", "the sender is gone"
+		case gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_FOUND, gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_RESOLVED_APPLIED:
+			records.Tone, records.Detail = "good", "package found"
+		case gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_PRESUMED_ABSENT:
+			records.Tone, records.Detail = "good", "complete, without it"
+		case gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE:
+			records.Tone, records.Detail = "bad", "they cannot settle it"
+		}
+	}
+	if r := read.GetReconciliation(); r != nil && records.Tone == "" {
+		switch {
+		case r.GetFailedReads() > 0:
+			records.Tone, records.Detail = "bad", fmt.Sprintf("failed %d times", r.GetFailedReads())
+		case r.GetLastReadTime() != nil:
+			records.Tone, records.Detail = "unsure", "not settled by them"
+		}
+	}
+	if p.GetSettleTime() != nil {
+		settled.Tone, settled.Detail = tone(p.GetState()), stateWord(p.GetState())
+	}
+	list := []stage{claimed, permitted, sent, answered}
+	if records.Tone != "" || p.GetSettleTime() == nil {
+		list = append(list, records) // most purchases need no records
+	}
+	return append(list, settled)
 }
 
 // steps are the entries of a history for a person.
@@ -141,9 +202,6 @@ func facts(e *gigagatev1.PurchaseEvent) []string {
 	}
 	if q := question(e.GetOperatorReason()); q != "" {
 		add("%s", q)
-	}
-	if e.GetExplanation() != "" {
-		add("%s", sentence(visible(e.GetExplanation())))
 	}
 	if e.GetForced() {
 		add("It was forced, without waiting for the vendor's records.")

@@ -91,7 +91,7 @@ func (c *Console) ago(t *timestamppb.Timestamp) string {
 	case d < -time.Second:
 		return "in " + duration(-d)
 	case d < time.Second:
-		return "now"
+		return "just now"
 	default:
 		return duration(d) + " ago"
 	}

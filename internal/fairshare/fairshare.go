@@ -56,6 +56,13 @@ func New(most int) *Limit {
 // Most returns the number of places.
 func (l *Limit) Most() int { return l.most }
 
+// Taken returns how many places are taken. Hold can take more than there are.
+func (l *Limit) Taken() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.taken
+}
+
 // Take takes a place for the client. It returns false if there is none for this client. Release gives the place back.
 func (l *Limit) Take(client string) bool { return l.TakeUpTo(client, l.each) }
 

@@ -129,6 +129,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Harness) {
 		{"CallerGone", testCallerGone},
 		{"CommitLost", testCommitLost},
 		{"UnknownOrderField", testUnknownOrderField},
+		{"MayReport", testMayReport},
 		{"Ping", testPing},
 		{"Closed", testClosed},
 	} {

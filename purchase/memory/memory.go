@@ -230,6 +230,11 @@ func (j *Journal) Lapsed(ctx context.Context, limit int) ([]purchase.Purchase, e
 	return lapsed[:min(len(lapsed), limit)], nil
 }
 
+// MayReport implements [purchase.Journal].
+func (j *Journal) MayReport(ctx context.Context, _ string, _ time.Duration) (bool, error) {
+	return true, ctx.Err()
+}
+
 // Ping implements [purchase.Journal].
 func (j *Journal) Ping(ctx context.Context) error {
 	if err := j.enter(ctx); err != nil {

@@ -148,7 +148,10 @@ func serve[W any](j *Journal, queue *groups.Queue[W], run func(conn *pgx.Conn, g
 func (j *Journal) writeGroup(conn *pgx.Conn, group []*operation) {
 	ctx, cancel := context.WithTimeout(context.Background(), j.groupTimeout)
 	defer cancel()
-	switch err := j.commit(ctx, conn, group); {
+	began := time.Now()
+	err := j.commit(ctx, conn, group)
+	j.instruments.Wrote(len(group), began)
+	switch {
 	case err == nil:
 		j.finishCommitted(ctx, conn, group)
 	case !wroteNothing(err):

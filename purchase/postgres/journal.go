@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/metric"
 
 	"gigagate.internal/purchase"
 	"gigagate.internal/purchase/internal/groups"
@@ -44,6 +45,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Schema is the PostgreSQL schema of the tables. The default is "gigagate".
 	Schema string
+	// Meters measure the transactions that write. If it is nil, nothing is measured.
+	Meters metric.MeterProvider
 }
 
 // Journal is a [purchase.Journal] in PostgreSQL.
@@ -61,6 +64,7 @@ type Journal struct {
 	running      sync.WaitGroup // the goroutines that serve the queues
 	maxWaiting   int
 	groupTimeout time.Duration
+	instruments  *groups.Instruments
 }
 
 var _ purchase.Journal = (*Journal)(nil)
@@ -114,6 +118,9 @@ func connect(ctx context.Context, url string, options Options) (*Journal, error)
 	}
 	if j.schema == "" {
 		j.schema = defaultSchema
+	}
+	if j.instruments, err = groups.NewInstruments(options.Meters, j.waiting); err != nil {
+		return nil, err
 	}
 	j.sql = newStatements(j.schema)
 	j.configure(config, url)
@@ -196,6 +203,12 @@ func (j *Journal) Close() error {
 	j.running.Wait()
 	j.pool.Close()
 	return nil
+}
+
+// waiting returns how many writes wait.
+func (j *Journal) waiting() int {
+	n, _ := j.changes.Len()
+	return n
 }
 
 // clock returns the time of the injected clock in microseconds, or nil (NULL) for the database's clock.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -49,4 +50,10 @@ func (j *Journal) Ping(ctx context.Context) error {
 		return err
 	}
 	return j.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return j.probe(ctx, conn.Conn()) })
+}
+
+// MayReport implements [purchase.Journal].
+func (j *Journal) MayReport(ctx context.Context, replica string, lease time.Duration) (bool, error) {
+	changed, err := j.pool.Exec(ctx, j.sql.mayReport, j.clock(), replica, lease)
+	return changed.RowsAffected() == 1, err
 }

@@ -27,6 +27,7 @@ const (
 // statements is the SQL for one schema. Where a statement takes the time of the injected clock and it is NULL, the
 // statement uses now(), the time at which the transaction began.
 type statements struct {
+	mayReport                               string
 	ping, lockTotals, claim, write, confirm string
 	lookup, get, ofItem, history, secrets   string
 	openSecrets, rewriteOpen                string
@@ -41,6 +42,8 @@ func newStatements(schema string) statements {
 	return statements{
 		// It updates a table of its own, so it never waits for a lock on a purchase.
 		ping: q(`UPDATE gigagate.journal_probe SET at = now()`),
+		mayReport: q(`UPDATE gigagate.reporter SET replica = $2, lease_until = coalesce($1::timestamptz, now()) + $3::interval
+			WHERE replica = $2 OR lease_until <= coalesce($1::timestamptz, now())`),
 		// It comes first in a transaction that changes totals.
 		lockTotals: q(`SELECT gigagate.lock_totals($1, $2, $3, $4, $5)`),
 		claim:      q(`SELECT * FROM gigagate.claim(` + parameters(valuesOfClaim+1) + `)`),

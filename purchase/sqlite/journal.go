@@ -20,6 +20,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"gigagate.internal/purchase"
 	"gigagate.internal/purchase/internal/groups"
 )
@@ -42,6 +44,8 @@ type Options struct {
 	// MaxOpen is the maximum number of purchases that wait for their outcome. The default is 16,384. Claim
 	// refuses a purchase beyond it with purchase.ErrQueueFull. No other write is ever refused for this reason.
 	MaxOpen int
+	// Meters measure the transactions. By default nothing is measured.
+	Meters metric.MeterProvider
 }
 
 // Journal is a [purchase.Journal] in an SQLite file.
@@ -51,6 +55,8 @@ type Journal struct {
 	logger  *slog.Logger
 	queue   *queue
 	stopped chan struct{}
+
+	instruments *groups.Instruments
 
 	maxGroup int
 	// Only the writer uses the fields below.
@@ -87,6 +93,10 @@ func Open(ctx context.Context, path string, options Options) (*Journal, error) {
 	}
 	if j.logger == nil {
 		j.logger = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if j.instruments, err = groups.NewInstruments(options.Meters, j.queue.waiting); err != nil {
+		return nil, err
 	}
 	created, err := makeNew(path)
 	if err != nil {

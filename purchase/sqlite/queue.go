@@ -71,6 +71,12 @@ func (q *queue) write(o *operation) error { return q.writes.Add(o, 0) }
 // takeReads takes all waiting reads.
 func (q *queue) takeReads() []*operation { return q.reads.Take(math.MaxInt) }
 
+// waiting returns how many writes wait.
+func (q *queue) waiting() int {
+	n, _ := q.writes.Len()
+	return n
+}
+
 // isOver reports whether the queue is closed and empty.
 func (q *queue) isOver() bool {
 	reads, _ := q.reads.Len()

@@ -219,6 +219,11 @@ func isCurrent(changed bool, err error) error {
 // process uses the journal.
 func (j *Journal) ConfirmPermit(ctx context.Context, _ string, _ int) error { return ctx.Err() }
 
+// MayReport implements [purchase.Journal]. No other process can have the file open.
+func (j *Journal) MayReport(ctx context.Context, _ string, _ time.Duration) (bool, error) {
+	return true, ctx.Err()
+}
+
 // Ping implements [purchase.Journal]. It writes a separate row and waits until the write is durable.
 func (j *Journal) Ping(ctx context.Context) error {
 	return j.write(ctx, func(c *connection) error { return c.probe(j.began) }, nil)

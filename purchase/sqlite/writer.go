@@ -114,6 +114,7 @@ func (j *Journal) transact(group []*operation) bool {
 		return true
 	}
 	j.began = j.time()
+	began := time.Now()
 	if err := j.conn.exec("BEGIN IMMEDIATE"); err != nil {
 		j.fail(err)
 		refuse(notWritten(err))
@@ -137,7 +138,9 @@ func (j *Journal) transact(group []*operation) bool {
 		}
 		return len(group) == 1
 	}
-	if err := j.commit(j.conn); err != nil {
+	err := j.commit(j.conn)
+	j.instruments.Wrote(len(group), began)
+	if err != nil {
 		j.fail(err)
 		refuse(inDoubt(err))
 		return true

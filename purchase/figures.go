@@ -1,0 +1,213 @@
+package purchase
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+)
+
+const (
+	// reportEvery is how often the figures are read.
+	reportEvery = 15 * time.Second
+	// reportLease is how long a process that has died stays the one that reports. Another one takes over within a minute.
+	reportLease = 40 * time.Second
+	// leastReport is the least pause between two reads, however often purchases become uncertain.
+	leastReport = time.Second
+)
+
+// CallerBudget is the budget of a caller, under the name that the journal has for the caller.
+type CallerBudget struct {
+	Caller string
+	Budget *Budget
+}
+
+// figures are what the metrics show about the whole journal. All replicas would show the same. So only one of them shows it,
+// and the sum over all replicas is right.
+type figures struct {
+	nudged chan struct{}
+
+	mu    sync.Mutex
+	until time.Time // this process reports until then, unless it asks again
+	open  map[State]openFigures
+	left  []budgetLeft
+}
+
+// openFigures are about the open purchases in one state.
+type openFigures struct {
+	count  int64
+	oldest time.Time // the earliest claim
+}
+
+// budgetLeft is what is left of one limit of a caller's budget.
+type budgetLeft struct {
+	caller, currency string
+	period           BudgetPeriod
+	amount           Micros
+}
+
+// nudge asks for a read soon.
+func (f *figures) nudge() {
+	select {
+	case f.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// reportFigures reads the figures again and again, while this process is the one that reports them.
+func (e *Engine) reportFigures() {
+	replica := newID(e.entropy)
+	for e.life.Err() == nil {
+		began := time.Now()
+		e.readFigures(replica)
+		took := time.Since(began)
+		timer := time.NewTimer(reportEvery)
+		select {
+		case <-timer.C:
+		case <-e.figures.nudged:
+			sleep(e.life, max(leastReport, 10*took)) // so that the reads of a long list do not keep the journal busy
+		case <-e.life.Done():
+		}
+		timer.Stop()
+	}
+	if _, _, reports := e.figures.now(); reports {
+		e.figures.setUntil(time.Time{})
+		// A lease that is over now lets another replica take over with its next read.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), time.Second)
+		defer cancel()
+		_, _ = e.journal.MayReport(ctx, replica, 0)
+	}
+}
+
+// readFigures reads the figures if this process reports them. While the journal cannot be read, the figures stay as they are.
+// The reconciler logs that.
+func (e *Engine) readFigures(replica string) {
+	until := time.Now().Add(reportLease)
+	reports, err := bounded(e.life, journalBudget, func(ctx context.Context) (bool, error) {
+		return e.journal.MayReport(ctx, replica, reportLease)
+	})
+	switch {
+	case err != nil:
+		return
+	case !reports:
+		until = time.Time{}
+	}
+	e.figures.setUntil(until)
+	if !reports {
+		return
+	}
+	open, err := bounded(e.life, watchedBudget, func(ctx context.Context) ([]Purchase, error) { return e.journal.Watched(ctx, 0) })
+	if err == nil || errors.Is(err, ErrUnreadableOrder) {
+		open, _ = e.reconciler.unsettled(open)
+		e.figures.setOpen(open)
+	}
+	if e.budgets == nil {
+		return
+	}
+	if totals, err := e.BudgetTotals(e.life, ""); err == nil {
+		e.figures.setLeft(leftOf(e.budgets(), totals, time.Now()))
+	}
+}
+
+// leftOf returns what is left of each limit of the budgets at the time now.
+func leftOf(budgets []CallerBudget, totals []BudgetTotal, now time.Time) []budgetLeft {
+	type place struct{ caller, currency, period string }
+	used := map[place]Micros{}
+	for _, t := range totals {
+		used[place{t.Caller, t.Currency, t.Period}] = t.Reserved + t.Spent
+	}
+	var left []budgetLeft
+	for _, b := range budgets {
+		names, limits := (&Claim{Budget: b.Budget}).Reservation(now).Periods(), b.Budget.Limits()
+		for i, period := range [3]BudgetPeriod{InTotal, PerMonth, PerDay} {
+			if limits[i] < maxTotal {
+				amount := max(limits[i]-used[place{b.Caller, b.Budget.Currency, names[i]}], 0)
+				left = append(left, budgetLeft{b.Caller, b.Budget.Currency, period, amount})
+			}
+		}
+	}
+	return left
+}
+
+func (f *figures) setUntil(until time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.until = until
+}
+
+func (f *figures) setOpen(open []Purchase) {
+	states := map[State]openFigures{}
+	for _, p := range open {
+		s := states[p.State]
+		if s.count++; s.count == 1 || p.ClaimedAt.Before(s.oldest) {
+			s.oldest = p.ClaimedAt
+		}
+		states[p.State] = s
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open = states
+}
+
+func (f *figures) setLeft(left []budgetLeft) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left = left
+}
+
+// now returns the figures, and whether this process reports them now. If it does not, it has none.
+func (f *figures) now() (open map[State]openFigures, left []budgetLeft, reports bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !time.Now().Before(f.until) {
+		return nil, nil, false
+	}
+	return f.open, f.left, true
+}
+
+// makeGauges makes the gauges. They show what is so when somebody asks.
+func (i *Instruments) makeGauges(meter metric.Meter) error {
+	var errs [6]error
+	open, err := meter.Int64ObservableGauge("gigagate.purchase.open",
+		metric.WithDescription("Purchases of this account in the whole journal that are uncertain or need an operator, by state. One replica counts "+
+			"them, and the others report 0."), metric.WithUnit("{purchase}"))
+	errs[0] = err
+	oldest, err := meter.Float64ObservableGauge("gigagate.purchase.oldest",
+		metric.WithDescription("The time since the claim of the oldest such purchase, by state. One replica reports it, and the others report 0."),
+		metric.WithUnit("s"))
+	errs[1] = err
+	left, err := meter.Float64ObservableGauge("gigagate.budget.left",
+		metric.WithDescription("What is left of a caller's budget, by caller, currency and period. One replica reports it."), metric.WithUnit("{currency_unit}"))
+	errs[2] = err
+	owners, err := meter.Int64ObservableGauge("gigagate.purchase.owners",
+		metric.WithDescription("Purchases that are under way in this process."), metric.WithUnit("{purchase}"))
+	errs[3] = err
+	limit, err := meter.Int64ObservableGauge("gigagate.purchase.owners.limit",
+		metric.WithDescription("How many purchases can be under way in this process."), metric.WithUnit("{purchase}"))
+	errs[4] = err
+	_, errs[5] = meter.RegisterCallback(func(_ context.Context, observer metric.Observer) error {
+		e := i.engine.Load()
+		if e == nil {
+			return nil
+		}
+		observer.ObserveInt64(owners, int64(e.places.Taken()))
+		observer.ObserveInt64(limit, int64(e.places.Most()))
+		found, budgets, _ := e.figures.now()
+		for _, state := range []State{Uncertain, NeedsOperator} {
+			option, age := metric.WithAttributes(attrState.String(string(state))), time.Duration(0)
+			if found[state].count > 0 {
+				age = max(time.Since(found[state].oldest), 0)
+			}
+			observer.ObserveInt64(open, found[state].count, option)
+			observer.ObserveFloat64(oldest, age.Seconds(), option)
+		}
+		for _, b := range budgets {
+			observer.ObserveFloat64(left, b.amount.units(), metric.WithAttributes(
+				attrCaller.String(b.caller), attrCurrency.String(b.currency), attrBudgetPeriod.String(string(b.period))))
+		}
+		return nil
+	}, open, oldest, left, owners, limit)
+	return errors.Join(errs[:]...)
+}
