@@ -64,7 +64,7 @@ export async function look(page, name, folder) {
       }
     }
     await page.evaluate(axe);
-    for (const width of [390, 1440]) {
+    for (const width of colorScheme === "light" ? [390, 1440] : [1440]) {
       await page.setViewportSize({ width, height: 900 });
       const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
       const told = violations.map((v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `    ${n.html}\n    ${n.failureSummary}`).join("\n")}`);
