@@ -264,7 +264,9 @@ async function closedGateway() {
   await look(page, "sign-in", folder);
   for (const wrong of ["gg_wrong", key("shop")]) { // a caller is no operator
     await page.locator("input[name=key]").fill(wrong);
+    const answered = page.waitForResponse((response) => response.request().method() === "POST");
     await page.locator("main form").getByRole("button").click();
+    assert.equal((await answered).status(), 403);
     await page.getByRole("alert").first().waitFor();
   }
   await look(page, "sign-in-wrong", folder);
