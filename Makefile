@@ -32,7 +32,7 @@ GOLANGCI_LINT = "$$(.ci/linter $(GOLANGCI_LINT_VERSION) $(BIN))"
 UV ?= uv
 PIN = $(UV) pip compile -q --universal --generate-hashes --no-annotate --custom-compile-command 'make pin'
 
-.PHONY: help generate check-generate pin lint fmt test race fuzz sabotage proof bench scenarios rest-docs vuln build run breaking release ci
+.PHONY: help generate check-generate pin lint fmt test race fuzz sabotage proof bench scenarios rest-docs console vuln build run breaking release ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ scenarios: ## Play proto/scenarios in every language whose tools are installed
 
 rest-docs: ## Check the REST documentation: a strict validator, schemathesis, a browser
 	.ci/rest-docs
+
+console: ## Walk through the console in a browser (PICTURES=folder keeps a picture of each page)
+	.ci/console $(PICTURES)
 
 vuln: ## Look for known vulnerabilities
 	.ci/vuln $(GOVULNCHECK_VERSION)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/access"
 	"gigagate.internal/purchase"
 )
 
@@ -32,7 +33,7 @@ func (s *Server) auditSecrets(ctx context.Context, req any, info *grpc.UnaryServ
 		return resp, err
 	}
 	record := actorOf(ctx)
-	record.Action, record.Outcome = purchase.AuditReadSecrets, purchase.AuditDone
+	record.Action, record.Outcome, record.Reason = purchase.AuditReadSecrets, purchase.AuditDone, access.ReasonOf(ctx)
 	if of, ok := resp.(interface{ GetPurchaseId() string }); ok {
 		record.PurchaseID = of.GetPurchaseId()
 	}

@@ -15,8 +15,8 @@ import (
 	"gigagate.internal/internal/access"
 )
 
-// inProcess is the connection through which REST calls the services. A call is a function call in the goroutine of the
-// HTTP request.
+// inProcess is a connection through which REST and the operators' console call the services. A call is a function call in
+// the goroutine of the HTTP request.
 type inProcess struct {
 	stats       stats.Handler
 	interceptor grpc.UnaryServerInterceptor
@@ -38,12 +38,13 @@ func (c *inProcess) RegisterService(desc *grpc.ServiceDesc, service any) {
 // Invoke implements [grpc.ClientConnInterface].
 func (c *inProcess) Invoke(caller context.Context, name string, request, response any, options ...grpc.CallOption) error {
 	// As over a socket, the context of the handler ends when the caller is gone, and has no other values of the caller than
-	// its call, its principal and its span. The principal crosses as a value, so no header can name one.
+	// its call, its principal, its reason and its span. The principal crosses as a value, so no header can name one.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	defer context.AfterFunc(caller, cancel)()
 	ctx = context.WithValue(ctx, restCallKey{}, restCallOf(caller))
 	ctx = access.With(ctx, access.Of(caller))
+	ctx = access.WithReason(ctx, access.ReasonOf(caller))
 	ctx = trace.ContextWithRemoteSpanContext(ctx, trace.SpanContextFromContext(caller))
 	var stream runtime.ServerTransportStream
 	ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)

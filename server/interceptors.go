@@ -90,6 +90,9 @@ func (s *Server) logCall(ctx context.Context, c *logged, err error) {
 	if strings.HasPrefix(c.method, "/grpc.health.") {
 		level = slog.LevelDebug // health checks arrive every few seconds and tell nothing new
 	}
+	if c.transport == transportConsole {
+		level = slog.LevelDebug // an open page calls every few seconds, and what it changes has a record of its own
+	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		outcome := f.outcome()
 		annotate(ctx, errorType(f.reason), attrEffect.String(effectText(outcome.GetEffect())))

@@ -52,7 +52,8 @@ import (
 )
 
 const (
-	transportGRPC = "grpc"
+	transportGRPC    = "grpc"
+	transportConsole = "console"
 	// LeastMetatagMax is the smallest Config.MetatagMax, in bytes: the gateway's mark, a space and one byte of text.
 	LeastMetatagMax = markLength + 2
 	// leastPing is the shortest time between two keepalive pings of a gRPC client.
@@ -182,7 +183,7 @@ func New(config Config) (*Server, error) {
 	}
 	s.streams, s.endStreams = context.WithCancel(context.Background())
 	s.grpcServer = s.newGRPC()
-	if s.rest, err = s.newREST(s.newInProcess()); err != nil {
+	if s.rest, err = s.newREST(s.newInProcess(transportREST, clientFromHTTP)); err != nil {
 		return nil, fmt.Errorf("set up REST: %w", err)
 	}
 	s.health.Shutdown()
@@ -227,15 +228,15 @@ func unknownMethod(any, grpc.ServerStream) error {
 	return &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND, unknownMethod: true}
 }
 
-// newInProcess makes the connection through which REST calls the services. Its interceptors and its stats handler are
-// those of gRPC, and it has the interceptor that REST needs.
-func (s *Server) newInProcess() *inProcess {
+// newInProcess makes a connection to the services inside of this process. Its interceptors and its stats handler are
+// those of gRPC, and it has the interceptors that only its transport needs.
+func (s *Server) newInProcess(transport string, own ...grpc.UnaryServerInterceptor) *inProcess {
 	conn := &inProcess{
 		stats:       otelgrpc.NewServerHandler(s.otelgrpcOptions()...),
-		interceptor: chain(s.interceptors(transportREST, clientFromHTTP)),
+		interceptor: chain(s.interceptors(transport, own...)),
 		methods:     map[string]inProcessMethod{},
 	}
-	// REST has already decoded the requests.
+	// The requests are already decoded.
 	s.register(conn, func(desc grpc.ServiceDesc) *grpc.ServiceDesc { return &desc })
 	return conn
 }
@@ -272,6 +273,10 @@ func chain(interceptors []grpc.UnaryServerInterceptor) grpc.UnaryServerIntercept
 
 // GRPC is the gRPC server.
 func (s *Server) GRPC() *grpc.Server { return s.grpcServer }
+
+// Console is the connection of the operators' console to the services. A call is made by the principal of its context, and
+// without one it is refused. Rights, rules and audit records are those of every other call.
+func (s *Server) Console() grpc.ClientConnInterface { return s.newInProcess(transportConsole) }
 
 // REST is the HTTP handler of the REST API.
 func (s *Server) REST() http.Handler { return s.rest }

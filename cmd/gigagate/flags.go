@@ -20,10 +20,15 @@ import (
 type checkedText interface{ check() error }
 
 // listenAddress is where to listen. It needs a port. Without one the system would choose a port, and ":" would
-// even open it on every interface.
+// even open it on every interface. It is empty if no flag and no default says where.
 type listenAddress string
 
-func (a listenAddress) check() error { return checkHostPort(string(a), string(a)) }
+func (a listenAddress) check() error {
+	if a == "" {
+		return nil
+	}
+	return checkHostPort(string(a), string(a))
+}
 
 // gatewayAddress is where to find a gateway: HOST:PORT, or a target of gRPC. It needs a port, because gRPC
 // would otherwise use 443.

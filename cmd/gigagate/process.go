@@ -25,15 +25,17 @@ import (
 )
 
 // gatewayProcess is the servers of the process and their listeners. sandbox and sandboxOn are nil if the
-// process has no sandbox.
+// process has no sandbox, and console and consoleOn if it has no console.
 type gatewayProcess struct {
 	gateway                            *server.Server
 	vendor                             *gigastore.Client
 	logger                             *slog.Logger
-	rest, admin, sandbox               *http.Server
+	rest, admin, sandbox, console      *http.Server
 	grpcOn, restOn, adminOn, sandboxOn net.Listener
-	callers                            *boundedListener // the listener of gRPC
-	tls                                *tlsFiles        // nil if callers do not speak TLS
+	consoleOn                          net.Listener
+	watchMetrics                       func(context.Context) // for the console
+	callers                            *boundedListener      // the listener of gRPC
+	tls                                *tlsFiles             // nil if callers do not speak TLS
 	serving                            atomic.Bool
 }
 
@@ -58,6 +60,11 @@ func (p *gatewayProcess) bound(meters metric.MeterProvider) error {
 	if p.tls != nil {
 		p.grpcOn = p.tls.listen(p.callers, http2Protocol)
 		p.restOn = p.tls.listen(rest, http2Protocol, http11)
+	}
+	if p.consoleOn != nil {
+		if console := bind(&p.consoleOn, "console"); p.tls != nil {
+			p.consoleOn = p.tls.listen(console, http2Protocol, http11)
+		}
 	}
 	return nil
 }
@@ -152,6 +159,9 @@ func (p *gatewayProcess) run(ctx context.Context) error {
 	if p.sandbox != nil {
 		group.Go(func() error { return serveHTTP(p.sandbox, p.sandboxOn) })
 	}
+	if p.console != nil {
+		group.Go(func() error { return p.runConsole(failed) })
+	}
 	group.Go(func() error {
 		<-failed.Done()
 		return p.stop(context.WithoutCancel(ctx))
@@ -177,6 +187,9 @@ func (p *gatewayProcess) stop(ctx context.Context) error {
 	})
 	group.Go(func() error { return shutDown(ctx, p.rest) })
 	err := errors.Join(group.Wait(), shutDown(ctx, p.admin))
+	if p.console != nil {
+		err = errors.Join(err, shutDown(ctx, p.console))
+	}
 	if p.sandbox != nil {
 		err = errors.Join(err, shutDown(ctx, p.sandbox))
 	}

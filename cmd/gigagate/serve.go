@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"time"
 
 	"gigagate.internal/gigastore"
 	"gigagate.internal/gigastore/sandbox"
+	webconsole "gigagate.internal/internal/console"
 	"gigagate.internal/purchase"
 	"gigagate.internal/server"
 )
@@ -30,6 +32,7 @@ type serveCommand struct {
 
 	JournalKeyFile string `name:"journal-key-file" placeholder:"FILE" help:"Encrypt personal data and activation codes in the journal with the first key in FILE. Each line is ID: KEY, as gigagate journal keys new prints it."`
 
+	consoleSettings
 	tlsSettings
 	callersSettings
 	vendorSettings
@@ -77,6 +80,9 @@ func (c *serveCommand) Validate() error {
 	if err := c.tlsSettings.check(); err != nil {
 		return err
 	}
+	if err := c.checkConsole(); err != nil {
+		return err
+	}
 	return c.vendorSettings.check(c.Sandbox)
 }
 
@@ -107,6 +113,9 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	if c.Sandbox {
 		process.sandboxOn = open.listen(ctx, "--sandbox-listen", c.SandboxListen)
 	}
+	if address := c.consoleOn(); address != "" {
+		process.consoleOn = open.listen(ctx, "--console-listen", address)
+	}
 	if open.err != nil {
 		return open.err
 	}
@@ -127,11 +136,13 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	}
 	defer forget()
 	now := time.Now
+	var control http.Handler // of the sandbox
 	if c.Sandbox {
 		world, sandboxErr := c.newSandbox(process, telemetry)
 		if sandboxErr != nil {
 			return sandboxErr
 		}
+		control = world
 		defer func() { err = errors.Join(err, world.Close()) }()
 		now = world.Now // packages start and end by the vendor's clock, and the sandbox's clock can be moved
 	}
@@ -185,6 +196,9 @@ func (c *serveCommand) Run(ctx context.Context, to console) (err error) {
 	process.rest.ConnContext = server.WithConnection
 	process.restOn = server.Framed(process.restOn)
 	process.admin = newHTTPServer(knownHosts(c.AllowedHosts, c.AdminListen).only(newAdmin(process.ready(journal), vendor.Problems, telemetry.metrics, newJournalCalls(ctx, journal, secrets, engine))), 0)
+	if err := c.addConsole(process, callers, journal, control, telemetry); err != nil {
+		return err
+	}
 	defer watchBudgets(ctx, callers, vendor, telemetry.logger)()
 	engine.Start()
 	// The listeners are open, so early callers wait in their queues.
@@ -269,6 +283,13 @@ func (c *serveCommand) greet(to console, process *gatewayProcess) {
 `, version(), vendor, process.grpcOn.Addr(), rest, process.adminOn.Addr())
 	if c.docs() {
 		fmt.Fprintf(to.out, "  docs     %s/docs/\n", rest)
+	}
+	if process.consoleOn != nil {
+		scheme := "http"
+		if c.TLSCert != "" {
+			scheme = "https"
+		}
+		fmt.Fprintf(to.out, "  console  %s://%s%s\n", scheme, process.consoleOn.Addr(), webconsole.Root)
 	}
 	if c.Sandbox {
 		fmt.Fprintf(to.out, "  sandbox  http://%s/_sandbox/ledger\n", process.sandboxOn.Addr())

@@ -89,7 +89,8 @@ type telemetry struct {
 	meterProvider  *sdkmetric.MeterProvider
 	loggerProvider *sdklog.LoggerProvider // nil unless logs are exported
 	propagator     propagation.TextMapPropagator
-	metrics        http.Handler // serves /metrics
+	metrics        http.Handler     // serves /metrics
+	reader         sdkmetric.Reader // of the same metrics, for the console
 }
 
 // newTelemetry sets up traces, metrics and logs. Without OTEL_* variables, nothing is exported. Traces still
@@ -157,6 +158,7 @@ func (t *telemetry) setUpMetrics(ctx context.Context, res *resource.Resource) er
 		options = append(options, sdkmetric.WithReader(reader))
 	}
 	t.meterProvider = sdkmetric.NewMeterProvider(options...)
+	t.reader = scrape
 	// The older text format has no exemplars. A scraper asks for OpenMetrics if it wants them.
 	t.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	return runtime.Start(runtime.WithMeterProvider(t.meterProvider))

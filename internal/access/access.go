@@ -107,3 +107,16 @@ func Of(ctx context.Context) *Principal {
 	p, _ := ctx.Value(principalKey{}).(*Principal)
 	return p
 }
+
+type reasonKey struct{}
+
+// WithReason returns a context with the words in which a person says why the call is made. They go into the audit record.
+func WithReason(ctx context.Context, reason string) context.Context {
+	return context.WithValue(ctx, reasonKey{}, reason)
+}
+
+// ReasonOf returns the reason of the call. It is empty if nobody has given one.
+func ReasonOf(ctx context.Context) string {
+	reason, _ := ctx.Value(reasonKey{}).(string)
+	return reason
+}

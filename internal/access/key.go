@@ -84,3 +84,9 @@ func hexSum(digits string) (sum [sha256.Size]byte) {
 	_, _ = hex.Decode(sum[:], []byte(digits[:min(len(digits), 2*sha256.Size)]))
 	return sum
 }
+
+// IsKey reports whether a text has the form of an API key.
+func IsKey(text string) bool {
+	_, ok := keyID(text)
+	return ok && strings.HasPrefix(text, keyPrefix)
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"gigagate.internal/internal/access"
+)
+
+// consoleOf is the address of the gateway's console.
+func (g *gateway) consoleOf(t *testing.T) string {
+	t.Helper()
+	return g.out.waitFor(t, g.ended, `console +(https?://\S+)/console/`)[1]
+}
+
+// A browser that follows no redirect, and keeps its cookies in a header.
+var browser = &http.Client{Transport: httpClient.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// look asks for a page as a browser would.
+func look(t *testing.T, method, address string, form url.Values, header http.Header) answer {
+	t.Helper()
+	sent := http.Header{"Sec-Fetch-Site": {"same-origin"}}
+	for name, values := range header {
+		sent[name] = values
+	}
+	body := ""
+	if form != nil {
+		sent.Set("Content-Type", "application/x-www-form-urlencoded")
+		body = form.Encode()
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = sent
+	got, err := browser.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = got.Body.Close() }()
+	text, err := io.ReadAll(got.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{got.StatusCode, got.Header, string(text)}
+}
+
+// cut is the text between two others.
+func cut(t *testing.T, text, before, after string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(text, before)
+	if !ok {
+		t.Fatalf("no %s in %s", before, text)
+	}
+	inside, _, _ := strings.Cut(rest, after)
+	return inside
+}
+
+// TestConsoleShowsAPurchase: what a caller bought is on the pages, with its secrets masked.
+func TestConsoleShowsAPurchase(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	console := g.consoleOf(t)
+	sold := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""))
+	code := cut(t, sold.body, `"activationCode":"`, `"`)
+	id := cut(t, sold.body, `"purchaseId":"`, `"`)
+
+	for path, says := range map[string]string{
+		"/console/":                            id,
+		"/console/purchases":                   id,
+		"/console/purchases?q=order-1":         id,
+		"/console/purchases?q=order-2":         "No purchase fits",
+		"/console/purchases?state=FAILED":      "No purchase fits",
+		"/console/purchases/" + id:             "The vendor answered: sold",
+		"/console/purchases/" + id + "?record": "Show the codes",
+	} {
+		got := look(t, http.MethodGet, console+path, nil, nil)
+		if got.status != http.StatusOK || !strings.Contains(got.body, says) || strings.Contains(got.body, code) {
+			t.Errorf("%s: %d, want %q and no code in\n%s", path, got.status, says, got.body)
+		}
+		for name, value := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
+			if got.header.Get(name) != value {
+				t.Errorf("%s: %s is %q", path, name, got.header.Get(name))
+			}
+		}
+		if policy := got.header.Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+			t.Errorf("%s: the policy is %q", path, policy)
+		}
+	}
+	if got := look(t, http.MethodGet, console+"/console/purchases?q="+id, nil, nil); got.header.Get("Location") != "/console/purchases/"+id {
+		t.Errorf("a search for an id: %+v", got)
+	}
+	if got := look(t, http.MethodGet, console+"/console/nowhere", nil, nil); got.status != http.StatusNotFound {
+		t.Errorf("a page that does not exist: %d", got.status)
+	}
+	if got := look(t, http.MethodGet, console+"/console/purchases/01ARZ3NDEKTSV4RRFFQ69G5FAV", nil, nil); got.status != http.StatusNotFound {
+		t.Errorf("a purchase that does not exist: %d", got.status)
+	}
+}
+
+// TestConsoleShowsSecretsForAReason: codes are shown once, for a reason, and the audit record has the reason.
+func TestConsoleShowsSecretsForAReason(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	console := g.consoleOf(t)
+	sold := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""))
+	code, id := cut(t, sold.body, `"activationCode":"`, `"`), cut(t, sold.body, `"purchaseId":"`, `"`)
+	secrets := console + "/console/purchases/" + id + "/secrets"
+
+	for _, reason := range []string{"", "  ", strings.Repeat("a", 301), "two\nlines", "a\u202Eb"} {
+		if got := look(t, http.MethodPost, secrets, url.Values{"reason": {reason}}, nil); got.status != http.StatusBadRequest || strings.Contains(got.body, code) {
+			t.Errorf("with the reason %q: %d", reason, got.status)
+		}
+	}
+	if got := look(t, http.MethodPost, secrets, url.Values{"reason": {"a page of another origin"}}, http.Header{"Sec-Fetch-Site": {"cross-site"}}); got.status != http.StatusForbidden {
+		t.Errorf("from another origin: %d", got.status)
+	}
+	if records := get(t, "http://"+g.rest+"/v1/auditRecords").body; strings.Contains(records, "READ_SECRETS") {
+		t.Fatalf("secrets were read: %s", records)
+	}
+	got := look(t, http.MethodPost, secrets, url.Values{"reason": {"ticket 17"}}, nil)
+	if got.status != http.StatusOK || !strings.Contains(got.body, code) {
+		t.Errorf("with a reason: %d, want %s in\n%s", got.status, code, got.body)
+	}
+	if records := get(t, "http://"+g.rest+"/v1/auditRecords").body; !strings.Contains(records, "READ_SECRETS") || !strings.Contains(records, "ticket 17") {
+		t.Errorf("the audit has %s", records)
+	}
+	if log := g.log.String(); strings.Contains(log, code) || strings.Contains(log, "ticket 17") {
+		t.Errorf("the log has %s", log)
+	}
+}
+
+// TestConsoleShowsHostileTextAsText: a metatag is the caller's text.
+func TestConsoleShowsHostileTextAsText(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, "--metatag-max=4096")
+	console := g.consoleOf(t)
+	hostile := `<script>alert(1)</script>` + "\u200f\u2066" + strings.Repeat("x", 3900)
+	sold := post(t, "http://"+g.rest+"/v1/activations/register", strings.Replace(registration("order-1", ""), `"metatag":"text"`, fmt.Sprintf(`"metatag":%q`, hostile), 1))
+	id := cut(t, sold.body, `"purchaseId":"`, `"`)
+	for _, path := range []string{"/console/", "/console/purchases", "/console/purchases/" + id} {
+		body := look(t, http.MethodGet, console+path, nil, nil).body
+		if strings.Contains(body, "<script>alert") || strings.ContainsAny(body, "\u200f\u2066") || !strings.Contains(body, "&lt;script&gt;alert(1)") {
+			t.Errorf("%s: %s", path, body)
+		}
+		if path != "/console/purchases/"+id && strings.Contains(body, strings.Repeat("x", 100)) {
+			t.Errorf("%s shows the whole text", path)
+		}
+	}
+}
+
+// TestConsoleMovesByItself: an open page gets its new parts.
+func TestConsoleMovesByItself(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	console := g.consoleOf(t)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, console+"/console/purchases", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", "text/event-stream")
+	stream, err := browser.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stream.Body.Close() }()
+	if kind := stream.Header.Get("Content-Type"); kind != "text/event-stream" {
+		t.Fatalf("%d %s", stream.StatusCode, kind)
+	}
+	lines := bufio.NewScanner(stream.Body)
+	lines.Buffer(nil, 1<<20)
+	for seen := false; lines.Scan(); {
+		if strings.Contains(lines.Text(), "No purchases yet") {
+			seen = true
+			post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""))
+		}
+		if strings.Contains(lines.Text(), "order-1") {
+			if !seen {
+				t.Error("the first event has what came later")
+			}
+			break
+		}
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	// The open stream does not hold up the end of the gateway.
+	if status := g.exit(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+}
+
+// TestConsoleIsForOperators: with a callers file, only operators see the pages, and each with its own rights.
+func TestConsoleIsForOperators(t *testing.T) {
+	t.Parallel()
+	shop, shopID, shopSum := access.NewKey()
+	anna, annaID, annaSum := access.NewKey()
+	bert, bertID, bertSum := access.NewKey()
+	entry := func(name, id, sum, may string) string {
+		return fmt.Sprintf("  - name: %s\n    identities: [{key: {id: %s, sha256: %s}}]\n    may: %s\n", name, id, sum, may)
+	}
+	everything := "{methods: [all], activation_modes: [all], inventory_items: [all], country_sets: [all], countries: [all], secrets: true}"
+	file := writeFile(t, "callers:\n"+entry("shop", shopID, shopSum, everything)+
+		"operators:\n"+entry("anna", annaID, annaSum, "[read, secrets, audit]")+entry("bert", bertID, bertSum, "[read]"))
+	g := startGateway(t, "--callers-file="+file)
+	console := g.consoleOf(t)
+	sold := do(t, http.MethodPost, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""), http.Header{
+		"Content-Type": {"application/json"}, "Authorization": {"Bearer " + shop},
+	})
+	code, id := cut(t, sold.body, `"activationCode":"`, `"`), cut(t, sold.body, `"purchaseId":"`, `"`)
+
+	for _, path := range []string{"/console/", "/console/purchases", "/console/purchases/" + id, "/console/nowhere"} {
+		if got := look(t, http.MethodGet, console+path, nil, nil); got.status != http.StatusSeeOther || !strings.HasPrefix(got.header.Get("Location"), "/console/sign-in") {
+			t.Errorf("%s without a session: %d %s", path, got.status, got.body)
+		}
+	}
+	if got := look(t, http.MethodGet, console+"/console/", nil, http.Header{"Accept": {"text/event-stream"}}); got.status != http.StatusUnauthorized {
+		t.Errorf("the stream without a session: %d", got.status)
+	}
+	signIn := func(key string) answer {
+		return look(t, http.MethodPost, console+"/console/sign-in", url.Values{"key": {key}, "next": {"/console/purchases"}}, nil)
+	}
+	for name, key := range map[string]string{"a caller": shop, "a wrong key": anna[:len(anna)-1] + "0", "nothing": ""} {
+		if got := signIn(key); got.status != http.StatusForbidden || got.header.Get("Set-Cookie") != "" || !strings.Contains(got.body, "not the key of an operator") {
+			t.Errorf("%s signs in: %d", name, got.status)
+		}
+	}
+	session := func(key string) http.Header {
+		got := signIn(key)
+		cookie := got.header.Get("Set-Cookie")
+		if got.status != http.StatusSeeOther || got.header.Get("Location") != "/console/purchases" ||
+			!strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Strict") {
+			t.Fatalf("%d, cookie %s", got.status, cookie)
+		}
+		value, _, _ := strings.Cut(cookie, ";")
+		return http.Header{"Cookie": {value}}
+	}
+	asAnna, asBert := session(anna), session(bert)
+	if got := look(t, http.MethodGet, console+"/console/purchases/"+id+"?record", nil, asAnna); got.status != http.StatusOK || strings.Contains(got.body, code) {
+		t.Errorf("anna sees the purchase: %d %s", got.status, got.body)
+	}
+	reveal := console + "/console/purchases/" + id + "/secrets"
+	if got := look(t, http.MethodPost, reveal, url.Values{"reason": {"ticket 17"}}, asBert); got.status != http.StatusForbidden || strings.Contains(got.body, code) {
+		t.Errorf("bert has no right to secrets: %d", got.status)
+	}
+	if got := look(t, http.MethodPost, reveal, url.Values{"reason": {"ticket 17"}}, asAnna); !strings.Contains(got.body, code) {
+		t.Errorf("anna has the right to secrets: %d", got.status)
+	}
+	records := do(t, http.MethodGet, "http://"+g.rest+"/v1/auditRecords", "", http.Header{"Authorization": {"Bearer " + anna}})
+	if !strings.Contains(records.body, `"actor":"anna"`) || !strings.Contains(records.body, "ticket 17") || strings.Contains(records.body, `"actor":"bert"`) {
+		t.Errorf("the audit has %s", records.body)
+	}
+
+	look(t, http.MethodPost, console+"/console/sign-out", nil, asBert)
+	if got := look(t, http.MethodGet, console+"/console/", nil, asBert); got.status != http.StatusSeeOther {
+		t.Errorf("after signing out: %d", got.status)
+	}
+}
+
+// TestConsoleNeedsOperators: without a sandbox and a callers file nobody could sign in.
+func TestConsoleNeedsOperators(t *testing.T) {
+	t.Parallel()
+	got := gigagate(t, "serve", "--gigastore-client-id=id", "--console-listen=127.0.0.1:0")
+	if got.status == 0 || !strings.Contains(got.err, "--console-listen needs --callers-file") {
+		t.Errorf("%+v", got)
+	}
+}

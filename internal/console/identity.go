@@ -1,0 +1,119 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"gigagate.internal/internal/access"
+	"gigagate.internal/internal/fairshare"
+)
+
+// Every request is identified by itself, with the callers file of that moment. A session only remembers the key.
+
+const (
+	// maxSignIns is how many attempts to sign in may be under way.
+	maxSignIns = 20
+	// wrongKeyPause is how long the answer to a wrong key waits. It keeps its place meanwhile, so guesses are slow.
+	wrongKeyPause = time.Second
+)
+
+// identified returns the request with its operator. If there is none, it answers and returns false.
+func (c *Console) identified(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+	p, ok := c.identify(r)
+	switch {
+	case ok:
+		return r.WithContext(access.With(r.Context(), p)), true
+	case isStream(r):
+		http.Error(w, "sign in first", http.StatusUnauthorized)
+	default:
+		next := Root + "sign-in"
+		if r.Method == http.MethodGet && r.URL.Path != Root {
+			next += "?next=" + url.QueryEscape(r.URL.RequestURI())
+		}
+		http.Redirect(w, r, next, http.StatusSeeOther)
+	}
+	return r, false
+}
+
+// identify returns the operator who makes a request.
+func (c *Console) identify(r *http.Request) (*access.Principal, bool) {
+	if c.config.Access == nil {
+		return access.Open, true
+	}
+	var shown access.Credentials
+	if r.TLS != nil && c.config.Trusted != nil {
+		shown.Certificate = c.config.Trusted(*r.TLS)
+	}
+	key, inSession := c.sessions.of(r)
+	if inSession {
+		shown.Authorization = []string{"Bearer " + key}
+	}
+	if shown.Certificate == nil && !inSession {
+		return nil, false // it has not tried, so it does not count as a wrong credential
+	}
+	p, err := c.config.Access.Identify(r.Context(), shown)
+	if err != nil || !p.Rights.All {
+		c.sessions.end(r) // the key was taken out of the callers file
+		return nil, false
+	}
+	return p, true
+}
+
+// signInPage is what the form for the key shows.
+type signInPage struct {
+	Next  string
+	Wrong bool
+}
+
+func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request) {
+	if _, ok := c.identify(r); ok {
+		http.Redirect(w, r, Root, http.StatusSeeOther)
+		return
+	}
+	c.show(w, r, "sign-in", page{Title: "Sign in", Data: signInPage{Next: ownPath(r.FormValue("next"))}})
+}
+
+// signIn makes a session for an operator's key. A wrong key, and the key of a caller who is no operator, get the same answer.
+func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
+	if c.config.Access == nil {
+		http.Redirect(w, r, Root, http.StatusSeeOther)
+		return
+	}
+	client := fairshare.ClientOf(r.RemoteAddr)
+	if !c.signIns.Take(client) {
+		c.showProblem(w, r, &problem{http.StatusTooManyRequests, "Too many attempts to sign in", "Try again in a few seconds."})
+		return
+	}
+	defer c.signIns.Release(client)
+	key := strings.TrimSpace(r.PostFormValue("key"))
+	p, err := c.config.Access.Identify(r.Context(), access.Credentials{Authorization: []string{"Bearer " + key}})
+	if err != nil || !p.Rights.All || !access.IsKey(key) {
+		select {
+		case <-time.After(wrongKeyPause):
+		case <-r.Context().Done():
+		case <-c.ending.Done():
+		}
+		c.show(w, r, "sign-in", page{
+			Title: "Sign in", Status: http.StatusForbidden, Data: signInPage{Next: ownPath(r.PostFormValue("next")), Wrong: true},
+		})
+		return
+	}
+	c.sessions.begin(w, r, key)
+	http.Redirect(w, r, ownPath(r.PostFormValue("next")), http.StatusSeeOther)
+}
+
+func (c *Console) signOut(w http.ResponseWriter, r *http.Request) {
+	c.sessions.end(r)
+	http.Redirect(w, r, Root+"sign-in", http.StatusSeeOther)
+}
+
+// ownPath is a path of the console, or Root if the text is none. Otherwise a link could send an operator to another site.
+func ownPath(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, Root) || strings.Contains(text, `\`) {
+		return Root
+	}
+	return u.RequestURI()
+}

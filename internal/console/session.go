@@ -1,0 +1,115 @@
+package console
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// maxSessions is the most sessions. When one more begins, the one that was used the longest time ago ends.
+	maxSessions = 100
+	// sessionIdle is how long a session lasts without a request. An open page makes no requests of its own.
+	sessionIdle = 30 * time.Minute
+	// sessionLength is the longest session.
+	sessionLength = 8 * time.Hour
+)
+
+// session is an operator who signed in with a key. The key stays in memory, because the callers file of each moment decides
+// what it is worth.
+type session struct {
+	key         string
+	begun, used time.Time
+}
+
+// sessions are the sessions of this process, by the SHA-256 of their random ids. After a restart, operators sign in again.
+type sessions struct {
+	now func() time.Time
+
+	mu sync.Mutex
+	by map[[sha256.Size]byte]*session
+}
+
+func newSessions(now func() time.Time) *sessions {
+	return &sessions{now: now, by: map[[sha256.Size]byte]*session{}}
+}
+
+// cookieName is the name of the cookie with the session's id. Under TLS, the prefix makes browsers refuse it from any other
+// host and without Secure.
+func cookieName(r *http.Request) string {
+	if r.TLS != nil {
+		return "__Host-gigagate-console"
+	}
+	return "gigagate-console"
+}
+
+// begin makes a session and tells the browser its id. It ends the session that the browser had before.
+func (s *sessions) begin(w http.ResponseWriter, r *http.Request, key string) {
+	s.end(r)
+	id := rand.Text() // 128 random bits
+	now := s.now()
+	s.mu.Lock()
+	s.forget(now)
+	s.by[sha256.Sum256([]byte(id))] = &session{key: key, begun: now, used: now}
+	s.mu.Unlock()
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName(r), Value: id, Path: "/", MaxAge: int(sessionLength.Seconds()),
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
+	})
+}
+
+// of returns the key of the request's session.
+func (s *sessions) of(r *http.Request) (key string, ok bool) {
+	cookie, err := r.Cookie(cookieName(r))
+	if err != nil {
+		return "", false
+	}
+	now, id := s.now(), sha256.Sum256([]byte(cookie.Value))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := s.by[id]
+	if found == nil {
+		return "", false
+	}
+	if found.isOver(now) {
+		delete(s.by, id)
+		return "", false
+	}
+	if !isStream(r) { // a page that moves by itself does not keep its session
+		found.used = now
+	}
+	return found.key, true
+}
+
+// end ends the request's session.
+func (s *sessions) end(r *http.Request) {
+	if cookie, err := r.Cookie(cookieName(r)); err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.by, sha256.Sum256([]byte(cookie.Value)))
+	}
+}
+
+func (s *session) isOver(now time.Time) bool {
+	return now.Sub(s.used) >= sessionIdle || now.Sub(s.begun) >= sessionLength
+}
+
+// forget makes room for one more session. The lock is held.
+func (s *sessions) forget(now time.Time) {
+	for id, one := range s.by {
+		if one.isOver(now) {
+			delete(s.by, id)
+		}
+	}
+	for len(s.by) >= maxSessions {
+		var oldest [sha256.Size]byte
+		for id, one := range s.by {
+			if s.by[oldest] == nil || one.used.Before(s.by[oldest].used) {
+				oldest = id
+			}
+		}
+		delete(s.by, oldest)
+	}
+}
