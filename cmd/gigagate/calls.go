@@ -149,3 +149,16 @@ func (c *inventoryCommand) Run(ctx context.Context, to console) error {
 		})
 	})
 }
+
+// customerCommand shows a customer.
+type customerCommand struct {
+	UID string `arg:"" name:"uid" field:"uid" help:"The customer."`
+	callSettings
+}
+
+// Run makes the call.
+func (c *customerCommand) Run(ctx context.Context, to console) error {
+	return c.read(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
+		return gigagatev1.NewCustomerServiceClient(conn).GetCustomer(ctx, &gigagatev1.GetCustomerRequest{Uid: c.UID})
+	})
+}

@@ -43,7 +43,7 @@ func TestCompletion(t *testing.T) {
 			for words, want := range map[string]string{
 				"gigagate ":                                  strings.Join(commands, " "),
 				"gigagate pur":                               "purchases",
-				"gigagate purchases ":                        "get list resolve wait",
+				"gigagate purchases ":                        "get list resolve wait watch",
 				"gigagate sandbox --sandbox-s":               "--sandbox-seed --sandbox-settings-file",
 				"gigagate register --item x --mo":            "--mode",
 				"gigagate register --item purchases --mode ": "default first-use now on-demand",

@@ -20,10 +20,12 @@ var requests = map[string]proto.Message{
 	"top-up":            &gigagatev1.TopUpRequest{},
 	"activate":          &gigagatev1.ActivateRequest{},
 	"inventory":         &gigagatev1.ListInventoryItemsRequest{},
+	"customer":          &gigagatev1.GetCustomerRequest{},
 	"budgets":           &gigagatev1.ListBudgetsRequest{},
 	"purchases get":     &gigagatev1.GetPurchaseRequest{},
 	"purchases list":    &gigagatev1.ListPurchasesRequest{},
 	"purchases wait":    &gigagatev1.WaitPurchaseRequest{},
+	"purchases watch":   &gigagatev1.GetPurchaseRequest{},
 	"purchases resolve": &gigagatev1.ResolvePurchaseRequest{},
 	"freeze":            &gigagatev1.FreezeRequest{},
 	"thaw":              &gigagatev1.ThawRequest{},
@@ -37,7 +39,7 @@ var withArgument = map[string]proto.Message{"budgets": &gigagatev1.GetBudgetRequ
 // withoutRequest are the commands whose flags do not fill a request of the contract.
 var withoutRequest = map[string]bool{
 	"serve": true, "sandbox serve": true, "sandbox fault": true, "sandbox clock": true, "sandbox ledger": true, "sandbox reset": true,
-	"journal backup": true, "journal check": true, "journal keys new": true, "journal keys rotate": true, "erase": true, "keys new": true, "config check": true, "bench": true, "health": true, "completion": true, "version": true,
+	"journal backup": true, "journal check": true, "journal keys new": true, "journal keys rotate": true, "erase": true, "keys new": true, "config check": true, "bench": true, "explain": true, "health": true, "completion": true, "version": true,
 }
 
 // ofNoField are the flags that fill no field. They say where to send, how long to wait and how to print.

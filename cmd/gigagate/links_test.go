@@ -19,6 +19,8 @@ var (
 	fenced  = regexp.MustCompile("(?m)^```(?s:.*?)\n```$")
 	code    = regexp.MustCompile("`[^`\n]+`")
 
+	ownAnchor = regexp.MustCompile(`<a id="([^"]+)"></a>`)
+
 	testFunction = regexp.MustCompile(`(?m)^func (Test[A-Z]\w*)\(`)
 	testName     = regexp.MustCompile(`^Test[A-Z]\w*$`)
 	sourceFile   = regexp.MustCompile(`^[a-z][\w.-]*(/[\w.-]+)+\.(go|proto|json|sql)$`)
@@ -94,9 +96,12 @@ func follow(t *testing.T, page, target string) error {
 	return nil
 }
 
-// anchors returns the names that GitHub gives the headings of a page.
+// anchors returns the anchors of a page: its own, and the names that GitHub gives the headings.
 func anchors(text string) map[string]bool {
 	names := map[string]bool{}
+	for _, match := range ownAnchor.FindAllStringSubmatch(text, -1) {
+		names[match[1]] = true
+	}
 	for _, match := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
 		name := strings.Map(func(r rune) rune {
 			switch {

@@ -34,6 +34,7 @@ type commandLine struct {
 	TopUp      topUpCommand      `cmd:"" name:"top-up" help:"Sell another package to a customer. Spends credit."`
 	Activate   activateCommand   `cmd:"" help:"Start a package that was bought. It is free and cannot be undone."`
 	Inventory  inventoryCommand  `cmd:"" help:"List what can be sold."`
+	Customer   customerCommand   `cmd:"" help:"Show a customer, with its packages and eSIM profiles. An answer with activation codes is audited."`
 	Purchases  purchasesCommand  `cmd:"" help:"Read and settle purchases."`
 	Freeze     freezeCommand     `cmd:"" help:"Stop new purchases: all, those of a caller, or those of an inventory item."`
 	Thaw       thawCommand       `cmd:"" help:"Let new purchases go on."`
@@ -45,6 +46,7 @@ type commandLine struct {
 	Journal    journalCommands   `cmd:"" help:"Back up, check and encrypt what purchases are kept in."`
 	Erase      eraseCommand      `cmd:"" help:"Erase an end user's data from the journal of a running gateway. What was bought stays known, and is never bought again."`
 	Bench      benchCommand      `cmd:"" help:"Put load on a running gateway: buy packages, and report throughput, latency and outcomes."`
+	Explain    explainCommand    `cmd:"" help:"Say what a word means that the gateway uses: a state, an event, a reason, a log line or a metric."`
 	Health     healthCommand     `cmd:"" help:"Ask a running gateway whether it is serving. The exit status is 0 if it is."`
 	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in a shell."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

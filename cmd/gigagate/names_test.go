@@ -42,8 +42,8 @@ func settings(t *testing.T) (flags, variables map[string]bool) {
 	t.Helper()
 	flags, variables = map[string]bool{}, map[string]bool{secretVariable: true, apiKeyVariable: true}
 	for _, command := range []string{
-		"serve", "sandbox serve", "sandbox fault", "sandbox clock", "sandbox ledger", "sandbox reset", "completion", "register", "top-up", "activate", "inventory", "purchases get", "purchases list",
-		"purchases wait", "purchases resolve", "freeze", "thaw", "freezes", "audit", "journal backup", "journal check", "journal keys new", "journal keys rotate", "erase", "keys new", "config check", "bench", "health",
+		"serve", "sandbox serve", "sandbox fault", "sandbox clock", "sandbox ledger", "sandbox reset", "completion", "register", "top-up", "activate", "inventory", "customer", "explain", "purchases get", "purchases list",
+		"purchases wait", "purchases watch", "purchases resolve", "freeze", "thaw", "freezes", "audit", "journal backup", "journal check", "journal keys new", "journal keys rotate", "erase", "keys new", "config check", "bench", "health",
 	} {
 		help := gigagate(t, append(strings.Fields(command), "--help")...)
 		for _, match := range regexp.MustCompile(`(?m)^ +(?:-h, )?--(?:\[no-\])?([a-z-]+)`).FindAllStringSubmatch(help.out, -1) {
@@ -63,10 +63,10 @@ func settings(t *testing.T) (flags, variables map[string]bool) {
 func TestOperationsNamesWhatIsLogged(t *testing.T) {
 	t.Parallel()
 	logged := map[string]bool{}
-	for _, line := range inSources(t, `[lL]ogger\.(?:Warn|Error)(?:Context)?\((?:[a-zA-Z.]+, )?"([^"]+)"`) {
+	for _, line := range problemsLogged(t) {
 		logged[line] = true
 	}
-	compare(t, "log lines", logged, tableOf(t, "line", "level"))
+	compare(t, "log lines", logged, tableOf(t, "log line", "level"))
 }
 
 // TestOperationsNamesTheMetrics: the page lists all our own metrics, and all metrics on the page exist.
@@ -197,7 +197,7 @@ func tableOf(t *testing.T, first, second string) map[string]bool {
 	}
 	table, _, _ = strings.Cut(table, "\n\n")
 	names := map[string]bool{}
-	for _, match := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(table, -1) {
+	for _, match := range regexp.MustCompile("(?m)^\\| (?:<a id=\"[^\"]+\"></a>)?`([^`]+)` \\|").FindAllStringSubmatch(table, -1) {
 		names[match[1]] = true
 	}
 	return names

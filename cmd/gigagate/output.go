@@ -18,9 +18,14 @@ type outputSettings struct {
 	Output string `enum:",table,json" default:"" placeholder:"FORM" help:"How to print the answer: table or json. By default, a terminal gets a table, and a pipe or a file gets JSON."`
 }
 
+// asTable reports whether a person reads the output.
+func (s outputSettings) asTable(to console) bool {
+	return s.Output == "table" || s.Output == "" && isTerminal(to.out)
+}
+
 // print writes an answer, as a table for a person or as JSON for a program.
 func (s outputSettings) print(to console, answer proto.Message) error {
-	if s.Output == "table" || s.Output == "" && isTerminal(to.out) {
+	if s.asTable(to) {
 		return printTable(to.out, answer)
 	}
 	return printJSON(to.out, answer)
@@ -28,7 +33,7 @@ func (s outputSettings) print(to console, answer proto.Message) error {
 
 // printReport writes what a command found out by itself, as a table or as JSON.
 func (s outputSettings) printReport(to console, report any, table [][]string) error {
-	if s.Output == "table" || s.Output == "" && isTerminal(to.out) {
+	if s.asTable(to) {
 		var text strings.Builder
 		rows(&text, table...)
 		_, err := io.WriteString(to.out, text.String())

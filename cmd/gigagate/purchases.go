@@ -18,6 +18,7 @@ type purchasesCommand struct {
 	Get     getPurchaseCommand     `cmd:"" help:"Show one purchase and its history."`
 	List    listPurchasesCommand   `cmd:"" help:"List purchases, the newest first."`
 	Wait    waitPurchaseCommand    `cmd:"" help:"Wait until a purchase is settled. The exit status is 0 if it succeeded, 1 if it failed, and 3 if neither is known."`
+	Watch   watchPurchasesCommand  `cmd:"" help:"Show new and changed purchases while they happen, until you stop it. With an id, show what happens to that purchase until it is settled, and exit as wait does."`
 	Resolve resolvePurchaseCommand `cmd:"" help:"Settle a purchase that the vendor's records cannot settle. You say what happened."`
 }
 
@@ -66,8 +67,7 @@ type waitPurchaseCommand struct {
 	callSettings
 }
 
-// Run makes the call. The exit status tells the state of the purchase, for scripts: at 0 a script can deliver,
-// at 1 it may buy again, and at any other status the result is not known yet.
+// Run makes the call. The exit status tells the state of the purchase, see exitOf.
 func (c *waitPurchaseCommand) Run(ctx context.Context, to console) error {
 	var purchase *gigagatev1.Purchase
 	if err := c.read(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
@@ -79,14 +79,7 @@ func (c *waitPurchaseCommand) Run(ctx context.Context, to console) error {
 	}); err != nil {
 		return effectError{err}
 	}
-	switch purchase.GetState() {
-	case gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED:
-		return nil
-	case gigagatev1.PurchaseState_PURCHASE_STATE_FAILED:
-		return errors.New("the purchase failed: nothing was bought")
-	default:
-		return effectError{errors.New("the purchase is not settled: it may have been sold")}
-	}
+	return exitOf(purchase)
 }
 
 // resolvePurchaseCommand settles a purchase.

@@ -39,6 +39,9 @@ func printTable(w io.Writer, answer proto.Message) error {
 		if a.GetReconciliation() != nil {
 			text.WriteString("\n" + reconciliationText(a.GetReconciliation()))
 		}
+		if help := helpText(a.GetPurchase()); help != "" {
+			text.WriteString("\n" + help)
+		}
 	case *gigagatev1.ListFreezesResponse:
 		freezesTable(&text, a.GetFreezes())
 		nextPage(&text, a.GetNextPageToken())
@@ -116,18 +119,23 @@ func budgetsTable(text *strings.Builder, budgets []*gigagatev1.Budget) {
 func historyTable(text *strings.Builder, history []*gigagatev1.PurchaseEvent) {
 	lines := [][]string{{"TIME", "EVENT", "SEND", "STATE", "BY", "EVIDENCE"}}
 	for _, e := range history {
-		// The evidence is all the fields that do not have their own column.
-		rest, _ := proto.Clone(e).(*gigagatev1.PurchaseEvent)
-		rest.Time, rest.Event, rest.Attempt, rest.State, rest.Actor = nil, 0, 0, 0, nil
-		var evidence []string
-		eachSet(rest, func(name string, field protoreflect.FieldDescriptor, value protoreflect.Value) {
-			evidence = append(evidence, name+" "+valueText(field, value))
-		})
-		lines = append(lines, []string{
-			cell(e.GetTime()), enumText(e.GetEvent()), fmt.Sprint(e.GetAttempt()), enumText(e.GetState()), actorText(e.GetActor()), strings.Join(evidence, ", "),
-		})
+		lines = append(lines, eventCells(e))
 	}
 	rows(text, lines...)
+}
+
+// eventCells are the cells of an event in a history.
+func eventCells(e *gigagatev1.PurchaseEvent) []string {
+	// The evidence is all the fields that do not have their own column.
+	rest, _ := proto.Clone(e).(*gigagatev1.PurchaseEvent)
+	rest.Time, rest.Event, rest.Attempt, rest.State, rest.Actor = nil, 0, 0, 0, nil
+	var evidence []string
+	eachSet(rest, func(name string, field protoreflect.FieldDescriptor, value protoreflect.Value) {
+		evidence = append(evidence, name+" "+valueText(field, value))
+	})
+	return []string{
+		cell(e.GetTime()), enumText(e.GetEvent()), fmt.Sprint(e.GetAttempt()), enumText(e.GetState()), actorText(e.GetActor()), strings.Join(evidence, ", "),
+	}
 }
 
 func freezesTable(text *strings.Builder, freezes []*gigagatev1.Freeze) {

@@ -88,6 +88,8 @@ The vendor's records were last read at 2026-11-29T12:00:00Z: the vendor's list l
 Failed reads in a row: 2.
 They are read again at 2026-11-29T12:00:00Z at the earliest.
 An operator is asked at 2026-11-29T12:00:00Z if nothing changes.
+
+UNCERTAIN is explained in docs/purchase-life.md#purchase_state_uncertain.
 `},
 		{"a purchase that was not looked for yet", &gigagatev1.GetPurchaseResponse{Reconciliation: &gigagatev1.Reconciliation{Missing: "time"}}, `
 

@@ -22,6 +22,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"gigagate.internal/docs"
 )
 
 // logSettings are the flags of the log.
@@ -61,6 +63,30 @@ func (h traceHandler) WithGroup(name string) slog.Handler {
 	return traceHandler{h.Handler.WithGroup(name)}
 }
 
+// helpHandler adds the page and the anchor to every warning and error that docs/operations.md explains.
+type helpHandler struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (h helpHandler) Handle(ctx context.Context, record slog.Record) error {
+	if record.Level >= slog.LevelWarn {
+		if page := docs.Page(docs.LogID(record.Message)); page != "" {
+			record = record.Clone()
+			record.AddAttrs(slog.String("help", page))
+		}
+	}
+	return h.Handler.Handle(ctx, record)
+}
+
+// WithAttrs implements slog.Handler.
+func (h helpHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return helpHandler{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h helpHandler) WithGroup(name string) slog.Handler {
+	return helpHandler{h.Handler.WithGroup(name)}
+}
+
 // levelHandler passes on only the records of a level and above. It is for a handler that does not have its own level.
 type levelHandler struct {
 	slog.Handler
@@ -97,8 +123,9 @@ type telemetry struct {
 // have ids, and /metrics still answers.
 func newTelemetry(ctx context.Context, settings logSettings, logTo io.Writer) (*telemetry, error) {
 	handler := settings.newHandler(logTo)
-	takeOver(ctx, slog.New(handler)) // first, so that all later warnings go to our log
-	ignoreUnusable(ctx, slog.New(handler))
+	early := slog.New(helpHandler{handler})
+	takeOver(ctx, early) // first, so that all later warnings go to our log
+	ignoreUnusable(ctx, early)
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(),
 		resource.WithAttributes(semconv.ServiceName("gigagate"), semconv.ServiceVersion(version())),
 		// This comes after our own attributes, so that OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
@@ -118,7 +145,7 @@ func newTelemetry(ctx context.Context, settings logSettings, logTo io.Writer) (*
 	if err := t.setUpMetrics(ctx, res); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	t.logger = slog.New(t.setUpLogs(ctx, res, handler, settings.LogLevel))
+	t.logger = slog.New(helpHandler{t.setUpLogs(ctx, res, handler, settings.LogLevel)})
 	takeOver(ctx, t.logger)
 	return t, nil
 }

@@ -80,9 +80,9 @@ func TestReferenceHasEveryKindOfFact(t *testing.T) {
 		"| `colours` | list of [Colour](#colour) | Which. |  |\n",
 		"| `wait` | google.protobuf.Duration | How long. | one of `how`; gte 0.5s; lte 60s |\n",
 		"| `no` | bool | Not. | one of `how`; const `true` |\n",
-		"| `COLOUR_UNSPECIFIED` | 0 | None. |\n| `COLOUR_RED` | 3 | Red. |\n",
-		"| `ERROR_REASON_UNSPECIFIED` | 0 | None. | | | | | |\n",
-		"| `ERROR_REASON_GONE` | 4 | It is gone. | `NOT_FOUND` | 404 | `APPLIED` (or not) | 5s | it\\|gone |\n",
+		"| <a id=\"colour_unspecified\"></a>`COLOUR_UNSPECIFIED` | 0 | None. |\n| <a id=\"colour_red\"></a>`COLOUR_RED` | 3 | Red. |\n",
+		"| <a id=\"error_reason_unspecified\"></a>`ERROR_REASON_UNSPECIFIED` | 0 | None. | | | | | |\n",
+		"| <a id=\"error_reason_gone\"></a>`ERROR_REASON_GONE` | 4 | It is gone. | `NOT_FOUND` | 404 | `APPLIED` (or not) | 5s | it\\|gone |\n",
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("no %q", want)
