@@ -32,7 +32,7 @@ GOLANGCI_LINT = "$$(.ci/linter $(GOLANGCI_LINT_VERSION) $(BIN))"
 UV ?= uv
 PIN = $(UV) pip compile -q --universal --generate-hashes --no-annotate --custom-compile-command 'make pin'
 
-.PHONY: help generate check-generate pin lint fmt test race fuzz sabotage proof bench scenarios rest-docs console vuln build run breaking release ci
+.PHONY: help generate check-generate pin lint fmt test race fuzz sabotage proof bench scenarios rest-docs console deploy vuln build run breaking release ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,7 @@ check-generate: generate ## Fail if the generated files differ from their source
 pin: ## Pin what each requirements.in needs, by version and hash (needs uv)
 	cd clients/python && $(PIN) --python-version 3.10 requirements.in -o requirements.txt
 	cd .ci/restdocs && $(PIN) --python-version 3.11 requirements.in -o requirements.txt
+	cd .ci/manifests && $(PIN) --python-version 3.11 requirements.in -o requirements.txt
 
 lint: ## Check formatting, lint rules, import directions and the contract's style
 	go vet ./...
@@ -92,6 +93,9 @@ rest-docs: ## Check the REST documentation: a strict validator, schemathesis, a 
 
 console: ## Walk through the console in a browser (PICTURES=folder keeps a picture of each page)
 	.ci/console $(PICTURES)
+
+deploy: ## Check the manifests for Kubernetes and the systemd unit
+	.ci/deploy
 
 vuln: ## Look for known vulnerabilities
 	.ci/vuln $(GOVULNCHECK_VERSION)

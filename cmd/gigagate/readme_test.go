@@ -30,14 +30,14 @@ func TestReadmeWorksAsPasted(t *testing.T) {
 	}.paste(t, readme)
 }
 
-// TestReadmeQuotesWhatIsThere compares quoted source with its file, in the README and in those of the clients.
+// TestReadmeQuotesWhatIsThere compares quoted source with its file, in the README, in those of the clients, and in docs/deploy.md.
 func TestReadmeQuotesWhatIsThere(t *testing.T) {
 	t.Parallel()
 	pages, err := fs.Glob(os.DirFS(repository), "clients/*/README.md")
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("no pages: %v", err)
 	}
-	for _, page := range append(pages, readme) {
+	for _, page := range append(pages, readme, "docs/deploy.md") {
 		for _, b := range readBlocks(t, page) {
 			if b.language == "go" && b.from == "" {
 				t.Errorf("%s:%d: Go code that is not compiled", page, b.line)

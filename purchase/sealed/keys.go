@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"gigagate.internal/purchase"
@@ -113,7 +114,20 @@ func (k *Keyring) rereadIfChanged() error {
 // Wide reports whether others than its owner may read or change the key file.
 func (k *Keyring) Wide() bool {
 	info, err := os.Stat(k.path)
-	return err == nil && info.Mode().Perm()&0o077 != 0
+	if err != nil {
+		return false
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	return wide(info.Mode(), ok && owner.Uid == 0, os.Geteuid() == 0)
+}
+
+// wide reports whether the mode of a key file gives more rights than the gateway needs. If the file is root's and the
+// gateway is not, the gateway reads it by its group. Kubernetes mounts secrets like that.
+func wide(mode fs.FileMode, ofRoot, asRoot bool) bool {
+	if ofRoot && !asRoot {
+		return mode.Perm()&0o037 != 0
+	}
+	return mode.Perm()&0o077 != 0
 }
 
 func readKeys(path string) ([]key, fs.FileInfo, error) {

@@ -3,6 +3,7 @@ package sealed
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,6 +147,28 @@ func TestKeyFiles(t *testing.T) {
 	}
 	if !read(t, path).Wide() {
 		t.Error("a file that a group can read is taken for private")
+	}
+}
+
+// TestGroupMayReadTheKeyFileOfRoot: as in a mounted secret of Kubernetes. It may not change the file, and others may nothing.
+func TestGroupMayReadTheKeyFileOfRoot(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		mode           fs.FileMode
+		ofRoot, asRoot bool
+		want           bool
+	}{
+		{0o440, true, false, false},
+		{0o640, true, false, false},
+		{0o660, true, false, true},
+		{0o444, true, false, true},
+		{0o440, true, true, true},
+		{0o440, false, false, true},
+		{0o400, false, false, false},
+	} {
+		if got := wide(test.mode, test.ofRoot, test.asRoot); got != test.want {
+			t.Errorf("%+v: %t", test, got)
+		}
 	}
 }
 
