@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"gigagate.internal/gigastore"
 	"gigagate.internal/internal/fairshare"
@@ -27,6 +29,8 @@ type Config struct {
 	MaxPurchasePrice *Price
 	// Instruments may be nil.
 	Instruments *Instruments
+	// TracerProvider is OpenTelemetry's. nil means that the engine makes no spans of its own.
+	TracerProvider trace.TracerProvider
 }
 
 // Engine buys each key at most once, whatever happens.
@@ -40,6 +44,7 @@ type Engine struct {
 	maxPrice    *Price // nil means no limit
 	reconciler  *reconciler
 	instruments *Instruments
+	tracer      trace.Tracer
 	entropy     ulid.MonotonicReader
 	watchers    watchers
 	inFlight    inFlight
@@ -61,6 +66,9 @@ type Engine struct {
 
 // NewEngine returns an engine. It does nothing on its own before Start.
 func NewEngine(config Config) *Engine {
+	if config.TracerProvider == nil {
+		config.TracerProvider = noop.NewTracerProvider()
+	}
 	life, end := context.WithCancel(context.Background())
 	waits, endWaits := context.WithCancel(life)
 	e := &Engine{
@@ -68,7 +76,7 @@ func NewEngine(config Config) *Engine {
 		timeout: config.Vendor.Timeout(), window: config.SendWindow,
 		lease:       config.SendWindow + permitLife + config.Vendor.Timeout() + leaseSlack,
 		maxPrice:    config.MaxPurchasePrice,
-		instruments: config.Instruments, entropy: increasing(rand.Reader),
+		instruments: config.Instruments, tracer: config.TracerProvider.Tracer("gigagate.internal/purchase"), entropy: increasing(rand.Reader),
 		watchers: watchers{waiting: map[string]*settlement{}},
 		places:   fairshare.New(maxOwners),
 		life:     life, end: end, waits: waits, endWaits: endWaits,

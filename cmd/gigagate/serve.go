@@ -240,6 +240,7 @@ func (c *serveCommand) newEngine(journal purchase.Journal, vendor *gigastore.Cli
 		Reconcile:        purchase.ReconcileConfig{Quiet: c.ReconcileSettleDelay, Wait: c.ReconcileWitnessTimeout, GiveUp: c.ReconcileGiveUp},
 		MaxPurchasePrice: limit,
 		Instruments:      instruments,
+		TracerProvider:   telemetry.tracerProvider,
 	}), nil
 }
 
