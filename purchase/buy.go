@@ -271,7 +271,7 @@ func (e *Engine) claim(ctx context.Context, id string, request *Request, amount 
 	defer e.inFlight.leave(request.Key)
 	claim := Claim{
 		ID: id, Key: request.Key, Account: e.vendor.Account(),
-		Order: request.Order, Personal: request.Personal.Encode(), Budget: request.Budget, Amount: amount,
+		Order: request.Order, Personal: request.Personal.Encode(), Origin: originOf(ctx), Budget: request.Budget, Amount: amount,
 		PermitLife: permitLife, Lease: e.lease,
 	}
 	ctx, cancel := context.WithTimeout(ctx, claimBudget)

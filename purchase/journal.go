@@ -171,6 +171,7 @@ type Claim struct {
 	Account  string
 	Order    Order
 	Personal []byte // from Personal.Encode; sealed, if the operator gave a key
+	Origin   Origin
 	// Budget is the caller's budget, or nil. Amount is what the purchase reserves in it.
 	Budget *Budget
 	Amount Micros
@@ -241,7 +242,14 @@ type Filter struct {
 	// CustomerUID is the customer that the package was sold to. If the purchase has sold nothing yet, or the vendor's answer
 	// names no customer, CustomerUID is the customer that the order names.
 	CustomerUID string
-	States      []State
+	// ItemUID is the package that was sold. Each journal has an index for it, so that List always finds it on the first page.
+	ItemUID string
+	// The next four have no index. Metatag is the caller's own text. TraceID is that of the origin, see [Origin.Trace].
+	Kind            Kind
+	InventoryItemID string
+	Metatag         string
+	TraceID         string
+	States          []State
 	// From and To bound the time in the purchase's id: at or after From, before To. It is the time at which the
 	// gateway made the id, in milliseconds.
 	From, To time.Time

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"gigagate.internal/gigastore"
 	"gigagate.internal/internal/fairshare"
@@ -29,6 +31,8 @@ type Config struct {
 	Instruments *Instruments
 	// Budgets returns the callers' budgets as they are now, for the metrics. nil means that no caller has one.
 	Budgets func() []CallerBudget
+	// TracerProvider is OpenTelemetry's. nil means that the engine makes no spans of its own.
+	TracerProvider trace.TracerProvider
 }
 
 // Engine buys each key at most once, whatever happens.
@@ -44,6 +48,7 @@ type Engine struct {
 	instruments *Instruments
 	budgets     func() []CallerBudget
 	figures     figures
+	tracer      trace.Tracer
 	entropy     ulid.MonotonicReader
 	watchers    watchers
 	inFlight    inFlight
@@ -65,6 +70,9 @@ type Engine struct {
 
 // NewEngine returns an engine. It does nothing on its own before Start.
 func NewEngine(config Config) *Engine {
+	if config.TracerProvider == nil {
+		config.TracerProvider = noop.NewTracerProvider()
+	}
 	life, end := context.WithCancel(context.Background())
 	waits, endWaits := context.WithCancel(life)
 	e := &Engine{
@@ -74,6 +82,7 @@ func NewEngine(config Config) *Engine {
 		maxPrice:    config.MaxPurchasePrice,
 		instruments: config.Instruments, budgets: config.Budgets, entropy: increasing(rand.Reader),
 		figures:  figures{nudged: make(chan struct{}, 1)},
+		tracer:   config.TracerProvider.Tracer("gigagate.internal/purchase"),
 		watchers: watchers{waiting: map[string]*settlement{}},
 		places:   fairshare.New(maxOwners),
 		life:     life, end: end, waits: waits, endWaits: endWaits,

@@ -238,32 +238,39 @@ func (e *Engine) takeUp(p Purchase) bool {
 		e.logger.WarnContext(e.life, "a lapsed purchase cannot be taken over", "purchase_id", step.Before.ID, "error", err.Error())
 		return false
 	}
-	e.announce(e.life, &p, &transition, Moves)
+	ctx, end := e.startSpan(e.life, spanTakeOver, p)
+	e.announce(ctx, &p, &transition, Moves)
 	if p.State == Uncertain {
-		e.logger.WarnContext(e.life, "the owner of a send is gone: its outcome is uncertain", "purchase_id", p.ID)
+		e.logger.WarnContext(ctx, "the owner of a send is gone: its outcome is uncertain", "purchase_id", p.ID)
+		end()
 		return true
 	}
-	if e.addOwner(e.life, "", 0) == nil {
-		go e.goOn(p)
-	} // else a process takes it over when the lease expires again
+	if e.addOwner(ctx, "", 0) != nil {
+		end() // a process takes it over when the lease expires again
+		return true
+	}
+	go func() {
+		defer end()
+		e.goOn(ctx, p)
+	}()
 	return true
 }
 
 // goOn continues a purchase in Accepted that this process took over.
-func (e *Engine) goOn(p Purchase) {
+func (e *Engine) goOn(ctx context.Context, p Purchase) {
 	defer e.ownerDone("")
-	defer e.recoverOwner(e.life, p.ID)
+	defer e.recoverOwner(ctx, p.ID)
 	// gone is how much of the send window is over. Only the journal's clock knows this, because it set both times.
 	gone := p.UpdatedAt.Sub(p.ClaimedAt)
 	if gone >= e.window {
 		e.giveUp(&p, nil)
 		return
 	}
-	known, err := e.details(e.life, p.ID)
+	known, err := e.details(ctx, p.ID)
 	// Every send of a purchase uses the same client id. So p.Account names the account that sold it, even if an
 	// operator was wrong about former client ids.
 	if err != nil || known.purged || p.Account != e.vendor.Account() {
 		return // when the lease expires again, the send window is over
 	}
-	e.own(e.life, &p, &known.personal, time.Now().Add(-gone), nil)
+	e.own(ctx, &p, &known.personal, time.Now().Add(-gone), nil)
 }

@@ -221,6 +221,7 @@ type Purchase struct {
 	Key     Key
 	Account string // the vendor account, named by the client id that every send uses: see gigastore.Client.Account
 	Order   Order
+	Origin  Origin
 
 	State  State
 	Reason Reason // set in Failed and NeedsOperator only

@@ -140,11 +140,25 @@ func (r *reconciler) pass(ctx context.Context, asked bool) (left int) {
 	open, foreign := r.unsettled(watched)
 	r.trackOpen(slices.Concat(open, foreign))
 	if near := r.aroundDue(open); len(near) > 0 {
-		open = r.settleFound(ctx, open, r.readAround(ctx, near))
+		open = r.settleNear(ctx, open, near)
 	}
 	if !r.scanDue(watched, slices.Concat(open, foreign), asked) {
 		return len(open) + len(foreign)
 	}
+	return r.settleByList(ctx, watched, open, foreign)
+}
+
+// settleNear reads the records near some of the open purchases, and settles those that it finds. It returns the others.
+func (r *reconciler) settleNear(ctx context.Context, open, near []Purchase) []Purchase {
+	ctx, end := r.engine.startSpan(ctx, spanReadCustomers, near...)
+	defer end()
+	return r.settleFound(ctx, open, r.readAround(ctx, near))
+}
+
+// settleByList reads the vendor's whole list, and settles what it decides. It returns how many purchases are still open.
+func (r *reconciler) settleByList(ctx context.Context, watched, open, foreign []Purchase) int {
+	ctx, end := r.engine.startSpan(ctx, spanReadList, slices.Concat(open, foreign)...)
+	defer end()
 	r.startScan()
 	scan := r.readList(ctx, watched, open)
 	r.alarmAbsent(ctx, watched, scan)

@@ -134,6 +134,7 @@ func (e *Engine) announce(ctx context.Context, p *Purchase, transition *Transiti
 	if p.State == Uncertain || p.State == NeedsOperator || p.State.Settled() && !transition.Event.answered() {
 		e.figures.nudge() // other purchases are open now
 	}
+	annotateState(ctx, p) // before its caller is answered, because that ends the caller's span
 	switch {
 	case p.State.Settled():
 		e.watchers.settled(p, transition.sold)
@@ -148,6 +149,8 @@ func (e *Engine) announce(ctx context.Context, p *Purchase, transition *Transiti
 // same event twice adds nothing to the history, but the alarm must be raised. If a try was not written, recordFound
 // leaves the transition to the next pass, so that other purchases do not wait.
 func (r *reconciler) recordFound(ctx context.Context, p *Purchase, transition *Transition) error {
+	ctx, end := r.engine.startSpan(ctx, spanReconcile, *p)
+	defer end()
 	_, err := retry(ctx, func() (*Purchase, error) {
 		return r.engine.recordOnce(ctx, p, transition)
 	}, func(err error) bool { return errors.Is(err, ErrNotWritten) || isRefused(err) })

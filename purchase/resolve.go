@@ -53,6 +53,7 @@ func (e *Engine) Resolve(ctx context.Context, scope Scope, id string, resolution
 		return Purchase{}, err
 	}
 	p := *open
+	linkTo(ctx, open)
 	if p.State != Uncertain && p.State != NeedsOperator {
 		return p, ErrNotResolvable
 	}

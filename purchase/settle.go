@@ -130,7 +130,7 @@ func (r *reconciler) evaluateAbsence(ctx context.Context, p Purchase, scan *scan
 	r.setAbsence(p.ID, a)
 	switch {
 	case a.reads >= absentReads && (p.State == Uncertain || p.Reason.unread()) && !p.SuccessSeen:
-		r.engine.record(ctx, &p, &Transition{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: ByReconciler})
+		r.record(ctx, p, &Transition{Event: PresumedAbsent, Attempt: p.Attempt, Reason: ReasonPresumedAbsent, By: ByReconciler})
 	case a.unproven >= absentReads && p.SuccessSeen:
 		r.beyondEvidence(ctx, p, SuccessSeen)
 	case a.unproven >= absentReads && unexplained:
@@ -147,5 +147,12 @@ func (r *reconciler) beyondEvidence(ctx context.Context, p Purchase, reason Reas
 	if p.State != Uncertain && !worse {
 		return
 	}
-	r.engine.record(ctx, &p, &Transition{Event: BeyondEvidence, Attempt: p.Attempt, Reason: reason, By: ByReconciler})
+	r.record(ctx, p, &Transition{Event: BeyondEvidence, Attempt: p.Attempt, Reason: reason, By: ByReconciler})
+}
+
+// record records what the reads of the vendor's records mean for a purchase.
+func (r *reconciler) record(ctx context.Context, p Purchase, transition *Transition) {
+	ctx, end := r.engine.startSpan(ctx, spanReconcile, p)
+	defer end()
+	r.engine.record(ctx, &p, transition)
 }

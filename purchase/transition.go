@@ -96,7 +96,7 @@ func (p Purchase) judge(transition Transition) (State, Verdict) {
 // New returns the purchase that a claim creates at now. It is in Sending and has its first permit.
 func New(claim Claim, now time.Time) Purchase {
 	return Purchase{
-		ID: claim.ID, Key: claim.Key, Account: claim.Account, Order: claim.Order,
+		ID: claim.ID, Key: claim.Key, Account: claim.Account, Order: claim.Order, Origin: claim.Origin,
 		State: Sending, Attempt: 1, Revision: 1,
 		ClaimedAt: now, PermittedAt: now, SendNotAfter: now.Add(claim.PermitLife), LeaseUntil: now.Add(claim.Lease),
 		UpdatedAt: now, Reservation: claim.Reservation(now),

@@ -88,7 +88,7 @@ func (s activationService) buy(ctx context.Context, requestID string, order purc
 		return "", nil, f
 	}
 	markReplayed(ctx, bought.Replayed)
-	annotate(ctx, attrPurchaseID.String(bought.Purchase.ID), attrEffect.String(effectText(gigagatev1.Effect_EFFECT_APPLIED)))
+	annotate(ctx, purchase.AttrID.String(bought.Purchase.ID), attrEffect.String(effectText(gigagatev1.Effect_EFFECT_APPLIED)))
 	return bought.Purchase.ID, bought.Sale, nil
 }
 

@@ -126,7 +126,7 @@ func open(t *testing.T, s setup) *gateway {
 		t.Fatal(err)
 	}
 	g.engine = purchase.NewEngine(purchase.Config{
-		Journal: s.journal, Vendor: g.vendor, Logger: g.logs.logger(),
+		Journal: s.journal, Vendor: g.vendor, Logger: g.logs.logger(), TracerProvider: tracer,
 		SendWindow: cmp.Or(s.window, time.Second),
 		Reconcile:  purchase.ReconcileConfig{Quiet: s.quiet, Wait: s.quiet, GiveUp: time.Minute},
 	})

@@ -19,6 +19,7 @@ import (
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore"
 	"gigagate.internal/internal/access"
+	"gigagate.internal/purchase"
 )
 
 // traceIDKey names the gRPC metadata and the HTTP header that carry the trace id. Every answer has it.
@@ -99,7 +100,7 @@ func (s *Server) logCall(ctx context.Context, c *logged, err error) {
 		attrs = append(attrs,
 			slog.String("reason", reasonText(f.reason)), slog.String("effect", effectText(outcome.GetEffect())))
 		if f.purchaseID != "" {
-			annotate(ctx, attrPurchaseID.String(f.purchaseID))
+			annotate(ctx, purchase.AttrID.String(f.purchaseID))
 			attrs = append(attrs, slog.String("purchase_id", f.purchaseID))
 		}
 		attrs = append(attrs, causeAttributes(ctx, f.cause)...)
@@ -107,8 +108,8 @@ func (s *Server) logCall(ctx context.Context, c *logged, err error) {
 			level = slog.LevelWarn
 		}
 	}
-	if purchase, ok := c.response.(interface{ GetPurchaseId() string }); ok && err == nil {
-		attrs = append(attrs, slog.String("purchase_id", purchase.GetPurchaseId()))
+	if bought, ok := c.response.(interface{ GetPurchaseId() string }); ok && err == nil {
+		attrs = append(attrs, slog.String("purchase_id", bought.GetPurchaseId()))
 	}
 	if message, ok := c.request.(proto.Message); ok && s.logger.Enabled(ctx, slog.LevelDebug) {
 		attrs = append(attrs, requestAttribute(message, err))

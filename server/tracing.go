@@ -15,9 +15,8 @@ import (
 // Attributes of the server span, in addition to those of the OpenTelemetry conventions. None of them can hold
 // a caller's free text.
 const (
-	attrMode       = attribute.Key("gigagate.activation_mode")
-	attrEffect     = attribute.Key("gigagate.effect")
-	attrPurchaseID = attribute.Key("gigagate.purchase.id")
+	attrMode   = attribute.Key("gigagate.activation_mode")
+	attrEffect = attribute.Key("gigagate.effect")
 )
 
 // annotate sets attributes on the span of ctx.

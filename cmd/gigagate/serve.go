@@ -262,6 +262,7 @@ func (c *serveCommand) newEngine(
 		MaxPurchasePrice: limit,
 		Instruments:      instruments,
 		Budgets:          server.CallerBudgets(callers),
+		TracerProvider:   telemetry.tracerProvider,
 	}), nil
 }
 

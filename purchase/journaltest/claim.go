@@ -26,7 +26,7 @@ func testClaim(t *testing.T, s *subject) {
 
 	bare := newClaim()
 	bare.Order = purchase.Order{Kind: purchase.TopUp, InventoryItemID: "inventory-2", Metatag: "m", CustomerUID: "customer-2"}
-	bare.Personal = purchase.Personal{}.Encode()
+	bare.Personal, bare.Origin = purchase.Personal{}.Encode(), purchase.Origin{}
 	p = s.claim(t, bare)
 	equal(t, "a purchase without optional fields", s.get(t, bare.ID), p)
 }

@@ -119,6 +119,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Harness) {
 		{"ListExaminesSoMany", testListExaminesSoMany},
 		{"ListOfCaller", testListOfCaller},
 		{"ListFindsOldSales", testListFindsOldSales},
+		{"ListFindsItems", testListFindsItems},
 		{"ListPagesWhileClaiming", testListPagesWhileClaiming},
 		{"OfItem", testOfItem},
 		{"Watched", testWatched},

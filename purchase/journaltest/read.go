@@ -106,6 +106,7 @@ func testListFilters(t *testing.T, s *subject) {
 	c := s.in(t, purchase.Uncertain, claim)
 	claim = newClaim()
 	claim.Key.RequestID = b.Key.RequestID
+	claim.Origin = purchase.Origin{}
 	d := s.in(t, purchase.Sending, claim)
 
 	for name, list := range map[string]struct {
@@ -132,6 +133,27 @@ func testListFilters(t *testing.T, s *subject) {
 		"sales to a customer": {purchase.Filter{CustomerUID: a.CustomerUID, States: []purchase.State{purchase.Succeeded}}, []string{a.ID}},
 		"not yet sold":        {purchase.Filter{CustomerUID: "customer-of-c", States: []purchase.State{purchase.Succeeded}}, []string{}},
 		"nothing":             {purchase.Filter{CustomerUID: a.CustomerUID, States: []purchase.State{purchase.Failed}}, []string{}},
+
+		"item":                 {purchase.Filter{ItemUID: a.ItemUID}, []string{a.ID}},
+		"item of a caller":     {purchase.Filter{ItemUID: a.ItemUID, Caller: "shop"}, []string{a.ID}},
+		"item of another":      {purchase.Filter{ItemUID: a.ItemUID, Caller: "billing"}, []string{}},
+		"item of a request id": {purchase.Filter{ItemUID: a.ItemUID, RequestID: b.Key.RequestID}, []string{}},
+		"other item":           {purchase.Filter{ItemUID: strings.ToUpper(a.ItemUID)}, []string{}},
+		"kind":                 {purchase.Filter{Kind: purchase.TopUp}, []string{c.ID}},
+		"inventory item":       {purchase.Filter{InventoryItemID: "i"}, []string{c.ID}},
+		"other inventory item": {purchase.Filter{InventoryItemID: "I"}, []string{}},
+		"metatag":              {purchase.Filter{Metatag: `a "text" with é and 😀`}, []string{d.ID, b.ID, a.ID}},
+		"part of a metatag":    {purchase.Filter{Metatag: "a"}, []string{}},
+		"metatag of a caller":  {purchase.Filter{Metatag: `a "text" with é and 😀`, Caller: "billing"}, []string{b.ID}},
+		"trace":                {purchase.Filter{TraceID: b.Origin.Trace()}, []string{b.ID}},
+		"trace of another":     {purchase.Filter{TraceID: b.Origin.Trace(), Caller: "shop"}, []string{}},
+		"part of a trace":      {purchase.Filter{TraceID: b.Origin.Trace()[:31]}, []string{}},
+		"no trace":             {purchase.Filter{TraceID: strings.Repeat("0", 32)}, []string{}},
+		"all at once": {purchase.Filter{
+			Caller: a.Key.Caller, RequestID: a.Key.RequestID, CustomerUID: a.CustomerUID, ItemUID: a.ItemUID, Kind: a.Order.Kind,
+			InventoryItemID: a.Order.InventoryItemID, Metatag: a.Order.Metatag, TraceID: a.Origin.Trace(), States: []purchase.State{a.State},
+		}, []string{a.ID}},
+		"zero bytes": {purchase.Filter{Metatag: "\x00"}, []string{}},
 	} {
 		got, next, err := s.Journal.List(t.Context(), list.filter, purchase.Page{Size: 10})
 		if err != nil || next != "" {
@@ -185,17 +207,27 @@ func testListTimes(t *testing.T, s *subject) {
 // testListExaminesSoMany: a list that finds little says so after MaxExamined purchases, and says where to go on.
 func testListExaminesSoMany(t *testing.T, s *subject) {
 	wanted := s.in(t, purchase.Succeeded, newClaim())
-	s.crowd(t, newClaim().Order)
-	filter := purchase.Filter{States: []purchase.State{purchase.Succeeded}}
-	got, next, err := s.Journal.List(t.Context(), filter, purchase.Page{Size: 10})
-	if err != nil || len(got) != 0 || next == "" {
-		t.Fatalf("the first page has %d purchases and goes on at %q, err = %v", len(got), next, err)
+	others := newClaim().Order
+	others.Metatag, others.InventoryItemID, others.Kind = "other", "other", purchase.TopUp
+	s.crowd(t, others)
+	for name, filter := range map[string]purchase.Filter{
+		"state":             {States: []purchase.State{purchase.Succeeded}},
+		"kind":              {Kind: wanted.Order.Kind},
+		"inventory item":    {InventoryItemID: wanted.Order.InventoryItemID},
+		"metatag":           {Metatag: wanted.Order.Metatag},
+		"trace":             {TraceID: wanted.Origin.Trace()},
+		"trace of a caller": {TraceID: wanted.Origin.Trace(), Caller: wanted.Key.Caller},
+	} {
+		got, next, err := s.Journal.List(t.Context(), filter, purchase.Page{Size: 10})
+		if err != nil || len(got) != 0 || next == "" {
+			t.Fatalf("%s: the first page has %d purchases and goes on at %q, err = %v", name, len(got), next, err)
+		}
+		got, next, err = s.Journal.List(t.Context(), filter, purchase.Page{Size: 10, After: next})
+		if err != nil || next != "" {
+			t.Errorf("%s: the second page goes on at %q, err = %v", name, next, err)
+		}
+		equal(t, name+": the second page", got, []purchase.Purchase{wanted})
 	}
-	got, next, err = s.Journal.List(t.Context(), filter, purchase.Page{Size: 10, After: next})
-	if err != nil || next != "" {
-		t.Errorf("the second page goes on at %q, err = %v", next, err)
-	}
-	equal(t, "the second page", got, []purchase.Purchase{wanted})
 }
 
 // testListOfCaller: a caller's list shows nothing of other callers, not even that they have purchases.
@@ -237,6 +269,32 @@ func testListFindsOldSales(t *testing.T, s *subject) {
 		t.Errorf("the list goes on at %q, err = %v", next, err)
 	}
 	equal(t, "the sales", got, []purchase.Purchase{sold})
+}
+
+// testListFindsItems: a list by package finds its purchase at once, however many came after it. The same uid in two accounts
+// is two packages.
+func testListFindsItems(t *testing.T, s *subject) {
+	claim := newClaim()
+	claim.Account = "account-2"
+	sold, elsewhere := s.in(t, purchase.Succeeded, newClaim()), s.claim(t, claim)
+	sale := transitionOf(elsewhere, purchase.AnsweredApplied, 1)
+	sale.ItemUID, sale.Evidence.ItemUID = sold.ItemUID, sold.ItemUID
+	elsewhere = s.recordTransition(t, elsewhere, sale, purchase.Moves)
+	s.crowd(t, newClaim().Order)
+	for name, c := range map[string]struct {
+		filter purchase.Filter
+		want   []purchase.Purchase
+	}{
+		"item":             {purchase.Filter{ItemUID: sold.ItemUID}, []purchase.Purchase{sold, elsewhere}},
+		"item of a caller": {purchase.Filter{ItemUID: sold.ItemUID, Caller: sold.Key.Caller}, []purchase.Purchase{sold, elsewhere}},
+		"item of another":  {purchase.Filter{ItemUID: sold.ItemUID, Caller: "nobody"}, nil},
+	} {
+		got, next, err := s.Journal.List(t.Context(), c.filter, purchase.Page{Size: 10})
+		if err != nil || next != "" {
+			t.Errorf("%s: the list goes on at %q, err = %v", name, next, err)
+		}
+		equal(t, name, ids(got), ids(c.want))
+	}
 }
 
 // crowd claims MaxExamined purchases with the order.

@@ -46,10 +46,18 @@ func newClaim() purchase.Claim {
 		Account:  account,
 		Order:    newOrder(),
 		Personal: newPersonal(),
+		Origin:   originOf(id),
 
 		PermitLife: permitLife,
 		Lease:      lease,
 	}
+}
+
+// originOf returns the origin of the suite's purchase with an id.
+func originOf(id string) (o purchase.Origin) {
+	copy(o.TraceID[:], id[len(id)-len(o.TraceID):])
+	copy(o.SpanID[:], id[len(id)-len(o.SpanID):])
+	return o
 }
 
 func newPersonal() []byte { return purchase.Personal{CustomerEmail: email, UserIP: userIP}.Encode() }

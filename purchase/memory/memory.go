@@ -34,6 +34,7 @@ type Journal struct {
 	absent    map[*row]struct{}            // failed for want of evidence or by an operator's decision
 	witnesses map[purchase.Likeness][]*row // sorted by PermittedAt
 	sales     map[string][]*row            // by the customer sold to, each sorted by id
+	items     map[string][]*row            // by the package sold, each sorted by id
 
 	freezes map[purchase.FreezeTarget]purchase.Freeze
 	records []purchase.AuditRecord // sorted by id
@@ -64,7 +65,7 @@ func Open(now func() time.Time) *Journal {
 		byItem:  map[item]*row{},
 		callers: map[string][]*row{},
 		open:    map[*row]struct{}{}, absent: map[*row]struct{}{},
-		witnesses: map[purchase.Likeness][]*row{}, sales: map[string][]*row{},
+		witnesses: map[purchase.Likeness][]*row{}, sales: map[string][]*row{}, items: map[string][]*row{},
 		freezes: map[purchase.FreezeTarget]purchase.Freeze{},
 		totals:  map[period]purchase.BudgetTotal{},
 	}
@@ -199,6 +200,7 @@ func (j *Journal) settle(r *row, after purchase.Purchase) {
 		at := sort.Search(len(list), func(i int) bool { return list[i].purchase.PermittedAt.After(after.PermittedAt) })
 		j.witnesses[like] = slices.Insert(list, at, r)
 		j.sales[after.CustomerUID] = insert(j.sales[after.CustomerUID], r)
+		j.items[after.ItemUID] = insert(j.items[after.ItemUID], r)
 	case after.Reason == purchase.ReasonPresumedAbsent || after.Reason == purchase.ReasonOperator:
 		j.absent[r] = struct{}{}
 	}

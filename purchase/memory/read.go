@@ -60,6 +60,8 @@ func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchas
 	from, to := filter.IDs()
 	rows := j.sorted
 	switch {
+	case filter.ItemUID != "":
+		rows = j.items[filter.ItemUID]
 	case filter.IsSalesToCustomer():
 		rows = j.sales[filter.CustomerUID]
 	case filter.Caller != "":
@@ -105,6 +107,11 @@ func matches(filter purchase.Filter, p purchase.Purchase) bool {
 	return (filter.Caller == "" || filter.Caller == p.Key.Caller) &&
 		(filter.RequestID == "" || filter.RequestID == p.Key.RequestID) &&
 		(filter.CustomerUID == "" || filter.CustomerUID == cmp.Or(p.CustomerUID, p.Order.CustomerUID)) &&
+		(filter.ItemUID == "" || filter.ItemUID == p.ItemUID) &&
+		(filter.Kind == "" || filter.Kind == p.Order.Kind) &&
+		(filter.InventoryItemID == "" || filter.InventoryItemID == p.Order.InventoryItemID) &&
+		(filter.Metatag == "" || filter.Metatag == p.Order.Metatag) &&
+		(filter.TraceID == "" || filter.TraceID == p.Origin.Trace()) &&
 		(len(filter.States) == 0 || slices.Contains(filter.States, p.State))
 }
 

@@ -91,6 +91,8 @@ func examined(filter purchase.Filter, from, below string) (query string, args ar
 		query = in("purchase", " AND request_id = "+args.add(filter.RequestID)+" AND caller = "+args.add(filter.Caller))
 	case filter.RequestID != "":
 		query = in("purchase", " AND request_id = "+args.add(filter.RequestID))
+	case filter.ItemUID != "":
+		query = in("purchase_outcome", " AND item_uid = "+args.add(filter.ItemUID))
 	case filter.IsSalesToCustomer():
 		query = in("purchase_outcome", " AND customer_uid = "+args.add(filter.CustomerUID))
 	case filter.CustomerUID != "":
@@ -119,6 +121,11 @@ func conditionsOf(filter purchase.Filter, args *arguments) (conditions string) {
 	and("n.request_id", filter.RequestID)
 	and("n.caller", filter.Caller)
 	and("coalesce(n.customer_uid, n.ordered_customer_uid)", filter.CustomerUID)
+	and("n.item_uid", filter.ItemUID)
+	and("n.order_json ->> 'kind'", string(filter.Kind))
+	and("n.order_json ->> 'inventory_item_id'", filter.InventoryItemID)
+	and("n.order_json ->> 'metatag'", filter.Metatag)
+	and("encode(substring(n.origin FROM 1 FOR 16), 'hex')", filter.TraceID)
 	if len(filter.States) > 0 {
 		names := make([]string, len(filter.States))
 		for i, state := range filter.States {
@@ -139,7 +146,10 @@ func matching(filter purchase.Filter, from, below string, size int) (query strin
 
 // List implements [purchase.Journal].
 func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) (list []purchase.Purchase, next string, err error) {
-	for _, text := range []string{filter.Caller, filter.RequestID, filter.CustomerUID, page.After} {
+	for _, text := range []string{
+		filter.Caller, filter.RequestID, filter.CustomerUID, filter.ItemUID,
+		string(filter.Kind), filter.InventoryItemID, filter.Metatag, filter.TraceID, page.After,
+	} {
 		if !storable(text) {
 			return nil, "", nil
 		}

@@ -34,11 +34,12 @@ func scanRow(from pgx.CollectableRow) (row, error) {
 		leaseUntil, settled    *time.Time
 		currency, day          *string
 		reserved               *purchase.Micros
+		origin                 []byte
 	)
 	p := &r.Purchase
 	err := from.Scan(&p.ID, &p.Key.Caller, &p.Key.RequestID, &p.Account, &state, &reason, &p.Attempt, &p.Revision,
 		&p.ClaimedAt, &p.PermittedAt, &p.SendNotAfter, &leaseUntil, &p.SuccessSeen, &p.Anomalies, &p.UpdatedAt, &settled,
-		&item, &customer, &r.order, &currency, &reserved, &day, &p.Charge)
+		&item, &customer, &r.order, &origin, &currency, &reserved, &day, &p.Charge)
 	if err != nil {
 		return row{}, err
 	}
@@ -49,6 +50,7 @@ func scanRow(from pgx.CollectableRow) (row, error) {
 	if currency != nil {
 		p.Reservation = &purchase.Reservation{Currency: *currency, Amount: orZero(reserved), Day: orZero(day)}
 	}
+	p.Origin = purchase.DecodeOrigin(origin)
 	p.LeaseUntil, p.SettledAt = orZero(leaseUntil), orZero(settled)
 	for _, t := range []*time.Time{&p.ClaimedAt, &p.PermittedAt, &p.SendNotAfter, &p.LeaseUntil, &p.UpdatedAt, &p.SettledAt} {
 		*t = t.UTC()

@@ -8,7 +8,7 @@ import (
 // columns are the columns of purchase_now, in the order that scanRow expects.
 const columns = `n.id, n.caller, n.request_id, n.account, n.state, n.reason, n.attempt, n.revision, n.claimed_at, n.permitted_at,
 	n.send_not_after, n.lease_until, n.success_seen, n.anomalies, n.updated_at, n.settled_at, n.item_uid, n.customer_uid, n.order_json,
-	n.reserved_currency, n.reserved_amount, n.reserved_day, n.charge`
+	n.origin, n.reserved_currency, n.reserved_amount, n.reserved_day, n.charge`
 
 // entryColumns are the columns of purchase_history, in the order that scanEntry expects.
 const entryColumns = `sequence, at, event, attempt, verdict, state, reason, evidence, actor`
@@ -20,7 +20,7 @@ const purchaseOf = "CROSS JOIN LATERAL (SELECT * FROM gigagate.purchase_now WHER
 // The number of arrays that the functions that write take, and so of the values of a change. See
 // schema/0002_functions.sql.
 const (
-	valuesOfClaim = 15
+	valuesOfClaim = 16
 	valuesOfStep  = 30
 )
 

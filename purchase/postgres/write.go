@@ -33,8 +33,12 @@ func (j *Journal) Claim(ctx context.Context, c purchase.Claim) (purchase.Purchas
 	if err := j.checkZone(ctx, c.Budget); err != nil {
 		return purchase.Purchase{}, notWritten(err)
 	}
+	var origin any // NULL if there is none
+	if stored := c.Origin.Encode(); stored != nil {
+		origin = stored
+	}
 	claim := &change{totals: totalsOfClaim(c), key: c.Key.RequestID + "\x00" + c.Key.Caller, values: []any{
-		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, orNull(c.Order.CustomerUID), string(order), c.PermitLife, c.Lease, c.Personal,
+		c.ID, c.Key.Caller, c.Key.RequestID, c.Account, orNull(c.Order.CustomerUID), string(order), origin, c.PermitLife, c.Lease, c.Personal,
 	}}
 	claim.values = append(claim.values, budgetValues(c)...)
 	err = j.write(ctx, claim)

@@ -161,6 +161,8 @@ func examined(filter purchase.Filter, after string) (query string, args []any) {
 		query = in("purchase", " AND request_id = ? AND caller = ?", filter.RequestID, filter.Caller)
 	case filter.RequestID != "":
 		query = in("purchase", " AND request_id = ?", filter.RequestID)
+	case filter.ItemUID != "":
+		query = in("purchase_outcome", " AND item_uid = ?", filter.ItemUID)
 	case filter.IsSalesToCustomer():
 		query = in("purchase_outcome", " AND customer_uid = ?", filter.CustomerUID)
 	case filter.CustomerUID != "":
@@ -180,25 +182,25 @@ func examined(filter purchase.Filter, after string) (query string, args []any) {
 
 // conditionsOf returns the filter as SQL conditions on purchase_now, with their arguments.
 func conditionsOf(filter purchase.Filter) (conditions string, args []any) {
-	and := func(condition string, values ...any) {
-		conditions += " AND " + condition
-		args = append(args, values...)
-	}
-	if filter.RequestID != "" {
-		and("n.request_id = ?", filter.RequestID)
-	}
-	if filter.Caller != "" {
-		and("n.caller = ?", filter.Caller)
-	}
-	if filter.CustomerUID != "" {
-		and("coalesce(n.customer_uid, n.ordered_customer_uid) = ?", filter.CustomerUID)
-	}
-	if len(filter.States) > 0 {
-		names := make([]any, len(filter.States))
-		for i, state := range filter.States {
-			names[i] = string(state)
+	and := func(column, value string) {
+		if value != "" {
+			conditions += " AND " + column + " = ?"
+			args = append(args, value)
 		}
-		and("n.state IN ("+marks(len(names))+")", names...)
+	}
+	and("n.request_id", filter.RequestID)
+	and("n.caller", filter.Caller)
+	and("coalesce(n.customer_uid, n.ordered_customer_uid)", filter.CustomerUID)
+	and("n.item_uid", filter.ItemUID)
+	and("n.order_json ->> 'kind'", string(filter.Kind))
+	and("n.order_json ->> 'inventory_item_id'", filter.InventoryItemID)
+	and("n.order_json ->> 'metatag'", filter.Metatag)
+	and("lower(hex(substr(n.origin, 1, 16)))", filter.TraceID)
+	if len(filter.States) > 0 {
+		conditions += " AND n.state IN (" + marks(len(filter.States)) + ")"
+		for _, state := range filter.States {
+			args = append(args, string(state))
+		}
 	}
 	return conditions, args
 }

@@ -11,7 +11,7 @@ import (
 // columns are the columns of purchase_now, in the order that scan expects.
 const columns = `n.id, n.caller, n.request_id, n.account, n.state, n.reason, n.attempt, n.revision, n.claimed_at, n.permitted_at,
 	n.send_not_after, n.lease_until, n.success_seen, n.anomalies, n.updated_at, n.settled_at, n.item_uid, n.customer_uid, n.order_json,
-	n.reserved_currency, n.reserved_amount, n.reserved_day, n.charge`
+	n.origin, n.reserved_currency, n.reserved_amount, n.reserved_day, n.charge`
 
 // row is a purchase as the tables store it. The goroutine of the caller decodes the order, because all callers
 // wait for the one writer goroutine.
@@ -32,6 +32,7 @@ func scan(r *reader) (row, error) {
 	p.SuccessSeen, p.Anomalies = r.bool(), r.int()
 	p.UpdatedAt, p.SettledAt = r.time(), r.time()
 	p.ItemUID, p.CustomerUID, p.order = r.text(), r.text(), r.bytes()
+	p.Origin = purchase.DecodeOrigin(r.bytes())
 	if currency := r.text(); currency != "" {
 		p.Reservation, p.Charge = &purchase.Reservation{Currency: currency, Amount: r.micros(), Day: r.text()}, r.charge()
 	}
@@ -57,6 +58,14 @@ func micros(t time.Time) any {
 		return nil
 	}
 	return t.UnixMicro()
+}
+
+// origin returns the value of the column of that name.
+func origin(o purchase.Origin) any {
+	if stored := o.Encode(); stored != nil {
+		return stored
+	}
+	return nil
 }
 
 // text returns s, or NULL for the empty string.

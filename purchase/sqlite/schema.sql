@@ -38,6 +38,7 @@ CREATE TABLE purchase (
     ordered_customer_uid TEXT,             -- a copy from the order, for the index
     claimed_at           INTEGER NOT NULL,
     order_json           TEXT    NOT NULL, -- see purchase.EncodeOrder
+    origin               BLOB,             -- the trace id and the span id of the call that made the claim, or NULL
     -- What the claim reserved in its caller's budget. NULL for a caller without one.
     reserved_currency    TEXT,
     reserved_amount      INTEGER,          -- millionths of the currency's unit, like all amounts
@@ -202,7 +203,7 @@ SELECT p.id, p.caller, p.request_id, p.account,
     o.lease_until, coalesce(o.success_seen, late.success_seen, s.success_seen) AS success_seen,
     coalesce(o.anomalies, late.anomalies, s.anomalies) AS anomalies,
     coalesce(o.updated_at, late.at, s.settled_at) AS updated_at, s.settled_at, s.item_uid, s.customer_uid,
-    p.ordered_customer_uid, p.order_json, p.reserved_currency, p.reserved_amount, p.reserved_day,
+    p.ordered_customer_uid, p.order_json, p.origin, p.reserved_currency, p.reserved_amount, p.reserved_day,
     coalesce(late.charge, s.charge) AS charge
 FROM purchase p LEFT JOIN purchase_open o ON o.id = p.id LEFT JOIN purchase_outcome s ON s.id = p.id
     LEFT JOIN purchase_event late ON late.id = s.id AND late.sequence =

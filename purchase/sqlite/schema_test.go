@@ -114,6 +114,8 @@ func TestQueryPlans(t *testing.T) {
 		list(purchase.Filter{Caller: "c", States: []purchase.State{purchase.Succeeded}}): "purchase_caller (caller=? AND id>? AND id<?)",
 		list(purchase.Filter{RequestID: "r", Caller: "c"}):                               "purchase_key (request_id=? AND caller=?)",
 		list(purchase.Filter{RequestID: "r"}):                                            "purchase_key (request_id=?)",
+		list(purchase.Filter{ItemUID: "i", Caller: "c"}):                                 "purchase_item (item_uid=?)",
+		list(purchase.Filter{Metatag: "m", TraceID: "t", Kind: "k"}):                     "SEARCH purchase USING COVERING INDEX sqlite_autoindex_purchase_1 (id>? AND id<?)",
 		list(purchase.Filter{CustomerUID: "c"}):                                          "purchase_customer (customer_uid=? AND id>? AND id<?)",
 		list(purchase.Filter{CustomerUID: "c", Caller: "c"}):                             "purchase_ordered (ordered_customer_uid=? AND id>? AND id<?)",
 		list(purchase.Filter{States: []purchase.State{purchase.Failed}}):                 "purchase_failed (id>? AND id<?)",

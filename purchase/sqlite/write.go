@@ -12,7 +12,7 @@ import (
 
 const (
 	insertPurchase = `INSERT INTO purchase (id, caller, request_id, account, ordered_customer_uid, claimed_at, order_json,
-		reserved_currency, reserved_amount, reserved_day) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+		origin, reserved_currency, reserved_amount, reserved_day) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 
 	insertOpen = `INSERT INTO purchase_open (id, state, attempt, revision, permitted_at, send_not_after, lease_until,
 		success_seen, anomalies, updated_at, personal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
@@ -79,7 +79,7 @@ func (c *connection) claim(claim purchase.Claim, order []byte, now time.Time) (r
 	}
 	currency, amount, day := reservation(p.Reservation)
 	inserted, err := c.change(insertPurchase, p.ID, p.Key.Caller, p.Key.RequestID, p.Account, text(p.Order.CustomerUID),
-		micros(p.ClaimedAt), string(order), currency, amount, day)
+		micros(p.ClaimedAt), string(order), origin(p.Origin), currency, amount, day)
 	if err != nil {
 		return row{}, err
 	}

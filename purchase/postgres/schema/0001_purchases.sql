@@ -36,6 +36,7 @@ CREATE TABLE gigagate.purchase (
     ordered_customer_uid text COLLATE "C",          -- a copy from the order, for the index
     claimed_at           timestamptz NOT NULL,
     order_json           json NOT NULL,             -- see purchase.EncodeOrder
+    origin               bytea,                     -- the trace id and the span id of the call that made the claim, or NULL
     -- What the claim reserved in its caller's budget. NULL for a caller without one.
     reserved_currency    text COLLATE "C",
     reserved_amount      bigint,                    -- millionths of the currency's unit, like all amounts
@@ -196,7 +197,7 @@ SELECT p.id, p.caller, p.request_id, p.account,
     o.lease_until, coalesce(o.success_seen, late.success_seen, s.success_seen) AS success_seen,
     coalesce(o.anomalies, late.anomalies, s.anomalies) AS anomalies,
     coalesce(o.updated_at, late.at, s.settled_at) AS updated_at, s.settled_at, s.item_uid, s.customer_uid,
-    p.ordered_customer_uid, p.order_json, p.reserved_currency, p.reserved_amount, p.reserved_day,
+    p.ordered_customer_uid, p.order_json, p.origin, p.reserved_currency, p.reserved_amount, p.reserved_day,
     coalesce(late.charge, s.charge) AS charge
 FROM gigagate.purchase p LEFT JOIN gigagate.purchase_open o ON o.id = p.id LEFT JOIN gigagate.purchase_outcome s ON s.id = p.id
     LEFT JOIN LATERAL (SELECT * FROM gigagate.purchase_event WHERE id = s.id AND sequence > s.revision

@@ -43,7 +43,7 @@ END $$;
 -- periods of this day.
 CREATE FUNCTION gigagate.claim(
     clock timestamptz, ids text[], callers text[], request_ids text[], accounts text[], ordered_customer_uids text[],
-    orders text[], permit_lives interval[], leases interval[], personals bytea[],
+    orders text[], origins bytea[], permit_lives interval[], leases interval[], personals bytea[],
     currencies text[], amounts bigint[], zones text[], total_limits bigint[], month_limits bigint[], day_limits bigint[]
 ) RETURNS TABLE (result text, began timestamptz, day text, used bigint[])
 LANGUAGE plpgsql SET enable_seqscan = off SET lock_timeout = '2s' AS $$
@@ -56,9 +56,9 @@ BEGIN
     -- Nobody freezes or thaws until this transaction ends. So no claim commits after a freeze was reported as done.
     LOCK TABLE gigagate.purchase_freeze IN ROW SHARE MODE;
     frozen := EXISTS (SELECT FROM gigagate.purchase_freeze);
-    FOR c IN SELECT * FROM unnest(ids, callers, request_ids, accounts, ordered_customer_uids, orders, permit_lives, leases, personals,
+    FOR c IN SELECT * FROM unnest(ids, callers, request_ids, accounts, ordered_customer_uids, orders, origins, permit_lives, leases, personals,
             currencies, amounts, zones, total_limits, month_limits, day_limits)
-        AS c (id, caller, request_id, account, ordered_customer_uid, order_json, permit_life, lease, personal,
+        AS c (id, caller, request_id, account, ordered_customer_uid, order_json, origin, permit_life, lease, personal,
             currency, amount, zone, total_limit, month_limit, day_limit)
     LOOP
         day := NULL;
@@ -89,9 +89,9 @@ BEGIN
             END IF;
         END IF;
         INSERT INTO gigagate.purchase (id, caller, request_id, account, ordered_customer_uid, claimed_at, order_json,
-            reserved_currency, reserved_amount, reserved_day)
+            origin, reserved_currency, reserved_amount, reserved_day)
         VALUES (c.id, c.caller, c.request_id, c.account, c.ordered_customer_uid, began, c.order_json::json,
-            c.currency, c.amount, day)
+            c.origin, c.currency, c.amount, day)
         ON CONFLICT DO NOTHING;
         result := 'TAKEN';
         IF FOUND THEN
