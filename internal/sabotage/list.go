@@ -20,4 +20,4 @@ const (
 )
 
 // sabotages are all sabotages. Each file list_*.go has one part of them.
-var sabotages = slices.Concat(buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors)
+var sabotages = slices.Concat(buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors, tracing)
