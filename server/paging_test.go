@@ -148,6 +148,8 @@ func TestPageTokensOfOtherLists(t *testing.T) {
 			"items for purchases": purchases(ofItems), "purchases for items": items(ofPurchases),
 			"without the filter":   &gigagatev1.ListPurchasesRequest{PageToken: ofPurchases},
 			"with another":         other(purchases(ofPurchases), func(r *gigagatev1.ListPurchasesRequest) { r.RequestId = "r" }),
+			"with a metatag":       other(purchases(ofPurchases), func(r *gigagatev1.ListPurchasesRequest) { r.Metatag = "m" }),
+			"with a trace":         other(purchases(ofPurchases), func(r *gigagatev1.ListPurchasesRequest) { r.TraceId = callerTrace }),
 			"a purchase's id":      purchases(first.GetPurchaseId()),
 			"cut":                  purchases(ofPurchases[:len(ofPurchases)-1]),
 			"longer":               purchases(ofPurchases + "A"),

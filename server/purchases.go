@@ -151,7 +151,15 @@ func resolveFailure(id string, p purchase.Purchase, err error) *failure {
 func filterFromProto(req *gigagatev1.ListPurchasesRequest) (purchase.Filter, error) {
 	from, err1 := timeFromProto("from_time", req.GetFromTime())
 	to, err2 := timeFromProto("to_time", req.GetToTime())
-	filter := purchase.Filter{RequestID: req.GetRequestId(), CustomerUID: req.GetCustomerUid(), From: from, To: to}
+	filter := purchase.Filter{
+		RequestID: req.GetRequestId(), CustomerUID: req.GetCustomerUid(), ItemUID: req.GetActivatedItemUid(),
+		InventoryItemID: req.GetInventoryItemId(), Metatag: req.GetMetatag(), TraceID: req.GetTraceId(), From: from, To: to,
+	}
+	for kind, name := range kindsToProto {
+		if name == req.GetKind() {
+			filter.Kind = kind
+		}
+	}
 	if state, ok := statesFromProto[req.GetState()]; ok {
 		filter.States = []purchase.State{state}
 	}
@@ -213,6 +221,7 @@ func (s *Server) purchaseToProto(p purchase.Purchase) *gigagatev1.Purchase {
 		CreateTime:       timestampOf(p.ClaimedAt),
 		UpdateTime:       timestampOf(p.UpdatedAt),
 		SettleTime:       timestampOf(p.SettledAt),
+		TraceId:          p.Origin.Trace(),
 	}
 }
 

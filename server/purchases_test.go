@@ -128,7 +128,7 @@ func TestPurchasesAndTheirHistory(t *testing.T) {
 						GetActivationMode() gigagatev1.ActivationMode
 					}).GetActivationMode(),
 					Attempts: c.sends, CreateTime: p.GetCreateTime(), UpdateTime: p.GetUpdateTime(), SettleTime: p.GetSettleTime(),
-					CustomerUid: customer,
+					CustomerUid: customer, TraceId: p.GetTraceId(),
 				}
 				if sales := g.salesOf(ids[c.name]); len(sales) == 1 {
 					want.ActivatedItemUid, want.CustomerUid = sales[0].ItemUID, sales[0].CustomerUID
@@ -256,7 +256,9 @@ func TestListPurchasesFilters(t *testing.T) {
 	first := g.sold(t)
 	failed := topUp("nobody")
 	failedID := g.overGRPC(t, t.Context(), ask(failed)).purchaseID(t)
-	last := g.read(t, g.transports()[0], g.bought(t, register())).GetPurchase()
+	last := g.read(t, g.transports()[0], g.bought(t, register(func(r *reg) {
+		r.InventoryItemId, r.Metatag = sandbox.ItemWorldwide50MB, "a <\"tag\"> & an é"
+	}))).GetPurchase()
 	made := timestamppb.New(madeAt(last.GetId()))
 	for _, c := range []struct {
 		name   string
@@ -270,6 +272,15 @@ func TestListPurchasesFilters(t *testing.T) {
 		{"request id", &gigagatev1.ListPurchasesRequest{RequestId: failed.GetRequestId()}, []string{failedID}},
 		{"customer of a register", &gigagatev1.ListPurchasesRequest{CustomerUid: first.GetCustomer().GetUid()}, []string{first.GetPurchaseId()}},
 		{"customer that does not exist", &gigagatev1.ListPurchasesRequest{CustomerUid: "nobody"}, []string{failedID}},
+		{"item", &gigagatev1.ListPurchasesRequest{ActivatedItemUid: first.GetActivatedItem().GetUid()}, []string{first.GetPurchaseId()}},
+		{"item that was not sold here", &gigagatev1.ListPurchasesRequest{ActivatedItemUid: "nobody"}, nil},
+		{"kind", &gigagatev1.ListPurchasesRequest{Kind: gigagatev1.PurchaseKind_PURCHASE_KIND_TOP_UP}, []string{failedID}},
+		{"kind without purchases", &gigagatev1.ListPurchasesRequest{Kind: gigagatev1.PurchaseKind_PURCHASE_KIND_TOP_UP_WITH_PROFILE}, nil},
+		{"inventory item", &gigagatev1.ListPurchasesRequest{InventoryItemId: sandbox.ItemWorldwide50MB}, []string{last.GetId()}},
+		{"metatag", &gigagatev1.ListPurchasesRequest{Metatag: "a <\"tag\"> & an é"}, []string{last.GetId()}},
+		{"metatag of nothing", &gigagatev1.ListPurchasesRequest{Metatag: "a"}, nil},
+		{"trace", &gigagatev1.ListPurchasesRequest{TraceId: last.GetTraceId()}, []string{last.GetId()}},
+		{"trace of nothing", &gigagatev1.ListPurchasesRequest{TraceId: strings.Repeat("0", 32)}, nil},
 		{"from", &gigagatev1.ListPurchasesRequest{FromTime: made}, []string{last.GetId()}},
 		{"to", &gigagatev1.ListPurchasesRequest{ToTime: made}, []string{failedID, first.GetPurchaseId()}},
 		{"an empty time range", &gigagatev1.ListPurchasesRequest{FromTime: made, ToTime: made}, nil},
@@ -325,8 +336,12 @@ func invalidPurchaseRequests() []invalid {
 		)
 	}
 	for field, values := range map[string][]string{
-		"request_id":   {"a b", strings.Repeat("r", 65), `say"so`},
-		"customer_uid": {"a/b", strings.Repeat("c", 65)},
+		"request_id":         {"a b", strings.Repeat("r", 65), `say"so`},
+		"customer_uid":       {"a/b", strings.Repeat("c", 65)},
+		"activated_item_uid": {"a/b", strings.Repeat("c", 65)},
+		"inventory_item_id":  {"a/b", strings.Repeat("c", 65)},
+		"metatag":            {"line\nbreak", "bell\a", "over\u202eride", strings.Repeat("m", 4097)},
+		"trace_id":           {callerTrace[1:], callerTrace + "0", strings.ToUpper(callerTrace), "trace"},
 	} {
 		for _, value := range values {
 			message := &gigagatev1.ListPurchasesRequest{}

@@ -59,6 +59,11 @@ func TestAnothersPurchase(t *testing.T) {
 			{RequestId: order.GetRequestId()},
 			{CustomerUid: sold.GetCustomer().GetUid()},
 			{State: gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED},
+			{ActivatedItemUid: sold.GetActivatedItem().GetUid()},
+			{Kind: gigagatev1.PurchaseKind_PURCHASE_KIND_REGISTER},
+			{InventoryItemId: order.GetInventoryItemId()},
+			{Metatag: order.GetMetatag()},
+			{TraceId: a.traceID},
 		} {
 			a := d.call(t, t.Context(), ask(filter).as("billing"))
 			a.ok(t)

@@ -105,6 +105,7 @@ var patternSentences = map[string]string{
 	`^([A-Za-z0-9_-]{1,64})?$`:      anID,
 	`^[0-7][0-9A-HJKMNP-TV-Z]{25}$`: "must be the id of a purchase: 26 digits and capital letters",
 	`^[A-Za-z0-9_-]*$`:              aPageToken,
+	`^([0-9a-f]{32})?$`:             "must be the id of a trace: 32 digits and small letters from a to f",
 	`^[A-Za-z0-9._-]{1,64}$`:        "must be 1 to 64 letters, digits, ., _ and -",
 	`^[a-z0-9][a-z0-9-]{0,62}$`:     "must be the name of a caller: 1 to 63 small letters, digits and -, and no - at the start",
 	`^[A-Z]{2}$`:                    noCountry,

@@ -58,7 +58,7 @@ var alarms = []alarm{
 			w.sell(t, fmt.Sprintf("order-%d", n))
 		}
 	}},
-	{alert: "GigagateOwnersNearLimit", flags: []string{"--gigastore-timeout=60s"}, cause: manyPurchases, also: []string{"GigagateUnknownAnswers"}},
+	{alert: "GigagateOwnersNearLimit", flags: []string{"--gigastore-timeout=60s"}, cause: makeManyPurchases, also: []string{"GigagateUnknownAnswers"}},
 	{alert: "GigagateNeedsOperator", flags: []string{"--reconcile-give-up=3s"}, cause: unreadableList, also: []string{"GigagateUnknownAnswers"}},
 	{
 		alert: "GigagateAnomaly", flags: []string{"--reconcile-settle-delay=1h"}, cause: contradict,
@@ -197,9 +197,9 @@ func dieWhileSending(t *testing.T, w *watchedWorld) {
 	w.monitor.scrape(t, w.replica.admin)
 }
 
-// manyPurchases makes more than 80 % of the purchases that a gateway runs at once. One client may make half of them, and a
+// makeManyPurchases makes more than 80 % of the purchases that a gateway runs at once. One client may make half of them, and a
 // connection carries 500 calls.
-func manyPurchases(t *testing.T, w *watchedWorld) {
+func makeManyPurchases(t *testing.T, w *watchedWorld) {
 	t.Helper()
 	w.shop.inject(t, registerPath, "hang", 2000, map[string]any{"duration": "30s"})
 	open, err := w.replica.connection(t.Context())

@@ -40,6 +40,11 @@ type listPurchasesCommand struct {
 	State     string `field:"state" enum:",sending,accepted,uncertain,needs-operator,succeeded,failed" default:"" help:"Only those in this state: sending, accepted, uncertain, needs-operator, succeeded, failed."`
 	RequestID string `name:"request-id" field:"request_id" placeholder:"ID" help:"Only the one with this request id."`
 	Customer  string `field:"customer_uid" placeholder:"UID" help:"Only those of this customer."`
+	Activated string `name:"activated-item" field:"activated_item_uid" placeholder:"UID" help:"Only the one that sold this package."`
+	Kind      string `field:"kind" enum:",register,top-up,top-up-with-profile" default:"" help:"Only those of this kind: register, top-up, top-up-with-profile."`
+	Item      string `field:"inventory_item_id" placeholder:"ID" help:"Only orders of this inventory item."`
+	Metatag   string `field:"metatag" placeholder:"TEXT" help:"Only orders with exactly this metatag."`
+	Trace     string `field:"trace_id" placeholder:"ID" help:"Only those that a call of this trace started."`
 	PageSize  int32  `name:"page-size" field:"page_size" default:"50" help:"How many purchases to list at most (default ${default})."`
 	PageToken string `name:"page-token" field:"page_token" placeholder:"TOKEN" help:"The nextPageToken of the previous page."`
 	callSettings
@@ -47,17 +52,26 @@ type listPurchasesCommand struct {
 
 // Run makes the call.
 func (c *listPurchasesCommand) Run(ctx context.Context, to console) error {
-	state := "PURCHASE_STATE_" + strings.ToUpper(strings.ReplaceAll(c.State, "-", "_"))
 	req := &gigagatev1.ListPurchasesRequest{
-		State:       gigagatev1.PurchaseState(gigagatev1.PurchaseState_value[state]),
-		RequestId:   c.RequestID,
-		CustomerUid: c.Customer,
-		PageSize:    c.PageSize,
-		PageToken:   c.PageToken,
+		State:            gigagatev1.PurchaseState(numberOf(gigagatev1.PurchaseState_value, "PURCHASE_STATE_", c.State)),
+		RequestId:        c.RequestID,
+		CustomerUid:      c.Customer,
+		ActivatedItemUid: c.Activated,
+		Kind:             gigagatev1.PurchaseKind(numberOf(gigagatev1.PurchaseKind_value, "PURCHASE_KIND_", c.Kind)),
+		InventoryItemId:  c.Item,
+		Metatag:          c.Metatag,
+		TraceId:          c.Trace,
+		PageSize:         c.PageSize,
+		PageToken:        c.PageToken,
 	}
 	return c.read(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
 		return gigagatev1.NewPurchaseServiceClient(conn).ListPurchases(ctx, req)
 	})
+}
+
+// numberOf returns the number of an enum's value, from the value's name as a flag has it.
+func numberOf(values map[string]int32, prefix, flag string) int32 {
+	return values[prefix+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))]
 }
 
 // waitPurchaseCommand waits for a purchase.

@@ -50,17 +50,26 @@ func TestPurchasesCommands(t *testing.T) {
 	if waited.GetPurchase().GetState() != gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED {
 		t.Errorf("wait: %v", waited)
 	}
-	for want, args := range map[string][]string{
-		"order-2 order-1": nil,
-		"order-2":         {"--state=failed"},
-		"order-1":         {"--state=succeeded"},
-		"":                {"--state=needs-operator"},
-		"order-1 ":        {"--request-id=order-1"},
-		" order-1":        {"--customer=" + sold.GetCustomer().GetUid()},
+	for _, list := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "order-2 order-1"},
+		{[]string{"--state=failed"}, "order-2"},
+		{[]string{"--state=succeeded"}, "order-1"},
+		{[]string{"--state=needs-operator"}, ""},
+		{[]string{"--request-id=order-1"}, "order-1"},
+		{[]string{"--customer=" + sold.GetCustomer().GetUid()}, "order-1"},
+		{[]string{"--activated-item=" + sold.GetActivatedItem().GetUid()}, "order-1"},
+		{[]string{"--kind=register", "--item=" + sandbox.ItemWorldwide1GB, "--metatag=text"}, "order-2 order-1"},
+		{[]string{"--kind=top-up-with-profile"}, ""},
+		{[]string{"--item=" + sandbox.ItemWorldwide50MB}, ""},
+		{[]string{"--metatag=tex"}, ""},
+		{[]string{"--trace=" + got.GetPurchase().GetTraceId()}, "order-1"},
 	} {
-		listed := decode(t, g.purchases(t, append([]string{"list"}, args...)...), &gigagatev1.ListPurchasesResponse{})
-		if got := requestIDs(listed); got != strings.TrimSpace(want) {
-			t.Errorf("list %v: %q, want %q", args, got, want)
+		listed := decode(t, g.purchases(t, append([]string{"list"}, list.args...)...), &gigagatev1.ListPurchasesResponse{})
+		if got := requestIDs(listed); got != list.want {
+			t.Errorf("list %v: %q, want %q", list.args, got, list.want)
 		}
 	}
 	page := decode(t, g.purchases(t, "list", "--page-size=1"), &gigagatev1.ListPurchasesResponse{})

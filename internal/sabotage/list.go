@@ -21,6 +21,6 @@ const (
 
 // sabotages are all sabotages. Each file list_*.go has one part of them.
 var sabotages = slices.Concat(
-	buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors, limiting, measuring, alerting,
-	guardingConsole, consoleForms, watching, deployed,
+	buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors, alerting,
+	guardingConsole, consoleForms, deployed, limiting, measuring, tracing, watching,
 )
