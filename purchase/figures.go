@@ -92,12 +92,10 @@ func (e *Engine) readFigures(replica string) {
 	case err != nil:
 		return
 	case !reports:
-		until = time.Time{}
-	}
-	e.figures.setUntil(until)
-	if !reports {
+		e.figures.setUntil(time.Time{})
 		return
 	}
+	e.figures.setUntil(until)
 	open, err := bounded(e.life, watchedBudget, func(ctx context.Context) ([]Purchase, error) { return e.journal.Watched(ctx, 0) })
 	if err == nil || errors.Is(err, ErrUnreadableOrder) {
 		open, _ = e.reconciler.unsettled(open)

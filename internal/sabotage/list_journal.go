@@ -104,8 +104,8 @@ var journals = []sabotage{
 	}}, "./purchase/postgres", "Journal/ListExaminesSoMany"},
 	{"a commit of unknown outcome wrote nothing, in SQLite", []edit{{
 		"purchase/sqlite.Journal.transact",
-		"if err := j.commit(j.conn); err != nil { j.fail(err); refuse(inDoubt(err)); $*rest }",
-		"if err := j.commit(j.conn); err != nil { j.fail(err); refuse(notWritten(err)); $*rest }",
+		"if err != nil { j.fail(err); refuse(inDoubt(err)); $*rest }",
+		"if err != nil { j.fail(err); refuse(notWritten(err)); $*rest }",
 	}}, "./purchase/sqlite", "Journal/CommitLost"},
 	{"a commit of unknown outcome wrote nothing, in PostgreSQL", []edit{{
 		"purchase/postgres.Journal.writeGroup", "!wroteNothing(err)", never,
