@@ -29,7 +29,7 @@ type monitor struct {
 
 // shorten turns each minute into two seconds: in durations, and in limits that are written as a number of minutes times 60.
 func shorten(rules string) string {
-	rules = regexp.MustCompile(`(for: |\[)(\d+)m\b`).ReplaceAllStringFunc(rules, func(text string) string {
+	rules = regexp.MustCompile(`(for: |\[|offset )(\d+)m\b`).ReplaceAllStringFunc(rules, func(text string) string {
 		at := strings.LastIndexAny(text, " [") + 1
 		minutes, _ := strconv.Atoi(strings.TrimSuffix(text[at:], "m"))
 		return fmt.Sprintf("%s%ds", text[:at], 2*minutes)
@@ -173,6 +173,11 @@ func TestEveryAlertFires(t *testing.T) {
 			w.monitor = startMonitor(t, w.replica.admin)
 			w.monitor.quiet(t)
 			began := time.Now()
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("the log of the gateway:\n%s", w.replica.process().log)
+				}
+			})
 			a.cause(t, w)
 			eventually(t, a.alert, func() error {
 				firing := w.monitor.alerts(t, "firing")
