@@ -56,7 +56,7 @@ scrape_configs: [{job_name: gigagate, file_sd_configs: [{files: [targets.json], 
 	}
 	build(t) // starts the warden
 	p := &program{log: newWatched(), ended: make(chan struct{})}
-	p.command = exec.Command(*prometheusBinary, "--config.file="+filepath.Join(folder, "prometheus.yml"), //nolint:noctx // the cleanup ends it
+	p.command = exec.Command(*prometheusBinary, "--config.file="+filepath.Join(folder, "prometheus.yml"),
 		"--storage.tsdb.path="+filepath.Join(folder, "data"), "--web.listen-address=127.0.0.1:0")
 	p.command.Stderr = p.log
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: built.warden.Process.Pid}
@@ -198,5 +198,27 @@ func TestEveryAlertFires(t *testing.T) {
 		if !tried[rule.Alert] {
 			t.Errorf("%s is not tried", rule.Alert)
 		}
+	}
+}
+
+// TestOrdinaryDayRaisesNoAlert: a caller buys, repeats its calls and gets refusals, and no alert fires.
+func TestOrdinaryDayRaisesNoAlert(t *testing.T) {
+	t.Parallel()
+	if *prometheusBinary == "" {
+		t.Skip("needs Prometheus: .ci/alerts")
+	}
+	w := &watchedWorld{shop: newShop(t)}
+	w.replica = newReplica(t, w.shop, "sqlite:"+filepath.Join(t.TempDir(), "journal.db")).start(t)
+	w.monitor = startMonitor(t, w.replica.admin)
+	w.monitor.quiet(t)
+	for n := 0; !w.monitor.scraped(t, 30); n++ {
+		w.sell(t, fmt.Sprintf("order-%d", n))
+		w.sell(t, fmt.Sprintf("order-%d", n)) // a repeated call
+		w.shop.inject(t, registerPath, "refuse", 1, map[string]any{"reason": "itemNotFound"})
+		w.fail(t, fmt.Sprintf("refused-%d", n))
+		if firing := w.monitor.alerts(t, "firing"); len(firing) > 0 {
+			t.Fatalf("after %d purchases: %v", n+1, firing)
+		}
+		pause(t.Context(), 100*time.Millisecond)
 	}
 }
