@@ -149,7 +149,7 @@ func TestOneReplicaReports(t *testing.T) {
 				first, second := newReporting(t, broken, budgets), newReporting(t, journal, budgets)
 				account := first.vendor.Account()
 				leaveUncertain(t, journal, account, "01ARZ3NDEKTSV4RRFFQ69G5FA1")
-				time.Sleep(10 * time.Second)
+				<-time.After(10 * time.Second)
 				leaveUncertain(t, journal, account, "01ARZ3NDEKTSV4RRFFQ69G5FA2")
 				first.engine.Start()
 				synctest.Wait()
@@ -175,17 +175,17 @@ func TestOneReplicaReports(t *testing.T) {
 					}
 				}
 				check("at first", first, second)
-				time.Sleep(time.Minute)
+				<-time.After(time.Minute)
 				check("a minute later", first, second)
 
 				if how == "stops" {
 					first.engine.Close()
-					time.Sleep(16 * time.Second)
+					<-time.After(16 * time.Second)
 				} else {
 					defer first.engine.Close()
 					close(broken.broken)
 					for range 60 {
-						time.Sleep(time.Second)
+						<-time.After(time.Second)
 						both := first.read(t, "gigagate.purchase.open", "gigagate.purchase.state")["UNCERTAIN"] +
 							second.read(t, "gigagate.purchase.open", "gigagate.purchase.state")["UNCERTAIN"]
 						if both > 2 {

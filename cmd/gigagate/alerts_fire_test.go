@@ -214,7 +214,7 @@ func TestOrdinaryDayRaisesNoAlert(t *testing.T) {
 	for n := 0; !w.monitor.scraped(t, 30); n++ {
 		w.sell(t, fmt.Sprintf("order-%d", n))
 		w.sell(t, fmt.Sprintf("order-%d", n)) // a repeated call
-		w.shop.inject(t, registerPath, "refuse", 1, map[string]any{"reason": "itemNotFound"})
+		w.shop.inject(t, registerPath, "refuse", 1, map[string]any{"reason": "inventoryItemNotFound"})
 		w.fail(t, fmt.Sprintf("refused-%d", n))
 		if firing := w.monitor.alerts(t, "firing"); len(firing) > 0 {
 			t.Fatalf("after %d purchases: %v", n+1, firing)

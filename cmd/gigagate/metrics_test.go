@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"regexp"
 	"slices"
@@ -112,7 +113,7 @@ func TestMetricsOfBudgets(t *testing.T) {
 	}
 	g.exit()
 	g = startGateway(t, journal, "--callers-file="+file)
-	g.eventually(t, `gigagate_budget_left\{gigagate_budget_period="DAY",gigagate_caller="shop",gigagate_currency="USD",.*\} 3.8\n`)
+	g.shows(t, `gigagate_budget_left\{gigagate_budget_period="DAY",gigagate_caller="shop",gigagate_currency="USD",.*\} 3.8\n`)
 	metrics := metricsOf(t, g)
 	if left := valueOf(t, metrics, "gigagate_budget_left", `gigagate_budget_period="MONTH"`); left != 95.8 {
 		t.Errorf("%v are left for the month", left)
@@ -125,19 +126,16 @@ func TestMetricsOfBudgets(t *testing.T) {
 	}
 }
 
-// eventually waits until /metrics has a pattern.
-func (g *gateway) eventually(t *testing.T, pattern string) {
+// shows waits until /metrics has a pattern.
+func (g *gateway) shows(t *testing.T, pattern string) {
 	t.Helper()
 	expression := regexp.MustCompile(pattern)
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		metrics := metricsOf(t, g)
-		if expression.MatchString(metrics) {
-			return
+	eventually(t, "/metrics shows "+pattern, func() error {
+		if metrics := metricsOf(t, g); !expression.MatchString(metrics) {
+			return errors.New(metrics)
 		}
-		if time.Now().After(end) {
-			t.Fatalf("no %s in\n%s", pattern, metrics)
-		}
-	}
+		return nil
+	})
 }
 
 // TestMetricsOfOpenPurchases: an uncertain purchase is counted, with its age, and its caller's retry waits for it. Once it is
@@ -156,8 +154,8 @@ func TestMetricsOfOpenPurchases(t *testing.T) {
 			answered <- got
 		}()
 	}
-	g.eventually(t, `gigagate_purchase_attached\{.*\} 1\n`)
-	g.eventually(t, `gigagate_purchase_open\{gigagate_purchase_state="UNCERTAIN",.*\} 1\n`)
+	g.shows(t, `gigagate_purchase_attached\{.*\} 1\n`)
+	g.shows(t, `gigagate_purchase_open\{gigagate_purchase_state="UNCERTAIN",.*\} 1\n`)
 	if age := valueOf(t, metricsOf(t, g), "gigagate_purchase_oldest_seconds", `gigagate_purchase_state="UNCERTAIN"`); age <= 0 || age > 60 {
 		t.Errorf("the oldest is %v s old", age)
 	}
@@ -166,7 +164,7 @@ func TestMetricsOfOpenPurchases(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	}
-	g.eventually(t, `gigagate_purchase_open\{gigagate_purchase_state="UNCERTAIN",.*\} 0\n`)
+	g.shows(t, `gigagate_purchase_open\{gigagate_purchase_state="UNCERTAIN",.*\} 0\n`)
 	metrics := metricsOf(t, g)
 	for name, want := range map[string]float64{
 		"gigagate_purchase_attached": 0, "gigagate_spent_total": 4.2, "gigagate_purchase_replays_total": 1,
