@@ -81,7 +81,7 @@ var alarms = []alarm{
 		w.sell(t, "order-1")
 	}},
 	{alert: "GigagateAccessProblem", prepare: callersFile, cause: func(t *testing.T, w *watchedWorld) {
-		if err := os.WriteFile(w.callers, []byte("callers: [{nmae: shop}]"), 0o600); err != nil {
+		if err := os.WriteFile(w.callers, []byte("callers: [{nobody: knows}]"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}},

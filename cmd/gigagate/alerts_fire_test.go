@@ -29,7 +29,7 @@ type monitor struct {
 
 // shorten turns each minute into two seconds: in durations, and in limits that are written as a number of minutes times 60.
 func shorten(rules string) string {
-	rules = regexp.MustCompile(`(for: |\[)(\d+)m\b`).ReplaceAllStringFunc(rules, func(text string) string {
+	rules = regexp.MustCompile(`(for: |\[|offset )(\d+)m\b`).ReplaceAllStringFunc(rules, func(text string) string {
 		at := strings.LastIndexAny(text, " [") + 1
 		minutes, _ := strconv.Atoi(strings.TrimSuffix(text[at:], "m"))
 		return fmt.Sprintf("%s%ds", text[:at], 2*minutes)
@@ -56,7 +56,7 @@ scrape_configs: [{job_name: gigagate, file_sd_configs: [{files: [targets.json], 
 	}
 	build(t) // starts the warden
 	p := &program{log: newWatched(), ended: make(chan struct{})}
-	p.command = exec.Command(*prometheusBinary, "--config.file="+filepath.Join(folder, "prometheus.yml"), //nolint:noctx // the cleanup ends it
+	p.command = exec.Command(*prometheusBinary, "--config.file="+filepath.Join(folder, "prometheus.yml"),
 		"--storage.tsdb.path="+filepath.Join(folder, "data"), "--web.listen-address=127.0.0.1:0")
 	p.command.Stderr = p.log
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: built.warden.Process.Pid}
@@ -173,6 +173,11 @@ func TestEveryAlertFires(t *testing.T) {
 			w.monitor = startMonitor(t, w.replica.admin)
 			w.monitor.quiet(t)
 			began := time.Now()
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("the log of the gateway:\n%s", w.replica.process().log)
+				}
+			})
 			a.cause(t, w)
 			eventually(t, a.alert, func() error {
 				firing := w.monitor.alerts(t, "firing")
@@ -193,5 +198,27 @@ func TestEveryAlertFires(t *testing.T) {
 		if !tried[rule.Alert] {
 			t.Errorf("%s is not tried", rule.Alert)
 		}
+	}
+}
+
+// TestOrdinaryDayRaisesNoAlert: a caller buys, repeats its calls and gets refusals, and no alert fires.
+func TestOrdinaryDayRaisesNoAlert(t *testing.T) {
+	t.Parallel()
+	if *prometheusBinary == "" {
+		t.Skip("needs Prometheus: .ci/alerts")
+	}
+	w := &watchedWorld{shop: newShop(t)}
+	w.replica = newReplica(t, w.shop, "sqlite:"+filepath.Join(t.TempDir(), "journal.db")).start(t)
+	w.monitor = startMonitor(t, w.replica.admin)
+	w.monitor.quiet(t)
+	for n := 0; !w.monitor.scraped(t, 30); n++ {
+		w.sell(t, fmt.Sprintf("order-%d", n))
+		w.sell(t, fmt.Sprintf("order-%d", n)) // a repeated call
+		w.shop.inject(t, registerPath, "refuse", 1, map[string]any{"reason": "inventoryItemNotFound"})
+		w.fail(t, fmt.Sprintf("refused-%d", n))
+		if firing := w.monitor.alerts(t, "firing"); len(firing) > 0 {
+			t.Fatalf("after %d purchases: %v", n+1, firing)
+		}
+		pause(t.Context(), 100*time.Millisecond)
 	}
 }

@@ -92,7 +92,7 @@ func exposedSeries(t *testing.T) series {
 var (
 	ofPrometheus = []string{"job", "instance"}
 	languageOf   = []string{
-		"absent", "by", "histogram_quantile", "increase", "max", "min", "rate", "sum", "time", "unless",
+		"absent", "by", "histogram_quantile", "increase", "max", "min", "offset", "or", "rate", "sum", "time", "unless",
 	}
 	window   = regexp.MustCompile(`\[[^\]]*\]`)
 	selector = regexp.MustCompile(`(\w+)\{([^}]*)\}`)
