@@ -341,7 +341,7 @@ func invalidPurchaseRequests() []invalid {
 		"activated_item_uid": {"a/b", strings.Repeat("c", 65)},
 		"inventory_item_id":  {"a/b", strings.Repeat("c", 65)},
 		"metatag":            {"line\nbreak", "bell\a", "over\u202eride", strings.Repeat("m", 4097)},
-		"trace_id":           {callerTrace[1:], callerTrace + "0", strings.ToUpper(callerTrace), "trace"},
+		"trace_id":           {callerTrace[1:], callerTrace + "0", strings.ToUpper(callerTrace), "zz"},
 	} {
 		for _, value := range values {
 			message := &gigagatev1.ListPurchasesRequest{}

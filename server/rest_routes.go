@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
@@ -191,6 +192,9 @@ func checkQuery(query string, route *route) *failure {
 			return malformed(string(field.Name()), "appears more than once in the query")
 		}
 		seen[field.Name()] = true
+		if !utf8.ValidString(given[0]) {
+			return invalidField(string(field.Name()), "is not valid UTF-8")
+		}
 		one := dynamicpb.NewMessage(route.input)
 		if runtime.PopulateQueryParameters(one, url.Values{name: given}, &utilities.DoubleArray{}) != nil || !isPlain(field, given[0]) {
 			return malformed(string(field.Name()), "cannot be read as a value of this parameter")

@@ -492,8 +492,11 @@ type Purchase struct {
 	SettleTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=settle_time,json=settleTime,proto3" json:"settle_time,omitempty"`
 	// Why it needs an operator. Unspecified unless the state is NEEDS_OPERATOR.
 	OperatorReason OperatorReason `protobuf:"varint,18,opt,name=operator_reason,json=operatorReason,proto3,enum=gigagate.v1.OperatorReason" json:"operator_reason,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The id of the trace of the call that started it, in 32 hexadecimal digits. Later calls with the same
+	// request id have traces of their own. Empty if the call had no trace.
+	TraceId       string `protobuf:"bytes,19,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Purchase) Reset() {
@@ -650,6 +653,13 @@ func (x *Purchase) GetOperatorReason() OperatorReason {
 		return x.OperatorReason
 	}
 	return OperatorReason_OPERATOR_REASON_UNSPECIFIED
+}
+
+func (x *Purchase) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
 }
 
 // PurchaseEvent is one entry in the history of a purchase.
@@ -1047,7 +1057,17 @@ type ListPurchasesRequest struct {
 	PageSize int32 `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the previous page, together with the same filters. Empty for the first page.
 	// Any other text is refused.
-	PageToken     string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only the purchase that sold this package.
+	ActivatedItemUid string `protobuf:"bytes,8,opt,name=activated_item_uid,json=activatedItemUid,proto3" json:"activated_item_uid,omitempty"`
+	// Only purchases of this kind.
+	Kind PurchaseKind `protobuf:"varint,9,opt,name=kind,proto3,enum=gigagate.v1.PurchaseKind" json:"kind,omitempty"`
+	// Only orders of this inventory item.
+	InventoryItemId string `protobuf:"bytes,10,opt,name=inventory_item_id,json=inventoryItemId,proto3" json:"inventory_item_id,omitempty"`
+	// Only orders with this metatag. It is compared as a whole.
+	Metatag string `protobuf:"bytes,11,opt,name=metatag,proto3" json:"metatag,omitempty"`
+	// Only purchases that a call of this trace started.
+	TraceId       string `protobuf:"bytes,12,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1127,6 +1147,41 @@ func (x *ListPurchasesRequest) GetPageSize() int32 {
 func (x *ListPurchasesRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListPurchasesRequest) GetActivatedItemUid() string {
+	if x != nil {
+		return x.ActivatedItemUid
+	}
+	return ""
+}
+
+func (x *ListPurchasesRequest) GetKind() PurchaseKind {
+	if x != nil {
+		return x.Kind
+	}
+	return PurchaseKind_PURCHASE_KIND_UNSPECIFIED
+}
+
+func (x *ListPurchasesRequest) GetInventoryItemId() string {
+	if x != nil {
+		return x.InventoryItemId
+	}
+	return ""
+}
+
+func (x *ListPurchasesRequest) GetMetatag() string {
+	if x != nil {
+		return x.Metatag
+	}
+	return ""
+}
+
+func (x *ListPurchasesRequest) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
 	}
 	return ""
 }
@@ -1468,7 +1523,7 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\"gigagate/v1/purchase_service.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a gigagate/v1/activated_item.proto\x1a\x19gigagate/v1/outcome.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"O\n" +
 	"\x05Actor\x12*\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x16.gigagate.v1.ActorTypeR\x04type\x12\x1a\n" +
-	"\boperator\x18\x02 \x01(\tR\boperator\"\xa5\x06\n" +
+	"\boperator\x18\x02 \x01(\tR\boperator\"\xc0\x06\n" +
 	"\bPurchase\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06caller\x18\x02 \x01(\tR\x06caller\x12\x1d\n" +
@@ -1492,7 +1547,8 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"updateTime\x12;\n" +
 	"\vsettle_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"settleTime\x12D\n" +
-	"\x0foperator_reason\x18\x12 \x01(\x0e2\x1b.gigagate.v1.OperatorReasonR\x0eoperatorReason\"\xf2\x04\n" +
+	"\x0foperator_reason\x18\x12 \x01(\x0e2\x1b.gigagate.v1.OperatorReasonR\x0eoperatorReason\x12\x19\n" +
+	"\btrace_id\x18\x13 \x01(\tR\atraceId\"\xf2\x04\n" +
 	"\rPurchaseEvent\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x124\n" +
 	"\x05event\x18\x02 \x01(\x0e2\x1e.gigagate.v1.PurchaseEventTypeR\x05event\x12\x18\n" +
@@ -1523,7 +1579,7 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\ffailed_reads\x18\x03 \x01(\x05R\vfailedReads\x12\x18\n" +
 	"\amissing\x18\x04 \x01(\tR\amissing\x12@\n" +
 	"\x0enext_read_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fnextReadTime\x12?\n" +
-	"\roperator_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\foperatorTime\"\xb4\x03\n" +
+	"\roperator_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\foperatorTime\"\x9b\x06\n" +
 	"\x14ListPurchasesRequest\x12=\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1a.gigagate.v1.PurchaseStateB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12:\n" +
 	"\n" +
@@ -1534,7 +1590,13 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\tpage_size\x18\x06 \x01(\x05B\n" +
 	"\xe0A\x01\xbaH\x04\x1a\x02(\x00R\bpageSize\x129\n" +
 	"\n" +
-	"page_token\x18\a \x01(\tB\x1a\xe0A\x01\xbaH\x14r\x122\x10^[A-Za-z0-9_-]*$R\tpageToken\"t\n" +
+	"page_token\x18\a \x01(\tB\x1a\xe0A\x01\xbaH\x14r\x122\x10^[A-Za-z0-9_-]*$R\tpageToken\x12P\n" +
+	"\x12activated_item_uid\x18\b \x01(\tB\"\xe0A\x01\xbaH\x1cr\x1a2\x18^([A-Za-z0-9_-]{1,64})?$R\x10activatedItemUid\x12:\n" +
+	"\x04kind\x18\t \x01(\x0e2\x19.gigagate.v1.PurchaseKindB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x12N\n" +
+	"\x11inventory_item_id\x18\n" +
+	" \x01(\tB\"\xe0A\x01\xbaH\x1cr\x1a2\x18^([A-Za-z0-9_-]{1,64})?$R\x0finventoryItemId\x12O\n" +
+	"\ametatag\x18\v \x01(\tB5\xe0A\x01\xbaH/r-(\x80 2(^[^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]*$R\ametatag\x126\n" +
+	"\btrace_id\x18\f \x01(\tB\x1b\xe0A\x01\xbaH\x15r\x132\x11^([0-9a-f]{32})?$R\atraceId\"t\n" +
 	"\x15ListPurchasesResponse\x123\n" +
 	"\tpurchases\x18\x01 \x03(\v2\x15.gigagate.v1.PurchaseR\tpurchases\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x97\x01\n" +
@@ -1672,23 +1734,24 @@ var file_gigagate_v1_purchase_service_proto_depIdxs = []int32{
 	0,  // 22: gigagate.v1.ListPurchasesRequest.state:type_name -> gigagate.v1.PurchaseState
 	20, // 23: gigagate.v1.ListPurchasesRequest.from_time:type_name -> google.protobuf.Timestamp
 	20, // 24: gigagate.v1.ListPurchasesRequest.to_time:type_name -> google.protobuf.Timestamp
-	6,  // 25: gigagate.v1.ListPurchasesResponse.purchases:type_name -> gigagate.v1.Purchase
-	21, // 26: gigagate.v1.WaitPurchaseRequest.timeout:type_name -> google.protobuf.Duration
-	6,  // 27: gigagate.v1.WaitPurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
-	6,  // 28: gigagate.v1.ResolvePurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
-	8,  // 29: gigagate.v1.PurchaseService.GetPurchase:input_type -> gigagate.v1.GetPurchaseRequest
-	11, // 30: gigagate.v1.PurchaseService.ListPurchases:input_type -> gigagate.v1.ListPurchasesRequest
-	13, // 31: gigagate.v1.PurchaseService.WaitPurchase:input_type -> gigagate.v1.WaitPurchaseRequest
-	15, // 32: gigagate.v1.PurchaseService.ResolvePurchase:input_type -> gigagate.v1.ResolvePurchaseRequest
-	9,  // 33: gigagate.v1.PurchaseService.GetPurchase:output_type -> gigagate.v1.GetPurchaseResponse
-	12, // 34: gigagate.v1.PurchaseService.ListPurchases:output_type -> gigagate.v1.ListPurchasesResponse
-	14, // 35: gigagate.v1.PurchaseService.WaitPurchase:output_type -> gigagate.v1.WaitPurchaseResponse
-	16, // 36: gigagate.v1.PurchaseService.ResolvePurchase:output_type -> gigagate.v1.ResolvePurchaseResponse
-	33, // [33:37] is the sub-list for method output_type
-	29, // [29:33] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	1,  // 25: gigagate.v1.ListPurchasesRequest.kind:type_name -> gigagate.v1.PurchaseKind
+	6,  // 26: gigagate.v1.ListPurchasesResponse.purchases:type_name -> gigagate.v1.Purchase
+	21, // 27: gigagate.v1.WaitPurchaseRequest.timeout:type_name -> google.protobuf.Duration
+	6,  // 28: gigagate.v1.WaitPurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
+	6,  // 29: gigagate.v1.ResolvePurchaseResponse.purchase:type_name -> gigagate.v1.Purchase
+	8,  // 30: gigagate.v1.PurchaseService.GetPurchase:input_type -> gigagate.v1.GetPurchaseRequest
+	11, // 31: gigagate.v1.PurchaseService.ListPurchases:input_type -> gigagate.v1.ListPurchasesRequest
+	13, // 32: gigagate.v1.PurchaseService.WaitPurchase:input_type -> gigagate.v1.WaitPurchaseRequest
+	15, // 33: gigagate.v1.PurchaseService.ResolvePurchase:input_type -> gigagate.v1.ResolvePurchaseRequest
+	9,  // 34: gigagate.v1.PurchaseService.GetPurchase:output_type -> gigagate.v1.GetPurchaseResponse
+	12, // 35: gigagate.v1.PurchaseService.ListPurchases:output_type -> gigagate.v1.ListPurchasesResponse
+	14, // 36: gigagate.v1.PurchaseService.WaitPurchase:output_type -> gigagate.v1.WaitPurchaseResponse
+	16, // 37: gigagate.v1.PurchaseService.ResolvePurchase:output_type -> gigagate.v1.ResolvePurchaseResponse
+	34, // [34:38] is the sub-list for method output_type
+	30, // [30:34] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_gigagate_v1_purchase_service_proto_init() }

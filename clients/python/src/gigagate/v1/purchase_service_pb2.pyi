@@ -313,6 +313,7 @@ class Purchase(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     SETTLE_TIME_FIELD_NUMBER: _builtins.int
     OPERATOR_REASON_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id of the purchase, a ULID. Ids sort by the time of the purchase."""
     caller: _builtins.str
@@ -343,6 +344,10 @@ class Purchase(_message.Message):
     """The number of contradictions in the history. An operator has to look at each of them."""
     operator_reason: Global___OperatorReason.ValueType
     """Why it needs an operator. Unspecified unless the state is NEEDS_OPERATOR."""
+    trace_id: _builtins.str
+    """The id of the trace of the call that started it, in 32 hexadecimal digits. Later calls with the same
+    request id have traces of their own. Empty if the call had no trace.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was written to the journal, before anything was sent."""
@@ -376,10 +381,11 @@ class Purchase(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         settle_time: _timestamp_pb2.Timestamp | None = ...,
         operator_reason: Global___OperatorReason.ValueType = ...,
+        trace_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "settle_time", b"settle_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "activation_mode", b"activation_mode", "anomalies", b"anomalies", "attempts", b"attempts", "caller", b"caller", "create_time", b"create_time", "customer_uid", b"customer_uid", "effect", b"effect", "id", b"id", "inventory_item_id", b"inventory_item_id", "kind", b"kind", "metatag", b"metatag", "operator_reason", b"operator_reason", "reason", b"reason", "request_id", b"request_id", "settle_time", b"settle_time", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "activation_mode", b"activation_mode", "anomalies", b"anomalies", "attempts", b"attempts", "caller", b"caller", "create_time", b"create_time", "customer_uid", b"customer_uid", "effect", b"effect", "id", b"id", "inventory_item_id", b"inventory_item_id", "kind", b"kind", "metatag", b"metatag", "operator_reason", b"operator_reason", "reason", b"reason", "request_id", b"request_id", "settle_time", b"settle_time", "state", b"state", "trace_id", b"trace_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -591,6 +597,11 @@ class ListPurchasesRequest(_message.Message):
     TO_TIME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ACTIVATED_ITEM_UID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    INVENTORY_ITEM_ID_FIELD_NUMBER: _builtins.int
+    METATAG_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
     state: Global___PurchaseState.ValueType
     """Only purchases in this state."""
     request_id: _builtins.str
@@ -605,6 +616,16 @@ class ListPurchasesRequest(_message.Message):
     """The next_page_token of the previous page, together with the same filters. Empty for the first page.
     Any other text is refused.
     """
+    activated_item_uid: _builtins.str
+    """Only the purchase that sold this package."""
+    kind: Global___PurchaseKind.ValueType
+    """Only purchases of this kind."""
+    inventory_item_id: _builtins.str
+    """Only orders of this inventory item."""
+    metatag: _builtins.str
+    """Only orders with this metatag. It is compared as a whole."""
+    trace_id: _builtins.str
+    """Only purchases that a call of this trace started."""
     @_builtins.property
     def from_time(self) -> _timestamp_pb2.Timestamp:
         """Only purchases whose ids were made at or after this time. The time in an id has milliseconds. It is a
@@ -625,10 +646,15 @@ class ListPurchasesRequest(_message.Message):
         to_time: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        activated_item_uid: _builtins.str = ...,
+        kind: Global___PurchaseKind.ValueType = ...,
+        inventory_item_id: _builtins.str = ...,
+        metatag: _builtins.str = ...,
+        trace_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_uid", b"customer_uid", "from_time", b"from_time", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id", "state", b"state", "to_time", b"to_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "customer_uid", b"customer_uid", "from_time", b"from_time", "inventory_item_id", b"inventory_item_id", "kind", b"kind", "metatag", b"metatag", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id", "state", b"state", "to_time", b"to_time", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

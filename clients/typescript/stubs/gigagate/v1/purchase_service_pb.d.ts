@@ -171,6 +171,14 @@ export declare type Purchase = Message<"gigagate.v1.Purchase"> & {
    * @generated from field: gigagate.v1.OperatorReason operator_reason = 18;
    */
   operatorReason: OperatorReason;
+
+  /**
+   * The id of the trace of the call that started it, in 32 hexadecimal digits. Later calls with the same
+   * request id have traces of their own. Empty if the call had no trace.
+   *
+   * @generated from field: string trace_id = 19;
+   */
+  traceId: string;
 };
 
 /**
@@ -466,6 +474,41 @@ export declare type ListPurchasesRequest = Message<"gigagate.v1.ListPurchasesReq
    * @generated from field: string page_token = 7;
    */
   pageToken: string;
+
+  /**
+   * Only the purchase that sold this package.
+   *
+   * @generated from field: string activated_item_uid = 8;
+   */
+  activatedItemUid: string;
+
+  /**
+   * Only purchases of this kind.
+   *
+   * @generated from field: gigagate.v1.PurchaseKind kind = 9;
+   */
+  kind: PurchaseKind;
+
+  /**
+   * Only orders of this inventory item.
+   *
+   * @generated from field: string inventory_item_id = 10;
+   */
+  inventoryItemId: string;
+
+  /**
+   * Only orders with this metatag. It is compared as a whole.
+   *
+   * @generated from field: string metatag = 11;
+   */
+  metatag: string;
+
+  /**
+   * Only purchases that a call of this trace started.
+   *
+   * @generated from field: string trace_id = 12;
+   */
+  traceId: string;
 };
 
 /**
