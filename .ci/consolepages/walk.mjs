@@ -298,7 +298,7 @@ async function closedGateway() {
   }
   await call(`${rest}/v1/activations/register`, order("budget-3", "order 3"), { ...as("shop"), "Grpc-Timeout": "1S" });
   await go("money");
-  await page.locator(".budget", { hasText: "shop" }).getByText("4.2 reserved").first().waitFor();
+  await page.locator(".budget", { hasText: "shop" }).getByText("4.20 reserved").first().waitFor();
   await look(page, "money", folder);
 
   await page.waitForFunction(async () => (await (await fetch("/console/needs")).text()).includes("for your answer"), undefined, {
