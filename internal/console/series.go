@@ -160,7 +160,7 @@ func (s *sample) spend(caller, currency string, amount float64) {
 
 func text(attributes attribute.Set, key attribute.Key) string {
 	value, _ := attributes.Value(key)
-	return value.Emit()
+	return value.String()
 }
 
 // add adds counts with the same bounds.
