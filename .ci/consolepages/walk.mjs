@@ -106,7 +106,7 @@ async function openGateway() {
   await page.getByRole("button", { name: /^Use 10 MB/ }).first().click();
   await says(page, "The vendor works");
   await page.getByText("Choose a fault, and the calls that it spoils").click();
-  await page.getByLabel("Fault", { exact: true }).selectOption("5xx");
+  await page.locator("select[name=fault]").selectOption("5xx");
   await page.getByRole("button", { name: "Arm it" }).click();
   await says(page, "The vendor is broken");
   await page.getByRole("button", { name: "Repair it" }).click();
@@ -240,6 +240,17 @@ async function showHostileText(page, go, rest, sandbox) {
   await page.locator("main").getByText("<script>alert(1)</script>").first().waitFor();
   await look(page, "purchase-hostile", folder);
 
+  // The vendor names a package with 10 KB.
+  const { accessToken } = await call(`${sandbox}/reseller/authenticate`, {}, { Authorization: `Basic ${btoa("walk:walk")}` });
+  const path = `/gigastore/activations/customers/${bought.customer.uid}`;
+  const record = JSON.stringify(await call(sandbox + path, undefined, { Authorization: `Bearer ${accessToken}` }));
+  const renamed = record.replaceAll("eSIM Worldwide 1 GB", JSON.stringify(hostile + "x".repeat(10_000)).slice(1, -1));
+  assert.notEqual(renamed, record);
+  await call(`${sandbox}/_sandbox/faults`, { path, fault: "status", params: { code: 200, body: renamed, contentType: "application/json" } });
+  await page.getByRole("link", { name: "Read the vendor's record of the package" }).click();
+  await page.locator("#record").getByText("<script>alert(1)</script>").first().waitFor();
+  await look(page, "purchase-hostile-record", folder);
+
   await call(`${sandbox}/_sandbox/faults`, {
     path: "/gigastore/activations/register", fault: "refuse",
     params: { reason: "insufficientCredits", message: hostile + "x".repeat(10_000) },
@@ -287,7 +298,7 @@ async function closedGateway() {
   }
   await call(`${rest}/v1/activations/register`, order("budget-3", "order 3"), { ...as("shop"), "Grpc-Timeout": "1S" });
   await go("money");
-  await page.locator(".budget", { hasText: "shop" }).getByText("4.2 reserved").first().waitFor();
+  await page.locator(".budget", { hasText: "shop" }).getByText("4.20 reserved").first().waitFor();
   await look(page, "money", folder);
 
   await page.waitForFunction(async () => (await (await fetch("/console/needs")).text()).includes("for your answer"), undefined, {

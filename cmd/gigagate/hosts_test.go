@@ -35,6 +35,7 @@ func TestReboundHost(t *testing.T) {
 		{"admin", "GET", "http://" + g.admin + "/debug/pprof/", ""},
 		{"sandbox", "POST", "http://" + g.sandbox + "/_sandbox/clock", `{"advance":"1h"}`},
 		{"sandbox", "GET", "http://" + g.sandbox + "/_sandbox/ledger", ""},
+		{"console", "GET", g.consoleOf(t) + "/console/", ""},
 	} {
 		status := func(host string) (int, string) {
 			req, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), port.method, port.url, strings.NewReader(port.body))

@@ -2,12 +2,16 @@ package main
 
 import (
 	"bufio"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gigagate.internal/internal/access"
 )
@@ -192,6 +196,111 @@ func TestConsoleMovesByItself(t *testing.T) {
 	// The open stream does not hold up the end of the gateway.
 	if status := g.exit(); status != 0 {
 		t.Errorf("exit status %d", status)
+	}
+}
+
+// TestConsoleShowsWhatHappensNow: the charts have what was sold since the page was opened.
+func TestConsoleShowsWhatHappensNow(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	console, began := g.consoleOf(t), time.Now()
+	look(t, http.MethodGet, console+"/console/", nil, nil)
+	post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""))
+	g.inject(t, `{"path":"/gigastore/activations/register","fault":"commit_then_reset","count":1}`)
+	g.inject(t, `{"path":"/gigastore/activations/activated-items*","fault":"5xx","count":100000}`)
+	go func() {
+		_, _ = try(t, http.MethodPost, "http://"+g.rest+"/v1/activations/register", registration("order-2", ""), http.Header{"Content-Type": {"application/json"}})
+	}()
+	page := ""
+	for range time.Tick(time.Second) { // a sample is taken every few seconds
+		page = look(t, http.MethodGet, console+"/console/", nil, nil).body
+		missing := slices.IndexFunc([]string{
+			"In the last hour: 1 sold, 0 failed, 1 unclear", "accepts calls", "p95 of a commit", "4.20", "since the start of this process",
+			"The oldest uncertain purchase",
+		}, func(text string) bool { return !strings.Contains(page, text) })
+		if missing < 0 {
+			return
+		}
+		if t.Context().Err() != nil || time.Since(began) > time.Minute {
+			t.Fatalf("text %d is missing in %s", missing, page)
+		}
+	}
+}
+
+// TestConsoleOverTLS: the console speaks TLS like the ports of callers, and knows an operator by the certificate.
+func TestConsoleOverTLS(t *testing.T) {
+	t.Parallel()
+	anna, annaID, annaSum := access.NewKey()
+	file := writeFile(t, fmt.Sprintf("operators:\n- name: anna\n  identities: [{certificate: anna.test}, {key: {id: %s, sha256: %s}}]\n  may: [read]\n", annaID, annaSum))
+	g := startTLS(t, "--callers-file="+file)
+	console := g.consoleOf(t)
+	if !strings.HasPrefix(console, "https://") {
+		t.Fatalf("the console is at %s", console)
+	}
+	ask := func(client *http.Client, method, path string, form url.Values) (int, http.Header, string) {
+		client.CheckRedirect = browser.CheckRedirect
+		request, err := http.NewRequestWithContext(t.Context(), method, console+path, strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.Header.Set("Sec-Fetch-Site", "same-origin")
+		got, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = got.Body.Close() }()
+		text, _ := io.ReadAll(got.Body)
+		return got.StatusCode, got.Header, string(text)
+	}
+	named := func(name string) issued {
+		return g.callers.issue(t, func(c *x509.Certificate) { c.DNSNames = []string{name} })
+	}
+	for _, http2 := range []bool{false, true} {
+		if status, _, text := ask(g.web(t, g.servers.client(named("anna.test")), http2), http.MethodGet, "/console/", nil); status != http.StatusOK || !strings.Contains(text, "anna") {
+			t.Errorf("HTTP/2 %t: an operator's certificate: %d", http2, status)
+		}
+		if status, _, _ := ask(g.web(t, g.servers.client(named("bert.test")), http2), http.MethodGet, "/console/", nil); status != http.StatusSeeOther {
+			t.Errorf("HTTP/2 %t: a certificate of somebody else: %d", http2, status)
+		}
+	}
+	_, header, _ := ask(g.web(t, g.servers.client(), true), http.MethodPost, "/console/sign-in", url.Values{"key": {anna}})
+	if cookie := header.Get("Set-Cookie"); !strings.HasPrefix(cookie, "__Host-") || !strings.Contains(cookie, "Secure") {
+		t.Errorf("the cookie is %q", cookie)
+	}
+}
+
+// TestConsoleEndsWithTheKey: a session ends when the operator's key is taken out of the callers file.
+func TestConsoleEndsWithTheKey(t *testing.T) {
+	t.Parallel()
+	key, id, sum := access.NewKey()
+	operator := func(may string) string {
+		return fmt.Sprintf("operators:\n- name: anna\n  identities: [{key: {id: %s, sha256: %s}}]\n  may: %s\n", id, sum, may)
+	}
+	file := writeFile(t, operator("[read]"))
+	g := startGateway(t, "--callers-file="+file)
+	console := g.consoleOf(t)
+	signedIn := look(t, http.MethodPost, console+"/console/sign-in", url.Values{"key": {key}}, nil)
+	cookie, _, _ := strings.Cut(signedIn.header.Get("Set-Cookie"), ";")
+	asAnna := http.Header{"Cookie": {cookie}}
+	if got := look(t, http.MethodGet, console+"/console/purchases", nil, asAnna); got.status != http.StatusOK {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	reloaded := 0
+	reload := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		reloaded++
+		g.log.waitFor(t, g.ended, fmt.Sprintf(`(?s)(callers file loaded.*){%d}`, reloaded))
+	}
+	reload(operator("[freeze]"))
+	if got := look(t, http.MethodGet, console+"/console/purchases", nil, asAnna); got.status != http.StatusForbidden {
+		t.Errorf("without the right to read: %d", got.status)
+	}
+	reload("operators:\n- name: bert\n  may: [read]\n")
+	if got := look(t, http.MethodGet, console+"/console/purchases", nil, asAnna); got.status != http.StatusSeeOther {
+		t.Errorf("without the key: %d", got.status)
 	}
 }
 

@@ -47,7 +47,7 @@ func purchaseChart(list []minute) chart {
 	top := niceTop(float64(most))
 	c := chart{
 		Top:   number(top),
-		Words: fmt.Sprintf("In the last hour, %d purchases were sold, %d failed, and %d answers were unclear.", sold, failed, unclear),
+		Words: fmt.Sprintf("In the last hour: %d sold, %d failed, %d unclear.", sold, failed, unclear),
 	}
 	step := float64(chartWidth) / float64(len(list))
 	for i, m := range list {

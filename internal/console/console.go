@@ -17,6 +17,12 @@
 //	purchase.go          one purchase
 //	timeline.go          the picture of its history
 //	record.go            the vendor's record of its package, and its secrets
+//	operator_pages.go    the pages on which an operator changes something
+//	needs.go             what waits for an operator
+//	questions.go         what the operator is asked
+//	settle.go            the answers
+//	money.go             budgets, freezes and the audit
+//	sandbox.go           the sandbox, scenarios.go what breaks it, sandbox_control.go the calls to it
 //	words.go             texts and numbers for a person
 package console
 

@@ -101,7 +101,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.sessions.begin(w, r, key)
-	http.Redirect(w, r, ownPath(r.PostFormValue("next")), http.StatusSeeOther)
+	http.Redirect(w, r, ownPath(r.PostFormValue("next")), http.StatusSeeOther) //nolint:gosec // ownPath leads to the console only
 }
 
 func (c *Console) signOut(w http.ResponseWriter, r *http.Request) {

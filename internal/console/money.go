@@ -56,8 +56,8 @@ var periodNames = map[gigagatev1.BudgetPeriodType]string{
 
 func newPeriodBar(p *gigagatev1.BudgetPeriod) periodBar {
 	b := periodBar{
-		Name: periodNames[p.GetType()], Ends: p.GetEndTime(), Spent: p.GetSpent().GetAmount(), Reserved: p.GetReserved().GetAmount(),
-		Left: p.GetLeft().GetAmount(), Limit: p.GetLimit().GetAmount(), Currency: p.GetSpent().GetCurrencyCode(),
+		Name: periodNames[p.GetType()], Ends: p.GetEndTime(), Spent: withCents(p.GetSpent()), Reserved: withCents(p.GetReserved()),
+		Left: withCents(p.GetLeft()), Limit: withCents(p.GetLimit()), Currency: p.GetSpent().GetCurrencyCode(),
 	}
 	if limit := amountOf(p.GetLimit()); limit > 0 {
 		b.SpentShare = min(100, 100*amountOf(p.GetSpent())/limit)
@@ -73,6 +73,19 @@ func (b periodBar) Told() string {
 		return fmt.Sprintf("%s: %s spent, %s reserved, no limit", b.Name, b.Spent, b.Reserved)
 	}
 	return fmt.Sprintf("%s: %s spent, %s reserved, %s left of %s", b.Name, b.Spent, b.Reserved, b.Left, b.Limit)
+}
+
+// withCents is an amount with at least two decimals, so that amounts can be compared at a glance. It is empty for nil.
+func withCents(m *gigagatev1.Money) string {
+	if m == nil {
+		return ""
+	}
+	amount := m.GetAmount()
+	_, decimals, found := strings.Cut(amount, ".")
+	if !found {
+		amount += "."
+	}
+	return amount + strings.Repeat("0", max(0, 2-len(decimals)))
 }
 
 // amountOf is an amount for a picture. Money is never computed with it.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
@@ -27,7 +29,6 @@ type nowData struct {
 	Oldest             *gigagatev1.GetPurchaseResponse
 	Newest             []*gigagatev1.Purchase
 	ListProblem        string
-	Missing            []string // metrics that this page could show, and that do not exist
 }
 
 // tile is one fact in large letters.
@@ -56,7 +57,11 @@ func (c *Console) nowPage(r *http.Request) (page, error) {
 		newestSample = samples[len(samples)-1]
 	}
 	uncertain, waiting := c.open(ctx, &data)
-	data.Tiles = append(data.Tiles, c.gatewayTile(ctx), c.vendorTile(samples), journalTile(samples, has), uncertain, waiting)
+	vendor := c.vendorTile(samples)
+	if scan := newestSample.gauges[metricLastScan]; scan > 0 && data.Oldest != nil {
+		vendor.Detail += ", its records were read " + c.ago(timestamppb.New(time.Unix(int64(scan), 0)))
+	}
+	data.Tiles = append(data.Tiles, c.gatewayTile(ctx), vendor, journalTile(samples, has), uncertain, waiting)
 	c.spentToday(ctx, &data, newestSample)
 	found, err := c.purchases.ListPurchases(ctx, &gigagatev1.ListPurchasesRequest{PageSize: newest})
 	if err != nil {
@@ -99,7 +104,7 @@ func journalTile(samples []sample, has map[string]bool) tile {
 		t.Detail, t.Tone = "p95 of a commit: "+milliseconds(v), "good"
 	}
 	if len(samples) > 0 {
-		if queue := samples[len(samples)-1].gauges["gigagate.journal.queue"]; queue > 0 {
+		if queue := samples[len(samples)-1].gauges[metricQueue]; queue > 0 {
 			t.Detail += fmt.Sprintf(", %g wait", queue)
 		}
 	}

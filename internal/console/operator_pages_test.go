@@ -261,3 +261,16 @@ func TestBars(t *testing.T) {
 		}
 	}
 }
+
+// TestWithCents: amounts keep all their decimals, and have at least two.
+func TestWithCents(t *testing.T) {
+	t.Parallel()
+	for amount, want := range map[string]string{"4": "4.00", "4.2": "4.20", "4.25": "4.25", "0.123456": "0.123456"} {
+		if got := withCents(&gigagatev1.Money{Amount: amount}); got != want {
+			t.Errorf("%s is shown as %s, want %s", amount, got, want)
+		}
+	}
+	if got := withCents(nil); got != "" {
+		t.Errorf("no amount is shown as %s", got)
+	}
+}

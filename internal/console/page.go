@@ -228,10 +228,11 @@ func problemOf(err error) *problem {
 		p.Status, p.Advice = http.StatusForbidden, "Your entry in the callers file does not have the right for this."
 	case codes.InvalidArgument, codes.FailedPrecondition:
 		p.Status = http.StatusBadRequest
-	case codes.Unavailable, codes.DeadlineExceeded:
+	case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted:
 		p.Status, p.Advice = http.StatusServiceUnavailable, "Try again in a moment."
 	case codes.Canceled:
 		p.Status = http.StatusServiceUnavailable
+	default: // the sentence of the service says it all
 	}
 	if o := outcomeOf(err); o != nil {
 		var fields []string

@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // sandboxControl calls the control API of the sandbox that runs in this process.
@@ -24,20 +22,17 @@ type sandboxLedger struct {
 
 // sandboxSale is one package that the sandbox sold.
 type sandboxSale struct {
-	Kind          string      `json:"kind"`
-	ItemUID       string      `json:"itemUid"`
-	CustomerUID   string      `json:"customerUid"`
-	ICCID         string      `json:"iccid"`
-	Metatag       string      `json:"metatag"`
-	StoredMetatag string      `json:"storedMetatag"`
-	Mode          string      `json:"mode"`
-	PurchasePrice json.Number `json:"purchasePrice"`
-	Time          time.Time   `json:"time"`
-	Refunded      bool        `json:"refunded"`
+	ItemUID       string    `json:"itemUid"`
+	CustomerUID   string    `json:"customerUid"`
+	ICCID         string    `json:"iccid"`
+	Metatag       string    `json:"metatag"`
+	StoredMetatag string    `json:"storedMetatag"`
+	Time          time.Time `json:"time"`
+	Refunded      bool      `json:"refunded"`
 }
 
-// At is the time of the sale.
-func (s sandboxSale) At() string { return at(timestamppb.New(s.Time)) }
+// At is the time of the sale, as short as a table needs it.
+func (s sandboxSale) At() string { return s.Time.UTC().Format("01-02 15:04:05") }
 
 // sandboxFault is a fault that waits for its calls.
 type sandboxFault struct {

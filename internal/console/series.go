@@ -67,19 +67,18 @@ func (c *Console) sample(ctx context.Context) {
 
 // names of the metrics that the console shows. docs/operations.md describes them.
 const (
-	metricSettled = "gigagate.purchase.settled"
-	metricEvents  = "gigagate.purchase.events"
-	metricCalls   = "gigagate.call.duration"
-	metricVendor  = "gigagate.vendor.call.duration"
-	metricCommits = "gigagate.journal.commit.duration"
-	metricSpent   = "gigagate.spent"
+	metricSettled  = "gigagate.purchase.settled"
+	metricEvents   = "gigagate.purchase.events"
+	metricQueue    = "gigagate.journal.queue"
+	metricLastScan = "gigagate.reconciler.last_scan"
+	metricCalls    = "gigagate.call.duration"
+	metricVendor   = "gigagate.vendor.call.duration"
+	metricCommits  = "gigagate.journal.commit.duration"
+	metricSpent    = "gigagate.spent"
 )
 
 // singles are the metrics of one number.
-var singles = []string{
-	"gigagate.purchase.owners", "gigagate.purchase.owners.limit", "gigagate.purchase.attached", "gigagate.journal.queue",
-	"gigagate.reconciler.last_scan",
-}
+var singles = []string{metricQueue, metricLastScan}
 
 func newSample(now time.Time, read *metricdata.ResourceMetrics) (s sample, has map[string]bool) {
 	s, has = sample{at: now, gauges: map[string]float64{}}, map[string]bool{}
@@ -161,7 +160,7 @@ func (s *sample) spend(caller, currency string, amount float64) {
 
 func text(attributes attribute.Set, key attribute.Key) string {
 	value, _ := attributes.Value(key)
-	return value.Emit()
+	return value.String()
 }
 
 // add adds counts with the same bounds.

@@ -54,7 +54,7 @@ func (s *sessions) begin(w http.ResponseWriter, r *http.Request, key string) {
 	s.forget(now)
 	s.by[sha256.Sum256([]byte(id))] = &session{key: key, begun: now, used: now}
 	s.mu.Unlock()
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // it has all attributes, and a port without TLS cannot have Secure
 		Name: cookieName(r), Value: id, Path: "/", MaxAge: int(sessionLength.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
 	})

@@ -101,6 +101,7 @@ func stages(read *gigagatev1.GetPurchaseResponse) []stage {
 			records.Tone, records.Detail = "good", "complete, without it"
 		case gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_BEYOND_EVIDENCE:
 			records.Tone, records.Detail = "bad", "they cannot settle it"
+		default: // it moves no station
 		}
 	}
 	if r := read.GetReconciliation(); r != nil && records.Tone == "" {
@@ -190,6 +191,7 @@ func facts(e *gigagatev1.PurchaseEvent) []string {
 		if e.GetVendorStatus() == 0 {
 			add("No HTTP status was read.")
 		}
+	default: // nothing was sent
 	}
 	if e.GetVendorStatus() != 0 {
 		add("HTTP status %d.", e.GetVendorStatus())

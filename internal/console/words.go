@@ -17,6 +17,7 @@ import (
 func (c *Console) functions() template.FuncMap {
 	return template.FuncMap{
 		"ago":        func(t *timestamppb.Timestamp) string { return c.ago(t) },
+		"due":        func(t *timestamppb.Timestamp) string { return c.due(t) },
 		"at":         at,
 		"iso":        func(t *timestamppb.Timestamp) string { return t.AsTime().UTC().Format(time.RFC3339Nano) },
 		"state":      stateWord,
@@ -95,6 +96,14 @@ func (c *Console) ago(t *timestamppb.Timestamp) string {
 	default:
 		return duration(d) + " ago"
 	}
+}
+
+// due says when something will happen that can be late.
+func (c *Console) due(t *timestamppb.Timestamp) string {
+	if !t.AsTime().After(c.config.Now().Add(time.Second)) {
+		return "now"
+	}
+	return c.ago(t)
 }
 
 // duration is a duration for a person, in its two largest units.
