@@ -15,8 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5" //nolint:depguard // reads a URL as the journal does
 
+	"gigagate.internal/purchase"
 	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
@@ -73,7 +74,9 @@ func parseServe(t *testing.T, args []string) *serveCommand {
 }
 
 // longestEnd is how long a gateway may take to end: its drain, and then its telemetry.
-func longestEnd(c *serveCommand) time.Duration { return 3*c.GigastoreTimeout + 5*time.Second }
+func longestEnd(c *serveCommand) time.Duration {
+	return 3*c.GigastoreTimeout + purchase.AnswerMargin + 5*time.Second
+}
 
 var overlays = []string{"deploy/kubernetes/sqlite", "deploy/kubernetes/postgres", "deploy/kubernetes/example"}
 
@@ -223,7 +226,7 @@ func TestManifestsServe(t *testing.T) {
 // TestUnitFitsTheProgram: the program takes every setting of the systemd unit, and may end in peace.
 func TestUnitFitsTheProgram(t *testing.T) {
 	t.Parallel()
-	unit, _ := os.ReadFile(filepath.Join(repository, "deploy/systemd/gigagate.service"))
+	unit, _ := os.ReadFile(filepath.Join(repository, "deploy", "systemd", "gigagate.service"))
 	given := func(name string) (values []string) {
 		for _, match := range regexp.MustCompile(`(?m)^`+name+`=(.*)$`).FindAllStringSubmatch(string(unit), -1) {
 			values = append(values, match[1])
