@@ -23,6 +23,7 @@ var anchored = []struct {
 	page, headings string
 	id             func(name string) string
 }{
+	{"operations.md", "| metric | what it shows |", docs.MetricID},
 	{"operations.md", "| log line | level |", docs.LogID},
 	{"operations.md", "| reason | look for |", func(name string) string { return docs.ValueID("OPERATOR_REASON_" + name) }},
 	{"purchase-life.md", "| state | may credit have moved? |", func(name string) string { return docs.ValueID("PURCHASE_STATE_" + name) }},
@@ -119,6 +120,8 @@ func TestFind(t *testing.T) {
 		{"Purchase needs an operator", true, "log line"},
 		{"the owner of a send is gone: its outcome is uncertain", true, "log line"},
 		{"owner of a send", false, "log line"},
+		{"gigagate_purchase_open", true, "metric"},
+		{"gigagate.purchase.events", true, "metric"},
 		{"xyz", false, ""},
 	} {
 		found, named := docs.Find(test.text)

@@ -113,7 +113,9 @@ func (s *seenPurchases) newest(ctx context.Context) (time.Time, error) {
 }
 
 // list reads the pages of a list, up to the bound. all is false if there are more.
-func (s *seenPurchases) list(ctx context.Context, req *gigagatev1.ListPurchasesRequest) (found []*gigagatev1.Purchase, all bool, err error) {
+func (s *seenPurchases) list(
+	ctx context.Context, req *gigagatev1.ListPurchasesRequest,
+) (found []*gigagatev1.Purchase, all bool, err error) {
 	req.PageSize = watchedPage
 	for range watchedPages {
 		page, err := s.page(ctx, req)
@@ -128,7 +130,9 @@ func (s *seenPurchases) list(ctx context.Context, req *gigagatev1.ListPurchasesR
 	return found, false, nil
 }
 
-func (s *seenPurchases) page(ctx context.Context, req *gigagatev1.ListPurchasesRequest) (*gigagatev1.ListPurchasesResponse, error) {
+func (s *seenPurchases) page(
+	ctx context.Context, req *gigagatev1.ListPurchasesRequest,
+) (*gigagatev1.ListPurchasesResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	return s.client.ListPurchases(ctx, req)
