@@ -227,6 +227,9 @@ func makeManyPurchases(t *testing.T, w *watchedWorld) {
 // slowDisk makes every sync take longer, while a caller buys.
 func slowDisk(t *testing.T, w *watchedWorld) {
 	t.Helper()
+	if text, err := exec.CommandContext(t.Context(), "strace", "-qq", "-o", os.DevNull, "true").CombinedOutput(); err != nil {
+		t.Skipf("needs strace, and the right to use it: %v %s", err, text)
+	}
 	slow := exec.CommandContext(t.Context(), "strace", "-f", "-qq", "-o", os.DevNull, "-p", strconv.Itoa(w.replica.process().command.Process.Pid),
 		"-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:delay_enter=400000")
 	if err := slow.Start(); err != nil {
