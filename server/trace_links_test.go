@@ -58,6 +58,7 @@ func (g *gateway) above(t *testing.T, child tracetest.SpanStub) tracetest.SpanSt
 }
 
 func purchaseID(id string) attribute.KeyValue { return attribute.String("gigagate.purchase.id", id) }
+
 func stateIs(name string) attribute.KeyValue {
 	return attribute.String("gigagate.purchase.state", name)
 }
