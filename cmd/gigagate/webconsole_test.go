@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"gigagate.internal/gigastore/sandbox"
 	"gigagate.internal/internal/access"
 )
 
@@ -104,6 +106,41 @@ func TestConsoleShowsAPurchase(t *testing.T) {
 	}
 	if got := look(t, http.MethodGet, console+"/console/purchases/01ARZ3NDEKTSV4RRFFQ69G5FAV", nil, nil); got.status != http.StatusNotFound {
 		t.Errorf("a purchase that does not exist: %d", got.status)
+	}
+}
+
+// TestConsoleFindsAPurchase: each search that the form offers finds the purchase, and only with its own value.
+func TestConsoleFindsAPurchase(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t)
+	console := g.consoleOf(t)
+	sold := post(t, "http://"+g.rest+"/v1/activations/register", registration("order-1", ""))
+	id := cut(t, sold.body, `"purchaseId":"`, `"`)
+	value := map[string]string{
+		"request_id": "order-1", "inventory_item_id": sandbox.ItemWorldwide1GB, "metatag": "text", "trace_id": sold.header.Get("X-Trace-Id"),
+		"activated_item_uid": cut(t, sold.body, `"activatedItem":{"uid":"`, `"`), "customer_uid": cut(t, sold.body, `"customer":{"uid":"`, `"`),
+	}
+	form := look(t, http.MethodGet, console+"/console/purchases", nil, nil).body
+	offered := regexp.MustCompile(`<option value="([a-z_]+)"`).FindAllStringSubmatch(form, -1)
+	if len(offered) < 3 {
+		t.Fatalf("the form offers %q", offered)
+	}
+	for _, option := range offered {
+		by := option[1]
+		if by == "any" {
+			by = "request_id"
+		}
+		search := console + "/console/purchases?by=" + option[1] + "&q="
+		if got := look(t, http.MethodGet, search+url.QueryEscape(value[by]), nil, nil); value[by] == "" || !strings.Contains(got.body, "/console/purchases/"+id) {
+			t.Errorf("%s %q: %d %s", option[1], value[by], got.status, got.body)
+		}
+		other := strings.Repeat("a", 32)
+		if got := look(t, http.MethodGet, search+other, nil, nil); got.status != http.StatusOK || strings.Contains(got.body, "/console/purchases/"+id) {
+			t.Errorf("%s with another value: %d %s", option[1], got.status, got.body)
+		}
+	}
+	if got := look(t, http.MethodGet, console+"/console/purchases?by=caller&q=shop", nil, nil); got.status != http.StatusBadRequest {
+		t.Errorf("a search that does not exist: %d", got.status)
 	}
 }
 

@@ -86,7 +86,7 @@ func TestOwnPath(t *testing.T) {
 		"https://evil.example/console/":   Root,
 		"//evil.example/console/":         Root,
 		`/\evil.example/console/`:         Root,
-		`/console/\\evil`:                 Root,
+		`/console/\\evil`:                 "/console/%5C%5Cevil",
 		"/v1/purchases":                   Root,
 		"javascript:alert(1)":             Root,
 	} {

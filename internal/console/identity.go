@@ -112,8 +112,8 @@ func (c *Console) signOut(w http.ResponseWriter, r *http.Request) {
 // ownPath is a path of the console, or Root if the text is none. Otherwise a link could send an operator to another site.
 func ownPath(text string) string {
 	u, err := url.Parse(text)
-	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(u.Path, Root) || strings.Contains(text, `\`) {
+	if err != nil || !strings.HasPrefix(u.Path, Root) {
 		return Root
 	}
-	return u.RequestURI()
+	return u.RequestURI() // without the host
 }

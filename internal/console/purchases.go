@@ -64,6 +64,9 @@ func (c *Console) purchasesPage(r *http.Request) (page, error) {
 	}
 	if query != "" {
 		by = fieldFor(query, by)
+		if by == "trace_id" {
+			query = strings.ToLower(query) // some programs show it in capital letters
+		}
 		if !setFilter(req, by, query) {
 			return page{}, &problem{http.StatusBadRequest, "This search does not exist", "Choose what to search in."}
 		}
@@ -115,7 +118,7 @@ func fieldFor(query, by string) string {
 	switch {
 	case by != "" && by != "any":
 		return by
-	case traceForm.MatchString(query) && hasField(&gigagatev1.ListPurchasesRequest{}, "trace_id"):
+	case traceForm.MatchString(strings.ToLower(query)) && hasField(&gigagatev1.ListPurchasesRequest{}, "trace_id"):
 		return "trace_id"
 	default:
 		return "request_id"
