@@ -88,7 +88,7 @@ func (s *seenPurchases) look(ctx context.Context) (changed []*gigagatev1.Purchas
 	s.tooMany = !complete
 
 	for id, p := range now {
-		if !(first && settled(p)) && !proto.Equal(s.seen[id], p) {
+		if isOld := first && settled(p); !isOld && !proto.Equal(s.seen[id], p) {
 			changed = append(changed, p)
 		}
 		s.since = latest(s.since, madeAt(id).Add(-watchedAge))

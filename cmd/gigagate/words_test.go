@@ -80,7 +80,7 @@ func isLogger(expression ast.Expr) bool {
 		name = e.Name
 	case *ast.SelectorExpr:
 		name = e.Sel.Name
-	case *ast.CallExpr: // slog.Default()
+	case *ast.CallExpr: // the default logger of slog
 		if method, ok := e.Fun.(*ast.SelectorExpr); ok {
 			return isLogger(method.X)
 		}
