@@ -125,14 +125,14 @@ func TestBreaker(t *testing.T) {
 				case 'A':
 					b.end(t.Context(), OpRegister, beginning{now.answers, now.outages - 1}, http.StatusOK, nil)
 				case 'p':
-					time.Sleep(probeEvery)
+					<-time.After(probeEvery)
 					b.end(t.Context(), OpInventory, now, http.StatusOK, nil)
 				case 'P':
 					b.end(t.Context(), OpActivatedItems, now, http.StatusOK, nil)
 				case 'R':
 					b.end(t.Context(), OpInventory, beginning{now.answers, now.outages - 1}, http.StatusOK, nil)
 				case 'x':
-					time.Sleep(trialTime)
+					<-time.After(trialTime)
 				case 'n':
 					trial.NotTried()
 				case 'o':

@@ -95,7 +95,7 @@ func TestRefusalsTakeTheSameTime(t *testing.T) {
 		s := &Server{refusalPause: refusalPause}
 		for _, check := range []time.Duration{0, time.Millisecond, refusalPause - 1, refusalPause} {
 			began := time.Now()
-			time.Sleep(check)
+			<-time.After(check)
 			s.holdBack(t.Context(), began)
 			if took := time.Since(began); took != refusalPause {
 				t.Errorf("a check of %s: refused after %s", check, took)
