@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -31,9 +32,7 @@ var browser = &http.Client{Transport: httpClient.Transport, CheckRedirect: func(
 func look(t *testing.T, method, address string, form url.Values, header http.Header) answer {
 	t.Helper()
 	sent := http.Header{"Sec-Fetch-Site": {"same-origin"}}
-	for name, values := range header {
-		sent[name] = values
-	}
+	maps.Copy(sent, header)
 	body := ""
 	if form != nil {
 		sent.Set("Content-Type", "application/x-www-form-urlencoded")
