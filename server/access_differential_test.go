@@ -141,8 +141,8 @@ func (s *side) message(step step) proto.Message {
 
 var (
 	anyID = regexp.MustCompile(`[0-7][0-9A-HJKMNP-TV-Z]{25}`)
-	// ofOneSide are times and page tokens.
-	ofOneSide = regexp.MustCompile(`"20[0-9-]+T[0-9:.]+Z"|"nextPageToken": *"[^"]+"`)
+	// ofOneSide are times, page tokens and traces.
+	ofOneSide = regexp.MustCompile(`"20[0-9-]+T[0-9:.]+Z"|"nextPageToken": *"[^"]+"|"traceId": *"[0-9a-f]+"`)
 )
 
 // play makes the call and returns everything in its answer that must be the same over both transports. The reason is empty

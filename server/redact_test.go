@@ -22,7 +22,7 @@ var sensitive = []string{
 // loggable are the only text fields that may be in a log.
 var loggable = []string{
 	"activated_item_uid", "amount", "currency_code", "customer_profile_domain_id", "customer_uid", "id", "inventory_item_id",
-	"page_token", "product_id", "purchase_id", "request_id", "uid",
+	"page_token", "product_id", "purchase_id", "request_id", "trace_id", "uid",
 }
 
 // contractMessages are all messages of the contract.

@@ -153,7 +153,7 @@ var reconciling = []sabotage{
 		"purchase.reconciler.watched", "watchedBudget", "time.Hour",
 	}}, simulation, "TestHungJournal"},
 	{"later reads do not look for what was called absent", []edit{{
-		"purchase.reconciler.pass", "r.alarmAbsent(ctx, watched, scan)", dropped,
+		"purchase.reconciler.settleByList", "r.alarmAbsent(ctx, watched, scan)", dropped,
 	}}, simulation, "TestLateSaleAfterFailed"},
 	{"the order of a list is left to the vendor", []edit{{
 		"purchase.reconciler.readList", "newestFirst", "gigastore.ActivatedItemsQuery{}",

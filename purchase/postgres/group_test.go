@@ -442,7 +442,7 @@ func TestFreezeWaitsForClaims(t *testing.T) {
 	}
 	const none = `ARRAY[]::text[]`
 	if _, err := claimer.Exec(t.Context(), `BEGIN; SELECT * FROM `+schema+`.claim(NULL, `+strings.Repeat(none+`, `, 6)+
-		`ARRAY[]::interval[], ARRAY[]::interval[], ARRAY[]::bytea[], `+none+`, ARRAY[]::bigint[], `+none+strings.Repeat(`, ARRAY[]::bigint[]`, 3)+`)`); err != nil {
+		`ARRAY[]::bytea[], ARRAY[]::interval[], ARRAY[]::interval[], ARRAY[]::bytea[], `+none+`, ARRAY[]::bigint[], `+none+strings.Repeat(`, ARRAY[]::bigint[]`, 3)+`)`); err != nil {
 		t.Fatal(err)
 	}
 	frozen := make(chan error, 1)
