@@ -101,7 +101,7 @@ vuln: ## Look for known vulnerabilities
 	.ci/vuln $(GOVULNCHECK_VERSION)
 
 build: ## Build bin/gigagate as a static binary, as in the container image
-	CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -gcflags='github.com/antlr4-go/...=-l' -gcflags='cel.dev/cel-go/parser/...=-l' -gcflags='cel.dev/cel-go/checker/...=-l' -gcflags='cel.dev/cel-go/ext=-l' -gcflags='cel.dev/cel-go/common/stdlib=-l' -ldflags="-s -w -X main.stamped=$(VERSION)" -o $(BIN)/gigagate ./cmd/gigagate
+	VERSION=$(VERSION) cmd/gigagate/build.sh $(BIN)/gigagate
 
 run: ## Serve with a sandbox
 	go run ./cmd/gigagate serve --sandbox
