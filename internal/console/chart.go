@@ -80,7 +80,7 @@ func latencyChart(list []minute) chart {
 		}
 	}
 	if most == 0 {
-		return chart{Empty: "No purchase was called for in the last hour."}
+		return chart{Empty: "No caller has bought in the last hour."}
 	}
 	top := niceTop(most * 1000)
 	c := chart{Top: milliseconds(top / 1000)}
