@@ -28,7 +28,7 @@ func TestLoad(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	const n = 12_345
+	const n = 1_234
 	load := func() error {
 		return sqlitetest.Load(t.Context(), file, func(yield func(journaltest.Sale) bool) {
 			for i := range n {
