@@ -1,0 +1,8 @@
+package main
+
+// consoleAttacked are the rules of the console that an attack found missing.
+var consoleAttacked = []sabotage{
+	{"an open page has the vendor's whole list read for days", []edit{{
+		"internal/console.Console.purchasePage", "read.GetPurchase().GetState() == gigagatev1.PurchaseState_PURCHASE_STATE_NEEDS_OPERATOR", never,
+	}}, consolePages, "TestWaitingPageIsSlow"},
+}
