@@ -3,8 +3,12 @@ package console
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
@@ -33,6 +37,23 @@ func TestWaitingPageIsSlow(t *testing.T) {
 		made, err := c.purchasePage(visit(t, anna, "purchases/"+someID))
 		if err != nil || !made.Live || made.Pace >= needsPace != want {
 			t.Errorf("the page of a purchase in %s looks every %v, %v", state, made.Pace, err)
+		}
+	}
+}
+
+// TestSpendingNeedsTheRight: an operator who may not see budgets does not see in the metrics what each caller spent.
+func TestSpendingNeedsTheRight(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		err  error
+		want string
+	}{{nil, "12.50"}, {status.Error(codes.PermissionDenied, "this caller may not make this call"), "This caller may not make this call"}} {
+		c := newScriptedConsole(t, &scripted{errors: map[string]error{"ListBudgets": test.err}}, nil)
+		c.series.add(sample{at: time.Now(), spent: []spending{{Caller: "shop", Currency: "USD", Amount: 12.5}}}, nil)
+		shown := httptest.NewRecorder()
+		c.ServeHTTP(shown, visit(t, access.Open, ""))
+		if text := shown.Body.String(); !strings.Contains(text, test.want) || strings.Contains(text, "12.50") != (test.err == nil) {
+			t.Errorf("after %v the page is %d\n%s", test.err, shown.Code, text)
 		}
 	}
 }

@@ -157,6 +157,7 @@ func (c *Console) spentToday(ctx context.Context, data *nowData, newest sample) 
 	found, err := c.budgets.ListBudgets(ctx, &gigagatev1.ListBudgetsRequest{PageSize: 100})
 	if err != nil {
 		data.SpendingProblem = problemOf(err).Title
+		return // the metrics would show an operator who may not see budgets what each caller spent, and no limits
 	}
 	for _, b := range found.GetBudgets() {
 		for _, p := range b.GetPeriods() {

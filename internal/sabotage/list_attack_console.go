@@ -5,4 +5,7 @@ var consoleAttacked = []sabotage{
 	{"an open page has the vendor's whole list read for days", []edit{{
 		"internal/console.Console.purchasePage", "read.GetPurchase().GetState() == gigagatev1.PurchaseState_PURCHASE_STATE_NEEDS_OPERATOR", never,
 	}}, consolePages, "TestWaitingPageIsSlow"},
+	{"an operator who may not see budgets sees what is spent", []edit{{
+		"internal/console.Console.spentToday", "return", dropped,
+	}}, consolePages, "TestSpendingNeedsTheRight"},
 }
