@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,31 @@ func TestSpendingNeedsTheRight(t *testing.T) {
 		c.ServeHTTP(shown, visit(t, access.Open, ""))
 		if text := shown.Body.String(); !strings.Contains(text, test.want) || strings.Contains(text, "12.50") != (test.err == nil) {
 			t.Errorf("after %v the page is %d\n%s", test.err, shown.Code, text)
+		}
+	}
+}
+
+// TestNothingIsRevealedWithoutARecord: the services write an audit record only for an answer with codes. Without codes, personal
+// data stays masked.
+func TestNothingIsRevealedWithoutARecord(t *testing.T) {
+	t.Parallel()
+	const iccid, email, recorded = "89462000000000000001", "end.user@example.com", "An audit record says"
+	bought := uncertain()
+	bought.Purchase.CustomerUid = "customer-1"
+	keeper := &access.Principal{Name: "anna", Rights: access.Rights{All: true, Methods: access.Everything, Secrets: true}}
+	for _, code := range []string{"", "LPA:1$vendor.test$CODE"} {
+		c := newScriptedConsole(t, &scripted{answers: map[string]proto.Message{"GetPurchase": bought, "GetCustomer": &gigagatev1.GetCustomerResponse{
+			Customer:     &gigagatev1.Customer{Uid: "customer-1", Email: email},
+			EsimProfiles: []*gigagatev1.EsimProfile{{Uid: "esim-1", Iccid: iccid, ActivationCode: code}},
+		}}}, nil)
+		_, shown, err := send(t, c.revealSecrets, keeper, url.Values{"reason": {"ticket 17"}})
+		if err != nil || shown.Code != http.StatusOK {
+			t.Fatalf("%d, %v", shown.Code, err)
+		}
+		for _, text := range []string{iccid, email, recorded} {
+			if shows := strings.Contains(shown.Body.String(), text); shows != (code != "") {
+				t.Errorf("with the code %q, the page shows %q: %t", code, text, shows)
+			}
 		}
 	}
 }

@@ -8,4 +8,7 @@ var consoleAttacked = []sabotage{
 	{"an operator who may not see budgets sees what is spent", []edit{{
 		"internal/console.Console.spentToday", "return", dropped,
 	}}, consolePages, "TestSpendingNeedsTheRight"},
+	{"personal data is shown without an audit record", []edit{{
+		"internal/console.Console.readRecord", "found.hasCodes()", always,
+	}}, consolePages, "TestNothingIsRevealedWithoutARecord"},
 }
