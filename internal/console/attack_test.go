@@ -1,13 +1,17 @@
 package console
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -82,4 +86,66 @@ func TestNothingIsRevealedWithoutARecord(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRefusedThawIsNoFreeze: a refused thaw is shown beside its freeze. The form of a freeze has nothing of it.
+func TestRefusedThawIsNoFreeze(t *testing.T) {
+	t.Parallel()
+	shop := &gigagatev1.FreezeTarget{Target: &gigagatev1.FreezeTarget_Caller{Caller: "shop"}}
+	for _, frozen := range []bool{true, false} {
+		s := &scripted{answers: map[string]proto.Message{}, errors: map[string]error{"Thaw": status.Error(codes.Unavailable, "the journal cannot be used")}}
+		if frozen {
+			s.answers["ListFreezes"] = &gigagatev1.ListFreezesResponse{Freezes: []*gigagatev1.Freeze{{Target: shop, Reason: "a leaked key"}}}
+		}
+		_, shown, err := send(t, newScriptedConsole(t, s, nil).thaw, anna, url.Values{
+			"scope": {freezeCaller}, "name": {"shop"}, "reason": {"a new key"}, "confirmed": {"yes"},
+		})
+		if err != nil || !strings.Contains(shown.Body.String(), "The journal cannot be used") {
+			t.Fatalf("frozen %t: %v\n%s", frozen, err, shown.Body)
+		}
+		thaw, freeze, _ := strings.Cut(shown.Body.String(), "<summary>Stop new purchases</summary>")
+		if strings.Contains(freeze, "a new key") || strings.Contains(freeze, `value="shop"`) {
+			t.Errorf("frozen %t: the form of a freeze has what was typed to thaw:\n%s", frozen, freeze)
+		}
+		if frozen != strings.Contains(thaw, `value="a new key"`) {
+			t.Errorf("frozen %t: the form of the thaw is\n%s", frozen, thaw)
+		}
+	}
+}
+
+// slow is a vendor that uses up the time of an answer.
+type slow struct{ scripted }
+
+func (s *slow) Invoke(ctx context.Context, method string, request, response any, options ...grpc.CallOption) error {
+	if strings.HasSuffix(method, "/ResolvePurchase") {
+		<-ctx.Done()
+		return status.Error(codes.Unavailable, "the vendor cannot be read")
+	}
+	if ctx.Err() != nil {
+		return status.Error(codes.Unavailable, "the journal cannot be used")
+	}
+	return s.scripted.Invoke(ctx, method, request, response, options...)
+}
+
+// TestAnswerThatTookTooLong: the page says why, and keeps what was typed, although the time of the request is over.
+func TestAnswerThatTookTooLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		services := &slow{scripted{answers: map[string]proto.Message{"GetPurchase": uncertain()}, asked: map[string]proto.Message{}}}
+		c, err := New(Config{Services: services, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		form := url.Values{"answer": {answerSold}, "item": {"package-1"}, "note": {"the portal"}, "operator": {"maria"}, "confirmed": {"yes"}}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, purchasePath(someID)+"/settle", strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		shown := httptest.NewRecorder()
+		c.ServeHTTP(shown, r)
+		for _, want := range []string{"The vendor cannot be read", `value="the portal"`} {
+			if !strings.Contains(shown.Body.String(), want) {
+				t.Errorf("the page lacks %s: %d\n%s", want, shown.Code, shown.Body)
+			}
+		}
+	})
 }

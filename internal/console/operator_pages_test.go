@@ -132,7 +132,10 @@ func TestNothingChangesWithoutAConfirmation(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := &scripted{answers: map[string]proto.Message{"GetPurchase": uncertain()}}
+			everything := &gigagatev1.FreezeTarget{Target: &gigagatev1.FreezeTarget_Everything{Everything: true}}
+			s := &scripted{answers: map[string]proto.Message{
+				"GetPurchase": uncertain(), "ListFreezes": &gigagatev1.ListFreezesResponse{Freezes: []*gigagatev1.Freeze{{Target: everything}}},
+			}}
 			c := newScriptedConsole(t, s, nil)
 			test.form.Set("operator", "maria")
 			test.form.Set("note", "typed before")

@@ -11,4 +11,7 @@ var consoleAttacked = []sabotage{
 	{"personal data is shown without an audit record", []edit{{
 		"internal/console.Console.readRecord", "found.hasCodes()", always,
 	}}, consolePages, "TestNothingIsRevealedWithoutARecord"},
+	{"who repeats a refused thaw freezes", []edit{{
+		"internal/console.Console.thaw", "(*money).refuseThaw", "(*money).refuseFreeze",
+	}}, consolePages, "TestRefusedThawIsNoFreeze"},
 }
