@@ -11,10 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/internal/access"
@@ -148,4 +150,61 @@ func TestAnswerThatTookTooLong(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestNothingIsSaidOfWhatWasNotExamined: a page of the list can be empty although older purchases fit. Then no page says that
+// there is nothing, or that a purchase is the oldest.
+func TestNothingIsSaidOfWhatWasNotExamined(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		list      *gigagatev1.ListPurchasesResponse
+		path, say string
+		not       []string
+	}{
+		{&gigagatev1.ListPurchasesResponse{NextPageToken: "more"}, "", "too many purchases are open", []string{"nothing waits"}},
+		{&gigagatev1.ListPurchasesResponse{NextPageToken: "more"}, "needs", "Too many purchases are open", []string{"Nothing waits for you"}},
+		{&gigagatev1.ListPurchasesResponse{Purchases: []*gigagatev1.Purchase{uncertain().Purchase}, NextPageToken: "more"}, "", "1 or more", []string{"The oldest uncertain purchase"}},
+		{&gigagatev1.ListPurchasesResponse{Purchases: []*gigagatev1.Purchase{uncertain().Purchase}}, "", "The oldest uncertain purchase", []string{"or more"}},
+		{&gigagatev1.ListPurchasesResponse{}, "needs", "Nothing waits for you", nil},
+	} {
+		c := newScriptedConsole(t, &scripted{answers: map[string]proto.Message{"ListPurchases": test.list, "GetPurchase": uncertain()}}, nil)
+		shown := httptest.NewRecorder()
+		c.ServeHTTP(shown, visit(t, access.Open, test.path))
+		if !strings.Contains(shown.Body.String(), test.say) {
+			t.Errorf("the page %q does not say %q:\n%s", test.path, test.say, shown.Body)
+		}
+		for _, lie := range test.not {
+			if strings.Contains(shown.Body.String(), lie) {
+				t.Errorf("the page %q says %q:\n%s", test.path, lie, shown.Body)
+			}
+		}
+	}
+}
+
+// TestJournalTileSaysWhatIsWrong: a journal that cannot write is not shown as one that writes.
+func TestJournalTileSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for problem, want := range map[float64]string{0: "writes", 1: "cannot write"} {
+		read := &metricdata.ResourceMetrics{ScopeMetrics: []metricdata.ScopeMetrics{{Metrics: []metricdata.Metrics{
+			{Name: metricProblem, Data: metricdata.Gauge[int64]{DataPoints: []metricdata.DataPoint[int64]{{Value: int64(problem)}}}},
+			{Name: metricCommits, Data: metricdata.Histogram[float64]{}},
+		}}}}
+		one, has := newSample(time.Now(), read)
+		if got := journalTile([]sample{one}, has); got.Value != want || (got.Tone == "bad") != (problem > 0) {
+			t.Errorf("with the problem %v: %+v", problem, got)
+		}
+	}
+}
+
+// TestNoPastIsAnnounced: the time at which a purchase needs an operator can be over before a read notices it.
+func TestNoPastIsAnnounced(t *testing.T) {
+	t.Parallel()
+	read := uncertain()
+	read.Reconciliation = &gigagatev1.Reconciliation{OperatorTime: timestamppb.New(time.Now().Add(-time.Minute))}
+	c := newScriptedConsole(t, &scripted{answers: map[string]proto.Message{"GetPurchase": read}}, nil)
+	shown := httptest.NewRecorder()
+	c.ServeHTTP(shown, visit(t, access.Open, "purchases/"+someID+"/settle"))
+	if !strings.Contains(shown.Body.String(), "It needs an operator now") {
+		t.Errorf("the page is\n%s", shown.Body)
+	}
 }

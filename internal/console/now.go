@@ -104,7 +104,11 @@ func journalTile(samples []sample, has map[string]bool) tile {
 		t.Detail, t.Tone = "p95 of a commit: "+milliseconds(v), "good"
 	}
 	if len(samples) > 0 {
-		if queue := samples[len(samples)-1].gauges[metricQueue]; queue > 0 {
+		now := samples[len(samples)-1].gauges
+		if now[metricProblem] > 0 {
+			t.Value, t.Tone = "cannot write", "bad"
+		}
+		if queue := now[metricQueue]; queue > 0 {
 			t.Detail += fmt.Sprintf(", %g wait", queue)
 		}
 	}
@@ -135,6 +139,10 @@ func (c *Console) open(ctx context.Context, data *nowData) (uncertain, waiting t
 			continue
 		}
 		list := found.GetPurchases()
+		if len(list) == 0 && found.GetNextPageToken() != "" {
+			one.tile.Value, one.tile.Detail, one.tile.Tone = "unknown", "too many purchases are open to examine all", "bad"
+			continue
+		}
 		if len(list) == 0 {
 			one.tile.Value, one.tile.Detail, one.tile.Tone = "0", "nothing waits", "good"
 			continue
@@ -144,6 +152,7 @@ func (c *Console) open(ctx context.Context, data *nowData) (uncertain, waiting t
 		if found.GetNextPageToken() != "" {
 			one.tile.Value = fmt.Sprintf("%d or more", len(list))
 			one.tile.Detail = "older ones: " + c.ago(oldest.GetCreateTime()) + " or before"
+			continue // it is not the oldest
 		}
 		if one.state == gigagatev1.PurchaseState_PURCHASE_STATE_UNCERTAIN {
 			data.Oldest, _ = c.purchases.GetPurchase(ctx, &gigagatev1.GetPurchaseRequest{Id: oldest.GetId()})

@@ -14,4 +14,7 @@ var consoleAttacked = []sabotage{
 	{"who repeats a refused thaw freezes", []edit{{
 		"internal/console.Console.thaw", "(*money).refuseThaw", "(*money).refuseFreeze",
 	}}, consolePages, "TestRefusedThawIsNoFreeze"},
+	{"the console says that nothing waits although it did not look", []edit{{
+		"internal/console.Console.open", `len(list) == 0 && found.GetNextPageToken() != ""`, never,
+	}}, consolePages, "TestNothingIsSaidOfWhatWasNotExamined"},
 }
