@@ -208,3 +208,53 @@ func TestNoPastIsAnnounced(t *testing.T) {
 		t.Errorf("the page is\n%s", shown.Body)
 	}
 }
+
+// TestOnlyTheNewestSampleHasSpending: an hour of samples does not hold the spending of all callers hundreds of times.
+func TestOnlyTheNewestSampleHasSpending(t *testing.T) {
+	t.Parallel()
+	series := newSeries()
+	for range mostSamples + 2 {
+		series.add(sample{spent: []spending{{Caller: "shop"}}}, nil)
+	}
+	samples, _ := series.all()
+	for i, s := range samples {
+		if (s.spent != nil) != (i == len(samples)-1) {
+			t.Errorf("sample %d of %d has %v", i, len(samples), s.spent)
+		}
+	}
+}
+
+// TestOpenPageSaysThatItIsStale: while a page cannot be read, it says so in the browser. Then it is shown again, even if nothing
+// has changed.
+func TestOpenPageSaysThatItIsStale(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{answers: map[string]proto.Message{"GetPurchase": uncertain()}, errors: map[string]error{}}
+		c := newScriptedConsole(t, s, nil)
+		began := time.Now()
+		c.config.Now = func() time.Time { return began } // otherwise the page changes with the time
+		ctx, leave := context.WithCancel(t.Context())
+		shown := httptest.NewRecorder()
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			r := visit(t, access.Open, "purchases/"+someID).WithContext(ctx)
+			r.Header.Set("Accept", "text/event-stream")
+			c.ServeHTTP(shown, r)
+		}()
+		for _, err := range []error{nil, status.Error(codes.Unavailable, "the journal cannot be used"), nil} {
+			synctest.Wait()
+			s.errors["GetPurchase"] = err
+			time.Sleep(usualPace + openPace)
+		}
+		leave()
+		<-left
+		page, rest, stale := strings.Cut(shown.Body.String(), "event: stale\n")
+		if !stale || strings.Count(page, someID) == 0 || !strings.Contains(rest, someID) {
+			t.Errorf("the stream is\n%s", shown.Body)
+		}
+		if strings.Count(page, "retry:") != 1 || strings.Contains(rest, "retry:") {
+			t.Error("the stream began more than once")
+		}
+	})
+}

@@ -228,6 +228,9 @@ func (s *series) add(one sample, has map[string]bool) {
 	if len(s.samples) == mostSamples {
 		s.samples = append(s.samples[:0], s.samples[1:]...)
 	}
+	if last := len(s.samples) - 1; last >= 0 {
+		s.samples[last].spent = nil // nobody asks what was spent earlier, and there can be many callers
+	}
 	s.samples = append(s.samples, one)
 }
 

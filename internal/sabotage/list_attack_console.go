@@ -17,4 +17,10 @@ var consoleAttacked = []sabotage{
 	{"the console says that nothing waits although it did not look", []edit{{
 		"internal/console.Console.open", `len(list) == 0 && found.GetNextPageToken() != ""`, never,
 	}}, consolePages, "TestNothingIsSaidOfWhatWasNotExamined"},
+	{"the console keeps what each caller spent for each sample", []edit{{
+		"internal/console.series.add", "last >= 0", never,
+	}}, consolePages, "TestOnlyTheNewestSampleHasSpending"},
+	{"an open page that cannot be read looks live", []edit{{
+		"internal/console.Console.stream", `"event: stale\ndata:\n\n"`, `": nothing new\n\n"`,
+	}}, consolePages, "TestOpenPageSaysThatItIsStale"},
 }
