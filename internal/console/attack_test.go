@@ -258,3 +258,14 @@ func TestOpenPageSaysThatItIsStale(t *testing.T) {
 		}
 	})
 }
+
+// TestNameIsNotIgnored: everything is what the form offers first. Who types the name of a caller does not mean everything.
+func TestNameIsNotIgnored(t *testing.T) {
+	t.Parallel()
+	s := &scripted{}
+	c := newScriptedConsole(t, s, nil)
+	_, shown, err := send(t, c.freeze, anna, url.Values{"scope": {freezeEverything}, "name": {"shop"}, "reason": {"a leaked key"}, "confirmed": {"yes"}})
+	if err != nil || s.asked["Freeze"] != nil || !strings.Contains(shown.Body.String(), errTwoTargets.Title) {
+		t.Errorf("the console asked %v, %v\n%s", s.asked["Freeze"], err, shown.Body)
+	}
+}

@@ -225,10 +225,16 @@ func (c *Console) readMoney(r *http.Request) (*money, error) {
 	return shown, nil
 }
 
+// errTwoTargets is for a form with a name of which the choice stayed as it was.
+var errTwoTargets = &problem{http.StatusBadRequest, "A name was given, but everything was chosen", "Choose what the name is of, or clear it."}
+
 // freeze stops new purchases.
 func (c *Console) freeze(w http.ResponseWriter, r *http.Request) (next string, err error) {
 	form := freezeFormOf(r)
 	return c.changeFreeze(w, r, form, (*money).refuseFreeze, func() error {
+		if form.Scope == freezeEverything && form.Name != "" {
+			return errTwoTargets
+		}
 		_, err := c.freezes.Freeze(r.Context(), &gigagatev1.FreezeRequest{Target: form.target(), Operator: form.Operator, Reason: form.Reason})
 		return err
 	})

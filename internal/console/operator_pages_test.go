@@ -190,7 +190,7 @@ func TestFreezeSendsItsTarget(t *testing.T) {
 		scope, name string
 		want        *gigagatev1.FreezeTarget
 	}{
-		{freezeEverything, "ignored", &gigagatev1.FreezeTarget{Target: &gigagatev1.FreezeTarget_Everything{Everything: true}}},
+		{freezeEverything, "", &gigagatev1.FreezeTarget{Target: &gigagatev1.FreezeTarget_Everything{Everything: true}}},
 		{freezeCaller, "shop", &gigagatev1.FreezeTarget{Target: &gigagatev1.FreezeTarget_Caller{Caller: "shop"}}},
 		{freezeItem, "item-1", &gigagatev1.FreezeTarget{Target: &gigagatev1.FreezeTarget_InventoryItemId{InventoryItemId: "item-1"}}},
 		{"nonsense", "shop", nil},

@@ -20,6 +20,9 @@ var consoleAttacked = []sabotage{
 	{"the console keeps what each caller spent for each sample", []edit{{
 		"internal/console.series.add", "last >= 0", never,
 	}}, consolePages, "TestOnlyTheNewestSampleHasSpending"},
+	{"who wants to freeze one caller freezes everything", []edit{{
+		"internal/console.Console.freeze", `form.Scope == freezeEverything && form.Name != ""`, never,
+	}}, consolePages, "TestNameIsNotIgnored"},
 	{"an open page that cannot be read looks live", []edit{{
 		"internal/console.Console.stream", `"event: stale\ndata:\n\n"`, `": nothing new\n\n"`,
 	}}, consolePages, "TestOpenPageSaysThatItIsStale"},
