@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -267,5 +268,58 @@ func TestNameIsNotIgnored(t *testing.T) {
 	_, shown, err := send(t, c.freeze, anna, url.Values{"scope": {freezeEverything}, "name": {"shop"}, "reason": {"a leaked key"}, "confirmed": {"yes"}})
 	if err != nil || s.asked["Freeze"] != nil || !strings.Contains(shown.Body.String(), errTwoTargets.Title) {
 		t.Errorf("the console asked %v, %v\n%s", s.asked["Freeze"], err, shown.Body)
+	}
+}
+
+// leaving is a callers file out of which the only operator is taken.
+type leaving struct{ gone atomic.Bool }
+
+func (l *leaving) Identify(context.Context, access.Credentials) (*access.Principal, error) {
+	if l.gone.Load() {
+		return nil, access.ErrUnauthenticated
+	}
+	return anna, nil
+}
+
+// TestOpenPageEndsWithItsOperator: an open page shows nothing new to somebody who is no operator any more.
+func TestOpenPageEndsWithItsOperator(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newScriptedConsole(t, &scripted{answers: map[string]proto.Message{"GetPurchase": uncertain()}}, nil)
+		who := &leaving{}
+		c.config.Access = who
+		signedIn := httptest.NewRecorder()
+		c.sessions.begin(signedIn, visit(t, nil, ""), "gg_key")
+		ctx, end := context.WithTimeout(t.Context(), time.Hour)
+		defer end()
+		r := visit(t, nil, "purchases/"+someID).WithContext(ctx)
+		r.Header.Set("Accept", "text/event-stream")
+		r.Header.Set("Cookie", signedIn.Header().Get("Set-Cookie"))
+		shown := httptest.NewRecorder()
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			c.ServeHTTP(shown, r)
+		}()
+		synctest.Wait()
+		who.gone.Store(true)
+		<-left
+		if ctx.Err() != nil || !strings.Contains(shown.Body.String(), someID) {
+			t.Errorf("the page ended with %v after\n%s", ctx.Err(), shown.Body)
+		}
+	})
+}
+
+// TestNoLimitIsKnown: the first page reads a hundred budgets. It does not say that there is no limit where it has not looked.
+func TestNoLimitIsKnown(t *testing.T) {
+	t.Parallel()
+	for _, token := range []string{"", "more"} {
+		c := newScriptedConsole(t, &scripted{answers: map[string]proto.Message{"ListBudgets": &gigagatev1.ListBudgetsResponse{NextPageToken: token}}}, nil)
+		c.series.add(sample{at: time.Now(), spent: []spending{{Caller: "shop", Currency: "USD", Amount: 12.5}}}, nil)
+		shown := httptest.NewRecorder()
+		c.ServeHTTP(shown, visit(t, access.Open, ""))
+		if text := shown.Body.String(); !strings.Contains(text, "12.50") || strings.Contains(text, "no limit") != (token == "") {
+			t.Errorf("with the token %q the page is\n%s", token, text)
+		}
 	}
 }

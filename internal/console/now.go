@@ -41,6 +41,7 @@ type spendingRow struct {
 	Caller, Currency, Since string
 	Spent, Reserved, Left   string
 	Limit                   string
+	NoLimit                 bool
 	SpentPart, ReservedPart int // in percent of the limit
 }
 
@@ -180,6 +181,7 @@ func (c *Console) spentToday(ctx context.Context, data *nowData, newest sample) 
 		if !known && s.Amount > 0 {
 			data.Spending = append(data.Spending, spendingRow{
 				Caller: s.Caller, Currency: s.Currency, Since: "since the start of this process", Spent: fmt.Sprintf("%.2f", s.Amount),
+				NoLimit: found.GetNextPageToken() == "", // otherwise its budget may be one that was not read
 			})
 		}
 	}
@@ -189,6 +191,7 @@ func budgetRow(b *gigagatev1.Budget, p *gigagatev1.BudgetPeriod) spendingRow {
 	row := spendingRow{
 		Caller: b.GetCaller(), Currency: b.GetCurrencyCode(), Since: "today, " + b.GetTimeZone(),
 		Spent: p.GetSpent().GetAmount(), Reserved: p.GetReserved().GetAmount(), Left: p.GetLeft().GetAmount(), Limit: p.GetLimit().GetAmount(),
+		NoLimit: p.GetLimit() == nil,
 	}
 	row.SpentPart, row.ReservedPart = partOf(row.Spent, row.Limit), partOf(row.Reserved, row.Limit)
 	return row

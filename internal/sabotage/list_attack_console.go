@@ -23,6 +23,9 @@ var consoleAttacked = []sabotage{
 	{"who wants to freeze one caller freezes everything", []edit{{
 		"internal/console.Console.freeze", `form.Scope == freezeEverything && form.Name != ""`, never,
 	}}, consolePages, "TestNameIsNotIgnored"},
+	{"an open page goes on without its operator", []edit{{
+		"internal/console.Console.stream", "!ok", never,
+	}}, consolePages, "TestOpenPageEndsWithItsOperator"},
 	{"an open page that cannot be read looks live", []edit{{
 		"internal/console.Console.stream", `"event: stale\ndata:\n\n"`, `": nothing new\n\n"`,
 	}}, consolePages, "TestOpenPageSaysThatItIsStale"},
