@@ -246,7 +246,7 @@ func TestOpenPageSaysThatItIsStale(t *testing.T) {
 		for _, err := range []error{nil, status.Error(codes.Unavailable, "the journal cannot be used"), nil} {
 			synctest.Wait()
 			s.errors["GetPurchase"] = err
-			time.Sleep(usualPace + openPace)
+			<-time.After(usualPace + openPace)
 		}
 		leave()
 		<-left
@@ -320,6 +320,33 @@ func TestNoLimitIsKnown(t *testing.T) {
 		c.ServeHTTP(shown, visit(t, access.Open, ""))
 		if text := shown.Body.String(); !strings.Contains(text, "12.50") || strings.Contains(text, "no limit") != (token == "") {
 			t.Errorf("with the token %q the page is\n%s", token, text)
+		}
+	}
+}
+
+// TestOtherSitesOnlyLink: a page of another site can lead to the console, but cannot make the gateway work by itself.
+func TestOtherSitesOnlyLink(t *testing.T) {
+	t.Parallel()
+	c := newScriptedConsole(t, &scripted{}, nil)
+	for _, test := range []struct {
+		site, mode string
+		want       int
+	}{
+		{"", "", http.StatusOK},
+		{"none", "navigate", http.StatusOK},
+		{"same-origin", "cors", http.StatusOK},
+		{"cross-site", "navigate", http.StatusOK},
+		{"cross-site", "no-cors", http.StatusForbidden},
+		{"same-site", "cors", http.StatusForbidden},
+		{"cross-site", "", http.StatusForbidden},
+	} {
+		r := visit(t, access.Open, "purchases")
+		r.Header.Set("Sec-Fetch-Site", test.site)
+		r.Header.Set("Sec-Fetch-Mode", test.mode)
+		shown := httptest.NewRecorder()
+		c.ServeHTTP(shown, r)
+		if shown.Code != test.want {
+			t.Errorf("%s %s: %d, want %d", test.site, test.mode, shown.Code, test.want)
 		}
 	}
 }

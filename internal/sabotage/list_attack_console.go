@@ -26,6 +26,9 @@ var consoleAttacked = []sabotage{
 	{"an open page goes on without its operator", []edit{{
 		"internal/console.Console.stream", "!ok", never,
 	}}, consolePages, "TestOpenPageEndsWithItsOperator"},
+	{"another site opens pages of the console", []edit{{
+		"internal/console.Console.ServeHTTP", "isEmbedded(r)", never,
+	}}, consolePages, "TestOtherSitesOnlyLink"},
 	{"an open page that cannot be read looks live", []edit{{
 		"internal/console.Console.stream", `"event: stale\ndata:\n\n"`, `": nothing new\n\n"`,
 	}}, consolePages, "TestOpenPageSaysThatItIsStale"},
