@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -225,41 +224,6 @@ func TestOnlyTheNewestSampleHasSpending(t *testing.T) {
 	}
 }
 
-// TestOpenPageSaysThatItIsStale: while a page cannot be read, it says so in the browser. Then it is shown again, even if nothing
-// has changed.
-func TestOpenPageSaysThatItIsStale(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := &scripted{answers: map[string]proto.Message{"GetPurchase": uncertain()}, errors: map[string]error{}}
-		c := newScriptedConsole(t, s, nil)
-		began := time.Now()
-		c.config.Now = func() time.Time { return began } // otherwise the page changes with the time
-		ctx, leave := context.WithCancel(t.Context())
-		shown := httptest.NewRecorder()
-		left := make(chan struct{})
-		go func() {
-			defer close(left)
-			r := visit(t, access.Open, "purchases/"+someID).WithContext(ctx)
-			r.Header.Set("Accept", "text/event-stream")
-			c.ServeHTTP(shown, r)
-		}()
-		for _, err := range []error{nil, status.Error(codes.Unavailable, "the journal cannot be used"), nil} {
-			synctest.Wait()
-			s.errors["GetPurchase"] = err
-			<-time.After(usualPace + openPace)
-		}
-		leave()
-		<-left
-		page, rest, stale := strings.Cut(shown.Body.String(), "event: stale\n")
-		if !stale || strings.Count(page, someID) == 0 || !strings.Contains(rest, someID) {
-			t.Errorf("the stream is\n%s", shown.Body)
-		}
-		if strings.Count(page, "retry:") != 1 || strings.Contains(rest, "retry:") {
-			t.Error("the stream began more than once")
-		}
-	})
-}
-
 // TestNameIsNotIgnored: everything is what the form offers first. Who types the name of a caller does not mean everything.
 func TestNameIsNotIgnored(t *testing.T) {
 	t.Parallel()
@@ -269,45 +233,6 @@ func TestNameIsNotIgnored(t *testing.T) {
 	if err != nil || s.asked["Freeze"] != nil || !strings.Contains(shown.Body.String(), errTwoTargets.Title) {
 		t.Errorf("the console asked %v, %v\n%s", s.asked["Freeze"], err, shown.Body)
 	}
-}
-
-// leaving is a callers file out of which the only operator is taken.
-type leaving struct{ gone atomic.Bool }
-
-func (l *leaving) Identify(context.Context, access.Credentials) (*access.Principal, error) {
-	if l.gone.Load() {
-		return nil, access.ErrUnauthenticated
-	}
-	return anna, nil
-}
-
-// TestOpenPageEndsWithItsOperator: an open page shows nothing new to somebody who is no operator any more.
-func TestOpenPageEndsWithItsOperator(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		c := newScriptedConsole(t, &scripted{answers: map[string]proto.Message{"GetPurchase": uncertain()}}, nil)
-		who := &leaving{}
-		c.config.Access = who
-		signedIn := httptest.NewRecorder()
-		c.sessions.begin(signedIn, visit(t, nil, ""), "gg_key")
-		ctx, end := context.WithTimeout(t.Context(), time.Hour)
-		defer end()
-		r := visit(t, nil, "purchases/"+someID).WithContext(ctx)
-		r.Header.Set("Accept", "text/event-stream")
-		r.Header.Set("Cookie", signedIn.Header().Get("Set-Cookie"))
-		shown := httptest.NewRecorder()
-		left := make(chan struct{})
-		go func() {
-			defer close(left)
-			c.ServeHTTP(shown, r)
-		}()
-		synctest.Wait()
-		who.gone.Store(true)
-		<-left
-		if ctx.Err() != nil || !strings.Contains(shown.Body.String(), someID) {
-			t.Errorf("the page ended with %v after\n%s", ctx.Err(), shown.Body)
-		}
-	})
 }
 
 // TestNoLimitIsKnown: the first page reads a hundred budgets. It does not say that there is no limit where it has not looked.
@@ -320,33 +245,6 @@ func TestNoLimitIsKnown(t *testing.T) {
 		c.ServeHTTP(shown, visit(t, access.Open, ""))
 		if text := shown.Body.String(); !strings.Contains(text, "12.50") || strings.Contains(text, "no limit") != (token == "") {
 			t.Errorf("with the token %q the page is\n%s", token, text)
-		}
-	}
-}
-
-// TestOtherSitesOnlyLink: a page of another site can lead to the console, but cannot make the gateway work by itself.
-func TestOtherSitesOnlyLink(t *testing.T) {
-	t.Parallel()
-	c := newScriptedConsole(t, &scripted{}, nil)
-	for _, test := range []struct {
-		site, mode string
-		want       int
-	}{
-		{"", "", http.StatusOK},
-		{"none", "navigate", http.StatusOK},
-		{"same-origin", "cors", http.StatusOK},
-		{"cross-site", "navigate", http.StatusOK},
-		{"cross-site", "no-cors", http.StatusForbidden},
-		{"same-site", "cors", http.StatusForbidden},
-		{"cross-site", "", http.StatusForbidden},
-	} {
-		r := visit(t, access.Open, "purchases")
-		r.Header.Set("Sec-Fetch-Site", test.site)
-		r.Header.Set("Sec-Fetch-Mode", test.mode)
-		shown := httptest.NewRecorder()
-		c.ServeHTTP(shown, r)
-		if shown.Code != test.want {
-			t.Errorf("%s %s: %d, want %d", test.site, test.mode, shown.Code, test.want)
 		}
 	}
 }
