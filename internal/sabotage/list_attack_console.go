@@ -29,6 +29,9 @@ var consoleAttacked = []sabotage{
 	{"another site opens pages of the console", []edit{{
 		"internal/console.Console.ServeHTTP", "isEmbedded(r)", never,
 	}}, consolePages, "TestOtherSitesOnlyLink"},
+	{"a rebound name reaches the console", []edit{{
+		"cmd/gigagate.serveCommand.addConsole", "knownHosts(c.AllowedHosts, c.consoleOn()).only(made)", "made",
+	}}, program, "TestReboundHost"},
 	{"an open page that cannot be read looks live", []edit{{
 		"internal/console.Console.stream", `"event: stale\ndata:\n\n"`, `": nothing new\n\n"`,
 	}}, consolePages, "TestOpenPageSaysThatItIsStale"},
