@@ -198,6 +198,14 @@ func (c *Console) Close() { c.end() }
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
+// isEmbedded reports whether a page of another site asks for a page by itself, and not by a link. A browser sends a certificate
+// with such a request. The site could not read the answer, but it could take all places of open pages, and each of these makes
+// the gateway read.
+func isEmbedded(r *http.Request) bool {
+	site, mode := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Mode")
+	return (site == "cross-site" || site == "same-site") && mode != "navigate"
+}
+
 // ServeHTTP implements [http.Handler].
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
@@ -207,6 +215,10 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Referrer-Policy", "same-origin")
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if isEmbedded(r) {
+		http.Error(w, "a page of another site can only link to the console", http.StatusForbidden)
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	places := c.requests
 	if isStream(r) {

@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,7 @@ type money struct {
 	Records     []auditRecord
 	NextRecords string // the token of the next page
 	Form        freezeForm
+	Refused     *refusal // of a form that is not on the page any more
 	// The operator may not see these.
 	NoBudgets, NoFreezes, NoAudit bool
 }
@@ -223,10 +225,16 @@ func (c *Console) readMoney(r *http.Request) (*money, error) {
 	return shown, nil
 }
 
+// errTwoTargets is for a form with a name of which the choice stayed as it was.
+var errTwoTargets = &problem{http.StatusBadRequest, "A name was given, but everything was chosen", "Choose what the name is of, or clear it."}
+
 // freeze stops new purchases.
 func (c *Console) freeze(w http.ResponseWriter, r *http.Request) (next string, err error) {
 	form := freezeFormOf(r)
-	return c.changeFreeze(w, r, form, func() error {
+	return c.changeFreeze(w, r, form, (*money).refuseFreeze, func() error {
+		if form.Scope == freezeEverything && form.Name != "" {
+			return errTwoTargets
+		}
 		_, err := c.freezes.Freeze(r.Context(), &gigagatev1.FreezeRequest{Target: form.target(), Operator: form.Operator, Reason: form.Reason})
 		return err
 	})
@@ -235,14 +243,29 @@ func (c *Console) freeze(w http.ResponseWriter, r *http.Request) (next string, e
 // thaw lets purchases go on.
 func (c *Console) thaw(w http.ResponseWriter, r *http.Request) (next string, err error) {
 	form := freezeFormOf(r)
-	return c.changeFreeze(w, r, form, func() error {
+	return c.changeFreeze(w, r, form, (*money).refuseThaw, func() error {
 		_, err := c.freezes.Thaw(r.Context(), &gigagatev1.ThawRequest{Target: form.target(), Operator: form.Operator, Reason: form.Reason})
 		return err
 	})
 }
 
+// refuseFreeze shows a refused freeze.
+func (m *money) refuseFreeze(form freezeForm) { m.Form = form }
+
+// refuseThaw shows a refused thaw beside its freeze. In the form of a freeze, the next click would freeze.
+func (m *money) refuseThaw(form freezeForm) {
+	at := slices.IndexFunc(m.Freezes, func(f frozen) bool { return f.Thaw.Scope == form.Scope && f.Thaw.Name == form.Name })
+	if at < 0 {
+		m.Refused = form.Refused // somebody else thawed it
+		return
+	}
+	m.Freezes[at].Thaw = form
+}
+
 // changeFreeze makes a change that was confirmed. A refused one is shown again, with what was typed.
-func (c *Console) changeFreeze(w http.ResponseWriter, r *http.Request, form freezeForm, change func() error) (next string, err error) {
+func (c *Console) changeFreeze(
+	w http.ResponseWriter, r *http.Request, form freezeForm, refuse func(*money, freezeForm), change func() error,
+) (next string, err error) {
 	if r.PostForm.Get("confirmed") != "yes" {
 		err = errNotConfirmed
 	} else {
@@ -256,7 +279,7 @@ func (c *Console) changeFreeze(w http.ResponseWriter, r *http.Request, form free
 	if err != nil {
 		return "", err
 	}
-	shown.Form = form
+	refuse(shown, form)
 	c.show(w, r, "money", page{Title: "Budgets and freeze", Data: shown, Status: form.Refused.Status})
 	return "", nil
 }

@@ -41,6 +41,7 @@ type spendingRow struct {
 	Caller, Currency, Since string
 	Spent, Reserved, Left   string
 	Limit                   string
+	NoLimit                 bool
 	SpentPart, ReservedPart int // in percent of the limit
 }
 
@@ -104,7 +105,11 @@ func journalTile(samples []sample, has map[string]bool) tile {
 		t.Detail, t.Tone = "p95 of a commit: "+milliseconds(v), "good"
 	}
 	if len(samples) > 0 {
-		if queue := samples[len(samples)-1].gauges[metricQueue]; queue > 0 {
+		now := samples[len(samples)-1].gauges
+		if now[metricProblem] > 0 {
+			t.Value, t.Tone = "cannot write", "bad"
+		}
+		if queue := now[metricQueue]; queue > 0 {
 			t.Detail += fmt.Sprintf(", %g wait", queue)
 		}
 	}
@@ -135,6 +140,10 @@ func (c *Console) open(ctx context.Context, data *nowData) (uncertain, waiting t
 			continue
 		}
 		list := found.GetPurchases()
+		if len(list) == 0 && found.GetNextPageToken() != "" {
+			one.tile.Value, one.tile.Detail, one.tile.Tone = "unknown", "too many purchases are open to examine all", "bad"
+			continue
+		}
 		if len(list) == 0 {
 			one.tile.Value, one.tile.Detail, one.tile.Tone = "0", "nothing waits", "good"
 			continue
@@ -144,6 +153,7 @@ func (c *Console) open(ctx context.Context, data *nowData) (uncertain, waiting t
 		if found.GetNextPageToken() != "" {
 			one.tile.Value = fmt.Sprintf("%d or more", len(list))
 			one.tile.Detail = "older ones: " + c.ago(oldest.GetCreateTime()) + " or before"
+			continue // it is not the oldest
 		}
 		if one.state == gigagatev1.PurchaseState_PURCHASE_STATE_UNCERTAIN {
 			data.Oldest, _ = c.purchases.GetPurchase(ctx, &gigagatev1.GetPurchaseRequest{Id: oldest.GetId()})
@@ -157,6 +167,7 @@ func (c *Console) spentToday(ctx context.Context, data *nowData, newest sample) 
 	found, err := c.budgets.ListBudgets(ctx, &gigagatev1.ListBudgetsRequest{PageSize: 100})
 	if err != nil {
 		data.SpendingProblem = problemOf(err).Title
+		return // the metrics would show an operator who may not see budgets what each caller spent, and no limits
 	}
 	for _, b := range found.GetBudgets() {
 		for _, p := range b.GetPeriods() {
@@ -170,6 +181,7 @@ func (c *Console) spentToday(ctx context.Context, data *nowData, newest sample) 
 		if !known && s.Amount > 0 {
 			data.Spending = append(data.Spending, spendingRow{
 				Caller: s.Caller, Currency: s.Currency, Since: "since the start of this process", Spent: fmt.Sprintf("%.2f", s.Amount),
+				NoLimit: found.GetNextPageToken() == "", // otherwise its budget may be one that was not read
 			})
 		}
 	}
@@ -179,6 +191,7 @@ func budgetRow(b *gigagatev1.Budget, p *gigagatev1.BudgetPeriod) spendingRow {
 	row := spendingRow{
 		Caller: b.GetCaller(), Currency: b.GetCurrencyCode(), Since: "today, " + b.GetTimeZone(),
 		Spent: p.GetSpent().GetAmount(), Reserved: p.GetReserved().GetAmount(), Left: p.GetLeft().GetAmount(), Limit: p.GetLimit().GetAmount(),
+		NoLimit: p.GetLimit() == nil,
 	}
 	row.SpentPart, row.ReservedPart = partOf(row.Spent, row.Limit), partOf(row.Reserved, row.Limit)
 	return row

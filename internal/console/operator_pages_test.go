@@ -132,7 +132,10 @@ func TestNothingChangesWithoutAConfirmation(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := &scripted{answers: map[string]proto.Message{"GetPurchase": uncertain()}}
+			everything := &gigagatev1.FreezeTarget{Target: &gigagatev1.FreezeTarget_Everything{Everything: true}}
+			s := &scripted{answers: map[string]proto.Message{
+				"GetPurchase": uncertain(), "ListFreezes": &gigagatev1.ListFreezesResponse{Freezes: []*gigagatev1.Freeze{{Target: everything}}},
+			}}
 			c := newScriptedConsole(t, s, nil)
 			test.form.Set("operator", "maria")
 			test.form.Set("note", "typed before")
@@ -187,7 +190,7 @@ func TestFreezeSendsItsTarget(t *testing.T) {
 		scope, name string
 		want        *gigagatev1.FreezeTarget
 	}{
-		{freezeEverything, "ignored", &gigagatev1.FreezeTarget{Target: &gigagatev1.FreezeTarget_Everything{Everything: true}}},
+		{freezeEverything, "", &gigagatev1.FreezeTarget{Target: &gigagatev1.FreezeTarget_Everything{Everything: true}}},
 		{freezeCaller, "shop", &gigagatev1.FreezeTarget{Target: &gigagatev1.FreezeTarget_Caller{Caller: "shop"}}},
 		{freezeItem, "item-1", &gigagatev1.FreezeTarget{Target: &gigagatev1.FreezeTarget_InventoryItemId{InventoryItemId: "item-1"}}},
 		{"nonsense", "shop", nil},

@@ -163,7 +163,9 @@ func (c *Console) stream(w http.ResponseWriter, r *http.Request, name string, of
 			return
 		}
 		event := ": nothing new\n\n" // without it, nobody would notice that the browser is gone
-		if err == nil {
+		if err != nil {
+			event, last = "event: stale\ndata:\n\n", [sha256.Size]byte{} // what the page shows may be over
+		} else {
 			main, err := c.render(name, made.Data)
 			if err != nil {
 				return

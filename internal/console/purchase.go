@@ -23,7 +23,7 @@ type purchaseData struct {
 	Items    bool                       // there is a customer whose record can be read
 }
 
-// openPace is how often the page of a purchase that is not settled looks for something new.
+// openPace is how often the page of a purchase looks for something new that the gateway may settle soon.
 const openPace = 2 * time.Second
 
 func (c *Console) purchasePage(r *http.Request) (page, error) {
@@ -36,7 +36,10 @@ func (c *Console) purchasePage(r *http.Request) (page, error) {
 		data.Record = c.readRecord(r.Context(), read.GetPurchase(), "")
 	}
 	made := page{Title: "Purchase " + read.GetPurchase().GetId(), Data: data, Live: data.Record == nil}
-	if read.GetPurchase().GetSettleTime() == nil {
+	switch {
+	case read.GetPurchase().GetState() == gigagatev1.PurchaseState_PURCHASE_STATE_NEEDS_OPERATOR:
+		made.Pace = needsPace // it can wait for days
+	case read.GetPurchase().GetSettleTime() == nil:
 		made.Pace = openPace
 	}
 	return made, nil

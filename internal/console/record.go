@@ -22,6 +22,7 @@ type record struct {
 	Others   int                       // other packages of the customer
 	Profiles []*gigagatev1.EsimProfile
 	Revealed bool
+	NoCodes  bool // it was to be revealed, but has no codes
 	// MayReveal: the operator has the right to read secrets.
 	MayReveal bool
 }
@@ -42,7 +43,11 @@ func (c *Console) readRecord(ctx context.Context, p *gigagatev1.Purchase, reason
 	}
 	found := &record{
 		Customer: read.GetCustomer(), Profiles: read.GetEsimProfiles(), Others: len(read.GetActivatedItems()),
-		Revealed: reason != "" && operator.Rights.Secrets, MayReveal: operator.Rights.Secrets,
+		MayReveal: operator.Rights.Secrets,
+	}
+	if reason != "" && operator.Rights.Secrets {
+		found.Revealed = found.hasCodes() // otherwise the services have written no audit record
+		found.NoCodes = !found.Revealed
 	}
 	own := func(item *gigagatev1.ActivatedItem) bool {
 		return item.GetUid() == p.GetActivatedItemUid() || item.GetPurchaseId() == p.GetId()
@@ -54,6 +59,13 @@ func (c *Console) readRecord(ctx context.Context, p *gigagatev1.Purchase, reason
 		found.mask()
 	}
 	return found
+}
+
+// hasCodes reports whether the record has secrets.
+func (r *record) hasCodes() bool {
+	return r.Customer.GetProfileUrl() != "" || slices.ContainsFunc(r.Profiles, func(p *gigagatev1.EsimProfile) bool {
+		return p.GetActivationCode()+p.GetAppleUniversalLink()+p.GetInstallationUrl() != ""
+	})
 }
 
 // mask hides the personal data of a record. The services have withheld its secrets.

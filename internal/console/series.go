@@ -70,6 +70,7 @@ const (
 	metricSettled  = "gigagate.purchase.settled"
 	metricEvents   = "gigagate.purchase.events"
 	metricQueue    = "gigagate.journal.queue"
+	metricProblem  = "gigagate.journal.problem"
 	metricLastScan = "gigagate.reconciler.last_scan"
 	metricCalls    = "gigagate.call.duration"
 	metricVendor   = "gigagate.vendor.call.duration"
@@ -78,7 +79,7 @@ const (
 )
 
 // singles are the metrics of one number.
-var singles = []string{metricQueue, metricLastScan}
+var singles = []string{metricQueue, metricProblem, metricLastScan}
 
 func newSample(now time.Time, read *metricdata.ResourceMetrics) (s sample, has map[string]bool) {
 	s, has = sample{at: now, gauges: map[string]float64{}}, map[string]bool{}
@@ -226,6 +227,9 @@ func (s *series) add(one sample, has map[string]bool) {
 	s.has = has
 	if len(s.samples) == mostSamples {
 		s.samples = append(s.samples[:0], s.samples[1:]...)
+	}
+	if last := len(s.samples) - 1; last >= 0 {
+		s.samples[last].spent = nil // nobody asks what was spent earlier, and there can be many callers
 	}
 	s.samples = append(s.samples, one)
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -108,7 +109,10 @@ func (c *Console) settle(w http.ResponseWriter, r *http.Request) (next string, e
 		return purchasePath(id), nil
 	}
 	refused := refusalOf(err)
-	read, err := c.purchases.GetPurchase(r.Context(), &gigagatev1.GetPurchaseRequest{Id: id})
+	// The vendor may have used up the time of the answer. The page still says what became of it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callTime)
+	defer cancel()
+	read, err := c.purchases.GetPurchase(ctx, &gigagatev1.GetPurchaseRequest{Id: id})
 	if err != nil {
 		return "", err
 	}

@@ -16,7 +16,11 @@ if ("moves" in document.body.dataset && "EventSource" in window) {
   const open = () => {
     source = new EventSource(location.pathname + location.search);
     source.onopen = () => say("live", true);
-    source.onmessage = (event) => replace(event.data);
+    source.onmessage = (event) => {
+      say("live", true);
+      replace(event.data);
+    };
+    source.addEventListener("stale", () => say("not up to date: the gateway cannot read this now", false));
     source.onerror = () => say(source.readyState === EventSource.CLOSED ? "stopped: load the page again" : "connecting", false);
   };
 
