@@ -5,4 +5,7 @@ var attackedSpend = []sabotage{
 	{"each scrape waits for the journal by itself", []edit{{
 		"cmd/gigagate.telemetry.setUpMetrics", "CoalesceGather: true", "CoalesceGather: false",
 	}}, program, "TestScrapesShareOneRead"},
+	{"a list closes the file because of a damaged order", []edit{{
+		"purchase/sqlite/read.go", "WHEN json_valid(n.order_json) THEN", "WHEN true THEN",
+	}}, "./purchase/sqlite", "TestListWithADamagedOrder"},
 }
