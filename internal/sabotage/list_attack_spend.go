@@ -8,4 +8,10 @@ var attackedSpend = []sabotage{
 	{"a list closes the file because of a damaged order", []edit{{
 		"purchase/sqlite/read.go", "WHEN json_valid(n.order_json) THEN", "WHEN true THEN",
 	}}, "./purchase/sqlite", "TestListWithADamagedOrder"},
+	{"what was written unheard is not counted", []edit{{
+		"purchase.Engine.recordOnce", "unknown && entry.State == p.State", never,
+	}}, states, "TestSalesCountOnce"},
+	{"two replicas count one event", []edit{{
+		"purchase.Engine.recordOnce", "e.tell(ctx, &p, transition, verdict)", "e.announce(ctx, &p, transition, verdict)",
+	}}, states, "TestSalesCountOnce"},
 }
