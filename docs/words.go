@@ -89,10 +89,13 @@ var index = sync.OnceValue(func() map[string]*Word {
 	return byID
 })
 
-// Find returns the words that text names. Case and punctuation do not matter. An enum value needs no name of its enum.
-// If text names no word, Find returns the words that contain it, and named is false.
+// Find returns the words that text names. Case and punctuation do not matter. An enum value needs no name of its enum. A line
+// as the log has it names its message. If text names no word, Find returns the words that contain it, and named is false.
 func Find(text string) (found []*Word, named bool) {
 	wanted := plain(text)
+	if wanted == "" {
+		return nil, false
+	}
 	for _, word := range Words() {
 		name := plain(word.Name)
 		// OpenTelemetry's name of a counter is the name in Prometheus without the last part.
@@ -100,8 +103,11 @@ func Find(text string) (found []*Word, named bool) {
 			found = append(found, word)
 		}
 	}
-	if len(found) > 0 || wanted == "" {
+	if len(found) > 0 {
 		return found, true
+	}
+	if line := messageOf(wanted); line != nil {
+		return []*Word{line}, true
 	}
 	for _, word := range Words() {
 		if strings.Contains(plain(word.Name), wanted) {
@@ -109,6 +115,18 @@ func Find(text string) (found []*Word, named bool) {
 		}
 	}
 	return found, false
+}
+
+// messageOf returns the log line whose message stands after msg in a plain text, or nil. If one message begins with another,
+// it is the longer one.
+func messageOf(text string) (found *Word) {
+	for _, word := range Words() {
+		isLine := word.ID == LogID(word.Name) && strings.Contains("_"+text+"_", "_msg_"+plain(word.Name)+"_")
+		if isLine && (found == nil || len(word.Name) > len(found.Name)) {
+			found = word
+		}
+	}
+	return found
 }
 
 // plain is text in lower case, with an underscore for everything between letters and digits.

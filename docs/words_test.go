@@ -122,7 +122,12 @@ func TestFind(t *testing.T) {
 		{"owner of a send", false, "log line"},
 		{"gigagate_purchase_open", true, "metric"},
 		{"gigagate.purchase.events", true, "metric"},
+		{`time=2026-11-30T09:00:00Z level=WARN msg="vendor problem" problem=outage cause="no answer"`, true, "log line"},
+		{`{"time":"2026-11-30T09:00:00Z","level":"WARN","msg":"call","transport":"grpc","code":"UNAVAILABLE"}`, true, "log line"},
+		{`level=INFO msg="a line that nobody explains" problem="vendor problem"`, false, ""},
 		{"xyz", false, ""},
+		{"", false, ""},
+		{"?!", false, ""},
 	} {
 		found, named := docs.Find(test.text)
 		var kinds []string

@@ -70,7 +70,7 @@ func (e *Engine) erase(ctx context.Context, p *Purchase, by string, erased *Eras
 		erased.Open = append(erased.Open, p.ID)
 		return nil
 	}
-	if _, err := e.recordOnce(ctx, p, &Transition{Event: Erased, Attempt: p.Attempt, By: ByOperator(by)}); err != nil {
+	if _, err := e.recordOnce(ctx, p, &Transition{Event: Erased, Attempt: p.Attempt, By: ByOperator(by)}, false); err != nil {
 		return err
 	}
 	erased.Purchases++

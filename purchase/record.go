@@ -30,11 +30,17 @@ func (e *Engine) recordAnswer(ctx context.Context, p *Purchase, sale *gigastore.
 // Transition.ItemUID, or else the one in the evidence. Recording a transition again writes nothing, unless it moves
 // the purchase or is the first to report a seen success.
 func Record(ctx context.Context, journal Journal, p Purchase, transition Transition) (Purchase, Verdict, error) {
+	p, verdict, _, err := recordOrFind(ctx, journal, p, transition)
+	return p, verdict, err
+}
+
+// recordOrFind is Record. If the history has the transition already, it also returns its entry.
+func recordOrFind(ctx context.Context, journal Journal, p Purchase, transition Transition) (Purchase, Verdict, *HistoryEntry, error) {
 	for isCurrent := false; ; isCurrent = true {
 		if isCurrent {
 			var err error
 			if p, err = journal.Get(ctx, p.ID); err != nil {
-				return Purchase{}, "", fmt.Errorf("%w: %w", ErrNotWritten, err)
+				return Purchase{}, "", nil, fmt.Errorf("%w: %w", ErrNotWritten, err)
 			}
 		}
 		step, err := Decide(p, transition)
@@ -42,22 +48,22 @@ func Record(ctx context.Context, journal Journal, p Purchase, transition Transit
 		case !isCurrent && (err != nil || step.Verdict != Moves):
 			continue // the purchase may have moved on, and then this would be wrong
 		case err != nil:
-			return p, Illegal, err
+			return p, Illegal, nil, err
 		}
 		if step.mayRepeat() {
 			history, err := journal.History(ctx, p.ID)
 			if err != nil {
-				return Purchase{}, "", fmt.Errorf("%w: %w", ErrNotWritten, err)
+				return Purchase{}, "", nil, fmt.Errorf("%w: %w", ErrNotWritten, err)
 			}
-			if step.repeats(history) {
-				return p, step.Verdict, nil
+			if entry := step.repeats(history); entry != nil {
+				return p, step.Verdict, entry, nil
 			}
 		}
 		after, err := journal.Write(ctx, step)
 		if errors.Is(err, ErrStale) {
 			continue
 		}
-		return after, step.Verdict, err
+		return after, step.Verdict, nil, err
 	}
 }
 
@@ -66,13 +72,13 @@ func Record(ctx context.Context, journal Journal, p Purchase, transition Transit
 func (e *Engine) record(ctx context.Context, before *Purchase, transition *Transition) (*Purchase, bool) {
 	unknown := false
 	p, err := retry(ctx, func() (*Purchase, error) {
-		p, err := e.recordOnce(ctx, before, transition)
+		p, err := e.recordOnce(ctx, before, transition, unknown)
 		if errors.Is(err, ErrItemTaken) && transition.Event == AnsweredApplied {
 			transition = &Transition{
 				Event: AnsweredUnknown, Attempt: transition.Attempt, By: transition.By, SuccessSeen: true, Anomaly: true,
 				Evidence: Evidence{HTTPStatus: transition.Evidence.HTTPStatus, ItemUID: transition.ItemUID, Explanation: "the item is bound to another purchase"},
 			}
-			p, err = e.recordOnce(ctx, before, transition)
+			p, err = e.recordOnce(ctx, before, transition, unknown)
 		}
 		if unknown && errors.Is(err, ErrIllegal) {
 			p, err = e.recordedBefore(ctx, before.ID, transition, err)
@@ -94,15 +100,21 @@ func isRefused(err error) bool {
 }
 
 // recordOnce makes one try to record a transition, and tells everybody who must know about it. The try does not end
-// with its caller.
-func (e *Engine) recordOnce(ctx context.Context, before *Purchase, transition *Transition) (*Purchase, error) {
+// with its caller. unknown: it is not known whether an earlier try was written.
+func (e *Engine) recordOnce(ctx context.Context, before *Purchase, transition *Transition, unknown bool) (*Purchase, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalBudget)
 	defer cancel()
-	p, verdict, err := Record(ctx, e.journal, *before, *transition)
-	if err != nil {
+	p, verdict, entry, err := recordOrFind(ctx, e.journal, *before, *transition)
+	switch {
+	case err != nil:
 		return nil, err
+	case entry == nil:
+		e.announce(ctx, &p, transition, verdict)
+	case unknown && entry.State == p.State: // the earlier try was written, and nobody has been told
+		e.announce(ctx, &p, transition, entry.Verdict)
+	default: // another replica has counted it
+		e.tell(ctx, &p, transition, verdict)
 	}
-	e.announce(ctx, &p, transition, verdict)
 	return &p, nil
 }
 
@@ -117,10 +129,15 @@ func (e *Engine) recordedBefore(ctx context.Context, id string, transition *Tran
 	return p, nil
 }
 
-// announce tells everybody who must know about a recorded transition. It is the one completion path: for answers,
-// for what the reconciler found, and for an operator's decision.
+// announce counts a recorded transition, and tells everybody who must know about it. It is the one completion path: for
+// answers, for what the reconciler found, and for an operator's decision.
 func (e *Engine) announce(ctx context.Context, p *Purchase, transition *Transition, verdict Verdict) {
 	e.instruments.event(ctx, p, transition, verdict)
+	e.tell(ctx, p, transition, verdict)
+}
+
+// tell is announce for a transition that has been counted before.
+func (e *Engine) tell(ctx context.Context, p *Purchase, transition *Transition, verdict Verdict) {
 	if transition.isAnomaly(verdict) {
 		e.logger.ErrorContext(ctx, "purchase anomaly: a human has to look at it", "purchase_id", p.ID,
 			"event", string(transition.Event), "state", string(p.State), "explanation", transition.Evidence.Explanation)
@@ -151,8 +168,11 @@ func (e *Engine) announce(ctx context.Context, p *Purchase, transition *Transiti
 func (r *reconciler) recordFound(ctx context.Context, p *Purchase, transition *Transition) error {
 	ctx, end := r.engine.startSpan(ctx, spanReconcile, *p)
 	defer end()
+	unknown := false
 	_, err := retry(ctx, func() (*Purchase, error) {
-		return r.engine.recordOnce(ctx, p, transition)
+		after, err := r.engine.recordOnce(ctx, p, transition, unknown)
+		unknown = err != nil
+		return after, err
 	}, func(err error) bool { return errors.Is(err, ErrNotWritten) || isRefused(err) })
 	return err
 }

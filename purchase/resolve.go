@@ -70,7 +70,7 @@ func (e *Engine) Resolve(ctx context.Context, scope Scope, id string, resolution
 	transition.Evidence.Forced = resolution.Force && resolution.ItemUID == ""
 	transition.By = ByOperator(resolution.By)
 	transition.Evidence.Note = resolution.Note
-	resolved, err := e.recordOnce(ctx, &p, &transition)
+	resolved, err := e.recordOnce(ctx, &p, &transition, false)
 	switch {
 	case errors.Is(err, ErrIllegal):
 		return e.resolvedTooLate(ctx, p, transition), ErrNotResolvable
@@ -90,7 +90,7 @@ func (e *Engine) resolvedTooLate(ctx context.Context, p Purchase, transition Tra
 	}
 	if now.State == Failed && transition.ItemUID != "" {
 		transition.Event = Found
-		if _, err := e.recordOnce(ctx, now, &transition); err != nil {
+		if _, err := e.recordOnce(ctx, now, &transition, false); err != nil {
 			e.logger.ErrorContext(ctx, "the package that an operator named could not be recorded", "purchase_id", p.ID, "error", err.Error())
 		}
 	}

@@ -149,10 +149,14 @@ func (s Step) mayRepeat() bool {
 	return s.Verdict != Moves && (s.Before.SuccessSeen || !s.Transition.SuccessSeen)
 }
 
-// repeats reports whether the history holds the step's transition already.
-func (s Step) repeats(history []HistoryEntry) bool {
-	return slices.ContainsFunc(history, func(e HistoryEntry) bool {
+// repeats returns the entry of the history that holds the step's transition already, or nil.
+func (s Step) repeats(history []HistoryEntry) *HistoryEntry {
+	at := slices.IndexFunc(history, func(e HistoryEntry) bool {
 		t := s.Transition
 		return e.Event == t.Event && e.Attempt == t.Attempt && e.Evidence.ItemUID == t.Evidence.ItemUID
 	})
+	if at < 0 {
+		return nil
+	}
+	return &history[at]
 }

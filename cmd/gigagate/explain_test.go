@@ -20,6 +20,8 @@ func TestExplain(t *testing.T) {
 		{[]string{"purchase", "needs", "an", "operator"}, 0, "page        docs/operations.md#log-purchase-needs-an-operator\n"},
 		{[]string{"owner of a send"}, 0, "docs/operations.md#log-the-owner-of-a-send-is-gone-its-outcome-is-uncertain\n"},
 		{[]string{"answered"}, exitFailed, `the gateway does not use the word "answered", but these: ANSWERED_APPLIED, `},
+		{[]string{`level=WARN msg="vendor problem" problem=outage`}, 0, "page        docs/operations.md#log-vendor-problem\n"},
+		{[]string{"?"}, exitFailed, `the gateway does not use the word "?"`},
 		{[]string{"xyz"}, exitFailed, `the gateway does not use the word "xyz"`},
 		{nil, exitUsage, "expected"},
 	} {

@@ -186,8 +186,13 @@ func (t *telemetry) setUpMetrics(ctx context.Context, res *resource.Resource) er
 	}
 	t.meterProvider = sdkmetric.NewMeterProvider(options...)
 	t.reader = scrape
-	// The older text format has no exemplars. A scraper asks for OpenMetrics if it wants them.
-	t.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	t.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		// The older text format has no exemplars. A scraper asks for OpenMetrics if it wants them.
+		EnableOpenMetrics: true,
+		// Scrapers that come at once share one read. Each read waits for the journal, and a scraper that is gone does not end
+		// it. One after another, they would keep the next scraper waiting while the journal hangs.
+		CoalesceGather: true,
+	})
 	return runtime.Start(runtime.WithMeterProvider(t.meterProvider))
 }
 

@@ -4,12 +4,12 @@ package main
 var journals = []sabotage{
 	// Writing what was decided.
 	{"a stale step counts as recorded", []edit{{
-		"purchase.Record",
+		"purchase.recordOrFind",
 		"after, err := journal.Write(ctx, step); if errors.Is(err, ErrStale) { continue }",
-		"after, err := journal.Write(ctx, step); if errors.Is(err, ErrStale) { return step.Before, step.Verdict, nil }",
+		"after, err := journal.Write(ctx, step); if errors.Is(err, ErrStale) { return step.Before, step.Verdict, nil, nil }",
 	}}, "./purchase/memory", "Journal/(RecordContest|RecordOfAnOldPurchase)"},
 	{"what is illegal for an old purchase is refused", []edit{{
-		"purchase.Record", "err != nil || step.Verdict != Moves", "err == nil && step.Verdict != Moves",
+		"purchase.recordOrFind", "err != nil || step.Verdict != Moves", "err == nil && step.Verdict != Moves",
 	}}, "./purchase/memory", "Journal/RecordOfAnOldPurchase"},
 	{"the same change is written again", []edit{{
 		"purchase.Step.mayRepeat", "s.Verdict != Moves", never,

@@ -76,7 +76,7 @@ var reconciling = []sabotage{
 	{"an alarm is lost with its answer", []edit{{
 		"purchase.reconciler.alarmAbsent",
 		"_ = r.recordFound(ctx, &p, &transition)",
-		"_, _ = r.engine.recordOnce(ctx, &p, &transition)",
+		"_, _ = r.engine.recordOnce(ctx, &p, &transition, false)",
 	}}, simulation, "TestAlarmOutlivesItsAnswer"},
 	{"an operator is not asked for what was journaled unheard", []edit{{
 		"purchase.Engine.record", "unknown && errors.Is(err, ErrIllegal)", never,
@@ -85,7 +85,7 @@ var reconciling = []sabotage{
 		"purchase.Engine.Resolve", "ByOperator(resolution.By)", "Actor(resolution.By)",
 	}}, simulation, "TestResolveMeetsAnAbsence"},
 	{"an operator's note is logged", []edit{{
-		"purchase.Engine.announce", "transition.Evidence.Explanation", "transition.Evidence.Note",
+		"purchase.Engine.tell", "transition.Evidence.Explanation", "transition.Evidence.Note",
 	}}, simulation, "TestResolveMeetsAnAbsence"},
 	{"an operator's word that came late is nothing", []edit{{
 		"purchase.Engine.resolvedTooLate", `now.State == Failed && transition.ItemUID != ""`, never,

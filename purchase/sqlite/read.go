@@ -192,9 +192,16 @@ func conditionsOf(filter purchase.Filter) (conditions string, args []any) {
 	and("n.caller", filter.Caller)
 	and("coalesce(n.customer_uid, n.ordered_customer_uid)", filter.CustomerUID)
 	and("n.item_uid", filter.ItemUID)
-	and("n.order_json ->> 'kind'", string(filter.Kind))
-	and("n.order_json ->> 'inventory_item_id'", filter.InventoryItemID)
-	and("n.order_json ->> 'metatag'", filter.Metatag)
+	ordered := func(field, value string) {
+		if value != "" {
+			// ->> fails for text that is no JSON. Such an order is not left out, because nobody knows what it was.
+			conditions += " AND CASE WHEN json_valid(n.order_json) THEN n.order_json ->> '" + field + "' = ? ELSE true END"
+			args = append(args, value)
+		}
+	}
+	ordered("kind", string(filter.Kind))
+	ordered("inventory_item_id", filter.InventoryItemID)
+	ordered("metatag", filter.Metatag)
 	and("lower(hex(substr(n.origin, 1, 16)))", filter.TraceID)
 	if len(filter.States) > 0 {
 		conditions += " AND n.state IN (" + marks(len(filter.States)) + ")"

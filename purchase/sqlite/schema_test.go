@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -260,5 +261,35 @@ func TestOddPaths(t *testing.T) {
 		if again := open(t, path, Options{}); !exists(t, again, claim.ID) {
 			t.Errorf("%s: the purchase was written to another file", name)
 		}
+	}
+}
+
+// TestListWithADamagedOrder: an order that is no JSON any more is reported by each list that could have it. It does not count as
+// a fault of the file. Otherwise each such list would close the file and refuse the writes that wait.
+func TestListWithADamagedOrder(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	j := open(t, filepath.Join(t.TempDir(), "journal.db"), Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	damaged, whole := newClaim(), newClaim()
+	for _, claim := range []purchase.Claim{damaged, whole} {
+		if _, err := j.Claim(t.Context(), claim); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.write(t.Context(), func(c *connection) error {
+		return c.exec("UPDATE purchase SET order_json = '{' WHERE id = ?", damaged.ID)
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, filter := range []purchase.Filter{
+		{}, {Kind: whole.Order.Kind}, {InventoryItemID: whole.Order.InventoryItemID}, {Metatag: whole.Order.Metatag},
+	} {
+		found, _, err := j.List(t.Context(), filter, purchase.Page{Size: 10})
+		if !errors.Is(err, purchase.ErrUnreadableOrder) || len(found) != 1 || found[0].ID != whole.ID {
+			t.Errorf("%+v: %d purchases, err = %v", filter, len(found), err)
+		}
+	}
+	if err := j.Close(); err != nil || strings.Contains(log.String(), "the journal cannot be used") {
+		t.Errorf("%v\n%s", err, log.String())
 	}
 }
