@@ -76,7 +76,7 @@ def has_other_spelling(body):
     """Whether a field is null instead of missing, or an enum is a number instead of a name."""
     return any(
         value is None
-        or (key in ("activationMode", "state") and str(value).isdigit())
+        or (key in ("activationMode", "kind", "state") and str(value).isdigit())
         or (isinstance(value, dict) and has_other_spelling(value))
         for key, value in body.items()
     )
