@@ -30,6 +30,7 @@ import (
 var (
 	attackFor    = flag.Duration("attack.for", 2*time.Second, "how long each attack lasts")
 	attackWithin = flag.Duration("attack.within", 20*time.Second, "how long a purchase of another client may take under attack")
+	attackAll    = flag.Bool("attack.all", false, "whether each attack is also played over TLS, with a caller's key; CI does so")
 	attackSettle = flag.Duration("attack.settle", time.Minute, "how long after an attack the gateway may use more memory than before")
 )
 
