@@ -27,19 +27,19 @@ var limiting = []sabotage{
 
 	// A wrong credential is refused after a pause.
 	{"a wrong credential over gRPC is refused at once", []edit{{
-		"server.Server.adaptGRPC", "if access.Of($ctx) == nil { s.holdBack($_, $_) }", dropped,
+		"server.Server.adaptGRPC", "if access.Of($ctx) == nil { s.holdBack($_, $began) }", "_ = $began",
 	}}, server, "TestWrongCredentialsAreHeldBack"},
 	{"a wrong credential over REST is refused at once", []edit{{
 		"server.Server.refuseUnidentified", "s.holdBack($_, $_)", dropped,
 	}}, server, "TestWrongCredentialsAreHeldBack"},
 	{"a wrong credential of a stream is refused at once", []edit{{
-		"server.Server.identifyStream", "s.holdBack($_, $_)", dropped,
+		"server.Server.identifyStream", "s.holdBack($_, $began)", "_ = $began",
 	}}, server, "TestWrongCredentialsAreHeldBack"},
 	{"the time of a refusal tells how long the check took", []edit{{
 		"server.Server.holdBack", "s.refusalPause - time.Since(began)", "s.refusalPause",
 	}}, server, "TestRefusalsTakeTheSameTime"},
 	{"by default a wrong credential is refused at once", []edit{{
-		"server.New", "cmp.Or(config.RefusalPause, refusalPause)", "config.RefusalPause",
+		"server.New", "cmp.Or(config.RefusalPause, refusalPause)", "cmp.Or(config.RefusalPause, 0)",
 	}}, program, "TestServeReadsTheCallersFile"},
 
 	// What a caller's limits count, and what a panic leaves.
