@@ -180,7 +180,7 @@ func TestServeReadsTheCallersFile(t *testing.T) {
 		}
 		request.Header.Set("Authorization", authorization)
 		began := time.Now()
-		answer, err := http.DefaultClient.Do(request)
+		answer, err := httpClient.Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func (c *Console) purchaseData(read *gigagatev1.GetPurchaseResponse) purchaseDat
 		Strip:    strip(read, c.config.Now()),
 		Steps:    steps(read.GetHistory()),
 		Waits:    read.GetReconciliation(),
-		Asks:     question(p.GetOperatorReason()),
+		Asks:     whyOperator(p.GetOperatorReason()),
 		Items:    p.GetCustomerUid() != "",
 	}
 }
@@ -90,8 +90,8 @@ func meaning(p *gigagatev1.Purchase) string {
 	}
 }
 
-// question says why a purchase needs an operator.
-func question(r gigagatev1.OperatorReason) string {
+// whyOperator says why a purchase needs an operator. questions has what the operator is asked.
+func whyOperator(r gigagatev1.OperatorReason) string {
 	switch r {
 	case gigagatev1.OperatorReason_OPERATOR_REASON_UNSPECIFIED:
 		return ""

@@ -202,7 +202,7 @@ func facts(e *gigagatev1.PurchaseEvent) []string {
 	if r := e.GetReason(); r != gigagatev1.ErrorReason_ERROR_REASON_UNSPECIFIED {
 		add("Reason: %s.", word(r.String(), "ERROR_REASON_"))
 	}
-	if q := question(e.GetOperatorReason()); q != "" {
+	if q := whyOperator(e.GetOperatorReason()); q != "" {
 		add("%s", q)
 	}
 	if e.GetForced() {
