@@ -24,6 +24,7 @@ type admission struct {
 	calls   *fairshare.Limit
 	streams *fairshare.Limit // those of the calls that may last as long as their connection
 	refused *fairshare.Limit
+	floods  *floods
 	// lives is how long a call may take in all, by the full name of its method. A method without an entry, such as a
 	// health watch, may take as long as its connection lasts.
 	lives   map[string]time.Duration
@@ -32,7 +33,9 @@ type admission struct {
 }
 
 func newAdmission() *admission {
-	return &admission{calls: fairshare.New(maxCalls), streams: fairshare.New(maxWatches), refused: fairshare.New(maxRefused)}
+	return &admission{
+		calls: fairshare.New(maxCalls), streams: fairshare.New(maxWatches), refused: fairshare.New(maxRefused), floods: newFloods(),
+	}
 }
 
 // admitted is what admission decided about a call.
@@ -43,6 +46,7 @@ type admitted struct {
 	// parts counts what still runs of the call: its stream and its handler. The call keeps its place until both have
 	// ended, because a client can reset streams faster than their handlers notice.
 	parts   atomic.Int32
+	useless func() // ends the count of a call whose stream ended before its handler
 	release func()
 }
 
@@ -56,19 +60,23 @@ func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context,
 		return ctx, nil //nolint:nilerr // grpc-go ends it
 	}
 	client := clientOf(ctx)
-	call := &admitted{life: a.lives[info.FullMethodName], release: func() {}}
+	call := &admitted{life: a.lives[info.FullMethodName], release: func() {}, useless: func() {}}
 	ctx = context.WithValue(ctx, admittedKey{}, call)
+	a.floods.begin(client) // in the goroutine that reads this connection
 	release, patience := a.take(info.FullMethodName, client), messageTime
 	if release == nil {
 		call.refused = true
 		patience = refusalTime
 		if !a.refused.Take(client) {
-			<-time.After(floodPause) // in the goroutine that reads this connection
+			a.floods.slow(client)
 			return &endedContext{Context: ctx}, nil
 		}
 		release = func() { a.refused.Release(client) }
 	}
-	call.release = sync.OnceFunc(release)
+	call.release = sync.OnceFunc(func() {
+		release()
+		call.useless()
+	})
 	call.parts.Store(2)
 	if name, ok := strings.CutPrefix(info.FullMethodName, "/"); !ok || !strings.Contains(name, "/") {
 		call.parts.Store(1) // the name is no method: grpc-go ends the call without a handler and without telling admissionStats
@@ -82,6 +90,9 @@ func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context,
 			// The call may have ended before grpc-go started its handler. Then grpc-go never starts it, and no one else
 			// releases the place.
 			time.AfterFunc(a.longest, call.release)
+		}
+		if call.parts.Load() == 2 {
+			call.useless = a.floods.uselessCall(client)
 		}
 		call.partEnded()
 	})

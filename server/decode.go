@@ -81,7 +81,7 @@ func (s *Server) adaptGRPC(desc grpc.ServiceDesc) *grpc.ServiceDesc {
 			began := time.Now()
 			ctx = s.identifyGRPC(ctx)
 			if access.Of(ctx) == nil {
-				s.holdBack(ctx, began)
+				s.holdBack(ctx, clientOf(ctx), began)
 			}
 			excess, end := beginCall(ctx, isOrder("/"+desc.ServiceName+"/"+method.MethodName))
 			defer end()

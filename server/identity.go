@@ -74,7 +74,8 @@ func unauthenticated() *failure {
 // holdBack waits before a call is refused whose caller is not known. The refusal leaves refusalPause after the call began, so
 // its time does not tell how much of the credential was right. And a client that tries credentials one after another cannot
 // use up the processor. The call keeps its place among the running calls, which are bounded.
-func (s *Server) holdBack(ctx context.Context, began time.Time) {
+func (s *Server) holdBack(ctx context.Context, client string, began time.Time) {
+	defer s.admission.floods.uselessCall(client)()
 	pause := time.NewTimer(s.refusalPause - time.Since(began))
 	defer pause.Stop()
 	select {
@@ -92,7 +93,7 @@ func (s *Server) identifyStream(srv any, stream grpc.ServerStream, info *grpc.St
 	began := time.Now()
 	ctx := s.identifyGRPC(stream.Context())
 	if access.Of(ctx) == nil {
-		s.holdBack(ctx, began)
+		s.holdBack(ctx, clientOf(ctx), began)
 		return unauthenticated()
 	}
 	f, end := beginCall(ctx, false)

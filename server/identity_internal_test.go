@@ -92,11 +92,11 @@ func TestFairShareOfACaller(t *testing.T) {
 func TestRefusalsTakeTheSameTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{refusalPause: refusalPause}
+		s := &Server{refusalPause: refusalPause, admission: newAdmission()}
 		for _, check := range []time.Duration{0, time.Millisecond, refusalPause - 1, refusalPause} {
 			began := time.Now()
 			<-time.After(check)
-			s.holdBack(t.Context(), began)
+			s.holdBack(t.Context(), "10.0.0.1", began)
 			if took := time.Since(began); took != refusalPause {
 				t.Errorf("a check of %s: refused after %s", check, took)
 			}
@@ -104,7 +104,7 @@ func TestRefusalsTakeTheSameTime(t *testing.T) {
 		gone, leave := context.WithCancel(t.Context())
 		leave()
 		began := time.Now()
-		s.holdBack(gone, began)
+		s.holdBack(gone, "10.0.0.1", began)
 		if took := time.Since(began); took != 0 {
 			t.Errorf("a caller that has left is kept for %s", took)
 		}

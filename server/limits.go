@@ -41,8 +41,13 @@ const (
 	refusalTime = time.Second
 	// refusalPause is how long such a refusal is held back, and by default one of a call whose caller is not known.
 	refusalPause = 100 * time.Millisecond
-	// floodPause slows down a connection that sends more calls while maxRefused is reached.
-	floodPause = 5 * time.Millisecond
+	// A client is slowed down while it has maxUseless calls under way that are of no use to anybody, or if it sends more
+	// calls while maxRefused is reached. Its next call waits for floodPause. Only maxPauses calls have their pause at a time,
+	// half of them of one client. The others wait for theirs, at most for floodPatience.
+	maxUseless    = 32
+	floodPause    = 5 * time.Millisecond
+	maxPauses     = 4
+	floodPatience = time.Second
 	// readTime is how long a client may take to read an answer.
 	readTime = 30 * time.Second
 	// handshakeTime is how long a new connection has to speak HTTP/2.

@@ -174,6 +174,10 @@ func (s *Server) guardREST(mux *runtime.ServeMux) http.Handler {
 		r.Header.Del("TE")
 		defer endOfRequest(r)
 		client := fairshare.ClientOf(r.RemoteAddr)
+		defer s.admission.floods.beginREST(r, client)()
+		if r.Context().Err() != nil {
+			panic(http.ErrAbortHandler) // nobody waits for its answer
+		}
 		places := s.requests
 		overloaded := !s.requests.Take(client)
 		if overloaded {

@@ -63,7 +63,7 @@ func (s *Server) refuseMethod(w http.ResponseWriter, r *http.Request, allowed []
 
 // refuseUnidentified refuses a caller that is not known.
 func (s *Server) refuseUnidentified(w http.ResponseWriter, r *http.Request) {
-	s.holdBack(r.Context(), restCallOf(r.Context()).start)
+	s.holdBack(r.Context(), fairshare.ClientOf(r.RemoteAddr), restCallOf(r.Context()).start)
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	s.refuseUnread(w, r, unauthenticated())
 }

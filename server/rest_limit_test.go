@@ -22,6 +22,7 @@ func TestRequestsOfRESTAreBounded(t *testing.T) {
 	t.Parallel()
 	s := &Server{
 		requests: fairshare.New(2), refusedRequests: fairshare.New(2), // one client gets one of the two places
+		admission:      newAdmission(),
 		logger:         slog.New(slog.DiscardHandler),
 		tracerProvider: nooptrace.NewTracerProvider(), meterProvider: noop.NewMeterProvider(), propagator: propagation.TraceContext{},
 	}

@@ -13,7 +13,8 @@
 //	orders.go, convert.go, history.go     conversions between the contract and the packages below
 //	errors.go, validate.go                what a caller gets for an error, and the rules of requests
 //	identity.go, rights.go, secrets.go    who makes a call, what it may do, and what its answer shows
-//	limits.go, admission.go, framing.go   what bounds a client
+//	limits.go, admission.go, floods.go    what bounds a client
+//	framing.go                            where a request over REST ends
 //	metrics.go, tracing.go                what OpenTelemetry is told of a call
 //	rest*.go                              the REST gateway, and its documentation
 package server

@@ -42,6 +42,35 @@ var limiting = []sabotage{
 		"server.New", "cmp.Or(config.RefusalPause, refusalPause)", "cmp.Or(config.RefusalPause, 0)",
 	}}, program, "TestServeReadsTheCallersFile"},
 
+	// A client that causes work for nothing is slowed down.
+	{"reset calls do not slow their client down", []edit{{
+		"server.admission.admit", "a.floods.begin(client)", dropped,
+	}}, server, "TestResetCallsSlowTheirClientDown"},
+	{"reset calls that still run are not counted", []edit{{
+		"server.admission.admit", "call.useless = a.floods.uselessCall(client)", dropped,
+	}}, server, "TestResetCallsSlowTheirClientDown"},
+	{"calls beyond all bounds do not slow their client down", []edit{{
+		"server.admission.admit", "a.floods.slow(client)", dropped,
+	}}, server, "TestAdmission"},
+	{"each connection has its own pause", []edit{{
+		"server.floods.slow", "if f.pauses.Wait($_, $_) != nil { return }", "f.pauses.Hold(client)",
+	}}, server, "TestPausesAreShared"},
+	{"a slowed call waits for all others of its client", []edit{{
+		"server.floods.slow", "f.pauses.Wait(patience, client)", "f.pauses.Wait(context.WithoutCancel(patience), client)",
+	}}, server, "TestPausesAreShared"},
+	{"wrong credentials do not slow their client down", []edit{{
+		"server.Server.holdBack", "defer s.admission.floods.uselessCall(client)()", "_ = client",
+	}}, server, "TestWrongCredentialsSlowTheirClientDown"},
+	{"REST slows nobody down", []edit{{
+		"server.Server.guardREST", "defer s.admission.floods.beginREST(r, client)()", dropped,
+	}}, server, "TestRESTSlowsClientsDown"},
+	{"reset requests over REST are not counted", []edit{{
+		"server.floods.beginREST", "defer f.uselessCall(client)()", dropped,
+	}}, server, "TestResetRequestsSlowTheirClientDown"},
+	{"a request whose client has left is served", []edit{{
+		"server.Server.guardREST", "r.Context().Err() != nil", never,
+	}}, server, "TestRESTSlowsClientsDown"},
+
 	// What a caller's limits count, and what a panic leaves.
 	{"streams do not count for their caller", []edit{{
 		"server.Server.identifyStream", "if f != nil { return f }", "_ = f",
