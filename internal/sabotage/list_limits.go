@@ -53,7 +53,7 @@ var limiting = []sabotage{
 		"server.admission.admit", "a.floods.slow(client)", dropped,
 	}}, server, "TestAdmission"},
 	{"each connection has its own pause", []edit{{
-		"server.floods.slow", "if f.pauses.Wait($_, $_) != nil { return }", "f.pauses.Hold(client)",
+		"server.floods.slow", "f.pauses.Wait(patience, client) != nil", "func() bool { _ = patience; f.pauses.Hold(client); return false }()",
 	}}, server, "TestPausesAreShared"},
 	{"a slowed call waits for all others of its client", []edit{{
 		"server.floods.slow", "f.pauses.Wait(patience, client)", "f.pauses.Wait(context.WithoutCancel(patience), client)",
