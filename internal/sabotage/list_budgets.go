@@ -42,16 +42,28 @@ var budgets = []sabotage{
 		"purchase/sqlite.selectUsed", `"reserved + spent"`, `"spent"`,
 	}}, "./purchase/sqlite", "Journal/Budget$"},
 	{"a claim reserves nothing, in SQLite", []edit{{
-		"purchase/sqlite.connection.claim", "err = c.post(&p, claim.Amount, 0)", "err = nil",
+		"purchase/sqlite.connection.claim", "c.post(&p, claim.Amount, 0)", dropped,
 	}}, "./purchase/sqlite", "Journal/Budget$"},
+	{"what others of a group have reserved takes no room, in SQLite", []edit{{
+		"purchase/sqlite.connection.checkBudget", "t.before + t.reserved + t.spent", "t.before",
+	}}, "./purchase/sqlite", "BudgetsInAGroup"},
+	{"a group that was rolled back is posted, in SQLite", []edit{{
+		"purchase/sqlite.Journal.transact", "j.conn.postings = postings{}", "if j.conn.postings == nil { j.conn.postings = postings{} }",
+	}}, "./purchase/sqlite", "BudgetsInABrokenGroup"},
+	{"the totals of a group are not written, in SQLite", []edit{{
+		"purchase/sqlite.Journal.transact", "err = j.conn.writePostings()", dropped,
+	}}, "./purchase/sqlite", "BudgetsInAGroup"},
+	{"a total that cannot be written is left out, in SQLite", []edit{{
+		"purchase/sqlite.Journal.transact", "err = j.conn.writePostings()", "_ = j.conn.writePostings()",
+	}}, "./purchase/sqlite", "TotalsThatCannotBeWritten"},
 	{"a budget refuses what it has paid for, in SQLite", []edit{{
 		"purchase/sqlite.connection.claim", "if over := c.checkBudget($*args); over != nil { return c.taken(p.Key, over) }", "if over := c.checkBudget($*args); over != nil { return row{}, over }",
 	}}, "./purchase/sqlite", "Journal/BudgetOfTakenKey"},
 	{"a taken key reserves, in SQLite", []edit{{
-		"purchase/sqlite.connection.claim", "return c.taken(p.Key, fmt.Errorf($*args))", "_ = c.post(&p, p.Reservation.Amount, 0); $rule",
+		"purchase/sqlite.connection.claim", "return c.taken(p.Key, fmt.Errorf($*args))", "c.post(&p, p.Reservation.Amount, 0); $rule",
 	}}, "./purchase/sqlite", "Journal/BudgetOfTakenKey"},
 	{"a sale costs the budget nothing, in SQLite", []edit{{
-		"purchase/sqlite.connection.step", "err = c.post(&s.Before, -posting.Released, posting.Charged)", "err = c.post(&s.Before, -posting.Released, 0)",
+		"purchase/sqlite.connection.step", "c.post(&s.Before, -posting.Released, posting.Charged)", "c.post(&s.Before, -posting.Released, 0)",
 	}}, "./purchase/sqlite", "Journal/Budget$"},
 	{"a step that was not written is posted, in SQLite", []edit{{
 		"purchase/sqlite.connection.step", "ok && err == nil", "ok",

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,12 +22,13 @@ import (
 )
 
 // BenchmarkPurchase measures the journal's part of one Register: a claim and its outcome, from several callers
-// at once. "lookup" adds the look-up that comes first. "ungrouped" runs the same code with one transaction per
+// at once. "lookup" adds the look-up that comes first. "budget" reserves in a budget with a limit for each period, and posts
+// what the sale took. "ungrouped" runs the same code with one transaction per
 // write. In "vendor", 50 ms pass between the claim and the outcome, so the groups are small, and p50 and p99 are the
 // time beyond these 50 ms. cpu-ns/op is the CPU time of the whole process.
 func BenchmarkPurchase(b *testing.B) {
 	for _, callers := range []int{1, 16, 64, 256} {
-		for _, kind := range []string{"memory", "sqlite", "sqlite+lookup", "sqlite-ungrouped"} {
+		for _, kind := range []string{"memory", "sqlite", "sqlite+lookup", "sqlite+budget", "sqlite-ungrouped"} {
 			b.Run(fmt.Sprintf("%s/callers=%d", kind, callers), func(b *testing.B) {
 				var journal purchase.Journal = memory.Open(nil)
 				if kind != "memory" {
@@ -35,13 +38,13 @@ func BenchmarkPurchase(b *testing.B) {
 					}
 					journal = j
 				}
-				benchmark(b, journal, callers, kind == "sqlite+lookup")
+				benchmark(b, journal, callers, strings.TrimPrefix(kind, "sqlite+"))
 			})
 		}
 	}
 }
 
-func benchmark(b *testing.B, journal purchase.Journal, callers int, lookup bool) {
+func benchmark(b *testing.B, journal purchase.Journal, callers int, more string) {
 	var (
 		done  sync.WaitGroup
 		taken atomic.Int64
@@ -53,7 +56,7 @@ func benchmark(b *testing.B, journal purchase.Journal, callers int, lookup bool)
 		done.Go(func() {
 			for taken.Add(1) <= int64(b.N) {
 				start := time.Now()
-				if err := buy(b.Context(), journal, lookup); err != nil {
+				if err := buy(b.Context(), journal, more); err != nil {
 					b.Error(err)
 					return
 				}
@@ -70,9 +73,12 @@ func benchmark(b *testing.B, journal purchase.Journal, callers int, lookup bool)
 	b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
 }
 
-func buy(ctx context.Context, journal purchase.Journal, lookup bool) error {
+func buy(ctx context.Context, journal purchase.Journal, more string) error {
 	claim := newClaim()
-	if lookup {
+	switch more {
+	case "budget":
+		claim.Budget, claim.Amount = benchBudget, 4_200_000
+	case "lookup":
 		if _, err := journal.Lookup(ctx, claim.Key); err == nil {
 			return fmt.Errorf("%s is known", claim.Key)
 		}
@@ -84,6 +90,12 @@ func buy(ctx context.Context, journal purchase.Journal, lookup bool) error {
 	_, _, err = purchase.Record(ctx, journal, p, sold(p))
 	return err
 }
+
+// benchBudget has a limit for each period, which is never reached.
+var benchBudget = func() *purchase.Budget {
+	most := purchase.Micros(math.MaxInt64 / 4)
+	return &purchase.Budget{Currency: "EUR", Purchase: &most, Day: &most, Month: &most, Total: &most}
+}()
 
 const orderText = `{"kind":"register","inventory_item_id":"5f2b7c1e-inventory","metatag":"order 4711","user_country":"DE",
 	"expected_price":{"amount":4.2,"currency_code":"EUR"},"activation_mode":"FIRST_USE"}`

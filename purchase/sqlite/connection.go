@@ -33,6 +33,8 @@ type connection struct {
 	// database and log identify the two files that are open, so that inPlace notices a swap.
 	database, log openFile
 	backup        *copying // the backup that is being made, or nil
+	// postings are those of the group that is being written.
+	postings postings
 	// freezes is the table of that name, if freezesKnown.
 	freezes      []purchase.Freeze
 	freezesKnown bool

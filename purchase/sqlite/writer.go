@@ -120,12 +120,19 @@ func (j *Journal) transact(group []*operation) bool {
 		refuse(notWritten(err))
 		return true
 	}
+	j.conn.postings = postings{}
 	results := make([]error, len(group))
+	var err error
 	for i, o := range group {
-		err := o.Work.run(j.conn)
-		if results[i] = err; leavesTransaction(err) {
-			continue
+		if results[i] = o.Work.run(j.conn); !leavesTransaction(results[i]) {
+			err = results[i]
+			break
 		}
+	}
+	if err == nil {
+		err = j.conn.writePostings()
+	}
+	if err != nil {
 		if rollback := j.conn.exec("ROLLBACK"); isFault(err) || rollback != nil {
 			// The transaction did not commit, so nothing of it will ever be read.
 			j.fail(errors.Join(err, rollback))
@@ -138,7 +145,7 @@ func (j *Journal) transact(group []*operation) bool {
 		}
 		return len(group) == 1
 	}
-	err := j.commit(j.conn)
+	err = j.commit(j.conn)
 	j.instruments.Wrote(len(group), began)
 	if err != nil {
 		j.fail(err)
