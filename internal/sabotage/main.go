@@ -20,8 +20,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func main() {
@@ -43,39 +47,58 @@ func run(ctx context.Context, wanted string, times int) error {
 		return err
 	}
 	code := newModule(root)
-	tried, caught := 0, 0
+	var chosen []sabotage
 	for _, s := range sabotages {
-		if !strings.Contains(s.name, wanted) && s.pkg != wanted {
-			continue
-		}
-		began := time.Now()
-		failed, err := s.try(ctx, code, times)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		var result string
-		switch {
-		case err != nil:
-			result = "BROKEN"
-		case failed == times:
-			result = "caught"
-			caught++
-		case failed == 0:
-			result = "MISSED"
-		default:
-			result = fmt.Sprintf("flaky %d/%d", failed, times)
-		}
-		tried++
-		fmt.Fprintf(os.Stdout, "%-9s %5.1fs  %s\n", result, time.Since(began).Seconds(), s.name)
-		if err != nil {
-			fmt.Fprintf(os.Stdout, "\t%v\n", err)
+		if strings.Contains(s.name, wanted) || s.pkg == wanted {
+			chosen = append(chosen, s)
 		}
 	}
-	fmt.Fprintf(os.Stdout, "%d caught of %d\n", caught, tried)
-	if caught < tried {
+	// Each worker takes the next one. While one of them waits for its test, another one compiles.
+	var workers errgroup.Group
+	next, caught := atomic.Int64{}, atomic.Int64{}
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() error {
+			for i := next.Add(1) - 1; i < int64(len(chosen)); i = next.Add(1) - 1 {
+				began := time.Now()
+				failed, err := chosen[i].try(ctx, code, times)
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				result := verdict(failed, times, err)
+				if result == isCaught {
+					caught.Add(1)
+				}
+				text := fmt.Sprintf("%-9s %5.1fs  %s\n", result, time.Since(began).Seconds(), chosen[i].name)
+				if err != nil {
+					text += fmt.Sprintf("\t%v\n", err)
+				}
+				_, _ = os.Stdout.WriteString(text)
+			}
+			return nil
+		})
+	}
+	if err := workers.Wait(); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stdout, "%d caught of %d\n", caught.Load(), len(chosen))
+	if caught.Load() < int64(len(chosen)) {
 		return errors.New("a safety rule can be removed and its test still passes, or the list does not fit the code")
 	}
 	return nil
+}
+
+const isCaught = "caught"
+
+func verdict(failed, times int, err error) string {
+	switch {
+	case err != nil:
+		return "BROKEN"
+	case failed == times:
+		return isCaught
+	case failed == 0:
+		return "MISSED"
+	}
+	return fmt.Sprintf("flaky %d/%d", failed, times)
 }
 
 func moduleRoot(ctx context.Context) (string, error) {
@@ -89,7 +112,9 @@ func moduleRoot(ctx context.Context) (string, error) {
 // try removes the rule and runs the test that should fail. It returns how often the test failed. It returns an error
 // if the test does not exist or the changed code does not compile.
 func (s sabotage) try(ctx context.Context, code *module, times int) (failed int, err error) {
+	code.mu.Lock()
 	changed, err := s.changed(code)
+	code.mu.Unlock()
 	if err != nil {
 		return 0, err
 	}
@@ -113,7 +138,7 @@ func (s sabotage) try(ctx context.Context, code *module, times int) (failed int,
 	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
 		return 0, err
 	}
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-overlay", overlayFile, "-o", testFile, s.pkg) //nolint:gosec // from the list
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-ldflags=-s -w", "-overlay", overlayFile, "-o", testFile, s.pkg) //nolint:gosec // from the list
 	build.Dir = code.root
 	if output, err := build.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("does not compile: %w\n%s", err, output)

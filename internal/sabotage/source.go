@@ -9,15 +9,17 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // module is the code of a module.
 type module struct {
 	root     string
+	mu       sync.Mutex
 	packages map[string][]*source // those that were read, by folder
 }
 
-func newModule(root string) *module { return &module{root, map[string][]*source{}} }
+func newModule(root string) *module { return &module{root: root, packages: map[string][]*source{}} }
 
 // read returns the files of a package, without its tests.
 func (m *module) read(folder string) ([]*source, error) {
