@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"net/http"
 	"os"
@@ -31,7 +32,20 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
+	// Most of these tests wait for processes and deadlines, so more of them run at once than there are cores. -parallel wins.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
+}
+
+// lastUnderRace returns all texts, but with -race only the last one. It is for texts that all run the same code. The race detector
+// learns nothing from a second one, and each takes seven times as long.
+func lastUnderRace(texts []string) []string {
+	if underRace {
+		return texts[len(texts)-1:]
+	}
+	return texts
 }
 
 // anyPort are the flags that let the system choose every port.
