@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
 	"io"
 	"net/http"
 	"os"
@@ -31,10 +30,6 @@ const asProgram = "TEST_GIGAGATE_AS_PROGRAM"
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
-	}
-	// Most of these tests wait for processes and deadlines, so more of them run at once than there are cores. -parallel wins.
-	if err := flag.Set("test.parallel", "6"); err != nil {
-		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }
