@@ -56,13 +56,13 @@ type admittedKey struct{}
 // the timer of the call's deadline. The call gets refusalTime to deliver its message, so that it can be refused with an
 // Outcome. If there are too many such calls as well, the call ends at once as CANCELLED, and its connection is slowed down.
 func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context, error) {
-	if ctx.Err() != nil {
+	client := clientOf(ctx)
+	a.floods.begin(client) // in the goroutine that reads this connection
+	if ctx.Err() != nil {  // a deadline that passed in the pause, too
 		return ctx, nil //nolint:nilerr // grpc-go ends it
 	}
-	client := clientOf(ctx)
 	call := &admitted{life: a.lives[info.FullMethodName], release: func() {}, useless: func() {}}
 	ctx = context.WithValue(ctx, admittedKey{}, call)
-	a.floods.begin(client) // in the goroutine that reads this connection
 	release, patience := a.take(info.FullMethodName, client), messageTime
 	if release == nil {
 		call.refused = true

@@ -18,10 +18,12 @@ type floods struct {
 	useless *fairshare.Limit
 	// pauses are the connections and requests that are slowed down now.
 	pauses *fairshare.Limit
+	// life ends when the drain begins. grpc-go asks one connection after another to end, and waits for the pause of each.
+	life context.Context
 }
 
 func newFloods() *floods {
-	return &floods{useless: fairshare.New(2 * maxUseless), pauses: fairshare.New(maxPauses)}
+	return &floods{useless: fairshare.New(2 * maxUseless), pauses: fairshare.New(maxPauses), life: context.Background()}
 }
 
 // begin is called before a call is served. It slows the call down if the client has many useless ones.
@@ -32,15 +34,19 @@ func (f *floods) begin(client string) {
 }
 
 // slow waits for floodPause. All calls of a client that are slowed down share a few places, so the client's connections
-// together can cause only a few hundred of them per second. A call that gets no place has waited for floodPatience.
+// together can cause only a few hundred of them per second. A call that gets no place has waited for floodPatience. During a
+// drain, nothing is slowed down.
 func (f *floods) slow(client string) {
-	patience, cancel := context.WithTimeout(context.Background(), floodPatience)
+	patience, cancel := context.WithTimeout(f.life, floodPatience)
 	defer cancel()
 	if f.pauses.Wait(patience, client) != nil {
 		return
 	}
 	defer f.pauses.Release(client)
-	<-time.After(floodPause)
+	select {
+	case <-time.After(floodPause):
+	case <-f.life.Done():
+	}
 }
 
 // uselessCall counts a useless call until the result is called.

@@ -183,6 +183,7 @@ func New(config Config) (*Server, error) {
 		}
 	}
 	s.streams, s.endStreams = context.WithCancel(context.Background())
+	s.admission.floods.life = s.streams
 	s.grpcServer = s.newGRPC()
 	if s.rest, err = s.newREST(s.newInProcess(transportREST, clientFromHTTP)); err != nil {
 		return nil, fmt.Errorf("set up REST: %w", err)
