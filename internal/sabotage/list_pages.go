@@ -7,7 +7,7 @@ var guardingPages = []sabotage{
 	}}, server, "TestConsoleLeavesTheReconcilerItsPace"},
 	{"looking at a purchase wakes the reconciler", []edit{{
 		"purchase.Engine.Look", "return *p, history, nil", "e.reconciler.nudge(); return *p, history, nil",
-	}}, engine, "TestLookingReadsNothingFromTheVendor"},
+	}}, states, "TestLookingReadsNothingFromTheVendor"},
 	{"a list of budgets shows cut totals", []edit{{
 		"server.Server.budgetTotals", "len($all) >= purchase.MaxBudgetTotals", never,
 	}}, server, "TestBudgetsInOneRead"},
