@@ -38,6 +38,15 @@ func (e *Engine) seen(ctx context.Context, scope Scope, id string) (*Purchase, e
 
 // Get returns a purchase and its history. If the purchase is open, the reconciler looks at it soon.
 func (e *Engine) Get(ctx context.Context, scope Scope, id string) (Purchase, []HistoryEntry, error) {
+	p, history, err := e.Look(ctx, scope, id)
+	if err == nil && !p.State.Settled() {
+		e.reconciler.nudge()
+	}
+	return p, history, err
+}
+
+// Look returns a purchase and its history, and leaves the reconciler its pace.
+func (e *Engine) Look(ctx context.Context, scope Scope, id string) (Purchase, []HistoryEntry, error) {
 	p, err := e.seen(ctx, scope, id)
 	if err != nil {
 		return Purchase{}, nil, err
@@ -45,9 +54,6 @@ func (e *Engine) Get(ctx context.Context, scope Scope, id string) (Purchase, []H
 	history, err := bounded(ctx, journalBudget, func(ctx context.Context) ([]HistoryEntry, error) { return e.journal.History(ctx, id) })
 	if err != nil {
 		return Purchase{}, nil, err
-	}
-	if !p.State.Settled() {
-		e.reconciler.nudge()
 	}
 	return *p, history, nil
 }

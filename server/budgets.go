@@ -34,11 +34,11 @@ func (s budgetService) GetBudget(ctx context.Context, req *gigagatev1.GetBudgetR
 	if at < 0 {
 		return nil, &failure{reason: gigagatev1.ErrorReason_ERROR_REASON_BUDGET_NOT_FOUND}
 	}
-	budget, err := s.budgetToProto(ctx, seen[at])
+	totals, err := s.engine.BudgetTotals(ctx, seen[at].Key())
 	if err != nil {
-		return nil, err
+		return nil, journalFailure("", err)
 	}
-	return &gigagatev1.GetBudgetResponse{Budget: budget}, nil
+	return &gigagatev1.GetBudgetResponse{Budget: budgetToProto(seen[at], totals)}, nil
 }
 
 // ListBudgets pages through budgets by the name of the caller.
@@ -51,7 +51,12 @@ func (s budgetService) ListBudgets(ctx context.Context, req *gigagatev1.ListBudg
 	}
 	resp := &gigagatev1.ListBudgetsResponse{}
 	size := pageSize(req, usualBudgets, mostBudgets)
-	for _, p := range s.budgetsSeen(ctx) {
+	seen := s.budgetsSeen(ctx)
+	totalsOf, err := s.budgetTotals(ctx, seen)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range seen {
 		if p.Name <= after {
 			continue
 		}
@@ -59,11 +64,11 @@ func (s budgetService) ListBudgets(ctx context.Context, req *gigagatev1.ListBudg
 			resp.NextPageToken = pageToken(req, resp.GetBudgets()[n-1].GetCaller())
 			break
 		}
-		budget, err := s.budgetToProto(ctx, p)
+		totals, err := totalsOf(p)
 		if err != nil {
 			return nil, err
 		}
-		resp.Budgets = append(resp.Budgets, budget)
+		resp.Budgets = append(resp.Budgets, budgetToProto(p, totals))
 	}
 	return resp, nil
 }
@@ -82,12 +87,35 @@ func (s *Server) budgetsSeen(ctx context.Context) []*access.Principal {
 	}
 }
 
-// budgetToProto reads what the principal has reserved and spent in the present periods.
-func (s *Server) budgetToProto(ctx context.Context, p *access.Principal) (*gigagatev1.Budget, error) {
-	totals, err := s.engine.BudgetTotals(ctx, p.Key())
+// budgetTotals returns a function for the totals of each of some principals. It reads the journal once for all of them, if
+// the journal can return all totals at once.
+func (s *Server) budgetTotals(ctx context.Context, of []*access.Principal) (func(*access.Principal) ([]purchase.BudgetTotal, error), error) {
+	oneByOne := func(p *access.Principal) ([]purchase.BudgetTotal, error) {
+		totals, err := s.engine.BudgetTotals(ctx, p.Key())
+		if err != nil {
+			return nil, journalFailure("", err)
+		}
+		return totals, nil
+	}
+	if len(of) < 2 {
+		return oneByOne, nil
+	}
+	all, err := s.engine.BudgetTotals(ctx, "")
 	if err != nil {
 		return nil, journalFailure("", err)
 	}
+	if len(all) >= purchase.MaxBudgetTotals {
+		return oneByOne, nil // some totals may be missing
+	}
+	by := map[string][]purchase.BudgetTotal{}
+	for _, t := range all {
+		by[t.Caller] = append(by[t.Caller], t)
+	}
+	return func(p *access.Principal) ([]purchase.BudgetTotal, error) { return by[p.Key()], nil }, nil
+}
+
+// budgetToProto shows a principal's budget, and what its totals have reserved and spent in the present periods.
+func budgetToProto(p *access.Principal, totals []purchase.BudgetTotal) *gigagatev1.Budget {
 	budget := budgetOf(p)
 	now := time.Now().In(budget.Zone) // the journal names the periods by the real time, not by the vendor's
 	year, month, day := now.Date()
@@ -117,7 +145,7 @@ func (s *Server) budgetToProto(ctx context.Context, p *access.Principal) (*gigag
 		}
 		result.Periods = append(result.Periods, shown)
 	}
-	return result, nil
+	return result
 }
 
 func moneyOf(amount purchase.Micros, currency string) *gigagatev1.Money {

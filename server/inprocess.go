@@ -78,3 +78,12 @@ func (c *inProcess) Invoke(caller context.Context, name string, request, respons
 func (*inProcess) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
 	return nil, status.Error(codes.Unimplemented, "no method is a stream")
 }
+
+// fromConsole is the key of a context of a call that the console makes.
+type fromConsole struct{}
+
+func markConsole(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	return next(context.WithValue(ctx, fromConsole{}, true), req)
+}
+
+func isFromConsole(ctx context.Context) bool { return ctx.Value(fromConsole{}) != nil }

@@ -278,7 +278,9 @@ func (s *Server) GRPC() *grpc.Server { return s.grpcServer }
 
 // Console is the connection of the operators' console to the services. A call is made by the principal of its context, and
 // without one it is refused. Rights, rules and audit records are those of every other call.
-func (s *Server) Console() grpc.ClientConnInterface { return s.newInProcess(transportConsole) }
+func (s *Server) Console() grpc.ClientConnInterface {
+	return s.newInProcess(transportConsole, markConsole)
+}
 
 // REST is the HTTP handler of the REST API.
 func (s *Server) REST() http.Handler { return s.rest }

@@ -16,7 +16,7 @@ const (
 	mostListed = 500
 	// shownWaiting is how many of them have their evidence on the page.
 	shownWaiting = 10
-	// needsPace is slow, because each look makes the reconciler read the vendor's list soon. It can be long.
+	// needsPace is slow, because the page reads many purchases, and what waits for an operator can wait for days.
 	needsPace = 30 * time.Second
 )
 
