@@ -22,5 +22,5 @@ const (
 // sabotages are all sabotages. Each file list_*.go has one part of them.
 var sabotages = slices.Concat(
 	buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors, alerting,
-	guardingConsole, consoleForms, consoleAttacked, deployed, limiting, measuring, tracing, watching, attackedSpend,
+	guardingConsole, consoleForms, consoleAttacked, deployed, limiting, measuring, tracing, watching, attackedSpend, signingIn,
 )
