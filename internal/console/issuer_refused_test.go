@@ -41,22 +41,36 @@ func TestNoSessionFromIssuer(t *testing.T) {
 		"a foreign key":               {before: func(s *signInTest) { s.issuer.Behave(oidctest.Behavior{ForeignKey: true}) }, says: notAccepted, status: http.StatusBadGateway},
 		"a caller":                    {subject: "shop", says: noOperator, status: http.StatusForbidden},
 		"nobody":                      {subject: "bert", says: noOperator, status: http.StatusForbidden},
-		"another state": {back: func(_ *testing.T, _ *signInTest, back *string) {
-			*back = strings.Replace(*back, "state=", "state=x", 1)
+		"another state": {
+			back: func(_ *testing.T, _ *signInTest, back *string) {
+				*back = strings.Replace(*back, "state=", "state=x", 1)
+			},
+			says: notBegun, status: http.StatusBadRequest,
 		},
-			says: notBegun, status: http.StatusBadRequest},
-		"no state": {back: func(_ *testing.T, _ *signInTest, back *string) { *back = strings.Replace(*back, "state=", "stale=", 1) },
-			says: notBegun, status: http.StatusBadRequest},
-		"the state of another attempt": {back: func(t *testing.T, s *signInTest, _ *string) { s.get(t, issuerPath) },
-			says: notBegun, status: http.StatusBadRequest},
-		"a browser without the attempt": {back: func(_ *testing.T, s *signInTest, _ *string) { clear(s.jar) },
-			says: notBegun, status: http.StatusBadRequest},
-		"an attempt of another process": {back: func(_ *testing.T, s *signInTest, _ *string) { s.attempts = newAttempts() },
-			says: notBegun, status: http.StatusBadRequest},
-		"an attempt that took too long": {back: func(_ *testing.T, s *signInTest, _ *string) { s.now = s.now.Add(attemptTime) },
-			says: notBegun, status: http.StatusBadRequest},
-		"an invented code": {back: func(_ *testing.T, _ *signInTest, back *string) { *back = strings.Replace(*back, "code=", "code=x", 1) },
-			says: notAccepted, status: http.StatusBadGateway},
+		"no state": {
+			back: func(_ *testing.T, _ *signInTest, back *string) { *back = strings.Replace(*back, "state=", "stale=", 1) },
+			says: notBegun, status: http.StatusBadRequest,
+		},
+		"the state of another attempt": {
+			back: func(t *testing.T, s *signInTest, _ *string) { s.get(t, issuerPath) },
+			says: notBegun, status: http.StatusBadRequest,
+		},
+		"a browser without the attempt": {
+			back: func(_ *testing.T, s *signInTest, _ *string) { clear(s.jar) },
+			says: notBegun, status: http.StatusBadRequest,
+		},
+		"an attempt of another process": {
+			back: func(_ *testing.T, s *signInTest, _ *string) { s.attempts = newAttempts() },
+			says: notBegun, status: http.StatusBadRequest,
+		},
+		"an attempt that took too long": {
+			back: func(_ *testing.T, s *signInTest, _ *string) { s.now = s.now.Add(attemptTime) },
+			says: notBegun, status: http.StatusBadRequest,
+		},
+		"an invented code": {
+			back: func(_ *testing.T, _ *signInTest, back *string) { *back = strings.Replace(*back, "code=", "code=x", 1) },
+			says: notAccepted, status: http.StatusBadGateway,
+		},
 		"a code of another attempt": {back: func(t *testing.T, s *signInTest, back *string) {
 			code := s.atIssuerOf(t, "anna-7")
 			u, _ := url.Parse(*back)
@@ -65,8 +79,10 @@ func TestNoSessionFromIssuer(t *testing.T) {
 			u.RawQuery = query.Encode()
 			*back = u.String()
 		}, says: notAccepted, status: http.StatusBadGateway},
-		"an error instead of a code": {back: func(_ *testing.T, _ *signInTest, back *string) { *back = strings.Replace(*back, "code=", "error=", 1) },
-			says: refused, status: http.StatusForbidden},
+		"an error instead of a code": {
+			back: func(_ *testing.T, _ *signInTest, back *string) { *back = strings.Replace(*back, "code=", "error=", 1) },
+			says: refused, status: http.StatusForbidden,
+		},
 		"another secret":               {before: func(s *signInTest) { s.issuer.Behave(oidctest.Behavior{Secret: "another"}) }, says: notAccepted, status: http.StatusBadGateway},
 		"a huge answer with the token": {back: func(_ *testing.T, s *signInTest, _ *string) { s.issuer.Behave(oidctest.Behavior{Pad: 2 << 20}) }, says: notAccepted, status: http.StatusBadGateway},
 		"a huge token":                 {before: token(func(c map[string]any) { c["groups"] = strings.Repeat("a", 100<<10) }), says: notAccepted, status: http.StatusBadGateway},

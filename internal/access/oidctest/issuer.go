@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -138,9 +139,7 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		found := map[string]any{
 			"issuer": i.Name, "jwks_uri": i.Name + "/keys", "authorization_endpoint": i.Name + "/authorize?tenant=1", "token_endpoint": i.Name + "/token",
 		}
-		for name, value := range does.Configuration {
-			found[name] = value
-		}
+		maps.Copy(found, does.Configuration)
 		does.answer(w, http.StatusOK, found)
 	case "/keys":
 		does.answer(w, http.StatusOK, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: i.own.Public(), KeyID: "1"}}})
@@ -156,7 +155,7 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		http.Redirect(w, r, back, http.StatusSeeOther) //nolint:gosec // the client's own address
+		http.Redirect(w, r, back, http.StatusSeeOther)
 	case "/token":
 		i.exchange(w, r, does)
 	default:
