@@ -14,6 +14,8 @@
 //	key.go          API keys
 //	token.go        JWTs
 //	issuer_keys.go  the keys with which issuers sign JWTs
+//	issuer_client.go  how issuers are asked
+//	sign_in.go      how people sign in at an issuer
 //	otel.go         metrics
 //	authorities.go  the authorities of client certificates
 package access

@@ -14,7 +14,7 @@ type Directory struct {
 	heir         string       // the name of the caller with InheritsDefault
 	keys         map[string]storedKey
 	certificates map[string]*Principal // by URI or DNS name
-	subjects     map[subject]*Principal
+	subjects     map[Subject]*Principal
 	issuers      map[string]*issuer
 	files        []fileRead // the callers file and the JWKS files
 	verified     verifiedTokens
@@ -27,13 +27,13 @@ type Entry struct {
 	Certificates, Keys, Subjects int
 }
 
-// subject is who a JWT is about.
-type subject struct{ issuer, name string }
+// Subject is who a JWT is about, or who signed in at an issuer.
+type Subject struct{ Issuer, Name string }
 
 func newDirectory() *Directory {
 	return &Directory{
 		names: map[string]bool{}, keys: map[string]storedKey{}, certificates: map[string]*Principal{},
-		subjects: map[subject]*Principal{}, issuers: map[string]*issuer{},
+		subjects: map[Subject]*Principal{}, issuers: map[string]*issuer{},
 		verified: verifiedTokens{tokens: map[[sha256.Size]byte]verifiedToken{}},
 	}
 }

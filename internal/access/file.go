@@ -142,7 +142,7 @@ func (d *Directory) addIssuer(item field, folder string) {
 	}
 	file := fields["jwks_file"]
 	if !file.given() {
-		if item.doc.err == nil && !isSecureURL(i.name) {
+		if item.doc.err == nil && !IsSecureURL(i.name) {
 			fields["issuer"].fail("without jwks_file it must be an https URL, or an http URL of this machine")
 		}
 		return
@@ -161,8 +161,8 @@ func (d *Directory) addIssuer(item field, folder string) {
 	d.files = append(d.files, read)
 }
 
-// isSecureURL reports whether a text is a URL with TLS, or a URL on this machine.
-func isSecureURL(text string) bool {
+// IsSecureURL reports whether a text is a URL with TLS, or a URL on this machine.
+func IsSecureURL(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return false
@@ -276,8 +276,8 @@ func (d *Directory) addIdentities(p *Principal, list field) {
 		case token.given():
 			entry.Subjects++
 			parts := token.mapping("issuer", "subject")
-			s := subject{parts["issuer"].text(), parts["subject"].text()}
-			if _, ok := d.issuers[s.issuer]; !ok {
+			s := Subject{parts["issuer"].text(), parts["subject"].text()}
+			if _, ok := d.issuers[s.Issuer]; !ok {
 				parts["issuer"].fail("it is not under issuers")
 			}
 			once(parts["subject"], d.subjects, s, p)

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -15,6 +16,8 @@ type Credentials struct {
 	Certificate *x509.Certificate
 	// Authorization has every value of the header "authorization". More than one is refused.
 	Authorization []string
+	// SignedIn is who signed in at an issuer. [SignIn.Subject] must have returned it. It is nil if nobody did.
+	SignedIn *Subject
 }
 
 // ErrUnauthenticated is the error for every wrong credential. It has no cause, so that a caller cannot learn from it which
@@ -37,18 +40,19 @@ const (
 	unknownSigner      refusal = "unknown_key" // the issuer has no key with the token's key id
 	wrongSignature     refusal = "signature"
 	wrongAudience      refusal = "audience"
+	wrongNonce         refusal = "nonce"   // an ID token was made for another attempt to sign in
 	expired            refusal = "expired" // or without an expiry
 	notYetValid        refusal = "not_yet_valid"
 )
 
 var refusals = []refusal{
 	missing, malformed, disagree, unknownCertificate, unknownKey, unknownIssuer, unknownSubject, wrongAlgorithm, unknownSigner,
-	wrongSignature, wrongAudience, expired, notYetValid,
+	wrongSignature, wrongAudience, wrongNonce, expired, notYetValid,
 }
 
 // identify returns whose credentials these are. Every credential that is there must be right, and all must be of one principal.
 func (d *Directory) identify(ctx context.Context, c Credentials, now time.Time) (*Principal, refusal) {
-	var byCertificate, byToken *Principal
+	var byCertificate, byToken, bySignIn *Principal
 	var why refusal
 	if c.Certificate != nil {
 		if byCertificate, why = d.byCertificate(c.Certificate, now); why != "" {
@@ -64,15 +68,22 @@ func (d *Directory) identify(ctx context.Context, c Credentials, now time.Time) 
 			return nil, why
 		}
 	}
-	switch {
-	case byCertificate == nil && byToken == nil:
-		return nil, missing
-	case byCertificate == nil:
-		return byToken, ""
-	case byToken != nil && byToken != byCertificate:
-		return nil, disagree
+	if c.SignedIn != nil {
+		if bySignIn = d.subjects[*c.SignedIn]; bySignIn == nil {
+			return nil, unknownSubject
+		}
 	}
-	return byCertificate, ""
+	var found *Principal
+	for _, p := range []*Principal{byCertificate, byToken, bySignIn} {
+		if p != nil && found != nil && p != found {
+			return nil, disagree
+		}
+		found = cmp.Or(found, p)
+	}
+	if found == nil {
+		return nil, missing
+	}
+	return found, ""
 }
 
 // longestToken is the longest token that is read. It is the limit for all headers of a call.

@@ -3,14 +3,11 @@ package access
 import (
 	"context"
 	"crypto/rsa"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -122,20 +119,6 @@ type remoteKeys struct {
 	warned  time.Time     // when the log last said so
 }
 
-// newIssuerClient returns a client that fetches keys. It follows no redirects and uses no proxy of the environment. It is made
-// for few requests, so it keeps no connections.
-func newIssuerClient(transport http.RoundTripper) *http.Client {
-	if transport == nil {
-		transport = &http.Transport{
-			DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-		}
-	}
-	return &http.Client{
-		Transport: transport, Timeout: fetchTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
 // find returns the keys of the issuer. If none has the id, the issuer may have a new key: find fetches the keys, or waits for
 // the fetch that is under way. It gives up if the last fetch was a moment ago, or if too many calls wait.
 func (r *remoteKeys) find(ctx context.Context, id string) *keySet {
@@ -222,24 +205,15 @@ func (r *remoteKeys) fetchUnlessRecent() <-chan struct{} {
 func (r *remoteKeys) fetch() (*keySet, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, fetchTimeout)
 	defer cancel()
-	text, err := r.get(ctx, strings.TrimSuffix(r.issuer, "/")+"/.well-known/openid-configuration")
+	found, err := discover(ctx, r.client, r.issuer)
 	if err != nil {
 		return nil, err
 	}
-	var discovered struct {
-		Issuer string `json:"issuer"`
-		Keys   string `json:"jwks_uri"`
-	}
-	if json.Unmarshal(text, &discovered) != nil {
-		return nil, errors.New("the issuer's configuration is not the JSON of OIDC discovery")
-	}
-	if discovered.Issuer != r.issuer {
-		return nil, errors.New("the issuer's configuration is of another issuer")
-	}
-	if !isSecureURL(discovered.Keys) {
+	if !IsSecureURL(found.Keys) {
 		return nil, errors.New("the issuer's configuration has a jwks_uri that is not an https URL")
 	}
-	if text, err = r.get(ctx, discovered.Keys); err != nil {
+	text, err := get(ctx, r.client, found.Keys)
+	if err != nil {
 		return nil, err
 	}
 	keys, err := parseKeys(text, skipSecretKeys)
@@ -247,26 +221,4 @@ func (r *remoteKeys) fetch() (*keySet, error) {
 		return nil, fmt.Errorf("jwks_uri: %w", err)
 	}
 	return keys, nil
-}
-
-// get returns the body at a URL.
-func (r *remoteKeys) get(ctx context.Context, url string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Accept", "application/json")
-	response, err := r.client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %d", url, response.StatusCode)
-	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, largestFile+1))
-	if err == nil && len(text) > largestFile {
-		err = fmt.Errorf("the answer of %s is larger than %d bytes", url, largestFile)
-	}
-	return text, err
 }

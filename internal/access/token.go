@@ -68,10 +68,10 @@ func (d *Directory) byJWT(ctx context.Context, text string, now time.Time) (*Pri
 			return nil, why
 		}
 	}
-	if why := token.issuer.check(token.claims, now); why != "" {
+	if why := token.issuer.check(token.claims, token.issuer.audience, now); why != "" {
 		return nil, why
 	}
-	p, ok := d.subjects[subject{token.issuer.name, token.claims.Subject}]
+	p, ok := d.subjects[Subject{token.issuer.name, token.claims.Subject}]
 	if !ok {
 		return nil, unknownSubject
 	}
@@ -81,8 +81,8 @@ func (d *Directory) byJWT(ctx context.Context, text string, now time.Time) (*Pri
 	return p, ""
 }
 
-// verify checks the signature of a JWT.
-func (d *Directory) verify(ctx context.Context, text string) (verifiedToken, refusal) {
+// verify checks the signature of a JWT. It fills more with claims that it does not know.
+func (d *Directory) verify(ctx context.Context, text string, more ...any) (verifiedToken, refusal) {
 	token, err := jwt.ParseSigned(text, algorithms)
 	if _, ok := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); ok {
 		return verifiedToken{}, wrongAlgorithm
@@ -106,7 +106,7 @@ func (d *Directory) verify(ctx context.Context, text string) (verifiedToken, ref
 			continue
 		}
 		var claims jwt.Claims
-		if token.Claims(key.Key, &claims) == nil {
+		if token.Claims(key.Key, append(more, &claims)...) == nil {
 			return verifiedToken{claims, i, set}, ""
 		}
 	}
@@ -117,11 +117,11 @@ func (d *Directory) verify(ctx context.Context, text string) (verifiedToken, ref
 }
 
 // check checks the claims of a token whose signature is right.
-func (i *issuer) check(claims jwt.Claims, now time.Time) refusal {
+func (i *issuer) check(claims jwt.Claims, audience string, now time.Time) refusal {
 	if claims.Expiry == nil {
 		return expired
 	}
-	err := claims.ValidateWithLeeway(jwt.Expected{Issuer: i.name, AnyAudience: jwt.Audience{i.audience}, Time: now}, clockSkew)
+	err := claims.ValidateWithLeeway(jwt.Expected{Issuer: i.name, AnyAudience: jwt.Audience{audience}, Time: now}, clockSkew)
 	switch {
 	case err == nil:
 		return ""

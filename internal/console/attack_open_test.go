@@ -87,7 +87,7 @@ func TestOpenPageEndsWithItsOperator(t *testing.T) {
 		who := &leaving{}
 		c.config.Access = who
 		signedIn := httptest.NewRecorder()
-		c.sessions.begin(signedIn, visit(t, nil, ""), "gg_key")
+		c.sessions.begin(signedIn, visit(t, nil, ""), access.Credentials{Authorization: []string{"Bearer gg_key"}}, sessionLength)
 		ctx, end := context.WithTimeout(t.Context(), time.Hour)
 		defer end()
 		r := visit(t, nil, "purchases/"+someID).WithContext(ctx)

@@ -9,7 +9,8 @@
 //	console.go           the configuration, the routes and the headers of every answer
 //	page.go              how a page is made, and how an open page moves by itself
 //	identity.go          who looks at a page
-//	session.go           the sessions of operators who signed in with a key
+//	session.go           the sessions of operators who signed in
+//	issuer.go            how operators sign in at an issuer
 //	now.go               the first page: what this process does now
 //	series.go            its samples of the metrics
 //	chart.go             its charts
@@ -74,7 +75,7 @@ type Metrics interface {
 	Collect(ctx context.Context, into *metricdata.ResourceMetrics) error
 }
 
-// Config is what a Console is made of. Access, Trusted and Sandbox may be nil.
+// Config is what a Console is made of. Access, Trusted, SignIn and Sandbox may be nil.
 type Config struct {
 	// Services is a connection to the gateway's services. A call is made by the principal of its context.
 	Services grpc.ClientConnInterface
@@ -83,6 +84,10 @@ type Config struct {
 	// Trusted returns the client's certificate of a connection if it is trusted now. If it is nil, no certificate
 	// identifies an operator.
 	Trusted func(tls.ConnectionState) *x509.Certificate
+	// SignIn signs operators in at an issuer. It needs Access.
+	SignIn *access.SignIn
+	// URL is the address of the console in browsers, without a path. It is only for SignIn.
+	URL string
 	// Metrics are the metrics of this process.
 	Metrics Metrics
 	// Ready returns an error that says why the gateway accepts no new calls, or nil if it does.
@@ -117,6 +122,7 @@ type Console struct {
 	mux       *http.ServeMux
 	handler   http.Handler
 	sessions  *sessions
+	attempts  *attempts
 	series    *series
 	signIns   *fairshare.Limit
 	requests  *fairshare.Limit
@@ -143,6 +149,7 @@ func New(config Config) (*Console, error) {
 		inventory: gigagatev1.NewInventoryServiceClient(config.Services),
 		mux:       http.NewServeMux(),
 		sessions:  newSessions(config.Now),
+		attempts:  newAttempts(),
 		series:    newSeries(),
 		signIns:   fairshare.New(maxSignIns),
 		requests:  fairshare.New(maxRequests),
@@ -162,6 +169,10 @@ func New(config Config) (*Console, error) {
 	c.mux.HandleFunc("GET "+Root+"sign-in", c.showSignIn)
 	c.mux.HandleFunc("POST "+Root+"sign-in", c.signIn)
 	c.mux.HandleFunc("POST "+Root+"sign-out", c.signOut)
+	if config.SignIn != nil {
+		c.mux.HandleFunc("GET "+issuerPath, c.beginAtIssuer)
+		c.mux.HandleFunc("GET "+CallbackPath, c.finishAtIssuer)
+	}
 	c.addPages()
 	c.mux.HandleFunc(Root, c.notFound)
 	c.handler = http.NewCrossOriginProtection().Handler(c.mux)

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -22,7 +21,7 @@ func TestSessionsEnd(t *testing.T) {
 	s := newSessions(func() time.Time { return now })
 	begin := func() *http.Request {
 		w := httptest.NewRecorder()
-		s.begin(w, httptest.NewRequest(http.MethodPost, Root, http.NoBody), "key")
+		s.begin(w, httptest.NewRequest(http.MethodPost, Root, http.NoBody), access.Credentials{}, sessionLength)
 		r := httptest.NewRequest(http.MethodGet, Root, http.NoBody)
 		r.AddCookie(w.Result().Cookies()[0])
 		return r
@@ -60,10 +59,10 @@ func TestSessionsAreBounded(t *testing.T) {
 	now := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
 	s := newSessions(func() time.Time { return now })
 	var cookies []*http.Cookie
-	for i := range maxSessions + 1 {
+	for range maxSessions + 1 {
 		now = now.Add(time.Second)
 		w := httptest.NewRecorder()
-		s.begin(w, httptest.NewRequest(http.MethodPost, Root, http.NoBody), fmt.Sprint(i))
+		s.begin(w, httptest.NewRequest(http.MethodPost, Root, http.NoBody), access.Credentials{}, sessionLength)
 		cookies = append(cookies, w.Result().Cookies()[0])
 	}
 	of := func(i int) bool {

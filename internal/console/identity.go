@@ -10,7 +10,7 @@ import (
 	"gigagate.internal/internal/fairshare"
 )
 
-// Every request is identified by itself, with the callers file of that moment. A session only remembers the key.
+// Every request is identified by itself, with the callers file of that moment. A session only remembers what was presented.
 
 const (
 	// maxSignIns is how many attempts to sign in may be under way.
@@ -42,20 +42,16 @@ func (c *Console) identify(r *http.Request) (*access.Principal, bool) {
 	if c.config.Access == nil {
 		return access.Open, true
 	}
-	var shown access.Credentials
+	shown, inSession := c.sessions.of(r)
 	if r.TLS != nil && c.config.Trusted != nil {
 		shown.Certificate = c.config.Trusted(*r.TLS)
-	}
-	key, inSession := c.sessions.of(r)
-	if inSession {
-		shown.Authorization = []string{"Bearer " + key}
 	}
 	if shown.Certificate == nil && !inSession {
 		return nil, false // it has not tried, so it does not count as a wrong credential
 	}
 	p, err := c.config.Access.Identify(r.Context(), shown)
 	if err != nil || !p.Rights.All {
-		c.sessions.end(r) // the key was taken out of the callers file
+		c.sessions.end(r) // the operator was taken out of the callers file
 		return nil, false
 	}
 	return p, true
@@ -63,8 +59,19 @@ func (c *Console) identify(r *http.Request) (*access.Principal, bool) {
 
 // signInPage is what the form for the key shows.
 type signInPage struct {
-	Next  string
-	Wrong bool
+	Next    string
+	Wrong   bool
+	Problem string // why the issuer did not sign somebody in
+	// Issuer is where an operator can also sign in, and Link leads there. They are empty if there is none.
+	Issuer, Link string
+}
+
+// askToSignIn shows the form for the key and the link to the issuer.
+func (c *Console) askToSignIn(w http.ResponseWriter, r *http.Request, status int, shown signInPage) {
+	if c.config.SignIn != nil {
+		shown.Issuer, shown.Link = c.config.SignIn.Host(), c.config.URL+issuerPath+"?next="+url.QueryEscape(shown.Next)
+	}
+	c.show(w, r, "sign-in", page{Title: "Sign in", Status: status, Data: shown})
 }
 
 func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request) {
@@ -72,7 +79,7 @@ func (c *Console) showSignIn(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, Root, http.StatusSeeOther)
 		return
 	}
-	c.show(w, r, "sign-in", page{Title: "Sign in", Data: signInPage{Next: ownPath(r.FormValue("next"))}})
+	c.askToSignIn(w, r, http.StatusOK, signInPage{Next: ownPath(r.FormValue("next"))})
 }
 
 // signIn makes a session for an operator's key. A wrong key, and the key of a caller who is no operator, get the same answer.
@@ -83,25 +90,32 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	client := fairshare.ClientOf(r.RemoteAddr)
 	if !c.signIns.Take(client) {
-		c.showProblem(w, r, &problem{http.StatusTooManyRequests, "Too many attempts to sign in", "Try again in a few seconds."})
+		c.showProblem(w, r, errTooManySignIns)
 		return
 	}
 	defer c.signIns.Release(client)
 	key := strings.TrimSpace(r.PostFormValue("key"))
-	p, err := c.config.Access.Identify(r.Context(), access.Credentials{Authorization: []string{"Bearer " + key}})
+	presented := access.Credentials{Authorization: []string{"Bearer " + key}}
+	p, err := c.config.Access.Identify(r.Context(), presented)
 	if err != nil || !p.Rights.All || !access.IsKey(key) {
-		select {
-		case <-time.After(wrongKeyPause):
-		case <-r.Context().Done():
-		case <-c.ending.Done():
-		}
-		c.show(w, r, "sign-in", page{
-			Title: "Sign in", Status: http.StatusForbidden, Data: signInPage{Next: ownPath(r.PostFormValue("next")), Wrong: true},
-		})
+		c.refuseSignIn(w, r, http.StatusForbidden, signInPage{Next: ownPath(r.PostFormValue("next")), Wrong: true})
 		return
 	}
-	c.sessions.begin(w, r, key)
+	c.sessions.begin(w, r, presented, sessionLength)
 	http.Redirect(w, r, ownPath(r.PostFormValue("next")), http.StatusSeeOther) //nolint:gosec // ownPath leads to the console only
+}
+
+// errTooManySignIns is shown while too many attempts to sign in are under way.
+var errTooManySignIns = &problem{http.StatusTooManyRequests, "Too many attempts to sign in", "Try again in a few seconds."}
+
+// refuseSignIn asks somebody again who could not sign in, after a while.
+func (c *Console) refuseSignIn(w http.ResponseWriter, r *http.Request, status int, shown signInPage) {
+	select {
+	case <-time.After(wrongKeyPause):
+	case <-r.Context().Done():
+	case <-c.ending.Done():
+	}
+	c.askToSignIn(w, r, status, shown)
 }
 
 func (c *Console) signOut(w http.ResponseWriter, r *http.Request) {

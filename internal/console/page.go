@@ -45,7 +45,7 @@ type layout struct {
 	page
 	Path     string // of the page, for the navigation
 	Operator string // the name of the operator who looks. Empty: everybody is allowed
-	SignedIn bool   // with a key, so there is a session to end
+	SignedIn bool   // there is a session to end
 	Sandbox  bool
 	Version  string
 	Main     template.HTML

@@ -3,9 +3,13 @@ package console
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
+
+	"gigagate.internal/internal/access"
 )
 
 const (
@@ -15,12 +19,16 @@ const (
 	sessionIdle = 30 * time.Minute
 	// sessionLength is the longest session.
 	sessionLength = 8 * time.Hour
+	// issuerSessionLength is the longest session of an operator who signed in at an issuer. The gateway does not hear that the
+	// issuer has locked an account, so the operator has to sign in there again.
+	issuerSessionLength = time.Hour
 )
 
-// session is an operator who signed in with a key. The key stays in memory, because the callers file of each moment decides
-// what it is worth.
+// session is an operator who signed in. What the operator presented stays in memory, because the callers file of each moment
+// decides what it is worth.
 type session struct {
-	key         string
+	presented   access.Credentials
+	length      time.Duration
 	begun, used time.Time
 }
 
@@ -40,47 +48,57 @@ func newSessions(now func() time.Time) *sessions {
 // host and without Secure.
 func cookieName(r *http.Request) string {
 	if r.TLS != nil {
-		return "__Host-gigagate-console"
+		return "__Host-" + withPort(r, "gigagate-console")
 	}
-	return "gigagate-console"
+	return withPort(r, "gigagate-console")
+}
+
+// withPort adds the port that the browser asked to the name of a cookie. Browsers send a cookie to all ports of a host, so two
+// consoles on one machine would overwrite each other's.
+func withPort(r *http.Request, name string) string {
+	_, port, _ := net.SplitHostPort(r.Host)
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return name
+	}
+	return name + "-" + port
 }
 
 // begin makes a session and tells the browser its id. It ends the session that the browser had before.
-func (s *sessions) begin(w http.ResponseWriter, r *http.Request, key string) {
+func (s *sessions) begin(w http.ResponseWriter, r *http.Request, presented access.Credentials, length time.Duration) {
 	s.end(r)
 	id := rand.Text() // 128 random bits
 	now := s.now()
 	s.mu.Lock()
 	s.forget(now)
-	s.by[sha256.Sum256([]byte(id))] = &session{key: key, begun: now, used: now}
+	s.by[sha256.Sum256([]byte(id))] = &session{presented: presented, length: length, begun: now, used: now}
 	s.mu.Unlock()
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // it has all attributes, and a port without TLS cannot have Secure
-		Name: cookieName(r), Value: id, Path: "/", MaxAge: int(sessionLength.Seconds()),
+		Name: cookieName(r), Value: id, Path: "/", MaxAge: int(length.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
 	})
 }
 
-// of returns the key of the request's session.
-func (s *sessions) of(r *http.Request) (key string, ok bool) {
+// of returns what the operator of the request's session presented.
+func (s *sessions) of(r *http.Request) (presented access.Credentials, ok bool) {
 	cookie, err := r.Cookie(cookieName(r))
 	if err != nil {
-		return "", false
+		return access.Credentials{}, false
 	}
 	now, id := s.now(), sha256.Sum256([]byte(cookie.Value))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := s.by[id]
 	if found == nil {
-		return "", false
+		return access.Credentials{}, false
 	}
 	if found.isOver(now) {
 		delete(s.by, id)
-		return "", false
+		return access.Credentials{}, false
 	}
 	if !isStream(r) { // a page that moves by itself does not keep its session
 		found.used = now
 	}
-	return found.key, true
+	return found.presented, true
 }
 
 // end ends the request's session.
@@ -93,7 +111,7 @@ func (s *sessions) end(r *http.Request) {
 }
 
 func (s *session) isOver(now time.Time) bool {
-	return now.Sub(s.used) >= sessionIdle || now.Sub(s.begun) >= sessionLength
+	return now.Sub(s.used) >= sessionIdle || now.Sub(s.begun) >= s.length
 }
 
 // forget makes room for one more session. The lock is held.

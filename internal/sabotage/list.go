@@ -21,7 +21,9 @@ const (
 
 // sabotages are all sabotages. Each file list_*.go has one part of them.
 var sabotages = slices.Concat(
-	buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors, alerting, guardingPages,
-	guardingConsole, consoleForms, consoleAttacked, deployed, limiting, measuring, tracing, watching, attackedSpend,
-	attackedFloods,
+var sabotages = slices.Concat(
+	buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors, alerting,
+	attackedFloods, consoleAttacked, attackedSpend, guardingConsole, consoleForms, deployed, limiting, measuring,
+	signingIn, guardingPages, tracing, watching,
+)
 )

@@ -30,7 +30,7 @@ var consoleAttacked = []sabotage{
 		"internal/console.Console.ServeHTTP", "isEmbedded(r)", never,
 	}}, consolePages, "TestOtherSitesOnlyLink"},
 	{"a rebound name reaches the console", []edit{{
-		"cmd/gigagate.serveCommand.addConsole", "knownHosts(c.AllowedHosts, c.consoleOn()).only(made)", "made",
+		"cmd/gigagate.serveCommand.addConsole", "c.consoleHosts().only(made)", "made",
 	}}, program, "TestReboundHost"},
 	{"an open page that cannot be read looks live", []edit{{
 		"internal/console.Console.stream", `"event: stale\ndata:\n\n"`, `": nothing new\n\n"`,

@@ -25,7 +25,7 @@ var guardingConsole = []sabotage{
 		"internal/console.Console.ServeHTTP", `header.Set("Content-Security-Policy", policy)`, dropped,
 	}}, program, "TestConsoleShowsAPurchase"},
 	{"a session of the console has no end", []edit{{
-		"internal/console.session.isOver", "now.Sub(s.begun) >= sessionLength", never,
+		"internal/console.session.isOver", "now.Sub(s.begun) >= s.length", never,
 	}}, consolePages, "TestSessionsEnd"},
 	{"a session of the console needs no work", []edit{{
 		"internal/console.session.isOver", "now.Sub(s.used) >= sessionIdle", never,
@@ -34,7 +34,7 @@ var guardingConsole = []sabotage{
 		"internal/console.sessions.forget", "len(s.by) >= maxSessions", never,
 	}}, consolePages, "TestSessionsAreBounded"},
 	{"an answer to a wrong key takes no time", []edit{{
-		"internal/console.Console.signIn", "time.After(wrongKeyPause)", "time.After(0 * wrongKeyPause)",
+		"internal/console.Console.refuseSignIn", "time.After(wrongKeyPause)", "time.After(0 * wrongKeyPause)",
 	}}, consolePages, "TestWrongKeysAreHeldBack"},
 	{"the console has any number of open pages", []edit{{
 		"internal/console.Console.ServeHTTP", "!places.Take(client)", "!places.Take(client) && false",

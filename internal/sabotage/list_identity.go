@@ -23,7 +23,7 @@ var identifying = []sabotage{
 		"internal/access.algorithms", "jose.EdDSA", "jose.EdDSA, jose.HS256",
 	}}, identity, "TestTokens|TestBadFilesHaveOneClearError"},
 	{"a token without a right signature is accepted", []edit{{
-		"internal/access.Directory.verify", "token.Claims(key.Key, &claims) == nil", "token.UnsafeClaimsWithoutVerification(&claims) == nil",
+		"internal/access.Directory.verify", "token.Claims(key.Key, append(more, &claims)...) == nil", "token.UnsafeClaimsWithoutVerification(append(more, &claims)...) == nil",
 	}}, identity, "TestTokens"},
 	{"a token that was accepted before outlives its key", []edit{{
 		"internal/access.verifiedTokens.get", "ok && token.keys == token.issuer.current()", "ok",
@@ -52,12 +52,12 @@ var identifying = []sabotage{
 		"internal/access.remoteKeys.usable", "time.Since(r.fetched) > keepKeys", never,
 	}}, identity, "TestIssuerIsDown"},
 	{"keys of another issuer are taken", []edit{{
-		"internal/access.remoteKeys.fetch", "discovered.Issuer != r.issuer", never,
+		"internal/access.discover", "found.Issuer != issuer", never,
 	}}, identity, "TestWrongAnswersOfAnIssuer"},
 	{"an issuer's answer has no limit", []edit{{
-		"internal/access.remoteKeys.get", "io.LimitReader(response.Body, largestFile+1)", "io.LimitReader(response.Body, 64<<20)",
+		"internal/access.ask", "io.LimitReader(response.Body, largestFile+1)", "io.LimitReader(response.Body, 64<<20)",
 	}, {
-		"internal/access.remoteKeys.get", "len(text) > largestFile", never,
+		"internal/access.ask", "len(text) > largestFile", never,
 	}}, identity, "TestWrongAnswersOfAnIssuer"},
 
 	// API keys.
@@ -73,7 +73,7 @@ var identifying = []sabotage{
 
 	// Credentials that disagree.
 	{"a certificate and a token of two callers are accepted", []edit{{
-		"internal/access.Directory.identify", "byToken != nil && byToken != byCertificate", never,
+		"internal/access.Directory.identify", "p != nil && found != nil && p != found", never,
 	}}, identity, "TestIdentify"},
 	{"a wrong token beside a right certificate is accepted", []edit{{
 		"internal/access.Directory.identify", "len(c.Authorization) > 0", "len(c.Authorization) > 0 && c.Certificate == nil",
