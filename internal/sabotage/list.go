@@ -23,4 +23,5 @@ const (
 var sabotages = slices.Concat(
 	buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors, alerting,
 	guardingConsole, consoleForms, consoleAttacked, deployed, limiting, measuring, tracing, watching, attackedSpend,
+	findingCustomers,
 )
