@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 )
 
@@ -72,6 +74,11 @@ func (r *CustomerRecord) fill(o object) error {
 func (r CustomerRecord) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("customer_uid", r.Customer.UID),
 		slog.Int("activated_items", len(r.ActivatedItems)), slog.Int("related_esims", len(r.RelatedESIMs)))
+}
+
+// HasESIM reports whether the record shows the eSIM with this ICCID.
+func (r CustomerRecord) HasESIM(iccid string) bool {
+	return slices.ContainsFunc(r.RelatedESIMs, func(e ESIMProfile) bool { return e.ICCID == iccid })
 }
 
 // onlyActiveProfiles is always sent. The server's default is unknown, and a hidden profile looks like a lost one.
@@ -193,6 +200,30 @@ func (c *Client) SearchCustomers(ctx context.Context, q SearchCustomersQuery) ([
 	err = decoded(OpSearchCustomers, answer, intoList("customers", &records))
 	return records, err
 }
+
+// CustomerOfESIM finds the customer who has an eSIM. The vendor's pages do not say how it searches. So a customer counts only if
+// its record shows the eSIM. An answer that names customers is wrong unless it shows the eSIM at exactly one of them.
+func (c *Client) CustomerOfESIM(ctx context.Context, iccid string) (record CustomerRecord, found bool, err error) {
+	records, err := c.SearchCustomers(ctx, SearchCustomersQuery{Key: SearchICCID, Query: iccid})
+	if err != nil || len(records) == 0 {
+		return CustomerRecord{}, false, err
+	}
+	for _, r := range records {
+		switch {
+		case !r.HasESIM(iccid), found && r.Customer.UID == record.Customer.UID:
+			continue
+		case found, r.Customer.UID == "":
+			return CustomerRecord{}, false, errWrongSearch
+		}
+		record, found = r, true
+	}
+	if !found {
+		return CustomerRecord{}, false, errWrongSearch
+	}
+	return record, true, nil
+}
+
+var errWrongSearch = &Error{Operation: OpSearchCustomers, Status: http.StatusOK, Err: errMalformed}
 
 func pageSize(size, index int) (int, error) {
 	switch {

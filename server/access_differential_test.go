@@ -24,8 +24,8 @@ type side struct {
 	*gateway
 	transport
 	journal purchase.Journal
-	// purchases, items and customers are what was sold so far, in order.
-	purchases, items, customers []string
+	// purchases, items, customers and esims are what was sold so far, in order.
+	purchases, items, customers, esims []string
 	// secrets are the activation codes that each caller has bought.
 	secrets map[string][]string
 }
@@ -36,7 +36,7 @@ func identities() *callers {
 		caller("heir", func(r *access.Rights) { r.InheritsDefault = true }),
 		caller("blind", func(r *access.Rights) { r.Secrets = false }),
 		caller("reader", func(r *access.Rights) {
-			r.Methods = access.SetOf("GetPurchase", "ListPurchases", "WaitPurchase", "GetCustomer", "ListInventoryItems")
+			r.Methods = access.SetOf("GetPurchase", "ListPurchases", "WaitPurchase", "GetCustomer", "FindCustomer", "ListInventoryItems")
 		}),
 		caller("item", func(r *access.Rights) { r.Items = access.SetOf(sandbox.ItemWorldwide1GB) }),
 		caller("set", func(r *access.Rights) { r.CountrySets = access.SetOf("WWW") }),
@@ -88,7 +88,7 @@ func setting(name string, value any) func(proto.Message) {
 
 func randomStep(random *rand.Rand, n int, names []string) step {
 	s := step{
-		caller: names[random.IntN(len(names))], kind: random.IntN(14), pick: random.IntN(1 + n/8),
+		caller: names[random.IntN(len(names))], kind: random.IntN(15), pick: random.IntN(1 + n/8),
 		request: fmt.Sprintf("request-%d", n), edit: edits[random.IntN(len(edits))],
 	}
 	if random.IntN(3) == 0 {
@@ -130,6 +130,8 @@ func (s *side) message(step step) proto.Message {
 		message = getBudget(step.caller)
 	case 12:
 		message = &gigagatev1.ListBudgetsRequest{}
+	case 13:
+		message = findCustomer(pick(s.esims, step.pick, noESIM))
 	default:
 		message = &gigagatev1.ResolvePurchaseRequest{
 			Id: id, Operator: "anna", Note: "portal", Resolution: &gigagatev1.ResolvePurchaseRequest_ActivatedItemUid{ActivatedItemUid: item},
@@ -163,6 +165,9 @@ func (s *side) play(t *testing.T, step step) (text, reason string) {
 	}
 	if uid := item.GetUid(); uid != "" && a.replayed == "" {
 		s.items = append(s.items, uid)
+	}
+	if iccid := profile.GetIccid(); iccid != "" && a.replayed == "" {
+		s.esims = append(s.esims, iccid)
 	}
 	if code := profile.GetActivationCode(); code != "" {
 		s.secrets[step.caller] = append(s.secrets[step.caller], code)

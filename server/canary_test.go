@@ -140,6 +140,7 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 		customer, item := r.GetCustomer().GetUid(), r.GetActivatedItem().GetUid()
 		call(d, topUp(customer, func(r *top) { r.Metatag = "CANARY order" }, withProfile(func(p *profile) { p.UserIp = "2001:db8::ca:1a" }))).ok(t)
 		call(d, getCustomer(customer)).ok(t)
+		call(d, findCustomer(r.GetEsimProfile().GetIccid())).ok(t)
 		call(d, activate(item)).ok(t)
 		call(d, &gigagatev1.ListInventoryItemsRequest{}).ok(t)
 		again := register(personal)
@@ -154,6 +155,8 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 		call(d, topUp("canary-mail@mail.example", withProfile(func(p *profile) { p.UserIp = "CANARY" })))
 		call(d, activate("CANARY@mail"))
 		call(d, getCustomer("../CANARY"))
+		call(d, findCustomer("CANARY"))
+		call(d, findCustomer(r.GetEsimProfile().GetIccid()+"0"))
 		bad := question{message: register(personal, func(r *reg) { r.Metatag = "MARK" }), replace: [2]string{"MARK", "\xffCANARY"}}
 		errs.WriteString(d.call(t, t.Context(), bad).text)
 
@@ -183,6 +186,8 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 			}
 			g.inject(t, pathCustomers+customer, fault.name, fault.params)
 			call(d, getCustomer(customer))
+			g.inject(t, pathSearch, fault.name, fault.params)
+			call(d, findCustomer(r.GetEsimProfile().GetIccid()))
 			g.inject(t, pathItems+item+"/activate", fault.name, fault.params)
 			call(d, activate(item))
 		}

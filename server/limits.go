@@ -82,6 +82,7 @@ var places = map[string]int{
 	gigagatev1.BudgetService_GetBudget_FullMethodName:             64,
 	gigagatev1.BudgetService_ListBudgets_FullMethodName:           8,
 	gigagatev1.CustomerService_GetCustomer_FullMethodName:         64,
+	gigagatev1.CustomerService_FindCustomer_FullMethodName:        64,
 	gigagatev1.InventoryService_ListInventoryItems_FullMethodName: 64,
 }
 

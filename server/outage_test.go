@@ -69,6 +69,7 @@ func TestOutageCostsNoTime(t *testing.T) {
 		{"shop", &gigagatev1.TopUpRequest{RequestId: "more", InventoryItemId: fresh.GetInventoryItemId(), Metatag: "more", CustomerUid: customer}},
 		{"shop", &gigagatev1.ActivateRequest{Uid: item}},
 		{"shop", &gigagatev1.GetCustomerRequest{Uid: customer}},
+		{"shop", findCustomer(bought.GetEsimProfile().GetIccid())},
 		{"shop", &gigagatev1.ListInventoryItemsRequest{}},
 	} {
 		for _, transport := range g.transports() {

@@ -18,6 +18,7 @@ const (
 	pathTopUpProfile = "/gigastore/activations/top-up-with-profile"
 	pathItems        = "/gigastore/activations/activated-items/"
 	pathCustomers    = "/gigastore/activations/customers/"
+	pathSearch       = "/gigastore/activations/search-customers"
 	pathInventory    = "/gigastore/products/inventory"
 )
 

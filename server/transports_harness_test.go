@@ -45,6 +45,8 @@ func rpcOf(req proto.Message) rpc {
 		return rpc{gigagatev1.ActivationService_Activate_FullMethodName, "POST", "/v1/activations/activated-items/{uid}/activate", &gigagatev1.ActivateResponse{}}
 	case *gigagatev1.GetCustomerRequest:
 		return rpc{gigagatev1.CustomerService_GetCustomer_FullMethodName, "GET", "/v1/customers/{uid}", &gigagatev1.GetCustomerResponse{}}
+	case *gigagatev1.FindCustomerRequest:
+		return rpc{gigagatev1.CustomerService_FindCustomer_FullMethodName, "POST", "/v1/customers:find", &gigagatev1.FindCustomerResponse{}}
 	case *gigagatev1.ListInventoryItemsRequest:
 		return rpc{gigagatev1.InventoryService_ListInventoryItems_FullMethodName, "GET", "/v1/inventory", &gigagatev1.ListInventoryItemsResponse{}}
 	case *gigagatev1.GetPurchaseRequest:

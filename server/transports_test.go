@@ -60,6 +60,10 @@ func getCustomer(uid string) *gigagatev1.GetCustomerRequest {
 	return &gigagatev1.GetCustomerRequest{Uid: uid}
 }
 
+func findCustomer(iccid string) *gigagatev1.FindCustomerRequest {
+	return &gigagatev1.FindCustomerRequest{Iccid: iccid}
+}
+
 // invalid is a request that breaks a rule of the contract in the given fields.
 type invalid struct {
 	name    string
@@ -129,6 +133,9 @@ func invalidRequests() []invalid {
 			r.ExpectedPrice = &gigagatev1.Money{CurrencyCode: currency, Amount: "9.99"}
 		}), fields: []string{"expected_price.currency_code"}})
 	}
+	for _, iccid := range []string{"", "89972119683000013", "89972119683000000013000", "8997211968300000001X", "8997 2119 6830 0000 0013", "٨٩٩٧٢١١٩٦٨٣٠٠٠٠٠٠٠"} {
+		cases = append(cases, invalid{name: "find " + short(iccid), message: findCustomer(iccid), fields: []string{"iccid"}})
+	}
 	for _, uid := range []string{"..", ".", "a/b", "a b", "a:b", "%2e%2e", "a%2fb", "üid", strings.Repeat("u", 65), "a\x00b", "a?b=c", "a#b"} {
 		cases = append(cases,
 			invalid{name: "activate " + short(uid), message: activate(uid), fields: []string{"uid"}},
@@ -163,7 +170,7 @@ func fullRequests() []proto.Message {
 		topUp("c", withProfile(func(p *profile) { p.CustomerProfileDomainId = new("d") }), func(r *top) {
 			r.ExpectedPrice, r.MaxPurchasePrice = usd("9.99"), usd("9.99")
 		}),
-		activate("u"), getCustomer("u"), getPurchase(noPurchase), waitPurchase(noPurchase, 0), itemSold(noPurchase, "u"),
+		activate("u"), getCustomer("u"), findCustomer("89972119683000000013"), getPurchase(noPurchase), waitPurchase(noPurchase, 0), itemSold(noPurchase, "u"),
 		&gigagatev1.ListPurchasesRequest{RequestId: "r"},
 	}
 }

@@ -107,6 +107,7 @@ var patternSentences = map[string]string{
 	`^[A-Za-z0-9_-]*$`:              aPageToken,
 	`^([0-9a-f]{32})?$`:             "must be the id of a trace: 32 digits and small letters from a to f",
 	`^[A-Za-z0-9._-]{1,64}$`:        "must be 1 to 64 letters, digits, ., _ and -",
+	`^[0-9]{18,22}$`:                "must be the number of an eSIM: 18 to 22 digits",
 	`^[a-z0-9][a-z0-9-]{0,62}$`:     "must be the name of a caller: 1 to 63 small letters, digits and -, and no - at the start",
 	`^[A-Z]{2}$`:                    noCountry,
 	`^[A-Z]{3}$`:                    "must be three capital letters, such as USD",

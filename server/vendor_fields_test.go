@@ -30,6 +30,7 @@ var tellers = map[string]teller{
 var untoldMethods = map[string]string{
 	"ActivatedItems":  "only the reconciler reads it, to settle purchases",
 	"SearchCustomers": "only the reconciler reads it, to settle purchases",
+	"CustomerOfESIM":  "callers only get the uid of its customer",
 	"Customers":       "the contract lists no customers",
 	"InventoryItem":   "the contract lists the inventory as a whole",
 	"InventoryWithin": "it is Inventory with a cache",

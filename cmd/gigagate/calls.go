@@ -152,13 +152,30 @@ func (c *inventoryCommand) Run(ctx context.Context, to console) error {
 
 // customerCommand shows a customer.
 type customerCommand struct {
-	UID string `arg:"" name:"uid" field:"uid" help:"The customer."`
+	UID   string `arg:"" optional:"" name:"uid" field:"uid" help:"The customer."`
+	ICCID string `name:"iccid" field:"iccid" placeholder:"NUMBER" help:"Instead of the uid: the number of an eSIM that the customer has."`
 	callSettings
+}
+
+// Validate requires exactly one of the uid and --iccid.
+func (c *customerCommand) Validate() error {
+	if (c.UID == "") == (c.ICCID == "") {
+		return errors.New("give either the customer's uid or --iccid")
+	}
+	return nil
 }
 
 // Run makes the call.
 func (c *customerCommand) Run(ctx context.Context, to console) error {
 	return c.read(ctx, to, func(ctx context.Context, conn grpc.ClientConnInterface) (proto.Message, error) {
-		return gigagatev1.NewCustomerServiceClient(conn).GetCustomer(ctx, &gigagatev1.GetCustomerRequest{Uid: c.UID})
+		customers, uid := gigagatev1.NewCustomerServiceClient(conn), c.UID
+		if c.ICCID != "" {
+			found, err := customers.FindCustomer(ctx, &gigagatev1.FindCustomerRequest{Iccid: c.ICCID})
+			if err != nil {
+				return nil, err
+			}
+			uid = found.GetCustomerUid()
+		}
+		return customers.GetCustomer(ctx, &gigagatev1.GetCustomerRequest{Uid: uid})
 	})
 }

@@ -60,6 +60,19 @@ func TestCommandsBuyTopUpAndActivate(t *testing.T) {
 		t.Errorf("a top-up with a new profile: %v", withProfile)
 	}
 
+	for _, args := range [][]string{{sold.GetCustomer().GetUid()}, {"--iccid=" + sold.GetEsimProfile().GetIccid()}} {
+		shown := decode(t, gigagate(t, append([]string{"customer", "--address=" + g.grpc}, args...)...), &gigagatev1.GetCustomerResponse{})
+		if shown.GetCustomer().GetUid() != sold.GetCustomer().GetUid() || len(shown.GetEsimProfiles()) != 2 {
+			t.Errorf("customer %v: %v", args, shown)
+		}
+	}
+	for _, args := range [][]string{{}, {"uid", "--iccid=89972000000000000012"}} {
+		refused := gigagate(t, append([]string{"customer", "--address=" + g.grpc}, args...)...)
+		if refused.status == 0 || !strings.Contains(refused.err, "give either the customer's uid or --iccid") {
+			t.Errorf("customer %v: %+v", args, refused)
+		}
+	}
+
 	var kinds []sandbox.Kind
 	for _, sale := range g.ledger(t).Sales {
 		kinds = append(kinds, sale.Kind)

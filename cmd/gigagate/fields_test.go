@@ -33,8 +33,8 @@ var requests = map[string]proto.Message{
 	"audit":             &gigagatev1.ListAuditRecordsRequest{},
 }
 
-// withArgument are the requests that a command sends instead if it gets an argument.
-var withArgument = map[string]proto.Message{"budgets": &gigagatev1.GetBudgetRequest{}}
+// withArgument are the requests that a command sends, too, if it gets another flag or an argument.
+var withArgument = map[string]proto.Message{"budgets": &gigagatev1.GetBudgetRequest{}, "customer": &gigagatev1.FindCustomerRequest{}}
 
 // withoutRequest are the commands whose flags do not fill a request of the contract.
 var withoutRequest = map[string]bool{

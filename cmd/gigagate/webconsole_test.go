@@ -118,6 +118,7 @@ func TestConsoleFindsAPurchase(t *testing.T) {
 	value := map[string]string{
 		"request_id": "order-1", "inventory_item_id": sandbox.ItemWorldwide1GB, "metatag": "text", "trace_id": sold.header.Get("X-Trace-Id"),
 		"activated_item_uid": cut(t, sold.body, `"activatedItem":{"uid":"`, `"`), "customer_uid": cut(t, sold.body, `"customer":{"uid":"`, `"`),
+		"iccid": cut(t, sold.body, `"iccid":"`, `"`),
 	}
 	form := look(t, http.MethodGet, console+"/console/purchases", nil, nil).body
 	offered := regexp.MustCompile(`<option value="([a-z_]+)"`).FindAllStringSubmatch(form, -1)
@@ -129,12 +130,24 @@ func TestConsoleFindsAPurchase(t *testing.T) {
 		if by == "any" {
 			by = "request_id"
 		}
-		search := console + "/console/purchases?by=" + option[1] + "&q="
-		if got := look(t, http.MethodGet, search+url.QueryEscape(value[by]), nil, nil); value[by] == "" || !strings.Contains(got.body, "/console/purchases/"+id) {
+		search := func(query string) answer {
+			got := look(t, http.MethodPost, console+"/console/purchases", url.Values{"by": {option[1]}, "q": {query}}, nil)
+			if got.status != http.StatusSeeOther {
+				return got
+			}
+			return look(t, http.MethodGet, console+got.header.Get("Location"), nil, nil)
+		}
+		if got := search(value[by]); value[by] == "" || !strings.Contains(got.body, "/console/purchases/"+id) {
 			t.Errorf("%s %q: %d %s", option[1], value[by], got.status, got.body)
 		}
 		other := strings.Repeat("a", 32)
-		if got := look(t, http.MethodGet, search+other, nil, nil); got.status != http.StatusOK || strings.Contains(got.body, "/console/purchases/"+id) {
+		if by == "iccid" {
+			if got := search(strings.Repeat("8", 20)); got.status != http.StatusNotFound {
+				t.Errorf("an ICCID of nobody: %d", got.status)
+			}
+			continue
+		}
+		if got := search(other); got.status != http.StatusOK || strings.Contains(got.body, "/console/purchases/"+id) {
 			t.Errorf("%s with another value: %d %s", option[1], got.status, got.body)
 		}
 	}

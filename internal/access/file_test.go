@@ -177,8 +177,8 @@ var badFiles = map[string]struct{ text, says string }{
 	"two heirs":              {"callers:\n- {name: a, inherits_default: true}\n- {name: b, inherits_default: true}\n", "line 3: callers[1].inherits_default: another caller has this already"},
 	"an heir by yes":         {"callers:\n- {name: a, inherits_default: yes}\n", "line 2: callers[0].inherits_default: it must be true or false"},
 	"an heir by text":        {"callers:\n- {name: a, inherits_default: 'true'}\n", "line 2: callers[0].inherits_default: it must be true or false"},
-	"misspelt method":        {"callers:\n- name: shop\n  may:\n    methods: [Register, Regsiter]\n", `line 4: callers[0].may.methods[1]: "Regsiter" is not Register, TopUp, Activate, GetPurchase, ListPurchases, WaitPurchase, GetCustomer, ListInventoryItems, GetBudget or ListBudgets`},
-	"an operator's method":   {"callers:\n- name: shop\n  may:\n    methods: [ResolvePurchase]\n", `line 4: callers[0].may.methods[0]: "ResolvePurchase" is not Register, TopUp, Activate, GetPurchase, ListPurchases, WaitPurchase, GetCustomer, ListInventoryItems, GetBudget or ListBudgets`},
+	"misspelt method":        {"callers:\n- name: shop\n  may:\n    methods: [Register, Regsiter]\n", `line 4: callers[0].may.methods[1]: "Regsiter" is not Register, TopUp, Activate, GetPurchase, ListPurchases, WaitPurchase, GetCustomer, FindCustomer, ListInventoryItems, GetBudget or ListBudgets`},
+	"an operator's method":   {"callers:\n- name: shop\n  may:\n    methods: [ResolvePurchase]\n", `line 4: callers[0].may.methods[0]: "ResolvePurchase" is not Register, TopUp, Activate, GetPurchase, ListPurchases, WaitPurchase, GetCustomer, FindCustomer, ListInventoryItems, GetBudget or ListBudgets`},
 	"all and one":            {"callers:\n- name: shop\n  may:\n    countries: [GR, all]\n", `line 4: callers[0].may.countries[1]: "all" must be alone in the list`},
 	"a country twice":        {"callers:\n- name: shop\n  may:\n    countries: [GR, GR]\n", "line 4: callers[0].may.countries[1]: it is there twice"},
 	"a country by name":      {"callers:\n- name: shop\n  may:\n    countries: [Greece]\n", "line 4: callers[0].may.countries[0]: it must be two capital letters of ISO 3166-1, such as GR for Greece"},
@@ -324,7 +324,7 @@ func FuzzCallersFile(f *testing.F) {
 func TestRightsOfOperators(t *testing.T) {
 	t.Parallel()
 	for right, want := range map[string][]string{
-		"read":    {"GetPurchase", "ListPurchases", "WaitPurchase", "GetCustomer", "ListInventoryItems", "GetBudget", "ListBudgets", "ListFreezes"},
+		"read":    {"GetPurchase", "ListPurchases", "WaitPurchase", "GetCustomer", "FindCustomer", "ListInventoryItems", "GetBudget", "ListBudgets", "ListFreezes"},
 		"resolve": {"ResolvePurchase"},
 		"freeze":  {"Freeze", "Thaw", "ListFreezes"},
 		"audit":   {"ListAuditRecords"},

@@ -7,7 +7,7 @@ import (
 )
 
 // reads are the methods of an operator with the right "read".
-var reads = []string{"GetPurchase", "ListPurchases", "WaitPurchase", "GetCustomer", "ListInventoryItems", "GetBudget", "ListBudgets"}
+var reads = []string{"GetPurchase", "ListPurchases", "WaitPurchase", "GetCustomer", "FindCustomer", "ListInventoryItems", "GetBudget", "ListBudgets"}
 
 // operatorMethods are the methods that only an operator can have, whatever else a caller may do.
 var operatorMethods = []string{"ResolvePurchase", "Freeze", "Thaw", "ListFreezes", "ListAuditRecords"}

@@ -183,6 +183,7 @@ func New(config Config) (*Console, error) {
 func (c *Console) addPages() {
 	c.page("{$}", "now", c.nowPage)
 	c.page("purchases", "purchases", c.purchasesPage)
+	c.action("purchases", c.searchPurchases)
 	c.page("purchases/{id}", "purchase", c.purchasePage)
 	c.action("purchases/{id}/secrets", c.revealSecrets)
 	c.addOperatorPages()

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
@@ -28,8 +30,12 @@ var searches = []struct {
 	{"trace_id", "trace id"},
 }
 
+// byICCID is the choice of a search for the customer who has an eSIM. The journal has no ICCIDs, so the vendor searches.
+const byICCID = "iccid"
+
 var (
 	purchaseID = regexp.MustCompile(`^[0-7][0-9A-HJKMNP-TV-Z]{25}$`)
+	iccidForm  = regexp.MustCompile(`^89[0-9]{16,20}$`) // every ICCID begins with 89
 	traceForm  = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
 
@@ -49,6 +55,34 @@ type purchasesData struct {
 type choice struct {
 	Value, Name string
 	Chosen      bool
+}
+
+// searchPurchases goes from the search form to the list. An ICCID is personal data, so it must not get into an address, which
+// browsers and proxies keep. The address has the uid of its customer instead.
+func (c *Console) searchPurchases(_ http.ResponseWriter, r *http.Request) (string, error) {
+	query, by, state := strings.TrimSpace(r.PostFormValue("q")), r.PostFormValue("by"), r.PostFormValue("state")
+	if query != "" && (by == byICCID || by == "any" && iccidForm.MatchString(query)) {
+		found, err := c.customers.FindCustomer(r.Context(), &gigagatev1.FindCustomerRequest{Iccid: query})
+		if status.Code(err) == codes.NotFound {
+			return "", &problem{http.StatusNotFound, "No customer has this eSIM", "Compare the number with the eSIM. It has 18 to 22 digits."}
+		}
+		if err != nil {
+			return "", err
+		}
+		query, by = found.GetCustomerUid(), "customer_uid"
+	}
+	return listAddress(query, by, state, ""), nil
+}
+
+// listAddress is the address of a page of the list.
+func listAddress(query, by, state, token string) string {
+	v := url.Values{}
+	for key, value := range map[string]string{"q": query, "by": by, "state": state, "page": token} {
+		if value != "" {
+			v.Set(key, value)
+		}
+	}
+	return Root + "purchases?" + v.Encode()
 }
 
 // purchasesPage lists purchases, the newest first.
@@ -82,25 +116,17 @@ func (c *Console) purchasesPage(r *http.Request) (page, error) {
 			data.Fields = append(data.Fields, choice{string(s.Field), s.Name, query != "" && by == string(s.Field)})
 		}
 	}
+	data.Fields = append(data.Fields, choice{byICCID, "ICCID", false})
 	data.States = append(data.States, choice{"", "all", state == ""})
 	for _, n := range stateOrder {
 		name := strings.TrimPrefix(n.String(), "PURCHASE_STATE_")
 		data.States = append(data.States, choice{name, stateWord(n), state == name})
 	}
-	address := func(token string) string {
-		v := url.Values{}
-		for key, value := range map[string]string{"q": query, "by": by, "state": state, "page": token} {
-			if value != "" {
-				v.Set(key, value)
-			}
-		}
-		return Root + "purchases?" + v.Encode()
-	}
 	if token := found.GetNextPageToken(); token != "" {
-		data.Next = address(token)
+		data.Next = listAddress(query, by, state, token)
 	}
 	if req.GetPageToken() != "" {
-		data.First = address("")
+		data.First = listAddress(query, by, state, "")
 	}
 	// An older page does not change by itself.
 	return page{Title: "Purchases", Data: data, Live: req.GetPageToken() == ""}, nil

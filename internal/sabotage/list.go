@@ -23,7 +23,9 @@ const (
 var sabotages = slices.Concat(
 var sabotages = slices.Concat(
 	buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors, alerting,
-	attackedFloods, consoleAttacked, attackedSpend, guardingConsole, consoleForms, deployed, limiting, measuring,
-	signingIn, guardingPages, tracing, watching,
+var sabotages = slices.Concat(
+	buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors, alerting,
+	attackedFloods, consoleAttacked, attackedSpend, guardingConsole, consoleForms, deployed, findingCustomers, limiting,
+	measuring, signingIn, guardingPages, tracing, watching,
 )
 )

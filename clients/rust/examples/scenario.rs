@@ -119,6 +119,7 @@ async fn answer<T: Transport>(
         "gigagate.v1.BudgetService.GetBudget" => call!(BudgetServiceClient, get_budget),
         "gigagate.v1.BudgetService.ListBudgets" => call!(BudgetServiceClient, list_budgets),
         "gigagate.v1.CustomerService.GetCustomer" => call!(CustomerServiceClient, get_customer),
+        "gigagate.v1.CustomerService.FindCustomer" => call!(CustomerServiceClient, find_customer),
         "gigagate.v1.InventoryService.ListInventoryItems" => {
             call!(InventoryServiceClient, list_inventory_items)
         }

@@ -73,6 +73,7 @@ func callsOver(conn grpc.ClientConnInterface) map[string]call {
 		"gigagate.v1.BudgetService/ListBudgets":           typed(budgets.ListBudgets),
 		"gigagate.v1.InventoryService/ListInventoryItems": typed(inventory.ListInventoryItems),
 		"gigagate.v1.CustomerService/GetCustomer":         typed(customers.GetCustomer),
+		"gigagate.v1.CustomerService/FindCustomer":        typed(customers.FindCustomer),
 		"gigagate.v1.PurchaseService/GetPurchase":         typed(purchases.GetPurchase),
 		"gigagate.v1.PurchaseService/ListPurchases":       typed(purchases.ListPurchases),
 		"gigagate.v1.PurchaseService/WaitPurchase":        typed(purchases.WaitPurchase),

@@ -143,6 +143,98 @@ func (x *GetCustomerResponse) GetEsimProfiles() []*EsimProfile {
 	return nil
 }
 
+// FindCustomerRequest names an eSIM.
+type FindCustomerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ICCID, the eSIM's number. It has digits only.
+	Iccid         string `protobuf:"bytes,1,opt,name=iccid,proto3" json:"iccid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindCustomerRequest) Reset() {
+	*x = FindCustomerRequest{}
+	mi := &file_gigagate_v1_customer_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindCustomerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindCustomerRequest) ProtoMessage() {}
+
+func (x *FindCustomerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gigagate_v1_customer_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindCustomerRequest.ProtoReflect.Descriptor instead.
+func (*FindCustomerRequest) Descriptor() ([]byte, []int) {
+	return file_gigagate_v1_customer_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *FindCustomerRequest) GetIccid() string {
+	if x != nil {
+		return x.Iccid
+	}
+	return ""
+}
+
+// FindCustomerResponse names the customer who has the eSIM.
+type FindCustomerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The customer's uid, for GetCustomer and ListPurchases.
+	CustomerUid   string `protobuf:"bytes,1,opt,name=customer_uid,json=customerUid,proto3" json:"customer_uid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindCustomerResponse) Reset() {
+	*x = FindCustomerResponse{}
+	mi := &file_gigagate_v1_customer_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindCustomerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindCustomerResponse) ProtoMessage() {}
+
+func (x *FindCustomerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gigagate_v1_customer_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindCustomerResponse.ProtoReflect.Descriptor instead.
+func (*FindCustomerResponse) Descriptor() ([]byte, []int) {
+	return file_gigagate_v1_customer_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *FindCustomerResponse) GetCustomerUid() string {
+	if x != nil {
+		return x.CustomerUid
+	}
+	return ""
+}
+
 var File_gigagate_v1_customer_service_proto protoreflect.FileDescriptor
 
 const file_gigagate_v1_customer_service_proto_rawDesc = "" +
@@ -154,9 +246,14 @@ const file_gigagate_v1_customer_service_proto_rawDesc = "" +
 	"\bcustomer\x18\x01 \x01(\v2\x15.gigagate.v1.CustomerR\bcustomer\x12I\n" +
 	"\x17total_available_balance\x18\x02 \x01(\v2\x11.gigagate.v1.SizeR\x15totalAvailableBalance\x12C\n" +
 	"\x0factivated_items\x18\x03 \x03(\v2\x1a.gigagate.v1.ActivatedItemR\x0eactivatedItems\x12=\n" +
-	"\resim_profiles\x18\x04 \x03(\v2\x18.gigagate.v1.EsimProfileR\fesimProfiles2\x80\x01\n" +
+	"\resim_profiles\x18\x04 \x03(\v2\x18.gigagate.v1.EsimProfileR\fesimProfiles\"K\n" +
+	"\x13FindCustomerRequest\x124\n" +
+	"\x05iccid\x18\x01 \x01(\tB\x1e\xe0A\x02\xbaH\x15\xc8\x01\x01r\x102\x0e^[0-9]{18,22}$\x80\x01\x01R\x05iccid\"9\n" +
+	"\x14FindCustomerResponse\x12!\n" +
+	"\fcustomer_uid\x18\x01 \x01(\tR\vcustomerUid2\xf4\x01\n" +
 	"\x0fCustomerService\x12m\n" +
-	"\vGetCustomer\x12\x1f.gigagate.v1.GetCustomerRequest\x1a .gigagate.v1.GetCustomerResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/customers/{uid}Bh\n" +
+	"\vGetCustomer\x12\x1f.gigagate.v1.GetCustomerRequest\x1a .gigagate.v1.GetCustomerResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/customers/{uid}\x12r\n" +
+	"\fFindCustomer\x12 .gigagate.v1.FindCustomerRequest\x1a!.gigagate.v1.FindCustomerResponse\"\x1d\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/customers:findBh\n" +
 	"\x0fcom.gigagate.v1B\x14CustomerServiceProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xaa\x02\vGigagate.V1b\x06proto3"
 
 var (
@@ -171,24 +268,28 @@ func file_gigagate_v1_customer_service_proto_rawDescGZIP() []byte {
 	return file_gigagate_v1_customer_service_proto_rawDescData
 }
 
-var file_gigagate_v1_customer_service_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_gigagate_v1_customer_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_gigagate_v1_customer_service_proto_goTypes = []any{
-	(*GetCustomerRequest)(nil),  // 0: gigagate.v1.GetCustomerRequest
-	(*GetCustomerResponse)(nil), // 1: gigagate.v1.GetCustomerResponse
-	(*Customer)(nil),            // 2: gigagate.v1.Customer
-	(*Size)(nil),                // 3: gigagate.v1.Size
-	(*ActivatedItem)(nil),       // 4: gigagate.v1.ActivatedItem
-	(*EsimProfile)(nil),         // 5: gigagate.v1.EsimProfile
+	(*GetCustomerRequest)(nil),   // 0: gigagate.v1.GetCustomerRequest
+	(*GetCustomerResponse)(nil),  // 1: gigagate.v1.GetCustomerResponse
+	(*FindCustomerRequest)(nil),  // 2: gigagate.v1.FindCustomerRequest
+	(*FindCustomerResponse)(nil), // 3: gigagate.v1.FindCustomerResponse
+	(*Customer)(nil),             // 4: gigagate.v1.Customer
+	(*Size)(nil),                 // 5: gigagate.v1.Size
+	(*ActivatedItem)(nil),        // 6: gigagate.v1.ActivatedItem
+	(*EsimProfile)(nil),          // 7: gigagate.v1.EsimProfile
 }
 var file_gigagate_v1_customer_service_proto_depIdxs = []int32{
-	2, // 0: gigagate.v1.GetCustomerResponse.customer:type_name -> gigagate.v1.Customer
-	3, // 1: gigagate.v1.GetCustomerResponse.total_available_balance:type_name -> gigagate.v1.Size
-	4, // 2: gigagate.v1.GetCustomerResponse.activated_items:type_name -> gigagate.v1.ActivatedItem
-	5, // 3: gigagate.v1.GetCustomerResponse.esim_profiles:type_name -> gigagate.v1.EsimProfile
+	4, // 0: gigagate.v1.GetCustomerResponse.customer:type_name -> gigagate.v1.Customer
+	5, // 1: gigagate.v1.GetCustomerResponse.total_available_balance:type_name -> gigagate.v1.Size
+	6, // 2: gigagate.v1.GetCustomerResponse.activated_items:type_name -> gigagate.v1.ActivatedItem
+	7, // 3: gigagate.v1.GetCustomerResponse.esim_profiles:type_name -> gigagate.v1.EsimProfile
 	0, // 4: gigagate.v1.CustomerService.GetCustomer:input_type -> gigagate.v1.GetCustomerRequest
-	1, // 5: gigagate.v1.CustomerService.GetCustomer:output_type -> gigagate.v1.GetCustomerResponse
-	5, // [5:6] is the sub-list for method output_type
-	4, // [4:5] is the sub-list for method input_type
+	2, // 5: gigagate.v1.CustomerService.FindCustomer:input_type -> gigagate.v1.FindCustomerRequest
+	1, // 6: gigagate.v1.CustomerService.GetCustomer:output_type -> gigagate.v1.GetCustomerResponse
+	3, // 7: gigagate.v1.CustomerService.FindCustomer:output_type -> gigagate.v1.FindCustomerResponse
+	6, // [6:8] is the sub-list for method output_type
+	4, // [4:6] is the sub-list for method input_type
 	4, // [4:4] is the sub-list for extension type_name
 	4, // [4:4] is the sub-list for extension extendee
 	0, // [0:4] is the sub-list for field type_name
@@ -206,7 +307,7 @@ func file_gigagate_v1_customer_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gigagate_v1_customer_service_proto_rawDesc), len(file_gigagate_v1_customer_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

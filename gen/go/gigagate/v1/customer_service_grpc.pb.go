@@ -19,7 +19,8 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CustomerService_GetCustomer_FullMethodName = "/gigagate.v1.CustomerService/GetCustomer"
+	CustomerService_GetCustomer_FullMethodName  = "/gigagate.v1.CustomerService/GetCustomer"
+	CustomerService_FindCustomer_FullMethodName = "/gigagate.v1.CustomerService/FindCustomer"
 )
 
 // CustomerServiceClient is the client API for CustomerService service.
@@ -35,6 +36,13 @@ type CustomerServiceClient interface {
 	//
 	// Vendor: GET /gigastore/activations/customers/{uid} (docs.giga.store, "Customers").
 	GetCustomer(ctx context.Context, in *GetCustomerRequest, opts ...grpc.CallOption) (*GetCustomerResponse, error)
+	// FindCustomer finds the customer who has an eSIM. It only finds a customer if GetCustomer would show this
+	// eSIM to the caller. The gateway keeps no index of eSIMs, so the vendor searches. The ICCID is personal
+	// data. It is sent in the body, because addresses get into logs.
+	//
+	// Vendor: POST /gigastore/activations/search-customers (docs.giga.store, "Customers"). The vendor's pages
+	// only name this call, and do not describe its fields.
+	FindCustomer(ctx context.Context, in *FindCustomerRequest, opts ...grpc.CallOption) (*FindCustomerResponse, error)
 }
 
 type customerServiceClient struct {
@@ -55,6 +63,16 @@ func (c *customerServiceClient) GetCustomer(ctx context.Context, in *GetCustomer
 	return out, nil
 }
 
+func (c *customerServiceClient) FindCustomer(ctx context.Context, in *FindCustomerRequest, opts ...grpc.CallOption) (*FindCustomerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FindCustomerResponse)
+	err := c.cc.Invoke(ctx, CustomerService_FindCustomer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CustomerServiceServer is the server API for CustomerService service.
 // All implementations must embed UnimplementedCustomerServiceServer
 // for forward compatibility.
@@ -68,6 +86,13 @@ type CustomerServiceServer interface {
 	//
 	// Vendor: GET /gigastore/activations/customers/{uid} (docs.giga.store, "Customers").
 	GetCustomer(context.Context, *GetCustomerRequest) (*GetCustomerResponse, error)
+	// FindCustomer finds the customer who has an eSIM. It only finds a customer if GetCustomer would show this
+	// eSIM to the caller. The gateway keeps no index of eSIMs, so the vendor searches. The ICCID is personal
+	// data. It is sent in the body, because addresses get into logs.
+	//
+	// Vendor: POST /gigastore/activations/search-customers (docs.giga.store, "Customers"). The vendor's pages
+	// only name this call, and do not describe its fields.
+	FindCustomer(context.Context, *FindCustomerRequest) (*FindCustomerResponse, error)
 	mustEmbedUnimplementedCustomerServiceServer()
 }
 
@@ -80,6 +105,9 @@ type UnimplementedCustomerServiceServer struct{}
 
 func (UnimplementedCustomerServiceServer) GetCustomer(context.Context, *GetCustomerRequest) (*GetCustomerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCustomer not implemented")
+}
+func (UnimplementedCustomerServiceServer) FindCustomer(context.Context, *FindCustomerRequest) (*FindCustomerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FindCustomer not implemented")
 }
 func (UnimplementedCustomerServiceServer) mustEmbedUnimplementedCustomerServiceServer() {}
 func (UnimplementedCustomerServiceServer) testEmbeddedByValue()                         {}
@@ -120,6 +148,24 @@ func _CustomerService_GetCustomer_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CustomerService_FindCustomer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FindCustomerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CustomerServiceServer).FindCustomer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CustomerService_FindCustomer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CustomerServiceServer).FindCustomer(ctx, req.(*FindCustomerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CustomerService_ServiceDesc is the grpc.ServiceDesc for CustomerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -130,6 +176,10 @@ var CustomerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetCustomer",
 			Handler:    _CustomerService_GetCustomer_Handler,
+		},
+		{
+			MethodName: "FindCustomer",
+			Handler:    _CustomerService_FindCustomer_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -116,7 +116,7 @@ const (
 	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 7
 	// No inventory item has this id.
 	ErrorReason_ERROR_REASON_INVENTORY_ITEM_NOT_FOUND ErrorReason = 10
-	// No customer has this uid, or none that this caller bought a package for.
+	// No customer has this uid or this eSIM, or none that this caller bought a package for.
 	ErrorReason_ERROR_REASON_CUSTOMER_NOT_FOUND ErrorReason = 11
 	// No activated item has this uid, or none that this caller bought.
 	ErrorReason_ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND ErrorReason = 12
@@ -607,7 +607,7 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x12EFFECT_NOT_STARTED\x10\x01\x12\x16\n" +
 	"\x12EFFECT_NOT_APPLIED\x10\x02\x12\x12\n" +
 	"\x0eEFFECT_APPLIED\x10\x03\x12\x18\n" +
-	"\x14EFFECT_INDETERMINATE\x10\x04*\xe9*\n" +
+	"\x14EFFECT_INDETERMINATE\x10\x04*\x98+\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12}\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x1a]\x8a\xb5\x18Y\b\x03\x10\x90\x03\x18\x01\"(for a sale, the effect of its request id2#a field of the request is not valid:\x01*\x12\xaa\x01\n" +
@@ -618,8 +618,8 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x1cERROR_REASON_UNAUTHENTICATED\x10\x06\x1aN\x8a\xb5\x18J\b\x10\x10\x91\x03\x18\x042>the credentials are missing or wrong, so this call did nothing:\x01*\x12y\n" +
 	"\x1eERROR_REASON_PERMISSION_DENIED\x10\a\x1aU\x8a\xb5\x18Q\b\a\x10\x93\x03\x18\x01\"(for a sale, the effect of its request id2\x1bthis caller may not do this:\x01*\x12\xba\x01\n" +
 	"%ERROR_REASON_INVENTORY_ITEM_NOT_FOUND\x10\n" +
-	"\x1a\x8e\x01\x8a\xb5\x18\x89\x01\b\x05\x10\x94\x03\x18\x02\">`NOT_STARTED` if the gateway found out before it sent anything2/the vendor knows no inventory item with this id:\bRegister:\x05TopUp\x12\xc6\x01\n" +
-	"\x1fERROR_REASON_CUSTOMER_NOT_FOUND\x10\v\x1a\xa0\x01\x8a\xb5\x18\x9b\x01\b\x05\x10\x94\x03\x18\x02\"Yfor a sale that the gateway refused before it sent anything, the effect of its request id2#no customer with this uid was found:\x05TopUp:\vGetCustomer\x12|\n" +
+	"\x1a\x8e\x01\x8a\xb5\x18\x89\x01\b\x05\x10\x94\x03\x18\x02\">`NOT_STARTED` if the gateway found out before it sent anything2/the vendor knows no inventory item with this id:\bRegister:\x05TopUp\x12\xcb\x01\n" +
+	"\x1fERROR_REASON_CUSTOMER_NOT_FOUND\x10\v\x1a\xa5\x01\x8a\xb5\x18\xa0\x01\b\x05\x10\x94\x03\x18\x02\"Yfor a sale that the gateway refused before it sent anything, the effect of its request id2\x1ano such customer was found:\x05TopUp:\vGetCustomer:\fFindCustomer\x12|\n" +
 	"%ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND\x10\f\x1aQ\x8a\xb5\x18M\b\x05\x10\x94\x03\x18\x022)no activated item with this uid was found:\bActivate:\x0fResolvePurchase\x12u\n" +
 	"\x1fERROR_REASON_PURCHASE_NOT_FOUND\x10\r\x1aP\x8a\xb5\x18L\b\x05\x10\x94\x03\x18\x022\x17no purchase has this id:\vGetPurchase:\fWaitPurchase:\x0fResolvePurchase\x12]\n" +
 	"\x1dERROR_REASON_BUDGET_NOT_FOUND\x10\x0e\x1a:\x8a\xb5\x186\b\x05\x10\x94\x03\x18\x022\"no budget of this caller was found:\tGetBudget\x12q\n" +
@@ -631,8 +631,8 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"(ERROR_REASON_MAX_PURCHASE_PRICE_EXCEEDED\x10\x19\x1am\x8a\xb5\x18i\b\t\x10\x90\x03\x18\x012Othe item costs the reseller more than max_purchase_price or this gateway allows:\bRegister:\x05TopUp\x12\xd3\x01\n" +
 	"&ERROR_REASON_PURCHASE_PRICE_UNREADABLE\x10\x1a\x1a\xa6\x01\x8a\xb5\x18\xa1\x01\b\t\x10\x90\x03\x18\x012\x86\x01max_purchase_price, this gateway or the budget of this caller limits what the item may cost the reseller, and its price cannot be read:\bRegister:\x05TopUp\x12\x8d\x01\n" +
 	"\x1bERROR_REASON_NOT_RESOLVABLE\x10\x1b\x1al\x8a\xb5\x18h\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase22the purchase is already settled or still under way:\x0fResolvePurchase\x12\x9c\x01\n" +
-	"#ERROR_REASON_FOREIGN_ACTIVATED_ITEM\x10\x1c\x1as\x8a\xb5\x18o\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase29the named activated item does not belong to this purchase:\x0fResolvePurchase\x12\xbe\x01\n" +
-	"\x1bERROR_REASON_VENDOR_REFUSED\x10\x1d\x1a\x9c\x01\x8a\xb5\x18\x97\x01\b\t\x10\x90\x03\x18\x022Athe vendor refused for a reason that this gateway has no name for:\bRegister:\x05TopUp:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12\x94\x01\n" +
+	"#ERROR_REASON_FOREIGN_ACTIVATED_ITEM\x10\x1c\x1as\x8a\xb5\x18o\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase29the named activated item does not belong to this purchase:\x0fResolvePurchase\x12\xcc\x01\n" +
+	"\x1bERROR_REASON_VENDOR_REFUSED\x10\x1d\x1a\xaa\x01\x8a\xb5\x18\xa5\x01\b\t\x10\x90\x03\x18\x022Athe vendor refused for a reason that this gateway has no name for:\bRegister:\x05TopUp:\bActivate:\x12ListInventoryItems:\vGetCustomer:\fFindCustomer:\x0fResolvePurchase\x12\x94\x01\n" +
 	"\x1eERROR_REASON_ABSENCE_NOT_SHOWN\x10\x1e\x1ap\x8a\xb5\x18l\b\t\x10\x90\x03\x18\x01\"\x1athe effect of the purchase26the vendor's records do not show that nothing was sold:\x0fResolvePurchase\x12h\n" +
 	"\x13ERROR_REASON_FROZEN\x10\x1f\x1aO\x8a\xb5\x18K\b\t\x10\x90\x03\x18\x0121an operator has frozen new purchases of this kind:\bRegister:\x05TopUp\x12G\n" +
 	"\x17ERROR_REASON_NOT_FROZEN\x10 \x1a*\x8a\xb5\x18&\b\t\x10\x90\x03\x18\x012\x17there is no such freeze:\x04Thaw\x12|\n" +
@@ -642,13 +642,13 @@ const file_gigagate_v1_outcome_proto_rawDesc = "" +
 	"\x10\x99\x03\x18\x022-the vendor's records do not show the purchase:\bRegister:\x05TopUp\x12l\n" +
 	"!ERROR_REASON_RESOLVED_BY_OPERATOR\x10,\x1aE\x8a\xb5\x18A\b\n" +
 	"\x10\x99\x03\x18\x022'an operator found that nothing was sold:\bRegister:\x05TopUp\x12\x90\x01\n" +
-	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x10)\x1an\x8a\xb5\x18j\b\x0e\x10\xf7\x03\x18\x04*\x02\b\x052Bthe request may have taken effect: the vendor gave no clear answer:\bRegister:\x05TopUp:\bActivate\x12\xd9\x01\n" +
-	"\x1fERROR_REASON_VENDOR_UNAVAILABLE\x10*\x1a\xb3\x01\x8a\xb5\x18\xae\x01\b\x0e\x10\xf7\x03\x18\x01\"(for a sale, the effect of its request id*\x02\b\x012*the gateway could not read from the vendor:\bRegister:\x05TopUp:\bActivate:\x12ListInventoryItems:\vGetCustomer:\x0fResolvePurchase\x12p\n" +
+	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x10)\x1an\x8a\xb5\x18j\b\x0e\x10\xf7\x03\x18\x04*\x02\b\x052Bthe request may have taken effect: the vendor gave no clear answer:\bRegister:\x05TopUp:\bActivate\x12\xe7\x01\n" +
+	"\x1fERROR_REASON_VENDOR_UNAVAILABLE\x10*\x1a\xc1\x01\x8a\xb5\x18\xbc\x01\b\x0e\x10\xf7\x03\x18\x01\"(for a sale, the effect of its request id*\x02\b\x012*the gateway could not read from the vendor:\bRegister:\x05TopUp:\bActivate:\x12ListInventoryItems:\vGetCustomer:\fFindCustomer:\x0fResolvePurchase\x12p\n" +
 	"\x15ERROR_REASON_DRAINING\x102\x1aU\x8a\xb5\x18Q\b\x0e\x10\xf7\x03\x18\x01*\x02\b\x0123the gateway is shutting down and starts nothing new:\bRegister:\x05TopUp\x12j\n" +
 	"\x1fERROR_REASON_DEADLINE_TOO_SHORT\x103\x1aE\x8a\xb5\x18A\b\x0e\x10\xf7\x03\x18\x0128too little time is left until the deadline to start this\x12\xad\x01\n" +
 	"\x17ERROR_REASON_OVERLOADED\x104\x1a\x8f\x01\x8a\xb5\x18\x8a\x01\b\b\x10\xad\x03\x18\x01\"(for a sale, the effect of its request id*\x02\b\x012Bthe gateway has reached its limit of concurrent calls of this kind:\bRegister:\x05TopUp\x12\xb8\x01\n" +
-	"\x19ERROR_REASON_RATE_LIMITED\x106\x1a\x98\x01\x8a\xb5\x18\x93\x01\b\b\x10\xad\x03\x18\x01\"?for a sale, `INDETERMINATE` if its request id was not looked up*\x02\b\x012Bthis caller makes more calls than it may, so this call did nothing:\x01*\x12\xf3\x02\n" +
-	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x1a\xcc\x02\x8a\xb5\x18\xc7\x02\b\x0e\x10\xf7\x03\x18\x01\"^`INDETERMINATE` if the request id could not be looked up, or if a freeze may have been written*\x02\b\x0122the journal cannot be used, so nothing was started:\bRegister:\x05TopUp:\bActivate:\vGetCustomer:\vGetPurchase:\rListPurchases:\fWaitPurchase:\x0fResolvePurchase:\x06Freeze:\x04Thaw:\vListFreezes:\x10ListAuditRecords:\tGetBudget:\vListBudgets\x12u\n" +
+	"\x19ERROR_REASON_RATE_LIMITED\x106\x1a\x98\x01\x8a\xb5\x18\x93\x01\b\b\x10\xad\x03\x18\x01\"?for a sale, `INDETERMINATE` if its request id was not looked up*\x02\b\x012Bthis caller makes more calls than it may, so this call did nothing:\x01*\x12\x81\x03\n" +
+	" ERROR_REASON_JOURNAL_UNAVAILABLE\x105\x1a\xda\x02\x8a\xb5\x18\xd5\x02\b\x0e\x10\xf7\x03\x18\x01\"^`INDETERMINATE` if the request id could not be looked up, or if a freeze may have been written*\x02\b\x0122the journal cannot be used, so nothing was started:\bRegister:\x05TopUp:\bActivate:\vGetCustomer:\fFindCustomer:\vGetPurchase:\rListPurchases:\fWaitPurchase:\x0fResolvePurchase:\x06Freeze:\x04Thaw:\vListFreezes:\x10ListAuditRecords:\tGetBudget:\vListBudgets\x12u\n" +
 	"\x1cERROR_REASON_BUDGET_EXCEEDED\x107\x1aS\x8a\xb5\x18O\b\b\x10\xad\x03\x18\x0125the budget of this caller does not cover the purchase:\bRegister:\x05TopUp\x12u\n" +
 	"\x15ERROR_REASON_INTERNAL\x10<\x1aZ\x8a\xb5\x18V\b\r\x10\xf4\x03\x18\x042Ja fault of the gateway; its log has more under the trace id of this answer:\x01*:Z\n" +
 	"\n" +

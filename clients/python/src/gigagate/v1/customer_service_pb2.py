@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from gigagate.v1 import activated_item_pb2 as gigagate_dot_v1_dot_activated__item__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gigagate/v1/customer_service.proto\x12\x0bgigagate.v1\x1a gigagate/v1/activated_item.proto\"&\n\x12GetCustomerRequest\x12\x10\n\x03uid\x18\x01 \x01(\tR\x03uid\"\x97\x02\n\x13GetCustomerResponse\x12\x31\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x15.gigagate.v1.CustomerR\x08\x63ustomer\x12I\n\x17total_available_balance\x18\x02 \x01(\x0b\x32\x11.gigagate.v1.SizeR\x15totalAvailableBalance\x12\x43\n\x0f\x61\x63tivated_items\x18\x03 \x03(\x0b\x32\x1a.gigagate.v1.ActivatedItemR\x0e\x61\x63tivatedItems\x12=\n\resim_profiles\x18\x04 \x03(\x0b\x32\x18.gigagate.v1.EsimProfileR\x0c\x65simProfiles2c\n\x0f\x43ustomerService\x12P\n\x0bGetCustomer\x12\x1f.gigagate.v1.GetCustomerRequest\x1a .gigagate.v1.GetCustomerResponseBh\n\x0f\x63om.gigagate.v1B\x14\x43ustomerServiceProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xaa\x02\x0bGigagate.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gigagate/v1/customer_service.proto\x12\x0bgigagate.v1\x1a gigagate/v1/activated_item.proto\"&\n\x12GetCustomerRequest\x12\x10\n\x03uid\x18\x01 \x01(\tR\x03uid\"\x97\x02\n\x13GetCustomerResponse\x12\x31\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x15.gigagate.v1.CustomerR\x08\x63ustomer\x12I\n\x17total_available_balance\x18\x02 \x01(\x0b\x32\x11.gigagate.v1.SizeR\x15totalAvailableBalance\x12\x43\n\x0f\x61\x63tivated_items\x18\x03 \x03(\x0b\x32\x1a.gigagate.v1.ActivatedItemR\x0e\x61\x63tivatedItems\x12=\n\resim_profiles\x18\x04 \x03(\x0b\x32\x18.gigagate.v1.EsimProfileR\x0c\x65simProfiles\"0\n\x13\x46indCustomerRequest\x12\x19\n\x05iccid\x18\x01 \x01(\tB\x03\x80\x01\x01R\x05iccid\"9\n\x14\x46indCustomerResponse\x12!\n\x0c\x63ustomer_uid\x18\x01 \x01(\tR\x0b\x63ustomerUid2\xb8\x01\n\x0f\x43ustomerService\x12P\n\x0bGetCustomer\x12\x1f.gigagate.v1.GetCustomerRequest\x1a .gigagate.v1.GetCustomerResponse\x12S\n\x0c\x46indCustomer\x12 .gigagate.v1.FindCustomerRequest\x1a!.gigagate.v1.FindCustomerResponseBh\n\x0f\x63om.gigagate.v1B\x14\x43ustomerServiceProtoP\x01Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\xaa\x02\x0bGigagate.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,16 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gigagate.v1.customer_servic
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017com.gigagate.v1B\024CustomerServiceProtoP\001Z/gigagate.internal/gen/go/gigagate/v1;gigagatev1\252\002\013Gigagate.V1'
+  _globals['_FINDCUSTOMERREQUEST'].fields_by_name['iccid']._loaded_options = None
+  _globals['_FINDCUSTOMERREQUEST'].fields_by_name['iccid']._serialized_options = b'\200\001\001'
   _globals['_GETCUSTOMERREQUEST']._serialized_start=85
   _globals['_GETCUSTOMERREQUEST']._serialized_end=123
   _globals['_GETCUSTOMERRESPONSE']._serialized_start=126
   _globals['_GETCUSTOMERRESPONSE']._serialized_end=405
-  _globals['_CUSTOMERSERVICE']._serialized_start=407
-  _globals['_CUSTOMERSERVICE']._serialized_end=506
+  _globals['_FINDCUSTOMERREQUEST']._serialized_start=407
+  _globals['_FINDCUSTOMERREQUEST']._serialized_end=455
+  _globals['_FINDCUSTOMERRESPONSE']._serialized_start=457
+  _globals['_FINDCUSTOMERRESPONSE']._serialized_end=514
+  _globals['_CUSTOMERSERVICE']._serialized_start=517
+  _globals['_CUSTOMERSERVICE']._serialized_end=701
 # @@protoc_insertion_point(module_scope)

@@ -84,3 +84,47 @@ class GetCustomerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCustomerResponse: _TypeAlias = GetCustomerResponse  # noqa: Y015
+
+@_typing.final
+class FindCustomerRequest(_message.Message):
+    """FindCustomerRequest names an eSIM."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ICCID_FIELD_NUMBER: _builtins.int
+    iccid: _builtins.str
+    """ICCID, the eSIM's number. It has digits only."""
+    def __init__(
+        self,
+        *,
+        iccid: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["iccid", b"iccid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindCustomerRequest: _TypeAlias = FindCustomerRequest  # noqa: Y015
+
+@_typing.final
+class FindCustomerResponse(_message.Message):
+    """FindCustomerResponse names the customer who has the eSIM."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_UID_FIELD_NUMBER: _builtins.int
+    customer_uid: _builtins.str
+    """The customer's uid, for GetCustomer and ListPurchases."""
+    def __init__(
+        self,
+        *,
+        customer_uid: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_uid", b"customer_uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindCustomerResponse: _TypeAlias = FindCustomerResponse  # noqa: Y015

@@ -40,6 +40,11 @@ class CustomerServiceStub:
                 request_serializer=gigagate_dot_v1_dot_customer__service__pb2.GetCustomerRequest.SerializeToString,
                 response_deserializer=gigagate_dot_v1_dot_customer__service__pb2.GetCustomerResponse.FromString,
                 _registered_method=True)
+        self.FindCustomer = channel.unary_unary(
+                '/gigagate.v1.CustomerService/FindCustomer',
+                request_serializer=gigagate_dot_v1_dot_customer__service__pb2.FindCustomerRequest.SerializeToString,
+                response_deserializer=gigagate_dot_v1_dot_customer__service__pb2.FindCustomerResponse.FromString,
+                _registered_method=True)
 
 
 class CustomerServiceServicer:
@@ -58,6 +63,18 @@ class CustomerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindCustomer(self, request, context):
+        """FindCustomer finds the customer who has an eSIM. It only finds a customer if GetCustomer would show this
+        eSIM to the caller. The gateway keeps no index of eSIMs, so the vendor searches. The ICCID is personal
+        data. It is sent in the body, because addresses get into logs.
+
+        Vendor: POST /gigastore/activations/search-customers (docs.giga.store, "Customers"). The vendor's pages
+        only name this call, and do not describe its fields.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CustomerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -65,6 +82,11 @@ def add_CustomerServiceServicer_to_server(servicer, server):
                     servicer.GetCustomer,
                     request_deserializer=gigagate_dot_v1_dot_customer__service__pb2.GetCustomerRequest.FromString,
                     response_serializer=gigagate_dot_v1_dot_customer__service__pb2.GetCustomerResponse.SerializeToString,
+            ),
+            'FindCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindCustomer,
+                    request_deserializer=gigagate_dot_v1_dot_customer__service__pb2.FindCustomerRequest.FromString,
+                    response_serializer=gigagate_dot_v1_dot_customer__service__pb2.FindCustomerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -95,6 +117,33 @@ class CustomerService:
             '/gigagate.v1.CustomerService/GetCustomer',
             gigagate_dot_v1_dot_customer__service__pb2.GetCustomerRequest.SerializeToString,
             gigagate_dot_v1_dot_customer__service__pb2.GetCustomerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gigagate.v1.CustomerService/FindCustomer',
+            gigagate_dot_v1_dot_customer__service__pb2.FindCustomerRequest.SerializeToString,
+            gigagate_dot_v1_dot_customer__service__pb2.FindCustomerResponse.FromString,
             options,
             channel_credentials,
             insecure,

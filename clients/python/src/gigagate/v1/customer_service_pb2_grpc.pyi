@@ -41,6 +41,14 @@ class CustomerServiceStub:
 
     Vendor: GET /gigastore/activations/customers/{uid} (docs.giga.store, "Customers").
     """
+    FindCustomer: _grpc.UnaryUnaryMultiCallable[_customer_service_pb2.FindCustomerRequest, _customer_service_pb2.FindCustomerResponse]
+    """FindCustomer finds the customer who has an eSIM. It only finds a customer if GetCustomer would show this
+    eSIM to the caller. The gateway keeps no index of eSIMs, so the vendor searches. The ICCID is personal
+    data. It is sent in the body, because addresses get into logs.
+
+    Vendor: POST /gigastore/activations/search-customers (docs.giga.store, "Customers"). The vendor's pages
+    only name this call, and do not describe its fields.
+    """
 
 @_typing.type_check_only
 class CustomerServiceAsyncStub(CustomerServiceStub):
@@ -54,6 +62,14 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     package.
 
     Vendor: GET /gigastore/activations/customers/{uid} (docs.giga.store, "Customers").
+    """
+    FindCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.FindCustomerRequest, _customer_service_pb2.FindCustomerResponse]  # type: ignore[assignment]
+    """FindCustomer finds the customer who has an eSIM. It only finds a customer if GetCustomer would show this
+    eSIM to the caller. The gateway keeps no index of eSIMs, so the vendor searches. The ICCID is personal
+    data. It is sent in the body, because addresses get into logs.
+
+    Vendor: POST /gigastore/activations/search-customers (docs.giga.store, "Customers"). The vendor's pages
+    only name this call, and do not describe its fields.
     """
 
 class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -71,6 +87,20 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         package.
 
         Vendor: GET /gigastore/activations/customers/{uid} (docs.giga.store, "Customers").
+        """
+
+    @_abc_1.abstractmethod
+    def FindCustomer(
+        self,
+        request: _customer_service_pb2.FindCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customer_service_pb2.FindCustomerResponse, _abc.Awaitable[_customer_service_pb2.FindCustomerResponse]]:
+        """FindCustomer finds the customer who has an eSIM. It only finds a customer if GetCustomer would show this
+        eSIM to the caller. The gateway keeps no index of eSIMs, so the vendor searches. The ICCID is personal
+        data. It is sent in the body, because addresses get into logs.
+
+        Vendor: POST /gigastore/activations/search-customers (docs.giga.store, "Customers"). The vendor's pages
+        only name this call, and do not describe its fields.
         """
 
 def add_CustomerServiceServicer_to_server(servicer: CustomerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -93,7 +93,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVENTORY_ITEM_NOT_FOUND: _ErrorReason.ValueType  # 10
     """No inventory item has this id."""
     ERROR_REASON_CUSTOMER_NOT_FOUND: _ErrorReason.ValueType  # 11
-    """No customer has this uid, or none that this caller bought a package for."""
+    """No customer has this uid or this eSIM, or none that this caller bought a package for."""
     ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND: _ErrorReason.ValueType  # 12
     """No activated item has this uid, or none that this caller bought."""
     ERROR_REASON_PURCHASE_NOT_FOUND: _ErrorReason.ValueType  # 13
@@ -206,7 +206,7 @@ values it may not use.
 ERROR_REASON_INVENTORY_ITEM_NOT_FOUND: ErrorReason.ValueType  # 10
 """No inventory item has this id."""
 ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 11
-"""No customer has this uid, or none that this caller bought a package for."""
+"""No customer has this uid or this eSIM, or none that this caller bought a package for."""
 ERROR_REASON_ACTIVATED_ITEM_NOT_FOUND: ErrorReason.ValueType  # 12
 """No activated item has this uid, or none that this caller bought."""
 ERROR_REASON_PURCHASE_NOT_FOUND: ErrorReason.ValueType  # 13

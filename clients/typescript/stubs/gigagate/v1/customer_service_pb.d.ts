@@ -74,6 +74,46 @@ export declare type GetCustomerResponse = Message<"gigagate.v1.GetCustomerRespon
 export declare const GetCustomerResponseSchema: GenMessage<GetCustomerResponse>;
 
 /**
+ * FindCustomerRequest names an eSIM.
+ *
+ * @generated from message gigagate.v1.FindCustomerRequest
+ */
+export declare type FindCustomerRequest = Message<"gigagate.v1.FindCustomerRequest"> & {
+  /**
+   * ICCID, the eSIM's number. It has digits only.
+   *
+   * @generated from field: string iccid = 1;
+   */
+  iccid: string;
+};
+
+/**
+ * Describes the message gigagate.v1.FindCustomerRequest.
+ * Use `create(FindCustomerRequestSchema)` to create a new message.
+ */
+export declare const FindCustomerRequestSchema: GenMessage<FindCustomerRequest>;
+
+/**
+ * FindCustomerResponse names the customer who has the eSIM.
+ *
+ * @generated from message gigagate.v1.FindCustomerResponse
+ */
+export declare type FindCustomerResponse = Message<"gigagate.v1.FindCustomerResponse"> & {
+  /**
+   * The customer's uid, for GetCustomer and ListPurchases.
+   *
+   * @generated from field: string customer_uid = 1;
+   */
+  customerUid: string;
+};
+
+/**
+ * Describes the message gigagate.v1.FindCustomerResponse.
+ * Use `create(FindCustomerResponseSchema)` to create a new message.
+ */
+export declare const FindCustomerResponseSchema: GenMessage<FindCustomerResponse>;
+
+/**
  * CustomerService reads the vendor's customers.
  *
  * @generated from service gigagate.v1.CustomerService
@@ -93,6 +133,21 @@ export declare const CustomerService: GenService<{
     methodKind: "unary";
     input: typeof GetCustomerRequestSchema;
     output: typeof GetCustomerResponseSchema;
+  },
+  /**
+   * FindCustomer finds the customer who has an eSIM. It only finds a customer if GetCustomer would show this
+   * eSIM to the caller. The gateway keeps no index of eSIMs, so the vendor searches. The ICCID is personal
+   * data. It is sent in the body, because addresses get into logs.
+   *
+   * Vendor: POST /gigastore/activations/search-customers (docs.giga.store, "Customers"). The vendor's pages
+   * only name this call, and do not describe its fields.
+   *
+   * @generated from rpc gigagate.v1.CustomerService.FindCustomer
+   */
+  findCustomer: {
+    methodKind: "unary";
+    input: typeof FindCustomerRequestSchema;
+    output: typeof FindCustomerResponseSchema;
   },
 }>;
 

@@ -9,7 +9,7 @@ import { file_gigagate_v1_activated_item } from "./activated_item_pb.js";
  * Describes the file gigagate/v1/customer_service.proto.
  */
 export const file_gigagate_v1_customer_service = /*@__PURE__*/
-  fileDesc("CiJnaWdhZ2F0ZS92MS9jdXN0b21lcl9zZXJ2aWNlLnByb3RvEgtnaWdhZ2F0ZS52MSIhChJHZXRDdXN0b21lclJlcXVlc3QSCwoDdWlkGAEgASgJItgBChNHZXRDdXN0b21lclJlc3BvbnNlEicKCGN1c3RvbWVyGAEgASgLMhUuZ2lnYWdhdGUudjEuQ3VzdG9tZXISMgoXdG90YWxfYXZhaWxhYmxlX2JhbGFuY2UYAiABKAsyES5naWdhZ2F0ZS52MS5TaXplEjMKD2FjdGl2YXRlZF9pdGVtcxgDIAMoCzIaLmdpZ2FnYXRlLnYxLkFjdGl2YXRlZEl0ZW0SLwoNZXNpbV9wcm9maWxlcxgEIAMoCzIYLmdpZ2FnYXRlLnYxLkVzaW1Qcm9maWxlMmMKD0N1c3RvbWVyU2VydmljZRJQCgtHZXRDdXN0b21lchIfLmdpZ2FnYXRlLnYxLkdldEN1c3RvbWVyUmVxdWVzdBogLmdpZ2FnYXRlLnYxLkdldEN1c3RvbWVyUmVzcG9uc2VCaAoPY29tLmdpZ2FnYXRlLnYxQhRDdXN0b21lclNlcnZpY2VQcm90b1ABWi9naWdhZ2F0ZS5pbnRlcm5hbC9nZW4vZ28vZ2lnYWdhdGUvdjE7Z2lnYWdhdGV2MaoCC0dpZ2FnYXRlLlYxYgZwcm90bzM", [file_gigagate_v1_activated_item]);
+  fileDesc("CiJnaWdhZ2F0ZS92MS9jdXN0b21lcl9zZXJ2aWNlLnByb3RvEgtnaWdhZ2F0ZS52MSIhChJHZXRDdXN0b21lclJlcXVlc3QSCwoDdWlkGAEgASgJItgBChNHZXRDdXN0b21lclJlc3BvbnNlEicKCGN1c3RvbWVyGAEgASgLMhUuZ2lnYWdhdGUudjEuQ3VzdG9tZXISMgoXdG90YWxfYXZhaWxhYmxlX2JhbGFuY2UYAiABKAsyES5naWdhZ2F0ZS52MS5TaXplEjMKD2FjdGl2YXRlZF9pdGVtcxgDIAMoCzIaLmdpZ2FnYXRlLnYxLkFjdGl2YXRlZEl0ZW0SLwoNZXNpbV9wcm9maWxlcxgEIAMoCzIYLmdpZ2FnYXRlLnYxLkVzaW1Qcm9maWxlIikKE0ZpbmRDdXN0b21lclJlcXVlc3QSEgoFaWNjaWQYASABKAlCA4ABASIsChRGaW5kQ3VzdG9tZXJSZXNwb25zZRIUCgxjdXN0b21lcl91aWQYASABKAkyuAEKD0N1c3RvbWVyU2VydmljZRJQCgtHZXRDdXN0b21lchIfLmdpZ2FnYXRlLnYxLkdldEN1c3RvbWVyUmVxdWVzdBogLmdpZ2FnYXRlLnYxLkdldEN1c3RvbWVyUmVzcG9uc2USUwoMRmluZEN1c3RvbWVyEiAuZ2lnYWdhdGUudjEuRmluZEN1c3RvbWVyUmVxdWVzdBohLmdpZ2FnYXRlLnYxLkZpbmRDdXN0b21lclJlc3BvbnNlQmgKD2NvbS5naWdhZ2F0ZS52MUIUQ3VzdG9tZXJTZXJ2aWNlUHJvdG9QAVovZ2lnYWdhdGUuaW50ZXJuYWwvZ2VuL2dvL2dpZ2FnYXRlL3YxO2dpZ2FnYXRldjGqAgtHaWdhZ2F0ZS5WMWIGcHJvdG8z", [file_gigagate_v1_activated_item]);
 
 /**
  * Describes the message gigagate.v1.GetCustomerRequest.
@@ -24,6 +24,20 @@ export const GetCustomerRequestSchema = /*@__PURE__*/
  */
 export const GetCustomerResponseSchema = /*@__PURE__*/
   messageDesc(file_gigagate_v1_customer_service, 1);
+
+/**
+ * Describes the message gigagate.v1.FindCustomerRequest.
+ * Use `create(FindCustomerRequestSchema)` to create a new message.
+ */
+export const FindCustomerRequestSchema = /*@__PURE__*/
+  messageDesc(file_gigagate_v1_customer_service, 2);
+
+/**
+ * Describes the message gigagate.v1.FindCustomerResponse.
+ * Use `create(FindCustomerResponseSchema)` to create a new message.
+ */
+export const FindCustomerResponseSchema = /*@__PURE__*/
+  messageDesc(file_gigagate_v1_customer_service, 3);
 
 /**
  * CustomerService reads the vendor's customers.

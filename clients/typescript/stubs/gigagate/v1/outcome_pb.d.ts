@@ -231,7 +231,7 @@ export enum ErrorReason {
   INVENTORY_ITEM_NOT_FOUND = 10,
 
   /**
-   * No customer has this uid, or none that this caller bought a package for.
+   * No customer has this uid or this eSIM, or none that this caller bought a package for.
    *
    * @generated from enum value: ERROR_REASON_CUSTOMER_NOT_FOUND = 11;
    */

@@ -14,6 +14,7 @@ import com.gigagate.v1.BudgetServiceGrpc;
 import com.gigagate.v1.CustomerServiceGrpc.CustomerServiceBlockingStub;
 import com.gigagate.v1.CustomerServiceGrpc;
 import com.gigagate.v1.FieldViolation;
+import com.gigagate.v1.FindCustomerRequest;
 import com.gigagate.v1.FreezeRequest;
 import com.gigagate.v1.FreezeServiceGrpc.FreezeServiceBlockingStub;
 import com.gigagate.v1.FreezeServiceGrpc;
@@ -199,6 +200,8 @@ public final class ScenarioClient {
           timed(budgets, asked).listBudgets(read(asked, ListBudgetsRequest.newBuilder()).build());
       case "gigagate.v1.CustomerService/GetCustomer" ->
           timed(customers, asked).getCustomer(read(asked, GetCustomerRequest.newBuilder()).build());
+      case "gigagate.v1.CustomerService/FindCustomer" ->
+          timed(customers, asked).findCustomer(read(asked, FindCustomerRequest.newBuilder()).build());
       case "gigagate.v1.InventoryService/ListInventoryItems" ->
           timed(inventory, asked)
               .listInventoryItems(read(asked, ListInventoryItemsRequest.newBuilder()).build());
