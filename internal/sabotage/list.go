@@ -21,11 +21,7 @@ const (
 
 // sabotages are all sabotages. Each file list_*.go has one part of them.
 var sabotages = slices.Concat(
-var sabotages = slices.Concat(
-	buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors, alerting,
-var sabotages = slices.Concat(
 	buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors, alerting,
 	attackedFloods, consoleAttacked, attackedSpend, guardingConsole, consoleForms, deployed, findingCustomers, limiting,
 	measuring, signingIn, guardingPages, tracing, watching,
-)
 )
