@@ -34,6 +34,15 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// lastUnderRace returns all texts, but with -race only the last one. It is for texts that all run the same code. The race detector
+// learns nothing from a second one, and each takes seven times as long.
+func lastUnderRace(texts []string) []string {
+	if underRace {
+		return texts[len(texts)-1:]
+	}
+	return texts
+}
+
 // anyPort are the flags that let the system choose every port.
 var anyPort = []string{
 	"--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0",

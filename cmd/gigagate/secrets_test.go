@@ -127,7 +127,7 @@ func TestStartTellsNoSecret(t *testing.T) {
 	} {
 		t.Run(test.flag+" "+test.value, func(t *testing.T) {
 			line := fitLine(t, test.flag)
-			for _, sign := range signs {
+			for _, sign := range lastUnderRace(signs) {
 				secret := secretWith(sign)
 				value := strings.ReplaceAll(test.value, "SECRET", secret)
 				checkUntold(t, secret, started(t, append(line, test.flag+"="+value)...))
@@ -146,7 +146,7 @@ func TestStartTellsNoSecret(t *testing.T) {
 // TestSecretFileTellsNoSecret: errors about the secret's file do not contain the secret, whatever signs are in it.
 func TestSecretFileTellsNoSecret(t *testing.T) {
 	t.Parallel()
-	for _, sign := range signs {
+	for _, sign := range lastUnderRace(signs) {
 		secret := secretWith(sign)
 		for _, text := range []string{secret, "secret: " + secret, "\xff" + secret, secret + "\n" + secret} {
 			line := append(fitLine(t, "--gigastore-client-secret-file"), "--gigastore-client-secret-file="+writeFile(t, text))
@@ -219,7 +219,7 @@ func TestTelemetryTellsNoSecret(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(i, variables), func(t *testing.T) {
 			t.Parallel()
-			for _, sign := range []string{"", " ", "%zz", "@", "/", ",", `"`, " #:/?@%zz"} {
+			for _, sign := range lastUnderRace([]string{"", " ", "%zz", "@", "/", ",", `"`, " #:/?@%zz"}) {
 				secret := secretWith(sign)
 				environment := []string{"OTEL_EXPORTER_OTLP_TIMEOUT=50", "GRPC_GO_LOG_SEVERITY_LEVEL=info"}
 				for _, variable := range variables {
