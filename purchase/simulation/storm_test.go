@@ -22,11 +22,9 @@ import (
 	"gigagate.internal/purchase/sqlite"
 )
 
-// The storm: 1,000 calls at once want to buy on a budget for 300 packages. kill -9 ends their processes in the middle,
-// again and again. The processes are engines in this test binary; see storm_child_test.go.
+// The storm: stormCalls calls at once want to buy on a budget for stormCovers packages. kill -9 ends their processes in the
+// middle, again and again. The processes are engines in this test binary; see storm_child_test.go.
 const (
-	stormCalls  = 1000
-	stormCovers = 300
 	stormBudget = stormCovers * stormPrice
 	stormPrice  = purchase.Micros(1_490_000)
 	// stormKills is how often a storm kills something. It kills after at most stormSends more requests to buy, and
