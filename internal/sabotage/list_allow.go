@@ -243,10 +243,10 @@ var allowing = []sabotage{
 		"server.Server.budgetsSeen", "p.Rights.All", always,
 	}}, server, "TestWhoSeesABudget"},
 	{"the heir is told of another's spending", []edit{{
-		"server.Server.budgetToProto", "p.Key()", "p.Name",
+		"server.budgetService.GetBudget", "seen[at].Key()", "seen[at].Name",
 	}}, server, "TestBudgetOfTheHeir"},
 	{"spending in another currency is shown as that of the budget", []edit{{
-		"server.Server.budgetToProto", "t.Currency == budget.Currency && t.Period == period.name", "t.Period == period.name",
+		"server.budgetToProto", "t.Currency == budget.Currency && t.Period == period.name", "t.Period == period.name",
 	}}, server, "TestSpendingOfAnotherCurrency"},
 	{"a limit of zero is no limit", []edit{{
 		"internal/access.field.millionths", "n == 0", never,

@@ -5,9 +5,6 @@ var guardingPages = []sabotage{
 	{"an open page makes the gateway read the vendor's list", []edit{{
 		"server.purchaseService.GetPurchase", "isFromConsole(ctx)", never,
 	}}, server, "TestConsoleLeavesTheReconcilerItsPace"},
-	{"looking at a purchase wakes the reconciler", []edit{{
-		"purchase.Engine.Look", "return *p, history, nil", "e.reconciler.nudge(); return *p, history, nil",
-	}}, states, "TestLookingReadsNothingFromTheVendor"},
 	{"a list of budgets shows cut totals", []edit{{
 		"server.Server.budgetTotals", "len($all) >= purchase.MaxBudgetTotals", never,
 	}}, server, "TestBudgetsInOneRead"},
