@@ -27,13 +27,13 @@ var limiting = []sabotage{
 
 	// A wrong credential is refused after a pause.
 	{"a wrong credential over gRPC is refused at once", []edit{{
-		"server.Server.adaptGRPC", "if access.Of($ctx) == nil { s.holdBack($_, $began) }", "_ = $began",
+		"server.Server.adaptGRPC", "if access.Of($ctx) == nil { s.holdBack($_, $_, $began) }", "_ = $began",
 	}}, server, "TestWrongCredentialsAreHeldBack"},
 	{"a wrong credential over REST is refused at once", []edit{{
-		"server.Server.refuseUnidentified", "s.holdBack($_, $_)", dropped,
+		"server.Server.refuseUnidentified", "s.holdBack($_, $_, $_)", dropped,
 	}}, server, "TestWrongCredentialsAreHeldBack"},
 	{"a wrong credential of a stream is refused at once", []edit{{
-		"server.Server.identifyStream", "s.holdBack($_, $began)", "_ = $began",
+		"server.Server.identifyStream", "s.holdBack($_, $_, $began)", "_ = $began",
 	}}, server, "TestWrongCredentialsAreHeldBack"},
 	{"the time of a refusal tells how long the check took", []edit{{
 		"server.Server.holdBack", "s.refusalPause - time.Since(began)", "s.refusalPause",
