@@ -60,8 +60,8 @@ func allCPU(of, by benchRun) float64 {
 	return (of.get(serverCPU) + of.get(databaseCPU)) / (by.get(serverCPU) + by.get(databaseCPU))
 }
 
-// benchRows are the targets, in the order of the report.
-var benchRows = []benchRow{
+// cpuRows are the targets of BenchmarkCPU, in the order of the report.
+var cpuRows = []benchRow{
 	{"SQLite ÷ ReverseProxy that connects for each request, CPU", "sqlite", "proxy-connecting", ratio(serverCPU), "%.2f", false, 2, sqliteCPU},
 	{"SQLite ÷ ReverseProxy that keeps its connections, CPU", "sqlite", "proxy", ratio(serverCPU), "%.2f", false, 2.5, sqliteCPU},
 	{"SQLite ÷ memory, CPU", "sqlite", "memory", ratio(serverCPU), "%.2f", false, 1.4, sqliteCPU},
@@ -73,6 +73,10 @@ var benchRows = []benchRow{
 	{"an API key with a budget, CPU added to a ceiling per call, µs", "memory-budget", "memory-ceiling", more(serverCPU), "%.1f", false, 10, memoryCPU},
 	{"a JWT, CPU added per call, µs", "memory-jwt", "memory", more(serverCPU), "%.1f", false, 10, memoryCPU},
 	{"a certificate, CPU added per call with TLS, µs", "memory-certificate", "memory-tls", more(serverCPU), "%.1f", false, 10, memoryCPU},
+}
+
+// benchRows are the targets of BenchmarkRegister, in the order of the report.
+var benchRows = []benchRow{
 	{"PostgreSQL ÷ older build, calls/s", "postgres", "postgres-baseline", ratio(perSecond), "%.2f", true, 2.3, postgresCalls},
 	{"PostgreSQL ÷ River, calls/s by jobs/s", "postgres", "river", ratio(perSecond), "%.2f", true, 0.9, postgresCalls},
 	{"PostgreSQL's own CPU per purchase, ms", "postgres", "", func(r, _ benchRun) float64 { return r.get(databaseCPU) / 1000 }, "%.2f", false, 0.25, postgresCPU},
@@ -163,10 +167,13 @@ func (s *benchSuite) report(w io.Writer, variants []benchVariant) (broken int) {
 	}
 	fmt.Fprint(table, "\n\ncontrols\tmedian (min–max)\tbound\n")
 	for _, c := range []benchControl{memoryCPU, sqliteCalls, sqliteCPU, postgresCalls, postgresCPU} {
+		if len(c.inRounds(s.runs)) == 0 {
+			continue
+		}
 		fmt.Fprintf(table, "%s twice, %s\t%s\t%.2f to %.2f\n", c.variant, c.measure, spread("%.2f", c.inRounds(s.runs)), 1-mostNoise, 1+mostNoise)
 	}
 	fmt.Fprint(table, "\ntargets\tmedian (min–max)\tbound\tverdict\n")
-	for _, row := range benchRows {
+	for _, row := range s.rows {
 		verdict := row.verdict(s.runs, s.skipped)
 		if verdict == "BROKEN" {
 			broken++

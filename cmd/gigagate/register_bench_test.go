@@ -90,7 +90,7 @@ func BenchmarkRegister(b *testing.B) {
 		return
 	}
 	b.ReportMetric(0, "ns/op") // it would cover the whole suite
-	suite := &benchSuite{skipped: map[string]string{}, runs: map[string][]benchRun{}}
+	suite := &benchSuite{rows: benchRows, skipped: map[string]string{}, runs: map[string][]benchRun{}}
 	variants := suite.prepare(b)
 	for round := range *benchRounds {
 		for _, i := range rand.Perm(len(variants)) {
@@ -112,6 +112,7 @@ func BenchmarkRegister(b *testing.B) {
 
 // benchSuite is one run of the benchmark.
 type benchSuite struct {
+	rows     []benchRow             // the targets
 	database *postgrestest.Server   // nil if there is none
 	full     map[string]benchServer // the full journals, by kind
 	river    string                 // the program that measures River
@@ -119,12 +120,20 @@ type benchSuite struct {
 	runs     map[string][]benchRun  // by variant, one for each round
 }
 
+// needs reports whether a target of the suite needs a variant.
+func (s *benchSuite) needs(v benchVariant) bool {
+	return slices.ContainsFunc(s.rows, func(r benchRow) bool {
+		control := r.control.variant
+		return slices.Contains([]string{r.of, r.by, control, control + "-again"}, v.name)
+	})
+}
+
 // prepare starts PostgreSQL, builds River and fills journals, as far as the variants need them. It returns the variants
 // that can be measured.
 func (s *benchSuite) prepare(b *testing.B) []benchVariant {
 	b.Helper()
 	variants := slices.DeleteFunc(slices.Clone(benchVariants), func(v benchVariant) bool {
-		return *benchOnly != "" && !slices.Contains(strings.Split(*benchOnly, ","), v.name)
+		return !s.needs(v) || *benchOnly != "" && !slices.Contains(strings.Split(*benchOnly, ","), v.name)
 	})
 	skip := func(why string, which func(benchVariant) bool) {
 		variants = slices.DeleteFunc(variants, func(v benchVariant) bool {
