@@ -27,7 +27,6 @@ type benchServer struct {
 	Schema   string               `json:",omitempty"`
 	REST     bool                 `json:",omitempty"` // the gateway serves REST in place of gRPC
 	Reuses   bool                 `json:",omitempty"` // the proxy keeps its connections to the vendor
-	Ceiling  bool                 `json:",omitempty"` // the gateway has a ceiling on prices
 	Latency  time.Duration        `json:",omitempty"` // of the sandbox
 	Identity string               `json:",omitempty"` // how callers identify themselves; empty: everybody may call
 	Security benchSecurity        // its files

@@ -115,9 +115,6 @@ func (s benchServer) serveGateway(ctx context.Context, listener net.Listener, re
 			ReconcileGiveUp: 30 * time.Minute, MetatagMax: 255,
 		},
 	}
-	if s.Ceiling {
-		command.MaxPrice, command.MaxCurrency = "100", "USD"
-	}
 	tuneMemory()
 	background := context.WithoutCancel(ctx)
 	telemetry, err := newTelemetry(ctx, logSettings{LogLevel: 4, LogFormat: "json"}, io.Discard)

@@ -46,7 +46,6 @@ var benchVariants = []benchVariant{
 	{name: "memory", server: benchServer{Kind: "memory"}},
 	{name: "memory-again", server: benchServer{Kind: "memory"}},
 	{name: "memory-key", server: benchServer{Kind: "memory", Identity: benchKey}},
-	{name: "memory-ceiling", server: benchServer{Kind: "memory", Ceiling: true}},
 	{name: "memory-budget", server: benchServer{Kind: "memory", Identity: benchBudget}},
 	{name: "memory-jwt", server: benchServer{Kind: "memory", Identity: benchJWT}},
 	{name: "memory-tls", server: benchServer{Kind: "memory", Identity: benchTLS}},
