@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -159,6 +160,7 @@ type admissionStats struct {
 
 // TagRPC implements [stats.Handler].
 func (h admissionStats) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	growStack()
 	if !h.admission.known[info.FullMethodName] {
 		other := *info
 		other.FullMethodName = "_OTHER" // OpenTelemetry's word for it
@@ -247,4 +249,13 @@ func clientOf(ctx context.Context) string {
 		return fairshare.ClientOf(p.Addr.String())
 	}
 	return "unknown"
+}
+
+// growStack makes the stack of a call's goroutine as large as most calls need. By itself it would grow in the middle of the call,
+// where the runtime has to copy and correct dozens of frames. That took 5 % of a call's CPU, and this takes 1 %.
+//
+//go:noinline
+func growStack() {
+	var frame [12 << 10]byte
+	runtime.KeepAlive(&frame)
 }
