@@ -14,7 +14,8 @@ import (
 // Without it, a client can send useless calls as fast as the gateway reads them. Then the calls of other clients wait for the
 // processor. The slowed client notices it as a connection that is read slowly.
 type floods struct {
-	// useless are the calls under way whose client does not wait for an answer any more, or gave a wrong credential.
+	// useless are the calls under way whose client does not wait for an answer any more, or gave a wrong credential. They are
+	// only counted, so its number of places does not matter.
 	useless *fairshare.Limit
 	// pauses are the connections and requests that are slowed down now.
 	pauses *fairshare.Limit
