@@ -87,13 +87,13 @@ func (a *admission) admit(ctx context.Context, info *tap.Info) (context.Context,
 	context.AfterFunc(ctx, func() {
 		call.end.Stop()
 		cancel()
+		if call.parts.Load() == 2 {
+			call.useless = a.floods.uselessCall(client) // before anything that can release the call
+		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			// The call may have ended before grpc-go started its handler. Then grpc-go never starts it, and no one else
 			// releases the place.
 			time.AfterFunc(a.longest, call.release)
-		}
-		if call.parts.Load() == 2 {
-			call.useless = a.floods.uselessCall(client)
 		}
 		call.partEnded()
 	})
