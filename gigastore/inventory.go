@@ -46,13 +46,15 @@ func (i *InventoryItem) fill(o object) error {
 	return nil
 }
 
-// Inventory reads all items that can be sold.
+// Inventory reads all items that can be sold. Other callers may get the same list, so do not change it.
 //
 // GET /gigastore/products/inventory, docs offering-packages.
 func (c *Client) Inventory(ctx context.Context) ([]InventoryItem, error) {
-	var items []InventoryItem
-	err := c.readJSON(ctx, OpInventory, "", nil, intoList("items", &items))
-	return items, err
+	body, err := c.readAuthorized(ctx, call{operation: OpInventory})
+	if err != nil {
+		return nil, err
+	}
+	return c.inventory.decode(body)
 }
 
 // InventoryItem reads one item.

@@ -1,6 +1,7 @@
 package gigastore
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"time"
@@ -21,8 +22,10 @@ type InventoryRead struct {
 type inventoryCache struct {
 	flight singleflight.Group
 
-	mu   sync.Mutex
-	last InventoryRead
+	mu      sync.Mutex
+	last    InventoryRead
+	body    []byte          // the latest answer of the vendor that could be decoded
+	decoded []InventoryItem // from body
 }
 
 // InventoryWithin returns an inventory that is at most age old. All users of the client share its cache. An age of 0
@@ -62,4 +65,18 @@ func (c *inventoryCache) set(read InventoryRead) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last = read
+}
+
+// decode returns the items in an answer of the vendor. Most answers equal the one before, and need not be decoded again.
+func (c *inventoryCache) decode(body []byte) (items []InventoryItem, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.body != nil && bytes.Equal(body, c.body) {
+		return c.decoded, nil
+	}
+	if err := decoded(OpInventory, body, intoList("items", &items)); err != nil {
+		return nil, err
+	}
+	c.body, c.decoded = body, items
+	return items, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gigagate.internal/gigastore"
+	"gigagate.internal/internal/stack"
 )
 
 const (
@@ -228,6 +229,7 @@ func (e *Engine) start(ctx context.Context, id string, request *Request, amount 
 	work := e.outliving(ctx)
 	e.inFlight.enterClaim(request.Key)
 	go func() {
+		stack.Grow()
 		defer close(ended)
 		defer e.ownerDone(request.Client)
 		defer e.recoverOwner(work, id)

@@ -1,8 +1,8 @@
 package purchase
 
 import (
+	"bytes"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -20,12 +20,14 @@ const (
 	maxMicros Micros = 1_000_000_000 * unitMicros
 )
 
+var maxAmount = maxMicros.Decimal()
+
 var errMicros = errors.New("not an amount from 0 to 1000000000")
 
 // MicrosOf converts a decimal amount. It rounds up if the amount has more than six decimals. The amount must be
 // between 0 and one billion.
 func MicrosOf(amount gigastore.Decimal) (Micros, error) {
-	if amount.Sign() < 0 || amount.Cmp(maxMicros.Decimal()) > 0 {
+	if amount.Sign() < 0 || amount.Cmp(maxAmount) > 0 {
 		return 0, errMicros
 	}
 	whole, fraction, _ := strings.Cut(amount.String(), ".")
@@ -42,12 +44,19 @@ func MicrosOf(amount gigastore.Decimal) (Micros, error) {
 
 // String returns the amount in plain decimal text, without trailing zeros: 4.2, 100.
 func (m Micros) String() string {
-	sign := ""
+	text := make([]byte, 0, 24)
+	n := uint64(m) //nolint:gosec // negated below if m is negative
 	if m < 0 {
-		sign = "-"
+		text, n = append(text, '-'), -n
 	}
-	text := fmt.Sprintf("%s%d.%06d", sign, max(m/unitMicros, -(m/unitMicros)), max(m%unitMicros, -(m%unitMicros)))
-	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+	text = strconv.AppendUint(text, n/unitMicros, 10)
+	if fraction := n % unitMicros; fraction > 0 {
+		point := len(text)
+		text = strconv.AppendUint(text, unitMicros+fraction, 10) // a 1 before the six digits
+		text[point] = '.'
+		text = bytes.TrimRight(text, "0")
+	}
+	return string(text)
 }
 
 // Decimal returns the same amount as a decimal number.

@@ -17,11 +17,14 @@ var budgets = []sabotage{
 	{"a budget is charged in another currency", []edit{{
 		"purchase.Reservation.charge", "paid.Currency == r.Currency", always,
 	}}, "./purchase", "TestPosting"},
+	{"a changed inventory is taken for the one before", []edit{{
+		"gigastore.inventoryCache.decode", "bytes.Equal(body, c.body)", always,
+	}}, vendor, "TestInventoryIsDecodedWhenItChanges"},
 	{"a price is rounded down", []edit{{
 		"purchase.MicrosOf", "n++", "n += 0",
 	}}, "./purchase", "TestMicros"},
 	{"a price that is too high to count wraps around", []edit{{
-		"purchase.MicrosOf", "amount.Cmp(maxMicros.Decimal()) > 0", never,
+		"purchase.MicrosOf", "amount.Cmp(maxAmount) > 0", never,
 	}}, "./purchase", "TestMicros"},
 	{"sums without a limit overflow", []edit{{
 		"purchase.Budget.Limits", "limits[i] = maxTotal", "limits[i] = 1<<63 - 1",

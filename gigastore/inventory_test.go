@@ -1,0 +1,50 @@
+package gigastore
+
+import (
+	"bytes"
+	"net/http"
+	"testing"
+)
+
+// TestInventoryIsDecodedWhenItChanges: an answer that equals the one before is not decoded again. Another price is seen at once, and an
+// answer that cannot be decoded fails, even after a good one.
+func TestInventoryIsDecodedWhenItChanges(t *testing.T) {
+	t.Parallel()
+	list := fixture(t, "inventory-list.json")
+	dearer := bytes.Replace(list, []byte(`"priceValue": 4.2`), []byte(`"priceValue": 4.7`), 1)
+	if bytes.Equal(dearer, list) {
+		t.Fatal("the fixture has no such price")
+	}
+	answers := [][]byte{list, list, dearer, []byte(`{"items": 7}`), dearer, list}
+	client := servePipe(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if authenticates(w, r) {
+			return
+		}
+		writeJSON(w, 200, string(answers[0]))
+		answers = answers[1:]
+	}), Config{})
+	read := func() []InventoryItem {
+		t.Helper()
+		read, err := client.InventoryWithin(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return read.Items
+	}
+	first, second, third := read(), read(), read()
+	if &first[0] != &second[0] {
+		t.Error("the same answer was decoded twice")
+	}
+	if before, now := first[0].Prices[0].Value, third[0].Prices[0].Value; before == now {
+		t.Errorf("the price is still %s after it changed", now)
+	}
+	if got, err := client.InventoryWithin(t.Context(), 0); err == nil {
+		t.Errorf("an answer that is no inventory gave %d items", len(got.Items))
+	}
+	if again := read(); &again[0] != &third[0] {
+		t.Error("an answer that failed took the place of the last good one")
+	}
+	if last := read(); last[0].Prices[0].Value != first[0].Prices[0].Value {
+		t.Errorf("the price is %s after it changed back", last[0].Prices[0].Value)
+	}
+}
