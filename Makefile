@@ -82,7 +82,7 @@ proof-%: # One part of it: make proof-memory HISTORIES=100000 SEED=1
 	OLDER='$(OLDER)' .ci/proof $* '$(or $(HISTORIES),$(TIMES))' $(SEED)
 
 bench: ## Measure whole registers, and fail if a target is missed (ROUNDS, PURCHASES, BASELINE=older binary)
-	go test ./cmd/gigagate -run '^$$' -bench '^Benchmark(Register|CPU)$$' -timeout 6h \
+	go test ./cmd/gigagate -run '^$$' -bench '^Benchmark(Register|Turns)$$' -timeout 6h \
 		-args -register.rounds $(ROUNDS) -register.purchases $(PURCHASES) -register.baseline '$(abspath $(BASELINE))'
 
 scenarios: ## Play proto/scenarios in every language whose tools are installed

@@ -45,16 +45,23 @@ func TestWhatAPurchaseStarts(t *testing.T) { //nolint:paralleltest // it counts 
 	}
 	held.Wait()
 	goroutines := goroutinesOfGateway(t)
-	inUse, _ := startedNow(t)
+	mostInFlight := started{contexts: 4, timers: 3, afterFuncs: 2}
+	var inFlight started
+	for range 10 { // the runtime frees stopped timers late, and on a busy machine very late
+		inUse, _ := startedNow(t)
+		if inFlight = inUse.minus(inUseBefore).per(purchases); !inFlight.exceeds(mostInFlight) {
+			break
+		}
+	}
 	close(release)
 	calls.Wait()
 	_, after := startedNow(t)
-	inFlight, inAll := inUse.minus(inUseBefore).per(purchases), after.minus(before).per(purchases)
+	inAll := after.minus(before).per(purchases)
 	if most := (2*purchases + 10); goroutines > most {
 		t.Errorf("%d goroutines for %d purchases, want at most %d", goroutines, purchases, most)
 	}
-	if most := (started{contexts: 4, timers: 3, afterFuncs: 2}); inFlight.exceeds(most) {
-		t.Errorf("a purchase that waits for the vendor has %+v, want at most %+v", inFlight, most)
+	if inFlight.exceeds(mostInFlight) {
+		t.Errorf("a purchase that waits for the vendor has %+v, want at most %+v", inFlight, mostInFlight)
 	}
 	if most := (started{contexts: 8, timers: 7, afterFuncs: 3}); inAll.exceeds(most) {
 		t.Errorf("a purchase starts %+v, want at most %+v", inAll, most)

@@ -37,7 +37,7 @@ type benchLoad struct {
 	failed    error           // the first failure
 }
 
-func newBenchLoad(b *testing.B, server, world *benchProcess) *benchLoad {
+func newBenchLoad(b *testing.B, server, world *benchProcess, callers int) *benchLoad {
 	b.Helper()
 	l := &benchLoad{}
 	switch {
@@ -46,11 +46,11 @@ func newBenchLoad(b *testing.B, server, world *benchProcess) *benchLoad {
 			"Authorization": {"Bearer " + world.token(b)}, "Content-Type": {"application/json"}, "Accept": {"application/json"},
 			"Idempotency-Key": {strings.Repeat("k", 64)},
 		}
-		l.throughHTTP("http://"+server.address+registerPath, header, vendorRequest)
+		l.throughHTTP("http://"+server.address+registerPath, header, vendorRequest, callers)
 	case server.REST:
-		l.throughHTTP("http://"+server.address+"/v1/activations/register", http.Header{"Content-Type": {"application/json"}}, restRequest)
+		l.throughHTTP("http://"+server.address+"/v1/activations/register", http.Header{"Content-Type": {"application/json"}}, restRequest, callers)
 	default:
-		l.throughGRPC(b, server, benchCallers, nil)
+		l.throughGRPC(b, server, callers, nil)
 	}
 	return l
 }
@@ -110,11 +110,11 @@ func dial(address string, from net.IP, options ...grpc.DialOption) (*grpc.Client
 }
 
 // throughHTTP adds callers that send a body made from the request id.
-func (l *benchLoad) throughHTTP(url string, header http.Header, body func(id string) string) {
+func (l *benchLoad) throughHTTP(url string, header http.Header, body func(id string) string, callers int) {
 	transport := &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256, DisableCompression: true}
 	l.closers = append(l.closers, transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
-	for range benchCallers {
+	for range callers {
 		l.buy = append(l.buy, func(ctx context.Context, id string) error {
 			_, err := postHTTP(ctx, client, url, header, body(id))
 			return err

@@ -60,8 +60,8 @@ func allCPU(of, by benchRun) float64 {
 	return (of.get(serverCPU) + of.get(databaseCPU)) / (by.get(serverCPU) + by.get(databaseCPU))
 }
 
-// cpuRows are the targets of BenchmarkCPU, in the order of the report.
-var cpuRows = []benchRow{
+// turnRows are the targets of BenchmarkTurns, in the order of the report.
+var turnRows = []benchRow{
 	{"SQLite ÷ ReverseProxy that connects for each request, CPU", "sqlite", "proxy-connecting", ratio(serverCPU), "%.2f", false, 2, sqliteCPU},
 	{"SQLite ÷ ReverseProxy that keeps its connections, CPU", "sqlite", "proxy", ratio(serverCPU), "%.2f", false, 2.5, sqliteCPU},
 	{"SQLite ÷ memory, CPU", "sqlite", "memory", ratio(serverCPU), "%.2f", false, 1.4, sqliteCPU},
@@ -72,6 +72,15 @@ var cpuRows = []benchRow{
 	{"an API key with a budget ÷ none, CPU", "memory-budget", "memory", ratio(serverCPU), "%.3f", false, 1.07, memoryCPU},
 	{"a JWT ÷ none, CPU", "memory-jwt", "memory", ratio(serverCPU), "%.3f", false, 1.07, memoryCPU},
 	{"a certificate ÷ none, CPU with TLS", "memory-certificate", "memory-tls", ratio(serverCPU), "%.3f", false, 1.07, memoryCPU},
+	{"SQLite, full ÷ empty, calls/s", "sqlite-full", "sqlite", ratio(perSecond), "%.2f", true, 0.95, sqliteCalls},
+	{"SQLite, full ÷ empty, CPU", "sqlite-full", "sqlite", ratio(serverCPU), "%.2f", false, 1.05, sqliteCPU},
+	{"SQLite, full, first page of the slowest list, ms", "sqlite-full", "", only(warmList), "%.1f", false, 10, sqliteCalls},
+	{"SQLite, full, the same when the file is not in memory, ms", "sqlite-full", "", only(coldList), "%.1f", false, 50, sqliteCalls},
+	{"SQLite, full, ready later than without a journal, ms", "sqlite-full", "memory", more(ready), "%.0f", false, 50, sqliteCalls},
+	{"PostgreSQL, full ÷ empty, calls/s", "postgres-full", "postgres", ratio(perSecond), "%.2f", true, 0.95, postgresCalls},
+	{"PostgreSQL, full ÷ empty, CPU with the server's", "postgres-full", "postgres", allCPU, "%.2f", false, 1.05, postgresCPU},
+	{"PostgreSQL, full, first page of the slowest list, ms", "postgres-full", "", only(warmList), "%.1f", false, 10, postgresCalls},
+	{"PostgreSQL, full, ready later than without a journal, ms", "postgres-full", "memory", more(ready), "%.0f", false, 50, postgresCalls},
 }
 
 // benchRows are the targets of BenchmarkRegister, in the order of the report.
@@ -79,18 +88,9 @@ var benchRows = []benchRow{
 	{"PostgreSQL ÷ older build, calls/s", "postgres", "postgres-baseline", ratio(perSecond), "%.2f", true, 2.3, postgresCalls},
 	{"PostgreSQL ÷ River, calls/s by jobs/s", "postgres", "river", ratio(perSecond), "%.2f", true, 0.9, postgresCalls},
 	{"PostgreSQL's own CPU per purchase, ms", "postgres", "", func(r, _ benchRun) float64 { return r.get(databaseCPU) / 1000 }, "%.2f", false, 0.25, postgresCPU},
-	{"SQLite, p50 added to a vendor of 50 ms, ms", "sqlite-50ms", "vendor-50ms", more(p50), "%.1f", false, 3, sqliteCalls},
-	{"PostgreSQL, p50 added to a vendor of 50 ms, ms", "postgres-50ms", "vendor-50ms", more(p50), "%.1f", false, 6, postgresCalls},
+	{"SQLite, p50 added to a vendor of 50 ms, with few callers, ms", "sqlite-50ms", "vendor-50ms", more(p50), "%.1f", false, 3, sqliteCalls},
+	{"PostgreSQL, p50 added to a vendor of 50 ms, with few callers, ms", "postgres-50ms", "vendor-50ms", more(p50), "%.1f", false, 6, postgresCalls},
 	{"SQLite, memory per purchase in flight, KB", "sqlite-in-flight", "", only(perPurchase), "%.0f", false, 50, sqliteCPU},
-	{"SQLite, full ÷ empty, calls/s", "sqlite-full", "sqlite", ratio(perSecond), "%.2f", true, 0.95, sqliteCalls},
-	{"SQLite, full ÷ empty, CPU", "sqlite-full", "sqlite", ratio(serverCPU), "%.2f", false, 1.05, sqliteCPU},
-	{"SQLite, full, first page of the slowest list, ms", "sqlite-full", "", only(warmList), "%.1f", false, 10, sqliteCalls},
-	{"SQLite, full, the same when the file is not in memory, ms", "sqlite-full", "", only(coldList), "%.1f", false, 50, sqliteCalls},
-	{"SQLite, full, ready after start, ms", "sqlite-full", "", only(ready), "%.0f", false, 50, sqliteCalls},
-	{"PostgreSQL, full ÷ empty, calls/s", "postgres-full", "postgres", ratio(perSecond), "%.2f", true, 0.95, postgresCalls},
-	{"PostgreSQL, full ÷ empty, CPU with the server's", "postgres-full", "postgres", allCPU, "%.2f", false, 1.05, postgresCPU},
-	{"PostgreSQL, full, first page of the slowest list, ms", "postgres-full", "", only(warmList), "%.1f", false, 10, postgresCalls},
-	{"PostgreSQL, full, ready after start, ms", "postgres-full", "", only(ready), "%.0f", false, 50, postgresCalls},
 }
 
 // get returns what was measured, or NaN.

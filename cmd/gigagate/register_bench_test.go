@@ -25,7 +25,10 @@ var (
 )
 
 const (
-	benchCallers     = 64
+	benchCallers = 64
+	// fewCallers put so little load on the gateway that even a slow machine has processors left. With more of them, the latency of a call
+	// would be the wait for a processor.
+	fewCallers       = 16
 	benchConnections = 4
 	benchWarmUp      = 700 * time.Millisecond
 	// benchInFlight is how many purchases the memory is measured with.
@@ -37,6 +40,7 @@ type benchVariant struct {
 	name    string
 	server  benchServer
 	latency time.Duration // of the vendor
+	callers int           // 0 means benchCallers
 	full    bool          // the journal has benchPurchases purchases
 	measure func(*benchSuite, *testing.B, benchVariant, string) benchRun
 }
@@ -59,9 +63,9 @@ var benchVariants = []benchVariant{
 	{name: "postgres-again", server: benchServer{Kind: "postgres"}},
 	{name: "postgres-baseline", server: benchServer{Kind: "baseline"}},
 	{name: "river", measure: (*benchSuite).measureRiver},
-	{name: "vendor-50ms", server: benchServer{Kind: "vendor"}, latency: 50 * time.Millisecond},
-	{name: "sqlite-50ms", server: benchServer{Kind: "sqlite"}, latency: 50 * time.Millisecond},
-	{name: "postgres-50ms", server: benchServer{Kind: "postgres"}, latency: 50 * time.Millisecond},
+	{name: "vendor-50ms", server: benchServer{Kind: "vendor"}, latency: 50 * time.Millisecond, callers: fewCallers},
+	{name: "sqlite-50ms", server: benchServer{Kind: "sqlite"}, latency: 50 * time.Millisecond, callers: fewCallers},
+	{name: "postgres-50ms", server: benchServer{Kind: "postgres"}, latency: 50 * time.Millisecond, callers: fewCallers},
 	{name: "sqlite-full", server: benchServer{Kind: "sqlite"}, full: true},
 	{name: "postgres-full", server: benchServer{Kind: "postgres"}, full: true},
 	// The vendor's answer comes after all purchases are under way, even on a busy machine.
