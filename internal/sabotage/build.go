@@ -145,7 +145,7 @@ func (b *sharedBuild) texts(code *module) (map[string]string, error) {
 			return nil, err
 		}
 		texts[file] = s.withVariants(variants)
-		texts[path.Join(path.Dir(file), "zz_sabotage.go")] = numberFile(s.file.Name.Name)
+		texts[path.Join(path.Dir(file), "00_sabotage.go")] = numberFile(s.file.Name.Name)
 	}
 	return texts, nil
 }
