@@ -205,11 +205,12 @@ func (b *sharedBuild) summary() string {
 	for _, reason := range b.alone {
 		reasons[reason]++
 	}
-	text := fmt.Sprintf("%d of %d sabotages share one build of the tests\n", len(b.list)-len(b.alone), len(b.list))
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d of %d sabotages share one build of the tests\n", len(b.list)-len(b.alone), len(b.list))
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
-		text += fmt.Sprintf("%d with a build of its own: %s\n", reasons[reason], reason)
+		fmt.Fprintf(&text, "%d with a build of its own: %s\n", reasons[reason], reason)
 	}
-	return text
+	return text.String()
 }
 
 // try removes the rule of a sabotage and runs the test that should fail. It returns how often the test failed. It returns an

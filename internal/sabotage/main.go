@@ -1,6 +1,7 @@
 // Command sabotage checks that tests protect the safety rules. These rules prevent double purchases, wrong answers and
 // leaked secrets. The command removes one rule at a time and expects a test to fail. It does not touch the working
-// tree: it builds the test with -overlay. Run it from anywhere in the module:
+// tree: it builds the tests with -overlay. One build serves all sabotages that change functions. Each other sabotage has
+// a build of its own. Run it from anywhere in the module:
 //
 //	go run ./internal/sabotage                              all sabotages
 //	go run ./internal/sabotage witness                      only those whose name contains "witness"

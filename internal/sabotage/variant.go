@@ -176,19 +176,15 @@ func (v variant) call(f *ast.FuncDecl, arguments []string) string {
 	return fmt.Sprintf(" if sabotageOn == %d { %s };", v.sabotage, call)
 }
 
-// copyOf returns the function that is the variant of f. The compiler tells its mistakes under the name of the sabotage.
+// copyOf returns the function that is the variant of f, with its directives. The compiler tells its mistakes under the name of
+// the sabotage.
 func (s *source) copyOf(f *ast.FuncDecl, v variant) string {
-	lines := strings.Split(s.text[:s.offset(f.Pos())], "\n")
-	directives := ""
-	for _, line := range slices.Backward(lines[:len(lines)-1]) {
-		if !strings.HasPrefix(line, "//") {
-			break
-		}
-		if strings.HasPrefix(line, "//go:") {
-			directives += line + "\n"
-		}
+	before := strings.SplitAfter(s.text[:s.offset(f.Pos())], "\n")
+	comment := len(before) - 1
+	for comment > 0 && strings.HasPrefix(before[comment-1], "//") {
+		comment--
 	}
-	return fmt.Sprintf("\n//line sabotage%d.go:1\n%s%s%s%s%s\n", v.sabotage, directives,
+	return fmt.Sprintf("\n//line sabotage%d.go:1\n%s%s%s%s%s\n", v.sabotage, strings.Join(before[comment:], ""),
 		s.text[s.offset(f.Pos()):s.offset(f.Name.Pos())], v.name(f), s.text[s.offset(f.Name.End()):s.offset(f.Body.Pos())], v.body)
 }
 
