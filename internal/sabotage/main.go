@@ -1,6 +1,7 @@
 // Command sabotage checks that tests protect the safety rules. These rules prevent double purchases, wrong answers and
 // leaked secrets. The command removes one rule at a time and expects a test to fail. It does not touch the working
-// tree: it builds the test with -overlay. Run it from anywhere in the module:
+// tree: it builds the tests with -overlay. One build serves all sabotages that change functions. Each other sabotage has
+// a build of its own. Run it from anywhere in the module:
 //
 //	go run ./internal/sabotage                              all sabotages
 //	go run ./internal/sabotage witness                      only those whose name contains "witness"
@@ -12,17 +13,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -53,38 +54,67 @@ func run(ctx context.Context, wanted string, times int) error {
 			chosen = append(chosen, s)
 		}
 	}
-	// Each worker takes the next one. While one of them waits for its test, another one compiles.
-	var workers errgroup.Group
-	next, caught := atomic.Int64{}, atomic.Int64{}
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() error {
-			for i := next.Add(1) - 1; i < int64(len(chosen)); i = next.Add(1) - 1 {
-				began := time.Now()
-				failed, err := chosen[i].try(ctx, code, times)
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				result := verdict(failed, times, err)
-				if result == isCaught {
-					caught.Add(1)
-				}
-				text := fmt.Sprintf("%-9s %5.1fs  %s\n", result, time.Since(began).Seconds(), chosen[i].name)
-				if err != nil {
-					text += fmt.Sprintf("\t%v\n", err)
-				}
-				_, _ = os.Stdout.WriteString(text)
-			}
-			return nil
-		})
-	}
-	if err := workers.Wait(); err != nil {
+	caught, err := tryAll(ctx, code, chosen, times, os.Stdout)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stdout, "%d caught of %d\n", caught.Load(), len(chosen))
-	if caught.Load() < int64(len(chosen)) {
+	fmt.Fprintf(os.Stdout, "%d caught of %d\n", caught, len(chosen))
+	if caught < len(chosen) {
 		return errors.New("a safety rule can be removed and its test still passes, or the list does not fit the code")
 	}
 	return nil
+}
+
+// tryAll tries sabotages, prints what becomes of each, and returns how many are caught.
+func tryAll(ctx context.Context, code *module, list []sabotage, times int, to io.StringWriter) (int, error) {
+	dir, err := os.MkdirTemp("", "sabotage")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	shared, err := share(ctx, code, dir, list)
+	if err != nil {
+		return 0, err
+	}
+	packages := shared.packages()
+	err = inWorkers(len(packages), func(i int) error { return shared.checkTests(ctx, code, packages[i]) })
+	if err != nil {
+		return 0, err
+	}
+	_, _ = to.WriteString(shared.summary())
+	var mu sync.Mutex
+	caught := 0
+	err = inWorkers(len(list), func(i int) error {
+		began := time.Now()
+		failed, err := shared.try(ctx, code, i, times)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		result := verdict(failed, times, err)
+		text := fmt.Sprintf("%-9s %5.1fs  %s\n", result, time.Since(began).Seconds(), list[i].name)
+		if err != nil {
+			text += fmt.Sprintf("\t%v\n", err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if result == isCaught {
+			caught++
+		}
+		_, err = to.WriteString(text)
+		return err
+	})
+	return caught, err
+}
+
+// inWorkers calls do for each index below n. Each worker takes the next one. While one of them waits for its test, another one
+// compiles.
+func inWorkers(n int, do func(i int) error) error {
+	var workers errgroup.Group
+	workers.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range n {
+		workers.Go(func() error { return do(i) })
+	}
+	return workers.Wait()
 }
 
 const isCaught = "caught"
@@ -109,8 +139,7 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return filepath.Dir(strings.TrimSpace(string(file))), nil
 }
 
-// try removes the rule and runs the test that should fail. It returns how often the test failed. It returns an error
-// if the test does not exist or the changed code does not compile.
+// try removes the rule with a build of its own.
 func (s sabotage) try(ctx context.Context, code *module, times int) (failed int, err error) {
 	code.mu.Lock()
 	changed, err := s.changed(code)
@@ -123,35 +152,22 @@ func (s sabotage) try(ctx context.Context, code *module, times int) (failed int,
 		return 0, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	replace := map[string]string{}
-	for file, text := range changed {
-		replace[filepath.Join(code.root, file)] = filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
-		if err := os.WriteFile(replace[filepath.Join(code.root, file)], []byte(text), 0o600); err != nil {
+	if err := code.buildTests(ctx, dir, changed, s.pkg); err != nil {
+		return 0, err
+	}
+	return s.failures(ctx, code, dir, unchanged, times)
+}
+
+// failures runs the test that should fail, from the folder that it was built in. It returns how often the test failed. It
+// returns an error if the test does not exist.
+func (s sabotage) failures(ctx context.Context, code *module, dir string, number, times int) (failed int, err error) {
+	for range times {
+		fails, err := code.fails(ctx, dir, s.pkg, s.test, number)
+		if err != nil {
 			return 0, err
 		}
-	}
-	overlay, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return 0, err
-	}
-	overlayFile, testFile := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "test")
-	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
-		return 0, err
-	}
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-ldflags=-s -w", "-overlay", overlayFile, "-o", testFile, s.pkg) //nolint:gosec // from the list
-	build.Dir = code.root
-	if output, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("does not compile: %w\n%s", err, output)
-	}
-	for range times {
-		test := exec.CommandContext(ctx, testFile, "-test.short", "-test.paniconexit0", "-test.timeout=10m", "-test.run", s.test) //nolint:gosec // from the list
-		test.Dir = filepath.Join(code.root, s.pkg)
-		output, err := test.CombinedOutput()
-		switch {
-		case err != nil:
+		if fails {
 			failed++
-		case strings.Contains(string(output), "no tests to run"):
-			return 0, fmt.Errorf("no test is called %s in %s", s.test, s.pkg)
 		}
 	}
 	return failed, nil
