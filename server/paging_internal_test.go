@@ -24,7 +24,7 @@ type slowLists struct {
 
 func (j slowLists) List(context.Context, purchase.Filter, purchase.Page) (list []purchase.Purchase, next string, err error) {
 	*j.reads++
-	time.Sleep(j.takes)
+	<-time.After(j.takes)
 	return nil, ulid.Make().String(), nil
 }
 

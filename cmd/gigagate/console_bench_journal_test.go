@@ -128,8 +128,8 @@ func consolePurchase(b *testing.B, journal purchase.Journal, n int) (purchase.Pu
 		Personal: purchase.Personal{CustomerEmail: "traveller@example.com", UserIP: "203.0.113.24"}.Encode(),
 		Budget:   &purchase.Budget{Currency: "USD", Day: &limit}, Amount: 9_990_000, PermitLife: day, Lease: day,
 	}
-	rand.Read(claim.Origin.TraceID[:]) //nolint:errcheck // it never fails
-	rand.Read(claim.Origin.SpanID[:])  //nolint:errcheck // as above
+	rand.Read(claim.Origin.TraceID[:])
+	rand.Read(claim.Origin.SpanID[:])
 	p, err := journal.Claim(b.Context(), claim)
 	step := func(event purchase.Event, change func(*purchase.Transition)) {
 		if err != nil {

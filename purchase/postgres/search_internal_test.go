@@ -34,9 +34,13 @@ func TestSearchReadsNoMoreThanItMust(t *testing.T) {
 			ANALYZE gigagate.purchase_outcome`, []string{"purchase_open", "purchase_event"}},
 		{"metatag, failed", purchase.Filter{Metatag: "unknown", States: failed}, "", []string{"purchase_open", "purchase_event"}},
 		// All open purchases are uncertain.
-		{"needs an operator", purchase.Filter{States: []purchase.State{purchase.NeedsOperator}}, `DELETE FROM gigagate.purchase_open; INSERT INTO gigagate.purchase_open
+		{
+			"needs an operator",
+			purchase.Filter{States: []purchase.State{purchase.NeedsOperator}},
+			`DELETE FROM gigagate.purchase_open; INSERT INTO gigagate.purchase_open
 			SELECT id, 'UNCERTAIN', NULL, 1, 1, claimed_at, claimed_at, NULL, false, 0, claimed_at, '{}' FROM gigagate.purchase LIMIT 100`,
-			[]string{"purchase", "purchase_outcome", "purchase_event"}},
+			[]string{"purchase", "purchase_outcome", "purchase_event"},
+		},
 	} {
 		if _, err := conn.Exec(t.Context(), inSchema(schema, c.setup), pgx.QueryExecModeSimpleProtocol); err != nil {
 			t.Fatal(err)
