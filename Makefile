@@ -12,6 +12,8 @@ ROUNDS ?= 7
 PURCHASES ?= 1000000
 # An older gigagate binary that `make bench` compares with.
 BASELINE ?=
+# With SHORT=-short, `make bench-console` only shows that it runs.
+SHORT ?=
 # How many histories a part of `make proof` plays, or how many times it breaks something, from which seed on, and the
 # binary of the release before this tree. If they are empty, .ci/proof decides.
 HISTORIES ?=
@@ -85,8 +87,8 @@ bench: ## Measure whole registers, and fail if a target is missed (ROUNDS, PURCH
 	go test ./cmd/gigagate -run '^$$' -bench '^Benchmark(Register|Turns)$$' -timeout 6h \
 		-args -register.rounds $(ROUNDS) -register.purchases $(PURCHASES) -register.baseline '$(abspath $(BASELINE))'
 
-bench-console: ## Measure the pages of the console with full journals, and fail if one is too slow (PURCHASES)
-	go test ./cmd/gigagate -run '^$$' -bench '^BenchmarkConsole$$' -benchtime 1x -timeout 6h -args -console.purchases $(PURCHASES)
+bench-console: ## Measure the pages of the console with full journals, and fail if one is too slow (PURCHASES, SHORT=-short)
+	go test ./cmd/gigagate $(SHORT) -run '^$$' -bench '^BenchmarkConsole$$' -benchtime 1x -timeout 6h -args -console.purchases $(PURCHASES)
 
 scenarios: ## Play proto/scenarios in every language whose tools are installed
 	go run ./internal/scenarios

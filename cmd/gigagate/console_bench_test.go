@@ -16,15 +16,13 @@ import (
 	"gigagate.internal/purchase/sqlite"
 )
 
-// The flags of BenchmarkConsole, with or without -args.
-var (
-	consolePurchases = flag.Int("console.purchases", 1_000_000, "BenchmarkConsole: how many purchases a journal has")
-	consoleWindow    = flag.Duration("console.window", 20*time.Second, "BenchmarkConsole: how long the CPU of an open page is measured")
-)
+var consolePurchases = flag.Int("console.purchases", 1_000_000, "BenchmarkConsole: how many purchases a journal has")
 
 const (
 	// consoleTimes is how often each page is asked for.
 	consoleTimes = 10
+	// consoleWindow is how long the CPU of an open page is measured.
+	consoleWindow = 20 * time.Second
 	// consoleBound is the longest time of a page that the system has read before.
 	consoleBound = 100 * time.Millisecond
 	// consoleShare is the most that an open page may use of a core.
@@ -36,7 +34,8 @@ const (
 //
 // Each round asks for every page once. The median and the worst are of all rounds. Cold is the time of one more request, after
 // the system has forgotten the files of the journal. For PostgreSQL, the server has just started, too. It has no bound,
-// because it depends on the disk. A bound that is broken on a busy machine is void.
+// because it depends on the disk. A bound that is broken on a busy machine is void. With -short, it only shows that it runs: it
+// measures fewer times and three cold pages.
 //
 //	make bench-console PURCHASES=1000000
 func BenchmarkConsole(b *testing.B) {
