@@ -8,10 +8,12 @@ CYCLONEDX_VERSION     := v1.10.0
 FUZZTIME ?= 10s
 # How often `make bench` runs each variant.
 ROUNDS ?= 7
-# How many purchases the full journals of `make bench` have. With 0 it measures only empty ones.
+# How many purchases the full journals of `make bench` and `make bench-console` have. With 0, `make bench` measures only empty ones.
 PURCHASES ?= 1000000
 # An older gigagate binary that `make bench` compares with.
 BASELINE ?=
+# With SHORT=-short, `make bench-console` only shows that it runs.
+SHORT ?=
 # How many histories a part of `make proof` plays, or how many times it breaks something, from which seed on, and the
 # binary of the release before this tree. If they are empty, .ci/proof decides.
 HISTORIES ?=
@@ -32,7 +34,7 @@ GOLANGCI_LINT = "$$(.ci/linter $(GOLANGCI_LINT_VERSION) $(BIN))"
 UV ?= uv
 PIN = $(UV) pip compile -q --universal --generate-hashes --no-annotate --custom-compile-command 'make pin'
 
-.PHONY: help generate check-generate pin lint fmt test race fuzz sabotage proof bench scenarios rest-docs console deploy vuln build run breaking release ci
+.PHONY: help generate check-generate pin lint fmt test race fuzz sabotage proof bench bench-console scenarios rest-docs console deploy vuln build run breaking release ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +86,9 @@ proof-%: # One part of it: make proof-memory HISTORIES=100000 SEED=1
 bench: ## Measure whole registers, and fail if a target is missed (ROUNDS, PURCHASES, BASELINE=older binary)
 	go test ./cmd/gigagate -run '^$$' -bench '^Benchmark(Register|Turns)$$' -timeout 6h \
 		-args -register.rounds $(ROUNDS) -register.purchases $(PURCHASES) -register.baseline '$(abspath $(BASELINE))'
+
+bench-console: ## Measure the pages of the console with full journals, and fail if one is too slow (PURCHASES, SHORT=-short)
+	go test ./cmd/gigagate $(SHORT) -run '^$$' -bench '^BenchmarkConsole$$' -benchtime 1x -timeout 6h -args -console.purchases $(PURCHASES)
 
 scenarios: ## Play proto/scenarios in every language whose tools are installed
 	go run ./internal/scenarios

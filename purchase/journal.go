@@ -265,8 +265,9 @@ func (f Filter) IsSalesToCustomer() bool {
 	return f.CustomerUID != "" && len(f.States) == 1 && f.States[0] == Succeeded
 }
 
-// MaxExamined is how many purchases List examines for one page.
-const MaxExamined = 2000
+// MaxExamined is how many purchases List examines for one page. A row that the database has not read before can take 0.1 ms, and
+// SQLite writes nothing meanwhile.
+const MaxExamined = 400
 
 // Page is a part of a list: at most Size purchases with ids below After. After is empty for the first page. Ids
 // sort by the time they were made, so pages have no gaps.

@@ -18,7 +18,9 @@ const (
 	usualPurchases = 50
 	mostPurchases  = 500
 	// mostReads is how often ListPurchases reads the journal for one page.
-	mostReads   = 10
+	mostReads = 50
+	// searchTime is how long ListPurchases goes on reading. A read that has begun takes as long as it takes.
+	searchTime  = 50 * time.Millisecond
 	defaultWait = 30 * time.Second
 	// maxWait is the contract's rule for WaitPurchaseRequest.timeout.
 	maxWait = 60 * time.Second
@@ -66,8 +68,10 @@ func (s purchaseService) ListPurchases(ctx context.Context, req *gigagatev1.List
 		return nil, err
 	}
 	resp := &gigagatev1.ListPurchasesResponse{}
-	// One read of the journal examines a limited number of purchases. Read on until the page is full.
-	for range mostReads {
+	// One read of the journal examines a limited number of purchases. Read on until the page is full. A search that finds
+	// little stops after a while, however many purchases there are, and its token says where to go on.
+	began := time.Now()
+	for reads := 0; reads < mostReads && (reads == 0 || time.Since(began) < searchTime); reads++ {
 		found, next, err := s.engine.List(ctx, scopeOf(ctx), filter, purchase.Page{Size: size - len(resp.GetPurchases()), After: after})
 		if err != nil {
 			return nil, journalFailure("", err)

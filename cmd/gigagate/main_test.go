@@ -80,7 +80,7 @@ func (w *watched) String() string {
 }
 
 // waitFor returns the first match of pattern, followed by its groups. It waits as long as the test may run.
-func (w *watched) waitFor(t *testing.T, ended <-chan struct{}, pattern string) []string {
+func (w *watched) waitFor(t testing.TB, ended <-chan struct{}, pattern string) []string {
 	t.Helper()
 	expression := regexp.MustCompile(pattern)
 	for last := false; ; {

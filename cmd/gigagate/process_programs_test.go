@@ -84,7 +84,7 @@ var built struct {
 
 // build builds gigagate, once per test binary. The race detector sees nothing of that program: it runs in processes of its own,
 // and is built without the detector. So with -race the test is skipped. Without -race it always runs.
-func build(t *testing.T) string {
+func build(t testing.TB) string {
 	t.Helper()
 	if underRace {
 		t.Skip("the race detector does not see the program that this test builds")
@@ -135,7 +135,7 @@ var unwritten = regexp.MustCompile(`LPA:1|https://sandbox\.invalid|203\.0\.113\.
 
 // launch starts gigagate with args, after the words of wrapper if there are any. At the end of the test it
 // kills the process and searches its log for secrets.
-func launch(t *testing.T, wrapper []string, args ...string) *program {
+func launch(t testing.TB, wrapper []string, args ...string) *program {
 	t.Helper()
 	line := append(append([]string{}, wrapper...), append([]string{build(t)}, args...)...)
 	p := &program{out: newWatched(), log: newWatched(), ended: make(chan struct{})}
@@ -194,7 +194,7 @@ type shop struct {
 
 // newShop starts a sandbox with enough credit for every test. It ignores idempotency keys, so it sells once
 // for each request.
-func newShop(t *testing.T) *shop {
+func newShop(t testing.TB) *shop {
 	t.Helper()
 	settings := filepath.Join(t.TempDir(), "settings.json")
 	if err := os.WriteFile(settings, []byte(`{"initialCredit": 10000000.00, "idempotencyKey": "ignored", "latency": "15ms"}`), 0o600); err != nil {

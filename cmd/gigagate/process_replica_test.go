@@ -59,7 +59,7 @@ func (r *replica) start(t *testing.T) *replica {
 }
 
 // waitForOrLog is like waitFor, but prints the log if the process ends before it writes the pattern.
-func (w *watched) waitForOrLog(t *testing.T, p *program, pattern string) string {
+func (w *watched) waitForOrLog(t testing.TB, p *program, pattern string) string {
 	t.Helper()
 	written := false
 	defer func() {

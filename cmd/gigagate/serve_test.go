@@ -199,7 +199,7 @@ func TestServeClosesWhatItOpened(t *testing.T) {
 	_ = again.Close()
 }
 
-func writeFile(t *testing.T, text string) string {
+func writeFile(t testing.TB, text string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "file.json")
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {

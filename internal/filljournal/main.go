@@ -3,8 +3,8 @@
 //	go run ./internal/filljournal -journal sqlite:full.db -purchases 10000000
 //	go run ./internal/filljournal -journal 'postgres://…'
 //
-// The purchases look like those of a shop. The oldest 2 % failed and the others succeeded, and none of them was ever
-// sent anywhere. So it refuses a journal that already has purchases.
+// The purchases look like those of a shop. The oldest 2 % failed and the others succeeded. With -spread, the failed ones are
+// spread over all others instead. None of them was ever sent anywhere, so it refuses a journal that already has purchases.
 //
 // It writes into the tables, and builds the indexes at the end. So it is much faster than a gateway. A million purchases took
 // about 90 s of CPU with SQLite, and 50 s with PostgreSQL on two busy cores.
@@ -32,10 +32,11 @@ func main() {
 	where := flag.String("journal", "", "sqlite:FILE or postgres://…")
 	schema := flag.String("schema", "gigagate", "the schema in PostgreSQL")
 	purchases := flag.Int("purchases", 1_000_000, "how many purchases to write")
+	spread := flag.Bool("spread", false, "let one of 50 purchases fail, and not the oldest ones")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *where, *schema, &filling{count: *purchases}); err != nil {
+	if err := run(ctx, *where, *schema, &filling{count: *purchases, spread: *spread}); err != nil {
 		fmt.Fprintln(os.Stderr, "fill:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop has been called

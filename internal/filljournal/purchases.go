@@ -16,12 +16,13 @@ import (
 )
 
 // failedShare is the share of failed purchases: one of so many. They are the oldest ones, so a list of failures finds
-// none among the newest purchases.
+// none among the newest purchases. If they are spread, a search among them reads rows that lie far apart.
 const failedShare = 50
 
 // filling is one run of the command.
 type filling struct {
-	count int
+	count  int
+	spread bool // the failed purchases are not the oldest ones
 
 	now   time.Time // the newest purchase was claimed one second earlier
 	price gigastore.Decimal
@@ -55,8 +56,10 @@ func (f *filling) report(w io.Writer, n int) {
 }
 
 func (f *filling) claim(n int64) purchase.Claim {
+	trace := digest("trace", n)
 	return purchase.Claim{
-		ID: f.id(n), Key: purchase.Key{Caller: "default", RequestID: uuid("request", n)}, Account: uuid("account", 0),
+		Origin: purchase.DecodeOrigin(trace[:24]),
+		ID:     f.id(n), Key: purchase.Key{Caller: "default", RequestID: uuid("request", n)}, Account: uuid("account", 0),
 		Order: purchase.Order{
 			Kind: purchase.Register, InventoryItemID: uuid("inventory item", n%20), Metatag: fmt.Sprintf("order %d", n),
 			UserCountry: "GR", ActivationMode: gigastore.ModeNow,
@@ -83,8 +86,16 @@ func (f *filling) id(n int64) string {
 	return id.String()
 }
 
+// failed reports whether purchase n failed.
+func (f *filling) failed(n int64) bool {
+	if f.spread {
+		return n%failedShare == 0
+	}
+	return n <= int64(f.count/failedShare)
+}
+
 func (f *filling) outcome(n int64) purchase.Transition {
-	if n <= int64(f.count/failedShare) {
+	if f.failed(n) {
 		return purchase.Transition{
 			Event: purchase.AnsweredRefused, Attempt: 1, By: purchase.ByGateway, Reason: purchase.Reason(gigastore.ReasonInsufficientCredit),
 			Evidence: purchase.Evidence{BytesWritten: 900, HTTPStatus: 402, Message: "insufficient credits"},

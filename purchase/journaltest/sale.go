@@ -24,7 +24,7 @@ var Loaded = []struct {
 	Table   string
 	Columns []string
 }{
-	{"purchase", []string{"id", "caller", "request_id", "account", "ordered_customer_uid", "claimed_at", "order_json"}},
+	{"purchase", []string{"id", "caller", "request_id", "account", "ordered_customer_uid", "claimed_at", "order_json", "origin"}},
 	{"purchase_outcome", []string{
 		"id", "state", "reason", "attempt", "revision", "permitted_at", "send_not_after", "success_seen", "anomalies", "settled_at",
 		"item_uid", "customer_uid", "account", "kind", "mode", "event", "event_attempt", "evidence", "actor",
@@ -46,7 +46,7 @@ func (s Sale) Rows() ([][]any, error) {
 	}
 	p, c := step.At(s.At), s.Claim
 	return [][]any{
-		{c.ID, c.Key.Caller, c.Key.RequestID, c.Account, orNull(c.Order.CustomerUID), s.At, string(order)},
+		{c.ID, c.Key.Caller, c.Key.RequestID, c.Account, orNull(c.Order.CustomerUID), s.At, string(order), orNoBytes(c.Origin.Encode())},
 		{
 			c.ID, string(p.State), orNull(string(p.Reason)), p.Attempt, p.Revision, p.PermittedAt, p.SendNotAfter, p.SuccessSeen,
 			p.Anomalies, p.SettledAt, orNull(p.ItemUID), orNull(p.CustomerUID), c.Account, string(c.Order.Kind),

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -83,8 +84,12 @@ func (a *arguments) add(value any) string {
 // claimColumns are what claimConditions needs of a claim, and its id.
 const claimColumns = "id, order_json, origin"
 
+// selectOpen reads the ids and the states of open purchases.
+const selectOpen = "SELECT id, state FROM gigagate.purchase_open"
+
 // examined returns a query for the ids that List examines, the highest first. They come from the smallest table or
-// index that has all matches. If it is the table of claims, the query also has claimColumns.
+// index that has all matches. If it is the table of claims, the query also has claimColumns. If it is the table of open
+// purchases, it also has their states.
 func examined(filter purchase.Filter, from, below string) (query string, claims bool, args arguments) {
 	bounds := " WHERE id < " + args.add(below) + " AND id >= " + args.add(from)
 	highest := fmt.Sprintf(" ORDER BY id DESC LIMIT %d", purchase.MaxExamined)
@@ -109,8 +114,8 @@ func examined(filter purchase.Filter, from, below string) (query string, claims 
 			in("purchase_outcome", " AND customer_uid = "+customer) + highest + ")"
 	case filter.Caller != "":
 		query = inClaims(" AND caller = " + args.add(filter.Caller))
-	case len(states) > 0 && !slices.ContainsFunc(states, purchase.State.Settled):
-		query = in("purchase_open", "")
+	case onlyOpen(states):
+		query = selectOpen + bounds
 	case len(states) == 1 && states[0] == purchase.Failed:
 		query = in("purchase_outcome", " AND state = 'FAILED'")
 	default:
@@ -176,6 +181,9 @@ func stateNames(states []purchase.State) []string {
 // not match, because purchase_now reads four. So these tables come first.
 func matching(filter purchase.Filter, from, below string, size int) (query string, args arguments) {
 	ids, claims, args := examined(filter, from, below)
+	if strings.HasPrefix(ids, selectOpen) { // most open purchases are in another state
+		ids = "SELECT id FROM (" + ids + ") open WHERE state = ANY (" + args.add(stateNames(filter.States)) + "::text[])"
+	}
 	found := "SELECT claim.id FROM (" + ids + ") claim"
 	conditions := claimConditions(filter, &args)
 	if conditions != "" && !claims {
@@ -192,6 +200,11 @@ func matching(filter purchase.Filter, from, below string, size int) (query strin
 }
 
 func isOpen(state purchase.State) bool { return !state.Settled() }
+
+// onlyOpen reports whether the states are those of open purchases. No states mean any state.
+func onlyOpen(states []purchase.State) bool {
+	return len(states) > 0 && !slices.ContainsFunc(states, purchase.State.Settled)
+}
 
 // List implements [purchase.Journal].
 func (j *Journal) List(ctx context.Context, filter purchase.Filter, page purchase.Page) (list []purchase.Purchase, next string, err error) {
