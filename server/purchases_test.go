@@ -280,6 +280,7 @@ func TestListPurchasesFilters(t *testing.T) {
 		{"metatag", &gigagatev1.ListPurchasesRequest{Metatag: "a <\"tag\"> & an é"}, []string{last.GetId()}},
 		{"metatag of nothing", &gigagatev1.ListPurchasesRequest{Metatag: "a"}, nil},
 		{"trace", &gigagatev1.ListPurchasesRequest{TraceId: last.GetTraceId()}, []string{last.GetId()}},
+		{"anomalies", &gigagatev1.ListPurchasesRequest{WithAnomalies: true}, nil},
 		{"trace of nothing", &gigagatev1.ListPurchasesRequest{TraceId: strings.Repeat("0", 32)}, nil},
 		{"from", &gigagatev1.ListPurchasesRequest{FromTime: made}, []string{last.GetId()}},
 		{"to", &gigagatev1.ListPurchasesRequest{ToTime: made}, []string{failedID, first.GetPurchaseId()}},

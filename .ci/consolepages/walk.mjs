@@ -314,6 +314,23 @@ async function closedGateway() {
   await look(page, "purchase-forced", folder);
   await go("needs");
   await says(page, /Nothing waits for you/);
+
+  // The records show the sale all the same, once somebody reads them for another purchase.
+  await fetch(`${sandbox}/_sandbox/faults`, { method: "DELETE" });
+  await call(`${sandbox}/_sandbox/faults`, { path: "/gigastore/activations/register", fault: "commit_then_reset", count: 1 });
+  await call(`${rest}/v1/activations/register`, order("budget-4", "order 4"), { ...as("app"), "Grpc-Timeout": "1S" });
+  await page.waitForFunction(async () => (await (await fetch("/console/needs")).text()).includes("contradicts the journal"), undefined, {
+    timeout: 60_000, polling: 1000,
+  });
+  await go("needs");
+  await says(page, "This purchase failed, but the vendor sold a package for it.");
+  await look(page, "needs-anomaly", folder);
+  await page.getByRole("link", { name: "List all of them" }).click();
+  assert.equal(await page.locator("main tbody tr").count(), 1);
+  await look(page, "purchases-anomalies", folder);
+  await page.locator("main tbody a").first().click();
+  await says(page, "Who gets the package?");
+  await look(page, "purchase-anomaly", folder);
   await page.getByRole("button", { name: /sign out/i }).click();
   await page.waitForURL(/sign-in/);
   return page;

@@ -66,6 +66,7 @@ func TestPurchasesCommands(t *testing.T) {
 		{[]string{"--item=" + sandbox.ItemWorldwide50MB}, ""},
 		{[]string{"--metatag=tex"}, ""},
 		{[]string{"--trace=" + got.GetPurchase().GetTraceId()}, "order-1"},
+		{[]string{"--anomalies"}, ""},
 	} {
 		listed := decode(t, g.purchases(t, append([]string{"list"}, list.args...)...), &gigagatev1.ListPurchasesResponse{})
 		if got := requestIDs(listed); got != list.want {

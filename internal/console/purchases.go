@@ -30,6 +30,9 @@ var searches = []struct {
 	{"trace_id", "trace id"},
 }
 
+// withAnomalies is a choice beside the states: the purchases that have anomalies, in any state.
+const withAnomalies = "ANOMALIES"
+
 // byICCID is the choice of a search for the customer who has an eSIM. The journal has no ICCIDs, so the vendor searches.
 const byICCID = "iccid"
 
@@ -96,6 +99,7 @@ func (c *Console) purchasesPage(r *http.Request) (page, error) {
 	if n, ok := gigagatev1.PurchaseState_value["PURCHASE_STATE_"+state]; ok {
 		req.State = gigagatev1.PurchaseState(n)
 	}
+	req.WithAnomalies = state == withAnomalies
 	if query != "" {
 		by = fieldFor(query, by)
 		if by == "trace_id" {
@@ -122,6 +126,7 @@ func (c *Console) purchasesPage(r *http.Request) (page, error) {
 		name := strings.TrimPrefix(n.String(), "PURCHASE_STATE_")
 		data.States = append(data.States, choice{name, stateWord(n), state == name})
 	}
+	data.States = append(data.States, choice{withAnomalies, "any, with contradictions", state == withAnomalies})
 	if token := found.GetNextPageToken(); token != "" {
 		data.Next = listAddress(query, by, state, token)
 	}

@@ -11,4 +11,22 @@ var showing = []sabotage{
 	{"another host sets the cookie of a session", []edit{{
 		"internal/console.cookieName", "r.TLS != nil", never,
 	}}, consolePages, "TestSignInOverTLS"},
+	{"an operator does not see what contradicts the journal", []edit{{
+		"internal/console.Console.anomalies", "p.GetSettleTime() == nil", always,
+	}}, consolePages, "TestAnomaliesAreShown"},
+	{"a late sale is told as a failure", []edit{{
+		"internal/console.Console.purchaseData", "p.GetAnomalies() > 0 && p.GetSettleTime() != nil", never,
+	}}, consolePages, "TestAnomaliesAreShown"},
+	{"a list of anomalies has all purchases, in memory", []edit{{
+		"purchase/memory.matches", "!filter.WithAnomalies", always,
+	}}, "./purchase/memory", "Journal/ListAnomalies"},
+	{"a list of anomalies lacks late ones, in SQLite", []edit{{
+		"purchase/sqlite.examined", `in("purchase_event", " AND anomalies > 0")`, `in("purchase_outcome", " AND anomalies > 0")`,
+	}}, "./purchase/sqlite", "Journal/ListAnomalies"},
+	{"a list of anomalies lacks late ones, in PostgreSQL", []edit{{
+		"purchase/postgres.examined", `"purchase_outcome", "purchase_event"`, `"purchase_outcome"`,
+	}}, "./purchase/postgres", "Journal/ListAnomalies"},
+	{"a list of anomalies has all purchases", []edit{{
+		"server.filterFromProto", "WithAnomalies: req.GetWithAnomalies()", "WithAnomalies: false",
+	}}, server, "TestListPurchasesFilters"},
 }
