@@ -135,7 +135,7 @@ func evidenceOf(history []*gigagatev1.PurchaseEvent) []evidence {
 			Time: event.GetTime(), What: title(event), Tone: tone(event.GetState()), Why: cmp.Or(event.GetExplanation(), event.GetVendorMessage(), event.GetNote()),
 		}
 		if event.GetContradicts() {
-			e.Tone, e.Why = "bad", cmp.Or(e.Why, contradiction)
+			e.Tone, e.Why = "bad", contradiction+" "+sentence(e.Why)
 			e.Item = event.GetActivatedItemUid()
 		}
 		told = append(told, e)

@@ -17,6 +17,12 @@ var showing = []sabotage{
 	{"a late sale is told as a failure", []edit{{
 		"internal/console.Console.purchaseData", "p.GetAnomalies() > 0 && p.GetSettleTime() != nil", never,
 	}}, consolePages, "TestAnomaliesAreShown"},
+	{"open purchases that nobody can count are said to be none", []edit{{
+		"purchase.figures.now", "now.Before(f.openUntil)", always,
+	}}, states, "TestUnknownFiguresAreNotReported"},
+	{"what is left of a budget is said without a read", []edit{{
+		"purchase.figures.now", "now.Before(f.leftUntil)", always,
+	}}, states, "TestUnknownFiguresAreNotReported"},
 	{"a list of anomalies has all purchases, in memory", []edit{{
 		"purchase/memory.matches", "!filter.WithAnomalies", always,
 	}}, "./purchase/memory", "Journal/ListAnomalies"},
