@@ -338,7 +338,7 @@ func invalidPurchaseRequests() []invalid {
 	}
 	for field, values := range map[string][]string{
 		"request_id":         {"a b", strings.Repeat("r", 65), `say"so`},
-		"customer_uid":       {"a/b", strings.Repeat("c", 65)},
+		"customer_uid":       {"a/b", strings.Repeat("c", 65), "89972000000000000012"},
 		"activated_item_uid": {"a/b", strings.Repeat("c", 65)},
 		"inventory_item_id":  {"a/b", strings.Repeat("c", 65)},
 		"metatag":            {"line\nbreak", "bell\a", "over\u202eride", strings.Repeat("m", 4097)},

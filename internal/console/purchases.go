@@ -64,7 +64,7 @@ type choice struct {
 // browsers and proxies keep. The address has the uid of its customer instead.
 func (c *Console) searchPurchases(_ http.ResponseWriter, r *http.Request) (string, error) {
 	query, by, state := strings.TrimSpace(r.PostFormValue("q")), r.PostFormValue("by"), r.PostFormValue("state")
-	if query != "" && (by == byICCID || by == "any" && iccidForm.MatchString(query)) {
+	if query != "" && (by == byICCID || (by == "any" || by == "customer_uid") && iccidForm.MatchString(query)) {
 		found, err := c.customers.FindCustomer(r.Context(), &gigagatev1.FindCustomerRequest{Iccid: query})
 		if status.Code(err) == codes.NotFound {
 			return "", &problem{http.StatusNotFound, "No customer has this eSIM", "Compare the number with the eSIM. It has 18 to 22 digits."}

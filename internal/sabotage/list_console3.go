@@ -35,4 +35,16 @@ var showing = []sabotage{
 	{"a list of anomalies has all purchases", []edit{{
 		"server.filterFromProto", "WithAnomalies: req.GetWithAnomalies()", "WithAnomalies: false",
 	}}, server, "TestListPurchasesFilters"},
+	{"the log has the number of an eSIM in the place of an id", []edit{{
+		"server.redactInPlace", "!isICCID(field, value)", always,
+	}}, server, "TestICCIDIsRedacted"},
+	{"the number of an eSIM is taken for a customer", []edit{{
+		"gen/go/gigagate/v1/customer_service.pb.go", "^89[0-9]{16,20}$", "^no[0-9]{16,20}$",
+	}}, server, "TestInvalidFieldsOnBothTransports"},
+	{"the number of an eSIM is erased as a customer", []edit{{
+		"cmd/gigagate.erasure.check", "iccidForm.MatchString(e.CustomerUID)", never,
+	}}, program, "TestEraseCommand"},
+	{"the console puts an ICCID into an address as a customer", []edit{{
+		"internal/console.Console.searchPurchases", `by == "customer_uid"`, never,
+	}}, consolePages, "TestNoAddressHasAnICCID"},
 }
