@@ -1588,12 +1588,13 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\ffailed_reads\x18\x03 \x01(\x05R\vfailedReads\x12\x18\n" +
 	"\amissing\x18\x04 \x01(\tR\amissing\x12@\n" +
 	"\x0enext_read_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fnextReadTime\x12?\n" +
-	"\roperator_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\foperatorTime\"\xc7\x06\n" +
+	"\roperator_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\foperatorTime\"\xe8\a\n" +
 	"\x14ListPurchasesRequest\x12=\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1a.gigagate.v1.PurchaseStateB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12:\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tB\x1b\xe0A\x01\xbaH\x15r\x132\x11^([!#-~]{1,64})?$R\trequestId\x12E\n" +
-	"\fcustomer_uid\x18\x03 \x01(\tB\"\xe0A\x01\xbaH\x1cr\x1a2\x18^([A-Za-z0-9_-]{1,64})?$R\vcustomerUid\x12<\n" +
+	"request_id\x18\x02 \x01(\tB\x1b\xe0A\x01\xbaH\x15r\x132\x11^([!#-~]{1,64})?$R\trequestId\x12\xe5\x01\n" +
+	"\fcustomer_uid\x18\x03 \x01(\tB\xc1\x01\xe0A\x01\xbaH\xba\x01\xba\x01\x9a\x01\n" +
+	"\x12customer_uid.iccid\x12amust not be the number of an eSIM (ICCID), which is personal data: FindCustomer tells whose it is\x1a!!this.matches('^89[0-9]{16,20}$')r\x1a2\x18^([A-Za-z0-9_-]{1,64})?$R\vcustomerUid\x12<\n" +
 	"\tfrom_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x01R\bfromTime\x128\n" +
 	"\ato_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x01R\x06toTime\x12'\n" +
 	"\tpage_size\x18\x06 \x01(\x05B\n" +
