@@ -25,7 +25,7 @@ type CallerBudget struct {
 }
 
 // figures are what the metrics show about the whole journal. All replicas would show the same. So only one of them shows it,
-// and the sum over all replicas is right.
+// and the sum over all replicas is right. A figure that nobody knows is not shown, because 0 would be a lie.
 type figures struct {
 	nudged chan struct{}
 
@@ -33,6 +33,8 @@ type figures struct {
 	until time.Time // this process reports until then, unless it asks again
 	open  map[State]openFigures
 	left  []budgetLeft
+
+	openUntil, leftUntil time.Time // until when they are shown, unless they are read again
 }
 
 // openFigures are about the open purchases in one state.
@@ -72,8 +74,7 @@ func (e *Engine) reportFigures() {
 		}
 		timer.Stop()
 	}
-	if _, _, reports := e.figures.now(); reports {
-		e.figures.setUntil(time.Time{})
+	if e.figures.stop() {
 		// A lease that is over now lets another replica take over with its next read.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), time.Second)
 		defer cancel()
@@ -81,8 +82,8 @@ func (e *Engine) reportFigures() {
 	}
 }
 
-// readFigures reads the figures if this process reports them. While the journal cannot be read, the figures stay as they are.
-// The reconciler logs that.
+// readFigures reads the figures if this process reports them. If the journal cannot be read, the figures stay as they are until
+// the lease of their read is over. The reconciler logs that.
 func (e *Engine) readFigures(replica string) {
 	until := time.Now().Add(reportLease)
 	reports, err := bounded(e.life, journalBudget, func(ctx context.Context) (bool, error) {
@@ -92,20 +93,20 @@ func (e *Engine) readFigures(replica string) {
 	case err != nil:
 		return
 	case !reports:
-		e.figures.setUntil(time.Time{})
+		e.figures.stop()
 		return
 	}
 	e.figures.setUntil(until)
 	open, err := bounded(e.life, watchedBudget, func(ctx context.Context) ([]Purchase, error) { return e.journal.Watched(ctx, 0) })
 	if err == nil || errors.Is(err, ErrUnreadableOrder) {
 		open, _ = e.reconciler.unsettled(open)
-		e.figures.setOpen(open)
+		e.figures.setOpen(open, until)
 	}
 	if e.budgets == nil {
 		return
 	}
 	if totals, err := e.BudgetTotals(e.life, ""); err == nil {
-		e.figures.setLeft(leftOf(e.budgets(), totals, time.Now()))
+		e.figures.setLeft(leftOf(e.budgets(), totals, time.Now()), until)
 	}
 }
 
@@ -135,8 +136,17 @@ func (f *figures) setUntil(until time.Time) {
 	f.until = until
 }
 
-func (f *figures) setOpen(open []Purchase) {
-	states := map[State]openFigures{}
+// stop ends the report of this process, and reports whether it was the one that reports.
+func (f *figures) stop() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	reported := time.Now().Before(f.until)
+	f.until, f.openUntil, f.leftUntil = time.Time{}, time.Time{}, time.Time{}
+	return reported
+}
+
+func (f *figures) setOpen(open []Purchase, until time.Time) {
+	states := map[State]openFigures{Uncertain: {}, NeedsOperator: {}}
 	for _, p := range open {
 		s := states[p.State]
 		if s.count++; s.count == 1 || p.ClaimedAt.Before(s.oldest) {
@@ -146,23 +156,27 @@ func (f *figures) setOpen(open []Purchase) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.open = states
+	f.open, f.openUntil = states, until
 }
 
-func (f *figures) setLeft(left []budgetLeft) {
+func (f *figures) setLeft(left []budgetLeft, until time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.left = left
+	f.left, f.leftUntil = left, until
 }
 
-// now returns the figures, and whether this process reports them now. If it does not, it has none.
-func (f *figures) now() (open map[State]openFigures, left []budgetLeft, reports bool) {
+// now returns the figures that this process knows and reports.
+func (f *figures) now() (open map[State]openFigures, left []budgetLeft) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !time.Now().Before(f.until) {
-		return nil, nil, false
+	now := time.Now()
+	if now.Before(f.openUntil) {
+		open = f.open
 	}
-	return f.open, f.left, true
+	if now.Before(f.leftUntil) {
+		left = f.left
+	}
+	return open, left
 }
 
 // makeGauges makes the gauges. They show what is so when somebody asks.
@@ -170,10 +184,10 @@ func (i *Instruments) makeGauges(meter metric.Meter) error {
 	var errs [7]error
 	open, err := meter.Int64ObservableGauge("gigagate.purchase.open",
 		metric.WithDescription("Purchases of this account in the whole journal that are uncertain or need an operator, by state. One replica counts "+
-			"them, and the others report 0."), metric.WithUnit("{purchase}"))
+			"them. There is no value while they cannot be counted."), metric.WithUnit("{purchase}"))
 	errs[0] = err
 	oldest, err := meter.Float64ObservableGauge("gigagate.purchase.oldest",
-		metric.WithDescription("The time since the claim of the oldest such purchase, by state. One replica reports it, and the others report 0."),
+		metric.WithDescription("The time since the claim of the oldest such purchase, by state. One replica reports it. There is no value while it is not known."),
 		metric.WithUnit("s"))
 	errs[1] = err
 	left, err := meter.Float64ObservableGauge("gigagate.budget.left",
@@ -195,13 +209,13 @@ func (i *Instruments) makeGauges(meter metric.Meter) error {
 		}
 		observer.ObserveInt64(owners, int64(e.places.Taken()))
 		observer.ObserveInt64(limit, int64(e.places.Most()))
-		found, budgets, _ := e.figures.now()
-		for _, state := range []State{Uncertain, NeedsOperator} {
+		found, budgets := e.figures.now()
+		for state, figures := range found {
 			option, age := metric.WithAttributes(attrState.String(string(state))), time.Duration(0)
-			if found[state].count > 0 {
-				age = max(time.Since(found[state].oldest), 0)
+			if figures.count > 0 {
+				age = max(time.Since(figures.oldest), 0)
 			}
-			observer.ObserveInt64(open, found[state].count, option)
+			observer.ObserveInt64(open, figures.count, option)
 			observer.ObserveFloat64(oldest, age.Seconds(), option)
 		}
 		for _, b := range budgets {

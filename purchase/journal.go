@@ -250,6 +250,8 @@ type Filter struct {
 	Metatag         string
 	TraceID         string
 	States          []State
+	// WithAnomalies selects the purchases that have anomalies. They are few, and each journal has an index for them.
+	WithAnomalies bool
 	// From and To bound the time in the purchase's id: at or after From, before To. It is the time at which the
 	// gateway made the id, in milliseconds.
 	From, To time.Time

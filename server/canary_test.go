@@ -157,6 +157,14 @@ func TestNothingPersonalOrSecretIsTold(t *testing.T) {
 		call(d, getCustomer("../CANARY"))
 		call(d, findCustomer("CANARY"))
 		call(d, findCustomer(r.GetEsimProfile().GetIccid()+"0"))
+		for _, message := range []proto.Message{
+			getCustomer(r.GetEsimProfile().GetIccid()), topUp(r.GetEsimProfile().GetIccid()),
+			&gigagatev1.ListPurchasesRequest{CustomerUid: r.GetEsimProfile().GetIccid()},
+		} {
+			if a := call(d, message); a.outcome.GetReason() != gigagatev1.ErrorReason_ERROR_REASON_INVALID_FIELD || !strings.Contains(a.text, "FindCustomer") {
+				t.Errorf("an ICCID as the uid of a customer, over %s: %s", d.name, a.text)
+			}
+		}
 		bad := question{message: register(personal, func(r *reg) { r.Metatag = "MARK" }), replace: [2]string{"MARK", "\xffCANARY"}}
 		errs.WriteString(d.call(t, t.Context(), bad).text)
 

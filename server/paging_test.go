@@ -150,6 +150,7 @@ func TestPageTokensOfOtherLists(t *testing.T) {
 			"with another":         other(purchases(ofPurchases), func(r *gigagatev1.ListPurchasesRequest) { r.RequestId = "r" }),
 			"with a metatag":       other(purchases(ofPurchases), func(r *gigagatev1.ListPurchasesRequest) { r.Metatag = "m" }),
 			"with a trace":         other(purchases(ofPurchases), func(r *gigagatev1.ListPurchasesRequest) { r.TraceId = callerTrace }),
+			"with anomalies":       other(purchases(ofPurchases), func(r *gigagatev1.ListPurchasesRequest) { r.WithAnomalies = true }),
 			"a purchase's id":      purchases(first.GetPurchaseId()),
 			"cut":                  purchases(ofPurchases[:len(ofPurchases)-1]),
 			"longer":               purchases(ofPurchases + "A"),

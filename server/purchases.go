@@ -162,6 +162,7 @@ func filterFromProto(req *gigagatev1.ListPurchasesRequest) (purchase.Filter, err
 	filter := purchase.Filter{
 		RequestID: req.GetRequestId(), CustomerUID: req.GetCustomerUid(), ItemUID: req.GetActivatedItemUid(),
 		InventoryItemID: req.GetInventoryItemId(), Metatag: req.GetMetatag(), TraceID: req.GetTraceId(), From: from, To: to,
+		WithAnomalies: req.GetWithAnomalies(),
 	}
 	for kind, name := range kindsToProto {
 		if name == req.GetKind() {

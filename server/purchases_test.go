@@ -280,6 +280,7 @@ func TestListPurchasesFilters(t *testing.T) {
 		{"metatag", &gigagatev1.ListPurchasesRequest{Metatag: "a <\"tag\"> & an é"}, []string{last.GetId()}},
 		{"metatag of nothing", &gigagatev1.ListPurchasesRequest{Metatag: "a"}, nil},
 		{"trace", &gigagatev1.ListPurchasesRequest{TraceId: last.GetTraceId()}, []string{last.GetId()}},
+		{"anomalies", &gigagatev1.ListPurchasesRequest{WithAnomalies: true}, nil},
 		{"trace of nothing", &gigagatev1.ListPurchasesRequest{TraceId: strings.Repeat("0", 32)}, nil},
 		{"from", &gigagatev1.ListPurchasesRequest{FromTime: made}, []string{last.GetId()}},
 		{"to", &gigagatev1.ListPurchasesRequest{ToTime: made}, []string{failedID, first.GetPurchaseId()}},
@@ -337,7 +338,7 @@ func invalidPurchaseRequests() []invalid {
 	}
 	for field, values := range map[string][]string{
 		"request_id":         {"a b", strings.Repeat("r", 65), `say"so`},
-		"customer_uid":       {"a/b", strings.Repeat("c", 65)},
+		"customer_uid":       {"a/b", strings.Repeat("c", 65), "89972000000000000012"},
 		"activated_item_uid": {"a/b", strings.Repeat("c", 65)},
 		"inventory_item_id":  {"a/b", strings.Repeat("c", 65)},
 		"metatag":            {"line\nbreak", "bell\a", "over\u202eride", strings.Repeat("m", 4097)},

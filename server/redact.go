@@ -38,7 +38,7 @@ func redactInPlace(message protoreflect.Message) {
 	message.SetUnknown(nil)
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		switch {
-		case mayBeLogged(field):
+		case mayBeLogged(field) && !isICCID(field, value):
 		case field.Kind() == protoreflect.StringKind && !field.IsList():
 			message.Set(field, protoreflect.ValueOfString(redactedText))
 		case field.Message() == nil || field.IsMap() || debugRedact(field):
@@ -69,6 +69,15 @@ func mayBeLogged(field protoreflect.FieldDescriptor) bool {
 		return true
 	}
 }
+
+// isICCID reports whether an id has the form of the number of an eSIM. A caller may send one in place of a customer's uid, and be
+// refused before the rules of the contract are checked.
+func isICCID(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+	return field.Kind() == protoreflect.StringKind && !field.IsList() && iccidForm.MatchString(value.String())
+}
+
+// iccidForm matches the number of an eSIM. Each begins with 89.
+var iccidForm = regexp.MustCompile(`^89[0-9]{16,20}$`)
 
 // idName matches the names of the contract's ids and of the fields of Money.
 var idName = regexp.MustCompile(`^((.*_)?u?id|page_token|currency_code|amount)$`)

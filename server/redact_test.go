@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 )
 
 // sensitive are the fields that the contract must mark as sensitive. It may mark more.
@@ -111,6 +113,19 @@ func TestTextsAreRedacted(t *testing.T) {
 	for _, name := range sensitive {
 		if !marked[name] {
 			t.Errorf("no field %s is marked in the contract", name)
+		}
+	}
+}
+
+// TestICCIDIsRedacted: the number of an eSIM in the place of an id is not logged. Other numbers are.
+func TestICCIDIsRedacted(t *testing.T) {
+	t.Parallel()
+	for uid, told := range map[string]bool{
+		"899720000000000012": false, "8997200000000000001234": false, "89972000000000001": true, "89972000000000000123456": true,
+		"17320000000000000012": true, "89f4cbd0-7d3e-4b50-a0e2-5d940ed90475": true,
+	} {
+		if text := (redacted{&gigagatev1.GetCustomerRequest{Uid: uid}}).LogValue().String(); strings.Contains(text, uid) != told {
+			t.Errorf("%s: %s", uid, text)
 		}
 	}
 }

@@ -84,6 +84,8 @@ type (
 func invalidRequests() []invalid {
 	cases := []invalid{
 		{name: "empty register", message: &reg{}, fields: []string{"inventory_item_id", "metatag", "request_id", "user_country", "user_ip"}},
+		{name: "top up an ICCID", message: topUp("89972000000000000012"), fields: []string{"customer_uid"}},
+		{name: "read an ICCID", message: getCustomer("89972000000000000012"), fields: []string{"uid"}},
 		{name: "empty top-up", message: &top{}, fields: []string{"customer_uid", "inventory_item_id", "metatag", "request_id"}},
 		{name: "top-up with an empty profile", message: topUp("c", func(r *top) { r.NewProfile = &profile{} }), fields: []string{"new_profile.user_country", "new_profile.user_ip"}},
 		{name: "unknown mode number", message: register(func(r *reg) { r.ActivationMode = 9 }), fields: []string{"activation_mode"}},

@@ -10,8 +10,11 @@ const widths = [390, 820, 1440];
 /** Counts what was looked at. */
 export const seen = { pages: new Set(), pictures: 0 };
 
-/** Opens a page that reports every violation of the Content-Security-Policy, and every request to another host. */
-export async function open(browser, origin) {
+/**
+ * Opens a page that reports every violation of the Content-Security-Policy, and every request to another host. The browser may
+ * go to the issuer.
+ */
+export async function open(browser, origin, issuer) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
   const page = await context.newPage();
   page.setDefaultTimeout(20_000);
@@ -19,6 +22,9 @@ export async function open(browser, origin) {
   page.elsewhere = [];
   page.on("request", (request) => {
     const url = new URL(request.url());
+    if (url.origin === issuer && request.isNavigationRequest()) {
+      return;
+    }
     if (["http:", "https:", "ws:", "wss:"].includes(url.protocol) && url.origin !== origin) {
       page.elsewhere.push(request.url());
     }
@@ -35,7 +41,7 @@ export async function open(browser, origin) {
     dialog.dismiss();
   });
   page.on("response", (response) => {
-    if (response.request().isNavigationRequest() && response.status() !== 303) {
+    if (response.request().isNavigationRequest() && response.status() !== 303 && new URL(response.url()).origin !== issuer) {
       const headers = response.headers();
       const policy = headers["content-security-policy"] ?? "";
       assert.match(policy, /^default-src 'none';/, `${response.url()} has the policy ${policy}`);

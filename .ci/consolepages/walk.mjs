@@ -1,6 +1,6 @@
-// Walks through the console of two gateways, which .ci/console starts.
+// Walks through the console of three gateways, which .ci/console starts.
 //
-//   node walk.mjs WORK [FOLDER]    WORK has open.json and closed.json with the addresses, and the keys
+//   node walk.mjs WORK [FOLDER]    WORK has open.json, closed.json and issuer.json with the addresses, issuer.url, and the keys
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -314,13 +314,108 @@ async function closedGateway() {
   await look(page, "purchase-forced", folder);
   await go("needs");
   await says(page, /Nothing waits for you/);
+
+  // The records show the sale all the same, once somebody reads them for another purchase.
+  await fetch(`${sandbox}/_sandbox/faults`, { method: "DELETE" });
+  await call(`${sandbox}/_sandbox/faults`, { path: "/gigastore/activations/register", fault: "commit_then_reset", count: 1 });
+  await call(`${rest}/v1/activations/register`, order("budget-4", "order 4"), { ...as("app"), "Grpc-Timeout": "1S" });
+  await page.waitForFunction(async () => (await (await fetch("/console/needs")).text()).includes("contradicts the journal"), undefined, {
+    timeout: 60_000, polling: 1000,
+  });
+  await go("needs");
+  await says(page, "This purchase failed, but the vendor sold a package for it.");
+  await look(page, "needs-anomaly", folder);
+  await page.getByRole("link", { name: "List all of them" }).click();
+  assert.equal(await page.locator("main tbody tr").count(), 1);
+  await look(page, "purchases-anomalies", folder);
+  await page.locator("main tbody a").first().click();
+  await says(page, "Who gets the package?");
+  await look(page, "purchase-anomaly", folder);
+  await page.getByRole("button", { name: /sign out/i }).click();
+  await page.waitForURL(/sign-in/);
+  return page;
+}
+
+/** Operators sign in at an issuer. Its page is of another site, so the browser decides about the cookies as it does in life. */
+async function issuerGateway() {
+  const issuer = readFileSync(join(work, "issuer.url"), "utf8").trim();
+  const origin = addresses("issuer").console.replace("127.0.0.1", "localhost");
+  const page = await open(browser, origin, issuer);
+  const go = (path) => page.goto(new URL(`/console/${path}`, origin).href);
+  /** Goes to the issuer, and presses a button there. */
+  const atIssuer = async (button) => {
+    await page.getByRole("link", { name: `Sign in at ${new URL(issuer).host}` }).click();
+    await page.waitForURL((url) => url.origin === issuer);
+    await page.getByRole("button", { name: button }).click();
+  };
+  const cookies = async () =>
+    (await page.context().cookies(origin)).map(({ name, path, httpOnly, sameSite }) => ({ name: name.replace(/-\d+$/, ""), path, httpOnly, sameSite }));
+
+  await go("purchases?state=FAILED");
+  await page.waitForURL(/sign-in/);
+  await look(page, "sign-in-issuer", folder);
+
+  // Somebody who is no operator, and somebody who changes his mind.
+  await atIssuer("I am Bert");
+  await says(page, "This is not the key or the account of an operator.");
+  await look(page, "sign-in-issuer-refused", folder);
+  assert.deepEqual(await cookies(), []);
+  await atIssuer("I do not sign in");
+  await says(page, "The issuer did not sign you in.");
+  await look(page, "sign-in-issuer-left", folder);
+
+  // The page that leads on is gone at once. Without its header it stays, so that it can be looked at. Playwright can change the
+  // answer only if no redirect leads to it, so the browser does not get that of the issuer.
+  const callback = (url) => url.origin === origin && url.pathname.endsWith("/callback");
+  let back;
+  await page.route((url) => url.origin === issuer, async (route) => {
+    if (route.request().method() !== "POST") {
+      await route.continue();
+      return;
+    }
+    back = (await route.fetch({ maxRedirects: 0 })).headers().location;
+    await route.fulfill({ status: 204 });
+  });
+  await page.route(callback, async (route) => {
+    const response = await route.fetch();
+    const { refresh, ...headers } = response.headers();
+    assert.equal(refresh, "0; url=/console/purchases?state=FAILED");
+    await route.fulfill({ response, headers });
+  });
+  const answered = page.waitForResponse((response) => response.status() === 204);
+  await atIssuer("I am Anna");
+  await answered;
+  await page.goto(back);
+  await says(page, "Go on");
+  await look(page, "signed-in", folder);
+  await page.unrouteAll();
+  await page.getByRole("link", { name: "Go on" }).click();
+  await page.waitForURL(/\/console\/purchases\?state=FAILED$/);
+  await page.getByRole("button", { name: /sign out/i }).click();
+  await page.waitForURL(/sign-in/);
+  await go("money");
+  assert.match(page.url(), /sign-in/, "the page is shown after the operator signed out");
+
+  // Now all is left to the browser. The way ends at the page that the operator asked for.
+  await atIssuer("I am Anna");
+  await page.waitForURL(/\/console\/money$/);
+  await page.locator(".who .name").getByText("anna", { exact: true }).waitFor();
+  await look(page, "money-issuer", folder);
+  assert.deepEqual(await cookies(), [{ name: "gigagate-console", path: "/", httpOnly: true, sameSite: "Strict" }]);
+
+  // The address with the code works once.
+  const again = await open(browser, origin, issuer);
+  assert.equal((await again.goto(back)).status(), 400);
+  await says(again, "This browser did not begin to sign in at this address");
+  await look(again, "sign-in-issuer-again", folder);
+  assert.deepEqual(again.complaints, []);
   await page.getByRole("button", { name: /sign out/i }).click();
   await page.waitForURL(/sign-in/);
   return page;
 }
 
 try {
-  for (const walk of [openGateway, closedGateway]) {
+  for (const walk of [openGateway, closedGateway, issuerGateway]) {
     const page = await walk();
     assert.deepEqual(page.elsewhere, [], "a page asked another host");
     assert.deepEqual(page.complaints, [], "a page complained");

@@ -20,6 +20,7 @@ import (
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/internal/access"
+	"gigagate.internal/purchase/postgres/postgrestest"
 )
 
 // watchedWorld is a gateway with its vendor, and a Prometheus that watches it.
@@ -33,6 +34,8 @@ type watchedWorld struct {
 	key     string // of the caller in it
 	secret  string // the file with the vendor's secret
 	disk    string // the folder of a small file system of the gateway
+
+	database *postgrestest.Server
 }
 
 // alarm raises an alert. also are other alerts that the cause may raise.
@@ -66,6 +69,9 @@ var alarms = []alarm{
 	},
 	{alert: "GigagateUncertainTooLong", flags: []string{"--reconcile-settle-delay=1h"}, cause: hiddenSale, also: []string{"GigagateUnknownAnswers"}},
 	{alert: "GigagateNoScan", flags: []string{"--reconcile-give-up=1h"}, cause: unreadableList, also: []string{"GigagateUnknownAnswers"}},
+	{alert: "GigagateOpenUnknown", prepare: onPostgreSQL, cause: func(t *testing.T, w *watchedWorld) {
+		inDatabase(t, w.database, "ALTER TABLE gigagate.reporter RENAME TO lost")
+	}},
 	{alert: "GigagateLost", cause: dieWhileSending, also: []string{"GigagateDown", "GigagateUnknownAnswers"}},
 	{alert: "GigagateJournalSlow", cause: slowDisk, also: []string{"GigagateUnknownAnswers"}},
 	{alert: "GigagateBudgetNearlyUsed", prepare: callersFile, cause: func(t *testing.T, w *watchedWorld) {
@@ -255,6 +261,13 @@ func smallDisk(t *testing.T, w *watchedWorld) {
 		"unshare", "--map-root-user", "--mount", "/bin/sh", "-c", `mount -t tmpfs -o size=32m tmpfs "$0" && exec "$@"`, w.disk,
 	}
 	w.replica.flags = append(w.replica.flags, "--journal=sqlite:"+filepath.Join(w.disk, "journal.db"))
+}
+
+// onPostgreSQL makes a PostgreSQL server for the journal.
+func onPostgreSQL(t *testing.T, w *watchedWorld) {
+	t.Helper()
+	w.database = postgrestest.New(t)
+	w.replica.flags = append(w.replica.flags, "--journal="+w.database.URL)
 }
 
 func fillDisk(t *testing.T, w *watchedWorld) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"gigagate.internal/purchase"
@@ -31,11 +32,17 @@ func (e erasure) check() error {
 	if (e.CustomerUID == "") == (e.PurchaseID == "") {
 		return errors.New("give either a customer or a purchase")
 	}
+	if iccidForm.MatchString(e.CustomerUID) {
+		return errors.New("the customer must not be the number of an eSIM (ICCID): gigagate customer --iccid shows whose it is")
+	}
 	if e.Operator == "" || len(e.Operator) > 100 {
 		return errors.New("the operator's name has to have 1 to 100 bytes")
 	}
 	return nil
 }
+
+// iccidForm matches the number of an eSIM. Each begins with 89. An audit record would keep it for ever.
+var iccidForm = regexp.MustCompile(`^89[0-9]{16,20}$`)
 
 // erasureDone is the answer.
 type erasureDone struct {

@@ -164,6 +164,7 @@ func TestEraseCommand(t *testing.T) {
 	for want, got := range map[string]command{
 		"give either a customer or a purchase": erase(),
 		"give either a customer or":            erase("--customer=a", "--purchase=b"),
+		"must not be the number of an eSIM":    erase("--customer=89972000000000000012"),
 		"no such purchase":                     erase("--purchase=01ARZ3NDEKTSV4RRFFQ69G5FAV"),
 		"no gateway answers at 127.0.0.1:1":    erase("--customer=a", "--admin-address=127.0.0.1:1"),
 	} {

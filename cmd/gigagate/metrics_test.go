@@ -61,6 +61,7 @@ func TestMetricsOfOutcomes(t *testing.T) {
 	cheap := strings.Replace(registration("order-2", `,"activationMode":"ACTIVATION_MODE_FIRST_USE"`), sandbox.ItemWorldwide1GB, sandbox.ItemWorldwide50MB, 1)
 	call(http.MethodPost, "/v1/activations/register", cheap, http.StatusBadRequest)
 
+	g.shows(t, `gigagate_purchase_open\{gigagate_purchase_state="UNCERTAIN",.*\} 0\n`) // they are counted soon after the start
 	metrics := metricsOf(t, g)
 	for _, c := range []struct {
 		name   string

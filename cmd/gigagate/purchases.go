@@ -45,6 +45,7 @@ type listPurchasesCommand struct {
 	Item      string `field:"inventory_item_id" placeholder:"ID" help:"Only orders of this inventory item."`
 	Metatag   string `field:"metatag" placeholder:"TEXT" help:"Only orders with exactly this metatag."`
 	Trace     string `field:"trace_id" placeholder:"ID" help:"Only those that a call of this trace started."`
+	Anomalies bool   `field:"with_anomalies" help:"Only those with anomalies. An operator has to look at each of them."`
 	PageSize  int32  `name:"page-size" field:"page_size" default:"50" help:"How many purchases to list at most (default ${default})."`
 	PageToken string `name:"page-token" field:"page_token" placeholder:"TOKEN" help:"The nextPageToken of the previous page."`
 	callSettings
@@ -61,6 +62,7 @@ func (c *listPurchasesCommand) Run(ctx context.Context, to console) error {
 		InventoryItemId:  c.Item,
 		Metatag:          c.Metatag,
 		TraceId:          c.Trace,
+		WithAnomalies:    c.Anomalies,
 		PageSize:         c.PageSize,
 		PageToken:        c.PageToken,
 	}

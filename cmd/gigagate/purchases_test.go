@@ -66,6 +66,7 @@ func TestPurchasesCommands(t *testing.T) {
 		{[]string{"--item=" + sandbox.ItemWorldwide50MB}, ""},
 		{[]string{"--metatag=tex"}, ""},
 		{[]string{"--trace=" + got.GetPurchase().GetTraceId()}, "order-1"},
+		{[]string{"--anomalies"}, ""},
 	} {
 		listed := decode(t, g.purchases(t, append([]string{"list"}, list.args...)...), &gigagatev1.ListPurchasesResponse{})
 		if got := requestIDs(listed); got != list.want {
@@ -266,4 +267,25 @@ func canceled(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
+}
+
+// TestICCIDIsNoCustomer: the number of an eSIM in the place of a customer's uid is refused, and neither printed nor logged.
+func TestICCIDIsNoCustomer(t *testing.T) {
+	t.Parallel()
+	const iccid = "89972000000000000012"
+	g := startGateway(t, "--log-level=debug")
+	for _, line := range [][]string{
+		{"customer", iccid},
+		{"purchases", "list", "--customer=" + iccid},
+		{"top-up", "--customer=" + iccid, "--item=" + sandbox.ItemWorldwide1GB, "--metatag=order 1"},
+	} {
+		got := gigagate(t, append(line, "--address="+g.grpc)...)
+		if got.status == 0 || !strings.Contains(got.err, "ICCID") || strings.Contains(got.out+got.err, iccid) {
+			t.Errorf("%v: %d, %s %s", line, got.status, got.out, got.err)
+		}
+	}
+	g.log.waitFor(t, g.ended, "invalid_fields")
+	if strings.Contains(g.log.String(), iccid) {
+		t.Errorf("the log has the number:\n%s", g.log)
+	}
 }

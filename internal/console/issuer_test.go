@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -29,6 +30,7 @@ type signInTest struct {
 	log    *lines
 	now    time.Time
 	jar    map[string]*http.Cookie
+	tls    *tls.ConnectionState // of the browser's connection, or nil
 }
 
 // lines is a log that is read while others write it.
@@ -108,7 +110,7 @@ func (s *signInTest) write(t *testing.T, text string) {
 func (s *signInTest) get(t *testing.T, address string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
-	r.Host = "localhost:9465"
+	r.Host, r.TLS = "localhost:9465", s.tls
 	for _, cookie := range s.jar {
 		if strings.HasPrefix(r.URL.Path, cookie.Path) {
 			r.AddCookie(cookie)
@@ -176,6 +178,32 @@ func TestSignInAtIssuer(t *testing.T) {
 		if strings.Contains(told, secret) {
 			t.Errorf("%s is told in\n%s", secret, told)
 		}
+	}
+}
+
+// TestSignInOverTLS: over TLS, no cookie of a sign-in goes over a connection without TLS, and no other host can set one.
+func TestSignInOverTLS(t *testing.T) {
+	t.Parallel()
+	s := newSignInTest(t, oidctest.New(t, testClient, testSecret), nil)
+	s.tls = &tls.ConnectionState{}
+	back := s.atIssuer(t, "anna-7")
+	waiting := s.jar["__Secure-gigagate-sign-in-9465"]
+	if len(s.jar) != 1 || waiting == nil || !waiting.Secure || !waiting.HttpOnly || waiting.SameSite != http.SameSiteLaxMode ||
+		waiting.Path != Root+"sign-in/" || waiting.Domain != "" {
+		t.Fatalf("the cookies of the attempt are %v", s.jar)
+	}
+	s.get(t, back)
+	session := s.jar["__Host-gigagate-console-9465"]
+	if len(s.jar) != 1 || session == nil || !session.Secure || !session.HttpOnly || session.SameSite != http.SameSiteStrictMode ||
+		session.Path != "/" || session.Domain != "" {
+		t.Fatalf("the cookies of the session are %v", s.jar)
+	}
+	if !s.isSignedIn(t) {
+		t.Errorf("the operator is not signed in:\n%s", s.log)
+	}
+	s.tls = nil
+	if s.isSignedIn(t) {
+		t.Error("the session works without TLS")
 	}
 }
 

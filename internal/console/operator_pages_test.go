@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
 	"gigagate.internal/gigastore/sandbox"
@@ -215,6 +216,76 @@ func TestEveryQuestionIsAsked(t *testing.T) {
 		if _, ok := questions[gigagatev1.OperatorReason(number)]; !ok && number != 0 {
 			t.Errorf("%s has no question", name)
 		}
+	}
+}
+
+// TestAnomaliesAreShown: the page Needs you has the settled purchases with anomalies, and says what each of them means.
+func TestAnomaliesAreShown(t *testing.T) {
+	t.Parallel()
+	const sold, failed = gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, gigagatev1.PurchaseState_PURCHASE_STATE_FAILED
+	found := &gigagatev1.PurchaseEvent{
+		Event: gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_FOUND, Contradicts: true, ActivatedItemUid: "package-7",
+	}
+	expensive := &gigagatev1.PurchaseEvent{
+		Event: gigagatev1.PurchaseEventType_PURCHASE_EVENT_TYPE_ANSWERED_APPLIED, Explanation: "the reseller paid more than the limit on the price",
+	}
+	for _, test := range []struct {
+		name  string
+		state gigagatev1.PurchaseState
+		event *gigagatev1.PurchaseEvent
+		want  []string
+	}{
+		{"sold after a failure", failed, found, []string{"This purchase failed, but the vendor sold a package for it.", contradiction, "package-7"}},
+		{"another package", sold, found, []string{"This purchase succeeded, but the vendor also said something else.", contradiction, "package-7"}},
+		{"expensive", sold, expensive, []string{"Something about this purchase is not as it was ordered.", "The reseller paid more than the limit"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := &gigagatev1.Purchase{Id: someID, State: test.state, Anomalies: 1, SettleTime: timestamppb.Now()}
+			s := &scripted{answers: map[string]proto.Message{
+				"ListPurchases": &gigagatev1.ListPurchasesResponse{Purchases: []*gigagatev1.Purchase{uncertain().GetPurchase(), p}},
+				"GetPurchase":   &gigagatev1.GetPurchaseResponse{Purchase: p, History: []*gigagatev1.PurchaseEvent{test.event}},
+			}}
+			c := newScriptedConsole(t, s, nil)
+			now := time.Now()
+			c.config.Now = func() time.Time { return now }
+			q, err := c.anomalies(httptest.NewRequestWithContext(access.With(t.Context(), anna), http.MethodGet, Root, http.NoBody))
+			if err != nil || q.Count != 1 {
+				t.Fatalf("%d are shown, %v", q.Count, err)
+			}
+			asked := &gigagatev1.ListPurchasesRequest{WithAnomalies: true, FromTime: timestamppb.New(now.Add(-anomaliesShown)), PageSize: mostListed}
+			if got := s.asked["ListPurchases"]; !proto.Equal(got, asked) {
+				t.Errorf("the console asked %v, want %v", got, asked)
+			}
+			shown, err := c.render("needs", needs{Anomalies: q})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range append(test.want, "about 1 settled purchase.", "Nothing waits for you.", someID) {
+				if !strings.Contains(string(shown), want) {
+					t.Errorf("the page lacks %q:\n%s", want, shown)
+				}
+			}
+			if page := c.purchaseData(s.answers["GetPurchase"].(*gigagatev1.GetPurchaseResponse)); !strings.Contains(page.Asks, test.want[0]) || strings.HasPrefix(page.Sentence, "Nothing") {
+				t.Errorf("the page of the purchase says %q, %q", page.Sentence, page.Asks)
+			}
+		})
+	}
+}
+
+// TestAnomaliesAreListed: the list of purchases can show only those with anomalies.
+func TestAnomaliesAreListed(t *testing.T) {
+	t.Parallel()
+	s := &scripted{}
+	c := newScriptedConsole(t, s, nil)
+	made, err := c.purchasesPage(httptest.NewRequestWithContext(t.Context(), http.MethodGet, listAddress("order-1", "request_id", withAnomalies, ""), http.NoBody))
+	want := &gigagatev1.ListPurchasesRequest{WithAnomalies: true, RequestId: "order-1", PageSize: purchasesOnPage}
+	if got := s.asked["ListPurchases"]; err != nil || !proto.Equal(got, want) {
+		t.Errorf("the console asked %v, want %v; %v", got, want, err)
+	}
+	states := made.Data.(purchasesData).States
+	if last := states[len(states)-1]; !last.Chosen || last.Value != withAnomalies {
+		t.Errorf("the form forgot the choice: %v", states)
 	}
 }
 

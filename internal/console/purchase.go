@@ -47,6 +47,11 @@ func (c *Console) purchasePage(r *http.Request) (page, error) {
 
 func (c *Console) purchaseData(read *gigagatev1.GetPurchaseResponse) purchaseData {
 	p := read.GetPurchase()
+	asks := whyOperator(p.GetOperatorReason())
+	if p.GetAnomalies() > 0 && p.GetSettleTime() != nil {
+		q := questionOfAnomaly(read)
+		asks = q.Asked + " " + q.Look
+	}
 	return purchaseData{
 		Purchase: p,
 		TraceID:  traceOf(p),
@@ -55,7 +60,7 @@ func (c *Console) purchaseData(read *gigagatev1.GetPurchaseResponse) purchaseDat
 		Strip:    strip(read, c.config.Now()),
 		Steps:    steps(read.GetHistory()),
 		Waits:    read.GetReconciliation(),
-		Asks:     whyOperator(p.GetOperatorReason()),
+		Asks:     asks,
 		Items:    p.GetCustomerUid() != "",
 	}
 }
@@ -84,7 +89,11 @@ func meaning(p *gigagatev1.Purchase) string {
 	case gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED:
 		return "The package was sold."
 	case gigagatev1.PurchaseState_PURCHASE_STATE_FAILED:
-		return "Nothing was sold: " + word(p.GetReason().String(), "ERROR_REASON_") + "."
+		told := "Nothing was sold: "
+		if p.GetAnomalies() > 0 {
+			told = "The caller was told that nothing was sold: "
+		}
+		return told + word(p.GetReason().String(), "ERROR_REASON_") + "."
 	default:
 		return "This version of the gateway does not know the state of this purchase."
 	}

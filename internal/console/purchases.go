@@ -30,6 +30,9 @@ var searches = []struct {
 	{"trace_id", "trace id"},
 }
 
+// withAnomalies is a choice beside the states: the purchases that have anomalies, in any state.
+const withAnomalies = "ANOMALIES"
+
 // byICCID is the choice of a search for the customer who has an eSIM. The journal has no ICCIDs, so the vendor searches.
 const byICCID = "iccid"
 
@@ -61,7 +64,7 @@ type choice struct {
 // browsers and proxies keep. The address has the uid of its customer instead.
 func (c *Console) searchPurchases(_ http.ResponseWriter, r *http.Request) (string, error) {
 	query, by, state := strings.TrimSpace(r.PostFormValue("q")), r.PostFormValue("by"), r.PostFormValue("state")
-	if query != "" && (by == byICCID || by == "any" && iccidForm.MatchString(query)) {
+	if query != "" && (by == byICCID || (by == "any" || by == "customer_uid") && iccidForm.MatchString(query)) {
 		found, err := c.customers.FindCustomer(r.Context(), &gigagatev1.FindCustomerRequest{Iccid: query})
 		if status.Code(err) == codes.NotFound {
 			return "", &problem{http.StatusNotFound, "No customer has this eSIM", "Compare the number with the eSIM. It has 18 to 22 digits."}
@@ -96,6 +99,7 @@ func (c *Console) purchasesPage(r *http.Request) (page, error) {
 	if n, ok := gigagatev1.PurchaseState_value["PURCHASE_STATE_"+state]; ok {
 		req.State = gigagatev1.PurchaseState(n)
 	}
+	req.WithAnomalies = state == withAnomalies
 	if query != "" {
 		by = fieldFor(query, by)
 		if by == "trace_id" {
@@ -122,6 +126,7 @@ func (c *Console) purchasesPage(r *http.Request) (page, error) {
 		name := strings.TrimPrefix(n.String(), "PURCHASE_STATE_")
 		data.States = append(data.States, choice{name, stateWord(n), state == name})
 	}
+	data.States = append(data.States, choice{withAnomalies, "any, with contradictions", state == withAnomalies})
 	if token := found.GetNextPageToken(); token != "" {
 		data.Next = listAddress(query, by, state, token)
 	}

@@ -34,6 +34,7 @@ func TestNoAddressHasAnICCID(t *testing.T) {
 	for _, test := range []struct{ query, by, state, next, asks string }{
 		{" " + iccid + " ", "iccid", "FAILED", "by=customer_uid&q=customer-1&state=FAILED", iccid},
 		{iccid, "any", "", "by=customer_uid&q=customer-1", iccid},
+		{iccid, "customer_uid", "", "by=customer_uid&q=customer-1", iccid},
 		{"8997200000", "iccid", "", "by=customer_uid&q=customer-1", "8997200000"}, // the service says what is wrong with it
 		{"order-1", "any", "", "by=any&q=order-1", ""},
 		{"17320000000000000012", "any", "", "by=any&q=17320000000000000012", ""}, // a request id

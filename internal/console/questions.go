@@ -1,6 +1,10 @@
 package console
 
-import gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+import (
+	"slices"
+
+	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+)
 
 // ask is what an operator is asked about a purchase, and where the answer can be found.
 type ask struct {
@@ -44,13 +48,41 @@ var questions = map[gigagatev1.OperatorReason]ask{
 	},
 }
 
-// questionOf is the question about a purchase that is not settled. An uncertain purchase has no reason yet.
-func questionOf(p *gigagatev1.Purchase) ask {
+// questionOf is the question about a purchase that an operator must see. An uncertain purchase has no reason yet. A settled one
+// has an anomaly.
+func questionOf(read *gigagatev1.GetPurchaseResponse) ask {
+	p := read.GetPurchase()
 	if q, ok := questions[p.GetOperatorReason()]; ok {
 		return q
 	}
-	if p.GetState() == gigagatev1.PurchaseState_PURCHASE_STATE_NEEDS_OPERATOR {
+	switch p.GetState() {
+	case gigagatev1.PurchaseState_PURCHASE_STATE_NEEDS_OPERATOR:
 		return ask{"The gateway cannot tell what became of this order. Was it sold?", "Look for the purchase's mark in the vendor's portal."}
+	case gigagatev1.PurchaseState_PURCHASE_STATE_SUCCEEDED, gigagatev1.PurchaseState_PURCHASE_STATE_FAILED:
+		return questionOfAnomaly(read)
+	default:
+		return ask{"The vendor did not say clearly whether it sold this order.", "The gateway reads the vendor's records by itself. You need to answer only if you cannot wait."}
 	}
-	return ask{"The vendor did not say clearly whether it sold this order.", "The gateway reads the vendor's records by itself. You need to answer only if you cannot wait."}
+}
+
+// questionOfAnomaly is the question about a settled purchase with an anomaly.
+func questionOfAnomaly(read *gigagatev1.GetPurchaseResponse) ask {
+	contradicted := slices.ContainsFunc(read.GetHistory(), (*gigagatev1.PurchaseEvent).GetContradicts)
+	switch {
+	case contradicted && read.GetPurchase().GetState() == gigagatev1.PurchaseState_PURCHASE_STATE_FAILED:
+		return ask{
+			"This purchase failed, but the vendor sold a package for it. Who gets the package?",
+			"Its caller was told that nothing was sold. Give the caller the package, or ask the vendor to refund it.",
+		}
+	case contradicted:
+		return ask{
+			"This purchase succeeded, but the vendor also said something else. Was more than one package sold?",
+			"Compare the evidence with the vendor's portal. Ask the vendor to refund what was not ordered.",
+		}
+	default:
+		return ask{
+			"Something about this purchase is not as it was ordered. Is the money right?",
+			"The evidence says what does not fit, for example a price above the limit. Settle it with the vendor.",
+		}
+	}
 }

@@ -180,6 +180,9 @@ func title(e *gigagatev1.PurchaseEvent) string {
 	}
 }
 
+// contradiction says that an entry is an anomaly.
+const contradiction = "This contradicts the entries before it, so the state did not change."
+
 // facts are the evidence of an entry, in sentences.
 func facts(e *gigagatev1.PurchaseEvent) []string {
 	var list []string
@@ -197,7 +200,7 @@ func facts(e *gigagatev1.PurchaseEvent) []string {
 		add("HTTP status %d.", e.GetVendorStatus())
 	}
 	if e.GetContradicts() {
-		add("This contradicts the entries before it, so the state did not change.")
+		add(contradiction)
 	}
 	if r := e.GetReason(); r != gigagatev1.ErrorReason_ERROR_REASON_UNSPECIFIED {
 		add("Reason: %s.", word(r.String(), "ERROR_REASON_"))

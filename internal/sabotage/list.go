@@ -23,5 +23,5 @@ const (
 var sabotages = slices.Concat(
 	buying, journals, reconciling, secrets, telling, identifying, allowing, budgets, guardingDoors, alerting,
 	attackedFloods, consoleAttacked, attackedSpend, guardingConsole, consoleForms, deployed, findingCustomers, limiting,
-	measuring, searching, signingIn, guardingPages, tracing, watching,
+	measuring, searching, showing, signingIn, guardingPages, tracing, watching,
 )

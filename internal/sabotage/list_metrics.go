@@ -3,7 +3,7 @@ package main
 // measuring are the rules of what metrics show.
 var measuring = []sabotage{
 	{"a replica that lost the journal reports for ever", []edit{{
-		"purchase.figures.now", "!time.Now().Before(f.until)", never,
+		"purchase.figures.now", "now.Before(f.openUntil)", always,
 	}}, states, "TestOneReplicaReports"},
 	{"every replica reports the whole journal", []edit{{
 		"purchase.Engine.readFigures", "!reports", never,

@@ -115,6 +115,7 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock) Harness) {
 		{"RewriteSecrets", testRewriteSecrets},
 		{"ListFilters", testListFilters},
 		{"ListPages", testListPages},
+		{"ListAnomalies", testListAnomalies},
 		{"ListTimes", testListTimes},
 		{"ListExaminesSoMany", testListExaminesSoMany},
 		{"ListOfCaller", testListOfCaller},

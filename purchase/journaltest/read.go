@@ -168,6 +168,61 @@ func testListFilters(t *testing.T, s *subject) {
 	equal(t, "the second page of a caller's", got, []purchase.Purchase{c})
 }
 
+// testListAnomalies: a list of the purchases with anomalies has those that are open, those that were settled with one, and those
+// that got one after they were settled. Each is in the list once.
+func testListAnomalies(t *testing.T, s *subject) {
+	s.in(t, purchase.Failed, newClaim())
+	s.in(t, purchase.Uncertain, newClaim())
+	with := func(p purchase.Purchase, event purchase.Event, verdict purchase.Verdict) purchase.Purchase {
+		transition := transitionOf(p, event, p.Attempt)
+		transition.Anomaly = true
+		return s.recordTransition(t, p, transition, verdict)
+	}
+	open := with(s.claim(t, newClaim()), purchase.AnsweredUnknown, purchase.Moves)
+	settled := with(s.in(t, purchase.Uncertain, newClaim()), purchase.Found, purchase.Moves)
+	claim := newClaim()
+	claim.Key.Caller = "billing"
+	late := s.in(t, purchase.Failed, claim)
+	for _, item := range []string{"", "-other"} {
+		transition := transitionOf(late, purchase.Found, late.Attempt)
+		transition.ItemUID += item
+		transition.Evidence.ItemUID = transition.ItemUID
+		s.recordTransition(t, late, transition, purchase.Contradicts)
+	}
+	both := with(s.record(t, open, purchase.BeyondEvidence), purchase.Found, purchase.Moves)
+	for name, list := range map[string]struct {
+		filter purchase.Filter
+		want   []string
+	}{
+		"all":         {purchase.Filter{}, []string{late.ID, settled.ID, both.ID}},
+		"of a state":  {purchase.Filter{States: []purchase.State{purchase.Failed}}, []string{late.ID}},
+		"of a caller": {purchase.Filter{Caller: "billing"}, []string{late.ID}},
+		"of a key":    {purchase.Filter{RequestID: settled.Key.RequestID}, []string{settled.ID}},
+		"of an item":  {purchase.Filter{ItemUID: settled.ItemUID}, []string{settled.ID}},
+		"of nobody":   {purchase.Filter{CustomerUID: "nobody"}, []string{}},
+	} {
+		list.filter.WithAnomalies = true
+		got, next, err := s.Journal.List(t.Context(), list.filter, purchase.Page{Size: 10})
+		if err != nil || next != "" {
+			t.Errorf("%s: next = %q, err = %v", name, next, err)
+		}
+		equal(t, name, ids(got), list.want)
+	}
+	var paged []string
+	page := purchase.Page{Size: 1}
+	for range 4 {
+		got, next, err := s.Journal.List(t.Context(), purchase.Filter{WithAnomalies: true}, page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paged = append(paged, ids(got)...)
+		if page.After = next; next == "" {
+			break
+		}
+	}
+	equal(t, "in pages", paged, []string{late.ID, settled.ID, both.ID})
+}
+
 // testListTimes: a list's times are those in the ids.
 func testListTimes(t *testing.T, s *subject) {
 	start := s.now()

@@ -112,6 +112,7 @@ func matches(filter purchase.Filter, p purchase.Purchase) bool {
 		(filter.InventoryItemID == "" || filter.InventoryItemID == p.Order.InventoryItemID) &&
 		(filter.Metatag == "" || filter.Metatag == p.Order.Metatag) &&
 		(filter.TraceID == "" || filter.TraceID == p.Origin.Trace()) &&
+		(!filter.WithAnomalies || p.Anomalies > 0) &&
 		(len(filter.States) == 0 || slices.Contains(filter.States, p.State))
 }
 

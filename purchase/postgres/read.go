@@ -106,6 +106,12 @@ func examined(filter purchase.Filter, from, below string) (query string, claims 
 		query = inClaims(" AND request_id = " + args.add(filter.RequestID))
 	case filter.ItemUID != "":
 		query = in("purchase_outcome", " AND item_uid = "+args.add(filter.ItemUID))
+	case filter.WithAnomalies:
+		var tables []string
+		for _, table := range []string{"purchase_open", "purchase_outcome", "purchase_event"} {
+			tables = append(tables, "(SELECT DISTINCT id FROM gigagate."+table+bounds+" AND anomalies > 0"+highest+")")
+		}
+		query = strings.Join(tables, " UNION ")
 	case filter.IsSalesToCustomer():
 		query = in("purchase_outcome", " AND customer_uid = "+args.add(filter.CustomerUID))
 	case filter.CustomerUID != "":
@@ -163,6 +169,9 @@ func conditionsOf(filter purchase.Filter, args *arguments) (conditions string) {
 	args.and(&conditions, "n.caller", filter.Caller)
 	args.and(&conditions, "coalesce(n.customer_uid, n.ordered_customer_uid)", filter.CustomerUID)
 	args.and(&conditions, "n.item_uid", filter.ItemUID)
+	if filter.WithAnomalies {
+		conditions += " AND n.anomalies > 0"
+	}
 	if len(filter.States) > 0 {
 		conditions += " AND n.state = ANY (" + args.add(stateNames(filter.States)) + "::text[])"
 	}

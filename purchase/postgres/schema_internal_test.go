@@ -157,6 +157,7 @@ func TestIndexesServe(t *testing.T) {
 		{"List of a customer", list(purchase.Filter{CustomerUID: "customer-8"}), []string{"purchase_customer", "purchase_ordered"}},
 		{"List of uncertain purchases", list(purchase.Filter{States: []purchase.State{purchase.Uncertain}}), nil},
 		{"List of failed purchases", list(purchase.Filter{States: []purchase.State{purchase.Failed}}), []string{"purchase_failed"}},
+		{"List of purchases with anomalies", list(purchase.Filter{WithAnomalies: true}), []string{"purchase_contradicted", "purchase_event_contradicted"}},
 		{"List of sold purchases", list(purchase.Filter{States: []purchase.State{purchase.Succeeded}}), []string{"purchase_pkey"}},
 	} {
 		rows, err := conn.Query(t.Context(), `EXPLAIN (COSTS OFF) `+c.statement, append([]any{pgx.QueryExecModeExec}, c.args...)...)

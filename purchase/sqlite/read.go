@@ -163,6 +163,9 @@ func examined(filter purchase.Filter, after string) (query string, args []any) {
 		query = in("purchase", " AND request_id = ?", filter.RequestID)
 	case filter.ItemUID != "":
 		query = in("purchase_outcome", " AND item_uid = ?", filter.ItemUID)
+	case filter.WithAnomalies:
+		query = in("purchase_open", " AND anomalies > 0") + " UNION " + in("purchase_outcome", " AND anomalies > 0") + " UNION " +
+			in("purchase_event", " AND anomalies > 0")
 	case filter.IsSalesToCustomer():
 		query = in("purchase_outcome", " AND customer_uid = ?", filter.CustomerUID)
 	case filter.CustomerUID != "":
@@ -203,6 +206,9 @@ func conditionsOf(filter purchase.Filter) (conditions string, args []any) {
 	ordered("inventory_item_id", filter.InventoryItemID)
 	ordered("metatag", filter.Metatag)
 	and("lower(hex(substr(n.origin, 1, 16)))", filter.TraceID)
+	if filter.WithAnomalies {
+		conditions += " AND n.anomalies > 0"
+	}
 	if len(filter.States) > 0 {
 		conditions += " AND n.state IN (" + marks(len(filter.States)) + ")"
 		for _, state := range filter.States {

@@ -101,11 +101,12 @@ CREATE TABLE purchase_outcome (
 
 -- A package belongs to at most one purchase.
 CREATE UNIQUE INDEX purchase_item ON purchase_outcome (item_uid, account) WHERE item_uid IS NOT NULL;
--- In this order: for List by customer, for List of what failed, for Watched, and for Witnesses.
+-- In this order: for List by customer, for List of what failed, for Watched, for Witnesses, and for List of what has anomalies.
 CREATE INDEX purchase_customer ON purchase_outcome (customer_uid, id) WHERE customer_uid IS NOT NULL;
 CREATE INDEX purchase_failed ON purchase_outcome (id) WHERE state = 'FAILED';
 CREATE INDEX purchase_absent ON purchase_outcome (settled_at, id) WHERE reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR');
 CREATE INDEX purchase_witness ON purchase_outcome (account, kind, mode, permitted_at) WHERE state = 'SUCCEEDED';
+CREATE INDEX purchase_contradicted ON purchase_outcome (id) WHERE anomalies > 0;
 
 CREATE TRIGGER outcome_is_kept BEFORE DELETE ON purchase_outcome
 BEGIN SELECT raise(ABORT, 'the outcome of a purchase is kept for ever'); END;
@@ -137,6 +138,9 @@ CREATE TABLE purchase_event (
     actor        TEXT    NOT NULL,
     PRIMARY KEY (id, sequence)
 ) STRICT, WITHOUT ROWID;
+
+-- For List of what has anomalies.
+CREATE INDEX purchase_event_contradicted ON purchase_event (id) WHERE anomalies > 0;
 
 -- Who did what, when and with what outcome. Purchases are not here: who ordered one is in its claim, and who resolved it is
 -- in its history. See purchase.AuditRecord.

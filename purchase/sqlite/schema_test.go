@@ -120,6 +120,8 @@ func TestQueryPlans(t *testing.T) {
 		list(purchase.Filter{CustomerUID: "c"}):                                          "purchase_customer (customer_uid=? AND id>? AND id<?)",
 		list(purchase.Filter{CustomerUID: "c", Caller: "c"}):                             "purchase_ordered (ordered_customer_uid=? AND id>? AND id<?)",
 		list(purchase.Filter{States: []purchase.State{purchase.Failed}}):                 "purchase_failed (id>? AND id<?)",
+		list(purchase.Filter{WithAnomalies: true}):                                       "purchase_contradicted (id>? AND id<?)",
+		list(purchase.Filter{WithAnomalies: true, Caller: "c"}):                          "purchase_event_contradicted (id>? AND id<?)",
 		list(purchase.Filter{States: []purchase.State{purchase.Uncertain}}):              "SEARCH purchase_open USING PRIMARY KEY (id>? AND id<?)",
 	} {
 		inWriter(t, j, func(c *connection) {

@@ -68,14 +68,20 @@ func New(t testing.TB, client, secret string) *Issuer {
 // Unserved makes an issuer without a port. It is the transport of a client, so it also works in a bubble of testing/synctest.
 func Unserved(t testing.TB, client, secret string) *Issuer {
 	t.Helper()
+	i, err := Make(client, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// Make makes an issuer for a program.
+func Make(client, secret string) (*Issuer, error) {
 	i := &Issuer{Name: "https://login.example", client: client, secret: secret, codes: map[string]grant{}}
 	var err1, err2 error
 	i.own, err1 = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	i.foreign, err2 = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
-	}
-	return i
+	return i, errors.Join(err1, err2)
 }
 
 // Behave changes what the issuer does from now on.
@@ -117,6 +123,12 @@ func (i *Issuer) SignIn(address, subject string) (back string, err error) {
 	return i.Callback + "?" + url.Values{"state": {query.Get("state")}, "code": {code}}.Encode(), nil
 }
 
+// page is where a person signs in. Its buttons stand for the passwords of a real issuer.
+const page = `<!doctype html><html lang="en"><title>Issuer</title><form method="post">
+<button name="subject" value="anna">I am Anna</button>
+<button name="subject" value="bert">I am Bert</button>
+<button name="subject" value="">I do not sign in</button></form>`
+
 // ServeHTTP implements [http.Handler].
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
@@ -144,13 +156,15 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/keys":
 		does.answer(w, http.StatusOK, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: i.own.Public(), KeyID: "1"}}})
 	case "/authorize":
-		// The person who signs in at this page is always the same. The page has a button, as that of a real issuer.
 		if r.Method == http.MethodGet {
 			w.Header().Set("Content-Type", "text/html")
-			_, _ = w.Write([]byte(`<!doctype html><title>Issuer</title><form method="post"><button>I am Anna</button></form>`))
+			_, _ = w.Write([]byte(page))
 			return
 		}
-		back, err := i.SignIn(i.Name+r.URL.RequestURI(), "anna")
+		back, err := i.SignIn(i.Name+r.URL.RequestURI(), r.PostFormValue("subject"))
+		if r.PostFormValue("subject") == "" {
+			back = i.Callback + "?" + url.Values{"state": {r.URL.Query().Get("state")}, "error": {"access_denied"}}.Encode()
+		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return

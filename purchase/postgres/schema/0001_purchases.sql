@@ -102,11 +102,12 @@ CREATE TABLE gigagate.purchase_outcome (
 
 -- A package belongs to at most one purchase.
 CREATE UNIQUE INDEX purchase_item ON gigagate.purchase_outcome (item_uid, account) WHERE item_uid IS NOT NULL;
--- In this order: for List by customer, for List of what failed, for Watched, and for Witnesses.
+-- In this order: for List by customer, for List of what failed, for Watched, for Witnesses, and for List of what has anomalies.
 CREATE INDEX purchase_customer ON gigagate.purchase_outcome (customer_uid, id) WHERE customer_uid IS NOT NULL;
 CREATE INDEX purchase_failed ON gigagate.purchase_outcome (id) WHERE state = 'FAILED';
 CREATE INDEX purchase_absent ON gigagate.purchase_outcome (settled_at, id) WHERE reason IN ('PRESUMED_ABSENT', 'RESOLVED_BY_OPERATOR');
 CREATE INDEX purchase_witness ON gigagate.purchase_outcome (account, kind, mode, permitted_at) WHERE state = 'SUCCEEDED';
+CREATE INDEX purchase_contradicted ON gigagate.purchase_outcome (id) WHERE anomalies > 0;
 
 CREATE TRIGGER outcome_is_kept BEFORE DELETE OR TRUNCATE ON gigagate.purchase_outcome
 EXECUTE FUNCTION gigagate.refuse('the outcome of a purchase is kept for ever');
@@ -138,6 +139,9 @@ CREATE TABLE gigagate.purchase_event (
     actor        text        NOT NULL,
     PRIMARY KEY (id, sequence)
 );
+
+-- For List of what has anomalies.
+CREATE INDEX purchase_event_contradicted ON gigagate.purchase_event (id) WHERE anomalies > 0;
 
 -- Who did what, when and with what outcome. Purchases are not here: who ordered one is in its claim, and who resolved it is
 -- in its history. See purchase.AuditRecord.

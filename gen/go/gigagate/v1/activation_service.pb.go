@@ -544,14 +544,15 @@ const file_gigagate_v1_activation_service_proto_rawDesc = "" +
 	"purchaseId\x12A\n" +
 	"\x0eactivated_item\x18\x02 \x01(\v2\x1a.gigagate.v1.ActivatedItemR\ractivatedItem\x121\n" +
 	"\bcustomer\x18\x03 \x01(\v2\x15.gigagate.v1.CustomerR\bcustomer\x12;\n" +
-	"\fesim_profile\x18\x04 \x01(\v2\x18.gigagate.v1.EsimProfileR\vesimProfile\"\xaf\x06\n" +
+	"\fesim_profile\x18\x04 \x01(\v2\x18.gigagate.v1.EsimProfileR\vesimProfile\"\xd0\a\n" +
 	"\fTopUpRequest\x12:\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\x1b\xe0A\x02\xbaH\x15\xc8\x01\x01r\x102\x0e^[!#-~]{1,64}$R\trequestId\x12N\n" +
 	"\x11inventory_item_id\x18\x02 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x0finventoryItemId\x12\xb2\x02\n" +
 	"\ametatag\x18\x03 \x01(\tB\x97\x02\xe0A\x02\xbaH\x90\x02\xba\x01z\n" +
-	"\fmetatag.mark\x126must not contain a mark of the gateway (gg and a ULID)\x1a2!this.matches('(?i)gg[0-7][0-9a-hjkmnp-tv-z]{25}')\xc8\x01\x01r\x8d\x01(\x80 2\x87\x01^[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}]([^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]*[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}])?$R\ametatag\x12E\n" +
-	"\fcustomer_uid\x18\x04 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vcustomerUid\x12>\n" +
+	"\fmetatag.mark\x126must not contain a mark of the gateway (gg and a ULID)\x1a2!this.matches('(?i)gg[0-7][0-9a-hjkmnp-tv-z]{25}')\xc8\x01\x01r\x8d\x01(\x80 2\x87\x01^[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}]([^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]*[^\\p{Cc}\\p{Z}\\x{200B}\\x{202D}\\x{202E}\\x{FEFF}])?$R\ametatag\x12\xe5\x01\n" +
+	"\fcustomer_uid\x18\x04 \x01(\tB\xc1\x01\xe0A\x02\xbaH\xba\x01\xba\x01\x9a\x01\n" +
+	"\x12customer_uid.iccid\x12amust not be the number of an eSIM (ICCID), which is personal data: FindCustomer tells whose it is\x1a!!this.matches('^89[0-9]{16,20}$')\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\vcustomerUid\x12>\n" +
 	"\x0eexpected_price\x18\x05 \x01(\v2\x12.gigagate.v1.MoneyB\x03\xe0A\x01R\rexpectedPrice\x12Q\n" +
 	"\x0factivation_mode\x18\x06 \x01(\x0e2\x1b.gigagate.v1.ActivationModeB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x0eactivationMode\x12=\n" +
 	"\vnew_profile\x18\a \x01(\v2\x17.gigagate.v1.NewProfileB\x03\xe0A\x01R\n" +

@@ -239,9 +239,10 @@ var File_gigagate_v1_customer_service_proto protoreflect.FileDescriptor
 
 const file_gigagate_v1_customer_service_proto_rawDesc = "" +
 	"\n" +
-	"\"gigagate/v1/customer_service.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a gigagate/v1/activated_item.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"J\n" +
-	"\x12GetCustomerRequest\x124\n" +
-	"\x03uid\x18\x01 \x01(\tB\"\xe0A\x02\xbaH\x1c\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x03uid\"\x97\x02\n" +
+	"\"gigagate/v1/customer_service.proto\x12\vgigagate.v1\x1a\x1bbuf/validate/validate.proto\x1a gigagate/v1/activated_item.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xeb\x01\n" +
+	"\x12GetCustomerRequest\x12\xd4\x01\n" +
+	"\x03uid\x18\x01 \x01(\tB\xc1\x01\xe0A\x02\xbaH\xba\x01\xba\x01\x9a\x01\n" +
+	"\x12customer_uid.iccid\x12amust not be the number of an eSIM (ICCID), which is personal data: FindCustomer tells whose it is\x1a!!this.matches('^89[0-9]{16,20}$')\xc8\x01\x01r\x172\x15^[A-Za-z0-9_-]{1,64}$R\x03uid\"\x97\x02\n" +
 	"\x13GetCustomerResponse\x121\n" +
 	"\bcustomer\x18\x01 \x01(\v2\x15.gigagate.v1.CustomerR\bcustomer\x12I\n" +
 	"\x17total_available_balance\x18\x02 \x01(\v2\x11.gigagate.v1.SizeR\x15totalAvailableBalance\x12C\n" +

@@ -1067,7 +1067,9 @@ type ListPurchasesRequest struct {
 	// Only orders with this metatag. It is compared as a whole.
 	Metatag string `protobuf:"bytes,11,opt,name=metatag,proto3" json:"metatag,omitempty"`
 	// Only purchases that a call of this trace started.
-	TraceId       string `protobuf:"bytes,12,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	TraceId string `protobuf:"bytes,12,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// Only purchases with anomalies. An operator has to look at each of them.
+	WithAnomalies bool `protobuf:"varint,13,opt,name=with_anomalies,json=withAnomalies,proto3" json:"with_anomalies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1184,6 +1186,13 @@ func (x *ListPurchasesRequest) GetTraceId() string {
 		return x.TraceId
 	}
 	return ""
+}
+
+func (x *ListPurchasesRequest) GetWithAnomalies() bool {
+	if x != nil {
+		return x.WithAnomalies
+	}
+	return false
 }
 
 // ListPurchasesResponse is one page.
@@ -1579,12 +1588,13 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\ffailed_reads\x18\x03 \x01(\x05R\vfailedReads\x12\x18\n" +
 	"\amissing\x18\x04 \x01(\tR\amissing\x12@\n" +
 	"\x0enext_read_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fnextReadTime\x12?\n" +
-	"\roperator_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\foperatorTime\"\x9b\x06\n" +
+	"\roperator_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\foperatorTime\"\xe8\a\n" +
 	"\x14ListPurchasesRequest\x12=\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1a.gigagate.v1.PurchaseStateB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12:\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tB\x1b\xe0A\x01\xbaH\x15r\x132\x11^([!#-~]{1,64})?$R\trequestId\x12E\n" +
-	"\fcustomer_uid\x18\x03 \x01(\tB\"\xe0A\x01\xbaH\x1cr\x1a2\x18^([A-Za-z0-9_-]{1,64})?$R\vcustomerUid\x12<\n" +
+	"request_id\x18\x02 \x01(\tB\x1b\xe0A\x01\xbaH\x15r\x132\x11^([!#-~]{1,64})?$R\trequestId\x12\xe5\x01\n" +
+	"\fcustomer_uid\x18\x03 \x01(\tB\xc1\x01\xe0A\x01\xbaH\xba\x01\xba\x01\x9a\x01\n" +
+	"\x12customer_uid.iccid\x12amust not be the number of an eSIM (ICCID), which is personal data: FindCustomer tells whose it is\x1a!!this.matches('^89[0-9]{16,20}$')r\x1a2\x18^([A-Za-z0-9_-]{1,64})?$R\vcustomerUid\x12<\n" +
 	"\tfrom_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x01R\bfromTime\x128\n" +
 	"\ato_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x01R\x06toTime\x12'\n" +
 	"\tpage_size\x18\x06 \x01(\x05B\n" +
@@ -1596,7 +1606,8 @@ const file_gigagate_v1_purchase_service_proto_rawDesc = "" +
 	"\x11inventory_item_id\x18\n" +
 	" \x01(\tB\"\xe0A\x01\xbaH\x1cr\x1a2\x18^([A-Za-z0-9_-]{1,64})?$R\x0finventoryItemId\x12O\n" +
 	"\ametatag\x18\v \x01(\tB5\xe0A\x01\xbaH/r-(\x80 2(^[^\\p{Cc}\\p{Zl}\\p{Zp}\\x{202D}\\x{202E}]*$R\ametatag\x126\n" +
-	"\btrace_id\x18\f \x01(\tB\x1b\xe0A\x01\xbaH\x15r\x132\x11^([0-9a-f]{32})?$R\atraceId\"t\n" +
+	"\btrace_id\x18\f \x01(\tB\x1b\xe0A\x01\xbaH\x15r\x132\x11^([0-9a-f]{32})?$R\atraceId\x12*\n" +
+	"\x0ewith_anomalies\x18\r \x01(\bB\x03\xe0A\x01R\rwithAnomalies\"t\n" +
 	"\x15ListPurchasesResponse\x123\n" +
 	"\tpurchases\x18\x01 \x03(\v2\x15.gigagate.v1.PurchaseR\tpurchases\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x97\x01\n" +

@@ -602,6 +602,7 @@ class ListPurchasesRequest(_message.Message):
     INVENTORY_ITEM_ID_FIELD_NUMBER: _builtins.int
     METATAG_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
+    WITH_ANOMALIES_FIELD_NUMBER: _builtins.int
     state: Global___PurchaseState.ValueType
     """Only purchases in this state."""
     request_id: _builtins.str
@@ -626,6 +627,8 @@ class ListPurchasesRequest(_message.Message):
     """Only orders with this metatag. It is compared as a whole."""
     trace_id: _builtins.str
     """Only purchases that a call of this trace started."""
+    with_anomalies: _builtins.bool
+    """Only purchases with anomalies. An operator has to look at each of them."""
     @_builtins.property
     def from_time(self) -> _timestamp_pb2.Timestamp:
         """Only purchases whose ids were made at or after this time. The time in an id has milliseconds. It is a
@@ -651,10 +654,11 @@ class ListPurchasesRequest(_message.Message):
         inventory_item_id: _builtins.str = ...,
         metatag: _builtins.str = ...,
         trace_id: _builtins.str = ...,
+        with_anomalies: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "customer_uid", b"customer_uid", "from_time", b"from_time", "inventory_item_id", b"inventory_item_id", "kind", b"kind", "metatag", b"metatag", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id", "state", b"state", "to_time", b"to_time", "trace_id", b"trace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_item_uid", b"activated_item_uid", "customer_uid", b"customer_uid", "from_time", b"from_time", "inventory_item_id", b"inventory_item_id", "kind", b"kind", "metatag", b"metatag", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id", "state", b"state", "to_time", b"to_time", "trace_id", b"trace_id", "with_anomalies", b"with_anomalies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -509,6 +509,13 @@ export declare type ListPurchasesRequest = Message<"gigagate.v1.ListPurchasesReq
    * @generated from field: string trace_id = 12;
    */
   traceId: string;
+
+  /**
+   * Only purchases with anomalies. An operator has to look at each of them.
+   *
+   * @generated from field: bool with_anomalies = 13;
+   */
+  withAnomalies: boolean;
 };
 
 /**
