@@ -55,6 +55,7 @@ export async function open(browser, origin, issuer) {
 
 /** Looks at the page that is open, and keeps pictures of it if folder is given. */
 export async function look(page, name, folder) {
+  await page.waitForLoadState(); // without its style, a page is wider
   const before = page.viewportSize();
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
