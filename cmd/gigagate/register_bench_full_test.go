@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
@@ -131,7 +130,7 @@ func remember(b *testing.B, name string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_RANDOM); err != nil {
+	if err := adviseRandom(file); err != nil {
 		b.Fatal(err)
 	}
 	var group sync.WaitGroup

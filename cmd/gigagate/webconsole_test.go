@@ -170,7 +170,7 @@ func TestConsoleShowsSecretsForAReason(t *testing.T) {
 			t.Errorf("with the reason %q: %d", reason, got.status)
 		}
 	}
-	if got := look(t, http.MethodPost, secrets, url.Values{"reason": {"a page of another origin"}}, http.Header{"Sec-Fetch-Site": {"cross-site"}}); got.status != http.StatusForbidden {
+	if got := look(t, http.MethodPost, secrets, url.Values{"reason": {"a page of another origin"}}, http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"navigate"}}); got.status != http.StatusForbidden {
 		t.Errorf("from another origin: %d", got.status)
 	}
 	if records := get(t, "http://"+g.rest+"/v1/auditRecords").body; strings.Contains(records, "READ_SECRETS") {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
@@ -16,6 +17,8 @@ const (
 	mostListed = 500
 	// shownWaiting is how many of them have their evidence on the page.
 	shownWaiting = 10
+	// readsAtOnce is how many purchases are read at the same time. Each one takes several statements.
+	readsAtOnce = 4
 	// anomaliesShown is how old the purchases with anomalies are at most that the page shows.
 	anomaliesShown = 30 * 24 * time.Hour
 	// needsPace is slow, because the page reads many purchases, and what waits for an operator can wait for days.
@@ -107,11 +110,19 @@ func (c *Console) anomalies(r *http.Request) (queue, error) {
 // newQueue reads the evidence of the first purchases.
 func (c *Console) newQueue(r *http.Request, all []*gigagatev1.Purchase, more bool) (queue, error) {
 	q := queue{Count: len(all), More: more}
-	for _, p := range all[:min(len(all), shownWaiting)] {
-		read, err := c.purchases.GetPurchase(r.Context(), &gigagatev1.GetPurchaseRequest{Id: p.GetId()})
-		if err != nil {
-			return queue{}, err
-		}
+	found := make([]*gigagatev1.GetPurchaseResponse, min(len(all), shownWaiting))
+	reads, ctx := errgroup.WithContext(r.Context())
+	reads.SetLimit(readsAtOnce)
+	for i := range found {
+		reads.Go(func() (err error) {
+			found[i], err = c.purchases.GetPurchase(ctx, &gigagatev1.GetPurchaseRequest{Id: all[i].GetId()})
+			return err
+		})
+	}
+	if err := reads.Wait(); err != nil {
+		return queue{}, err
+	}
+	for _, read := range found {
 		q.Shown = append(q.Shown, c.newWaiting(r, read))
 	}
 	return q, nil

@@ -3,10 +3,7 @@ package postgrestest
 import (
 	"context"
 	"io/fs"
-	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // RestartCold restarts a private server, after the system has dropped its files from the memory. So what the server reads
@@ -26,14 +23,4 @@ func (s *Server) RestartCold(ctx context.Context) error {
 		return err
 	}
 	return s.Restart(ctx)
-}
-
-// drop makes the system drop a file from its memory.
-func drop(path string) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }()
-	return unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_DONTNEED)
 }
