@@ -50,26 +50,6 @@ func TestPageSizes(t *testing.T) {
 	}
 }
 
-// sparseLists is a journal that examines as many purchases as it can for one page and finds one.
-type sparseLists struct{ purchase.Journal }
-
-func (sparseLists) List(context.Context, purchase.Filter, purchase.Page) ([]purchase.Purchase, string, error) {
-	found := purchase.Purchase{ID: ulid.Make().String()}
-	return []purchase.Purchase{found}, found.ID, nil
-}
-
-// A page is filled by several reads of the journal, but not by any number of them.
-func TestSparsePages(t *testing.T) {
-	t.Parallel()
-	g := open(t, setup{journal: sparseLists{newJournal()}})
-	for asked, got := range map[int32]int{1: 1, 7: 7, 100: 50} {
-		page := g.list(t, g.transports()[0], &gigagatev1.ListPurchasesRequest{PageSize: asked})
-		if n := len(page.GetPurchases()); n != got || page.GetNextPageToken() == "" {
-			t.Errorf("a page of %d has %d purchases and goes on at %q, want %d", asked, n, page.GetNextPageToken(), got)
-		}
-	}
-}
-
 // inventoryOf answers in place of the vendor, with an inventory of size items that are not sorted by id.
 func inventoryOf(size int) func(http.Handler) http.Handler {
 	var items []string
