@@ -252,13 +252,19 @@ func (w *world) heal() {
 // final or needs an operator, but no longer than that may take.
 func (w *world) settle() {
 	w.callers.Wait()
-	longest, look := w.span(90*time.Minute), w.span(20*time.Second)
+	longest, look, looks := w.span(90*time.Minute), w.span(20*time.Second), 1
 	if w.plan.pace > 1 {
 		longest += time.Minute // the engine's fixed times are not faster
+		// A caller may have left before its claim was in the journal. On a busy database, that takes seconds.
+		looks = int(7 * time.Second / look)
 	}
+	settled := 0
 	for range int(longest / look) {
 		pause(look)
-		if len(w.live()) > 0 && len(w.unsettledPurchases()) == 0 {
+		if settled++; len(w.live()) == 0 || len(w.unsettledPurchases()) > 0 {
+			settled = 0
+		}
+		if settled == looks {
 			break
 		}
 	}

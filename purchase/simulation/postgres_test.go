@@ -86,7 +86,7 @@ func TestHistoriesOnPostgresInBubbles(t *testing.T) {
 func TestHistoriesOnPostgres(t *testing.T) {
 	t.Parallel()
 	open := postgresStores(t)
-	first, n := drawn(t, 20)
+	first, n := drawn(t, realHistories)
 	const atOnce = 24 // they mostly wait
 	sideBySide(t, atOnce, first, n, func(seed uint64) []string {
 		w, wrong := run(t, draw(seed).faster(realPace), open)

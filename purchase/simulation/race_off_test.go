@@ -2,6 +2,9 @@
 
 package simulation
 
+// realHistories is how many histories are played in real time.
+const realHistories = 20
+
 // The size of a storm.
 const (
 	stormCalls  = 1000
