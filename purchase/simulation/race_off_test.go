@@ -2,6 +2,9 @@
 
 package simulation
 
+// underRace is whether the race detector watches.
+const underRace = false
+
 // realHistories is how many histories are played in real time.
 const realHistories = 20
 

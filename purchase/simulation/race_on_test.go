@@ -2,6 +2,9 @@
 
 package simulation
 
+// underRace: with -race, tests play a part of their plans. The run without -race plays all of them.
+const underRace = true
+
 // realHistories is how many histories are played in real time with -race. They need the time of a database that has little else to do.
 const realHistories = 8
 

@@ -43,9 +43,12 @@ func TestTwoSendsOfOneID(t *testing.T) {
 			f.nth = 1
 			for _, way := range waysTo(step) {
 				faults := append(slices.Clone(way), f)
-				for _, first := range []string{"waits", "has little time", "hangs up soon", "hangs up later", "has a few seconds"} {
+				for i, first := range []string{"waits", "has little time", "hangs up soon", "hangs up later", "has a few seconds"} {
+					if underRace && i%2 == 1 {
+						continue
+					}
 					plans = append(plans, twoSends(purchase.Register, first, "has too little", faults...))
-					if !testing.Short() {
+					if !testing.Short() && !underRace {
 						plans = append(plans, twoSends(purchase.TopUp, first, "waits", faults...))
 					}
 				}
