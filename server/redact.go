@@ -8,6 +8,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"gigagate.internal/internal/iccid"
 )
 
 // redactedText replaces a sensitive value in a log.
@@ -73,11 +75,8 @@ func mayBeLogged(field protoreflect.FieldDescriptor) bool {
 // isICCID reports whether an id has the form of the number of an eSIM. A caller may send one in place of a customer's uid, and be
 // refused before the rules of the contract are checked.
 func isICCID(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-	return field.Kind() == protoreflect.StringKind && !field.IsList() && iccidForm.MatchString(value.String())
+	return field.Kind() == protoreflect.StringKind && !field.IsList() && iccid.Is(value.String())
 }
-
-// iccidForm matches the number of an eSIM. Each begins with 89.
-var iccidForm = regexp.MustCompile(`^89[0-9]{16,20}$`)
 
 // idName matches the names of the contract's ids and of the fields of Money.
 var idName = regexp.MustCompile(`^((.*_)?u?id|page_token|currency_code|amount)$`)

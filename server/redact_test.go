@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/iccid"
 )
 
 // sensitive are the fields that the contract must mark as sensitive. It may mark more.
@@ -126,6 +128,26 @@ func TestICCIDIsRedacted(t *testing.T) {
 	} {
 		if text := (redacted{&gigagatev1.GetCustomerRequest{Uid: uid}}).LogValue().String(); strings.Contains(text, uid) != told {
 			t.Errorf("%s: %s", uid, text)
+		}
+	}
+}
+
+// TestICCIDIsNoCustomersUID: wherever a request names a customer, the contract refuses exactly what the log hides.
+func TestICCIDIsNoCustomersUID(t *testing.T) {
+	t.Parallel()
+	for _, message := range contractMessages() {
+		field := message.Fields().ByName("customer_uid")
+		if message.Name() == "GetCustomerRequest" {
+			field = message.Fields().ByName("uid")
+		}
+		if field == nil || !strings.HasSuffix(string(message.Name()), "Request") {
+			continue
+		}
+		rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
+		if !slices.ContainsFunc(rules.GetCel(), func(r *validate.Rule) bool {
+			return strings.Contains(r.GetExpression(), "!this.matches('"+iccid.Form+"')")
+		}) {
+			t.Errorf("%s may be the number of an eSIM", field.FullName())
 		}
 	}
 }

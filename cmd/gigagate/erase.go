@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
+	"gigagate.internal/internal/iccid"
 	"gigagate.internal/purchase"
 )
 
@@ -32,7 +32,7 @@ func (e erasure) check() error {
 	if (e.CustomerUID == "") == (e.PurchaseID == "") {
 		return errors.New("give either a customer or a purchase")
 	}
-	if iccidForm.MatchString(e.CustomerUID) {
+	if iccid.Is(e.CustomerUID) { // an audit record would keep it for ever
 		return errors.New("the customer must not be the number of an eSIM (ICCID): gigagate customer --iccid shows whose it is")
 	}
 	if e.Operator == "" || len(e.Operator) > 100 {
@@ -40,9 +40,6 @@ func (e erasure) check() error {
 	}
 	return nil
 }
-
-// iccidForm matches the number of an eSIM. Each begins with 89. An audit record would keep it for ever.
-var iccidForm = regexp.MustCompile(`^89[0-9]{16,20}$`)
 
 // erasureDone is the answer.
 type erasureDone struct {

@@ -14,8 +14,8 @@ const (
 	turns = 12
 )
 
-// benchTurns is a server of BenchmarkTurns. All of them run until its end.
-type benchTurns struct {
+// turnServer is a server of BenchmarkTurns. It runs until the end of the benchmark.
+type turnServer struct {
 	variant       benchVariant
 	server, world *benchProcess
 	load          *benchLoad
@@ -33,11 +33,11 @@ func BenchmarkTurns(b *testing.B) {
 	b.ReportMetric(0, "ns/op") // it would cover the whole suite
 	suite := &benchSuite{rows: turnRows, skipped: map[string]string{}, runs: map[string][]benchRun{}}
 	variants := suite.prepare(b)
-	all := make([]*benchTurns, len(variants))
+	all := make([]*turnServer, len(variants))
 	for i, v := range variants {
 		server, world, stop := suite.start(b, v, v.name)
 		defer stop() //nolint:gocritic // all of them run until the end
-		all[i] = &benchTurns{variant: v, server: server, world: world, load: newBenchLoad(b, server, world, benchCallers)}
+		all[i] = &turnServer{variant: v, server: server, world: world, load: newBenchLoad(b, server, world, benchCallers)}
 		defer all[i].load.close() //nolint:gocritic // as above
 		all[i].turn(b)
 	}
@@ -72,7 +72,7 @@ func BenchmarkTurns(b *testing.B) {
 }
 
 // turn puts load on the server for a while.
-func (s *benchTurns) turn(b *testing.B) {
+func (s *turnServer) turn(b *testing.B) {
 	b.Helper()
 	s.finish(b)
 	ctx, cancel := context.WithTimeout(b.Context(), turn)
@@ -89,7 +89,7 @@ func (s *benchTurns) turn(b *testing.B) {
 
 // finish counts the CPU time since the beginning of the newest turn. A gateway also works after the last call of a turn: its
 // journal copies the log into the file.
-func (s *benchTurns) finish(b *testing.B) {
+func (s *turnServer) finish(b *testing.B) {
 	b.Helper()
 	now := s.server.cpu(b)
 	s.used += now - s.before
@@ -97,7 +97,7 @@ func (s *benchTurns) finish(b *testing.B) {
 }
 
 // measured returns what the turns since the last round measured.
-func (s *benchTurns) measured() benchRun {
+func (s *turnServer) measured() benchRun {
 	each := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 / float64(s.calls) }
 	r := benchRun{
 		perSecond: float64(s.calls) / s.elapsed.Seconds(), serverCPU: each(s.used), ready: milliseconds(s.server.ready),

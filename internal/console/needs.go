@@ -19,7 +19,7 @@ const (
 	shownWaiting = 10
 	// readsAtOnce is how many purchases are read at the same time. Each one takes several statements.
 	readsAtOnce = 4
-	// anomaliesShown is how old the purchases with anomalies are at most that the page shows.
+	// anomaliesShown is the age up to which the page shows purchases with anomalies.
 	anomaliesShown = 30 * 24 * time.Hour
 	// needsPace is slow, because the page reads many purchases, and what waits for an operator can wait for days.
 	needsPace = 30 * time.Second

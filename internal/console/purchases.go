@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	gigagatev1 "gigagate.internal/gen/go/gigagate/v1"
+	"gigagate.internal/internal/iccid"
 )
 
 // purchasesOnPage is how many purchases one page of the list has.
@@ -38,7 +39,6 @@ const byICCID = "iccid"
 
 var (
 	purchaseID = regexp.MustCompile(`^[0-7][0-9A-HJKMNP-TV-Z]{25}$`)
-	iccidForm  = regexp.MustCompile(`^89[0-9]{16,20}$`) // every ICCID begins with 89
 	traceForm  = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
 
@@ -64,7 +64,7 @@ type choice struct {
 // browsers and proxies keep. The address has the uid of its customer instead.
 func (c *Console) searchPurchases(_ http.ResponseWriter, r *http.Request) (string, error) {
 	query, by, state := strings.TrimSpace(r.PostFormValue("q")), r.PostFormValue("by"), r.PostFormValue("state")
-	if query != "" && (by == byICCID || (by == "any" || by == "customer_uid") && iccidForm.MatchString(query)) {
+	if query != "" && (by == byICCID || (by == "any" || by == "customer_uid") && iccid.Is(query)) {
 		found, err := c.customers.FindCustomer(r.Context(), &gigagatev1.FindCustomerRequest{Iccid: query})
 		if status.Code(err) == codes.NotFound {
 			return "", &problem{http.StatusNotFound, "No customer has this eSIM", "Compare the number with the eSIM. It has 18 to 22 digits."}

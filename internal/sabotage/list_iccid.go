@@ -22,7 +22,7 @@ var findingCustomers = []sabotage{
 		"internal/console.Console.searchPurchases", "by == byICCID || $_", never,
 	}}, consolePages, "TestNoAddressHasAnICCID"},
 	{"the console knows an ICCID only if the operator says so", []edit{{
-		"internal/console.Console.searchPurchases", "iccidForm.MatchString(query)", never,
+		"internal/console.Console.searchPurchases", "iccid.Is(query)", never,
 	}}, consolePages, "TestNoAddressHasAnICCID"},
 	{"the log has the number of an eSIM", []edit{{
 		"server.redactInPlace", "message.Set(field, protoreflect.ValueOfString(redactedText))", "_ = redactedText",

@@ -42,7 +42,7 @@ var showing = []sabotage{
 		"gen/go/gigagate/v1/customer_service.pb.go", "^89[0-9]{16,20}$", "^no[0-9]{16,20}$",
 	}}, server, "TestInvalidFieldsOnBothTransports"},
 	{"the number of an eSIM is erased as a customer", []edit{{
-		"cmd/gigagate.erasure.check", "iccidForm.MatchString(e.CustomerUID)", never,
+		"cmd/gigagate.erasure.check", "iccid.Is(e.CustomerUID)", never,
 	}}, program, "TestEraseCommand"},
 	{"the console puts an ICCID into an address as a customer", []edit{{
 		"internal/console.Console.searchPurchases", `by == "customer_uid"`, never,
