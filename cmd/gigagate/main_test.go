@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -31,7 +34,20 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
+	runMoreAtATime()
 	goleak.VerifyTestMain(m)
+}
+
+// runMoreAtATime lets twice as many tests run at a time as there are processors, unless -parallel says otherwise. Most tests here
+// wait for other processes.
+func runMoreAtATime() {
+	const parallel = "test.parallel"
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == parallel })
+	if !chosen {
+		_ = flag.Set(parallel, strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	}
 }
 
 // lastUnderRace returns all texts, but with -race only the last one. It is for texts that all run the same code. The race detector

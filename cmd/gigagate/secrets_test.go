@@ -125,7 +125,10 @@ func TestStartTellsNoSecret(t *testing.T) {
 		{"--gigastore-client-secret-file", "-SECRET"},
 		{"--gigastore-client-secret", "SECRET"},
 	} {
+		// A variable of the environment is the whole process's. So these two halves do not run at the same time: the parallel half
+		// begins when this test has ended.
 		t.Run(test.flag+" "+test.value, func(t *testing.T) {
+			t.Parallel()
 			line := fitLine(t, test.flag)
 			for _, sign := range lastUnderRace(signs) {
 				secret := secretWith(sign)
@@ -135,7 +138,14 @@ func TestStartTellsNoSecret(t *testing.T) {
 				if words := strings.Fields(value); len(words) > 1 { // without quotes, the shell would have split the value
 					checkUntold(t, secret, started(t, append(line, append([]string{test.flag}, words...)...)...))
 				}
-				t.Setenv("GIGAGATE_"+strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(test.flag, "--"), "-", "_")), value)
+			}
+		})
+		variable := "GIGAGATE_" + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(test.flag, "--"), "-", "_"))
+		t.Run(variable+" "+test.value, func(t *testing.T) {
+			line := fitLine(t, test.flag)
+			for _, sign := range lastUnderRace(signs) {
+				secret := secretWith(sign)
+				t.Setenv(variable, strings.ReplaceAll(test.value, "SECRET", secret))
 				checkUntold(t, secret, started(t, line...))
 				checkUntold(t, secret, started(t, "serve", "--help"))
 			}
