@@ -56,6 +56,7 @@ var benchVariants = []benchVariant{
 	{name: "memory-certificate", server: benchServer{Kind: "memory", Identity: benchCertificate}},
 	{name: "sqlite", server: benchServer{Kind: "sqlite"}},
 	{name: "sqlite-again", server: benchServer{Kind: "sqlite"}},
+	{name: "sqlite-budget", server: benchServer{Kind: "sqlite", Identity: benchBudget}},
 	{name: "sqlite-rest", server: benchServer{Kind: "sqlite", REST: true}},
 	{name: "proxy", server: benchServer{Kind: "proxy", Reuses: true}},
 	{name: "proxy-connecting", server: benchServer{Kind: "proxy"}},

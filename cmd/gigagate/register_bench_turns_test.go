@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -9,12 +10,13 @@ import (
 )
 
 const (
-	// turn is how long a server has load at a time, and turns how often in one round.
-	turn  = 100 * time.Millisecond
-	turns = 12
+	// turn is how long a server has load at a time. In one round it has warmTurns of them, and then turns that are measured.
+	turn      = 100 * time.Millisecond
+	warmTurns = 4
+	turns     = 12
 )
 
-// turnServer is a server of BenchmarkTurns. It runs until the end of the benchmark.
+// turnServer is a server of BenchmarkTurns. It runs until the end of a round.
 type turnServer struct {
 	variant       benchVariant
 	server, world *benchProcess
@@ -28,46 +30,51 @@ type turnServer struct {
 
 // BenchmarkTurns compares the CPU and the calls per second of a Register between variants. The differences are small, and the speed
 // of a shared machine changes by more than that within seconds. So all servers run at the same time and get load in turn, for a tenth
-// of a second each and in random order. What the machine does meanwhile happens to all variants alike.
+// of a second each and in random order. What the machine does meanwhile happens to all variants alike. Each round has new servers,
+// because a journal in memory grows: after some thousand purchases a good part of the CPU would go into garbage collection.
 func BenchmarkTurns(b *testing.B) {
 	b.ReportMetric(0, "ns/op") // it would cover the whole suite
 	suite := &benchSuite{rows: turnRows, skipped: map[string]string{}, runs: map[string][]benchRun{}}
 	variants := suite.prepare(b)
-	all := make([]*turnServer, len(variants))
-	for i, v := range variants {
-		server, world, stop := suite.start(b, v, v.name)
-		defer stop() //nolint:gocritic // all of them run until the end
-		all[i] = &turnServer{variant: v, server: server, world: world, load: newBenchLoad(b, server, world, benchCallers)}
-		defer all[i].load.close() //nolint:gocritic // as above
-		all[i].turn(b)
-	}
-	for range *benchRounds {
-		for _, s := range all {
-			s.finish(b)
-			s.calls, s.elapsed, s.used, s.database = 0, 0, 0, 0
-		}
-		for range turns {
-			for _, i := range rand.Perm(len(all)) {
-				all[i].turn(b)
-			}
-		}
-		for _, s := range all {
-			s.finish(b)
-			suite.runs[s.variant.name] = append(suite.runs[s.variant.name], s.measured())
-		}
-	}
-	for _, s := range all {
-		if sold := int64(len(s.world.ledger(b).Sales)); sold != s.load.taken.Load() {
-			b.Fatalf("%s: %d calls were answered and %d packages sold", s.variant.name, s.load.taken.Load(), sold)
-		}
-		for round := range *benchRounds {
-			if s.variant.full {
-				suite.runs[s.variant.name][round].list(b, s.server)
-			}
-		}
+	for round := range *benchRounds {
+		suite.takeTurns(b, variants, round)
 	}
 	if broken := suite.report(os.Stdout, variants); broken > 0 {
 		b.Fail()
+	}
+}
+
+// takeTurns measures one round.
+func (s *benchSuite) takeTurns(b *testing.B, variants []benchVariant, round int) {
+	b.Helper()
+	all := make([]*turnServer, len(variants))
+	for i, v := range variants {
+		server, world, stop := s.start(b, v, fmt.Sprintf("%s-%d", v.name, round))
+		defer stop() //nolint:gocritic // all of them run until the end of the round
+		all[i] = &turnServer{variant: v, server: server, world: world, load: newBenchLoad(b, server, world, benchCallers)}
+		defer all[i].load.close() //nolint:gocritic // as above
+	}
+	for n := range warmTurns + turns {
+		for _, i := range rand.Perm(len(all)) {
+			all[i].turn(b)
+		}
+		if n == warmTurns-1 {
+			for _, t := range all {
+				t.finish(b)
+				t.calls, t.elapsed, t.used, t.database = 0, 0, 0, 0
+			}
+		}
+	}
+	for _, t := range all {
+		t.finish(b)
+		run := t.measured()
+		if t.variant.full {
+			run.list(b, t.server)
+		}
+		s.runs[t.variant.name] = append(s.runs[t.variant.name], run)
+		if sold := int64(len(t.world.ledger(b).Sales)); sold != t.load.taken.Load() {
+			b.Fatalf("%s: %d calls were answered and %d packages sold", t.variant.name, t.load.taken.Load(), sold)
+		}
 	}
 }
 
