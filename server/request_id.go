@@ -216,7 +216,7 @@ func (c *restCall) requestIDs() namedIDs {
 // isOrder reports whether the request has the method and the path of an order.
 func (c *restCall) isOrder() bool {
 	return slices.ContainsFunc(routes, func(r *route) bool {
-		return isOrder(r.rpc) && r.method == c.original.Method && r.path.MatchString(c.original.URL.Path)
+		return isOrder(r.rpc) && r.method == c.original.Method && r.matches(c.original.URL.Path)
 	})
 }
 
