@@ -86,8 +86,8 @@ func unreadableBody(err error) *failure {
 	return malformed("", "the body could not be read to its end")
 }
 
-// mayHaveNumber reports whether there may be a number in a JSON object. It only sees that a sign or a digit follows a colon, so
-// some text looks like a number, too.
+// mayHaveNumber reports whether a member of a JSON object may be a number. It looks for a colon with a sign or a digit after it. A
+// text can contain that, too.
 func mayHaveNumber(data []byte) bool {
 	for {
 		_, after, found := bytes.Cut(data, []byte(":"))

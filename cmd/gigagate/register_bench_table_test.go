@@ -72,7 +72,7 @@ var turnRows = []benchRow{
 	{"an API key with a budget ÷ none, CPU", "memory-budget", "memory", ratio(serverCPU), "%.3f", false, 1.07, memoryCPU},
 	{"a JWT ÷ none, CPU", "memory-jwt", "memory", ratio(serverCPU), "%.3f", false, 1.07, memoryCPU},
 	{"a certificate ÷ none, CPU with TLS", "memory-certificate", "memory-tls", ratio(serverCPU), "%.3f", false, 1.07, memoryCPU},
-	// A call on SQLite takes 240 µs, so 10 µs are 4 %.
+	// On the same machine a call on SQLite takes 240 µs, so there 10 µs are 4 %.
 	{"an API key with a budget ÷ none on SQLite, CPU", "sqlite-budget", "sqlite", ratio(serverCPU), "%.3f", false, 1.04, sqliteCPU},
 	{"SQLite, full ÷ empty, calls/s", "sqlite-full", "sqlite", ratio(perSecond), "%.2f", true, 0.95, sqliteCalls},
 	{"SQLite, full ÷ empty, CPU", "sqlite-full", "sqlite", ratio(serverCPU), "%.2f", false, 1.05, sqliteCPU},

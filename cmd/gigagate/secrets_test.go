@@ -125,8 +125,8 @@ func TestStartTellsNoSecret(t *testing.T) {
 		{"--gigastore-client-secret-file", "-SECRET"},
 		{"--gigastore-client-secret", "SECRET"},
 	} {
-		// A variable of the environment is the whole process's. So these two halves do not run at the same time: the parallel half
-		// begins when this test has ended.
+		// Each value is tried as a flag and in the environment. A variable applies to the whole process, so the tests with variables
+		// run alone. The parallel ones, with flags, begin after them.
 		t.Run(test.flag+" "+test.value, func(t *testing.T) {
 			t.Parallel()
 			line := fitLine(t, test.flag)
