@@ -9,8 +9,12 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// InventoryAge is how old the inventory may be where no money depends on it.
-const InventoryAge = 15 * time.Second
+const (
+	// InventoryAge is how old the inventory may be where no money depends on it.
+	InventoryAge = 15 * time.Second
+	// freshWait is how long a read of the inventory may take if money depends on it. A caller waits for the read before it buys.
+	freshWait = 5 * time.Second
+)
 
 // InventoryRead is the inventory as it was at one time.
 type InventoryRead struct {
@@ -29,22 +33,25 @@ type inventoryCache struct {
 }
 
 // InventoryWithin returns an inventory that is at most age old. All users of the client share its cache. An age of 0
-// asks the vendor, together with all callers who ask at the same time. The error is the [*Error] of [Client.Inventory].
+// asks the vendor, together with all callers who ask at the same time, and waits at most 5 s. The error is the [*Error] of
+// [Client.Inventory].
 func (c *Client) InventoryWithin(ctx context.Context, age time.Duration) (InventoryRead, error) {
 	if read, ok := c.inventory.fresh(c.now(), age); ok {
 		return read, nil
 	}
-	done := c.inventory.flight.DoChan("", func() (any, error) {
-		at := c.now()
-		// The end of one caller's context must not fail the others who wait. The client has its own timeout.
-		items, err := recoverAsError(func() ([]InventoryItem, error) { return c.Inventory(context.WithoutCancel(ctx)) })
-		if err != nil {
-			return InventoryRead{}, err
+	// The end of one caller's context must not fail the others who wait. The client has its own timeout. A shorter one belongs to
+	// the shared read, so that not each caller needs a timer.
+	flight, ask := "usual", context.WithoutCancel(ctx)
+	read := func() (any, error) { return c.readInventory(ask) }
+	if age == 0 {
+		flight = "fresh"
+		read = func() (any, error) {
+			ask, cancel := context.WithTimeout(ask, freshWait)
+			defer cancel()
+			return c.readInventory(ask)
 		}
-		read := InventoryRead{Items: items, At: at}
-		c.inventory.set(read)
-		return read, nil
-	})
+	}
+	done := c.inventory.flight.DoChan(flight, read)
 	select {
 	case result := <-done:
 		read, _ := result.Val.(InventoryRead)
@@ -52,6 +59,18 @@ func (c *Client) InventoryWithin(ctx context.Context, age time.Duration) (Invent
 	case <-ctx.Done():
 		return InventoryRead{}, notSent(OpInventory, ctx.Err())
 	}
+}
+
+// readInventory asks the vendor, and puts the answer into the cache.
+func (c *Client) readInventory(ctx context.Context) (InventoryRead, error) {
+	at := c.now()
+	items, err := recoverAsError(func() ([]InventoryItem, error) { return c.Inventory(ctx) })
+	if err != nil {
+		return InventoryRead{}, err
+	}
+	read := InventoryRead{Items: items, At: at}
+	c.inventory.set(read)
+	return read, nil
 }
 
 func (c *inventoryCache) fresh(now time.Time, age time.Duration) (InventoryRead, bool) {

@@ -3,7 +3,10 @@ package gigastore
 import (
 	"bytes"
 	"net/http"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestInventoryIsDecodedWhenItChanges: an answer that equals the one before is not decoded again. Another price is seen at once, and an
@@ -47,4 +50,34 @@ func TestInventoryIsDecodedWhenItChanges(t *testing.T) {
 	if last := read(); last[0].Prices[0].Value != first[0].Prices[0].Value {
 		t.Errorf("the price is %s after it changed back", last[0].Prices[0].Value)
 	}
+}
+
+// TestFreshInventoryIsBounded: a caller who needs the present price does not wait longer than freshWait for a vendor that hangs, and
+// neither does one who joins later. A caller who only wants a list may wait for the client's own timeout.
+func TestFreshInventoryIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := servePipe(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !authenticates(w, r) {
+				<-r.Context().Done()
+			}
+		}), Config{Timeout: time.Minute})
+		began := time.Now()
+		var readers sync.WaitGroup
+		wait := func(age, longest time.Duration) {
+			readers.Go(func() {
+				if _, err := client.InventoryWithin(t.Context(), age); err == nil {
+					t.Error("there is an inventory")
+				}
+				if took := time.Since(began); took < longest || took > longest+time.Second {
+					t.Errorf("an inventory of age %s took %s, want %s", age, took, longest)
+				}
+			})
+		}
+		wait(0, freshWait)
+		wait(InventoryAge, time.Minute)
+		<-time.After(freshWait - time.Second) // on synctest's clock
+		wait(0, freshWait)
+		readers.Wait()
+	})
 }

@@ -33,7 +33,7 @@ var singleCountry = regexp.MustCompile(`^[A-Z]{2}$`)
 // notOneCountry is a two-letter name that stands for a region in the fixtures. It is not a country.
 const notOneCountry = "EU"
 
-// guardBudget is how long the guards may keep a caller waiting.
+// guardBudget is how long a guard that fails open may keep a caller waiting.
 const guardBudget = 5 * time.Second
 
 // isGuarded reports whether there is anything to check before an order is claimed.
@@ -46,13 +46,7 @@ func (e *Engine) isGuarded(order Order, budget *Budget) bool {
 // refusal that the vendor would give anyway, so they fail open. guard returns what the purchase reserves in the budget.
 func (e *Engine) guard(ctx context.Context, order Order, limits []Price, budget *Budget) (Micros, error) {
 	limited := len(limits) > 0 || budget != nil
-	age := gigastore.InventoryAge
-	if limited {
-		age = 0
-	}
-	ctx, cancel := context.WithTimeout(ctx, guardBudget)
-	defer cancel()
-	inventory, err := e.vendor.InventoryWithin(ctx, age)
+	inventory, err := e.inventory(ctx, limited)
 	if err != nil {
 		if limited {
 			return 0, &GuardError{Reason: PriceUnreadable}
@@ -73,6 +67,17 @@ func (e *Engine) guard(ctx context.Context, order Order, limits []Price, budget 
 		return 0, err
 	}
 	return budget.reserve(item)
+}
+
+// inventory reads the inventory, and waits at most 5 s. If it must be fresh, the vendor client bounds the wait, for all who
+// wait together.
+func (e *Engine) inventory(ctx context.Context, fresh bool) (gigastore.InventoryRead, error) {
+	if fresh {
+		return e.vendor.InventoryWithin(ctx, 0)
+	}
+	return bounded(ctx, guardBudget, func(ctx context.Context) (gigastore.InventoryRead, error) {
+		return e.vendor.InventoryWithin(ctx, gigastore.InventoryAge)
+	})
 }
 
 // guardAgain applies the price limits before the next send of a purchase. The price may have risen since the
@@ -104,7 +109,10 @@ func (e *Engine) guardCountrySet(ctx context.Context, order Order, item gigastor
 	if order.CustomerUID == "" {
 		return nil
 	}
-	sold, _, err := e.journal.List(ctx, Filter{CustomerUID: order.CustomerUID, States: []State{Succeeded}}, Page{Size: 1})
+	sold, err := bounded(ctx, guardBudget, func(ctx context.Context) ([]Purchase, error) {
+		sold, _, err := e.journal.List(ctx, Filter{CustomerUID: order.CustomerUID, States: []State{Succeeded}}, Page{Size: 1})
+		return sold, err
+	})
 	if err != nil || len(sold) == 0 || !e.owns(sold[0].Account) {
 		return nil //nolint:nilerr // the vendor decides what we do not know
 	}

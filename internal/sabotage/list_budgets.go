@@ -20,6 +20,9 @@ var budgets = []sabotage{
 	{"a changed inventory is taken for the one before", []edit{{
 		"gigastore.inventoryCache.decode", "bytes.Equal(body, c.body)", always,
 	}}, vendor, "TestInventoryIsDecodedWhenItChanges"},
+	{"a buyer waits as long for a price as a reader for a list", []edit{{
+		"gigastore.Client.InventoryWithin", "age == 0", never,
+	}}, vendor, "TestFreshInventoryIsBounded"},
 	{"a price is rounded down", []edit{{
 		"purchase.MicrosOf", "n++", "n += 0",
 	}}, "./purchase", "TestMicros"},

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"gigagate.internal/gigastore"
 	"gigagate.internal/purchase"
 	"gigagate.internal/purchase/simulation/network"
 )
@@ -229,9 +230,9 @@ func TestProbesThatHung(t *testing.T) {
 			pause(late)
 			return false
 		})
-		limited := register("limited", "")
-		limited.order.MaxPurchasePrice = usd(t, "100")
-		w.running.Go(func() { w.buy(r, limited) })
+		onDemand := register("on-demand", "") // first it reads the inventory, which need not be new, so it takes the usual time
+		onDemand.order.ActivationMode = gigastore.ModeOnDemand
+		w.running.Go(func() { w.buy(r, onDemand) })
 		pause(time.Second)
 		w.interceptWith(func(rw http.ResponseWriter, r *http.Request) bool {
 			if isPaid(r.URL.Path) {
