@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"gigagate.internal/internal/access"
 )
@@ -54,7 +55,7 @@ func (c *inProcess) Invoke(caller context.Context, name string, request, respons
 	c.stats.HandleRPC(ctx, &stats.Begin{BeginTime: began})
 	method := c.methods[name]
 	answer, err := method.handler(method.service, ctx, func(into any) error {
-		proto.Merge(into.(proto.Message), request.(proto.Message))
+		handOver(into.(proto.Message), request.(proto.Message))
 		return nil
 	}, c.interceptor)
 	c.stats.HandleRPC(ctx, &stats.End{BeginTime: began, EndTime: time.Now(), Error: err})
@@ -70,8 +71,18 @@ func (c *inProcess) Invoke(caller context.Context, name string, request, respons
 	if err != nil {
 		return err
 	}
-	proto.Merge(response.(proto.Message), answer.(proto.Message))
+	handOver(response.(proto.Message), answer.(proto.Message))
 	return nil
+}
+
+// handOver gives the fields of from to the empty message into. The two then share the messages and lists in these fields, so
+// nobody may change them afterwards. A deep copy would cost 1 % of a call.
+func handOver(into, from proto.Message) {
+	to := into.ProtoReflect()
+	from.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		to.Set(field, value)
+		return true
+	})
 }
 
 // NewStream implements [grpc.ClientConnInterface]. No method of the contract is a stream.
