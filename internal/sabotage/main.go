@@ -34,7 +34,11 @@ func main() {
 	defer stop()
 	times := flag.Int("times", 1, "how often to run each test")
 	flag.Parse()
-	if err := run(ctx, flag.Arg(0), *times); err != nil {
+	err := errors.New("give one name or one package")
+	if flag.NArg() <= 1 {
+		err = run(ctx, flag.Arg(0), *times)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "sabotage:", err)
 		os.Exit(1) //nolint:gocritic // the process ends, so stop need not run
 	}
@@ -53,6 +57,9 @@ func run(ctx context.Context, wanted string, times int) error {
 		if strings.Contains(s.name, wanted) || s.pkg == wanted {
 			chosen = append(chosen, s)
 		}
+	}
+	if len(chosen) == 0 {
+		return errors.New("no sabotage has this in its name, or a test in this package")
 	}
 	caught, err := tryAll(ctx, code, chosen, times, os.Stdout)
 	if err != nil {
