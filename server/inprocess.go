@@ -75,8 +75,9 @@ func (c *inProcess) Invoke(caller context.Context, name string, request, respons
 	return nil
 }
 
-// handOver gives the fields of from to the empty message into. The two then share the messages and lists in these fields, so
-// nobody may change them afterwards. A deep copy would cost 1 % of a call.
+// handOver gives the fields of from to the empty message into. The two then share the messages and lists in these fields. A
+// service makes a new answer for each call, so whoever receives one may change it. A service must not change a message within a
+// request. A deep copy would cost 1 % of a call.
 func handOver(into, from proto.Message) {
 	to := into.ProtoReflect()
 	from.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
