@@ -80,10 +80,13 @@ func (c *inventoryCache) fresh(now time.Time, age time.Duration) (InventoryRead,
 	return c.last, !c.last.At.IsZero() && since >= 0 && since < age
 }
 
+// set keeps a read, unless one that began later has been faster.
 func (c *inventoryCache) set(read InventoryRead) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = read
+	if read.At.After(c.last.At) {
+		c.last = read
+	}
 }
 
 // decode returns the items in an answer of the vendor. Most answers equal the one before, and need not be decoded again.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,5 +80,38 @@ func TestFreshInventoryIsBounded(t *testing.T) {
 		<-time.After(freshWait - time.Second) // on synctest's clock
 		wait(0, freshWait)
 		readers.Wait()
+	})
+}
+
+// TestSlowInventoryReplacesNoNewerOne: a read that takes long does not take the place of one that began later.
+func TestSlowInventoryReplacesNoNewerOne(t *testing.T) {
+	t.Parallel()
+	const slow = 10 * time.Second
+	list := fixture(t, "inventory-list.json")
+	synctest.Test(t, func(t *testing.T) {
+		var reads atomic.Int32
+		client := servePipe(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !authenticates(w, r) {
+				if reads.Add(1) == 1 {
+					<-time.After(slow) // on synctest's clock
+				}
+				writeJSON(w, 200, string(list))
+			}
+		}), Config{Timeout: time.Minute})
+		read := func(age time.Duration) InventoryRead {
+			read, err := client.InventoryWithin(t.Context(), age)
+			if err != nil {
+				t.Error(err)
+			}
+			return read
+		}
+		var reader sync.WaitGroup
+		reader.Go(func() { read(InventoryAge) })
+		<-time.After(slow / 2)
+		newer := read(0)
+		reader.Wait()
+		if kept := read(InventoryAge); !kept.At.Equal(newer.At) {
+			t.Errorf("the inventory of %s was replaced by that of %s", newer.At, kept.At)
+		}
 	})
 }

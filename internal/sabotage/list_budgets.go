@@ -23,6 +23,9 @@ var budgets = []sabotage{
 	{"a buyer waits as long for a price as a reader for a list", []edit{{
 		"gigastore.Client.InventoryWithin", "age == 0", never,
 	}}, vendor, "TestFreshInventoryIsBounded"},
+	{"a slow read of the inventory replaces a newer one", []edit{{
+		"gigastore.inventoryCache.set", "read.At.After(c.last.At)", always,
+	}}, vendor, "TestSlowInventoryReplacesNoNewerOne"},
 	{"a price is rounded down", []edit{{
 		"purchase.MicrosOf", "n++", "n += 0",
 	}}, "./purchase", "TestMicros"},
