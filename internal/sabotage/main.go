@@ -34,19 +34,19 @@ func main() {
 	defer stop()
 	times := flag.Int("times", 1, "how often to run each test")
 	flag.Parse()
-	err := errors.New("give one name or one package")
-	if flag.NArg() <= 1 {
-		err = run(ctx, flag.Arg(0), *times)
-	}
-	if err != nil {
+	if err := run(ctx, flag.Args(), *times); err != nil {
 		fmt.Fprintln(os.Stderr, "sabotage:", err)
 		os.Exit(1) //nolint:gocritic // the process ends, so stop need not run
 	}
 }
 
-// run tries every sabotage whose name contains wanted or whose test is in the package wanted. It returns an error if
-// one is not caught every time.
-func run(ctx context.Context, wanted string, times int) error {
+// run tries every sabotage whose name contains the argument or whose test is in the package that it names. It returns an
+// error if one is not caught every time.
+func run(ctx context.Context, args []string, times int) error {
+	if len(args) > 1 {
+		return errors.New("give one name or one package")
+	}
+	wanted := strings.Join(args, "")
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func run(ctx context.Context, wanted string, times int) error {
 		}
 	}
 	if len(chosen) == 0 {
-		return errors.New("no sabotage has this in its name, or a test in this package")
+		return errors.New("no sabotage has this text in its name, and none has its test in such a package")
 	}
 	caught, err := tryAll(ctx, code, chosen, times, os.Stdout)
 	if err != nil {

@@ -15,9 +15,9 @@ const realPace = 100
 
 // faster returns the plan with all of its times divided by pace. The engine's fixed times (the life of a
 // permit, pauses, budgets) stay as they are, and are therefore long in comparison. A permit outlives
-// everything that the vendor does late, so no plan can let the vendor act after the quiet time. That is not so if the
-// journal's clock is set back: the permit seems to be over at once, and only the quiet time is left. So such a plan keeps
-// the journal's clock.
+// everything that the vendor does late, so no plan can let the vendor act after the quiet time. But if the journal's
+// clock is set back, the permit seems to be over at once. Then only the quiet time is left, and a sale that was planned to
+// come after it does. So in a plan with such a sale, the journal's clock has no jumps.
 func (p plan) faster(pace int) plan {
 	if p.beyondQuiet {
 		p.jumps = nil
